@@ -1,0 +1,161 @@
+//! An actor as it runs: an actix actor whose mailbox feeds one waPC guest, a message at a time.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::{ActorFutureExt, AtomicResponse, Context, Handler, Message, WrapFuture};
+use send_wrapper::SendWrapper;
+use wapc::HostCallbackAsync;
+
+use crate::dispatch::{ActorCall, CallContext, Dispatch};
+use crate::engine::{CompiledModule, Fault, Guest};
+use crate::entity::shorten;
+use crate::error::{Error, ErrorKind, Result};
+use crate::supervisor::snapshot::ActorIdentity;
+
+/// How many messages wait in the mailbox before senders have to wait themselves.
+const MAILBOX_CAPACITY: usize = 1024;
+
+/// How wapc-guest and the SDKs built on it refuse an operation that has no handler.
+const NO_HANDLER: &str = "No handler registered for function";
+
+/// One message for an actor.
+#[derive(Message)]
+#[rtype(result = "Result<Vec<u8>>")]
+pub(crate) struct Deliver {
+    pub(crate) operation: String,
+    pub(crate) message: Vec<u8>,
+    pub(crate) context: CallContext,
+}
+
+/// Ends the actor once the messages before this one have been served.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Stop;
+
+/// The actix actor of one guest. It is made on its shard, complete, and never leaves it.
+pub(crate) struct GuestActor {
+    seat: Rc<Seat>,
+    /// The instance. It is away while it serves a call, and gone when a fault has retired it: the next call gets a
+    /// fresh one.
+    guest: Option<Guest>,
+}
+
+/// What stays the same while instances come and go.
+struct Seat {
+    identity: Arc<ActorIdentity>,
+    module: CompiledModule,
+    dispatch: Dispatch,
+    /// The context of the call being served, which the guest's own calls continue.
+    context: Rc<RefCell<CallContext>>,
+}
+
+impl GuestActor {
+    /// Instantiates the module on this thread, which must be a shard.
+    ///
+    /// # Errors
+    /// Where the module cannot be instantiated or its start functions fail; then there is no actor.
+    pub(crate) async fn make(
+        identity: Arc<ActorIdentity>,
+        module: CompiledModule,
+        dispatch: Dispatch,
+    ) -> Result<GuestActor> {
+        let context = dispatch.begin();
+        let deadline = context.deadline;
+        let seat = Rc::new(Seat { identity, module, dispatch, context: Rc::new(RefCell::new(context)) });
+        let guest = seat.instantiate(deadline).await.map_err(|fault| seat.explain("its start", fault))?;
+        Ok(GuestActor { seat, guest: Some(guest) })
+    }
+}
+
+impl Seat {
+    async fn instantiate(&self, deadline: Instant) -> Result<Guest, Fault> {
+        Guest::start(&self.module, &self.identity.key, self.host_callback(), deadline).await
+    }
+
+    /// What waPC does with a guest's call: dispatch it as part of the call that the guest serves.
+    fn host_callback(&self) -> Box<HostCallbackAsync> {
+        let (dispatch, identity) = (self.dispatch.clone(), self.identity.clone());
+        let context = SendWrapper::new(self.context.clone());
+        Box::new(move |_, binding, namespace, operation, message| {
+            let (dispatch, identity) = (dispatch.clone(), identity.clone());
+            let context = context.borrow().clone();
+            Box::pin(async move {
+                let call = ActorCall { binding, namespace, operation, message };
+                Ok(dispatch.call_from_actor(&identity, context, call).await?)
+            })
+        })
+    }
+
+    /// Serves one message, with a fresh instance where there is none, and gives back the instance that can serve the
+    /// next.
+    async fn serve(&self, guest: Option<Guest>, call: Deliver) -> (Option<Guest>, Result<Vec<u8>>) {
+        let Deliver { operation, message, context } = call;
+        let deadline = context.deadline;
+        if Instant::now() >= deadline {
+            return (guest, Err(self.explain(&operation, Fault::Deadline)));
+        }
+        self.context.replace(context);
+        let guest = match guest {
+            Some(guest) => guest,
+            None => match self.instantiate(deadline).await {
+                Ok(guest) => guest,
+                Err(fault) => return (None, Err(self.explain(&operation, fault))),
+            },
+        };
+        match guest.call(&operation, &message, deadline).await {
+            Ok(answer) => (Some(guest), Ok(answer)),
+            Err(fault) => (
+                fault.leaves_instance_usable().then_some(guest),
+                Err(self.explain(&operation, fault)),
+            ),
+        }
+    }
+
+    /// A fault as an error that names the actor and the operation.
+    fn explain(&self, operation: &str, fault: Fault) -> Error {
+        let kind = match &fault {
+            Fault::Failed(reason) if reason.starts_with(NO_HANDLER) => ErrorKind::UnknownOperation,
+            Fault::Failed(_) => ErrorKind::ActorFailed,
+            Fault::Trapped(_) => ErrorKind::ActorTrapped,
+            Fault::Protocol(_) => ErrorKind::ProtocolViolation,
+            Fault::Instantiation(_) => ErrorKind::InvalidModule,
+            Fault::Deadline => ErrorKind::DeadlineExceeded,
+        };
+        if !fault.leaves_instance_usable() {
+            log::warn!("{} lost its instance in {}: {fault}", self.identity, shorten(operation).escape_debug());
+        }
+        Error::new(kind, format!("{}, in {:?}, {fault}", self.identity, shorten(operation)))
+    }
+}
+
+impl actix::Actor for GuestActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX_CAPACITY);
+    }
+}
+
+impl Handler<Deliver> for GuestActor {
+    type Result = AtomicResponse<Self, Result<Vec<u8>>>;
+
+    fn handle(&mut self, call: Deliver, _: &mut Self::Context) -> Self::Result {
+        let (seat, guest) = (self.seat.clone(), self.guest.take());
+        let served = async move { seat.serve(guest, call).await };
+        AtomicResponse::new(Box::pin(served.into_actor(self).map(|(guest, answer), actor, _| {
+            actor.guest = guest;
+            answer
+        })))
+    }
+}
+
+impl Handler<Stop> for GuestActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Self::Context) {
+        actix::ActorContext::stop(context);
+    }
+}

@@ -1,0 +1,17 @@
+//! Capability providers: native code that does what actors cannot.
+//!
+//! A provider is written against one of two traits. [`AsyncCapabilityProvider`] is for code that waits without
+//! blocking; it runs on a shard, beside the actors. [`CapabilityProvider`] is the blocking interface of the
+//! wasmCloud 0.18 era; each such provider gets threads of its own.
+
+mod blocking;
+pub mod builtin;
+mod descriptor;
+mod dispatcher;
+pub(crate) mod provider_actor;
+mod traits;
+mod wire;
+
+pub use descriptor::NativeCapability;
+pub use dispatcher::ActorDispatcher;
+pub use traits::{AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, ProviderCallContext};

@@ -1,0 +1,231 @@
+//! From a request to a call and back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{StatusCode, http};
+
+use super::messages::{HANDLE_REQUEST, Request, Response};
+use super::settings::Settings;
+use crate::capability::{ActorDispatcher, Binding};
+use crate::error::{BoxedError, Error, ErrorKind};
+
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much of a body that is too large is read and thrown away. A client that is still sending when the connection
+/// closes may never see the answer.
+const DISCARDED: usize = 64 * 1024 * 1024;
+
+/// Headers that belong to a connection, or that the server computes itself: an actor has no say in them.
+const NOT_THE_ACTORS: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// Who answers the requests of a port, and within which bounds.
+#[derive(Debug)]
+pub(super) struct Site {
+    actor: String,
+    body_limit: usize,
+    dispatcher: ActorDispatcher,
+}
+
+type Reply = http::Response<Full<Bytes>>;
+
+impl Site {
+    pub(super) fn new(binding: Binding, settings: &Settings) -> Site {
+        Site { actor: binding.actor, body_limit: settings.body_limit, dispatcher: binding.dispatcher }
+    }
+
+    /// Answers one request. What goes wrong is told to the log in full and to the client as a status.
+    pub(super) async fn answer<B>(&self, request: http::Request<B>) -> Reply
+    where
+        B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
+    {
+        let (head, body) = request.into_parts();
+        let answered = async {
+            let body = self.read(&head.headers, body).await?;
+            let call = encode(&head, &body).map_err(Failure::Actor)?;
+            drop(body);
+            let answer = self.dispatcher.dispatch(&self.actor, HANDLE_REQUEST, call).await.map_err(Failure::Call)?;
+            reply(&answer).map_err(Failure::Actor)
+        };
+        answered.await.unwrap_or_else(|failure: Failure| {
+            let status = failure.status();
+            if status.is_server_error() {
+                let (actor, method, path) = (&self.actor, &head.method, head.uri.path());
+                log::error!("actor {actor} could not answer {method} {path:?} ({status}): {failure}");
+            }
+            plain(status)
+        })
+    }
+
+    async fn read<B>(&self, headers: &HeaderMap, mut body: B) -> Result<Bytes, Failure>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
+    {
+        let read = tokio::time::timeout(BODY_TIMEOUT, async {
+            if announced_length(headers).is_some_and(|length| length > self.body_limit) {
+                discard(&mut body).await;
+                return Err(Failure::BodyTooLarge);
+            }
+            match Limited::new(&mut body, self.body_limit).collect().await {
+                Ok(collected) => Ok(collected.to_bytes()),
+                Err(error) if error.is::<LengthLimitError>() => {
+                    discard(&mut body).await;
+                    Err(Failure::BodyTooLarge)
+                }
+                Err(_) => Err(Failure::BodyCutShort),
+            }
+        });
+        read.await.unwrap_or(Err(Failure::BodyTooSlow))
+    }
+}
+
+/// Why a request was not answered by the actor.
+enum Failure {
+    BodyTooLarge,
+    BodyCutShort,
+    BodyTooSlow,
+    /// The call failed.
+    Call(Error),
+    /// The call was answered with something that is no response.
+    Actor(BoxedError),
+}
+
+impl Failure {
+    fn status(&self) -> StatusCode {
+        match self {
+            Failure::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Failure::BodyCutShort => StatusCode::BAD_REQUEST,
+            Failure::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Failure::Call(error) => match error.kind() {
+                ErrorKind::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+                ErrorKind::Busy | ErrorKind::ActorStopped | ErrorKind::HostNotRunning => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+            Failure::Actor(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Call(error) => error.fmt(f),
+            Failure::Actor(error) => error.fmt(f),
+            Failure::BodyTooLarge => f.write_str("the body is too large"),
+            Failure::BodyCutShort => f.write_str("the body was cut short"),
+            Failure::BodyTooSlow => f.write_str("the body did not arrive in time"),
+        }
+    }
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B) {
+    let mut left = DISCARDED;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+fn encode(head: &http::request::Parts, body: &[u8]) -> Result<Vec<u8>, BoxedError> {
+    let request = Request {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query_string: head.uri.query().unwrap_or_default(),
+        header: joined(&head.headers),
+        body,
+    };
+    Ok(request.encode()?)
+}
+
+/// Headers as the contract has them, one text for each name: those of a repeated name are joined in their order, as
+/// RFC 9110 has it (section 5.3), and cookies as RFC 6265 does (section 5.4).
+fn joined(headers: &HeaderMap) -> BTreeMap<&str, String> {
+    let mut joined = BTreeMap::new();
+    for name in headers.keys() {
+        let separator = if name == header::COOKIE { "; " } else { ", " };
+        let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        joined.insert(name.as_str(), values.join(separator));
+    }
+    joined
+}
+
+fn reply(answer: &[u8]) -> Result<Reply, BoxedError> {
+    let response = Response::decode(answer)?;
+    let status = u16::try_from(response.status_code).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    let status = status
+        .filter(|status| !status.is_informational())
+        .ok_or_else(|| format!("the actor answered with the status {}", response.status_code))?;
+    let mut reply = http::Response::new(Full::new(Bytes::from(response.body.into_vec())));
+    *reply.status_mut() = status;
+    for (name, value) in response.header {
+        let name = HeaderName::from_bytes(name.as_bytes())?;
+        let value = HeaderValue::from_bytes(value.as_bytes())?;
+        if !NOT_THE_ACTORS.contains(&name) {
+            reply.headers_mut().insert(name, value);
+        }
+    }
+    Ok(reply)
+}
+
+/// A reply that says nothing but its status.
+fn plain(status: StatusCode) -> Reply {
+    let text = status.canonical_reason().unwrap_or_default();
+    let mut reply = http::Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_headers_are_joined_in_their_order() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("accept", "a"), ("accept", "b"), ("cookie", "x=1"), ("cookie", "y=2")] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        let joined = joined(&headers);
+        assert_eq!(joined["accept"], "a, b");
+        assert_eq!(joined["cookie"], "x=1; y=2");
+    }
+
+    #[test]
+    fn an_actor_cannot_frame_the_response_itself() {
+        let answer = b"\x83\xaastatusCode\xcc\xc8\xa6header\x82\xaecontent-length\xa199\xa1x\xa1y\xa4body\xc4\x01a";
+        let reply = reply(answer).unwrap();
+        assert_eq!(reply.headers().len(), 1);
+        assert_eq!(reply.headers()["x"], "y");
+    }
+
+    #[test]
+    fn what_is_no_response_is_an_error() {
+        let split = b"\x82\xaastatusCode\xcc\xc8\xa6header\x81\xa1x\xa3a\r\n";
+        let informational = b"\x81\xaastatusCode\x65";
+        for answer in [&b""[..], b"hello", split, informational, b"\x81\xaastatusCode\xcd\xff\xff"] {
+            assert!(reply(answer).is_err(), "{answer:?}");
+        }
+    }
+}

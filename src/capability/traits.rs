@@ -1,0 +1,129 @@
+//! What a provider implements, and what it is given.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use super::dispatcher::ActorDispatcher;
+use crate::error::BoxedError;
+
+/// A capability provider in the blocking interface of the wasmCloud 0.18 era.
+///
+/// Its methods are called on threads of its own, several at once, so they may block. Links reach it as calls from the
+/// actor `system` with the operations `BindActor` and `RemoveActor`, and health checks as `HealthRequest`, as they
+/// always did.
+pub trait CapabilityProvider: Send + Sync {
+    /// Takes the way to call actors. Called once, before anything else.
+    ///
+    /// # Errors
+    /// A provider that cannot start says so here, and is not registered.
+    fn configure_dispatch(&self, dispatcher: Box<dyn Dispatcher>) -> Result<(), BoxedError>;
+
+    /// Serves a call: `operation` of the provider's contract, for the actor with the public key `actor`, with a
+    /// payload in msgpack.
+    ///
+    /// # Errors
+    /// What goes wrong reaches the actor as the error of its call.
+    fn handle_call(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>, BoxedError>;
+
+    /// Releases everything. Called once, after the last call.
+    fn stop(&self);
+}
+
+/// The way for a blocking provider to call the actors that are linked to it.
+pub trait Dispatcher: Send + Sync {
+    /// Calls an actor and waits for its answer. It may be called from any thread that may block.
+    ///
+    /// # Errors
+    /// Where no link joins provider and actor, where the actor does not run, fails, or does not answer in time.
+    fn dispatch(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>, BoxedError>;
+}
+
+/// A capability provider that waits without blocking.
+///
+/// It lives on a shard, the thread on which actors run too: its futures need not be `Send`, and it must never block.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use wasmcloud_host::{AsyncCapabilityProvider, Binding, BoxedError, ProviderCallContext};
+///
+/// struct Clock;
+///
+/// #[async_trait(?Send)]
+/// impl AsyncCapabilityProvider for Clock {
+///     async fn bind(&self, _: Binding) -> Result<(), BoxedError> {
+///         Ok(())
+///     }
+///     async fn unbind(&self, _actor: &str) -> Result<(), BoxedError> {
+///         Ok(())
+///     }
+///     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
+///         match call.operation.as_str() {
+///             "Now" => Ok(b"noon".to_vec()),
+///             other => Err(format!("a clock cannot {other}").into()),
+///         }
+///     }
+///     async fn stop(&self) {}
+/// }
+/// ```
+#[async_trait(?Send)]
+pub trait AsyncCapabilityProvider: Send + Sync {
+    /// Takes a link: acquires what its values ask for and may call the actor from now on. For an actor that is
+    /// bound already, the new values replace the old ones.
+    ///
+    /// # Errors
+    /// The link is refused, with this as the reason; what was in effect for the actor before must still be.
+    async fn bind(&self, binding: Binding) -> Result<(), BoxedError>;
+
+    /// Lets go of a link: everything acquired for this actor is released when this returns.
+    ///
+    /// # Errors
+    /// What could not be released.
+    async fn unbind(&self, actor: &str) -> Result<(), BoxedError>;
+
+    /// Serves a call. Many run at once.
+    ///
+    /// # Errors
+    /// What goes wrong reaches the actor as the error of its call.
+    async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError>;
+
+    /// Releases everything: every link, every connection, every task.
+    async fn stop(&self);
+}
+
+/// A link, as a provider is given it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Binding {
+    /// The public key of the actor.
+    pub actor: String,
+    /// The name that its signer gave the actor.
+    pub actor_name: String,
+    /// The account that signed the actor.
+    pub issuer: String,
+    /// The contracts that the actor's claims include.
+    pub capabilities: Vec<String>,
+    /// The actor's tags.
+    pub tags: Vec<String>,
+    /// When the actor's token ends, in seconds since 1970, if it does.
+    pub expires: Option<u64>,
+    /// The link's values. May hold secrets.
+    pub values: HashMap<String, String>,
+    /// The way to call the actor.
+    pub dispatcher: ActorDispatcher,
+}
+
+/// A call, as a provider is given it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ProviderCallContext {
+    /// The public key of the calling actor.
+    pub actor: String,
+    /// The operation of the provider's contract.
+    pub operation: String,
+    /// The payload, in msgpack for all contracts of the era.
+    pub message: Vec<u8>,
+    /// The way to call actors as part of this call: they share what is left of its time, and a call back to an actor
+    /// that waits for this one is refused instead of waiting for ever.
+    pub dispatcher: ActorDispatcher,
+}

@@ -1,0 +1,146 @@
+//! How a call gets to its target: resolve, authorize, send to the mailbox.
+//!
+//! Every call in a host passes here, whoever makes it. Each reads the supervisor's snapshot once, without a lock,
+//! and its cost does not depend on how many actors, links or claims there are.
+
+mod context;
+pub(crate) mod resolve;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::MailboxError;
+use arc_swap::ArcSwap;
+use futures_util::future::Either;
+
+use crate::actor::guest_actor::Deliver;
+use crate::capability::provider_actor::ProviderCall;
+use crate::entity::{link_name, shorten};
+use crate::error::{Error, ErrorKind, Result};
+use crate::supervisor::snapshot::{ActorIdentity, ProviderIdentity, RunningActor, Snapshot};
+pub(crate) use context::CallContext;
+use resolve::Target;
+
+/// The way into every mailbox of a host. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Dispatch(Arc<Shared>);
+
+struct Shared {
+    /// What the supervisor published last.
+    snapshot: ArcSwap<Snapshot>,
+    /// The time that a chain of calls has.
+    call_deadline: Duration,
+}
+
+/// A call that an actor makes, in waPC's terms.
+pub(crate) struct ActorCall {
+    pub(crate) binding: String,
+    pub(crate) namespace: String,
+    pub(crate) operation: String,
+    pub(crate) message: Vec<u8>,
+}
+
+impl Dispatch {
+    pub(crate) fn new(call_deadline: Duration) -> Dispatch {
+        Dispatch(Arc::new(Shared { snapshot: ArcSwap::default(), call_deadline }))
+    }
+
+    /// Puts a snapshot in force, for calls that begin from now on.
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        self.0.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// What is in force now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.snapshot.load_full()
+    }
+
+    /// The context of a call that begins a chain now.
+    pub(crate) fn begin(&self) -> CallContext {
+        CallContext::begin(self.0.call_deadline)
+    }
+
+    /// A call from the embedder to an actor, by public key or call alias.
+    pub(crate) async fn call_from_host(&self, target: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>> {
+        // In all three kinds of call the snapshot is let go before the answer is awaited.
+        let answer = {
+            let snapshot = self.0.snapshot.load();
+            let actor = resolve::actor(&snapshot, target)?;
+            let (operation, message) = (operation.to_owned(), message.to_vec());
+            actor.address.send(Deliver { operation, message, context: self.begin() })
+        };
+        answer.await.map_err(|error| actor_is_gone(target, &error))?
+    }
+
+    /// A call from an actor: to another actor or, over a link, to a provider.
+    pub(crate) async fn call_from_actor(
+        &self,
+        origin: &ActorIdentity,
+        context: CallContext,
+        call: ActorCall,
+    ) -> Result<Vec<u8>> {
+        let ActorCall { binding, namespace, operation, message } = call;
+        let context = context.through(&origin.key);
+        let answer = {
+            let snapshot = self.0.snapshot.load();
+            match resolve::target_of(&snapshot, origin, &namespace, link_name(Some(&binding)))? {
+                Target::Actor(actor) => {
+                    refuse_cycle(&context, actor)?;
+                    Either::Left(actor.address.send(Deliver { operation, message, context }))
+                }
+                Target::Provider(provider) => {
+                    let actor = origin.key.clone();
+                    Either::Right(provider.address.send(ProviderCall { actor, operation, message, context }))
+                }
+            }
+        };
+        match answer {
+            Either::Left(actor) => actor.await.map_err(|error| actor_is_gone(&namespace, &error))?,
+            Either::Right(provider) => provider.await.map_err(|error| provider_is_gone(&namespace, &error))?,
+        }
+    }
+
+    /// A call from a provider to an actor that is linked to it.
+    pub(crate) async fn call_from_provider(
+        &self,
+        origin: &ProviderIdentity,
+        context: CallContext,
+        actor: &str,
+        operation: String,
+        message: Vec<u8>,
+    ) -> Result<Vec<u8>> {
+        let answer = {
+            let snapshot = self.0.snapshot.load();
+            let target = resolve::actor(&snapshot, actor)?;
+            if !snapshot.is_bound(&target.identity.key, origin) {
+                let message = format!("{origin} may not call {}: no link joins them", target.identity);
+                return Err(Error::new(ErrorKind::NotLinked, message));
+            }
+            refuse_cycle(&context, target)?;
+            target.address.send(Deliver { operation, message, context })
+        };
+        answer.await.map_err(|error| actor_is_gone(actor, &error))?
+    }
+}
+
+/// Refuses a call to an actor that waits for this very call: it could never be answered.
+fn refuse_cycle(context: &CallContext, target: &RunningActor) -> Result<()> {
+    match context.cycle_through(&target.identity.key) {
+        None => Ok(()),
+        Some(way) => {
+            let message = format!("{} waits for this call already: {way}", target.identity);
+            Err(Error::new(ErrorKind::CallCycle, message))
+        }
+    }
+}
+
+/// The mailbox was there when the call was resolved and closed before it was answered.
+fn actor_is_gone(name: &str, error: &MailboxError) -> Error {
+    let message = format!("actor {:?} was stopped before it answered: {error}", shorten(name));
+    Error::new(ErrorKind::ActorStopped, message)
+}
+
+fn provider_is_gone(contract: &str, error: &MailboxError) -> Error {
+    let message = format!("the provider for {:?} was stopped before it answered: {error}", shorten(contract));
+    Error::new(ErrorKind::ProviderNotFound, message)
+}

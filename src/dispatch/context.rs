@@ -1,0 +1,61 @@
+//! What travels with a call: the time it has left, and who waits for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The context of one call. A call chain shares one deadline.
+#[derive(Debug, Clone)]
+pub(crate) struct CallContext {
+    pub(crate) deadline: Instant,
+    waiting: Option<Arc<Waiting>>,
+}
+
+/// An actor that waits for the call, and those that wait for it in turn.
+#[derive(Debug)]
+struct Waiting {
+    actor: Arc<str>,
+    before: Option<Arc<Waiting>>,
+}
+
+impl CallContext {
+    /// The context of a call that begins a chain.
+    pub(crate) fn begin(limit: Duration) -> CallContext {
+        CallContext { deadline: Instant::now() + limit, waiting: None }
+    }
+
+    /// The context of a call that `actor` makes while it serves this one.
+    pub(crate) fn through(&self, actor: &Arc<str>) -> CallContext {
+        let waiting = Waiting { actor: actor.clone(), before: self.waiting.clone() };
+        CallContext { deadline: self.deadline, waiting: Some(Arc::new(waiting)) }
+    }
+
+    /// Where `actor` waits for this call already: the way the call has come, from that actor on.
+    pub(crate) fn cycle_through(&self, actor: &str) -> Option<String> {
+        let mut way = vec![actor];
+        let mut next = self.waiting.as_deref();
+        while let Some(waiting) = next {
+            way.push(&waiting.actor);
+            if *waiting.actor == *actor {
+                way.reverse();
+                return Some(way.join(" -> "));
+            }
+            next = waiting.before.as_deref();
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cycle_is_named_from_the_actor_that_waits() {
+        let context = CallContext::begin(Duration::from_secs(1));
+        assert_eq!(context.cycle_through("a"), None);
+        let context = context.through(&"x".into()).through(&"a".into()).through(&"b".into());
+        assert_eq!(context.cycle_through("a").unwrap(), "a -> b -> a");
+        assert_eq!(context.cycle_through("b").unwrap(), "b -> b");
+        assert_eq!(context.cycle_through("c"), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! What a name stands for, and whether the caller may use it.
+//!
+//! A name is a public key, then a contract that the caller is linked to, then a call alias, in this order. A name
+//! that could be a contract is never read as an alias: no actor can put itself in the place of a capability.
+
+use crate::entity::{KeyKind, is_key, shorten};
+use crate::error::{Error, ErrorKind, Result};
+use crate::supervisor::link::{Link, LinkState};
+use crate::supervisor::snapshot::{ActorIdentity, RunningActor, RunningProvider, Snapshot};
+
+/// Where a call goes.
+pub(super) enum Target<'a> {
+    Actor(&'a RunningActor),
+    Provider(&'a RunningProvider),
+}
+
+/// What an actor calls when it names `namespace` under a link name.
+pub(super) fn target_of<'a>(
+    snapshot: &'a Snapshot,
+    origin: &ActorIdentity,
+    namespace: &str,
+    link_name: &str,
+) -> Result<Target<'a>> {
+    if let Some(actor) = snapshot.actors.get(namespace) {
+        return Ok(Target::Actor(actor));
+    }
+    if let Some(link) = snapshot.link(&origin.key, namespace, link_name) {
+        return linked_provider(snapshot, origin, link).map(Target::Provider);
+    }
+    if names_contract(snapshot, namespace) || origin.capabilities.contains(namespace) {
+        attested(origin, namespace)?;
+        let message = format!("{origin} has no link named {link_name} to {namespace}: set one");
+        return Err(Error::new(ErrorKind::NotLinked, message));
+    }
+    actor(snapshot, namespace).map(Target::Actor)
+}
+
+/// The actor that a public key or call alias stands for.
+pub(super) fn actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
+    let key = snapshot.aliases.get(name).map_or(name, |holder| holder);
+    if let Some(actor) = snapshot.actors.get(key) {
+        return Ok(actor);
+    }
+    if !snapshot.running {
+        return Err(Error::new(ErrorKind::HostNotRunning, "the host does not run"));
+    }
+    if snapshot.stopped.contains(key) {
+        return Err(Error::new(ErrorKind::ActorStopped, format!("actor {key} was stopped")));
+    }
+    let what = if is_key(name, KeyKind::Actor) { "actor" } else { "actor with the call alias" };
+    Err(Error::new(ErrorKind::ActorNotFound, format!("no {what} {:?} runs here", shorten(name))))
+}
+
+/// Whether a name is that of a contract: by its form, or because a provider serves it.
+pub(crate) fn names_contract(snapshot: &Snapshot, name: &str) -> bool {
+    name.contains(':') || snapshot.contracts.contains_key(name)
+}
+
+/// Refuses a capability that the actor's signed claims do not include.
+pub(crate) fn attested(actor: &ActorIdentity, contract: &str) -> Result<()> {
+    if actor.capabilities.contains(contract) {
+        return Ok(());
+    }
+    let message = format!("{actor} may not use {:?}: its signed claims do not include it", shorten(contract));
+    Err(Error::new(ErrorKind::CapabilityDenied, message))
+}
+
+fn linked_provider<'a>(snapshot: &'a Snapshot, origin: &ActorIdentity, link: &Link) -> Result<&'a RunningProvider> {
+    let definition = &link.definition;
+    attested(origin, &definition.contract_id)?;
+    if link.state.actor_may_call()
+        && let Some(provider) = snapshot.provider_of(link)
+    {
+        return Ok(provider);
+    }
+    let (contract, name) = (&definition.contract_id, &definition.link_name);
+    Err(match &link.state {
+        LinkState::Refused(reason) => {
+            let message = format!("the link {name} of {origin} to {contract} could not be established: {reason}");
+            Error::new(ErrorKind::NotLinked, message)
+        }
+        LinkState::Establishing => {
+            let message = format!("the link {name} of {origin} to {contract} is still being established");
+            Error::new(ErrorKind::NotLinked, message)
+        }
+        _ => {
+            let message = format!("provider {} for {contract} does not run", definition.provider_id);
+            Error::new(ErrorKind::ProviderNotFound, message)
+        }
+    })
+}

@@ -1,0 +1,54 @@
+//! The engine: waPC guests on wasmer, suspended instead of blocking.
+//!
+//! # Layout
+//! - `admission`: what a module must export and may import
+//! - `driver`: the little module that enters a guest once and keeps it between messages
+//! - `exchange`: what passes between a call and the imports that the guest reaches for
+//! - `imports`: the functions of the waPC interface
+//! - `provider`: wasmer as an engine provider of the `wapc` crate
+//! - `guest`: one running instance
+//! - `fault`: the ways a call into a guest can fail
+//!
+//! Each module has a wasmer engine of its own: an engine gives the memory of compiled code back only when it is
+//! dropped itself, and a host lives longer than the modules that pass through it.
+
+mod admission;
+mod driver;
+mod exchange;
+mod fault;
+mod guest;
+mod imports;
+mod provider;
+
+use wasmer::sys::{Cranelift, EngineBuilder};
+
+use crate::error::{Error, ErrorKind, Result};
+pub(crate) use fault::Fault;
+pub(crate) use guest::Guest;
+
+/// A module that has been admitted and compiled, ready to be instantiated any number of times. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct CompiledModule {
+    engine: wasmer::Engine,
+    module: wasmer::Module,
+    driver: wasmer::Module,
+}
+
+impl CompiledModule {
+    /// Compiles a module. This takes milliseconds to seconds of one core: never call it on a shard.
+    ///
+    /// # Errors
+    /// `InvalidModule` for what is no valid WebAssembly, or none that speaks waPC.
+    pub(crate) fn compile(bytes: &[u8]) -> Result<CompiledModule> {
+        let mut compiler = Cranelift::default();
+        compiler.canonicalize_nans(false);
+        let engine: wasmer::Engine = EngineBuilder::new(compiler).engine().into();
+        let module = wasmer::Module::new(&engine, bytes).map_err(|error| {
+            Error::new(ErrorKind::InvalidModule, "the module is not valid WebAssembly").caused_by(error)
+        })?;
+        admission::check(&module)?;
+        let driver = wasmer::Module::new(&engine, driver::module())
+            .map_err(|error| Error::new(ErrorKind::Internal, "cannot compile the driver").caused_by(error))?;
+        Ok(CompiledModule { engine, module, driver })
+    }
+}

@@ -1,0 +1,51 @@
+//! What a module must export to be run as an actor, and what it may import: the waPC interface, no more.
+
+use wasmer::{ExternType, FunctionType, Module, Type};
+
+use crate::engine::imports;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The start functions of waPC guests, in the order in which they are called.
+pub(super) const STARTS: [&str; 2] = wapc::wapc_functions::REQUIRED_STARTS;
+
+pub(super) const MEMORY: &str = "memory";
+
+/// Refuses a module that cannot be run as an actor, saying why.
+pub(super) fn check(module: &Module) -> Result<()> {
+    for import in module.imports() {
+        let (from, name) = (import.module(), import.name());
+        let Some(offered) = imports::signature(from, name) else {
+            return Err(refused(format!("it imports {from}.{name}, which is not part of the waPC interface")));
+        };
+        if *import.ty() != ExternType::Function(offered.clone()) {
+            return Err(refused(format!("it imports {from}.{name} with another type than {offered}")));
+        }
+    }
+    expect_export(module, MEMORY, |found| matches!(found, ExternType::Memory(_)))?;
+    let guest_call = FunctionType::new([Type::I32, Type::I32], [Type::I32]);
+    expect_export(module, wapc::wapc_functions::GUEST_CALL, |found| is_function(found, &guest_call))?;
+    let start = FunctionType::new([], []);
+    for name in STARTS {
+        let well_typed = |found: &ExternType| is_function(found, &start);
+        if module.exports().any(|export| export.name() == name && !well_typed(export.ty())) {
+            return Err(refused(format!("its export {name} is not a function without parameters and results")));
+        }
+    }
+    Ok(())
+}
+
+fn expect_export(module: &Module, name: &str, fits: impl Fn(&ExternType) -> bool) -> Result<()> {
+    match module.exports().find(|export| export.name() == name) {
+        Some(export) if fits(export.ty()) => Ok(()),
+        Some(_) => Err(refused(format!("its export {name} has another type than waPC asks for"))),
+        None => Err(refused(format!("it does not export {name}"))),
+    }
+}
+
+fn is_function(found: &ExternType, expected: &FunctionType) -> bool {
+    matches!(found, ExternType::Function(found) if found == expected)
+}
+
+fn refused(reason: String) -> Error {
+    Error::new(ErrorKind::InvalidModule, format!("the module is no waPC guest: {reason}"))
+}

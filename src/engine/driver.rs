@@ -1,0 +1,148 @@
+//! The driver: a module of one loop that is entered once and stays suspended between messages.
+//!
+//! Entering a guest through wasmer's asynchronous calls maps and unmaps a stack for each of them. The driver pays
+//! for one stack and keeps it:
+//!
+//! ```text
+//! code = NOT_YET
+//! loop { (operation_len, message_len) = next(code); code = __guest_call(operation_len, message_len) }
+//! ```
+//!
+//! `next` takes what the last call returned and suspends until there is another one.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::LazyLock;
+
+use wasm_encoder::{
+    BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection, Module,
+    TypeSection, ValType,
+};
+use wasmer::{FunctionType, Imports, Instance, RuntimeError, Store, StoreAsync, Type, Value};
+
+use super::exchange::Exchange;
+use super::fault::Fault;
+
+/// What the driver reports before the first call.
+const NOT_YET: i32 = -1;
+
+const NEXT: (&str, &str) = ("driver", "next");
+const CALL: (&str, &str) = ("guest", "call");
+const RUN: &str = "run";
+
+/// The driver's bytes: the same for every guest.
+pub(super) fn module() -> &'static [u8] {
+    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(encode);
+    &BYTES
+}
+
+fn encode() -> Vec<u8> {
+    const NEXT_TYPE: u32 = 0;
+    const CALL_TYPE: u32 = 1;
+    const RUN_TYPE: u32 = 2;
+    const NEXT_FUNCTION: u32 = 0;
+    const CALL_FUNCTION: u32 = 1;
+    const RUN_FUNCTION: u32 = 2;
+    const CODE: u32 = 0;
+    const LENGTHS: u32 = 1;
+
+    let mut types = TypeSection::new();
+    types.ty().function([ValType::I32], [ValType::I64]);
+    types.ty().function([ValType::I32, ValType::I32], [ValType::I32]);
+    types.ty().function([], []);
+
+    let mut imports = ImportSection::new();
+    imports.import(NEXT.0, NEXT.1, EntityType::Function(NEXT_TYPE));
+    imports.import(CALL.0, CALL.1, EntityType::Function(CALL_TYPE));
+
+    let mut functions = FunctionSection::new();
+    functions.function(RUN_TYPE);
+
+    let mut exports = ExportSection::new();
+    exports.export(RUN, ExportKind::Func, RUN_FUNCTION);
+
+    let mut run = Function::new([(1, ValType::I32), (1, ValType::I64)]);
+    run.instructions()
+        .i32_const(NOT_YET)
+        .local_set(CODE)
+        .loop_(BlockType::Empty)
+        .local_get(CODE)
+        .call(NEXT_FUNCTION)
+        .local_tee(LENGTHS)
+        .i64_const(32)
+        .i64_shr_u()
+        .i32_wrap_i64()
+        .local_get(LENGTHS)
+        .i32_wrap_i64()
+        .call(CALL_FUNCTION)
+        .local_set(CODE)
+        .br(0)
+        .end()
+        .end();
+    let mut code = CodeSection::new();
+    code.function(&run);
+
+    let mut module = Module::new();
+    module.section(&types).section(&imports).section(&functions).section(&exports).section(&code);
+    module.finish()
+}
+
+/// A driver bound to one guest, and the coroutine it runs on while it is entered.
+pub(super) struct Driver {
+    run: wasmer::Function,
+    entered: Option<Pin<Box<dyn Future<Output = Result<Box<[Value]>, RuntimeError>>>>>,
+}
+
+impl Driver {
+    /// Binds the driver to a guest's `__guest_call`.
+    pub(super) fn bind(
+        store: &mut Store,
+        driver: &wasmer::Module,
+        guest_call: &wasmer::Function,
+        exchange: &Rc<Exchange>,
+    ) -> Result<Driver, Fault> {
+        let mut imports = Imports::new();
+        imports.define(NEXT.0, NEXT.1, next(store, exchange.clone()));
+        imports.define(CALL.0, CALL.1, guest_call.clone());
+        let instance = Instance::new(store, driver, &imports).map_err(Fault::instantiation)?;
+        let run = instance.exports.get_function(RUN).map_err(Fault::instantiation)?.clone();
+        Ok(Driver { run, entered: None })
+    }
+
+    /// Has the guest serve the call that the exchange holds, and answers with what `__guest_call` returned.
+    ///
+    /// After a fault, or when this future is dropped before it is ready, the guest must not be used again.
+    pub(super) async fn serve(&mut self, store: &StoreAsync, exchange: &Exchange) -> Result<i32, Fault> {
+        let run = &self.run;
+        let entered = self.entered.get_or_insert_with(|| Box::pin(run.call_async(store, vec![])));
+        poll_fn(|context| match entered.as_mut().poll(context) {
+            std::task::Poll::Ready(Err(error)) => std::task::Poll::Ready(Err(Fault::from(error))),
+            std::task::Poll::Ready(Ok(_)) => std::task::Poll::Ready(Err(Fault::Trapped("the driver ended".into()))),
+            std::task::Poll::Pending => match exchange.take_outcome() {
+                Some(code) => std::task::Poll::Ready(Ok(code)),
+                None => std::task::Poll::Pending,
+            },
+        })
+        .await
+    }
+}
+
+/// `next(code) -> operation length << 32 | message length`.
+///
+/// It never has to wake anybody: whoever puts a request into the exchange polls the driver right after.
+fn next(store: &mut Store, exchange: Rc<Exchange>) -> wasmer::Function {
+    wasmer::Function::new_async(store, FunctionType::new([Type::I32], [Type::I64]), move |values: &[Value]| {
+        if let [Value::I32(code)] = values
+            && *code != NOT_YET
+        {
+            exchange.finish(*code);
+        }
+        let exchange = exchange.clone();
+        async move {
+            let (operation, message) = poll_fn(|_| exchange.poll_lengths()).await;
+            let lengths = u64::from(operation) << 32 | u64::from(message);
+            Ok(vec![Value::I64(lengths.cast_signed())])
+        }
+    })
+}

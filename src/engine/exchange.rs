@@ -1,0 +1,121 @@
+//! What passes between a call and the imports that the guest reaches for while it serves it.
+//!
+//! One exchange belongs to one guest and stays on its shard. The imports are synchronous, so everything they need
+//! lies here before the guest is entered, and everything they leave is collected after it has returned.
+
+use std::cell::{OnceCell, RefCell};
+use std::sync::Arc;
+use std::task::Poll;
+
+use wapc::ModuleStateAsync;
+use wasmer::Memory;
+
+use super::fault::Fault;
+use crate::error::BoxedError;
+
+/// The buffers of one guest.
+#[derive(Default)]
+pub(super) struct Exchange {
+    /// The guest's linear memory, known once it is instantiated.
+    pub(super) memory: OnceCell<Memory>,
+    /// waPC's view of the conversation, known once the engine provider is initialised.
+    pub(super) conversation: OnceCell<Arc<ModuleStateAsync>>,
+    call: RefCell<Call>,
+    /// Why the last call failed, where it was not the guest's own answer: waPC passes on the text alone.
+    fault: RefCell<Option<Fault>>,
+}
+
+/// The call that the guest serves, with its answer, and the answer to its last call into the host.
+#[derive(Default)]
+struct Call {
+    waiting: bool,
+    operation: String,
+    message: Vec<u8>,
+    outcome: Option<i32>,
+    response: Option<Vec<u8>>,
+    error: Option<String>,
+    host_response: Vec<u8>,
+    host_error: String,
+}
+
+/// What a guest left behind when it returned.
+pub(super) struct Answer {
+    pub(super) response: Option<Vec<u8>>,
+    pub(super) error: Option<String>,
+}
+
+impl Exchange {
+    /// Lays a request out for the guest, and forgets the call before.
+    pub(super) fn begin(&self, operation: String, message: Vec<u8>) {
+        *self.call.borrow_mut() = Call { waiting: true, operation, message, ..Call::default() };
+    }
+
+    /// The lengths of the request that waits for the guest: asked once per request.
+    pub(super) fn poll_lengths(&self) -> Poll<(u32, u32)> {
+        let mut call = self.call.borrow_mut();
+        if !std::mem::take(&mut call.waiting) {
+            return Poll::Pending;
+        }
+        // The lengths were checked against the limit on requests, which is far below 4 GiB.
+        Poll::Ready((call.operation.len() as u32, call.message.len() as u32))
+    }
+
+    /// Takes note of what `__guest_call` returned.
+    pub(super) fn finish(&self, code: i32) {
+        self.call.borrow_mut().outcome = Some(code);
+    }
+
+    pub(super) fn take_outcome(&self) -> Option<i32> {
+        self.call.borrow_mut().outcome.take()
+    }
+
+    /// Takes what the guest left, and drops its request and what the host had answered it.
+    pub(super) fn take_answer(&self) -> Answer {
+        let call = std::mem::take(&mut *self.call.borrow_mut());
+        Answer { response: call.response, error: call.error }
+    }
+
+    /// Keeps a fault for the caller, and gives waPC its text.
+    pub(super) fn leave_fault(&self, fault: Fault) -> BoxedError {
+        let text = fault.to_string();
+        *self.fault.borrow_mut() = Some(fault);
+        text.into()
+    }
+
+    pub(super) fn take_fault(&self) -> Option<Fault> {
+        self.fault.borrow_mut().take()
+    }
+
+    /// Lends the request's operation and message.
+    pub(super) fn with_request<R>(&self, read: impl FnOnce(&[u8], &[u8]) -> R) -> R {
+        let call = self.call.borrow();
+        read(call.operation.as_bytes(), &call.message)
+    }
+
+    pub(super) fn set_response(&self, response: Vec<u8>) {
+        self.call.borrow_mut().response = Some(response);
+    }
+
+    pub(super) fn set_error(&self, error: String) {
+        self.call.borrow_mut().error = Some(error);
+    }
+
+    /// Keeps the host's answer to the guest's call until the guest fetches it.
+    pub(super) fn set_host_answer(&self, answer: Result<Vec<u8>, String>) {
+        let mut call = self.call.borrow_mut();
+        (call.host_response, call.host_error) = match answer {
+            Ok(response) => (response, String::new()),
+            Err(error) => (Vec::new(), error),
+        };
+    }
+
+    /// Lends the host's last answer; empty before there was one.
+    pub(super) fn with_host_response<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+        read(&self.call.borrow().host_response)
+    }
+
+    /// Lends the text of the host's last refusal; empty where there was none.
+    pub(super) fn with_host_error<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+        read(self.call.borrow().host_error.as_bytes())
+    }
+}

@@ -1,0 +1,51 @@
+//! One running instance of a module, and the calls into it.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use wapc::{HostCallbackAsync, WapcHostAsync};
+
+use super::exchange::Exchange;
+use super::fault::Fault;
+use super::provider::WasmerProvider;
+use super::CompiledModule;
+use crate::deadline::within;
+
+/// A guest that serves one call at a time. It stays on the shard that made it.
+pub(crate) struct Guest {
+    host: WapcHostAsync,
+    exchange: Rc<Exchange>,
+}
+
+impl Guest {
+    /// Instantiates a module and runs its start functions. `actor` names it on the log.
+    ///
+    /// # Errors
+    /// Any fault; nothing is left behind by a guest that did not start.
+    pub(crate) async fn start(
+        module: &CompiledModule,
+        actor: &str,
+        host_callback: Box<HostCallbackAsync>,
+        deadline: Instant,
+    ) -> Result<Guest, Fault> {
+        let exchange = Rc::new(Exchange::default());
+        let provider = WasmerProvider::instantiate(module, exchange.clone(), actor)?;
+        let host = within(deadline, WapcHostAsync::new(Box::new(provider), Some(host_callback))).await?;
+        let host = host.map_err(|error| match exchange.take_fault() {
+            Some(fault) => fault,
+            None => Fault::instantiation(error),
+        })?;
+        Ok(Guest { host, exchange })
+    }
+
+    /// Has the guest handle a message.
+    ///
+    /// After a fault that does not leave the instance usable, or when this future is dropped before it is ready,
+    /// the guest has to be dropped: it may be in the middle of a call.
+    pub(crate) async fn call(&self, operation: &str, message: &[u8], deadline: Instant) -> Result<Vec<u8>, Fault> {
+        within(deadline, self.host.call(operation, message)).await?.map_err(|error| match error {
+            wapc::errors::Error::GuestCallFailure(reason) => self.exchange.take_fault().unwrap_or(Fault::Failed(reason)),
+            other => Fault::Failed(other.to_string()),
+        })
+    }
+}

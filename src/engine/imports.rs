@@ -1,0 +1,221 @@
+//! The functions of the waPC interface, as a guest sees them.
+//!
+//! Everything a guest passes is hostile: pointers and lengths are checked against its memory before anything is
+//! allocated for them, and a breach ends the call with a fault.
+
+use std::rc::Rc;
+
+use send_wrapper::SendWrapper;
+use wapc::wapc_functions as names;
+use wasmer::{
+    AsStoreRef, AsyncFunctionEnvMut, Function, FunctionEnv, FunctionEnvMut, FunctionType, Imports, Memory,
+    RuntimeError, Store, Type, Value,
+};
+
+use super::exchange::Exchange;
+use super::fault::Fault;
+
+/// The module names under which guests import the interface: waPC's own, and that of wasmCloud's later actors.
+const NAMESPACES: [&str; 2] = [wapc::HOST_NAMESPACE, "wasmbus"];
+
+/// The longest line a guest can put on the log; what is longer is cut.
+const LONGEST_LOG_LINE: u32 = 8 * 1024;
+
+/// A guest's exchange. wasmer wants environments to be `Send`; the wrapper holds because a guest never leaves its
+/// shard.
+type Shared = SendWrapper<Rc<Exchange>>;
+
+/// The type of an imported function, or nothing where the interface has no such function.
+pub(super) fn signature(namespace: &str, name: &str) -> Option<FunctionType> {
+    if !NAMESPACES.contains(&namespace) {
+        return None;
+    }
+    let (parameters, returns_value) = match name {
+        names::GUEST_REQUEST_FN | names::GUEST_RESPONSE_FN | names::GUEST_ERROR_FN | names::HOST_CONSOLE_LOG => {
+            (2, false)
+        }
+        names::HOST_RESPONSE_FN | names::HOST_ERROR_FN => (1, false),
+        names::HOST_RESPONSE_LEN_FN | names::HOST_ERROR_LEN_FN => (0, true),
+        names::HOST_CALL => (8, true),
+        _ => return None,
+    };
+    let results: &[Type] = if returns_value { &[Type::I32] } else { &[] };
+    Some(FunctionType::new(vec![Type::I32; parameters], results))
+}
+
+/// All functions of the interface, under every module name, over one guest's exchange.
+pub(super) fn define(store: &mut Store, exchange: &Rc<Exchange>, actor: &str) -> Imports {
+    let env = FunctionEnv::new(store, SendWrapper::new(exchange.clone()));
+    let log = console_log(store, &env, actor.to_owned());
+    let call = host_call(store, &env);
+    let functions = [
+        (names::GUEST_REQUEST_FN, Function::new_typed_with_env(store, &env, guest_request)),
+        (names::GUEST_RESPONSE_FN, Function::new_typed_with_env(store, &env, guest_response)),
+        (names::GUEST_ERROR_FN, Function::new_typed_with_env(store, &env, guest_error)),
+        (names::HOST_RESPONSE_LEN_FN, Function::new_typed_with_env(store, &env, host_response_len)),
+        (names::HOST_RESPONSE_FN, Function::new_typed_with_env(store, &env, host_response)),
+        (names::HOST_ERROR_LEN_FN, Function::new_typed_with_env(store, &env, host_error_len)),
+        (names::HOST_ERROR_FN, Function::new_typed_with_env(store, &env, host_error)),
+        (names::HOST_CONSOLE_LOG, log),
+        (names::HOST_CALL, call),
+    ];
+    let mut imports = Imports::new();
+    for namespace in NAMESPACES {
+        for (name, function) in &functions {
+            imports.define(namespace, name, function.clone());
+        }
+    }
+    imports
+}
+
+fn guest_request(env: FunctionEnvMut<'_, Shared>, operation: u32, message: u32) -> Result<(), Fault> {
+    let memory = GuestMemory::of(env.data(), &env)?;
+    env.data().with_request(|operation_bytes, message_bytes| {
+        memory.write(operation, operation_bytes)?;
+        memory.write(message, message_bytes)
+    })
+}
+
+fn guest_response(env: FunctionEnvMut<'_, Shared>, pointer: u32, length: u32) -> Result<(), Fault> {
+    let response = GuestMemory::of(env.data(), &env)?.read(pointer, length)?;
+    env.data().set_response(response);
+    Ok(())
+}
+
+fn guest_error(env: FunctionEnvMut<'_, Shared>, pointer: u32, length: u32) -> Result<(), Fault> {
+    let error = GuestMemory::of(env.data(), &env)?.read(pointer, length)?;
+    // The text is only shown to people, so what is no UTF-8 in it may be replaced.
+    env.data().set_error(String::from_utf8_lossy(&error).into_owned());
+    Ok(())
+}
+
+fn host_response_len(env: FunctionEnvMut<'_, Shared>) -> u32 {
+    env.data().with_host_response(|bytes| bytes.len() as u32)
+}
+
+fn host_response(env: FunctionEnvMut<'_, Shared>, pointer: u32) -> Result<(), Fault> {
+    let memory = GuestMemory::of(env.data(), &env)?;
+    env.data().with_host_response(|bytes| memory.write(pointer, bytes))
+}
+
+fn host_error_len(env: FunctionEnvMut<'_, Shared>) -> u32 {
+    env.data().with_host_error(|bytes| bytes.len() as u32)
+}
+
+fn host_error(env: FunctionEnvMut<'_, Shared>, pointer: u32) -> Result<(), Fault> {
+    let memory = GuestMemory::of(env.data(), &env)?;
+    env.data().with_host_error(|bytes| memory.write(pointer, bytes))
+}
+
+fn console_log(store: &mut Store, env: &FunctionEnv<Shared>, actor: String) -> Function {
+    let log = move |env: FunctionEnvMut<'_, Shared>, pointer: u32, length: u32| -> Result<(), Fault> {
+        let memory = GuestMemory::of(env.data(), &env)?;
+        memory.check(pointer, length)?;
+        let line = memory.read(pointer, length.min(LONGEST_LOG_LINE))?;
+        // Escaped, so that a guest cannot forge lines of the host's own log.
+        log::info!(target: "wasmcloud_host::guest", "{actor}: {}", String::from_utf8_lossy(&line).escape_debug());
+        Ok(())
+    };
+    Function::new_typed_with_env(store, env, log)
+}
+
+fn host_call(store: &mut Store, env: &FunctionEnv<Shared>) -> Function {
+    let parameters = vec![Type::I32; 8];
+    let call = |env: AsyncFunctionEnvMut<Shared>, values: &[Value]| {
+        let arguments: Vec<u32> = values.iter().filter_map(|value| value.i32().map(i32::cast_unsigned)).collect();
+        async move {
+            let (exchange, call) = {
+                let env = env.read().await;
+                let exchange = Rc::clone(env.data());
+                let call = HostCall::read(&GuestMemory::of(&exchange, &env)?, &arguments)?;
+                (exchange, call)
+            };
+            Ok(vec![Value::I32(call.perform(&exchange).await?)])
+        }
+    };
+    Function::new_with_env_async(store, env, FunctionType::new(parameters, [Type::I32]), call)
+}
+
+/// A call that a guest makes on the host.
+struct HostCall {
+    binding: String,
+    namespace: String,
+    operation: String,
+    message: Vec<u8>,
+}
+
+impl HostCall {
+    fn read(memory: &GuestMemory<'_>, arguments: &[u32]) -> Result<HostCall, Fault> {
+        let &[binding, binding_len, namespace, namespace_len, operation, operation_len, message, message_len] =
+            arguments
+        else {
+            return Err(Fault::Protocol(format!("__host_call with {} arguments", arguments.len())));
+        };
+        Ok(HostCall {
+            binding: memory.read_text("binding", binding, binding_len)?,
+            namespace: memory.read_text("namespace", namespace, namespace_len)?,
+            operation: memory.read_text("operation", operation, operation_len)?,
+            message: memory.read(message, message_len)?,
+        })
+    }
+
+    /// Carries the call out. What `__host_call` returns: 1 with a response to fetch, 0 with an error.
+    async fn perform(self, exchange: &Exchange) -> Result<i32, Fault> {
+        let conversation =
+            exchange.conversation.get().ok_or_else(|| Fault::Protocol("a host call before the start".into()))?;
+        let code = conversation
+            .do_host_call(self.binding, self.namespace, self.operation, self.message)
+            .await
+            .map_err(|error| Fault::Protocol(error.to_string()))?;
+        exchange.set_host_answer(if code == 0 {
+            Err(conversation.get_host_error().await.unwrap_or_default())
+        } else {
+            Ok(conversation.with_host_response(<[u8]>::to_vec).await.unwrap_or_default())
+        });
+        Ok(code)
+    }
+}
+
+/// A guest's linear memory, read and written within its bounds.
+struct GuestMemory<'a>(wasmer::MemoryView<'a>);
+
+impl<'a> GuestMemory<'a> {
+    fn of(exchange: &Exchange, store: &'a impl AsStoreRef) -> Result<GuestMemory<'a>, Fault> {
+        let memory: &Memory =
+            exchange.memory.get().ok_or_else(|| Fault::Protocol("a waPC call before the memory exists".into()))?;
+        Ok(GuestMemory(memory.view(store)))
+    }
+
+    fn check(&self, pointer: u32, length: u32) -> Result<(), Fault> {
+        let (end, size) = (u64::from(pointer) + u64::from(length), self.0.data_size());
+        if end <= size {
+            return Ok(());
+        }
+        Err(Fault::Protocol(format!("it passed {length} bytes at {pointer:#x}, but its memory has {size} bytes")))
+    }
+
+    fn read(&self, pointer: u32, length: u32) -> Result<Vec<u8>, Fault> {
+        self.check(pointer, length)?;
+        self.0
+            .copy_range_to_vec(u64::from(pointer)..u64::from(pointer) + u64::from(length))
+            .map_err(|error| Fault::Protocol(error.to_string()))
+    }
+
+    fn read_text(&self, what: &str, pointer: u32, length: u32) -> Result<String, Fault> {
+        String::from_utf8(self.read(pointer, length)?)
+            .map_err(|_| Fault::Protocol(format!("the {what} of its host call is not UTF-8")))
+    }
+
+    fn write(&self, pointer: u32, bytes: &[u8]) -> Result<(), Fault> {
+        self.0.write(u64::from(pointer), bytes).map_err(|_| {
+            let (length, size) = (bytes.len(), self.0.data_size());
+            Fault::Protocol(format!("it asked for {length} bytes at {pointer:#x}, but its memory has {size} bytes"))
+        })
+    }
+}
+
+impl From<Fault> for RuntimeError {
+    fn from(fault: Fault) -> RuntimeError {
+        RuntimeError::user(Box::new(fault))
+    }
+}

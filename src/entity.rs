@@ -1,0 +1,113 @@
+//! The names things go by: public keys, contract ids and link names.
+//!
+//! A public key is an nkey: a letter for its kind, then base32 with a checksum, 56 characters in all. `M` is an
+//! actor (module), `V` a provider, `A` an account that signs them, `N` a host.
+
+use nkeys::{KeyPair, KeyPairType};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The link name that an empty one stands for.
+pub(crate) const DEFAULT_LINK_NAME: &str = "default";
+
+/// The origin of what the host itself asks of a provider.
+pub const SYSTEM_ACTOR: &str = "system";
+
+/// What a public key is the key of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyKind {
+    Account,
+    Actor,
+    Provider,
+}
+
+impl KeyKind {
+    fn describe(self) -> &'static str {
+        match self {
+            KeyKind::Account => "an account key (A...)",
+            KeyKind::Actor => "an actor's public key (M...)",
+            KeyKind::Provider => "a provider's public key (V...)",
+        }
+    }
+
+    fn matches(self, found: &KeyPairType) -> bool {
+        match self {
+            KeyKind::Account => *found == KeyPairType::Account,
+            KeyKind::Actor => *found == KeyPairType::Module,
+            KeyKind::Provider => *found == KeyPairType::Service,
+        }
+    }
+}
+
+/// Whether `text` is a well-formed public key of this kind, checksum included.
+pub(crate) fn is_key(text: &str, kind: KeyKind) -> bool {
+    // `from_public_key` indexes and slices; only what is surely base32 of the right length goes in.
+    text.len() == 56
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte))
+        && KeyPair::from_public_key(text).is_ok_and(|key| kind.matches(&key.key_pair_type()))
+}
+
+/// Refuses anything but a well-formed public key of this kind.
+pub(crate) fn expect_key(text: &str, kind: KeyKind) -> Result<()> {
+    if is_key(text, kind) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidArgument, format!("{:?} is not {}", shorten(text), kind.describe())))
+}
+
+/// Refuses what cannot be the id of a contract.
+pub(crate) fn expect_contract(text: &str) -> Result<()> {
+    if !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        format!("{:?} is not a contract id, such as wasmcloud:httpserver", shorten(text)),
+    ))
+}
+
+/// A link name as it is stored: an empty or missing one is `default`.
+pub(crate) fn link_name(given: Option<&str>) -> &str {
+    given.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_LINK_NAME)
+}
+
+/// Text from outside, cut so that it can go into an error or a log line.
+pub(crate) fn shorten(text: &str) -> &str {
+    const LONGEST: usize = 80;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_told_apart_by_kind() {
+        let actor = KeyPair::new_module().public_key();
+        assert!(is_key(&actor, KeyKind::Actor));
+        assert!(!is_key(&actor, KeyKind::Provider));
+        assert!(is_key(&KeyPair::new_service().public_key(), KeyKind::Provider));
+        assert!(is_key(&KeyPair::new_account().public_key(), KeyKind::Account));
+    }
+
+    #[test]
+    fn malformed_keys_are_refused_without_a_panic() {
+        let mut wrong_sum = KeyPair::new_module().public_key();
+        let last = if wrong_sum.ends_with('A') { "B" } else { "A" };
+        wrong_sum.replace_range(55.., last);
+        for text in ["", "M", "default", "wasmcloud:keyvalue", &"M".repeat(56), &"é".repeat(28), &wrong_sum] {
+            assert!(!is_key(text, KeyKind::Actor), "{text:?}");
+            assert_eq!(expect_key(text, KeyKind::Actor).unwrap_err().kind(), ErrorKind::InvalidArgument);
+        }
+    }
+
+    #[test]
+    fn an_empty_link_name_is_the_default_one() {
+        assert_eq!(link_name(None), "default");
+        assert_eq!(link_name(Some("")), "default");
+        assert_eq!(link_name(Some("backup")), "backup");
+    }
+}

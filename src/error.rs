@@ -1,0 +1,150 @@
+//! The one error type of the crate: an opaque [`Error`] with an [`ErrorKind`] to match on.
+//!
+//! The text of an error says what happened, to what, and what to do about it. It is for people and may
+//! change; the kind is for programs.
+//!
+//! ```
+//! use wasmcloud_host::{Actor, ErrorKind};
+//!
+//! let refused = Actor::from_slice(b"this is no WebAssembly").unwrap_err();
+//! assert_eq!(refused.kind(), ErrorKind::InvalidModule);
+//! ```
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What an operation of this crate answers with.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure from a provider, from a file or from a library, of any type.
+pub type BoxedError = Box<dyn StdError + Send + Sync>;
+
+/// What went wrong, as far as a program can act on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The bytes are no WebAssembly module, or not one that a host can run as an actor: an export of the
+    /// waPC interface is missing, or an import lies outside of it.
+    InvalidModule,
+    /// The module carries no token, so nobody vouches for it.
+    Unsigned,
+    /// The token is malformed, its signature does not verify, or its keys are of the wrong kind.
+    InvalidToken,
+    /// The module's code is not the code that was signed.
+    Tampered,
+    /// The token's validity has ended.
+    TokenExpired,
+    /// The token's validity has not begun.
+    TokenNotYetValid,
+    /// An argument cannot be what it should be: a key of the wrong kind, an empty contract, a bad number.
+    InvalidArgument,
+    /// No actix `System` runs on this thread, and a host needs one.
+    NoActixSystem,
+    /// The host was not started, or has been stopped.
+    HostNotRunning,
+    /// The host runs already.
+    HostAlreadyStarted,
+    /// An actor with this public key runs already, or is being started.
+    ActorAlreadyRunning,
+    /// Nothing with this public key or call alias is known to the host.
+    ActorNotFound,
+    /// The actor ran once and was stopped.
+    ActorStopped,
+    /// Another running actor holds this call alias.
+    AliasTaken,
+    /// This provider runs already under this link name, or is being started.
+    ProviderAlreadyRunning,
+    /// No such provider runs under this link name.
+    ProviderNotFound,
+    /// No established link leads from the caller to the target.
+    NotLinked,
+    /// The provider refused a link or could not carry it out.
+    LinkRefused,
+    /// The actor's signed claims do not include the capability.
+    CapabilityDenied,
+    /// The actor answered with an error of its own.
+    ActorFailed,
+    /// The actor has no handler for the operation.
+    UnknownOperation,
+    /// The actor's code trapped; its instance was retired.
+    ActorTrapped,
+    /// The actor broke the waPC protocol: a pointer out of range, a string that is no UTF-8, no answer at all.
+    ProtocolViolation,
+    /// The provider answered with an error of its own.
+    ProviderFailed,
+    /// The provider panicked while it served the call.
+    ProviderPanicked,
+    /// The call was not answered in its time.
+    DeadlineExceeded,
+    /// The call leads back to an actor that is already waiting for it.
+    CallCycle,
+    /// A limit on concurrent work is reached; try again later.
+    Busy,
+    /// A file or socket could not be read, written or opened.
+    Io,
+    /// The host broke a promise of its own. Please report it.
+    Internal,
+}
+
+/// A failure: a kind, a text, and where there is one, the cause.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    source: Option<BoxedError>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Error(Box::new(Inner { kind, message: message.into(), source: None }))
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<BoxedError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// What went wrong, to match on.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        let mut cause = StdError::source(self);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_names_the_causes_in_order() {
+        let io = std::io::Error::other("disk on fire");
+        let error = Error::new(ErrorKind::Io, "cannot read 'echo.wasm'").caused_by(io);
+        assert_eq!(error.to_string(), "cannot read 'echo.wasm': disk on fire");
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(error.source().is_some());
+    }
+}

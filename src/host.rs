@@ -1,0 +1,297 @@
+//! The handle that embedders hold.
+
+mod builder;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use actix::{Actor as _, Addr};
+use wascap::jwt::Claims;
+
+pub use builder::HostBuilder;
+
+use crate::actor::Actor;
+use crate::capability::NativeCapability;
+use crate::dispatch::Dispatch;
+use crate::entity::link_name;
+use crate::error::{Error, ErrorKind, Result};
+use crate::shard::Shards;
+use crate::supervisor::link::{LinkDefinition, LinkKey, LinkState};
+use crate::supervisor::placement::ActorOptions;
+use crate::supervisor::snapshot::ProviderKey;
+use crate::supervisor::{Command, Supervisor};
+use builder::Configuration;
+
+/// A secure runtime for actors, capability providers and the links between them.
+///
+/// A host is a cheap handle: clones stand for the same host, and may be used from any thread. It is made by a
+/// [`HostBuilder`], runs from [`Host::start`] to [`Host::stop`], and is not started again after that. Hosts of one
+/// process share nothing.
+///
+/// ```
+/// use wasmcloud_host::HostBuilder;
+///
+/// # #[actix_rt::main]
+/// # async fn main() -> wasmcloud_host::Result<()> {
+/// let host = HostBuilder::new().with_label("zone", "cellar").build();
+/// host.start().await?;
+/// assert!(host.id().starts_with('N'));
+/// assert!(host.actors().await?.is_empty());
+/// host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Host(Arc<Inner>);
+
+struct Inner {
+    configuration: Configuration,
+    dispatch: Dispatch,
+    start_called: AtomicBool,
+    running: OnceLock<Running>,
+}
+
+/// What there is from the start on.
+struct Running {
+    supervisor: Addr<Supervisor>,
+    shards: Arc<Shards>,
+}
+
+/// A provider that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProviderDescription {
+    /// Its public key.
+    pub id: String,
+    /// The contract that it serves.
+    pub contract_id: String,
+    /// The link name that it runs under.
+    pub link_name: String,
+    /// The name that its vendor gave it.
+    pub name: String,
+}
+
+impl Host {
+    fn new(configuration: Configuration) -> Host {
+        let dispatch = Dispatch::new(configuration.call_deadline);
+        Host(Arc::new(Inner {
+            configuration,
+            dispatch,
+            start_called: AtomicBool::new(false),
+            running: OnceLock::new(),
+        }))
+    }
+
+    /// Starts the host. It lives on the actix `System` of this thread, beside whatever else runs there, and on one
+    /// more thread for each further shard.
+    ///
+    /// # Errors
+    /// `NoActixSystem` where no actix `System` runs on this thread, `HostAlreadyStarted` at a second start.
+    pub async fn start(&self) -> Result<()> {
+        if actix_rt::Arbiter::try_current().is_some() && self.0.start_called.swap(true, Ordering::SeqCst) {
+            let message = format!("host {} was started before; build another one", self.id());
+            return Err(Error::new(ErrorKind::HostAlreadyStarted, message));
+        }
+        let shards = Arc::new(Shards::start(self.0.configuration.shards).await?);
+        let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone()).start();
+        self.0.running.set(Running { supervisor, shards }).map_err(|_| {
+            Error::new(ErrorKind::HostAlreadyStarted, format!("host {} was started twice at once", self.id()))
+        })?;
+        log::info!("host {} runs with {} shard(s)", self.id(), self.0.configuration.shards);
+        Ok(())
+    }
+
+    /// Stops every actor and provider in the reverse order of their starts, letting what is in flight end, then the
+    /// host's own threads. The actix `System` that it was started on goes on. What could not be stopped in time is
+    /// on the log.
+    pub async fn stop(&self) {
+        match self.ask(Command::Stop).await {
+            Ok(()) => log::info!("host {} has stopped", self.id()),
+            Err(error) => log::warn!("host {} was not stopped: {error}", self.id()),
+        }
+    }
+
+    /// The host's public key: 56 characters beginning with `N`. It is made anew for each host.
+    pub fn id(&self) -> String {
+        self.0.configuration.key.public_key()
+    }
+
+    /// The host's labels: those it was built with, and `hostcore.os`, `hostcore.arch`, `hostcore.osfamily`.
+    pub async fn labels(&self) -> HashMap<String, String> {
+        self.0.configuration.labels.clone()
+    }
+
+    /// Starts an actor. When this answers `Ok`, it can be called, and the links that waited for it have been
+    /// established or refused (see [`Host::link_state`]).
+    ///
+    /// # Errors
+    /// `TokenExpired` or `TokenNotYetValid`; `ActorAlreadyRunning`; `AliasTaken`; `InvalidModule` where the module
+    /// does not compile, is no waPC guest, or fails in its start functions; `HostNotRunning`.
+    pub async fn start_actor(&self, actor: Actor) -> Result<()> {
+        self.start_actor_with(actor, ActorOptions::default()).await
+    }
+
+    /// Starts an actor with options.
+    ///
+    /// # Errors
+    /// Those of [`Host::start_actor`].
+    pub async fn start_actor_with(&self, actor: Actor, options: ActorOptions) -> Result<()> {
+        let shard = options.placement.choose(&self.running()?.shards);
+        self.ask(Command::StartActor { actor, shard }).await
+    }
+
+    /// Stops an actor, by its public key: its links are released, what has reached it is still served, and from then
+    /// on no call does. Its links remain known, for its next start.
+    ///
+    /// # Errors
+    /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `DeadlineExceeded` where it was still at work when its time
+    /// was up.
+    pub async fn stop_actor(&self, actor: &str) -> Result<()> {
+        self.ask(Command::StopActor { key: actor.to_owned() }).await
+    }
+
+    /// Starts a capability provider. When this answers `Ok`, it runs, and the links that waited for it have been
+    /// established or refused (see [`Host::link_state`]).
+    ///
+    /// # Errors
+    /// `ProviderAlreadyRunning`; `ProviderFailed` where it refuses to start; `HostNotRunning`.
+    pub async fn start_native_capability(&self, capability: NativeCapability) -> Result<()> {
+        let shard = ActorOptions::default().placement.choose(&self.running()?.shards);
+        self.ask(Command::StartProvider { capability, shard }).await
+    }
+
+    /// Stops a capability provider: everything it holds is released. Its links remain known, for its next start.
+    ///
+    /// # Errors
+    /// `ProviderNotFound`; `InvalidArgument` where it serves another contract; `HostNotRunning`; and what the
+    /// provider itself fails with, though it is gone then too.
+    pub async fn stop_provider(&self, provider_ref: &str, contract_id: &str, link: Option<String>) -> Result<()> {
+        let key = ProviderKey::new(provider_ref, link_name(link.as_deref()));
+        self.ask(Command::StopProvider { key, contract_id: contract_id.to_owned() }).await
+    }
+
+    /// Links an actor to a provider, or changes the values of such a link.
+    ///
+    /// Where both run, the answer is the provider's own. Where one does not run yet, the link is kept and established
+    /// when it starts.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for malformed keys and contracts, and for a provider of another contract; `CapabilityDenied`
+    /// where the actor's claims do not include the contract; `LinkRefused` with the provider's reason;
+    /// `HostNotRunning`. After an error, what was in effect before still is.
+    pub async fn set_link(
+        &self,
+        actor: &str,
+        contract_id: &str,
+        link: Option<String>,
+        provider_id: String,
+        values: HashMap<String, String>,
+    ) -> Result<()> {
+        self.ask(Command::SetLink(LinkDefinition {
+            actor_id: actor.to_owned(),
+            provider_id,
+            link_name: link_name(link.as_deref()).to_owned(),
+            contract_id: contract_id.to_owned(),
+            values,
+        }))
+        .await
+    }
+
+    /// Removes a link. When this answers, what the provider held for it has been released.
+    ///
+    /// # Errors
+    /// `NotLinked` where there is no such link; `HostNotRunning`; and what the provider itself fails with, though the
+    /// link is gone then too.
+    pub async fn remove_link(&self, actor: &str, contract_id: &str, link: Option<String>) -> Result<()> {
+        self.ask(Command::RemoveLink(LinkKey::new(actor, contract_id, link_name(link.as_deref())))).await
+    }
+
+    /// Calls an actor, by public key or call alias, and waits for its answer. May be called from any thread; on the
+    /// actor's own shard it is fastest.
+    ///
+    /// # Errors
+    /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `UnknownOperation` or `ActorFailed` where the actor answers
+    /// with an error; `ActorTrapped`, `ProtocolViolation`, `DeadlineExceeded`.
+    pub async fn call_actor(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>> {
+        self.0.dispatch.call_from_host(actor, operation, message).await
+    }
+
+    /// The public keys of the actors that run.
+    ///
+    /// # Errors
+    /// `HostNotRunning`.
+    pub async fn actors(&self) -> Result<Vec<String>> {
+        self.running()?;
+        Ok(self.0.dispatch.snapshot().actors.keys().map(|key| key.to_string()).collect())
+    }
+
+    /// The providers that run.
+    ///
+    /// # Errors
+    /// `HostNotRunning`.
+    pub async fn providers(&self) -> Result<Vec<ProviderDescription>> {
+        self.running()?;
+        let snapshot = self.0.dispatch.snapshot();
+        let identities = snapshot.providers.values().map(|provider| &provider.identity);
+        Ok(identities
+            .map(|identity| ProviderDescription {
+                id: identity.key.id.to_string(),
+                contract_id: identity.contract_id.clone(),
+                link_name: identity.key.link_name.to_string(),
+                name: identity.claims.name(),
+            })
+            .collect())
+    }
+
+    /// The claims of the actors that run.
+    ///
+    /// # Errors
+    /// `HostNotRunning`.
+    pub async fn actor_claims(&self) -> Result<Vec<Claims<wascap::jwt::Actor>>> {
+        self.running()?;
+        let snapshot = self.0.dispatch.snapshot();
+        Ok(snapshot.actors.values().map(|actor| Claims::clone(&actor.identity.claims)).collect())
+    }
+
+    /// All links that have been set and not removed, established or not.
+    ///
+    /// # Errors
+    /// `HostNotRunning`.
+    pub async fn link_definitions(&self) -> Result<Vec<LinkDefinition>> {
+        self.running()?;
+        let snapshot = self.0.dispatch.snapshot();
+        Ok(snapshot.links.values().map(|link| LinkDefinition::clone(&link.definition)).collect())
+    }
+
+    /// How far a link has come, or nothing where there is none.
+    pub fn link_state(&self, actor: &str, contract_id: &str, link: Option<&str>) -> Option<LinkState> {
+        let snapshot = self.0.dispatch.snapshot();
+        snapshot.link(actor, contract_id, link_name(link)).map(|link| link.state.clone())
+    }
+
+    async fn ask(&self, command: Command) -> Result<()> {
+        self.running()?.supervisor.send(command).await.map_err(|error| {
+            let message = format!("the actix System that host {} was started on has ended", self.id());
+            Error::new(ErrorKind::HostNotRunning, message).caused_by(error)
+        })?
+    }
+
+    fn running(&self) -> Result<&Running> {
+        let running = self.0.running.get().filter(|_| self.0.dispatch.snapshot().running);
+        running.ok_or_else(|| {
+            let message = format!("host {} does not run: it was not started, or has been stopped", self.id());
+            Error::new(ErrorKind::HostNotRunning, message)
+        })
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host")
+            .field("id", &self.id())
+            .field("running", &self.running().is_ok())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,97 @@
+//! How a host is configured.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+use nkeys::KeyPair;
+
+use super::Host;
+
+/// How long a chain of calls may take.
+const CALL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Everything a host is built from.
+pub(super) struct Configuration {
+    pub(super) key: KeyPair,
+    pub(super) labels: HashMap<String, String>,
+    pub(super) call_deadline: Duration,
+    pub(super) shards: usize,
+}
+
+/// Configures a [`Host`].
+///
+/// ```
+/// use std::time::Duration;
+/// use wasmcloud_host::HostBuilder;
+///
+/// let host = HostBuilder::new().with_label("zone", "cellar").with_call_deadline(Duration::from_secs(5)).build();
+/// ```
+#[derive(Clone)]
+pub struct HostBuilder {
+    labels: HashMap<String, String>,
+    call_deadline: Duration,
+    shards: usize,
+}
+
+impl HostBuilder {
+    /// A builder with the defaults.
+    pub fn new() -> HostBuilder {
+        let labels = [
+            ("hostcore.arch", std::env::consts::ARCH),
+            ("hostcore.os", std::env::consts::OS),
+            ("hostcore.osfamily", std::env::consts::FAMILY),
+        ];
+        HostBuilder {
+            labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            call_deadline: CALL_DEADLINE,
+            shards: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// Adds a label to the host, or replaces one. Labels that begin with `hostcore.` say what the host is and cannot be
+    /// replaced; an attempt is ignored, with a line on the log.
+    pub fn with_label(mut self, key: &str, value: &str) -> HostBuilder {
+        if key.starts_with("hostcore.") {
+            log::warn!("the label {key:?} is ignored: labels beginning with hostcore. are the host's own");
+        } else {
+            self.labels.insert(key.to_owned(), value.to_owned());
+        }
+        self
+    }
+
+    /// How long a call may take, with all the calls that it leads to; 30 s by default.
+    pub fn with_call_deadline(mut self, deadline: Duration) -> HostBuilder {
+        self.call_deadline = deadline;
+        self
+    }
+
+    /// How many threads run actors and providers, the one that starts the host included; one for each core by
+    /// default, and at least one.
+    pub fn with_shards(mut self, shards: usize) -> HostBuilder {
+        self.shards = shards.max(1);
+        self
+    }
+
+    /// Builds the host, with a new key. It does not run yet: see [`Host::start`].
+    pub fn build(self) -> Host {
+        let HostBuilder { labels, call_deadline, shards } = self;
+        Host::new(Configuration { key: KeyPair::new_server(), labels, call_deadline, shards })
+    }
+}
+
+impl Default for HostBuilder {
+    fn default() -> Self {
+        HostBuilder::new()
+    }
+}
+
+impl fmt::Debug for HostBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostBuilder")
+            .field("labels", &self.labels)
+            .field("call_deadline", &self.call_deadline)
+            .field("shards", &self.shards)
+            .finish()
+    }
+}

@@ -1,0 +1,36 @@
+//! A secure, distributed WebAssembly actor runtime.
+//!
+//! A [`Host`] runs [actors](Actor), which are signed, freestanding WebAssembly modules speaking waPC, and
+//! [capability providers](NativeCapability), which are native code. Links join them; an actor can do nothing but
+//! compute until its signed claims and a link let it. See the README for a tour and `ARCHITECTURE.md` for how it is
+//! built.
+//!
+//! # Layout
+//! - [`Host`], [`HostBuilder`]: the handle that embedders hold
+//! - [`Actor`]: a signed module, verified
+//! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
+//! - [`LinkDefinition`], [`LinkState`]: what joins them
+//! - [`Error`], [`ErrorKind`], [`Result`]: what can go wrong
+
+mod actor;
+mod auth;
+mod capability;
+mod deadline;
+mod dispatch;
+mod engine;
+mod entity;
+mod error;
+mod host;
+mod shard;
+mod supervisor;
+
+pub use actor::Actor;
+pub use capability::{
+    ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NativeCapability,
+    ProviderCallContext, builtin,
+};
+pub use entity::SYSTEM_ACTOR;
+pub use error::{BoxedError, Error, ErrorKind, Result};
+pub use host::{Host, HostBuilder, ProviderDescription};
+pub use supervisor::link::{LinkDefinition, LinkState};
+pub use supervisor::placement::{ActorOptions, Placement};

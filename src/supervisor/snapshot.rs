@@ -1,0 +1,134 @@
+//! What runs and what is linked, at one moment: written by the supervisor alone, read by every call.
+//!
+//! The maps are persistent (they share structure with the snapshot before), so publishing a change costs the same
+//! with one actor as with a hundred thousand.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use actix::Addr;
+use imbl::HashMap;
+use wascap::jwt::{CapabilityProvider, Claims};
+
+use super::link::{Link, LinkKey};
+use crate::actor::guest_actor::GuestActor;
+use crate::capability::provider_actor::ProviderActor;
+
+/// Who an actor is, as its signed token says.
+#[derive(Debug)]
+pub(crate) struct ActorIdentity {
+    pub(crate) key: Arc<str>,
+    pub(crate) name: String,
+    pub(crate) call_alias: Option<Arc<str>>,
+    pub(crate) capabilities: HashSet<String>,
+    pub(crate) claims: Arc<Claims<wascap::jwt::Actor>>,
+}
+
+impl ActorIdentity {
+    pub(crate) fn new(claims: Arc<Claims<wascap::jwt::Actor>>) -> ActorIdentity {
+        let metadata = claims.metadata.as_ref();
+        ActorIdentity {
+            key: claims.subject.as_str().into(),
+            name: claims.name(),
+            call_alias: metadata.and_then(|metadata| metadata.call_alias.as_deref()).map(Arc::from),
+            capabilities: metadata.and_then(|metadata| metadata.caps.clone()).unwrap_or_default().into_iter().collect(),
+            claims,
+        }
+    }
+}
+
+impl std::fmt::Display for ActorIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "actor {} ({})", self.key, self.name.escape_debug())
+    }
+}
+
+/// Who a provider is, and under which link name it runs.
+#[derive(Debug)]
+pub(crate) struct ProviderIdentity {
+    pub(crate) key: ProviderKey,
+    pub(crate) contract_id: String,
+    pub(crate) claims: Claims<CapabilityProvider>,
+}
+
+impl std::fmt::Display for ProviderIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} for {}", self.key, self.contract_id)
+    }
+}
+
+/// What a provider is registered by: one provider may run under several link names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ProviderKey {
+    pub(crate) id: Arc<str>,
+    pub(crate) link_name: Arc<str>,
+}
+
+impl ProviderKey {
+    pub(crate) fn new(id: &str, link_name: &str) -> ProviderKey {
+        ProviderKey { id: id.into(), link_name: link_name.into() }
+    }
+}
+
+impl std::fmt::Display for ProviderKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "provider {} (link name {})", self.id, self.link_name)
+    }
+}
+
+/// An actor that can be called.
+#[derive(Debug, Clone)]
+pub(crate) struct RunningActor {
+    pub(crate) identity: Arc<ActorIdentity>,
+    pub(crate) address: Addr<GuestActor>,
+}
+
+/// A provider that can be called.
+#[derive(Debug, Clone)]
+pub(crate) struct RunningProvider {
+    pub(crate) identity: Arc<ProviderIdentity>,
+    pub(crate) address: Addr<ProviderActor>,
+}
+
+/// Everything that a call is resolved and authorized by.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Snapshot {
+    /// Whether the host runs: it does not before its start and after its stop.
+    pub(crate) running: bool,
+    pub(crate) actors: HashMap<Arc<str>, RunningActor>,
+    pub(crate) providers: HashMap<ProviderKey, RunningProvider>,
+    pub(crate) links: HashMap<LinkKey, Arc<Link>>,
+    /// Call aliases, and who holds them.
+    pub(crate) aliases: HashMap<Arc<str>, Arc<str>>,
+    /// The contracts of the providers that run, and how many there are of each: no alias stands for one of them.
+    pub(crate) contracts: HashMap<String, usize>,
+    /// Actors that ran and were stopped.
+    pub(crate) stopped: imbl::HashSet<Arc<str>>,
+}
+
+impl Snapshot {
+    /// The link over which an actor reaches a contract under a link name.
+    pub(crate) fn link(&self, actor: &str, contract: &str, link_name: &str) -> Option<&Arc<Link>> {
+        self.links.get(&(actor, contract, link_name))
+    }
+
+    /// Whether a provider has been given this actor: it may call those actors and no others.
+    pub(crate) fn is_bound(&self, actor: &str, provider: &ProviderIdentity) -> bool {
+        self.link(actor, &provider.contract_id, &provider.key.link_name).is_some_and(|link| {
+            *link.definition.provider_id == *provider.key.id && link.state.provider_may_call()
+        })
+    }
+
+    /// The provider that a link leads to, if it runs.
+    pub(crate) fn provider_of(&self, link: &Link) -> Option<&RunningProvider> {
+        let definition = &link.definition;
+        self.providers.get(&(definition.provider_id.as_str(), definition.link_name.as_str()))
+    }
+}
+
+/// Finding a provider by borrowed names.
+impl equivalent::Equivalent<ProviderKey> for (&str, &str) {
+    fn equivalent(&self, key: &ProviderKey) -> bool {
+        *self.0 == *key.id && *self.1 == *key.link_name
+    }
+}
