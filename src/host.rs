@@ -289,9 +289,6 @@ impl Host {
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host")
-            .field("id", &self.id())
-            .field("running", &self.running().is_ok())
-            .finish_non_exhaustive()
+        f.debug_struct("Host").field("id", &self.id()).field("running", &self.running().is_ok()).finish_non_exhaustive()
     }
 }

@@ -40,10 +40,21 @@ use snapshot::ProviderKey;
 #[derive(Message)]
 #[rtype(result = "Result<()>")]
 pub(crate) enum Command {
-    StartActor { actor: Actor, shard: ShardNumber },
-    StopActor { key: String },
-    StartProvider { capability: NativeCapability, shard: ShardNumber },
-    StopProvider { key: ProviderKey, contract_id: String },
+    StartActor {
+        actor: Actor,
+        shard: ShardNumber,
+    },
+    StopActor {
+        key: String,
+    },
+    StartProvider {
+        capability: NativeCapability,
+        shard: ShardNumber,
+    },
+    StopProvider {
+        key: ProviderKey,
+        contract_id: String,
+    },
     SetLink(LinkDefinition),
     RemoveLink(LinkKey),
     /// Stop every child in the reverse order of their starts, then the shards.

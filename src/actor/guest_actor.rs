@@ -105,13 +105,18 @@ impl Seat {
                 Err(fault) => return (None, Err(self.explain(&operation, fault))),
             },
         };
-        match guest.call(&operation, &message, deadline).await {
-            Ok(answer) => (Some(guest), Ok(answer)),
-            Err(fault) => (
-                fault.leaves_instance_usable().then_some(guest),
-                Err(self.explain(&operation, fault)),
-            ),
+        let fault = match guest.call(&operation, &message, deadline).await {
+            Ok(answer) => return (Some(guest), Ok(answer)),
+            Err(fault) => fault,
+        };
+        let usable = fault.leaves_instance_usable();
+        if !usable {
+            log::warn!("{} lost its instance in {:?}: {fault}", self.identity, shorten(&operation));
         }
+        // A guest whose own call ran out of time may fail for that before the host ends it: it is the same to the
+        // caller.
+        let fault = if Instant::now() >= deadline { Fault::Deadline } else { fault };
+        (usable.then_some(guest), Err(self.explain(&operation, fault)))
     }
 
     /// A fault as an error that names the actor and the operation.
@@ -124,9 +129,6 @@ impl Seat {
             Fault::Instantiation(_) => ErrorKind::InvalidModule,
             Fault::Deadline => ErrorKind::DeadlineExceeded,
         };
-        if !fault.leaves_instance_usable() {
-            log::warn!("{} lost its instance in {}: {fault}", self.identity, shorten(operation).escape_debug());
-        }
         Error::new(kind, format!("{}, in {:?}, {fault}", self.identity, shorten(operation)))
     }
 }

@@ -43,9 +43,8 @@ pub(crate) fn embedded_token(module: &[u8]) -> Result<&str> {
             ));
         }
     }
-    let token = found.ok_or_else(|| {
-        Error::new(ErrorKind::Unsigned, "the module carries no token: sign it before it is started")
-    })?;
+    let token = found
+        .ok_or_else(|| Error::new(ErrorKind::Unsigned, "the module carries no token: sign it before it is started"))?;
     if token.len() > LONGEST_TOKEN {
         let message = format!("the module's token has {} bytes; at most {LONGEST_TOKEN} are read", token.len());
         return Err(Error::new(ErrorKind::InvalidToken, message));

@@ -83,9 +83,13 @@ fn linked_provider<'a>(snapshot: &'a Snapshot, origin: &ActorIdentity, link: &Li
             let message = format!("the link {name} of {origin} to {contract} is still being established");
             Error::new(ErrorKind::NotLinked, message)
         }
-        _ => {
+        LinkState::Pending | LinkState::Established if snapshot.provider_of(link).is_none() => {
             let message = format!("provider {} for {contract} does not run", definition.provider_id);
             Error::new(ErrorKind::ProviderNotFound, message)
+        }
+        LinkState::Pending | LinkState::Established | LinkState::Releasing => {
+            let message = format!("the link {name} of {origin} to {contract} has been released");
+            Error::new(ErrorKind::NotLinked, message)
         }
     })
 }

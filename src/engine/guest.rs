@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use wapc::{HostCallbackAsync, WapcHostAsync};
 
+use super::CompiledModule;
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::provider::WasmerProvider;
-use super::CompiledModule;
 use crate::deadline::within;
 
 /// A guest that serves one call at a time. It stays on the shard that made it.
@@ -44,7 +44,9 @@ impl Guest {
     /// the guest has to be dropped: it may be in the middle of a call.
     pub(crate) async fn call(&self, operation: &str, message: &[u8], deadline: Instant) -> Result<Vec<u8>, Fault> {
         within(deadline, self.host.call(operation, message)).await?.map_err(|error| match error {
-            wapc::errors::Error::GuestCallFailure(reason) => self.exchange.take_fault().unwrap_or(Fault::Failed(reason)),
+            wapc::errors::Error::GuestCallFailure(reason) => {
+                self.exchange.take_fault().unwrap_or(Fault::Failed(reason))
+            }
             other => Fault::Failed(other.to_string()),
         })
     }

@@ -39,8 +39,7 @@ impl WasmerProvider {
         let memory = exports.get_memory(admission::MEMORY).map_err(Fault::instantiation)?;
         // The exchange is new with this instance, so its memory is not set yet.
         let _ = exchange.memory.set(memory.clone());
-        let guest_call =
-            exports.get_function(wapc::wapc_functions::GUEST_CALL).map_err(Fault::instantiation)?.clone();
+        let guest_call = exports.get_function(wapc::wapc_functions::GUEST_CALL).map_err(Fault::instantiation)?.clone();
         let starts = admission::STARTS.iter().filter_map(|name| exports.get_function(name).ok().cloned()).collect();
         let driver = Driver::bind(&mut store, &compiled.driver, &guest_call, &exchange)?;
         let store = store.into_async();

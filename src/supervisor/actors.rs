@@ -34,9 +34,10 @@ impl Supervision {
 
     async fn make_actor(&self, actor: Actor, identity: Arc<ActorIdentity>, shard: ShardNumber) -> Result<()> {
         let bytes = actor.module();
-        let module = tokio::task::spawn_blocking(move || CompiledModule::compile(&bytes)).await.map_err(|error| {
-            Error::new(ErrorKind::Internal, format!("{identity} could not be compiled")).caused_by(error)
-        })??;
+        let module =
+            tokio::task::spawn_blocking(move || CompiledModule::compile(&bytes)).await.map_err(|error| {
+                Error::new(ErrorKind::Internal, format!("{identity} could not be compiled")).caused_by(error)
+            })??;
         let (dispatch, whose) = (self.dispatch.clone(), identity.clone());
         let make = async move || Ok(GuestActor::make(whose, module, dispatch).await?.start());
         let address = self.shards.run(shard, make).await?;

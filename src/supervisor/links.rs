@@ -125,7 +125,9 @@ async fn bind(ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
         let message = format!("{} ended before it answered", ends.provider.identity);
         Err(Error::new(ErrorKind::ProviderNotFound, message).caused_by(error))
     });
-    bound.map_err(|error| Error::new(ErrorKind::LinkRefused, format!("the {} is refused", definition.key())).caused_by(error))
+    bound.map_err(|error| {
+        Error::new(ErrorKind::LinkRefused, format!("the {} is refused", definition.key())).caused_by(error)
+    })
 }
 
 async fn unbind(provider: &RunningProvider, definition: &LinkDefinition) -> Result<()> {

@@ -241,9 +241,7 @@ impl Registry {
     pub(super) fn links_of(&self, child: &Child) -> Vec<LinkKey> {
         let concerns = |definition: &LinkDefinition| match child {
             Child::Actor(key) => *definition.actor_id == **key,
-            Child::Provider(key) => {
-                *definition.provider_id == *key.id && *definition.link_name == *key.link_name
-            }
+            Child::Provider(key) => *definition.provider_id == *key.id && *definition.link_name == *key.link_name,
         };
         let links = self.snapshot.links.iter();
         links.filter(|(_, link)| concerns(&link.definition)).map(|(key, _)| key.clone()).collect()

@@ -114,9 +114,8 @@ impl Snapshot {
 
     /// Whether a provider has been given this actor: it may call those actors and no others.
     pub(crate) fn is_bound(&self, actor: &str, provider: &ProviderIdentity) -> bool {
-        self.link(actor, &provider.contract_id, &provider.key.link_name).is_some_and(|link| {
-            *link.definition.provider_id == *provider.key.id && link.state.provider_may_call()
-        })
+        self.link(actor, &provider.contract_id, &provider.key.link_name)
+            .is_some_and(|link| *link.definition.provider_id == *provider.key.id && link.state.provider_may_call())
     }
 
     /// The provider that a link leads to, if it runs.

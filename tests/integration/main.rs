@@ -1,1 +1,14 @@
-fn main(){}
+//! The behaviour of the project through its public API, one module per room. Nothing is mocked: guests are compiled
+//! and run, servers listen on ephemeral loopback ports, and everything ends with its test.
+
+mod actors;
+mod calls;
+mod guests;
+mod host;
+mod http;
+mod links;
+mod providers;
+#[path = "../support/signing.rs"]
+mod signing;
+mod support;
+mod trust;

@@ -164,7 +164,8 @@ fn joined(headers: &HeaderMap) -> BTreeMap<&str, String> {
     let mut joined = BTreeMap::new();
     for name in headers.keys() {
         let separator = if name == header::COOKIE { "; " } else { ", " };
-        let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        let values: Vec<_> =
+            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         joined.insert(name.as_str(), values.join(separator));
     }
     joined

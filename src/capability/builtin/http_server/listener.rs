@@ -106,7 +106,11 @@ async fn serve(socket: TcpListener, site: Arc<ArcSwap<Site>>, mut closed: onesho
 }
 
 /// Serves one connection to its end.
-fn connection(stream: TcpStream, site: Arc<ArcSwap<Site>>, graceful: &GracefulShutdown) -> impl Future<Output = ()> + use<> {
+fn connection(
+    stream: TcpStream,
+    site: Arc<ArcSwap<Site>>,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + use<> {
     // Small responses must not wait for more to come.
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request| {

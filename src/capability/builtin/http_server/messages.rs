@@ -54,7 +54,8 @@ mod tests {
     fn a_request_is_a_map_with_the_names_of_the_wire_and_a_binary_body() {
         let header = BTreeMap::from([("a", "b".to_owned())]);
         let request = Request { method: "GET", path: "/", query_string: "q", header, body: &[0xff] };
-        let expected: &[u8] = b"\x85\xa6method\xa3GET\xa4path\xa1/\xabqueryString\xa1q\xa6header\x81\xa1a\xa1b\xa4body\xc4\x01\xff";
+        let expected: &[u8] =
+            b"\x85\xa6method\xa3GET\xa4path\xa1/\xabqueryString\xa1q\xa6header\x81\xa1a\xa1b\xa4body\xc4\x01\xff";
         assert_eq!(request.encode().unwrap(), expected);
     }
 

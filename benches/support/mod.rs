@@ -1,0 +1,109 @@
+//! What the benchmarks share: fair timing, a table to read, figures for programs.
+//!
+//! What is compared is timed in turns within one run, so that a noisy machine is noisy for all of it.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+/// One row of a benchmark's table, and one entry of its figures.
+pub(crate) struct Row {
+    pub(crate) what: String,
+    pub(crate) per_call: Duration,
+    /// How many times the reference's time it takes.
+    pub(crate) ratio: f64,
+    /// The largest ratio that is good enough, where there is such a target.
+    pub(crate) target: Option<f64>,
+}
+
+/// The times that one thing took, a measurement per round.
+pub(crate) struct Series {
+    pub(crate) what: &'static str,
+    pub(crate) target: Option<f64>,
+    pub(crate) times: Vec<f64>,
+}
+
+impl Series {
+    pub(crate) fn new(what: &'static str, target: Option<f64>) -> Series {
+        Series { what, target, times: Vec::new() }
+    }
+
+    /// Takes in the time of a batch.
+    pub(crate) fn add(&mut self, elapsed: Duration, calls: u32) {
+        self.times.push(elapsed.as_secs_f64() / f64::from(calls));
+    }
+}
+
+/// Rows with each series' median, and the median of its ratios to the reference in the same round.
+pub(crate) fn rows(reference: &Series, others: &[&Series]) -> Vec<Row> {
+    let row = |series: &Series| {
+        let ratios = series.times.iter().zip(&reference.times).map(|(time, base)| time / base).collect();
+        Row {
+            what: series.what.to_owned(),
+            per_call: Duration::from_secs_f64(median(series.times.clone())),
+            ratio: median(ratios),
+            target: series.target,
+        }
+    };
+    std::iter::once(reference).chain(others.iter().copied()).map(row).collect()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Times a batch of synchronous calls.
+pub(crate) fn time(calls: u32, mut call: impl FnMut()) -> Duration {
+    let begin = Instant::now();
+    for _ in 0..calls {
+        call();
+    }
+    begin.elapsed()
+}
+
+/// Whether this is a real run (`cargo bench`), or only a check that the benchmark works (`cargo test --benches`).
+pub(crate) fn is_real_run() -> bool {
+    std::env::args().any(|argument| argument == "--bench")
+}
+
+/// Prints the table, and writes it to `target/figures/<name>.json`.
+pub(crate) fn report(name: &str, title: &str, rows: &[Row]) -> std::io::Result<()> {
+    println!("\n{title}\n");
+    println!("{:<58} {:>12} {:>9} {:>9}", "", "per call", "ratio", "target");
+    for row in rows {
+        let target = row.target.map_or_else(|| "-".to_owned(), |target| format!("{target:.1}x"));
+        let per_call = format!("{:.2} us", row.per_call.as_secs_f64() * 1e6);
+        println!("{:<58} {per_call:>12} {:>8.2}x {target:>9}", row.what, row.ratio);
+    }
+    if is_real_run() {
+        let folder = target_folder().join("figures");
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join(format!("{name}.json")), json(rows))?;
+    }
+    Ok(())
+}
+
+/// Where cargo keeps what it builds: three levels above the benchmark's own file, which is in `<profile>/deps`.
+fn target_folder() -> std::path::PathBuf {
+    let own = std::env::current_exe().unwrap_or_default();
+    own.ancestors().nth(3).map(Into::into).unwrap_or_else(|| "target".into())
+}
+
+fn json(rows: &[Row]) -> String {
+    let mut entries = String::new();
+    for row in rows {
+        let separator = if entries.is_empty() { "\n" } else { ",\n" };
+        let (target, meets) = match row.target {
+            Some(target) => (format!("\"at most {target}x\""), (row.ratio <= target).to_string()),
+            None => ("null".to_owned(), "null".to_owned()),
+        };
+        let figure = format!("{:.2}x", row.ratio);
+        // Writing to a string cannot fail.
+        let _ = write!(
+            entries,
+            "{separator}  {{\"what\": {:?}, \"figure\": {figure:?}, \"target\": {target}, \"meets\": {meets}}}",
+            row.what
+        );
+    }
+    format!("[{entries}\n]\n")
+}

@@ -1,0 +1,166 @@
+//! Guests of every kind: what they do wrong is an error of its kind, and the host lives on.
+
+use wasmcloud_host::{Actor, ErrorKind, Host};
+
+use crate::signing::{sign, sign_module};
+use crate::support::{host_answer, host_call, kind, with_host};
+
+async fn start(host: &Host, guest: &str) -> String {
+    let actor = sign(guest).actor();
+    let key = actor.public_key();
+    host.start_actor(actor).await.unwrap();
+    key
+}
+
+#[actix_rt::test]
+async fn both_interfaces_in_the_field_are_served() {
+    with_host(async |host| {
+        for guest in ["tiny_echo", "wasmbus_echo", "echo"] {
+            let key = start(&host, guest).await;
+            assert_eq!(host.call_actor(&key, "Echo", b"hello").await.unwrap(), b"hello", "{guest}");
+            assert_eq!(host.call_actor(&key, "Echo", b"").await.unwrap(), b"", "{guest}");
+        }
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn messages_of_megabytes_pass_both_ways() {
+    with_host(async |host| {
+        let large = start(&host, "large_reply").await;
+        let reply = host.call_actor(&large, "Any", b"9000000").await.unwrap();
+        assert_eq!(reply.len(), 9_000_000);
+        assert!(reply.iter().enumerate().all(|(index, byte)| *byte == index as u8));
+        let echo = start(&host, "echo").await;
+        assert_eq!(host.call_actor(&echo, "Echo", &reply).await.unwrap(), reply);
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_guests_own_error_and_an_unknown_operation_are_told_apart() {
+    with_host(async |host| {
+        let error = start(&host, "error").await;
+        let refusal = host.call_actor(&error, "Anything", b"").await.unwrap_err();
+        assert_eq!(refusal.kind(), ErrorKind::ActorFailed);
+        assert!(refusal.to_string().contains("deliberate failure: Anything"), "{refusal}");
+        let echo = start(&host, "echo").await;
+        assert_eq!(kind(host.call_actor(&echo, "Nope", b"").await), ErrorKind::UnknownOperation);
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn seed_defect_21_a_trap_costs_one_call_and_the_next_gets_a_fresh_instance() {
+    with_host(async |host| {
+        let key = start(&host, "trap").await;
+        for operation in ["Trap", "DivideByZero", "OutOfBounds", "Recurse"] {
+            assert_eq!(kind(host.call_actor(&key, operation, b"").await), ErrorKind::ActorTrapped, "{operation}");
+            assert_eq!(host.call_actor(&key, "Echo", b"still here").await.unwrap(), b"still here", "{operation}");
+        }
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn seed_defect_42_misuse_of_the_interface_is_a_typed_error() {
+    with_host(async |host| {
+        let key = start(&host, "hostile").await;
+        for (operation, expected) in [
+            ("BadUtf8Operation", ErrorKind::ProtocolViolation),
+            ("BadUtf8Namespace", ErrorKind::ProtocolViolation),
+            ("BadUtf8Error", ErrorKind::ActorFailed),
+            ("OutOfRangePointer", ErrorKind::ProtocolViolation),
+            ("AbsurdLength", ErrorKind::ProtocolViolation),
+            ("ResponseOutOfRange", ErrorKind::ProtocolViolation),
+            ("RequestOutOfRange", ErrorKind::ProtocolViolation),
+            ("NoResponse", ErrorKind::ProtocolViolation),
+            ("NoError", ErrorKind::ActorFailed),
+        ] {
+            assert_eq!(kind(host.call_actor(&key, operation, b"x").await), expected, "{operation}");
+            assert_eq!(host.call_actor(&key, "Echo", b"still here").await.unwrap(), b"still here", "{operation}");
+        }
+        for harmless in ["BadUtf8Log", "LogFlood", "HugeLog", "HostResponseUnasked"] {
+            assert_eq!(host.call_actor(&key, harmless, b"x").await.unwrap(), b"x", "{harmless}");
+        }
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_call_to_nowhere_is_an_error_inside_the_guest() {
+    with_host(async |host| {
+        let key = start(&host, "host_call").await;
+        let reply = host.call_actor(&key, "Any", &host_call("", "nobody", "Op", b"")).await.unwrap();
+        let refusal = host_answer(&reply).unwrap_err();
+        assert!(refusal.contains("nobody"), "{refusal}");
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn seed_defect_13_what_is_no_guest_is_refused_with_the_reason_and_does_not_run() {
+    const CALL: &str = r#"(func (export "__guest_call") (param i32 i32) (result i32) (i32.const 1))"#;
+    const MEMORY: &str = r#"(memory (export "memory") 1)"#;
+    let wat = |parts: &[&str]| wat::parse_str(format!("(module {})", parts.join(" "))).unwrap();
+    let import = |text: &'static str| wat(&[text, MEMORY, CALL]);
+    let cases = [
+        ("no memory", wat(&[CALL]), "memory"),
+        ("no guest call", wat(&[MEMORY]), "__guest_call"),
+        ("a guest call of another type", wat(&[MEMORY, r#"(func (export "__guest_call"))"#]), "__guest_call"),
+        (
+            "a guest call that is no function",
+            wat(&[MEMORY, r#"(global (export "__guest_call") i32 (i32.const 1))"#]),
+            "__guest_call",
+        ),
+        ("an import from elsewhere", import(r#"(import "env" "abort" (func))"#), "env.abort"),
+        ("a system interface", import(r#"(import "wasi_snapshot_preview1" "fd_write" (func))"#), "fd_write"),
+        ("an unknown function", import(r#"(import "wapc" "__open_file" (func))"#), "__open_file"),
+        ("an import of another type", import(r#"(import "wapc" "__console_log" (func (param i64)))"#), "__console_log"),
+        ("an import that is no function", import(r#"(import "wapc" "__host_call" (memory 1))"#), "__host_call"),
+        (
+            "a start function with parameters",
+            wat(&[MEMORY, CALL, r#"(func (export "wapc_init") (param i32))"#]),
+            "wapc_init",
+        ),
+        ("a start that traps", wat(&[MEMORY, CALL, r#"(func $s unreachable) (start $s)"#]), "unreachable"),
+        ("an init that traps", wat(&[MEMORY, CALL, r#"(func (export "wapc_init") unreachable)"#]), "unreachable"),
+        ("data out of range", wat(&[MEMORY, CALL, r#"(data (i32.const 65535) "ab")"#]), "out of bounds"),
+        ("an empty module", wat(&[]), "memory"),
+    ];
+    with_host(async |host| {
+        for (what, module, named) in cases {
+            let actor = sign_module("odd", module).actor();
+            let key = actor.public_key();
+            let refusal = host.start_actor(actor).await.expect_err(what);
+            assert!(
+                matches!(refusal.kind(), ErrorKind::InvalidModule | ErrorKind::ActorTrapped),
+                "{what}: {refusal:?}"
+            );
+            assert!(refusal.to_string().contains(named), "{what}: {refusal}");
+            assert_eq!(kind(host.call_actor(&key, "Any", b"").await), ErrorKind::ActorNotFound, "{what}");
+        }
+        assert!(host.actors().await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_module_that_does_not_validate_is_refused() {
+    // Sections in order and of the right sizes, but a code section whose body is no code.
+    let mut module = wat::parse_str(r#"(module (func (export "f") (result i32) (i32.const 1)))"#).unwrap();
+    let body = module.len() - 3;
+    module[body] = 0xff;
+    with_host(async |host| {
+        let actor = sign_module("garbage", module).actor();
+        assert_eq!(kind(host.start_actor(actor).await), ErrorKind::InvalidModule);
+    })
+    .await;
+}
+
+#[test]
+fn what_is_no_wasm_at_all_is_refused() {
+    for bytes in [&b""[..], b"\0", b"hello", b"\0asm", b"\0asm\x01\0\0\0\xff\xff\xff\xff\xff\xff"] {
+        assert_eq!(kind(Actor::from_slice(bytes)), ErrorKind::InvalidModule, "{bytes:?}");
+    }
+}

@@ -1,0 +1,179 @@
+//! The vocabulary of the tests.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nkeys::KeyPair;
+use tokio::sync::{Notify, Semaphore};
+use wascap::jwt::{self, Claims};
+use wasmcloud_host::{
+    AsyncCapabilityProvider, Binding, BoxedError, ErrorKind, Host, HostBuilder, NativeCapability, ProviderCallContext,
+    Result,
+};
+
+/// The contract of the probe.
+pub(crate) const PROBE: &str = "test:probe";
+
+/// Runs a test with a host of two shards, and stops it afterwards.
+pub(crate) async fn with_host(test: impl AsyncFnOnce(Host)) {
+    with_host_of(HostBuilder::new().with_shards(2), test).await;
+}
+
+/// Runs a test with a host of the test's making, and stops it afterwards.
+pub(crate) async fn with_host_of(builder: HostBuilder, test: impl AsyncFnOnce(Host)) {
+    let host = builder.build();
+    host.start().await.unwrap();
+    test(host.clone()).await;
+    host.stop().await;
+}
+
+/// The kind of an error that must have occurred.
+pub(crate) fn kind<T: Debug>(result: Result<T>) -> ErrorKind {
+    result.unwrap_err().kind()
+}
+
+pub(crate) fn values(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+}
+
+/// Waits for something that is sure to happen; a test that waits in vain fails instead of hanging.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), what).await.expect("what the test waits for did not happen")
+}
+
+/// The payload that makes the guest `host_call` call the host with these very bytes.
+pub(crate) fn host_call(binding: &str, namespace: &str, operation: &str, message: &[u8]) -> Vec<u8> {
+    let parts = [binding.as_bytes(), namespace.as_bytes(), operation.as_bytes(), message];
+    let lengths = parts.iter().flat_map(|part| (part.len() as u32).to_le_bytes());
+    lengths.chain(parts.concat()).collect()
+}
+
+/// What came of a call by the guest `host_call`: the host's answer, or the text of its refusal.
+pub(crate) fn host_answer(reply: &[u8]) -> Result<Vec<u8>, String> {
+    match reply.split_first() {
+        Some((1, response)) => Ok(response.to_vec()),
+        Some((0, error)) => Err(String::from_utf8(error.to_vec()).unwrap()),
+        other => panic!("no reply of host_call: {other:?}"),
+    }
+}
+
+/// What a probe has seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Bound { actor: String, values: HashMap<String, String> },
+    Unbound { actor: String },
+    Called { actor: String, operation: String },
+    Stopped,
+}
+
+/// A provider that shows what reaches it, and does as it is told:
+/// `Echo` answers the message, `Fail` fails, `Panic` panics, `Wait` waits until it is released, `CallBack` calls the
+/// calling actor's operation `Echo`. A link with the value `REFUSE` is refused.
+#[derive(Clone)]
+pub(crate) struct Probe {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    pub(crate) arrived: Arc<Notify>,
+    pub(crate) release: Arc<Semaphore>,
+    dispatchers: Arc<Mutex<HashMap<String, wasmcloud_host::ActorDispatcher>>>,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        let release = Arc::new(Semaphore::new(0));
+        Probe { seen: Arc::default(), arrived: Arc::default(), release, dispatchers: Arc::default() }
+    }
+}
+
+impl Probe {
+    pub(crate) fn capability(&self) -> NativeCapability {
+        NativeCapability::from_async(self.clone(), None, provider_claims(PROBE)).unwrap()
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The operations that were called.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        let called = |seen| match seen {
+            Seen::Called { operation, .. } => Some(operation),
+            _ => None,
+        };
+        self.seen().into_iter().filter_map(called).collect()
+    }
+
+    /// The way to call an actor outside of any call.
+    pub(crate) fn dispatcher(&self, actor: &str) -> wasmcloud_host::ActorDispatcher {
+        self.dispatchers.lock().unwrap()[actor].clone()
+    }
+
+    fn note(&self, seen: Seen) {
+        self.seen.lock().unwrap().push(seen);
+    }
+}
+
+#[async_trait(?Send)]
+impl AsyncCapabilityProvider for Probe {
+    async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
+        if let Some(reason) = binding.values.get("REFUSE") {
+            return Err(reason.clone().into());
+        }
+        self.dispatchers.lock().unwrap().insert(binding.actor.clone(), binding.dispatcher);
+        self.note(Seen::Bound { actor: binding.actor, values: binding.values });
+        Ok(())
+    }
+
+    async fn unbind(&self, actor: &str) -> Result<(), BoxedError> {
+        self.note(Seen::Unbound { actor: actor.to_owned() });
+        Ok(())
+    }
+
+    async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
+        self.note(Seen::Called { actor: call.actor.clone(), operation: call.operation.clone() });
+        match call.operation.as_str() {
+            "Echo" => Ok(call.message),
+            "Panic" => panic!("deliberate panic"),
+            "Wait" => {
+                self.arrived.notify_one();
+                self.release.acquire().await?.forget();
+                Ok(b"released".to_vec())
+            }
+            "CallBack" => Ok(call.dispatcher.dispatch(&call.actor, "Echo", call.message).await?),
+            other => Err(format!("deliberate failure of {other}").into()),
+        }
+    }
+
+    async fn stop(&self) {
+        self.note(Seen::Stopped);
+    }
+}
+
+/// The claims of a provider made for a test.
+pub(crate) fn provider_claims(contract: &str) -> Claims<jwt::CapabilityProvider> {
+    Claims::<jwt::CapabilityProvider>::new(
+        "test provider".to_owned(),
+        KeyPair::new_account().public_key(),
+        KeyPair::new_service().public_key(),
+        contract.to_owned(),
+        "test".to_owned(),
+        None,
+        None,
+        HashMap::new(),
+    )
+}
+
+/// Starts the guest `host_call` linked to a probe, and answers with both and the actor's key.
+pub(crate) async fn probed_caller(host: &Host) -> (Probe, String) {
+    let probe = Probe::default();
+    let actor = crate::signing::sign("host_call").capability(PROBE).actor();
+    let key = actor.public_key();
+    let capability = probe.capability();
+    let provider = capability.id();
+    host.start_native_capability(capability).await.unwrap();
+    host.start_actor(actor).await.unwrap();
+    host.set_link(&key, PROBE, None, provider, HashMap::new()).await.unwrap();
+    (probe, key)
+}

@@ -1,0 +1,140 @@
+//! Trust: what is not vouched for is not run.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nkeys::KeyPair;
+use wasmcloud_host::{Actor, ErrorKind};
+
+use crate::signing::{guest, sign};
+use crate::support::{kind, with_host};
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+#[test]
+fn an_unsigned_module_is_refused() {
+    assert_eq!(kind(Actor::from_slice(&guest("echo"))), ErrorKind::Unsigned);
+}
+
+#[test]
+fn a_module_is_read_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signed.wasm");
+    let signing = sign("echo");
+    std::fs::write(&path, signing.bytes()).unwrap();
+    assert_eq!(Actor::from_file(&path).unwrap().public_key(), signing.claims.subject);
+    let missing = Actor::from_file(folder.path().join("missing.wasm")).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::Io);
+    assert!(missing.to_string().contains("missing.wasm"), "{missing}");
+}
+
+#[test]
+fn a_module_with_any_byte_changed_is_refused() {
+    let bytes = sign("tiny_echo").bytes();
+    let accepted = Actor::from_slice(&bytes).unwrap();
+    let mut refused = 0;
+    for position in 0..bytes.len() {
+        let mut tampered = bytes.clone();
+        tampered[position] ^= 1;
+        match Actor::from_slice(&tampered) {
+            Err(_) => refused += 1,
+            // A changed byte may only pass where it changes nothing that is read: it must still be the same actor.
+            Ok(actor) => assert_eq!(actor.claims(), accepted.claims(), "byte {position}"),
+        }
+    }
+    // What may pass are spare bits of the signature's base64.
+    assert!(refused >= bytes.len() - 1, "{refused} of {}", bytes.len());
+}
+
+#[test]
+fn an_added_section_is_refused() {
+    let mut bytes = sign("tiny_echo").bytes();
+    bytes.extend(b"\0\x05\x04more");
+    assert_eq!(kind(Actor::from_slice(&bytes)), ErrorKind::Tampered);
+}
+
+#[test]
+fn the_token_of_another_module_is_refused() {
+    let (mut bytes, other) = (sign("tiny_echo").bytes(), sign("echo"));
+    let original_length = guest("tiny_echo").len();
+    let foreign = other.bytes();
+    bytes.truncate(original_length);
+    bytes.extend(&foreign[guest("echo").len()..]);
+    assert_eq!(kind(Actor::from_slice(&bytes)), ErrorKind::Tampered);
+}
+
+#[test]
+fn a_token_outside_its_time_is_refused() {
+    let expired = sign("echo").claims(|claims| claims.expires = Some(now() - 1)).bytes();
+    assert_eq!(kind(Actor::from_slice(&expired)), ErrorKind::TokenExpired);
+    let early = sign("echo").claims(|claims| claims.not_before = Some(now() + 3600)).bytes();
+    assert_eq!(kind(Actor::from_slice(&early)), ErrorKind::TokenNotYetValid);
+    let valid = sign("echo").claims(|claims| claims.expires = Some(now() + 3600)).bytes();
+    assert!(Actor::from_slice(&valid).is_ok());
+}
+
+#[actix_rt::test]
+async fn a_token_that_expires_before_the_start_is_refused_at_the_start() {
+    with_host(async |host| {
+        let expires = now() + 1;
+        let actor = sign("echo").claims(|claims| claims.expires = Some(expires)).actor();
+        while now() < expires {
+            actix_rt::task::yield_now().await;
+        }
+        assert_eq!(kind(host.start_actor(actor).await), ErrorKind::TokenExpired);
+    })
+    .await;
+}
+
+#[test]
+fn keys_of_the_wrong_kind_are_refused() {
+    let provider = sign("echo").claims(|claims| claims.subject = KeyPair::new_service().public_key()).bytes();
+    assert_eq!(kind(Actor::from_slice(&provider)), ErrorKind::InvalidToken);
+    let foreign = sign("echo").claims(|claims| claims.issuer = KeyPair::new_account().public_key()).bytes();
+    assert_eq!(kind(Actor::from_slice(&foreign)), ErrorKind::InvalidToken);
+}
+
+#[test]
+fn seed_defect_26_malformed_tokens_are_refused() {
+    use data_encoding::BASE64URL_NOPAD;
+    let header = BASE64URL_NOPAD.encode(br#"{"typ":"jwt","alg":"Ed25519"}"#);
+    let other_algorithm = BASE64URL_NOPAD.encode(br#"{"typ":"jwt","alg":"none"}"#);
+    let module = guest("tiny_echo");
+    let account = KeyPair::new_account();
+    let token =
+        sign("tiny_echo").claims(|claims| claims.issuer = account.public_key()).claims.encode(&account).unwrap();
+    let payload = token.split('.').nth(1).unwrap();
+    let nested = BASE64URL_NOPAD.encode("[".repeat(10_000).as_bytes());
+    for token in [
+        String::new(),
+        ".".to_owned(),
+        "..".to_owned(),
+        "a.b".to_owned(),
+        "a.b.c.d".to_owned(),
+        format!("{header}..{}", "A".repeat(86)),
+        format!("{header}.{}.AAAA", BASE64URL_NOPAD.encode(b"{}")),
+        format!("{header}.{nested}.AAAA"),
+        format!("{other_algorithm}.{payload}."),
+        "€.€.€".to_owned(),
+        "x".repeat(5_000_000),
+    ] {
+        for section in ["jwt", "wasmcloud_jwt"] {
+            let mut bytes = module.clone();
+            let custom = wasm_encoder::CustomSection { name: section.into(), data: token.as_bytes().into() };
+            wasm_encoder::Section::append_to(&custom, &mut bytes);
+            let shown: String = token.chars().take(60).collect();
+            assert_eq!(kind(Actor::from_slice(&bytes)), ErrorKind::InvalidToken, "{shown}");
+        }
+    }
+    let no_metadata = sign("tiny_echo").claims(|claims| claims.metadata = None).bytes();
+    assert_eq!(kind(Actor::from_slice(&no_metadata)), ErrorKind::InvalidToken);
+}
+
+#[test]
+fn two_tokens_in_one_module_are_refused() {
+    let mut bytes = sign("tiny_echo").bytes();
+    let custom = wasm_encoder::CustomSection { name: "jwt".into(), data: b"a.b.c".as_slice().into() };
+    wasm_encoder::Section::append_to(&custom, &mut bytes);
+    assert_eq!(kind(Actor::from_slice(&bytes)), ErrorKind::InvalidToken);
+}
