@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench calls` prints the table and writes `target/figures/calls.json`.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
+
 mod support;
 
 #[path = "../tests/support/signing.rs"]

@@ -34,3 +34,8 @@ pub use error::{BoxedError, Error, ErrorKind, Result};
 pub use host::{Host, HostBuilder, ProviderDescription};
 pub use supervisor::link::{LinkDefinition, LinkState};
 pub use supervisor::placement::{ActorOptions, Placement};
+
+/// The README's example is run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

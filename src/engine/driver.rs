@@ -14,6 +14,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::LazyLock;
+use std::task::Poll;
 
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection, Module,
@@ -91,8 +92,11 @@ fn encode() -> Vec<u8> {
 /// A driver bound to one guest, and the coroutine it runs on while it is entered.
 pub(super) struct Driver {
     run: wasmer::Function,
-    entered: Option<Pin<Box<dyn Future<Output = Result<Box<[Value]>, RuntimeError>>>>>,
+    entered: Option<Entered>,
 }
+
+/// A driver on its coroutine: it runs when it is polled, and ends only by a fault.
+type Entered = Pin<Box<dyn Future<Output = Result<Box<[Value]>, RuntimeError>>>>;
 
 impl Driver {
     /// Binds the driver to a guest's `__guest_call`.
@@ -117,11 +121,11 @@ impl Driver {
         let run = &self.run;
         let entered = self.entered.get_or_insert_with(|| Box::pin(run.call_async(store, vec![])));
         poll_fn(|context| match entered.as_mut().poll(context) {
-            std::task::Poll::Ready(Err(error)) => std::task::Poll::Ready(Err(Fault::from(error))),
-            std::task::Poll::Ready(Ok(_)) => std::task::Poll::Ready(Err(Fault::Trapped("the driver ended".into()))),
-            std::task::Poll::Pending => match exchange.take_outcome() {
-                Some(code) => std::task::Poll::Ready(Ok(code)),
-                None => std::task::Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Fault::from(error))),
+            Poll::Ready(Ok(_)) => Poll::Ready(Err(Fault::Trapped("the driver ended".into()))),
+            Poll::Pending => match exchange.take_outcome() {
+                Some(code) => Poll::Ready(Ok(code)),
+                None => Poll::Pending,
             },
         })
         .await

@@ -223,7 +223,7 @@ async fn changes_of_one_link_at_once_leave_one_of_them_in_effect() {
         let changes = (0..20).map(|number: u32| {
             let (host, caller, provider) = (host.clone(), caller.clone(), provider.clone());
             async move {
-                if number % 3 == 0 {
+                if number.is_multiple_of(3) {
                     let _ = host.remove_link(&caller, PROBE, None).await;
                 } else {
                     let link = values(&[("NUMBER", &number.to_string())]);

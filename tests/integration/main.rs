@@ -1,6 +1,8 @@
 //! The behaviour of the project through its public API, one module per room. Nothing is mocked: guests are compiled
 //! and run, servers listen on ephemeral loopback ports, and everything ends with its test.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should end at once")]
+
 mod actors;
 mod calls;
 mod guests;
