@@ -26,6 +26,10 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) use fault::Fault;
 pub(crate) use guest::Guest;
 
+/// The largest message that is passed to or from a guest, in bytes. Lengths of the waPC interface have 32 bits with a
+/// sign, and a guest's memory has to hold a message at least once beside what is there already.
+pub(crate) const LARGEST_MESSAGE: usize = 256 * 1024 * 1024;
+
 /// A module that has been admitted and compiled, ready to be instantiated any number of times. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct CompiledModule {

@@ -70,6 +70,8 @@ pub enum ErrorKind {
     ActorTrapped,
     /// The actor broke the waPC protocol: a pointer out of range, a string that is no UTF-8, no answer at all.
     ProtocolViolation,
+    /// A message is larger than a guest may be given or may send.
+    MessageTooLarge,
     /// The provider answered with an error of its own.
     ProviderFailed,
     /// The provider panicked while it served the call.

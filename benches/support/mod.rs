@@ -17,13 +17,13 @@ pub(crate) struct Row {
 
 /// The times that one thing took, a measurement per round.
 pub(crate) struct Series {
-    pub(crate) what: &'static str,
+    pub(crate) what: String,
     pub(crate) target: Option<f64>,
     pub(crate) times: Vec<f64>,
 }
 
 impl Series {
-    pub(crate) fn new(what: &'static str, target: Option<f64>) -> Series {
+    pub(crate) fn new(what: String, target: Option<f64>) -> Series {
         Series { what, target, times: Vec::new() }
     }
 
@@ -38,7 +38,7 @@ pub(crate) fn rows(reference: &Series, others: &[&Series]) -> Vec<Row> {
     let row = |series: &Series| {
         let ratios = series.times.iter().zip(&reference.times).map(|(time, base)| time / base).collect();
         Row {
-            what: series.what.to_owned(),
+            what: series.what.clone(),
             per_call: Duration::from_secs_f64(median(series.times.clone())),
             ratio: median(ratios),
             target: series.target,

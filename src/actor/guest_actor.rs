@@ -126,6 +126,7 @@ impl Seat {
             Fault::Failed(_) => ErrorKind::ActorFailed,
             Fault::Trapped(_) => ErrorKind::ActorTrapped,
             Fault::Protocol(_) => ErrorKind::ProtocolViolation,
+            Fault::TooLarge { .. } => ErrorKind::MessageTooLarge,
             Fault::Instantiation(_) => ErrorKind::InvalidModule,
             Fault::Deadline => ErrorKind::DeadlineExceeded,
         };

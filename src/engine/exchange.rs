@@ -56,7 +56,7 @@ impl Exchange {
         if !std::mem::take(&mut call.waiting) {
             return Poll::Pending;
         }
-        // The lengths were checked against the limit on requests, which is far below 4 GiB.
+        // Neither is longer than `LARGEST_MESSAGE`, which fits.
         Poll::Ready((call.operation.len() as u32, call.message.len() as u32))
     }
 

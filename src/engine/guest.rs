@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use wapc::{HostCallbackAsync, WapcHostAsync};
 
-use super::CompiledModule;
 use super::exchange::Exchange;
-use super::fault::Fault;
+use super::fault::{Fault, REQUEST};
 use super::provider::WasmerProvider;
+use super::{CompiledModule, LARGEST_MESSAGE};
 use crate::deadline::within;
 
 /// A guest that serves one call at a time. It stays on the shard that made it.
@@ -43,6 +43,10 @@ impl Guest {
     /// After a fault that does not leave the instance usable, or when this future is dropped before it is ready,
     /// the guest has to be dropped: it may be in the middle of a call.
     pub(crate) async fn call(&self, operation: &str, message: &[u8], deadline: Instant) -> Result<Vec<u8>, Fault> {
+        let bytes = operation.len().max(message.len());
+        if bytes > LARGEST_MESSAGE {
+            return Err(Fault::TooLarge { what: REQUEST, bytes });
+        }
         within(deadline, self.host.call(operation, message)).await?.map_err(|error| match error {
             wapc::errors::Error::GuestCallFailure(reason) => {
                 self.exchange.take_fault().unwrap_or(Fault::Failed(reason))

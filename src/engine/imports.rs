@@ -12,6 +12,7 @@ use wasmer::{
     RuntimeError, Store, Type, Value,
 };
 
+use super::LARGEST_MESSAGE;
 use super::exchange::Exchange;
 use super::fault::Fault;
 
@@ -167,11 +168,15 @@ impl HostCall {
             .do_host_call(self.binding, self.namespace, self.operation, self.message)
             .await
             .map_err(|error| Fault::Protocol(error.to_string()))?;
-        exchange.set_host_answer(if code == 0 {
-            Err(conversation.get_host_error().await.unwrap_or_default())
-        } else {
-            Ok(conversation.with_host_response(<[u8]>::to_vec).await.unwrap_or_default())
-        });
+        if code == 0 {
+            exchange.set_host_answer(Err(conversation.get_host_error().await.unwrap_or_default()));
+            return Ok(code);
+        }
+        let bytes = conversation.host_response_len().await;
+        if bytes > LARGEST_MESSAGE {
+            return Err(Fault::TooLarge { what: "answer of the host", bytes });
+        }
+        exchange.set_host_answer(Ok(conversation.with_host_response(<[u8]>::to_vec).await.unwrap_or_default()));
         Ok(code)
     }
 }
@@ -196,9 +201,14 @@ impl<'a> GuestMemory<'a> {
 
     fn read(&self, pointer: u32, length: u32) -> Result<Vec<u8>, Fault> {
         self.check(pointer, length)?;
-        self.0
-            .copy_range_to_vec(u64::from(pointer)..u64::from(pointer) + u64::from(length))
-            .map_err(|error| Fault::Protocol(error.to_string()))
+        let bytes = length as usize;
+        if bytes > LARGEST_MESSAGE {
+            return Err(Fault::TooLarge { what: "message that it sends", bytes });
+        }
+        // `copy_range_to_vec` would clear a buffer of 40 KiB for each call.
+        let mut read = vec![0; bytes];
+        self.0.read(u64::from(pointer), &mut read).map_err(|error| Fault::Protocol(error.to_string()))?;
+        Ok(read)
     }
 
     fn read_text(&self, what: &str, pointer: u32, length: u32) -> Result<String, Fault> {

@@ -38,6 +38,20 @@ async fn messages_of_megabytes_pass_both_ways() {
 }
 
 #[actix_rt::test]
+async fn a_message_that_is_too_large_is_refused_either_way() {
+    with_host(async |host| {
+        let large = start(&host, "large_reply").await;
+        let too_large = 256 * 1024 * 1024 + 1;
+        let reply = host.call_actor(&large, "Any", too_large.to_string().as_bytes()).await;
+        assert_eq!(kind(reply), ErrorKind::MessageTooLarge);
+        let request = host.call_actor(&large, "Any", &vec![b'0'; too_large]).await;
+        assert_eq!(kind(request), ErrorKind::MessageTooLarge);
+        assert_eq!(host.call_actor(&large, "Any", b"3").await.unwrap(), [0, 1, 2]);
+    })
+    .await;
+}
+
+#[actix_rt::test]
 async fn a_guests_own_error_and_an_unknown_operation_are_told_apart() {
     with_host(async |host| {
         let error = start(&host, "error").await;
