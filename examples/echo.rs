@@ -10,8 +10,8 @@ use std::error::Error;
 use std::net::IpAddr;
 
 use clap::Parser;
-use nkeys::KeyPair;
 use tokio::signal::unix::{SignalKind, signal};
+use wascap::prelude::KeyPair;
 use wasmcloud_host::builtin::HttpServer;
 use wasmcloud_host::{Actor, HostBuilder};
 

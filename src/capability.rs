@@ -14,4 +14,6 @@ mod wire;
 
 pub use descriptor::NativeCapability;
 pub use dispatcher::ActorDispatcher;
-pub use traits::{AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, ProviderCallContext};
+pub use traits::{
+    AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NullDispatcher, ProviderCallContext,
+};

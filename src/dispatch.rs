@@ -13,7 +13,6 @@ use actix::MailboxError;
 use arc_swap::ArcSwap;
 use futures_util::future::Either;
 
-use crate::actor::guest_actor::Deliver;
 use crate::capability::provider_actor::ProviderCall;
 use crate::entity::{link_name, shorten};
 use crate::error::{Error, ErrorKind, Result};
@@ -65,9 +64,8 @@ impl Dispatch {
         // In all three kinds of call the snapshot is let go before the answer is awaited.
         let answer = {
             let snapshot = self.0.snapshot.load();
-            let actor = resolve::actor(&snapshot, target)?;
-            let (operation, message) = (operation.to_owned(), message.to_vec());
-            actor.address.send(Deliver { operation, message, context: self.begin() })
+            let actor = resolve::open_actor(&snapshot, target)?;
+            actor.mailbox.deliver(operation.to_owned(), message.to_vec(), self.begin())?
         };
         answer.await.map_err(|error| actor_is_gone(target, &error))?
     }
@@ -86,7 +84,7 @@ impl Dispatch {
             match resolve::target_of(&snapshot, origin, &namespace, link_name(Some(&binding)))? {
                 Target::Actor(actor) => {
                     refuse_cycle(&context, actor)?;
-                    Either::Left(actor.address.send(Deliver { operation, message, context }))
+                    Either::Left(actor.mailbox.deliver(operation, message, context)?)
                 }
                 Target::Provider(provider) => {
                     let actor = origin.key.clone();
@@ -111,13 +109,13 @@ impl Dispatch {
     ) -> Result<Vec<u8>> {
         let answer = {
             let snapshot = self.0.snapshot.load();
-            let target = resolve::actor(&snapshot, actor)?;
+            let target = resolve::running_actor(&snapshot, actor)?;
             if !snapshot.is_bound(&target.identity.key, origin) {
                 let message = format!("{origin} may not call {}: no link joins them", target.identity);
                 return Err(Error::new(ErrorKind::NotLinked, message));
             }
             refuse_cycle(&context, target)?;
-            target.address.send(Deliver { operation, message, context })
+            target.mailbox.deliver(operation, message, context)?
         };
         answer.await.map_err(|error| actor_is_gone(actor, &error))?
     }

@@ -20,7 +20,7 @@ mod guest;
 mod imports;
 mod provider;
 
-use wasmer::sys::{Cranelift, EngineBuilder};
+use wasmer::sys::{Cranelift, EngineBuilder, Features};
 
 use crate::error::{Error, ErrorKind, Result};
 pub(crate) use fault::Fault;
@@ -44,9 +44,8 @@ impl CompiledModule {
     /// # Errors
     /// `InvalidModule` for what is no valid WebAssembly, or none that speaks waPC.
     pub(crate) fn compile(bytes: &[u8]) -> Result<CompiledModule> {
-        let mut compiler = Cranelift::default();
-        compiler.canonicalize_nans(false);
-        let engine: wasmer::Engine = EngineBuilder::new(compiler).engine().into();
+        let engine: wasmer::Engine =
+            EngineBuilder::new(Cranelift::default()).set_features(Some(features())).engine().into();
         let module = wasmer::Module::new(&engine, bytes).map_err(|error| {
             Error::new(ErrorKind::InvalidModule, "the module is not valid WebAssembly").caused_by(error)
         })?;
@@ -55,4 +54,24 @@ impl CompiledModule {
             .map_err(|error| Error::new(ErrorKind::Internal, "cannot compile the driver").caused_by(error))?;
         Ok(CompiledModule { engine, module, driver })
     }
+}
+
+/// What a guest may be written with: the settled parts of WebAssembly that compilers of guests use. Not among them are
+/// threads, above all: `memory.atomic.wait` would block a shard without computing, beyond the reach of any limit.
+fn features() -> Features {
+    let mut features = Features::new();
+    features
+        .reference_types(true)
+        .simd(true)
+        .bulk_memory(true)
+        .multi_value(true)
+        .tail_call(true)
+        .extended_const(true)
+        .threads(false)
+        .multi_memory(false)
+        .memory64(false)
+        .exceptions(false)
+        .relaxed_simd(false)
+        .wide_arithmetic(false);
+    features
 }

@@ -10,6 +10,7 @@
 //! assert_eq!(refused.kind(), ErrorKind::InvalidModule);
 //! ```
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 
@@ -42,17 +43,17 @@ pub enum ErrorKind {
     NoActixSystem,
     /// The host was not started, or has been stopped.
     HostNotRunning,
-    /// The host runs already.
+    /// The host was started before; a host is started once.
     HostAlreadyStarted,
-    /// An actor with this public key runs already, or is being started.
+    /// An actor with this public key runs already, or is being started or stopped.
     ActorAlreadyRunning,
     /// Nothing with this public key or call alias is known to the host.
     ActorNotFound,
-    /// The actor ran once and was stopped.
+    /// The actor ran and was stopped, or is just being stopped.
     ActorStopped,
     /// Another running actor holds this call alias.
     AliasTaken,
-    /// This provider runs already under this link name, or is being started.
+    /// This provider runs already under this link name, or is being started or stopped.
     ProviderAlreadyRunning,
     /// No such provider runs under this link name.
     ProviderNotFound,
@@ -137,9 +138,37 @@ impl StdError for Error {
     }
 }
 
+/// What a panic said, cut and without control characters, for logs and errors.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    printable(text.unwrap_or("without a text").as_bytes())
+}
+
+/// Text from a guest or a provider, made fit for logs and errors: at most 8 KiB of it, what is no UTF-8 replaced, and
+/// control characters escaped, so that nobody can forge lines of a log.
+pub(crate) fn printable(bytes: &[u8]) -> String {
+    const LONGEST: usize = 8 * 1024;
+    let mut text = String::new();
+    for character in String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]).chars() {
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_from_outside_cannot_forge_lines() {
+        assert_eq!(printable("a\nERROR \u{1b}[31mé\u{fffd}".as_bytes()), "a\\nERROR \\u{1b}[31mé\u{fffd}");
+        assert_eq!(printable(&[b'x'; 10_000]).len(), 8192);
+        assert_eq!(printable(b"\xff\xfe"), "\u{fffd}\u{fffd}");
+    }
 
     #[test]
     fn the_text_names_the_causes_in_order() {

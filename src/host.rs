@@ -27,8 +27,8 @@ use builder::Configuration;
 /// A secure runtime for actors, capability providers and the links between them.
 ///
 /// A host is a cheap handle: clones stand for the same host, and may be used from any thread. It is made by a
-/// [`HostBuilder`], runs from [`Host::start`] to [`Host::stop`], and is not started again after that. Hosts of one
-/// process share nothing.
+/// [`HostBuilder`], runs from [`Host::start`] to [`Host::stop`], and is not started again after that. When the last
+/// handle is dropped the host stops too, but nobody waits for it. Hosts of one process share nothing.
 ///
 /// ```
 /// use wasmcloud_host::HostBuilder;
@@ -49,7 +49,7 @@ pub struct Host(Arc<Inner>);
 struct Inner {
     configuration: Configuration,
     dispatch: Dispatch,
-    start_called: AtomicBool,
+    start_claimed: AtomicBool,
     running: OnceLock<Running>,
 }
 
@@ -73,43 +73,79 @@ pub struct ProviderDescription {
     pub name: String,
 }
 
+/// The right to start a host: one start at a time, and none after one that succeeded.
+struct StartClaim<'a>(&'a Inner);
+
+impl<'a> StartClaim<'a> {
+    fn take(host: &'a Inner) -> Result<StartClaim<'a>> {
+        if host.start_claimed.swap(true, Ordering::SeqCst) {
+            let message = format!("host {} was started before: build another one", host.configuration.key.public_key());
+            return Err(Error::new(ErrorKind::HostAlreadyStarted, message));
+        }
+        Ok(StartClaim(host))
+    }
+
+    /// The start succeeded: the claim is never given back.
+    fn keep(self, running: Running) {
+        // Nobody else sets it: that takes a claim.
+        let _ = self.0.running.set(running);
+    }
+}
+
+impl Drop for StartClaim<'_> {
+    fn drop(&mut self) {
+        if self.0.running.get().is_none() {
+            self.0.start_claimed.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for Inner {
+    /// The last handle is gone, so nobody can stop the host any more but this.
+    fn drop(&mut self) {
+        if let Some(running) = self.running.get() {
+            running.supervisor.do_send(Command::Stop);
+        }
+    }
+}
+
 impl Host {
     fn new(configuration: Configuration) -> Host {
         let dispatch = Dispatch::new(configuration.call_deadline);
         Host(Arc::new(Inner {
             configuration,
             dispatch,
-            start_called: AtomicBool::new(false),
+            start_claimed: AtomicBool::new(false),
             running: OnceLock::new(),
         }))
     }
 
-    /// Starts the host. It lives on the actix `System` of this thread, beside whatever else runs there, and on one
-    /// more thread for each further shard.
+    /// Starts the host. It lives on the arbiter of this thread, beside whatever else runs there, and ends with it; for
+    /// each further shard it makes a thread of its own.
     ///
     /// # Errors
-    /// `NoActixSystem` where no actix `System` runs on this thread, `HostAlreadyStarted` at a second start.
+    /// `NoActixSystem` where no actix `System` runs on this thread, `HostAlreadyStarted` at a second start, `Io` where a
+    /// thread cannot be made.
     pub async fn start(&self) -> Result<()> {
-        if actix_rt::Arbiter::try_current().is_some() && self.0.start_called.swap(true, Ordering::SeqCst) {
-            let message = format!("host {} was started before; build another one", self.id());
-            return Err(Error::new(ErrorKind::HostAlreadyStarted, message));
-        }
+        let claim = StartClaim::take(&self.0)?;
         let shards = Arc::new(Shards::start(self.0.configuration.shards).await?);
         let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone()).start();
-        self.0.running.set(Running { supervisor, shards }).map_err(|_| {
-            Error::new(ErrorKind::HostAlreadyStarted, format!("host {} was started twice at once", self.id()))
-        })?;
+        claim.keep(Running { supervisor, shards });
         log::info!("host {} runs with {} shard(s)", self.id(), self.0.configuration.shards);
         Ok(())
     }
 
-    /// Stops every actor and provider in the reverse order of their starts, letting what is in flight end, then the
-    /// host's own threads. The actix `System` that it was started on goes on. What could not be stopped in time is
-    /// on the log.
+    /// Stops the host: providers bring no new work and finish what is under way, then every actor and provider is
+    /// stopped in the reverse order of their starts, then the host's own threads. The actix `System` that it was
+    /// started on goes on. When this returns, that has been done, whoever asked for it first. What could not be stopped
+    /// in time is on the log.
     pub async fn stop(&self) {
-        match self.ask(Command::Stop).await {
-            Ok(()) => log::info!("host {} has stopped", self.id()),
-            Err(error) => log::warn!("host {} was not stopped: {error}", self.id()),
+        let stopped = match self.0.running.get() {
+            Some(running) => running.supervisor.send(Command::Stop).await.is_ok(),
+            None => false,
+        };
+        if stopped {
+            log::info!("host {} has stopped", self.id());
         }
     }
 
@@ -142,12 +178,13 @@ impl Host {
         self.ask(Command::StartActor { actor, shard }).await
     }
 
-    /// Stops an actor, by its public key: its links are released, what has reached it is still served, and from then
-    /// on no call does. Its links remain known, for its next start.
+    /// Stops an actor, by its public key. From now on it takes no new calls; its providers finish what they are working
+    /// on for it, and it serves what has reached it; then its links are released. They remain known, for its next
+    /// start.
     ///
     /// # Errors
-    /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `DeadlineExceeded` where it was still at work when its time
-    /// was up.
+    /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `Busy` where it is just being started; `DeadlineExceeded`
+    /// where it was still at work when its time was up.
     pub async fn stop_actor(&self, actor: &str) -> Result<()> {
         self.ask(Command::StopActor { key: actor.to_owned() }).await
     }

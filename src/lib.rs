@@ -27,7 +27,7 @@ mod supervisor;
 pub use actor::Actor;
 pub use capability::{
     ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NativeCapability,
-    ProviderCallContext, builtin,
+    NullDispatcher, ProviderCallContext, builtin,
 };
 pub use entity::SYSTEM_ACTOR;
 pub use error::{BoxedError, Error, ErrorKind, Result};

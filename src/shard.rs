@@ -4,14 +4,21 @@
 //! them. Whatever lives on a shard never leaves it, and nothing on a shard may block.
 
 use std::future::Future;
-use std::sync::Mutex;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;
+use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle};
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, panic_text};
+
+/// How long a thread of the host's own may take to end once nothing runs on it any more.
+const THREAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One thread of actors.
 #[derive(Debug)]
@@ -38,7 +45,7 @@ impl Shards {
     /// Makes `count` shards, with the arbiter of this thread as the first.
     ///
     /// # Errors
-    /// `NoActixSystem` where this thread has no arbiter.
+    /// `NoActixSystem` where this thread has no arbiter, `Io` where a thread cannot be made.
     pub(crate) async fn start(count: usize) -> Result<Shards> {
         let first = Arbiter::try_current().ok_or_else(|| {
             Error::new(
@@ -47,15 +54,26 @@ impl Shards {
                  inside an actix-web application, or make a System with actix_rt::System::new()",
             )
         })?;
-        let mut all = vec![Shard { arbiter: first, thread: std::thread::current().id() }];
-        let mut own = Vec::new();
+        let first = Shard { arbiter: first, thread: std::thread::current().id() };
+        let mut shards = Shards { all: vec![first], own: Mutex::default(), last: AtomicUsize::new(0) };
         for _ in 1..count {
-            let arbiter = Arbiter::new();
-            let thread = run_on(&arbiter.handle(), async || Ok(std::thread::current().id())).await?;
-            all.push(Shard { arbiter: arbiter.handle(), thread });
-            own.push(arbiter);
+            if let Err(error) = shards.add().await {
+                shards.stop_own().await;
+                return Err(error);
+            }
         }
-        Ok(Shards { all, own: Mutex::new(own), last: AtomicUsize::new(0) })
+        Ok(shards)
+    }
+
+    async fn add(&mut self) -> Result<()> {
+        let arbiter = Arbiter::try_new().map_err(|error| {
+            Error::new(ErrorKind::Io, "a thread for another shard could not be started").caused_by(error)
+        })?;
+        let handle = arbiter.handle();
+        self.own.get_mut().unwrap_or_else(PoisonError::into_inner).push(arbiter);
+        let thread = run_on(&handle, async || Ok(std::thread::current().id())).await?;
+        self.all.push(Shard { arbiter: handle, thread });
+        Ok(())
     }
 
     /// The shard that this thread is, if it is one.
@@ -89,18 +107,23 @@ impl Shards {
         if self.all[self.take_turn().0].arbiter.spawn(work) { Ok(()) } else { Err(shard_is_gone()) }
     }
 
-    /// Ends the shards that the host made, and waits for their threads. It blocks: never call it on a shard.
-    pub(crate) fn stop_own(&self) {
-        let own = match self.own.lock() {
-            Ok(mut own) => std::mem::take(&mut *own),
-            Err(poisoned) => std::mem::take(&mut *poisoned.into_inner()),
-        };
-        for arbiter in own {
+    /// Ends the shards that the host made, and waits for their threads as long as that makes sense.
+    pub(crate) async fn stop_own(&self) {
+        let own = std::mem::take(&mut *self.own.lock().unwrap_or_else(PoisonError::into_inner));
+        let ends = own.into_iter().map(|arbiter| async move {
             arbiter.stop();
-            if arbiter.join().is_err() {
-                log::error!("a shard's thread ended with a panic");
+            let (ended, end) = oneshot::channel();
+            // Joining blocks, and a thread that never ends must not hold up anybody's runtime.
+            let join =
+                std::thread::Builder::new().name("shard-join".to_owned()).spawn(move || ended.send(arbiter.join()));
+            match tokio::time::timeout(THREAD_TIMEOUT, end).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(_) if join.is_ok() => log::error!("a shard's thread ended with a panic"),
+                Ok(_) => log::error!("a shard's thread was not waited for: no thread could be started to do so"),
+                Err(_) => log::error!("a shard's thread is held by a guest or provider and was left behind"),
             }
-        }
+        });
+        join_all(ends).await;
     }
 }
 
@@ -112,8 +135,11 @@ where
     let (answer, answered) = oneshot::channel();
     let spawned = arbiter.spawn_fn(move || {
         actix_rt::spawn(async move {
+            let done = AssertUnwindSafe(work()).catch_unwind().await;
             // Nobody waits any more where the host was stopped in between.
-            let _ = answer.send(work().await);
+            let _ = answer.send(done.unwrap_or_else(|panic| {
+                Err(Error::new(ErrorKind::Internal, format!("a shard met a panic: {}", panic_text(&*panic))))
+            }));
         });
     });
     if !spawned {

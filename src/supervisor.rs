@@ -7,6 +7,7 @@
 //! - `registry`: what is known, and the rules for changing it (pure)
 //! - `snapshot`: what of it is published
 //! - `link`: links and their states (pure)
+//! - `transition`: starts and stops under way
 //! - `lanes`: one change at a time for one link
 //! - `placement`: where an actor lives
 //! - `actors`, `providers`, `links`: how each is started, joined and stopped
@@ -19,17 +20,20 @@ pub(crate) mod placement;
 mod providers;
 mod registry;
 pub(crate) mod snapshot;
+mod transition;
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{Context, Handler, Message, ResponseFuture};
+use tokio::sync::{Mutex, Notify};
 
 use crate::actor::Actor;
 use crate::capability::NativeCapability;
 use crate::dispatch::Dispatch;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::shard::{ShardNumber, Shards};
 use lanes::Lanes;
 use link::{LinkDefinition, LinkKey};
@@ -57,7 +61,7 @@ pub(crate) enum Command {
     },
     SetLink(LinkDefinition),
     RemoveLink(LinkKey),
-    /// Stop every child in the reverse order of their starts, then the shards.
+    /// Stop every child in the reverse order of their starts, then the host's own threads.
     Stop,
 }
 
@@ -71,12 +75,17 @@ struct Supervision {
     shards: Arc<Shards>,
     registry: RefCell<Registry>,
     lanes: Lanes<LinkKey>,
+    /// Told of each start or stop that ends.
+    settled: Notify,
+    /// Held by whoever stops the host: everybody else who wants to waits for the same stop.
+    stopping: Mutex<()>,
 }
 
 impl Supervisor {
     pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>) -> Supervisor {
-        let supervision =
-            Supervision { dispatch, shards, registry: RefCell::new(Registry::new()), lanes: Lanes::default() };
+        let (lanes, settled, stopping) = Default::default();
+        let registry = RefCell::new(Registry::open());
+        let supervision = Supervision { dispatch, shards, registry, lanes, settled, stopping };
         supervision.change(|_| ());
         Supervisor(Rc::new(supervision))
     }
@@ -99,31 +108,42 @@ impl Supervision {
             Command::StopProvider { key, contract_id } => self.stop_provider(&key, &contract_id).await,
             Command::SetLink(definition) => self.set_link(definition).await,
             Command::RemoveLink(key) => self.remove_link(&key).await,
-            Command::Stop => self.stop().await,
+            Command::Stop => {
+                self.stop().await;
+                Ok(())
+            }
         }
     }
 
-    async fn stop(&self) -> Result<()> {
-        self.change(Registry::close)?;
-        while let Some(child) = self.last_started() {
-            let stopped = match &child {
-                Child::Actor(key) => self.stop_actor(key).await,
-                Child::Provider(key) => self.end_provider(key).await,
+    /// Ends everything: first all providers stop bringing work, while everybody can still be called; then child after
+    /// child goes, the one that was started last first.
+    async fn stop(&self) {
+        let _one_at_a_time = self.stopping.lock().await;
+        if !self.registry.borrow().snapshot().running {
+            return;
+        }
+        self.change(Registry::close);
+        self.drain_all_links().await;
+        loop {
+            // Listened for before looking, so that nothing that settles in between is missed.
+            let mut settled = pin!(self.settled.notified());
+            settled.as_mut().enable();
+            let last_started = self.registry.borrow().last_started().cloned();
+            let stopped = match &last_started {
+                Some(Child::Actor(key)) => self.stop_actor(key).await,
+                Some(Child::Provider(key)) => self.end_provider(key).await,
+                None if self.registry.borrow().is_settled() => break,
+                None => {
+                    settled.await;
+                    continue;
+                }
             };
-            if let Err(error) = stopped {
+            if let (Err(error), Some(child)) = (stopped, last_started) {
                 log::warn!("{child} did not stop as it should: {error}");
-                self.change(|registry| registry.forget(&child));
             }
         }
         self.change(Registry::end);
-        let shards = self.shards.clone();
-        tokio::task::spawn_blocking(move || shards.stop_own()).await.map_err(|error| {
-            Error::new(ErrorKind::Internal, "the host's threads did not end as they should").caused_by(error)
-        })
-    }
-
-    fn last_started(&self) -> Option<Child> {
-        self.registry.borrow().last_started().cloned()
+        self.shards.stop_own().await;
     }
 }
 

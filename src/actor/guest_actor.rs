@@ -1,22 +1,22 @@
 //! An actor as it runs: an actix actor whose mailbox feeds one waPC guest, a message at a time.
 
 use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix::{ActorFutureExt, AtomicResponse, Context, Handler, Message, WrapFuture};
+use futures_util::FutureExt;
 use send_wrapper::SendWrapper;
 use wapc::HostCallbackAsync;
 
+use super::mailbox::Place;
 use crate::dispatch::{ActorCall, CallContext, Dispatch};
 use crate::engine::{CompiledModule, Fault, Guest};
 use crate::entity::shorten;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, panic_text};
 use crate::supervisor::snapshot::ActorIdentity;
-
-/// How many messages wait in the mailbox before senders have to wait themselves.
-const MAILBOX_CAPACITY: usize = 1024;
 
 /// How wapc-guest and the SDKs built on it refuse an operation that has no handler.
 const NO_HANDLER: &str = "No handler registered for function";
@@ -25,26 +25,28 @@ const NO_HANDLER: &str = "No handler registered for function";
 #[derive(Message)]
 #[rtype(result = "Result<Vec<u8>>")]
 pub(crate) struct Deliver {
-    pub(crate) operation: String,
-    pub(crate) message: Vec<u8>,
-    pub(crate) context: CallContext,
+    pub(super) operation: String,
+    pub(super) message: Vec<u8>,
+    pub(super) context: CallContext,
+    /// Held until the message has been answered.
+    pub(super) place: Place,
 }
 
 /// Ends the actor once the messages before this one have been served.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Stop;
+pub(super) struct Stop;
 
 /// The actix actor of one guest. It is made on its shard, complete, and never leaves it.
 pub(crate) struct GuestActor {
-    seat: Rc<Seat>,
+    role: Rc<Role>,
     /// The instance. It is away while it serves a call, and gone when a fault has retired it: the next call gets a
     /// fresh one.
     guest: Option<Guest>,
 }
 
-/// What stays the same while instances come and go.
-struct Seat {
+/// What an actor is while its instances come and go.
+struct Role {
     identity: Arc<ActorIdentity>,
     module: CompiledModule,
     dispatch: Dispatch,
@@ -64,13 +66,13 @@ impl GuestActor {
     ) -> Result<GuestActor> {
         let context = dispatch.begin();
         let deadline = context.deadline;
-        let seat = Rc::new(Seat { identity, module, dispatch, context: Rc::new(RefCell::new(context)) });
-        let guest = seat.instantiate(deadline).await.map_err(|fault| seat.explain("its start", fault))?;
-        Ok(GuestActor { seat, guest: Some(guest) })
+        let role = Rc::new(Role { identity, module, dispatch, context: Rc::new(RefCell::new(context)) });
+        let guest = role.instantiate(deadline).await.map_err(|fault| role.explain("its start", &fault))?;
+        Ok(GuestActor { role, guest: Some(guest) })
     }
 }
 
-impl Seat {
+impl Role {
     async fn instantiate(&self, deadline: Instant) -> Result<Guest, Fault> {
         Guest::start(&self.module, &self.identity.key, self.host_callback(), deadline).await
     }
@@ -89,39 +91,54 @@ impl Seat {
         })
     }
 
-    /// Serves one message, with a fresh instance where there is none, and gives back the instance that can serve the
-    /// next.
+    /// Serves one message, and gives back the instance that can serve the next.
     async fn serve(&self, guest: Option<Guest>, call: Deliver) -> (Option<Guest>, Result<Vec<u8>>) {
-        let Deliver { operation, message, context } = call;
+        let Deliver { operation, message, context, place } = call;
         let deadline = context.deadline;
         if Instant::now() >= deadline {
-            return (guest, Err(self.explain(&operation, Fault::Deadline)));
+            return (guest, Err(self.explain(&operation, &Fault::Deadline)));
         }
         self.context.replace(context);
-        let guest = match guest {
-            Some(guest) => guest,
-            None => match self.instantiate(deadline).await {
-                Ok(guest) => guest,
-                Err(fault) => return (None, Err(self.explain(&operation, fault))),
-            },
+        let entered = AssertUnwindSafe(self.enter(guest, &operation, &message, deadline)).catch_unwind().await;
+        drop(place);
+        let (guest, fault) = match entered {
+            Ok((guest, Ok(answer))) => return (guest, Ok(answer)),
+            Ok((guest, Err(fault))) => (guest, fault),
+            Err(panic) => (None, Fault::Panicked(panic_text(&*panic))),
         };
-        let fault = match guest.call(&operation, &message, deadline).await {
-            Ok(answer) => return (Some(guest), Ok(answer)),
-            Err(fault) => fault,
-        };
-        let usable = fault.leaves_instance_usable();
-        if !usable {
+        if guest.is_none() {
             log::warn!("{} lost its instance in {:?}: {fault}", self.identity, shorten(&operation));
         }
         // A guest whose own call ran out of time may fail for that before the host ends it: it is the same to the
         // caller.
         let fault = if Instant::now() >= deadline { Fault::Deadline } else { fault };
-        (usable.then_some(guest), Err(self.explain(&operation, fault)))
+        (guest, Err(self.explain(&operation, &fault)))
+    }
+
+    /// Calls the instance, or a fresh one where there is none. The instance comes back unless it was retired.
+    async fn enter(
+        &self,
+        guest: Option<Guest>,
+        operation: &str,
+        message: &[u8],
+        deadline: Instant,
+    ) -> (Option<Guest>, Result<Vec<u8>, Fault>) {
+        let guest = match guest {
+            Some(guest) => guest,
+            None => match self.instantiate(deadline).await {
+                Ok(guest) => guest,
+                Err(fault) => return (None, Err(fault)),
+            },
+        };
+        match guest.call(operation, message, deadline).await {
+            Err(fault) if !fault.leaves_instance_usable() => (None, Err(fault)),
+            answer => (Some(guest), answer),
+        }
     }
 
     /// A fault as an error that names the actor and the operation.
-    fn explain(&self, operation: &str, fault: Fault) -> Error {
-        let kind = match &fault {
+    fn explain(&self, operation: &str, fault: &Fault) -> Error {
+        let kind = match fault {
             Fault::Failed(reason) if reason.starts_with(NO_HANDLER) => ErrorKind::UnknownOperation,
             Fault::Failed(_) => ErrorKind::ActorFailed,
             Fault::Trapped(_) => ErrorKind::ActorTrapped,
@@ -129,6 +146,7 @@ impl Seat {
             Fault::TooLarge { .. } => ErrorKind::MessageTooLarge,
             Fault::Instantiation(_) => ErrorKind::InvalidModule,
             Fault::Deadline => ErrorKind::DeadlineExceeded,
+            Fault::Panicked(_) => ErrorKind::Internal,
         };
         Error::new(kind, format!("{}, in {:?}, {fault}", self.identity, shorten(operation)))
     }
@@ -136,18 +154,14 @@ impl Seat {
 
 impl actix::Actor for GuestActor {
     type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(MAILBOX_CAPACITY);
-    }
 }
 
 impl Handler<Deliver> for GuestActor {
     type Result = AtomicResponse<Self, Result<Vec<u8>>>;
 
     fn handle(&mut self, call: Deliver, _: &mut Self::Context) -> Self::Result {
-        let (seat, guest) = (self.seat.clone(), self.guest.take());
-        let served = async move { seat.serve(guest, call).await };
+        let (role, guest) = (self.role.clone(), self.guest.take());
+        let served = async move { role.serve(guest, call).await };
         AtomicResponse::new(Box::pin(served.into_actor(self).map(|(guest, answer), actor, _| {
             actor.guest = guest;
             answer

@@ -107,6 +107,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::time::Duration;
+    use wascap::prelude::KeyPair;
 
     fn signed(change: impl FnOnce(&mut Claims<Actor>)) -> String {
         let account = KeyPair::new_account();

@@ -1,10 +1,12 @@
 //! The one bridge between the shards and code that blocks: a provider of the blocking interface on its own threads.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tokio::sync::oneshot;
 
 use super::dispatcher::{BlockingDispatcher, serving};
@@ -12,10 +14,10 @@ use super::traits::{AsyncCapabilityProvider, Binding, CapabilityProvider, Provid
 use super::wire::{BIND_ACTOR, CapabilityConfiguration, REMOVE_ACTOR};
 use crate::dispatch::CallContext;
 use crate::entity::SYSTEM_ACTOR;
-use crate::error::{BoxedError, Error, ErrorKind, Result};
+use crate::error::{BoxedError, Error, ErrorKind, Result, panic_text};
 
 /// How many calls a blocking provider serves at once.
-const THREADS: usize = 4;
+const CALL_THREADS: usize = 4;
 
 /// How many calls wait for a thread before further ones are refused.
 const WAITING: usize = 1024;
@@ -25,7 +27,9 @@ type Job = Box<dyn FnOnce() + Send>;
 /// A blocking provider, seen from a shard.
 pub(super) struct BlockingProvider {
     provider: Arc<dyn CapabilityProvider>,
-    jobs: Sender<Job>,
+    calls: Sender<Job>,
+    /// Links, start and stop have a thread of their own: calls that hang cannot hold them up.
+    lifecycle: Sender<Job>,
 }
 
 impl BlockingProvider {
@@ -38,20 +42,18 @@ impl BlockingProvider {
         dispatcher: BlockingDispatcher,
     ) -> Result<BlockingProvider> {
         let identity = dispatcher.provider.clone();
-        let (jobs, waiting) = crossbeam_channel::bounded::<Job>(WAITING);
-        for number in 0..THREADS {
-            let waiting = waiting.clone();
-            // A thread ends when the provider is dropped: then nobody can send it a job.
-            std::thread::Builder::new()
-                .name(format!("provider-{number}-{}", identity.contract_id))
-                .spawn(move || waiting.iter().for_each(|job| job()))
-                .map_err(|error| {
-                    Error::new(ErrorKind::Io, format!("cannot start a thread for {identity}")).caused_by(error)
-                })?;
+        let thread_error = |error: std::io::Error| {
+            Error::new(ErrorKind::Io, format!("cannot start a thread for {identity}")).caused_by(error)
+        };
+        let (calls, waiting_calls) = crossbeam_channel::bounded(WAITING);
+        for number in 0..CALL_THREADS {
+            work_off(format!("provider-{number}-{}", identity.contract_id), &waiting_calls).map_err(thread_error)?;
         }
-        let started = BlockingProvider { provider, jobs };
-        let configured = started.run(None, |provider| provider.configure_dispatch(Box::new(dispatcher))).await;
-        configured.map_err(|error| {
+        let (lifecycle, waiting_lifecycle) = crossbeam_channel::unbounded();
+        work_off(format!("provider-{}", identity.contract_id), &waiting_lifecycle).map_err(thread_error)?;
+        let started = BlockingProvider { provider, calls, lifecycle };
+        let configure = move |provider: &dyn CapabilityProvider| provider.configure_dispatch(Box::new(dispatcher));
+        started.run(&started.lifecycle, None, configure).await.map_err(|error| {
             Error::new(ErrorKind::ProviderFailed, format!("{identity} could not be started")).caused_by(error)
         })?;
         Ok(started)
@@ -60,6 +62,7 @@ impl BlockingProvider {
     /// Runs a part of the provider on one of its threads.
     async fn run<T: Send + 'static>(
         &self,
+        threads: &Sender<Job>,
         context: Option<CallContext>,
         part: impl FnOnce(&dyn CapabilityProvider) -> Result<T, BoxedError> + Send + 'static,
     ) -> Result<T, BoxedError> {
@@ -70,7 +73,7 @@ impl BlockingProvider {
             // Nobody listens any more where the caller's time was up.
             let _ = answer.send(done.unwrap_or_else(|panic| Err(panicked(&*panic).into())));
         });
-        self.jobs.try_send(job).map_err(|error| match error {
+        threads.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => Error::new(ErrorKind::Busy, format!("{WAITING} calls wait for the provider")),
             TrySendError::Disconnected(_) => Error::new(ErrorKind::ProviderNotFound, "the provider was stopped"),
         })?;
@@ -79,9 +82,17 @@ impl BlockingProvider {
 
     async fn tell(&self, operation: &'static str, configuration: CapabilityConfiguration) -> Result<(), BoxedError> {
         let message = configuration.encode()?;
-        self.run(None, move |provider| provider.handle_call(SYSTEM_ACTOR, operation, &message)).await?;
+        let tell = move |provider: &dyn CapabilityProvider| provider.handle_call(SYSTEM_ACTOR, operation, &message);
+        self.run(&self.lifecycle, None, tell).await?;
         Ok(())
     }
+}
+
+/// Starts a thread that works off jobs until nobody can send one any more.
+fn work_off(name: String, jobs: &Receiver<Job>) -> std::io::Result<()> {
+    let jobs = jobs.clone();
+    std::thread::Builder::new().name(name).spawn(move || jobs.iter().for_each(|job| job()))?;
+    Ok(())
 }
 
 #[async_trait(?Send)]
@@ -97,26 +108,29 @@ impl AsyncCapabilityProvider for BlockingProvider {
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
         let ProviderCallContext { actor, operation, message, dispatcher } = call;
         let context = dispatcher.into_context();
-        self.run(context, move |provider| provider.handle_call(&actor, &operation, &message)).await
+        let deadline = context.as_ref().map(|context| context.deadline);
+        let serve = move |provider: &dyn CapabilityProvider| {
+            // A call whose time ran out while it waited for a thread is nobody's any more.
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err("the call's time was up before a thread was free for it".into());
+            }
+            provider.handle_call(&actor, &operation, &message)
+        };
+        self.run(&self.calls, context, serve).await
     }
 
     async fn stop(&self) {
-        let stopped = self.run(None, |provider| {
+        let stop = |provider: &dyn CapabilityProvider| {
             provider.stop();
             Ok(())
-        });
-        if let Err(error) = stopped.await {
+        };
+        if let Err(error) = self.run(&self.lifecycle, None, stop).await {
             log::error!("a provider failed while it was stopped: {error}");
         }
     }
 }
 
-/// A panic as an error: its text is for the log and for the caller alike.
-pub(super) fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a text");
-    Error::new(ErrorKind::ProviderPanicked, format!("the provider panicked: {text}"))
+/// A panic as an error.
+pub(super) fn panicked(panic: &(dyn Any + Send)) -> Error {
+    Error::new(ErrorKind::ProviderPanicked, format!("the provider panicked: {}", panic_text(panic)))
 }

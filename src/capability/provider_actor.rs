@@ -1,11 +1,15 @@
-//! A provider as it runs: an actix actor that serves calls side by side and links one after the other.
+//! A provider as it runs: an actix actor that serves calls and links side by side, and is stopped after the last.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix::{Context, Handler, Message, ResponseFuture};
 use futures_util::FutureExt;
+use tokio::sync::{Notify, RwLock};
 
 use super::blocking::{BlockingProvider, panicked};
 use super::descriptor::{Code, NativeCapability};
@@ -19,8 +23,8 @@ use crate::shard::Shards;
 use crate::supervisor::link::LinkDefinition;
 use crate::supervisor::snapshot::{ActorIdentity, ProviderIdentity};
 
-/// How many messages wait in the mailbox before senders have to wait themselves.
-const MAILBOX_CAPACITY: usize = 1024;
+/// How long a provider may take to start, to take or let go of a link, and to stop.
+const LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A call from an actor.
 #[derive(Message)]
@@ -32,27 +36,33 @@ pub(crate) struct ProviderCall {
     pub(crate) context: CallContext,
 }
 
-/// What the supervisor asks of a provider. Each is done before the next is begun, in the order of asking.
+/// What the supervisor asks of a provider.
 #[derive(Message)]
 #[rtype(result = "Result<()>")]
 pub(crate) enum Lifecycle {
     /// Take a link.
     Bind { actor: Arc<ActorIdentity>, definition: Arc<LinkDefinition> },
+    /// Bring no new work to this actor, and finish what is under way.
+    Drain { actor: Arc<str> },
     /// Let go of the link of this actor.
     Unbind { actor: Arc<str> },
-    /// Release everything and end.
+    /// Finish what is under way, release everything and end.
     Stop,
 }
 
 /// The actix actor of one provider under one link name.
-pub(crate) struct ProviderActor(Arc<Running>);
+pub(crate) struct ProviderActor(Rc<Running>);
 
 struct Running {
     identity: Arc<ProviderIdentity>,
     provider: Arc<dyn AsyncCapabilityProvider>,
     dispatch: Dispatch,
-    /// Held by the lifecycle message that is being worked on. Calls never take it.
-    lifecycle: tokio::sync::Mutex<()>,
+    /// Shared by what concerns single links, owned by the stop. It holds whether the provider has been stopped.
+    lifecycle: RwLock<bool>,
+    /// How many calls are being served.
+    calls: Cell<usize>,
+    /// Told when the last of them has ended.
+    idle: Notify,
 }
 
 impl ProviderActor {
@@ -70,53 +80,80 @@ impl ProviderActor {
             Code::Async(provider) => provider,
             Code::Blocking(provider) => {
                 let dispatcher = BlockingDispatcher { dispatch: dispatch.clone(), provider: identity.clone(), shards };
-                Arc::new(BlockingProvider::start(provider, dispatcher).await?)
+                let start = BlockingProvider::start(provider, dispatcher);
+                Arc::new(within(lifecycle_deadline(), start).await.map_err(|_| too_slow(&identity, "start"))??)
             }
         };
-        let lifecycle = tokio::sync::Mutex::new(());
-        Ok(ProviderActor(Arc::new(Running { identity, provider, dispatch, lifecycle })))
+        let (lifecycle, calls, idle) = Default::default();
+        Ok(ProviderActor(Rc::new(Running { identity, provider, dispatch, lifecycle, calls, idle })))
     }
 }
 
 impl Running {
     async fn serve(&self, call: ProviderCall) -> Result<Vec<u8>> {
+        let _counted = Counted::new(self);
         let ProviderCall { actor, operation, message, context } = call;
         let (deadline, asked) = (context.deadline, operation.clone());
         let dispatcher = ActorDispatcher::new(self.dispatch.clone(), self.identity.clone(), Some(context));
         let call = ProviderCallContext { actor: actor.to_string(), operation, message, dispatcher };
-        let served = guarded(within(deadline, self.provider.handle_call(call))).await;
-        match served {
-            Ok(Ok(Ok(answer))) => Ok(answer),
-            Ok(Ok(Err(error))) => Err(self.explain(ErrorKind::ProviderFailed, &asked, error)),
-            Ok(Err(_)) => {
-                let message = format!("{} did not answer {:?} in time", self.identity, shorten(&asked));
-                Err(Error::new(ErrorKind::DeadlineExceeded, message))
-            }
-            Err(panicked) => Err(self.explain(ErrorKind::ProviderPanicked, &asked, panicked.into())),
-        }
+        self.ask(&asked, deadline, self.provider.handle_call(call)).await
     }
 
     async fn tend(&self, task: Lifecycle) -> Result<()> {
-        let _one_at_a_time = self.lifecycle.lock().await;
-        let deadline = self.dispatch.begin().deadline;
-        let task_name = task.to_string();
-        let work = async {
-            match task {
-                Lifecycle::Bind { actor, definition } => self.provider.bind(self.binding(&actor, &definition)).await,
-                Lifecycle::Unbind { actor } => self.provider.unbind(&actor).await,
-                Lifecycle::Stop => {
-                    self.provider.stop().await;
-                    Ok(())
+        if matches!(task, Lifecycle::Stop) {
+            return self.stop().await;
+        }
+        let stopped = self.lifecycle.read().await;
+        if *stopped {
+            return Err(Error::new(ErrorKind::ProviderNotFound, format!("{} has been stopped", self.identity)));
+        }
+        let (name, deadline) = (task.to_string(), lifecycle_deadline());
+        match task {
+            Lifecycle::Bind { actor, definition } => {
+                let bound = self.ask(&name, deadline, self.provider.bind(self.binding(&actor, &definition))).await;
+                if bound.as_ref().is_err_and(|error| error.kind() == ErrorKind::DeadlineExceeded) {
+                    // It may still come about. Nobody counts on it, so it must not stay.
+                    let undone = self.ask(&name, lifecycle_deadline(), self.provider.unbind(&actor.key)).await;
+                    undone.unwrap_or_else(|error| log::error!("a link that took too long stays behind: {error}"));
                 }
+                bound
             }
+            Lifecycle::Drain { actor } => self.ask(&name, deadline, self.provider.drain(&actor)).await,
+            Lifecycle::Unbind { actor } => self.ask(&name, deadline, self.provider.unbind(&actor)).await,
+            Lifecycle::Stop => Ok(()),
+        }
+    }
+
+    /// Stops the provider, once what concerns single links is done and the calls have ended.
+    async fn stop(&self) -> Result<()> {
+        let mut stopped = self.lifecycle.write().await;
+        if std::mem::replace(&mut *stopped, true) {
+            return Ok(());
+        }
+        // Each call has a deadline, so this ends.
+        while self.calls.get() > 0 {
+            self.idle.notified().await;
+        }
+        let stop = async {
+            self.provider.stop().await;
+            Ok(())
         };
-        match guarded(within(deadline, work)).await {
-            Ok(Ok(done)) => done.map_err(|error| self.explain(ErrorKind::ProviderFailed, &task_name, error)),
-            Ok(Err(_)) => {
-                let message = format!("{} did not {task_name} in time", self.identity);
-                Err(Error::new(ErrorKind::DeadlineExceeded, message))
-            }
-            Err(panicked) => Err(self.explain(ErrorKind::ProviderPanicked, &task_name, panicked.into())),
+        self.ask("stop", lifecycle_deadline(), stop).await
+    }
+
+    /// Has the provider do something within a time, and explains what goes wrong.
+    async fn ask<T>(
+        &self,
+        what: &str,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, BoxedError>>,
+    ) -> Result<T> {
+        // A panic ends what was asked for, and not the provider.
+        match AssertUnwindSafe(within(deadline, work)).catch_unwind().await {
+            Ok(Ok(Ok(done))) => Ok(done),
+            Ok(Ok(Err(error))) => Err(self.explain(what, error)),
+            Ok(Err(_)) => Err(too_slow(&self.identity, what)),
+            Err(panic) => Err(self.explain(what, panicked(&*panic).into())),
         }
     }
 
@@ -134,23 +171,47 @@ impl Running {
         }
     }
 
-    /// A provider's failure as an error that names the provider and what it was asked for. A failure of the host's
-    /// own in between (a panic, a full queue) keeps its kind.
-    fn explain(&self, kind: ErrorKind, asked: &str, error: BoxedError) -> Error {
-        let kind = error.downcast_ref::<Error>().map_or(kind, Error::kind);
+    /// A provider's failure as an error that names the provider and what it was asked for. Errors of this crate that a
+    /// provider passes on (a full queue, a call back that was refused) keep their kind.
+    fn explain(&self, asked: &str, error: BoxedError) -> Error {
+        let kind = error.downcast_ref::<Error>().map_or(ErrorKind::ProviderFailed, Error::kind);
         Error::new(kind, format!("{} failed in {:?}", self.identity, shorten(asked))).caused_by(error)
     }
 }
 
-/// Turns a panic of a provider's future into an error, so that it ends one call and not the provider.
-async fn guarded<T>(work: impl Future<Output = T>) -> Result<T> {
-    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| panicked(&*panic))
+/// A call that is being served, for as long as it is.
+struct Counted<'a>(&'a Running);
+
+impl Counted<'_> {
+    fn new(running: &Running) -> Counted<'_> {
+        running.calls.set(running.calls.get() + 1);
+        Counted(running)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.calls.set(self.0.calls.get() - 1);
+        if self.0.calls.get() == 0 {
+            self.0.idle.notify_one();
+        }
+    }
+}
+
+fn lifecycle_deadline() -> Instant {
+    Instant::now() + LIFECYCLE_TIMEOUT
+}
+
+fn too_slow(provider: &ProviderIdentity, asked: &str) -> Error {
+    let message = format!("{provider} was not done in time with {:?}", shorten(asked));
+    Error::new(ErrorKind::DeadlineExceeded, message)
 }
 
 impl std::fmt::Display for Lifecycle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Lifecycle::Bind { actor, .. } => write!(f, "take the link of {actor}"),
+            Lifecycle::Drain { actor } => write!(f, "drain the link of actor {actor}"),
             Lifecycle::Unbind { actor } => write!(f, "let go of the link of actor {actor}"),
             Lifecycle::Stop => f.write_str("stop"),
         }
@@ -159,10 +220,6 @@ impl std::fmt::Display for Lifecycle {
 
 impl actix::Actor for ProviderActor {
     type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
-        context.set_mailbox_capacity(MAILBOX_CAPACITY);
-    }
 }
 
 impl Handler<ProviderCall> for ProviderActor {

@@ -9,7 +9,8 @@ use crate::error::BoxedError;
 
 /// A capability provider in the blocking interface of the wasmCloud 0.18 era.
 ///
-/// Its methods are called on threads of its own, several at once, so they may block. Links reach it as calls from the
+/// Its methods are called on threads of its own, so they may block: calls on up to four at once, everything else on
+/// another one, one after the other. Links reach it as calls from the
 /// actor `system` with the operations `BindActor` and `RemoveActor`, and health checks as `HealthRequest`, as they
 /// always did.
 pub trait CapabilityProvider: Send + Sync {
@@ -26,7 +27,7 @@ pub trait CapabilityProvider: Send + Sync {
     /// What goes wrong reaches the actor as the error of its call.
     fn handle_call(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>, BoxedError>;
 
-    /// Releases everything. Called once, after the last call.
+    /// Releases everything. Called once, after the last call has ended or run out of time.
     fn stop(&self);
 }
 
@@ -39,9 +40,27 @@ pub trait Dispatcher: Send + Sync {
     fn dispatch(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>, BoxedError>;
 }
 
+/// A dispatcher that reaches nobody: what a provider holds until it is given its own.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct NullDispatcher;
+
+impl NullDispatcher {
+    /// A dispatcher that reaches nobody.
+    pub fn new() -> NullDispatcher {
+        NullDispatcher
+    }
+}
+
+impl Dispatcher for NullDispatcher {
+    fn dispatch(&self, actor: &str, _: &str, _: &[u8]) -> Result<Vec<u8>, BoxedError> {
+        Err(format!("actor {actor} cannot be called before the provider has been started").into())
+    }
+}
+
 /// A capability provider that waits without blocking.
 ///
 /// It lives on a shard, the thread on which actors run too: its futures need not be `Send`, and it must never block.
+/// What concerns one actor's link is asked one after the other; links of different actors, and calls, run side by side.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -75,6 +94,17 @@ pub trait AsyncCapabilityProvider: Send + Sync {
     /// The link is refused, with this as the reason; what was in effect for the actor before must still be.
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError>;
 
+    /// Ends delivery to an actor that is about to be stopped: begins no further calls to it, and waits for those under
+    /// way. Calls by the actor are still to be served, until the link is unbound.
+    ///
+    /// A provider that never calls actors of its own accord has nothing to do here, which is the default.
+    ///
+    /// # Errors
+    /// What could not be ended.
+    async fn drain(&self, _actor: &str) -> Result<(), BoxedError> {
+        Ok(())
+    }
+
     /// Lets go of a link: everything acquired for this actor is released when this returns.
     ///
     /// # Errors
@@ -87,7 +117,8 @@ pub trait AsyncCapabilityProvider: Send + Sync {
     /// What goes wrong reaches the actor as the error of its call.
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError>;
 
-    /// Releases everything: every link, every connection, every task.
+    /// Releases everything: every link, every connection, every task. Called once, after the last call and the last
+    /// change of a link; what is still calling actors may finish first.
     async fn stop(&self);
 }
 

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// A limit so long that no clock can tell its end is taken for this.
+const LONG: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// The context of one call. A call chain shares one deadline.
 #[derive(Debug, Clone)]
 pub(crate) struct CallContext {
@@ -20,7 +23,9 @@ struct Waiting {
 impl CallContext {
     /// The context of a call that begins a chain.
     pub(crate) fn begin(limit: Duration) -> CallContext {
-        CallContext { deadline: Instant::now() + limit, waiting: None }
+        let now = Instant::now();
+        let deadline = now.checked_add(limit).unwrap_or_else(|| now + LONG);
+        CallContext { deadline, waiting: None }
     }
 
     /// The context of a call that `actor` makes while it serves this one.
@@ -31,17 +36,16 @@ impl CallContext {
 
     /// Where `actor` waits for this call already: the way the call has come, from that actor on.
     pub(crate) fn cycle_through(&self, actor: &str) -> Option<String> {
-        let mut way = vec![actor];
-        let mut next = self.waiting.as_deref();
-        while let Some(waiting) = next {
-            way.push(&waiting.actor);
-            if *waiting.actor == *actor {
-                way.reverse();
-                return Some(way.join(" -> "));
-            }
-            next = waiting.before.as_deref();
-        }
-        None
+        let steps = self.callers().position(|caller| caller == actor)?;
+        let mut way: Vec<&str> = std::iter::once(actor).chain(self.callers().take(steps + 1)).collect();
+        way.reverse();
+        Some(way.join(" -> "))
+    }
+
+    /// Those that wait for this call, the last one first.
+    fn callers(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(self.waiting.as_deref(), |waiting| waiting.before.as_deref())
+            .map(|waiting| &*waiting.actor)
     }
 }
 

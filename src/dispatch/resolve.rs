@@ -21,31 +21,43 @@ pub(super) fn target_of<'a>(
     namespace: &str,
     link_name: &str,
 ) -> Result<Target<'a>> {
-    if let Some(actor) = snapshot.actors.get(namespace) {
-        return Ok(Target::Actor(actor));
+    if snapshot.actors.contains_key(namespace) {
+        return open_actor(snapshot, namespace).map(Target::Actor);
     }
     if let Some(link) = snapshot.link(&origin.key, namespace, link_name) {
         return linked_provider(snapshot, origin, link).map(Target::Provider);
     }
     if names_contract(snapshot, namespace) || origin.capabilities.contains(namespace) {
         attested(origin, namespace)?;
-        let message = format!("{origin} has no link named {link_name} to {namespace}: set one");
+        let (name, contract) = (shorten(link_name), shorten(namespace));
+        let message = format!("{origin} has no link named {name:?} to {contract:?}: set one");
         return Err(Error::new(ErrorKind::NotLinked, message));
     }
-    actor(snapshot, namespace).map(Target::Actor)
+    open_actor(snapshot, namespace).map(Target::Actor)
+}
+
+/// The actor that a public key or call alias stands for, unless it is just being stopped.
+pub(super) fn open_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
+    let actor = running_actor(snapshot, name)?;
+    if actor.draining {
+        return Err(Error::new(ErrorKind::ActorStopped, format!("{} is being stopped", actor.identity)));
+    }
+    Ok(actor)
 }
 
 /// The actor that a public key or call alias stands for.
-pub(super) fn actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
-    let key = snapshot.aliases.get(name).map_or(name, |holder| holder);
-    if let Some(actor) = snapshot.actors.get(key) {
+pub(super) fn running_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
+    if let Some(actor) = snapshot.actors.get(name) {
+        return Ok(actor);
+    }
+    if let Some(actor) = snapshot.aliases.get(name).and_then(|holder| snapshot.actors.get(holder)) {
         return Ok(actor);
     }
     if !snapshot.running {
         return Err(Error::new(ErrorKind::HostNotRunning, "the host does not run"));
     }
-    if snapshot.stopped.contains(key) {
-        return Err(Error::new(ErrorKind::ActorStopped, format!("actor {key} was stopped")));
+    if snapshot.stopped.contains(name) {
+        return Err(Error::new(ErrorKind::ActorStopped, format!("actor {name} was stopped")));
     }
     let what = if is_key(name, KeyKind::Actor) { "actor" } else { "actor with the call alias" };
     Err(Error::new(ErrorKind::ActorNotFound, format!("no {what} {:?} runs here", shorten(name))))

@@ -4,11 +4,10 @@
 //! for one stack and keeps it:
 //!
 //! ```text
-//! code = NOT_YET
 //! loop { (operation_len, message_len) = next(code); code = __guest_call(operation_len, message_len) }
 //! ```
 //!
-//! `next` takes what the last call returned and suspends until there is another one.
+//! `next` takes what the last call returned (there is none at first) and suspends until there is another one.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -24,9 +23,6 @@ use wasmer::{FunctionType, Imports, Instance, RuntimeError, Store, StoreAsync, T
 
 use super::exchange::Exchange;
 use super::fault::Fault;
-
-/// What the driver reports before the first call.
-const NOT_YET: i32 = -1;
 
 const NEXT: (&str, &str) = ("driver", "next");
 const CALL: (&str, &str) = ("guest", "call");
@@ -65,8 +61,6 @@ fn encode() -> Vec<u8> {
 
     let mut run = Function::new([(1, ValType::I32), (1, ValType::I64)]);
     run.instructions()
-        .i32_const(NOT_YET)
-        .local_set(CODE)
         .loop_(BlockType::Empty)
         .local_get(CODE)
         .call(NEXT_FUNCTION)
@@ -137,9 +131,7 @@ impl Driver {
 /// It never has to wake anybody: whoever puts a request into the exchange polls the driver right after.
 fn next(store: &mut Store, exchange: Rc<Exchange>) -> wasmer::Function {
     wasmer::Function::new_async(store, FunctionType::new([Type::I32], [Type::I64]), move |values: &[Value]| {
-        if let [Value::I32(code)] = values
-            && *code != NOT_YET
-        {
+        if let [Value::I32(code)] = values {
             exchange.finish(*code);
         }
         let exchange = exchange.clone();

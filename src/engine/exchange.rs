@@ -28,7 +28,10 @@ pub(super) struct Exchange {
 /// The call that the guest serves, with its answer, and the answer to its last call into the host.
 #[derive(Default)]
 struct Call {
+    /// The guest has not been entered for it yet.
     waiting: bool,
+    /// The guest has been entered for it and has not returned.
+    entered: bool,
     operation: String,
     message: Vec<u8>,
     outcome: Option<i32>,
@@ -56,13 +59,17 @@ impl Exchange {
         if !std::mem::take(&mut call.waiting) {
             return Poll::Pending;
         }
+        call.entered = true;
         // Neither is longer than `LARGEST_MESSAGE`, which fits.
         Poll::Ready((call.operation.len() as u32, call.message.len() as u32))
     }
 
-    /// Takes note of what `__guest_call` returned.
+    /// Takes note of what `__guest_call` returned, if it was called: the driver asks for its first call before.
     pub(super) fn finish(&self, code: i32) {
-        self.call.borrow_mut().outcome = Some(code);
+        let mut call = self.call.borrow_mut();
+        if std::mem::take(&mut call.entered) {
+            call.outcome = Some(code);
+        }
     }
 
     pub(super) fn take_outcome(&self) -> Option<i32> {

@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     Instantiation(String),
     /// The guest was still at it when the call's time was up.
     Deadline,
+    /// The engine itself gave up, with a panic.
+    Panicked(String),
 }
 
 impl Fault {
@@ -67,6 +69,7 @@ impl fmt::Display for Fault {
             }
             Fault::Instantiation(reason) => write!(f, "could not be instantiated: {reason}"),
             Fault::Deadline => f.write_str("did not answer in time"),
+            Fault::Panicked(reason) => write!(f, "met a panic of the engine: {reason}"),
         }
     }
 }

@@ -15,12 +15,13 @@ use wasmer::{
 use super::LARGEST_MESSAGE;
 use super::exchange::Exchange;
 use super::fault::Fault;
+use crate::error::printable;
 
 /// The module names under which guests import the interface: waPC's own, and that of wasmCloud's later actors.
 const NAMESPACES: [&str; 2] = [wapc::HOST_NAMESPACE, "wasmbus"];
 
-/// The longest line a guest can put on the log; what is longer is cut.
-const LONGEST_LOG_LINE: u32 = 8 * 1024;
+/// How much is read of a text that is only shown to people.
+const LONGEST_TEXT: u32 = 8 * 1024;
 
 /// A guest's exchange. wasmer wants environments to be `Send`; the wrapper holds because a guest never leaves its
 /// shard.
@@ -84,9 +85,9 @@ fn guest_response(env: FunctionEnvMut<'_, Shared>, pointer: u32, length: u32) ->
 }
 
 fn guest_error(env: FunctionEnvMut<'_, Shared>, pointer: u32, length: u32) -> Result<(), Fault> {
-    let error = GuestMemory::of(env.data(), &env)?.read(pointer, length)?;
-    // The text is only shown to people, so what is no UTF-8 in it may be replaced.
-    env.data().set_error(String::from_utf8_lossy(&error).into_owned());
+    let exchange = env.data();
+    let text = GuestMemory::of(exchange, &env)?.read_text_for_people(pointer, length)?;
+    exchange.set_error(text);
     Ok(())
 }
 
@@ -110,11 +111,8 @@ fn host_error(env: FunctionEnvMut<'_, Shared>, pointer: u32) -> Result<(), Fault
 
 fn console_log(store: &mut Store, env: &FunctionEnv<Shared>, actor: String) -> Function {
     let log = move |env: FunctionEnvMut<'_, Shared>, pointer: u32, length: u32| -> Result<(), Fault> {
-        let memory = GuestMemory::of(env.data(), &env)?;
-        memory.check(pointer, length)?;
-        let line = memory.read(pointer, length.min(LONGEST_LOG_LINE))?;
-        // Escaped, so that a guest cannot forge lines of the host's own log.
-        log::info!(target: "wasmcloud_host::guest", "{actor}: {}", String::from_utf8_lossy(&line).escape_debug());
+        let line = GuestMemory::of(env.data(), &env)?.read_text_for_people(pointer, length)?;
+        log::info!(target: "wasmcloud_host::guest", "{actor}: {line}");
         Ok(())
     };
     Function::new_typed_with_env(store, env, log)
@@ -174,7 +172,9 @@ impl HostCall {
         }
         let bytes = conversation.host_response_len().await;
         if bytes > LARGEST_MESSAGE {
-            return Err(Fault::TooLarge { what: "answer of the host", bytes });
+            let refusal = format!("the answer has {bytes} bytes, and {LARGEST_MESSAGE} are allowed");
+            exchange.set_host_answer(Err(refusal));
+            return Ok(0);
         }
         exchange.set_host_answer(Ok(conversation.with_host_response(<[u8]>::to_vec).await.unwrap_or_default()));
         Ok(code)
@@ -209,6 +209,11 @@ impl<'a> GuestMemory<'a> {
         let mut read = vec![0; bytes];
         self.0.read(u64::from(pointer), &mut read).map_err(|error| Fault::Protocol(error.to_string()))?;
         Ok(read)
+    }
+
+    fn read_text_for_people(&self, pointer: u32, length: u32) -> Result<String, Fault> {
+        self.check(pointer, length)?;
+        Ok(printable(&self.read(pointer, length.min(LONGEST_TEXT))?))
     }
 
     fn read_text(&self, what: &str, pointer: u32, length: u32) -> Result<String, Fault> {

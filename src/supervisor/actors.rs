@@ -9,7 +9,8 @@ use super::Supervision;
 use super::registry::Child;
 use super::snapshot::{ActorIdentity, RunningActor};
 use crate::actor::Actor;
-use crate::actor::guest_actor::{GuestActor, Stop};
+use crate::actor::guest_actor::GuestActor;
+use crate::actor::mailbox::Mailbox;
 use crate::auth;
 use crate::deadline::within;
 use crate::engine::CompiledModule;
@@ -24,49 +25,45 @@ impl Supervision {
         auth::check_validity(&claims, SystemTime::now())?;
         let identity = Arc::new(ActorIdentity::new(claims));
         let child = Child::Actor(identity.key.clone());
-        self.change(|registry| registry.begin_start(&child))?;
-        let started = self.make_actor(actor, identity, shard).await;
-        self.change(|registry| registry.end_transition(&child));
-        started?;
+        let start = self.begin_actor_start(&identity)?;
+        let made = self.make_actor(actor, &identity, shard).await?;
+        let running = RunningActor { identity, mailbox: made.clone(), draining: false };
+        if let Err(refusal) = self.change(|registry| registry.add_actor(running)) {
+            made.close().await;
+            return Err(refusal);
+        }
+        drop(start);
         self.establish_links_of(&child).await;
         Ok(())
     }
 
-    async fn make_actor(&self, actor: Actor, identity: Arc<ActorIdentity>, shard: ShardNumber) -> Result<()> {
+    async fn make_actor(&self, actor: Actor, identity: &Arc<ActorIdentity>, shard: ShardNumber) -> Result<Mailbox> {
         let bytes = actor.module();
         let module =
             tokio::task::spawn_blocking(move || CompiledModule::compile(&bytes)).await.map_err(|error| {
                 Error::new(ErrorKind::Internal, format!("{identity} could not be compiled")).caused_by(error)
             })??;
-        let (dispatch, whose) = (self.dispatch.clone(), identity.clone());
-        let make = async move || Ok(GuestActor::make(whose, module, dispatch).await?.start());
-        let address = self.shards.run(shard, make).await?;
-        let running = RunningActor { identity, address: address.clone() };
-        let added = self.change(|registry| registry.add_actor(running));
-        if added.is_err() {
-            address.do_send(Stop);
-        }
-        added
+        let (dispatch, identity) = (self.dispatch.clone(), identity.clone());
+        let make = async move || Ok(GuestActor::make(identity, module, dispatch).await?.start());
+        Ok(Mailbox::new(self.shards.run(shard, make).await?))
     }
 
-    /// Lets go of the actor's links, then of the actor, then waits for the calls that had reached it.
+    /// Stops an actor in the order in which nothing is lost: no new calls; its providers bring it no new work and
+    /// finish what is under way; it serves what has reached it, over links that are still established; then the links
+    /// are released, and it is gone.
     pub(super) async fn stop_actor(&self, key: &str) -> Result<()> {
         let child = Child::Actor(key.into());
-        self.change(|registry| registry.begin_stop(&child))?;
-        self.release_links_of(&child).await;
-        let actor = self.change(|registry| {
-            registry.end_transition(&child);
-            registry.take_actor(key)
-        });
-        let Some(actor) = actor else { return Ok(()) };
+        let running = self.registry.borrow().snapshot().actors.get(key).cloned();
+        let _stop = self.begin_stop(child.clone())?;
+        let Some(actor) = running else { return Ok(()) };
+        self.drain_links_of(&child).await;
         let deadline = self.dispatch.begin().deadline;
-        match within(deadline, actor.address.send(Stop)).await {
-            // A mailbox that is closed already has nothing left to serve.
-            Ok(_) => Ok(()),
-            Err(_) => {
-                let message = format!("{} is still at work after its time is up", actor.identity);
-                Err(Error::new(ErrorKind::DeadlineExceeded, message))
-            }
-        }
+        let served = within(deadline, actor.mailbox.close()).await;
+        self.unbind_links_of(&child).await;
+        self.change(|registry| registry.take_actor(key));
+        served.map_err(|_| {
+            let message = format!("{} was still at work when its time was up", actor.identity);
+            Error::new(ErrorKind::DeadlineExceeded, message)
+        })
     }
 }

@@ -84,6 +84,17 @@ impl LinkState {
 pub(crate) struct Link {
     pub(crate) definition: Arc<LinkDefinition>,
     pub(crate) state: LinkState,
+    /// While the link is changed, the other definition that is in effect beside this one: the new one until its
+    /// provider has answered, then the old one until its provider has let go. Both providers may call the actor.
+    pub(crate) beside: Option<Arc<LinkDefinition>>,
+}
+
+impl Link {
+    /// Whether the calls of this provider to the actor pass.
+    pub(crate) fn lets_call(&self, provider_id: &str) -> bool {
+        (self.definition.provider_id == provider_id && self.state.provider_may_call())
+            || self.beside.as_ref().is_some_and(|beside| beside.provider_id == provider_id)
+    }
 }
 
 /// What a link is found by. Two links of one actor differ in contract or name.

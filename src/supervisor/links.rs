@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::Supervision;
 use super::link::{Link, LinkDefinition, LinkKey, LinkState};
 use super::registry::{Child, Ends};
@@ -18,25 +20,63 @@ impl Supervision {
         let key = definition.key();
         let _lane = self.lanes.enter(&key).await;
         let before = self.registry.borrow().link(&key);
+        match before.as_deref().and_then(|link| Some((link, self.established_provider(link)?))) {
+            Some((before, provider)) => self.replace_link(before, &provider, definition).await,
+            None => self.introduce_link(definition).await,
+        }
+    }
+
+    /// Takes in a link where none is established.
+    async fn introduce_link(&self, definition: Arc<LinkDefinition>) -> Result<()> {
+        let key = definition.key();
+        let before = self.registry.borrow().link(&key);
         let ends = self.registry.borrow().ends(&definition)?;
         let Some(ends) = ends else {
-            // One end is missing, so nothing can be in effect under this link but what another provider was told.
-            self.release_other_provider(before.as_deref(), &definition).await;
             self.change(|registry| registry.put_link(definition, LinkState::Pending));
             return Ok(());
         };
         self.change(|registry| registry.put_link(definition.clone(), LinkState::Establishing));
         let bound = bind(&ends, &definition).await;
-        match &bound {
-            Ok(()) => {
-                self.change(|registry| registry.put_link(definition.clone(), LinkState::Established));
-                self.release_other_provider(before.as_deref(), &definition).await;
-            }
-            Err(_) => self.change(|registry| match before {
-                Some(link) => registry.put_link(link.definition.clone(), link.state.clone()),
-                None => registry.remove_link(&key),
-            }),
+        self.change(|registry| match (&bound, before) {
+            (Ok(()), _) => registry.put_link(definition, LinkState::Established),
+            (Err(_), Some(link)) => registry.put_link(link.definition.clone(), link.state.clone()),
+            (Err(_), None) => registry.remove_link(&key),
+        });
+        bound
+    }
+
+    /// Changes an established link: the old definition stays in effect until the new one is.
+    async fn replace_link(
+        &self,
+        before: &Link,
+        former: &RunningProvider,
+        definition: Arc<LinkDefinition>,
+    ) -> Result<()> {
+        let old = before.definition.clone();
+        let ends = self.registry.borrow().ends(&definition)?;
+        let Some(ends) = ends else {
+            // The new provider does not run yet, so nothing takes the old one's place but the wish for it.
+            self.change(|registry| {
+                registry.put_link_beside(definition.clone(), LinkState::Pending, Some(old.clone()));
+            });
+            unbind_or_log(former, &old).await;
+            return self.introduce_link(definition).await;
+        };
+        self.change(|registry| {
+            registry.put_link_beside(old.clone(), LinkState::Established, Some(definition.clone()));
+        });
+        let bound = bind(&ends, &definition).await;
+        if bound.is_err() {
+            self.change(|registry| registry.put_link(old, LinkState::Established));
+            return bound;
         }
+        if old.provider_id != definition.provider_id {
+            self.change(|registry| {
+                registry.put_link_beside(definition.clone(), LinkState::Established, Some(old.clone()));
+            });
+            unbind_or_log(former, &old).await;
+        }
+        self.change(|registry| registry.put_link(definition, LinkState::Established));
         bound
     }
 
@@ -45,7 +85,7 @@ impl Supervision {
         let _lane = self.lanes.enter(key).await;
         let link = self.registry.borrow().link(key);
         let link = link.ok_or_else(|| Error::new(ErrorKind::NotLinked, format!("there is no {key}")))?;
-        let released = self.release(&link).await;
+        let released = self.unbind_if_established(&link).await;
         self.change(|registry| registry.remove_link(key));
         released
     }
@@ -54,63 +94,82 @@ impl Supervision {
     /// on the link as its state, and on the log.
     pub(super) async fn establish_links_of(&self, child: &Child) {
         let keys = self.registry.borrow().links_of(child);
-        for key in keys {
-            let _lane = self.lanes.enter(&key).await;
-            let Some(link) = self.registry.borrow().link(&key) else { continue };
-            if link.state == LinkState::Established {
-                continue;
-            }
-            let definition = link.definition.clone();
-            let ends = self.registry.borrow().ends(&definition);
-            let bound = match ends {
-                Ok(None) => continue,
-                Ok(Some(ends)) => {
-                    self.change(|registry| registry.put_link(definition.clone(), LinkState::Establishing));
-                    bind(&ends, &definition).await
-                }
-                Err(refusal) => Err(refusal),
-            };
-            let state = match bound {
-                Ok(()) => LinkState::Established,
-                Err(error) => {
-                    log::error!("{key} is refused: {error}");
-                    LinkState::Refused(error.to_string())
-                }
-            };
-            self.change(|registry| registry.put_link(definition, state));
-        }
+        join_all(keys.iter().map(|key| self.establish_link(key))).await;
     }
 
-    /// Has providers let go of a child's links, which then wait for its next start.
-    pub(super) async fn release_links_of(&self, child: &Child) {
+    async fn establish_link(&self, key: &LinkKey) {
+        let _lane = self.lanes.enter(key).await;
+        let link = self.registry.borrow().link(key);
+        let Some(link) = link.filter(|link| link.state != LinkState::Established) else { return };
+        let definition = link.definition.clone();
+        let ends = self.registry.borrow().ends(&definition);
+        let bound = match ends {
+            Ok(None) => return,
+            Ok(Some(ends)) => {
+                self.change(|registry| registry.put_link(definition.clone(), LinkState::Establishing));
+                bind(&ends, &definition).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        let state = match bound {
+            Ok(()) => LinkState::Established,
+            Err(error) => {
+                log::error!("the {key} is refused: {error}");
+                LinkState::Refused(error.to_string())
+            }
+        };
+        self.change(|registry| registry.put_link(definition, state));
+    }
+
+    /// Has the providers of a child's links bring no new work to their actors, and waits for what is under way. The
+    /// links stay established.
+    pub(super) async fn drain_links_of(&self, child: &Child) {
         let keys = self.registry.borrow().links_of(child);
-        for key in keys {
-            let _lane = self.lanes.enter(&key).await;
-            let Some(link) = self.registry.borrow().link(&key) else { continue };
-            if let Err(error) = self.release(&link).await {
-                log::error!("{key} could not be released: {error}");
+        self.drain_links(keys).await;
+    }
+
+    /// The same for all links there are.
+    pub(super) async fn drain_all_links(&self) {
+        let keys = self.registry.borrow().snapshot().links.keys().cloned().collect();
+        self.drain_links(keys).await;
+    }
+
+    async fn drain_links(&self, keys: Vec<LinkKey>) {
+        let drain = async |key: &LinkKey| {
+            let _lane = self.lanes.enter(key).await;
+            let link = self.registry.borrow().link(key);
+            let Some(link) = link else { return };
+            let Some(provider) = self.established_provider(&link) else { return };
+            let task = Lifecycle::Drain { actor: key.actor.clone() };
+            if let Err(error) = ask(&provider, task).await {
+                log::error!("the {key} could not be drained: {error}");
+            }
+        };
+        join_all(keys.iter().map(drain)).await;
+    }
+
+    /// Has providers let go of a child's links.
+    pub(super) async fn unbind_links_of(&self, child: &Child) {
+        let keys = self.registry.borrow().links_of(child);
+        let unbind = async |key: &LinkKey| {
+            let _lane = self.lanes.enter(key).await;
+            let link = self.registry.borrow().link(key);
+            let Some(link) = link else { return };
+            if let Err(error) = self.unbind_if_established(&link).await {
+                log::error!("the {key} could not be released: {error}");
             }
             self.change(|registry| registry.put_link(link.definition.clone(), LinkState::Pending));
-        }
+        };
+        join_all(keys.iter().map(unbind)).await;
     }
 
-    /// Where a link led to another provider before, has that one let go of it.
-    async fn release_other_provider(&self, before: Option<&Link>, now: &LinkDefinition) {
-        let Some(before) = before.filter(|before| before.definition.provider_id != now.provider_id) else { return };
-        let Some(provider) = self.established_provider(before) else { return };
-        if let Err(error) = unbind(&provider, &before.definition).await {
-            log::error!("{} could not be released by its former provider: {error}", before.definition.key());
-        }
-    }
-
-    /// Has the provider of an established link let go of it. The link's calls towards the actor still pass meanwhile,
-    /// so that what is in flight can end.
-    async fn release(&self, link: &Link) -> Result<()> {
+    async fn unbind_if_established(&self, link: &Link) -> Result<()> {
         let Some(provider) = self.established_provider(link) else { return Ok(()) };
         self.change(|registry| registry.put_link(link.definition.clone(), LinkState::Releasing));
         unbind(&provider, &link.definition).await
     }
 
+    /// The provider of a link that is established.
     fn established_provider(&self, link: &Link) -> Option<RunningProvider> {
         if link.state != LinkState::Established {
             return None;
@@ -121,17 +180,22 @@ impl Supervision {
 
 async fn bind(ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
     let task = Lifecycle::Bind { actor: ends.actor.identity.clone(), definition: definition.clone() };
-    let bound = ends.provider.address.send(task).await.unwrap_or_else(|error| {
-        let message = format!("{} ended before it answered", ends.provider.identity);
-        Err(Error::new(ErrorKind::ProviderNotFound, message).caused_by(error))
-    });
-    bound.map_err(|error| {
+    ask(&ends.provider, task).await.map_err(|error| {
         Error::new(ErrorKind::LinkRefused, format!("the {} is refused", definition.key())).caused_by(error)
     })
 }
 
 async fn unbind(provider: &RunningProvider, definition: &LinkDefinition) -> Result<()> {
-    let task = Lifecycle::Unbind { actor: definition.actor_id.as_str().into() };
+    ask(provider, Lifecycle::Unbind { actor: definition.actor_id.as_str().into() }).await
+}
+
+async fn unbind_or_log(provider: &RunningProvider, definition: &LinkDefinition) {
+    if let Err(error) = unbind(provider, definition).await {
+        log::error!("the former {} could not be released: {error}", definition.key());
+    }
+}
+
+async fn ask(provider: &RunningProvider, task: Lifecycle) -> Result<()> {
     provider.address.send(task).await.unwrap_or_else(|error| {
         let message = format!("{} ended before it answered", provider.identity);
         Err(Error::new(ErrorKind::ProviderNotFound, message).caused_by(error))

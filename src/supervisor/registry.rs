@@ -1,6 +1,6 @@
 //! What the supervisor knows: children, their order, links, aliases. Rules only, no waiting.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::link::{Link, LinkDefinition, LinkKey, LinkState};
@@ -28,23 +28,19 @@ impl std::fmt::Display for Child {
     }
 }
 
-/// Whether children may be started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Open,
-    Closing,
-}
-
 /// The state of a host.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Registry {
-    phase: Phase,
+    /// Whether no more children are let in.
+    closing: bool,
     snapshot: Snapshot,
-    /// Children that are being started or stopped: nobody else may do either.
-    in_transition: HashSet<Child>,
+    starting: HashSet<Child>,
+    stopping: HashSet<Child>,
+    /// The aliases of actors that are being started, and whose they will be.
+    reserved_aliases: HashMap<Arc<str>, Arc<str>>,
     /// Running children in the order of their starts.
     order: Vec<Child>,
-    /// Keys of stopped actors, the oldest first.
+    /// The keys of `snapshot.stopped`, the oldest first.
     stops: VecDeque<Arc<str>>,
 }
 
@@ -55,76 +51,95 @@ pub(super) struct Ends {
 }
 
 impl Registry {
-    pub(super) fn new() -> Registry {
-        let snapshot = Snapshot { running: true, ..Snapshot::default() };
-        let (in_transition, order, stops) = Default::default();
-        Registry { phase: Phase::Open, snapshot, in_transition, order, stops }
+    pub(super) fn open() -> Registry {
+        Registry { snapshot: Snapshot { running: true, ..Snapshot::default() }, ..Registry::default() }
     }
 
     pub(super) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    /// Lets no more children in. Answers an error where that has been done before.
-    pub(super) fn close(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.phase, Phase::Closing) {
-            Phase::Open => Ok(()),
-            Phase::Closing => Err(closing()),
-        }
+    /// Lets no more children in.
+    pub(super) fn close(&mut self) {
+        self.closing = true;
     }
 
-    /// The host does not run any more.
+    /// Forgets everything: the host does not run any more.
     pub(super) fn end(&mut self) {
-        self.snapshot = Snapshot::default();
+        *self = Registry { closing: true, ..Registry::default() };
     }
 
+    /// The child that was started last, of those that nobody is stopping.
     pub(super) fn last_started(&self) -> Option<&Child> {
-        self.order.last()
+        self.order.iter().rev().find(|child| !self.stopping.contains(child))
+    }
+
+    /// Whether no start or stop is under way.
+    pub(super) fn is_settled(&self) -> bool {
+        self.starting.is_empty() && self.stopping.is_empty()
     }
 
     /// Begins to start a child: from now on nobody else can.
-    pub(super) fn begin_start(&mut self, child: &Child) -> Result<()> {
-        if self.phase == Phase::Closing {
-            return Err(closing());
-        }
-        if self.runs(child) || !self.in_transition.insert(child.clone()) {
+    pub(super) fn begin_start(&mut self, child: &Child) -> Result<&mut Registry> {
+        self.expect_open()?;
+        if self.runs(child) || !self.starting.insert(child.clone()) {
             let kind = match child {
                 Child::Actor(_) => ErrorKind::ActorAlreadyRunning,
                 Child::Provider(_) => ErrorKind::ProviderAlreadyRunning,
             };
             return Err(Error::new(kind, format!("{child} runs already, or is just being started or stopped")));
         }
-        Ok(())
+        Ok(self)
     }
 
-    /// Begins to stop a child that runs: from now on nobody else can.
-    pub(super) fn begin_stop(&mut self, child: &Child) -> Result<()> {
-        if self.runs(child) && self.in_transition.insert(child.clone()) {
-            return Ok(());
+    /// Sees to it that the alias of an actor that is being started will be free for it.
+    pub(super) fn reserve_alias(&mut self, identity: &ActorIdentity) -> Result<()> {
+        match self.usable_alias(identity) {
+            Ok(None) => Ok(()),
+            Ok(Some(alias)) => {
+                self.reserved_aliases.insert(alias, identity.key.clone());
+                Ok(())
+            }
+            Err(taken) => {
+                self.starting.remove(&Child::Actor(identity.key.clone()));
+                Err(taken)
+            }
         }
-        let kind = match child {
-            Child::Actor(key) if self.snapshot.stopped.contains(key) => ErrorKind::ActorStopped,
-            Child::Actor(_) => ErrorKind::ActorNotFound,
-            Child::Provider(_) => ErrorKind::ProviderNotFound,
-        };
-        Err(Error::new(kind, format!("{child} does not run, or is just being started or stopped")))
+    }
+
+    /// Begins to stop a child that runs: from now on nobody else can, and an actor takes no new calls.
+    pub(super) fn begin_stop(&mut self, child: &Child) -> Result<()> {
+        if !self.runs(child) || !self.stopping.insert(child.clone()) {
+            return Err(self.does_not_run(child));
+        }
+        if let Child::Actor(key) = child
+            && let Some(actor) = self.snapshot.actors.get_mut(key)
+        {
+            actor.draining = true;
+        }
+        Ok(())
     }
 
     /// Ends a start or stop, however it went.
     pub(super) fn end_transition(&mut self, child: &Child) {
-        self.in_transition.remove(child);
+        if self.starting.remove(child)
+            && let Child::Actor(key) = child
+        {
+            self.reserved_aliases.retain(|_, holder| holder != key);
+        }
+        self.stopping.remove(child);
     }
 
     /// Takes in an actor that has been made, and its call alias.
     pub(super) fn add_actor(&mut self, actor: RunningActor) -> Result<()> {
-        if self.phase == Phase::Closing {
-            return Err(closing());
-        }
+        self.expect_open()?;
         let key = actor.identity.key.clone();
         if let Some(alias) = self.usable_alias(&actor.identity)? {
             self.snapshot.aliases.insert(alias, key.clone());
         }
-        self.snapshot.stopped.remove(&key);
+        if self.snapshot.stopped.remove(&key).is_some() {
+            self.stops.retain(|stopped| *stopped != key);
+        }
         self.snapshot.actors.insert(key.clone(), actor);
         self.order.push(Child::Actor(key));
         Ok(())
@@ -141,7 +156,7 @@ impl Registry {
             );
             return Ok(None);
         }
-        match self.snapshot.aliases.get(&alias) {
+        match self.snapshot.aliases.get(&alias).or_else(|| self.reserved_aliases.get(&alias)) {
             Some(holder) if *holder != identity.key => {
                 let message = format!("{identity} wants the call alias {:?}, which {holder} holds", shorten(&alias));
                 Err(Error::new(ErrorKind::AliasTaken, message))
@@ -150,35 +165,27 @@ impl Registry {
         }
     }
 
-    /// Lets go of an actor and its alias: no call begins from now on.
-    pub(super) fn take_actor(&mut self, key: &str) -> Option<RunningActor> {
-        let actor = self.snapshot.actors.remove(key)?;
+    /// Lets go of an actor and its alias. Its links wait for its next start.
+    pub(super) fn take_actor(&mut self, key: &str) {
+        let Some(actor) = self.snapshot.actors.remove(key) else { return };
         let key = actor.identity.key.clone();
         if let Some(alias) = &actor.identity.call_alias
             && self.snapshot.aliases.get(alias) == Some(&key)
         {
             self.snapshot.aliases.remove(alias);
         }
-        self.order.retain(|child| *child != Child::Actor(key.clone()));
-        self.remember_stop(key);
-        Some(actor)
-    }
-
-    fn remember_stop(&mut self, key: Arc<str>) {
-        if self.snapshot.stopped.insert(key.clone()).is_none() {
-            self.stops.push_back(key);
-        }
+        self.snapshot.stopped.insert(key.clone());
+        self.stops.push_back(key.clone());
         if self.stops.len() > REMEMBERED_STOPS
             && let Some(oldest) = self.stops.pop_front()
         {
             self.snapshot.stopped.remove(&oldest);
         }
+        self.let_go(&Child::Actor(key));
     }
 
     pub(super) fn add_provider(&mut self, provider: RunningProvider) -> Result<()> {
-        if self.phase == Phase::Closing {
-            return Err(closing());
-        }
+        self.expect_open()?;
         let identity = provider.identity.clone();
         *self.snapshot.contracts.entry(identity.contract_id.clone()).or_insert(0) += 1;
         self.snapshot.providers.insert(identity.key.clone(), provider);
@@ -186,9 +193,9 @@ impl Registry {
         Ok(())
     }
 
-    /// Lets go of a provider: no call to it begins from now on.
-    pub(super) fn take_provider(&mut self, key: &ProviderKey) -> Option<RunningProvider> {
-        let provider = self.snapshot.providers.remove(key)?;
+    /// Lets go of a provider. Its links wait for its next start.
+    pub(super) fn take_provider(&mut self, key: &ProviderKey) {
+        let Some(provider) = self.snapshot.providers.remove(key) else { return };
         let contract = &provider.identity.contract_id;
         match self.snapshot.contracts.get_mut(contract) {
             Some(count) if *count > 1 => *count -= 1,
@@ -196,19 +203,19 @@ impl Registry {
                 self.snapshot.contracts.remove(contract);
             }
         }
-        self.order.retain(|child| *child != Child::Provider(key.clone()));
-        Some(provider)
+        self.let_go(&Child::Provider(key.clone()));
     }
 
-    /// Drops a child that could not be stopped in order.
-    pub(super) fn forget(&mut self, child: &Child) {
-        match child {
-            Child::Actor(key) => drop(self.take_actor(key)),
-            Child::Provider(key) => drop(self.take_provider(key)),
+    fn let_go(&mut self, child: &Child) {
+        self.order.retain(|started| started != child);
+        for key in self.links_of(child) {
+            if let Some(link) = self.link(&key) {
+                self.put_link(link.definition.clone(), LinkState::Pending);
+            }
         }
     }
 
-    /// Both ends of a link, where both run.
+    /// Both ends of a link, where both run and neither is being stopped.
     ///
     /// # Errors
     /// Where what runs already rules the link out: the actor is not entitled to the contract, or the provider serves
@@ -222,7 +229,10 @@ impl Registry {
         if let Some(provider) = provider {
             serves(&provider.identity, &definition.contract_id)?;
         }
-        Ok(actor.zip(provider).map(|(actor, provider)| Ends { actor: actor.clone(), provider: provider.clone() }))
+        let (Some(actor), Some(provider)) = (actor, provider) else { return Ok(None) };
+        let stops = self.stopping.contains(&Child::Actor(actor.identity.key.clone()))
+            || self.stopping.contains(&Child::Provider(provider.identity.key.clone()));
+        Ok((!stops).then(|| Ends { actor: actor.clone(), provider: provider.clone() }))
     }
 
     pub(super) fn link(&self, key: &LinkKey) -> Option<Arc<Link>> {
@@ -230,7 +240,17 @@ impl Registry {
     }
 
     pub(super) fn put_link(&mut self, definition: Arc<LinkDefinition>, state: LinkState) {
-        self.snapshot.links.insert(definition.key(), Arc::new(Link { definition, state }));
+        self.put_link_beside(definition, state, None);
+    }
+
+    /// Keeps a link with another definition in effect beside it.
+    pub(super) fn put_link_beside(
+        &mut self,
+        definition: Arc<LinkDefinition>,
+        state: LinkState,
+        beside: Option<Arc<LinkDefinition>>,
+    ) {
+        self.snapshot.links.insert(definition.key(), Arc::new(Link { definition, state, beside }));
     }
 
     pub(super) fn remove_link(&mut self, key: &LinkKey) {
@@ -253,6 +273,24 @@ impl Registry {
             Child::Provider(key) => self.snapshot.providers.contains_key(key),
         }
     }
+
+    fn does_not_run(&self, child: &Child) -> Error {
+        let (kind, how) = match child {
+            _ if self.starting.contains(child) => (ErrorKind::Busy, "is just being started: stop it when it runs"),
+            Child::Actor(_) if self.stopping.contains(child) => (ErrorKind::ActorStopped, "is being stopped already"),
+            Child::Actor(key) if self.snapshot.stopped.contains(key) => (ErrorKind::ActorStopped, "was stopped before"),
+            Child::Actor(_) => (ErrorKind::ActorNotFound, "does not run"),
+            Child::Provider(_) => (ErrorKind::ProviderNotFound, "does not run, or is being stopped already"),
+        };
+        Error::new(kind, format!("{child} {how}"))
+    }
+
+    fn expect_open(&self) -> Result<()> {
+        if self.closing {
+            return Err(Error::new(ErrorKind::HostNotRunning, "the host is being stopped, or has been"));
+        }
+        Ok(())
+    }
 }
 
 /// Refuses a contract that the provider does not serve.
@@ -262,8 +300,4 @@ pub(super) fn serves(provider: &ProviderIdentity, contract: &str) -> Result<()> 
     }
     let message = format!("{provider} does not serve {:?}", shorten(contract));
     Err(Error::new(ErrorKind::InvalidArgument, message))
-}
-
-fn closing() -> Error {
-    Error::new(ErrorKind::HostNotRunning, "the host is being stopped, or has been")
 }

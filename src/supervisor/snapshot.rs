@@ -11,7 +11,7 @@ use imbl::HashMap;
 use wascap::jwt::{CapabilityProvider, Claims};
 
 use super::link::{Link, LinkKey};
-use crate::actor::guest_actor::GuestActor;
+use crate::actor::mailbox::Mailbox;
 use crate::capability::provider_actor::ProviderActor;
 
 /// Who an actor is, as its signed token says.
@@ -76,14 +76,17 @@ impl std::fmt::Display for ProviderKey {
     }
 }
 
-/// An actor that can be called.
+/// An actor that runs.
 #[derive(Debug, Clone)]
 pub(crate) struct RunningActor {
     pub(crate) identity: Arc<ActorIdentity>,
-    pub(crate) address: Addr<GuestActor>,
+    pub(crate) mailbox: Mailbox,
+    /// Whether it is being stopped: it serves what has reached it and what its providers are still working on, and
+    /// nothing else.
+    pub(crate) draining: bool,
 }
 
-/// A provider that can be called.
+/// A provider that runs.
 #[derive(Debug, Clone)]
 pub(crate) struct RunningProvider {
     pub(crate) identity: Arc<ProviderIdentity>,
@@ -114,8 +117,8 @@ impl Snapshot {
 
     /// Whether a provider has been given this actor: it may call those actors and no others.
     pub(crate) fn is_bound(&self, actor: &str, provider: &ProviderIdentity) -> bool {
-        self.link(actor, &provider.contract_id, &provider.key.link_name)
-            .is_some_and(|link| *link.definition.provider_id == *provider.key.id && link.state.provider_may_call())
+        let link = self.link(actor, &provider.contract_id, &provider.key.link_name);
+        link.is_some_and(|link| link.lets_call(&provider.key.id))
     }
 
     /// The provider that a link leads to, if it runs.

@@ -3,7 +3,7 @@
 use wasmcloud_host::{Actor, ErrorKind, Host};
 
 use crate::signing::{sign, sign_module};
-use crate::support::{host_answer, host_call, kind, with_host};
+use crate::support::{host_answer, host_call, kind, soon, with_host};
 
 async fn start(host: &Host, guest: &str) -> String {
     let actor = sign(guest).actor();
@@ -102,6 +102,33 @@ async fn seed_defect_42_misuse_of_the_interface_is_a_typed_error() {
 }
 
 #[actix_rt::test]
+async fn any_return_code_but_zero_is_success() {
+    for (code, succeeds) in [(1, true), (2, true), (-1, true), (i32::MIN, true), (0, false)] {
+        let module = wat::parse_str(format!(
+            r#"(module
+                (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+                (memory (export "memory") 1)
+                (data (i32.const 8) "done")
+                (func (export "__guest_call") (param i32 i32) (result i32)
+                    (call $respond (i32.const 8) (i32.const 4))
+                    (i32.const {code})))"#
+        ));
+        with_host(async |host| {
+            let actor = sign_module("coded", module.unwrap()).actor();
+            host.start_actor(actor.clone()).await.unwrap();
+            for _ in 0..2 {
+                let answer = soon(host.call_actor(&actor.public_key(), "Any", b"")).await;
+                match succeeds {
+                    true => assert_eq!(answer.unwrap(), b"done", "{code}"),
+                    false => assert_eq!(kind(answer), ErrorKind::ActorFailed),
+                }
+            }
+        })
+        .await;
+    }
+}
+
+#[actix_rt::test]
 async fn a_call_to_nowhere_is_an_error_inside_the_guest() {
     with_host(async |host| {
         let key = start(&host, "host_call").await;
@@ -131,7 +158,7 @@ async fn seed_defect_13_what_is_no_guest_is_refused_with_the_reason_and_does_not
         ("a system interface", import(r#"(import "wasi_snapshot_preview1" "fd_write" (func))"#), "fd_write"),
         ("an unknown function", import(r#"(import "wapc" "__open_file" (func))"#), "__open_file"),
         ("an import of another type", import(r#"(import "wapc" "__console_log" (func (param i64)))"#), "__console_log"),
-        ("an import that is no function", import(r#"(import "wapc" "__host_call" (memory 1))"#), "__host_call"),
+        ("an import that is no function", import(r#"(import "wapc" "__host_call" (global i32))"#), "__host_call"),
         (
             "a start function with parameters",
             wat(&[MEMORY, CALL, r#"(func (export "wapc_init") (param i32))"#]),
@@ -141,6 +168,9 @@ async fn seed_defect_13_what_is_no_guest_is_refused_with_the_reason_and_does_not
         ("an init that traps", wat(&[MEMORY, CALL, r#"(func (export "wapc_init") unreachable)"#]), "unreachable"),
         ("data out of range", wat(&[MEMORY, CALL, r#"(data (i32.const 65535) "ab")"#]), "out of bounds"),
         ("an empty module", wat(&[]), "memory"),
+        ("a memory for threads", wat(&[r#"(memory (export "memory") 1 1 shared)"#, CALL]), "not valid"),
+        ("more than one memory", wat(&[MEMORY, "(memory 1)", CALL]), "not valid"),
+        ("a memory of 64 bits", wat(&[r#"(memory (export "memory") i64 1)"#, CALL]), "not valid"),
     ];
     with_host(async |host| {
         for (what, module, named) in cases {

@@ -6,7 +6,10 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use wasmcloud_host::{ErrorKind, Host, HostBuilder};
 
 use crate::signing::sign;
-use crate::support::{PROBE, Probe, Seen, kind, with_host};
+use crate::support::{
+    PROBE, Probe, Seen, host_answer, host_call, kind, probed_caller, refuses_calls, soon, until, with_host,
+    with_host_of,
+};
 
 fn is_send_sync_clone<T: Send + Sync + Clone>(_: &T) {}
 
@@ -131,6 +134,69 @@ async fn a_host_works_inside_an_actix_web_application() {
         let reply = reqwest::Client::new().post(format!("http://{address}/")).body("through actix-web").send().await;
         assert_eq!(reply.unwrap().text().await.unwrap(), "through actix-web");
         handle.stop(true).await;
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn whoever_asks_for_a_stop_waits_for_it() {
+    let host = HostBuilder::new().with_shards(1).build();
+    host.start().await.unwrap();
+    let (probe, caller) = probed_caller(&host).await;
+    let waits = host_call("", PROBE, "Wait", b"");
+    let call = host.call_actor(&caller, "Any", &waits);
+    let stops = async {
+        probe.arrived.notified().await;
+        let stop = async || {
+            host.stop().await;
+            assert_eq!(probe.seen().last(), Some(&Seen::Stopped));
+        };
+        let release = async {
+            until(async || refuses_calls(&host, &caller).await).await;
+            assert_eq!(
+                kind(host.start_native_capability(Probe::default().capability()).await),
+                ErrorKind::HostNotRunning
+            );
+            probe.release.add_permits(1);
+        };
+        futures_util::join!(stop(), stop(), release);
+    };
+    let (reply, ()) = soon(futures_util::future::join(call, stops)).await;
+    assert_eq!(host_answer(&reply.unwrap()).unwrap(), b"released");
+}
+
+#[actix_rt::test]
+async fn a_stop_waits_for_starts_under_way() {
+    let host = HostBuilder::new().build();
+    host.start().await.unwrap();
+    let actor = sign("echo").actor();
+    let (started, ()) = soon(futures_util::future::join(host.start_actor(actor), host.stop())).await;
+    if let Err(error) = started {
+        assert_eq!(error.kind(), ErrorKind::HostNotRunning);
+    }
+    assert_eq!(kind(host.actors().await), ErrorKind::HostNotRunning);
+}
+
+#[actix_rt::test]
+async fn dropping_the_last_handle_stops_the_host() {
+    let probe = Probe::default();
+    let host = HostBuilder::new().build();
+    host.start().await.unwrap();
+    host.start_native_capability(probe.capability()).await.unwrap();
+    drop(host.clone());
+    assert!(probe.seen().is_empty());
+    drop(host);
+    until(async || probe.seen() == [Seen::Stopped]).await;
+}
+
+#[actix_rt::test]
+async fn a_deadline_may_be_as_long_as_one_likes() {
+    let builder = HostBuilder::new().with_call_deadline(std::time::Duration::MAX);
+    with_host_of(builder, async |host| {
+        let actor = sign("tiny_echo").actor();
+        host.start_actor(actor.clone()).await.unwrap();
+        assert_eq!(host.call_actor(&actor.public_key(), "Echo", b"x").await.unwrap(), b"x");
+        host.stop_actor(&actor.public_key()).await.unwrap();
     })
     .await;
 }

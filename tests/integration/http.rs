@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, join3};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wasmcloud_host::builtin::HttpServer;
 use wasmcloud_host::{ErrorKind, Host, HostBuilder};
 
 use crate::signing::{Signing, sign};
-use crate::support::{PROBE, Probe, kind, soon, values, with_host, with_host_of};
+use crate::support::{PROBE, Probe, kind, soon, until, values, with_host, with_host_of};
 
 const HTTP: &str = "wasmcloud:httpserver";
 
@@ -122,17 +122,23 @@ async fn the_actors_status_is_the_clients() {
 }
 
 #[actix_rt::test]
-async fn failures_are_told_by_status_alone() {
+async fn failures_are_told_by_status_alone_and_in_full_on_the_log() {
+    crate::support::keep_log();
     with_host(async |host| {
         let served = serve(&host, "echo", &[]).await;
         let failed = reqwest::get(served.url("/fail")).await.unwrap();
         assert_eq!(failed.status(), 500);
         assert_eq!(failed.text().await.unwrap(), "Internal Server Error");
         assert_eq!(reqwest::get(served.url("/demo")).await.unwrap().status(), 200);
-        // An answer that is no response of the contract, and a trap.
+        // An answer that is no response of the contract.
         let odd = start_actor(&host, sign("tiny_echo")).await;
         let address = link(&host, &served.http, &served.provider, &odd, &[]).await;
         assert_eq!(reqwest::get(format!("http://{address}/")).await.unwrap().status(), 500);
+        // Why is on the log.
+        let logged = crate::support::logged();
+        let told = |actor: &str, why: &str| logged.iter().any(|line| line.contains(actor) && line.contains(why));
+        assert!(told(&served.actor, "deliberate failure"), "{logged:?}");
+        assert!(told(&odd, "its answer is no response"), "{logged:?}");
     })
     .await;
 }
@@ -308,35 +314,74 @@ async fn new_values_move_the_port_and_a_refused_change_leaves_it_open() {
 }
 
 #[actix_rt::test]
-async fn a_stop_lets_the_requests_in_flight_end() {
-    let store = Probe::default();
-    let (sender, receiver) = tokio::sync::oneshot::channel();
-    with_host(async |host| {
+async fn a_stop_closes_the_port_and_lets_the_requests_in_flight_end() {
+    with_host_of(HostBuilder::new().with_shards(1), async |host| {
+        // The store is started last, so it would be stopped first: the request needs it to the end.
+        let (http, provider) = start_server(&host).await;
+        let actor = start_actor(&host, sign("kvcounter").capability("wasmcloud:keyvalue")).await;
+        let address = link(&host, &http, &provider, &actor, &[]).await;
+        let store = Probe::default();
         let claims = crate::support::provider_claims("wasmcloud:keyvalue");
         let slow = wasmcloud_host::NativeCapability::from_async(SlowStore(store.clone()), None, claims).unwrap();
         let slow_id = slow.id();
         host.start_native_capability(slow).await.unwrap();
-        let (http, provider) = start_server(&host).await;
-        let actor = start_actor(&host, sign("kvcounter").capability("wasmcloud:keyvalue")).await;
         host.set_link(&actor, "wasmcloud:keyvalue", None, slow_id, HashMap::new()).await.unwrap();
-        let address = link(&host, &http, &provider, &actor, &[]).await;
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET /a HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
-        let answer = async move {
+
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /a HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+            streams.push(stream);
+        }
+        store.arrived.notified().await;
+        let answers = join_all(streams.into_iter().map(async |mut stream| {
             let mut answer = Vec::new();
             stream.read_to_end(&mut answer).await.unwrap();
-            sender.send(answer).unwrap();
+            answer
+        }));
+        let release = async {
+            until(async || TcpStream::connect(address).await.is_err()).await;
+            store.release.add_permits(3);
         };
-        let stop = async {
-            store.arrived.notified().await;
-            let release = async { store.release.add_permits(1) };
-            join(host.stop(), release).await;
-        };
-        soon(join(answer, stop)).await;
+        let (answers, (), ()) = soon(join3(answers, host.stop(), release)).await;
+        for answer in answers {
+            assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        }
     })
     .await;
-    let answer = receiver.await.unwrap();
-    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[actix_rt::test]
+async fn the_address_of_a_port_can_be_changed() {
+    with_host(async |host| {
+        let served = serve(&host, "echo", &[("BIND", "0.0.0.0")]).await;
+        let port = served.address.port().to_string();
+        let only_here = [("PORT", port.as_str()), ("BIND", "127.0.0.1")];
+        let address = link(&host, &served.http, &served.provider, &served.actor, &only_here).await;
+        assert_eq!(address.to_string(), format!("127.0.0.1:{port}"));
+        assert_eq!(reqwest::get(format!("http://{address}/")).await.unwrap().status(), 200);
+        // An address that this machine does not have: the old one is served again.
+        let elsewhere = values(&[("PORT", &port), ("BIND", "192.0.2.1")]);
+        let refused = host.set_link(&served.actor, HTTP, None, served.provider.clone(), elsewhere).await;
+        assert_eq!(kind(refused), ErrorKind::LinkRefused);
+        assert_eq!(served.http.address(&served.actor), Some(address));
+        assert_eq!(reqwest::get(format!("http://{address}/")).await.unwrap().status(), 200);
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_client_that_asks_first_is_told_that_its_body_is_too_large() {
+    with_host(async |host| {
+        let served = serve(&host, "echo", &[("BODY_LIMIT", "1000")]).await;
+        let request = b"POST /raw HTTP/1.1\r\nhost: h\r\ncontent-length: 5000\r\nexpect: 100-continue\r\n\r\n";
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let mut status = [0; 12];
+        soon(stream.read_exact(&mut status)).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 413");
+    })
+    .await;
 }
 
 #[actix_rt::test]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use wasmcloud_host::{ErrorKind, Host, LinkState};
 
 use crate::signing::sign;
-use crate::support::{PROBE, Probe, Seen, host_answer, host_call, kind, probed_caller, values, with_host};
+use crate::support::{PROBE, Probe, Seen, host_answer, host_call, kind, probed_caller, soon, until, values, with_host};
 
 /// A call from a `host_call` actor to its probe: the answer, or the refusal.
 async fn ping(host: &Host, caller: &str) -> Result<Vec<u8>, String> {
@@ -236,6 +236,77 @@ async fn changes_of_one_link_at_once_leave_one_of_them_in_effect() {
         let told = Seen::Bound { actor: caller.clone(), values: definitions[0].values.clone() };
         assert_eq!(probe.seen().last(), Some(&told));
         assert_eq!(ping(&host, &caller).await.unwrap(), b"ping");
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_link_moves_to_another_provider_without_an_interruption() {
+    with_host(async |host| {
+        let (first, caller) = probed_caller(&host).await;
+        let second = Probe::default();
+        let capability = second.capability();
+        host.start_native_capability(capability.clone()).await.unwrap();
+        // A change that is refused leaves the first provider in effect.
+        let refused = host.set_link(&caller, PROBE, None, capability.id(), values(&[("REFUSE", "x")])).await;
+        assert_eq!(kind(refused), ErrorKind::LinkRefused);
+        assert_eq!(ping(&host, &caller).await.unwrap(), b"ping");
+        assert_eq!(first.calls().len(), 1);
+
+        let moving = host.set_link(&caller, PROBE, None, capability.id(), HashMap::new());
+        let (moved, answered) = futures_util::future::join(moving, ping(&host, &caller)).await;
+        moved.unwrap();
+        assert_eq!(answered.unwrap(), b"ping");
+        assert_eq!(ping(&host, &caller).await.unwrap(), b"ping");
+        assert_eq!(first.seen().last(), Some(&Seen::Unbound { actor: caller.clone() }));
+        assert!(!second.calls().is_empty());
+        let late = first.dispatcher(&caller).dispatch(&caller, "Any", vec![]).await;
+        assert_eq!(kind(late), ErrorKind::NotLinked);
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_link_moves_to_a_provider_that_starts_later() {
+    with_host(async |host| {
+        let (first, caller) = probed_caller(&host).await;
+        let second = Probe::default();
+        let capability = second.capability();
+        host.set_link(&caller, PROBE, None, capability.id(), HashMap::new()).await.unwrap();
+        assert_eq!(first.seen().last(), Some(&Seen::Unbound { actor: caller.clone() }));
+        assert_eq!(host.link_state(&caller, PROBE, None), Some(LinkState::Pending));
+        host.start_native_capability(capability).await.unwrap();
+        assert_eq!(ping(&host, &caller).await.unwrap(), b"ping");
+        assert_eq!(second.calls(), ["Echo"]);
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_provider_is_stopped_after_the_calls_it_is_serving() {
+    with_host(async |host| {
+        let (probe, caller) = probed_caller(&host).await;
+        let provider = host.link_definitions().await.unwrap()[0].provider_id.clone();
+        let waits = host_call("", PROBE, "Wait", b"");
+        let call = host.call_actor(&caller, "Any", &waits);
+        let stop = async {
+            probe.arrived.notified().await;
+            let release = async {
+                // Its links cannot be changed any more, so its stop is under way.
+                until(async || {
+                    host.set_link(&caller, PROBE, None, provider.clone(), HashMap::new()).await.is_err()
+                        || host.link_state(&caller, PROBE, None) != Some(LinkState::Established)
+                })
+                .await;
+                assert!(!probe.seen().contains(&Seen::Stopped));
+                probe.release.add_permits(1);
+            };
+            futures_util::future::join(host.stop_provider(&provider, PROBE, None), release).await.0
+        };
+        let (reply, stopped) = soon(futures_util::future::join(call, stop)).await;
+        stopped.unwrap();
+        assert_eq!(host_answer(&reply.unwrap()).unwrap(), b"released");
+        assert_eq!(probe.seen().last(), Some(&Seen::Stopped));
     })
     .await;
 }

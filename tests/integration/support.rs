@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -42,6 +43,25 @@ pub(crate) fn values(pairs: &[(&str, &str)]) -> HashMap<String, String> {
 /// Waits for something that is sure to happen; a test that waits in vain fails instead of hanging.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), what).await.expect("what the test waits for did not happen")
+}
+
+/// Lets others run until something can be observed.
+pub(crate) async fn until(mut observed: impl AsyncFnMut() -> bool) {
+    soon(async {
+        while !observed().await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// Whether an actor is stopped or being stopped, as seen by a call that does not wait to be served.
+pub(crate) async fn refuses_calls(host: &Host, actor: &str) -> bool {
+    let call = std::pin::pin!(host.call_actor(actor, "Any", b""));
+    match futures_util::poll!(call) {
+        Poll::Ready(refusal) => kind(refusal) == ErrorKind::ActorStopped,
+        Poll::Pending => false,
+    }
 }
 
 /// The payload that makes the guest `host_call` call the host with these very bytes.
@@ -176,4 +196,32 @@ pub(crate) async fn probed_caller(host: &Host) -> (Probe, String) {
     host.start_actor(actor).await.unwrap();
     host.set_link(&key, PROBE, None, provider, HashMap::new()).await.unwrap();
     (probe, key)
+}
+
+/// Keeps what is logged from now on, for tests of what is on the log. Other tests of this process are on it too.
+pub(crate) fn keep_log() {
+    // Whoever comes second finds it kept already.
+    let _ = log::set_logger(&LOG);
+    log::set_max_level(log::LevelFilter::Info);
+}
+
+/// The lines of the log since [`keep_log`].
+pub(crate) fn logged() -> Vec<String> {
+    LOG.0.lock().unwrap().clone()
+}
+
+static LOG: KeptLog = KeptLog(Mutex::new(Vec::new()));
+
+struct KeptLog(Mutex<Vec<String>>);
+
+impl log::Log for KeptLog {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        self.0.lock().unwrap().push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
 }

@@ -1,7 +1,7 @@
 //! Guests from the fixtures, signed with keys made on the spot.
 
-use nkeys::KeyPair;
 use wascap::jwt::{self, Claims};
+use wascap::prelude::KeyPair;
 use wasmcloud_host::Actor;
 
 /// The bytes of an unsigned guest.

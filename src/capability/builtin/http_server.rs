@@ -42,8 +42,12 @@ const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDD
 /// open the new port before the old one is closed. When a link ends, its port is closed at once, and requests in flight
 /// have 25 s to end.
 ///
-/// An actor that fails is answered for with 500, one that is not in time with 504, one that is too busy with 503; why
-/// is on the log and never in the response.
+/// An actor that fails is answered for with 500, one that is not in time with 504, one that is stopped or has too much to
+/// do with 503; why is on the log and never in the response. While the requests of a link hold more than 256 MiB of
+/// bodies, further ones are answered with 503 too.
+///
+/// Repeated headers of a request reach the actor joined, as the contract has one text for each name; bytes of a header
+/// that are no UTF-8 are replaced. Names in an actor's response that differ in case alone make repeated headers.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -95,6 +99,15 @@ impl HttpServer {
         self.listeners().get(actor).map(Listener::address)
     }
 
+    /// Takes the listener of an actor out, where its port has to be closed before the new one can be opened: both are the
+    /// same port, on other addresses of the machine.
+    fn take_from_same_port(&self, actor: &str, settings: &Settings) -> Option<Listener> {
+        let mut listeners = self.listeners();
+        let same = settings.address.port() != 0
+            && listeners.get(actor).is_some_and(|before| before.address().port() == settings.address.port());
+        if same { listeners.remove(actor) } else { None }
+    }
+
     fn listeners(&self) -> MutexGuard<'_, HashMap<String, Listener>> {
         // The map is whole after any panic: each use of it is a single operation.
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
@@ -111,13 +124,27 @@ impl AsyncCapabilityProvider for HttpServer {
             listener.serve_from_now_on(site);
             return Ok(());
         }
-        let listener = Listener::open(&settings, site).await?;
+        let listener = match self.take_from_same_port(&actor, &settings) {
+            None => Listener::open(&settings, site).await?,
+            Some(before) => match Listener::open_instead(before.close_port().await, &settings, site).await {
+                Ok(listener) => listener,
+                Err((before, refusal)) => {
+                    self.listeners().extend(before.map(|before| (actor, before)));
+                    return Err(refusal.into());
+                }
+            },
+        };
         log::info!("actor {actor} is served on http://{}", listener.address());
         let before = self.listeners().insert(actor, listener);
         if let Some(before) = before {
-            before.close().await;
+            // The link has moved. The requests that came in at the old port end beside this.
+            actix_rt::spawn(before.close());
         }
         Ok(())
+    }
+
+    async fn drain(&self, actor: &str) -> Result<(), BoxedError> {
+        self.unbind(actor).await
     }
 
     async fn unbind(&self, actor: &str) -> Result<(), BoxedError> {

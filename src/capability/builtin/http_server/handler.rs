@@ -1,12 +1,14 @@
 //! From a request to a call and back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{StatusCode, http};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::messages::{HANDLE_REQUEST, Request, Response};
 use super::settings::Settings;
@@ -15,6 +17,11 @@ use crate::error::{BoxedError, Error, ErrorKind};
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+const KIB: usize = 1024;
+
+/// How much of bodies the requests of one link may hold in memory at once.
+const BODIES: usize = 256 * 1024 * KIB;
 
 /// How much of a body that is too large is read and thrown away. A client that is still sending when the connection
 /// closes may never see the answer.
@@ -36,6 +43,8 @@ const NOT_THE_ACTORS: [HeaderName; 7] = [
 pub(super) struct Site {
     actor: String,
     body_limit: usize,
+    /// The room for bodies, in KiB.
+    room: Arc<Semaphore>,
     dispatcher: ActorDispatcher,
 }
 
@@ -43,7 +52,8 @@ type Reply = http::Response<Full<Bytes>>;
 
 impl Site {
     pub(super) fn new(binding: Binding, settings: &Settings) -> Site {
-        Site { actor: binding.actor, body_limit: settings.body_limit, dispatcher: binding.dispatcher }
+        let room = Arc::new(Semaphore::new(BODIES / KIB));
+        Site { actor: binding.actor, body_limit: settings.body_limit, room, dispatcher: binding.dispatcher }
     }
 
     /// Answers one request. What goes wrong is told to the log in full and to the client as a status.
@@ -53,8 +63,10 @@ impl Site {
     {
         let (head, body) = request.into_parts();
         let answered = async {
+            // Held until the request is answered: as long as its body is in memory.
+            let _room = self.make_room(&head.headers, &body)?;
             let body = self.read(&head.headers, body).await?;
-            let call = encode(&head, &body).map_err(Failure::Actor)?;
+            let call = encode(&head, &body).map_err(Failure::Host)?;
             drop(body);
             let answer = self.dispatcher.dispatch(&self.actor, HANDLE_REQUEST, call).await.map_err(Failure::Call)?;
             reply(&answer).map_err(Failure::Actor)
@@ -69,25 +81,37 @@ impl Site {
         })
     }
 
+    /// Sets memory aside for a body, as much as it is announced to have or may have.
+    fn make_room<B: Body>(&self, headers: &HeaderMap, body: &B) -> Result<Option<SemaphorePermit<'_>>, Failure> {
+        if body.is_end_stream() {
+            return Ok(None);
+        }
+        let bytes = announced_length(headers).unwrap_or(self.body_limit).min(self.body_limit);
+        let room = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
+        self.room.try_acquire_many(room).map(Some).map_err(|_| Failure::NoRoom)
+    }
+
     async fn read<B>(&self, headers: &HeaderMap, mut body: B) -> Result<Bytes, Failure>
     where
         B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
     {
-        let read = tokio::time::timeout(BODY_TIMEOUT, async {
-            if announced_length(headers).is_some_and(|length| length > self.body_limit) {
+        if announced_length(headers).is_some_and(|length| length > self.body_limit) {
+            // A client that asks first is told before it sends anything.
+            if !headers.contains_key(header::EXPECT) {
                 discard(&mut body).await;
-                return Err(Failure::BodyTooLarge);
             }
-            match Limited::new(&mut body, self.body_limit).collect().await {
-                Ok(collected) => Ok(collected.to_bytes()),
-                Err(error) if error.is::<LengthLimitError>() => {
-                    discard(&mut body).await;
-                    Err(Failure::BodyTooLarge)
-                }
-                Err(_) => Err(Failure::BodyCutShort),
+            return Err(Failure::BodyTooLarge);
+        }
+        let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(&mut body, self.body_limit).collect());
+        match read.await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                discard(&mut body).await;
+                Err(Failure::BodyTooLarge)
             }
-        });
-        read.await.unwrap_or(Err(Failure::BodyTooSlow))
+            Ok(Err(_)) => Err(Failure::BodyCutShort),
+            Err(_) => Err(Failure::BodyTooSlow),
+        }
     }
 }
 
@@ -96,6 +120,9 @@ enum Failure {
     BodyTooLarge,
     BodyCutShort,
     BodyTooSlow,
+    NoRoom,
+    /// The request could not be put into the words of the contract.
+    Host(BoxedError),
     /// The call failed.
     Call(Error),
     /// The call was answered with something that is no response.
@@ -108,14 +135,17 @@ impl Failure {
             Failure::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Failure::BodyCutShort => StatusCode::BAD_REQUEST,
             Failure::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Failure::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Failure::Call(error) => match error.kind() {
                 ErrorKind::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-                ErrorKind::Busy | ErrorKind::ActorStopped | ErrorKind::HostNotRunning => {
-                    StatusCode::SERVICE_UNAVAILABLE
-                }
+                ErrorKind::Busy
+                | ErrorKind::ActorStopped
+                | ErrorKind::ActorNotFound
+                | ErrorKind::NotLinked
+                | ErrorKind::HostNotRunning => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::INTERNAL_SERVER_ERROR,
             },
-            Failure::Actor(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Failure::Actor(_) | Failure::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -124,7 +154,9 @@ impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Failure::Call(error) => error.fmt(f),
-            Failure::Actor(error) => error.fmt(f),
+            Failure::Actor(error) => write!(f, "its answer is no response: {error}"),
+            Failure::Host(error) => write!(f, "the request cannot be encoded: {error}"),
+            Failure::NoRoom => write!(f, "the requests under way hold more than {BODIES} bytes of bodies"),
             Failure::BodyTooLarge => f.write_str("the body is too large"),
             Failure::BodyCutShort => f.write_str("the body was cut short"),
             Failure::BodyTooSlow => f.write_str("the body did not arrive in time"),
@@ -137,14 +169,17 @@ fn announced_length(headers: &HeaderMap) -> Option<usize> {
 }
 
 async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B) {
-    let mut left = DISCARDED;
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        match left.checked_sub(length) {
-            Some(rest) => left = rest,
-            None => return,
+    let discard = async {
+        let mut left = DISCARDED;
+        while let Some(Ok(frame)) = body.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(rest) => left = rest,
+                None => return,
+            }
         }
-    }
+    };
+    // Where the client is too slow for that, it may not see its answer.
+    let _ = tokio::time::timeout(BODY_TIMEOUT, discard).await;
 }
 
 fn encode(head: &http::request::Parts, body: &[u8]) -> Result<Vec<u8>, BoxedError> {
@@ -183,7 +218,7 @@ fn reply(answer: &[u8]) -> Result<Reply, BoxedError> {
         let name = HeaderName::from_bytes(name.as_bytes())?;
         let value = HeaderValue::from_bytes(value.as_bytes())?;
         if !NOT_THE_ACTORS.contains(&name) {
-            reply.headers_mut().insert(name, value);
+            reply.headers_mut().append(name, value);
         }
     }
     Ok(reply)
@@ -215,7 +250,7 @@ mod tests {
 
     #[test]
     fn an_actor_cannot_frame_the_response_itself() {
-        let answer = b"\x83\xaastatusCode\xcc\xc8\xa6header\x82\xaecontent-length\xa199\xa1x\xa1y\xa4body\xc4\x01a";
+        let answer = b"\x83\xaastatusCode\xcc\xc8\xa6header\x82\xaecontent-length\xa299\xa1x\xa1y\xa4body\xc4\x01a";
         let reply = reply(answer).unwrap();
         assert_eq!(reply.headers().len(), 1);
         assert_eq!(reply.headers()["x"], "y");

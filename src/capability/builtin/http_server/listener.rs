@@ -13,12 +13,16 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_io_timeout::TimeoutStream;
 
 use super::handler::Site;
 use super::settings::Settings;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take to accept a part of an answer.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long requests in flight may take to end once the port is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
@@ -35,7 +39,10 @@ pub(super) struct Listener {
     asked: SocketAddr,
     address: SocketAddr,
     site: Arc<ArcSwap<Site>>,
+    /// Asks for the port to be closed.
     close: oneshot::Sender<()>,
+    /// Told when it is.
+    closed: oneshot::Receiver<()>,
     serving: JoinHandle<()>,
 }
 
@@ -45,16 +52,19 @@ impl Listener {
     /// # Errors
     /// A text that names the address and what to do.
     pub(super) async fn open(settings: &Settings, site: Site) -> Result<Listener, String> {
-        let asked = settings.address;
+        Listener::open_for(settings.address, Arc::new(ArcSwap::from_pointee(site))).await
+    }
+
+    async fn open_for(asked: SocketAddr, site: Arc<ArcSwap<Site>>) -> Result<Listener, String> {
         let describe = |error: std::io::Error| {
             format!("cannot listen on {asked} ({error}): choose another PORT or BIND, or stop what listens there")
         };
         let socket = TcpListener::bind(asked).await.map_err(describe)?;
         let address = socket.local_addr().map_err(describe)?;
-        let site = Arc::new(ArcSwap::from_pointee(site));
-        let (close, closed) = oneshot::channel();
-        let serving = actix_rt::spawn(serve(socket, site.clone(), closed));
-        Ok(Listener { asked, address, site, close, serving })
+        let (close, close_asked) = oneshot::channel();
+        let (close_done, closed) = oneshot::channel();
+        let serving = actix_rt::spawn(serve(socket, site.clone(), close_asked, close_done));
+        Ok(Listener { asked, address, site, close, closed, serving })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -71,6 +81,31 @@ impl Listener {
         self.site.store(Arc::new(site));
     }
 
+    /// Closes the port at once. What is left is enough to open it again.
+    pub(super) async fn close_port(self) -> ClosedListener {
+        let Listener { asked, site, close, closed, .. } = self;
+        // Where nobody listens, the task has ended before.
+        let _ = close.send(());
+        let _ = closed.await;
+        ClosedListener { asked, site }
+    }
+
+    /// Opens a port in the place of one that was closed for it. Where that fails the old one is opened again, and given
+    /// back with the reason.
+    pub(super) async fn open_instead(
+        before: ClosedListener,
+        settings: &Settings,
+        site: Site,
+    ) -> Result<Listener, (Option<Listener>, String)> {
+        match Listener::open(settings, site).await {
+            Ok(listener) => Ok(listener),
+            Err(refusal) => {
+                let reopened = Listener::open_for(before.asked, before.site).await;
+                Err((reopened.inspect_err(|error| log::error!("{error}")).ok(), refusal))
+            }
+        }
+    }
+
     /// Closes the port, and waits until the requests in flight have ended or their time is up.
     pub(super) async fn close(self) {
         // Where nobody listens, the task has ended before.
@@ -81,12 +116,23 @@ impl Listener {
     }
 }
 
-async fn serve(socket: TcpListener, site: Arc<ArcSwap<Site>>, mut closed: oneshot::Receiver<()>) {
+/// A port that was closed, with what was behind it.
+pub(super) struct ClosedListener {
+    asked: SocketAddr,
+    site: Arc<ArcSwap<Site>>,
+}
+
+async fn serve(
+    socket: TcpListener,
+    site: Arc<ArcSwap<Site>>,
+    mut close: oneshot::Receiver<()>,
+    closed: oneshot::Sender<()>,
+) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            _ = &mut closed => break,
+            _ = &mut close => break,
             Some(_) = connections.join_next() => {}
             accepted = socket.accept(), if connections.len() < CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
@@ -100,6 +146,8 @@ async fn serve(socket: TcpListener, site: Arc<ArcSwap<Site>>, mut closed: onesho
         }
     }
     drop(socket);
+    // Nobody may be waiting for that alone.
+    let _ = closed.send(());
     if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
         log::warn!("{} connection(s) were cut: their requests took too long to end", connections.len());
     }
@@ -113,6 +161,9 @@ fn connection(
 ) -> impl Future<Output = ()> + use<> {
     // Small responses must not wait for more to come.
     let _ = stream.set_nodelay(true);
+    // A client that does not take its answer must not hold it for ever. Reading has limits of its own.
+    let mut timed = TimeoutStream::new(stream);
+    timed.set_write_timeout(Some(WRITE_TIMEOUT));
     let answer = service_fn(move |request| {
         let site = site.load_full();
         async move { Ok::<_, Infallible>(site.answer(request).await) }
@@ -120,7 +171,7 @@ fn connection(
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), answer);
+        .serve_connection(TokioIo::new(Box::pin(timed)), answer);
     let watched = graceful.watch(served);
     async move {
         if let Err(error) = watched.await {

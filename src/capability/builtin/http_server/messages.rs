@@ -1,6 +1,6 @@
 //! The payloads of `wasmcloud:httpserver`, byte for byte: msgpack, structs as maps, field names as on the wire.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +34,7 @@ impl Request<'_> {
 pub(super) struct Response {
     pub(super) status_code: u32,
     #[serde(default)]
-    pub(super) header: HashMap<String, String>,
+    pub(super) header: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) body: serde_bytes::ByteBuf,
 }

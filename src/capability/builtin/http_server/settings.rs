@@ -9,6 +9,9 @@ const DEFAULT_PORT: u16 = 8080;
 const DEFAULT_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const DEFAULT_BODY_LIMIT: usize = 8 * 1024 * 1024;
 
+/// What fits a message to an actor, with some room for what is in it beside the body.
+const LARGEST_BODY_LIMIT: usize = 255 * 1024 * 1024;
+
 /// A link's values, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Settings {
@@ -25,6 +28,9 @@ impl Settings {
         let port = value(values, "PORT", DEFAULT_PORT, "a TCP port (0 to 65535)")?;
         let ip = value(values, "BIND", DEFAULT_ADDRESS, "an IP address")?;
         let body_limit = value(values, "BODY_LIMIT", DEFAULT_BODY_LIMIT, "a number of bytes")?;
+        if body_limit > LARGEST_BODY_LIMIT {
+            return Err(format!("the value BODY_LIMIT={body_limit} is too large: at most {LARGEST_BODY_LIMIT} bytes"));
+        }
         Ok(Settings { address: SocketAddr::new(ip, port), body_limit })
     }
 }
@@ -65,7 +71,13 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_named() {
-        for (key, text) in [("PORT", "http"), ("PORT", "65536"), ("BIND", "localhost"), ("BODY_LIMIT", "-1")] {
+        for (key, text) in [
+            ("PORT", "http"),
+            ("PORT", "65536"),
+            ("BIND", "localhost"),
+            ("BODY_LIMIT", "-1"),
+            ("BODY_LIMIT", "300000000"),
+        ] {
             let refusal = read(&[(key, text)]).unwrap_err();
             assert!(refusal.contains(key) && refusal.contains(text), "{refusal}");
         }

@@ -1,0 +1,39 @@
+//! Starts and stops under way: each child has at most one, and the host's stop waits for all of them.
+
+use super::Supervision;
+use super::registry::{Child, Registry};
+use super::snapshot::ActorIdentity;
+use crate::error::Result;
+
+/// A start or stop under way. It ends when this is dropped, however that comes about.
+pub(super) struct Transition<'a> {
+    supervision: &'a Supervision,
+    child: Child,
+}
+
+impl Drop for Transition<'_> {
+    fn drop(&mut self) {
+        self.supervision.change(|registry| registry.end_transition(&self.child));
+        self.supervision.settled.notify_waiters();
+    }
+}
+
+impl Supervision {
+    pub(super) fn begin_actor_start(&self, identity: &ActorIdentity) -> Result<Transition<'_>> {
+        let child = Child::Actor(identity.key.clone());
+        self.begin(child, |registry, child| registry.begin_start(child)?.reserve_alias(identity))
+    }
+
+    pub(super) fn begin_start(&self, child: Child) -> Result<Transition<'_>> {
+        self.begin(child, |registry, child| registry.begin_start(child).map(drop))
+    }
+
+    pub(super) fn begin_stop(&self, child: Child) -> Result<Transition<'_>> {
+        self.begin(child, Registry::begin_stop)
+    }
+
+    fn begin(&self, child: Child, begin: impl FnOnce(&mut Registry, &Child) -> Result<()>) -> Result<Transition<'_>> {
+        self.change(|registry| begin(registry, &child))?;
+        Ok(Transition { supervision: self, child })
+    }
+}
