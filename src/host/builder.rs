@@ -66,6 +66,11 @@ impl HostBuilder {
         self
     }
 
+    /// The same as [`HostBuilder::with_call_deadline`], under the name that it had in 0.19.
+    pub fn with_rpc_timeout(self, timeout: Duration) -> HostBuilder {
+        self.with_call_deadline(timeout)
+    }
+
     /// How many threads run actors and providers, the one that starts the host included; one for each core by
     /// default, and at least one.
     pub fn with_shards(mut self, shards: usize) -> HostBuilder {
