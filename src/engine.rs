@@ -1,6 +1,7 @@
 //! The engine: waPC guests on wasmer, suspended instead of blocking.
 //!
 //! # Layout
+//! - `meter`: the rewriting by which guests yield, and are kept within bounds
 //! - `admission`: what a module must export and may import
 //! - `driver`: the little module that enters a guest once and keeps it between messages
 //! - `exchange`: what passes between a call and the imports that the guest reaches for
@@ -18,9 +19,10 @@ mod exchange;
 mod fault;
 mod guest;
 mod imports;
+mod meter;
 mod provider;
 
-use wasmer::sys::{Cranelift, EngineBuilder, Features};
+use wasmer::sys::{Cranelift, EngineBuilder};
 
 use crate::error::{Error, ErrorKind, Result};
 pub(crate) use fault::Fault;
@@ -28,7 +30,10 @@ pub(crate) use guest::Guest;
 
 /// The largest message that is passed to or from a guest, in bytes. Lengths of the waPC interface have 32 bits with a
 /// sign, and a guest's memory has to hold a message at least once beside what is there already.
-pub(crate) const LARGEST_MESSAGE: usize = 256 * 1024 * 1024;
+pub(crate) const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
+
+/// How much memory and how large a table a guest may have.
+const BOUNDS: meter::Bounds = meter::Bounds { quantum: meter::QUANTUM, memory_pages: 4096, table_elements: 100_000 };
 
 /// A module that has been admitted and compiled, ready to be instantiated any number of times. Cheap to clone.
 #[derive(Clone)]
@@ -44,34 +49,13 @@ impl CompiledModule {
     /// # Errors
     /// `InvalidModule` for what is no valid WebAssembly, or none that speaks waPC.
     pub(crate) fn compile(bytes: &[u8]) -> Result<CompiledModule> {
-        let engine: wasmer::Engine =
-            EngineBuilder::new(Cranelift::default()).set_features(Some(features())).engine().into();
-        let module = wasmer::Module::new(&engine, bytes).map_err(|error| {
-            Error::new(ErrorKind::InvalidModule, "the module is not valid WebAssembly").caused_by(error)
-        })?;
+        let metered = meter::rewrite(bytes, BOUNDS)?;
+        let engine: wasmer::Engine = EngineBuilder::new(Cranelift::default()).engine().into();
+        let module = wasmer::Module::new(&engine, metered)
+            .map_err(|error| Error::new(ErrorKind::InvalidModule, "the module cannot be compiled").caused_by(error))?;
         admission::check(&module)?;
         let driver = wasmer::Module::new(&engine, driver::module())
             .map_err(|error| Error::new(ErrorKind::Internal, "cannot compile the driver").caused_by(error))?;
         Ok(CompiledModule { engine, module, driver })
     }
-}
-
-/// What a guest may be written with: the settled parts of WebAssembly that compilers of guests use. Not among them are
-/// threads, above all: `memory.atomic.wait` would block a shard without computing, beyond the reach of any limit.
-fn features() -> Features {
-    let mut features = Features::new();
-    features
-        .reference_types(true)
-        .simd(true)
-        .bulk_memory(true)
-        .multi_value(true)
-        .tail_call(true)
-        .extended_const(true)
-        .threads(false)
-        .multi_memory(false)
-        .memory64(false)
-        .exceptions(false)
-        .relaxed_simd(false)
-        .wide_arithmetic(false);
-    features
 }

@@ -2,11 +2,12 @@
 
 use wasmer::{ExternType, FunctionType, Module, Type};
 
-use crate::engine::imports;
+use crate::engine::{imports, meter};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The start functions of waPC guests, in the order in which they are called.
-pub(super) const STARTS: [&str; 2] = wapc::wapc_functions::REQUIRED_STARTS;
+/// The start functions of a guest, in the order in which they are called: its module's own, then waPC's.
+pub(super) const STARTS: [&str; 3] =
+    [meter::START, wapc::wapc_functions::TINYGO_START, wapc::wapc_functions::WAPC_INIT];
 
 pub(super) const MEMORY: &str = "memory";
 
@@ -14,6 +15,10 @@ pub(super) const MEMORY: &str = "memory";
 pub(super) fn check(module: &Module) -> Result<()> {
     for import in module.imports() {
         let (from, name) = (import.module(), import.name());
+        if (from, name) == meter::YIELD {
+            // Put in by the meter, which refuses modules that have it of their own.
+            continue;
+        }
         let Some(offered) = imports::signature(from, name) else {
             return Err(refused(format!("it imports {from}.{name}, which is not part of the waPC interface")));
         };

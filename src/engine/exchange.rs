@@ -3,9 +3,10 @@
 //! One exchange belongs to one guest and stays on its shard. The imports are synchronous, so everything they need
 //! lies here before the guest is entered, and everything they leave is collected after it has returned.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Instant;
 
 use wapc::ModuleStateAsync;
 use wasmer::Memory;
@@ -21,6 +22,8 @@ pub(super) struct Exchange {
     /// waPC's view of the conversation, known once the engine provider is initialised.
     pub(super) conversation: OnceCell<Arc<ModuleStateAsync>>,
     call: RefCell<Call>,
+    /// When the time of what the guest is doing is up.
+    deadline: Cell<Option<Instant>>,
     /// Why the last call failed, where it was not the guest's own answer: waPC passes on the text alone.
     fault: RefCell<Option<Fault>>,
 }
@@ -48,6 +51,16 @@ pub(super) struct Answer {
 }
 
 impl Exchange {
+    /// Sets the time until which the guest may work.
+    pub(super) fn set_deadline(&self, deadline: Instant) {
+        self.deadline.set(Some(deadline));
+    }
+
+    /// Whether the time of what the guest is doing is up.
+    pub(super) fn is_out_of_time(&self) -> bool {
+        self.deadline.get().is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
     /// Lays a request out for the guest, and forgets the call before.
     pub(super) fn begin(&self, operation: String, message: Vec<u8>) {
         *self.call.borrow_mut() = Call { waiting: true, operation, message, ..Call::default() };

@@ -29,6 +29,7 @@ impl Guest {
         deadline: Instant,
     ) -> Result<Guest, Fault> {
         let exchange = Rc::new(Exchange::default());
+        exchange.set_deadline(deadline);
         let provider = WasmerProvider::instantiate(module, exchange.clone(), actor)?;
         let host = within(deadline, WapcHostAsync::new(Box::new(provider), Some(host_callback))).await?;
         let host = host.map_err(|error| match exchange.take_fault() {
@@ -47,6 +48,7 @@ impl Guest {
         if bytes > LARGEST_MESSAGE {
             return Err(Fault::TooLarge { what: REQUEST, bytes });
         }
+        self.exchange.set_deadline(deadline);
         within(deadline, self.host.call(operation, message)).await?.map_err(|error| match error {
             wapc::errors::Error::GuestCallFailure(reason) => {
                 self.exchange.take_fault().unwrap_or(Fault::Failed(reason))

@@ -1,4 +1,4 @@
-//! The functions of the waPC interface, as a guest sees them.
+//! The functions that a guest can call: those of the waPC interface, and the meter's.
 //!
 //! Everything a guest passes is hostile: pointers and lengths are checked against its memory before anything is
 //! allocated for them, and a breach ends the call with a fault.
@@ -12,9 +12,9 @@ use wasmer::{
     RuntimeError, Store, Type, Value,
 };
 
-use super::LARGEST_MESSAGE;
 use super::exchange::Exchange;
 use super::fault::Fault;
+use super::{LARGEST_MESSAGE, meter};
 use crate::error::printable;
 
 /// The module names under which guests import the interface: waPC's own, and that of wasmCloud's later actors.
@@ -62,12 +62,27 @@ pub(super) fn define(store: &mut Store, exchange: &Rc<Exchange>, actor: &str) ->
         (names::HOST_CALL, call),
     ];
     let mut imports = Imports::new();
+    imports.define(meter::YIELD.0, meter::YIELD.1, yields(store, exchange.clone()));
     for namespace in NAMESPACES {
         for (name, function) in &functions {
             imports.define(namespace, name, function.clone());
         }
     }
     imports
+}
+
+/// What a guest calls when its fuel is used up: the shard serves others, then the guest goes on, if it has time left.
+fn yields(store: &mut Store, exchange: Rc<Exchange>) -> Function {
+    Function::new_async(store, FunctionType::new([], [Type::I32]), move |_| {
+        let exchange = exchange.clone();
+        async move {
+            tokio::task::yield_now().await;
+            if exchange.is_out_of_time() {
+                return Err(Fault::Deadline.into());
+            }
+            Ok(vec![Value::I32(meter::QUANTUM)])
+        }
+    })
 }
 
 fn guest_request(env: FunctionEnvMut<'_, Shared>, operation: u32, message: u32) -> Result<(), Fault> {

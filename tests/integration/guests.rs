@@ -1,9 +1,11 @@
 //! Guests of every kind: what they do wrong is an error of its kind, and the host lives on.
 
-use wasmcloud_host::{Actor, ErrorKind, Host};
+use std::time::{Duration, Instant};
+
+use wasmcloud_host::{Actor, ErrorKind, Host, HostBuilder};
 
 use crate::signing::{sign, sign_module};
-use crate::support::{host_answer, host_call, kind, soon, with_host};
+use crate::support::{host_answer, host_call, kind, soon, with_host, with_host_of};
 
 async fn start(host: &Host, guest: &str) -> String {
     let actor = sign(guest).actor();
@@ -41,7 +43,7 @@ async fn messages_of_megabytes_pass_both_ways() {
 async fn a_message_that_is_too_large_is_refused_either_way() {
     with_host(async |host| {
         let large = start(&host, "large_reply").await;
-        let too_large = 256 * 1024 * 1024 + 1;
+        let too_large = 64 * 1024 * 1024 + 1;
         let reply = host.call_actor(&large, "Any", too_large.to_string().as_bytes()).await;
         assert_eq!(kind(reply), ErrorKind::MessageTooLarge);
         let request = host.call_actor(&large, "Any", &vec![b'0'; too_large]).await;
@@ -207,4 +209,80 @@ fn what_is_no_wasm_at_all_is_refused() {
     for bytes in [&b""[..], b"\0", b"hello", b"\0asm", b"\0asm\x01\0\0\0\xff\xff\xff\xff\xff\xff"] {
         assert_eq!(kind(Actor::from_slice(bytes)), ErrorKind::InvalidModule, "{bytes:?}");
     }
+}
+
+#[actix_rt::test]
+async fn a_guest_that_computes_without_end_ends_at_its_deadline_and_holds_up_nobody() {
+    let builder = HostBuilder::new().with_shards(1).with_call_deadline(Duration::from_millis(300));
+    with_host_of(builder, async |host| {
+        let spinner = start(&host, "spin").await;
+        let bystander = start(&host, "tiny_echo").await;
+        let mut answered = 0;
+        let spin = async {
+            let begin = Instant::now();
+            (host.call_actor(&spinner, "Spin", b"").await, begin.elapsed())
+        };
+        let meanwhile = async {
+            loop {
+                assert_eq!(host.call_actor(&bystander, "Echo", b"x").await.unwrap(), b"x");
+                answered += 1;
+                tokio::task::yield_now().await;
+            }
+        };
+        let (ended, lasted) = soon(async {
+            tokio::select! {
+                ended = spin => ended,
+                () = meanwhile => unreachable!("it goes on for ever"),
+            }
+        })
+        .await;
+        assert_eq!(kind(ended), ErrorKind::DeadlineExceeded);
+        assert!(lasted >= Duration::from_millis(300), "{lasted:?}");
+        assert!(answered > 10, "{answered} calls were answered beside it");
+        assert_eq!(host.call_actor(&spinner, "Echo", b"again").await.unwrap(), b"again");
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_guest_that_never_gets_through_its_start_is_not_started() {
+    let builder = HostBuilder::new().with_shards(1).with_call_deadline(Duration::from_millis(100));
+    with_host_of(builder, async |host| {
+        let guest = |start: &str| {
+            let module = format!(
+                r#"(module (memory (export "memory") 1) (global $count (mut i32) (i32.const 0))
+                    (func (export "__guest_call") (param i32 i32) (result i32) (global.get $count)) {start})"#
+            );
+            sign_module("slow to start", wat::parse_str(module).unwrap()).actor()
+        };
+        for endless in [
+            "(func $s (loop (br 0))) (start $s)",
+            r#"(func (export "wapc_init") (loop (br 0)))"#,
+            r#"(func $a (call $b)) (func $b (call $a)) (func (export "_start") (call $a))"#,
+        ] {
+            let refused = soon(host.start_actor(guest(endless))).await.unwrap_err();
+            assert!(
+                matches!(refused.kind(), ErrorKind::DeadlineExceeded | ErrorKind::ActorTrapped),
+                "{endless}: {refused:?}"
+            );
+        }
+        // One that takes longer than a quantum is started: its start function yields like any other.
+        let long = guest(
+            "(func $s (loop (global.set $count (i32.add (global.get $count) (i32.const 1)))
+                (br_if 0 (i32.lt_u (global.get $count) (i32.const 2000000))))) (start $s)",
+        );
+        host.start_actor(long).await.unwrap();
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_guest_gets_so_much_memory_and_no_more() {
+    with_host(async |host| {
+        let key = start(&host, "grow").await;
+        assert_eq!(host.call_actor(&key, "GrowBy", b"100").await.unwrap(), b"ok");
+        assert_eq!(host.call_actor(&key, "GrowBy", b"5000").await.unwrap(), b"refused");
+        assert_eq!(host.call_actor(&key, "Grow", b"").await.unwrap(), b"4096");
+    })
+    .await;
 }

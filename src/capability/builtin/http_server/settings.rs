@@ -10,7 +10,7 @@ const DEFAULT_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const DEFAULT_BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 /// What fits a message to an actor, with some room for what is in it beside the body.
-const LARGEST_BODY_LIMIT: usize = 255 * 1024 * 1024;
+const LARGEST_BODY_LIMIT: usize = 63 * 1024 * 1024;
 
 /// A link's values, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ mod tests {
             ("PORT", "65536"),
             ("BIND", "localhost"),
             ("BODY_LIMIT", "-1"),
-            ("BODY_LIMIT", "300000000"),
+            ("BODY_LIMIT", "70000000"),
         ] {
             let refusal = read(&[(key, text)]).unwrap_err();
             assert!(refusal.contains(key) && refusal.contains(text), "{refusal}");

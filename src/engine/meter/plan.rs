@@ -1,0 +1,427 @@
+//! What each function and loop costs, and where it has to be paid.
+//!
+//! A *segment* is straight-line code: the body of a function outside of its loops, or the body of a loop outside of the
+//! loops in it. A loop's segment is paid for at the loop's head, each time round. A function's own segment is paid for
+//! at its entry where it is *charged*, and otherwise by its callers, as part of the segment that calls it.
+//!
+//! Charged are the functions of every cycle of calls, and those that would cost more than [`LONG`] with what they call.
+//! So whatever executes has been paid for, whether as a loop, as a recursion, or as a tree of many small functions.
+
+use wasmparser::{ElementItems, FunctionBody, Operator, Parser, Payload, TypeRef};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A function that costs more than this, in units, pays at its own entry: the payment no longer matters beside it.
+const LONG: u32 = 200;
+
+/// The cost of a call to an imported function, which is native code.
+const IMPORT: u32 = 50;
+
+/// No segment is taken to cost more: by then it is paid for many times over.
+const MOST: u32 = 1 << 24;
+
+/// What a module's functions pay, in the order of their definition.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) functions: Vec<Payments>,
+    /// How many functions are imported, and so come before those that are defined.
+    pub(super) imported_functions: u32,
+    pub(super) types: u32,
+    pub(super) globals: u32,
+    /// The module's start function, if it has one.
+    pub(super) start: Option<u32>,
+    /// The type index of each function, imported ones first.
+    function_types: Vec<u32>,
+}
+
+/// What one function pays.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Payments {
+    /// At its entry, if there.
+    pub(super) entry: Option<u32>,
+    /// At the head of each of its loops, in the order of their beginnings.
+    pub(super) loops: Vec<u32>,
+    /// Whether it or anything it calls takes fuel.
+    pub(super) takes_fuel: bool,
+    /// How many parameters it has.
+    pub(super) parameters: u32,
+}
+
+/// A piece of straight-line code.
+#[derive(Debug, Default, Clone)]
+struct Segment {
+    cost: u32,
+    calls: Vec<Callee>,
+}
+
+/// What a call leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Callee {
+    Function(u32),
+    /// Any function of this type that a table or reference may hold.
+    Indirect(u32),
+}
+
+/// A function as it was read.
+#[derive(Debug, Default)]
+struct Body {
+    entry: Segment,
+    loops: Vec<Segment>,
+    /// Whether it works on whole ranges of memory, which takes fuel by itself.
+    ranges: bool,
+}
+
+impl Plan {
+    /// Reads a valid module.
+    pub(super) fn of(module: &[u8]) -> Result<Plan> {
+        let mut reading = Reading::default();
+        for payload in Parser::new(0).parse_all(module) {
+            reading.take(payload.map_err(unreadable)?).map_err(unreadable)?;
+        }
+        Ok(reading.plan())
+    }
+
+    /// Whether a call to this function may take fuel.
+    pub(super) fn takes_fuel(&self, function: u32) -> bool {
+        match function.checked_sub(self.imported_functions) {
+            Some(defined) => self.functions.get(defined as usize).is_none_or(|payments| payments.takes_fuel),
+            None => false,
+        }
+    }
+}
+
+fn unreadable(error: wasmparser::Error) -> Error {
+    Error::new(ErrorKind::InvalidModule, "the module cannot be read").caused_by(error)
+}
+
+#[derive(Default)]
+struct Reading {
+    plan: Plan,
+    bodies: Vec<Body>,
+    /// The number of parameters of each type; types that are equal have the same representative.
+    parameters: Vec<u32>,
+    representatives: Vec<u32>,
+    known_types: std::collections::HashMap<wasmparser::FuncType, u32>,
+    /// Functions whose reference is taken, so that indirect calls may lead to them.
+    referenced: Vec<u32>,
+}
+
+impl Reading {
+    fn take(&mut self, payload: Payload<'_>) -> wasmparser::Result<()> {
+        match payload {
+            Payload::TypeSection(types) => {
+                for group in types {
+                    for ty in group?.into_types() {
+                        self.take_type(&ty);
+                    }
+                }
+            }
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    match import?.ty {
+                        TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
+                            self.plan.imported_functions += 1;
+                            self.plan.function_types.push(ty);
+                        }
+                        TypeRef::Global(_) => self.plan.globals += 1,
+                        _ => {}
+                    }
+                }
+            }
+            Payload::FunctionSection(functions) => {
+                for ty in functions {
+                    self.plan.function_types.push(ty?);
+                }
+            }
+            Payload::GlobalSection(globals) => {
+                for global in globals {
+                    self.plan.globals += 1;
+                    self.take_references(global?.init_expr.get_operators_reader())?;
+                }
+            }
+            Payload::ElementSection(elements) => {
+                for element in elements {
+                    match element?.items {
+                        ElementItems::Functions(functions) => {
+                            for function in functions {
+                                self.referenced.push(function?);
+                            }
+                        }
+                        ElementItems::Expressions(_, expressions) => {
+                            for expression in expressions {
+                                self.take_references(expression?.get_operators_reader())?;
+                            }
+                        }
+                    }
+                }
+            }
+            Payload::TableSection(tables) => {
+                for table in tables {
+                    if let wasmparser::TableInit::Expr(init) = table?.init {
+                        self.take_references(init.get_operators_reader())?;
+                    }
+                }
+            }
+            Payload::StartSection { func, .. } => self.plan.start = Some(func),
+            Payload::CodeSectionEntry(body) => {
+                let read = self.read_body(&body)?;
+                self.bodies.push(read);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_type(&mut self, ty: &wasmparser::SubType) {
+        let index = self.plan.types;
+        self.plan.types += 1;
+        let (parameters, representative) = match &ty.composite_type.inner {
+            wasmparser::CompositeInnerType::Func(function) => {
+                let known = *self.known_types.entry(function.clone()).or_insert(index);
+                (function.params().len() as u32, known)
+            }
+            _ => (0, index),
+        };
+        self.parameters.push(parameters);
+        self.representatives.push(representative);
+    }
+
+    fn take_references(&mut self, operators: wasmparser::OperatorsReader<'_>) -> wasmparser::Result<()> {
+        for operator in operators {
+            if let Operator::RefFunc { function_index } = operator? {
+                self.referenced.push(function_index);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_body(&mut self, body: &FunctionBody<'_>) -> wasmparser::Result<Body> {
+        let mut read = Body::default();
+        // For each open block, the segment that continues after it: `None` for the function's own.
+        let mut blocks: Vec<Option<usize>> = Vec::new();
+        let mut current: Option<usize> = None;
+        for operator in body.get_operators_reader()? {
+            let operator = operator?;
+            match operator {
+                Operator::Loop { .. } => {
+                    blocks.push(current);
+                    current = Some(read.loops.len());
+                    read.loops.push(Segment::default());
+                }
+                Operator::Block { .. } | Operator::If { .. } => blocks.push(current),
+                // The end of the function itself closes no block.
+                Operator::End => current = blocks.pop().unwrap_or(current),
+                Operator::RefFunc { function_index } => self.referenced.push(function_index),
+                _ => {}
+            }
+            read.ranges |= works_on_range(&operator).is_some();
+            let segment = match current {
+                Some(number) => &mut read.loops[number],
+                None => &mut read.entry,
+            };
+            segment.cost = segment.cost.saturating_add(cost(&operator));
+            segment.calls.extend(self.callee(&operator));
+        }
+        Ok(read)
+    }
+
+    fn callee(&self, operator: &Operator<'_>) -> Option<Callee> {
+        match *operator {
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                Some(Callee::Function(function_index))
+            }
+            Operator::CallIndirect { type_index, .. } | Operator::ReturnCallIndirect { type_index, .. } => {
+                Some(Callee::Indirect(self.representatives[type_index as usize]))
+            }
+            _ => None,
+        }
+    }
+
+    /// Decides who pays what.
+    fn plan(mut self) -> Plan {
+        let graph = Graph::new(&self);
+        let mut costs = vec![NodeCost::default(); graph.edges.len()];
+        // Callees come before their callers.
+        for component in graph.components() {
+            let cyclic = component.len() > 1 || graph.edges[component[0]].contains(&component[0]);
+            for &node in &component {
+                costs[node] = self.cost_of(node, cyclic, &graph, &costs);
+            }
+            if cyclic && component.iter().any(|&node| costs[node].takes_fuel) {
+                component.iter().for_each(|&node| costs[node].takes_fuel = true);
+            }
+        }
+        let imported = self.plan.imported_functions as usize;
+        self.plan.functions = self
+            .bodies
+            .iter()
+            .enumerate()
+            .map(|(number, body)| {
+                let node = costs[imported + number];
+                let ty = self.plan.function_types[imported + number] as usize;
+                Payments {
+                    entry: node.charged.then_some(node.own),
+                    loops: body.loops.iter().map(|segment| graph.segment_cost(segment, &costs)).collect(),
+                    takes_fuel: node.takes_fuel,
+                    parameters: self.parameters[ty],
+                }
+            })
+            .collect();
+        self.plan
+    }
+
+    fn cost_of(&self, node: usize, cyclic: bool, graph: &Graph, costs: &[NodeCost]) -> NodeCost {
+        if node < self.plan.imported_functions as usize {
+            return NodeCost { own: IMPORT, charged: false, takes_fuel: false };
+        }
+        let callee_takes_fuel = graph.edges[node].iter().any(|&callee| costs[callee].takes_fuel);
+        let Some(body) = self.bodies.get(node - self.plan.imported_functions as usize) else {
+            // Any of the functions of a type: the most expensive one.
+            let most = graph.edges[node].iter().map(|&callee| costs[callee].passed_on()).max().unwrap_or(0);
+            return NodeCost { own: most, charged: false, takes_fuel: callee_takes_fuel };
+        };
+        let own = graph.segment_cost(&body.entry, costs);
+        let charged = cyclic || own > LONG;
+        let takes_fuel = charged || callee_takes_fuel || body.ranges || !body.loops.is_empty();
+        NodeCost { own, charged, takes_fuel }
+    }
+}
+
+/// What is known of a function, or of all functions of one type.
+#[derive(Debug, Default, Clone, Copy)]
+struct NodeCost {
+    own: u32,
+    charged: bool,
+    takes_fuel: bool,
+}
+
+impl NodeCost {
+    /// What callers have to pay for it.
+    fn passed_on(self) -> u32 {
+        if self.charged { 0 } else { self.own }
+    }
+}
+
+/// Who may call whom. The nodes are all functions, then all types: an indirect call leads to its type, and a type to
+/// the functions of it whose reference is taken. So the graph stays as large as the module.
+struct Graph {
+    edges: Vec<Vec<usize>>,
+    functions: usize,
+}
+
+impl Graph {
+    fn new(reading: &Reading) -> Graph {
+        let functions = reading.plan.function_types.len();
+        let mut graph = Graph { edges: vec![Vec::new(); functions + reading.representatives.len()], functions };
+        let imported = reading.plan.imported_functions as usize;
+        for (number, body) in reading.bodies.iter().enumerate() {
+            let calls = std::iter::once(&body.entry).chain(&body.loops).flat_map(|segment| &segment.calls);
+            let mut callees: Vec<usize> = calls.map(|&callee| graph.node(callee)).collect();
+            callees.sort_unstable();
+            callees.dedup();
+            graph.edges[imported + number] = callees;
+        }
+        for &function in &reading.referenced {
+            let ty = reading.plan.function_types[function as usize];
+            let node = graph.node(Callee::Indirect(reading.representatives[ty as usize]));
+            graph.edges[node].push(function as usize);
+        }
+        graph
+    }
+
+    fn node(&self, callee: Callee) -> usize {
+        match callee {
+            Callee::Function(index) => index as usize,
+            Callee::Indirect(ty) => self.functions + ty as usize,
+        }
+    }
+
+    fn segment_cost(&self, segment: &Segment, costs: &[NodeCost]) -> u32 {
+        let called = segment.calls.iter().map(|&callee| costs[self.node(callee)].passed_on());
+        called.fold(segment.cost, u32::saturating_add).min(MOST)
+    }
+
+    /// The strongly connected components, callees before callers: Tarjan's algorithm, with its recursion kept on a
+    /// heap, because a module decides how deep it goes.
+    fn components(&self) -> Vec<Vec<usize>> {
+        const NEW: usize = usize::MAX;
+        let (mut order, mut low) = (vec![NEW; self.edges.len()], vec![0; self.edges.len()]);
+        let (mut on_stack, mut stack, mut components) = (vec![false; self.edges.len()], Vec::new(), Vec::new());
+        let mut next = 0;
+        for root in 0..self.edges.len() {
+            if order[root] != NEW {
+                continue;
+            }
+            let mut visits = vec![(root, 0)];
+            while let Some((node, edge)) = visits.pop() {
+                if edge == 0 {
+                    (order[node], low[node]) = (next, next);
+                    next += 1;
+                    stack.push(node);
+                    on_stack[node] = true;
+                } else {
+                    // Back from a callee.
+                    low[node] = low[node].min(low[self.edges[node][edge - 1]]);
+                }
+                let mut descend = None;
+                for (number, &callee) in self.edges[node].iter().enumerate().skip(edge) {
+                    if order[callee] == NEW {
+                        descend = Some((number, callee));
+                        break;
+                    }
+                    if on_stack[callee] {
+                        low[node] = low[node].min(order[callee]);
+                    }
+                }
+                if let Some((number, callee)) = descend {
+                    visits.push((node, number + 1));
+                    visits.push((callee, 0));
+                } else if low[node] == order[node] {
+                    let start = stack.iter().rposition(|&member| member == node).unwrap_or(0);
+                    let component = stack.split_off(start);
+                    component.iter().for_each(|&member| on_stack[member] = false);
+                    components.push(component);
+                }
+            }
+        }
+        components
+    }
+}
+
+/// What an operation costs, in units of about one simple instruction.
+fn cost(operator: &Operator<'_>) -> u32 {
+    match operator {
+        Operator::Block { .. } | Operator::Loop { .. } | Operator::End | Operator::Nop | Operator::Drop => 0,
+        Operator::LocalGet { .. } | Operator::I32Const { .. } | Operator::I64Const { .. } => 1,
+        Operator::Call { .. } | Operator::ReturnCall { .. } => 4,
+        Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => 8,
+        Operator::I32DivS
+        | Operator::I32DivU
+        | Operator::I32RemS
+        | Operator::I32RemU
+        | Operator::I64DivS
+        | Operator::I64DivU
+        | Operator::I64RemS
+        | Operator::I64RemU
+        | Operator::F32Sqrt
+        | Operator::F64Sqrt
+        | Operator::F32Div
+        | Operator::F64Div => 8,
+        Operator::MemoryGrow { .. } => 1000,
+        operator if works_on_range(operator).is_some() => 10,
+        _ => 1,
+    }
+}
+
+/// For operations on a range whose length they take from the stack: by how many bits its length exceeds its cost. It is
+/// one at least, so that the cost of any length is a positive number of 32 bits.
+pub(super) fn works_on_range(operator: &Operator<'_>) -> Option<u32> {
+    match operator {
+        Operator::MemoryCopy { .. } | Operator::MemoryFill { .. } | Operator::MemoryInit { .. } => Some(4),
+        Operator::TableCopy { .. }
+        | Operator::TableFill { .. }
+        | Operator::TableInit { .. }
+        | Operator::TableGrow { .. } => Some(1),
+        _ => None,
+    }
+}

@@ -1,0 +1,392 @@
+//! The module with the payments put in.
+//!
+//! A function with loops keeps the fuel in a local, because a loop that touches memory for each turn is a third slower.
+//! It takes the fuel from the global at its entry, gives it back before whatever may take fuel elsewhere, and before it
+//! returns. Other functions work on the global.
+
+use wasm_encoder::reencode::{self, Reencode, utils};
+use wasm_encoder::{
+    BlockType, ConstExpr, EntityType, ExportKind, Function, GlobalType, InstructionSink, MemoryType, SectionId,
+    TableType, ValType,
+};
+use wasmparser::Operator;
+
+use super::plan::{Payments, Plan, works_on_range};
+use super::{Bounds, START, YIELD};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Puts the payments of a plan into its module.
+pub(super) fn rewrite(module: &[u8], plan: &Plan, bounds: Bounds) -> Result<Vec<u8>> {
+    let mut rewriter = Rewriter { plan, bounds, next_function: 0, types: false, imports: false, globals: false };
+    let mut rewritten = wasm_encoder::Module::new();
+    rewriter.parse_core_module(&mut rewritten, wasmparser::Parser::new(0), module).map_err(|error| match error {
+        reencode::Error::UserError(refusal) => refusal,
+        other => Error::new(ErrorKind::InvalidModule, "the module cannot be rewritten").caused_by(other.to_string()),
+    })?;
+    Ok(rewritten.finish())
+}
+
+struct Rewriter<'a> {
+    plan: &'a Plan,
+    bounds: Bounds,
+    /// The number of the function whose body comes next.
+    next_function: usize,
+    /// Whether the sections that something is added to have been written.
+    types: bool,
+    imports: bool,
+    globals: bool,
+}
+
+type Rewritten<T> = Result<T, reencode::Error<Error>>;
+
+impl Rewriter<'_> {
+    fn yield_type(&self) -> u32 {
+        self.plan.types
+    }
+
+    /// The type `() -> ()`, of the function that stands in for the module's start.
+    fn nothing_type(&self) -> u32 {
+        self.plan.types + 1
+    }
+
+    /// `yield` is the last of the imported functions; those that are defined move up by one.
+    fn yield_function(&self) -> u32 {
+        self.plan.imported_functions
+    }
+
+    fn fuel_global(&self) -> u32 {
+        self.plan.globals
+    }
+
+    /// A function that does nothing, the last one there is.
+    fn nothing_function(&self) -> u32 {
+        self.plan.imported_functions + 1 + self.plan.functions.len() as u32
+    }
+
+    fn add_types(&mut self, types: &mut wasm_encoder::TypeSection) {
+        self.types = true;
+        types.ty().function([], [ValType::I32]);
+        types.ty().function([], []);
+    }
+
+    fn add_imports(&mut self, imports: &mut wasm_encoder::ImportSection) {
+        self.imports = true;
+        imports.import(YIELD.0, YIELD.1, EntityType::Function(self.yield_type()));
+    }
+
+    fn add_globals(&mut self, globals: &mut wasm_encoder::GlobalSection) {
+        self.globals = true;
+        let fuel = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
+        globals.global(fuel, &ConstExpr::i32_const(self.bounds.quantum));
+    }
+}
+
+impl Reencode for Rewriter<'_> {
+    type Error = Error;
+
+    fn function_index(&mut self, function: u32) -> Rewritten<u32> {
+        Ok(if function < self.plan.imported_functions { function } else { function + 1 })
+    }
+
+    fn parse_type_section(
+        &mut self,
+        types: &mut wasm_encoder::TypeSection,
+        section: wasmparser::TypeSectionReader<'_>,
+    ) -> Rewritten<()> {
+        utils::parse_type_section(self, types, section)?;
+        self.add_types(types);
+        Ok(())
+    }
+
+    fn parse_import_section(
+        &mut self,
+        imports: &mut wasm_encoder::ImportSection,
+        section: wasmparser::ImportSectionReader<'_>,
+    ) -> Rewritten<()> {
+        for import in section.clone().into_imports() {
+            let import = import?;
+            if import.module == YIELD.0 {
+                return Err(refused(format!("the module imports {}.{}", import.module, import.name)));
+            }
+        }
+        utils::parse_import_section(self, imports, section)?;
+        self.add_imports(imports);
+        Ok(())
+    }
+
+    fn parse_global_section(
+        &mut self,
+        globals: &mut wasm_encoder::GlobalSection,
+        section: wasmparser::GlobalSectionReader<'_>,
+    ) -> Rewritten<()> {
+        utils::parse_global_section(self, globals, section)?;
+        self.add_globals(globals);
+        Ok(())
+    }
+
+    fn parse_function_section(
+        &mut self,
+        functions: &mut wasm_encoder::FunctionSection,
+        section: wasmparser::FunctionSectionReader<'_>,
+    ) -> Rewritten<()> {
+        utils::parse_function_section(self, functions, section)?;
+        if self.plan.start.is_some() {
+            functions.function(self.nothing_type());
+        }
+        Ok(())
+    }
+
+    fn parse_export_section(
+        &mut self,
+        exports: &mut wasm_encoder::ExportSection,
+        section: wasmparser::ExportSectionReader<'_>,
+    ) -> Rewritten<()> {
+        for export in section.clone() {
+            if export?.name == START {
+                return Err(refused(format!("the module exports {START}")));
+            }
+        }
+        utils::parse_export_section(self, exports, section)?;
+        if let Some(start) = self.plan.start {
+            let start = self.function_index(start)?;
+            exports.export(START, ExportKind::Func, start);
+        }
+        Ok(())
+    }
+
+    fn start_section(&mut self, _: u32) -> Rewritten<u32> {
+        Ok(self.nothing_function())
+    }
+
+    fn intersperse_section_hook(
+        &mut self,
+        module: &mut wasm_encoder::Module,
+        _: Option<SectionId>,
+        before: Option<SectionId>,
+    ) -> Rewritten<()> {
+        let next = before.map_or(u8::MAX, place);
+        if !self.types && next > place(SectionId::Type) {
+            let mut types = wasm_encoder::TypeSection::new();
+            self.add_types(&mut types);
+            module.section(&types);
+        }
+        if !self.imports && next > place(SectionId::Import) {
+            let mut imports = wasm_encoder::ImportSection::new();
+            self.add_imports(&mut imports);
+            module.section(&imports);
+        }
+        if !self.globals && next > place(SectionId::Global) {
+            let mut globals = wasm_encoder::GlobalSection::new();
+            self.add_globals(&mut globals);
+            module.section(&globals);
+        }
+        Ok(())
+    }
+
+    fn memory_type(&mut self, memory: wasmparser::MemoryType) -> Rewritten<MemoryType> {
+        let (asked, most) = (memory.initial, self.bounds.memory_pages);
+        if asked > most {
+            return Err(refused(format!("the module begins with {asked} pages of memory, {most} are allowed")));
+        }
+        let maximum = Some(memory.maximum.map_or(most, |maximum| maximum.min(most)));
+        Ok(MemoryType { maximum, ..utils::memory_type(self, memory) })
+    }
+
+    fn table_type(&mut self, table: wasmparser::TableType) -> Rewritten<TableType> {
+        let (asked, most) = (table.initial, self.bounds.table_elements);
+        if asked > most {
+            return Err(refused(format!("the module begins with a table of {asked} elements, {most} are allowed")));
+        }
+        let maximum = Some(table.maximum.map_or(most, |maximum| maximum.min(most)));
+        Ok(TableType { maximum, ..utils::table_type(self, table)? })
+    }
+
+    fn parse_code_section(
+        &mut self,
+        code: &mut wasm_encoder::CodeSection,
+        section: wasmparser::CodeSectionReader<'_>,
+    ) -> Rewritten<()> {
+        utils::parse_code_section(self, code, section)?;
+        if self.plan.start.is_some() {
+            let mut nothing = Function::new([]);
+            nothing.instructions().end();
+            code.function(&nothing);
+        }
+        Ok(())
+    }
+
+    fn parse_function_body(
+        &mut self,
+        code: &mut wasm_encoder::CodeSection,
+        body: wasmparser::FunctionBody<'_>,
+    ) -> Rewritten<()> {
+        let number = self.next_function;
+        self.next_function += 1;
+        let payments = &self.plan.functions[number];
+        code.function(&rewrite_body(self, payments, &body)?);
+        Ok(())
+    }
+}
+
+/// The place of a section in a module.
+fn place(section: SectionId) -> u8 {
+    match section {
+        SectionId::Tag => 11,
+        SectionId::DataCount => 19,
+        other => other as u8 * 2,
+    }
+}
+
+fn refused(reason: String) -> reencode::Error<Error> {
+    reencode::Error::UserError(Error::new(ErrorKind::InvalidModule, reason))
+}
+
+/// Writes the payments of one function.
+struct Cashier<'a> {
+    payments: &'a Payments,
+    /// The local that holds the fuel, or lends itself to reckoning.
+    fuel: u32,
+    /// The local that holds the length of a range.
+    length: u32,
+    global: u32,
+    yields: u32,
+}
+
+impl Cashier<'_> {
+    /// Whether the function keeps the fuel in its local.
+    fn keeps_fuel(&self) -> bool {
+        !self.payments.loops.is_empty()
+    }
+
+    /// Takes the fuel into the local.
+    fn take(&self, sink: &mut InstructionSink<'_>) {
+        sink.global_get(self.global).local_set(self.fuel);
+    }
+
+    /// Gives the fuel back to the global.
+    fn give_back(&self, sink: &mut InstructionSink<'_>) {
+        if self.keeps_fuel() {
+            sink.local_get(self.fuel).global_set(self.global);
+        }
+    }
+
+    /// Pays `units` from the local.
+    fn pay(&self, sink: &mut InstructionSink<'_>, units: u32) {
+        sink.local_get(self.fuel).i32_const(units.cast_signed());
+        self.settle(sink);
+    }
+
+    /// Subtracts what is on the stack from the fuel beneath it, and yields if that is not enough.
+    fn settle(&self, sink: &mut InstructionSink<'_>) {
+        sink.i32_sub()
+            .local_tee(self.fuel)
+            .i32_const(0)
+            .i32_lt_s()
+            .if_(BlockType::Empty)
+            .call(self.yields)
+            .local_set(self.fuel)
+            .end();
+    }
+
+    fn enter(&self, sink: &mut InstructionSink<'_>) {
+        if self.keeps_fuel() {
+            self.take(sink);
+        }
+        let Some(units) = self.payments.entry else { return };
+        if self.keeps_fuel() {
+            self.pay(sink, units);
+        } else {
+            self.take(sink);
+            self.pay(sink, units);
+            sink.local_get(self.fuel).global_set(self.global);
+        }
+    }
+
+    /// Pays for an operation on a range whose length is on the stack.
+    fn pay_for_range(&self, sink: &mut InstructionSink<'_>, bits: u32) {
+        sink.local_set(self.length);
+        if !self.keeps_fuel() {
+            self.take(sink);
+        }
+        sink.local_get(self.fuel).local_get(self.length).i32_const(bits.cast_signed()).i32_shr_u();
+        self.settle(sink);
+        if !self.keeps_fuel() {
+            sink.local_get(self.fuel).global_set(self.global);
+        }
+        sink.local_get(self.length);
+    }
+}
+
+fn rewrite_body(
+    rewriter: &mut Rewriter<'_>,
+    payments: &Payments,
+    body: &wasmparser::FunctionBody<'_>,
+) -> Rewritten<Function> {
+    let mut locals = Vec::new();
+    let mut count = payments.parameters;
+    for declared in body.get_locals_reader()? {
+        let (number, ty) = declared?;
+        count += number;
+        locals.push((number, rewriter.val_type(ty)?));
+    }
+    let cashier = Cashier {
+        payments,
+        fuel: count,
+        length: count + 1,
+        global: rewriter.fuel_global(),
+        yields: rewriter.yield_function(),
+    };
+    locals.push((2, ValType::I32));
+    let mut function = Function::new(locals);
+    cashier.enter(&mut function.instructions());
+    let mut loops = payments.loops.iter();
+    // How many blocks are open, the function's own not counted.
+    let mut depth = 0_u32;
+    for operator in body.get_operators_reader()? {
+        let operator = operator?;
+        let leaves = leaves_function(&operator, depth);
+        match operator {
+            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => depth += 1,
+            Operator::End => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let calls = calls_for_fuel(rewriter.plan, &operator);
+        if leaves || calls {
+            cashier.give_back(&mut function.instructions());
+        }
+        if let Some(bits) = works_on_range(&operator) {
+            cashier.pay_for_range(&mut function.instructions(), bits);
+        }
+        let begins_loop = matches!(operator, Operator::Loop { .. });
+        function.instruction(&rewriter.instruction(operator)?);
+        if begins_loop && let Some(&units) = loops.next() {
+            cashier.pay(&mut function.instructions(), units);
+        }
+        if calls && !leaves && cashier.keeps_fuel() {
+            cashier.take(&mut function.instructions());
+        }
+    }
+    Ok(function)
+}
+
+/// Whether the function may be left by this operation, at this depth of blocks.
+fn leaves_function(operator: &Operator<'_>, depth: u32) -> bool {
+    match operator {
+        Operator::End => depth == 0,
+        Operator::Return | Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. } => true,
+        Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => *relative_depth == depth,
+        Operator::BrTable { targets } => {
+            targets.default() == depth || targets.targets().flatten().any(|target| target == depth)
+        }
+        _ => false,
+    }
+}
+
+/// Whether this operation calls what may take fuel.
+fn calls_for_fuel(plan: &Plan, operator: &Operator<'_>) -> bool {
+    match *operator {
+        Operator::Call { function_index } | Operator::ReturnCall { function_index } => plan.takes_fuel(function_index),
+        Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => true,
+        _ => false,
+    }
+}

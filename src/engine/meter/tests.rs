@@ -1,0 +1,90 @@
+//! What rewriting must not change, and what it must.
+
+use super::*;
+
+const BOUNDS: Bounds = Bounds { quantum: QUANTUM, memory_pages: 64, table_elements: 1000 };
+
+fn wat(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap()
+}
+
+#[test]
+fn small_functions_pay_nothing_and_loops_pay_at_each_turn() {
+    let module = wat(r#"(module
+        (func $small (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
+        (func $calls (result i32) (call $small (i32.const 1)))
+        (func $loops (loop (drop (call $calls)) (br 0))))"#);
+    let plan = plan::Plan::of(&module).unwrap();
+    assert!(plan.functions.iter().all(|payments| payments.entry.is_none()));
+    assert!(plan.functions[0].loops.is_empty() && plan.functions[1].loops.is_empty());
+    // The turn of the loop pays for what it calls, too.
+    assert!(plan.functions[2].loops[0] > 8, "{plan:?}");
+    assert_eq!([0, 1, 2].map(|function| plan.takes_fuel(function)), [false, false, true]);
+}
+
+#[test]
+fn every_cycle_of_calls_pays() {
+    let module = wat(r#"(module
+        (type $t (func))
+        (table 1 funcref)
+        (elem (i32.const 0) $through_the_table)
+        (func $itself (call $itself))
+        (func $one (call $other))
+        (func $other (call $one))
+        (func $through_the_table (call_indirect (type $t) (i32.const 0)))
+        (func $none)
+        (func $tail (return_call $tail)))"#);
+    let plan = plan::Plan::of(&module).unwrap();
+    let charged: Vec<bool> = plan.functions.iter().map(|payments| payments.entry.is_some()).collect();
+    assert_eq!(charged, [true, true, true, true, false, true]);
+}
+
+#[test]
+fn a_tree_of_small_functions_pays() {
+    let mut text = String::from("(module (func $f0)");
+    for level in 1..60 {
+        text += &format!("(func $f{level} (call $f{0}) (call $f{0}))", level - 1);
+    }
+    let plan = plan::Plan::of(&wat(&(text + ")"))).unwrap();
+    // No call of an uncharged function executes more than a bounded number of instructions.
+    assert!(plan.functions.iter().filter(|payments| payments.entry.is_some()).count() >= 9, "{plan:?}");
+}
+
+#[test]
+fn memories_and_tables_get_bounds() {
+    let bytes = rewrite(&wat("(module (memory 1) (table 1 funcref))"), BOUNDS).unwrap();
+    let text = maxima(&bytes);
+    assert_eq!(text, (Some(64), Some(1000)));
+    let bytes = rewrite(&wat("(module (memory 1 2) (table 1 3 funcref))"), BOUNDS).unwrap();
+    assert_eq!(maxima(&bytes), (Some(2), Some(3)));
+    for module in ["(module (memory 65))", "(module (table 1001 funcref))"] {
+        assert_eq!(rewrite(&wat(module), BOUNDS).unwrap_err().kind(), ErrorKind::InvalidModule, "{module}");
+    }
+}
+
+/// The maxima of the first memory and table.
+fn maxima(module: &[u8]) -> (Option<u64>, Option<u64>) {
+    let (mut memory, mut table) = (None, None);
+    for payload in wasmparser::Parser::new(0).parse_all(module) {
+        match payload.unwrap() {
+            wasmparser::Payload::MemorySection(section) => {
+                memory = section.into_iter().next().unwrap().unwrap().maximum
+            }
+            wasmparser::Payload::TableSection(section) => {
+                table = section.into_iter().next().unwrap().unwrap().ty.maximum
+            }
+            _ => {}
+        }
+    }
+    (memory, table)
+}
+
+#[test]
+fn what_could_pass_for_the_meter_is_refused() {
+    for module in [
+        r#"(module (import "wasmcloud:meter" "yield" (func (result i32))))"#,
+        r#"(module (func (export "wasmcloud:meter/start")))"#,
+    ] {
+        assert_eq!(rewrite(&wat(module), BOUNDS).unwrap_err().kind(), ErrorKind::InvalidModule, "{module}");
+    }
+}
