@@ -7,15 +7,17 @@ mod context;
 pub(crate) mod resolve;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
 
 use actix::MailboxError;
 use arc_swap::ArcSwap;
 use futures_util::future::Either;
 
+use crate::actor::mailbox::Bounded;
 use crate::capability::provider_actor::ProviderCall;
 use crate::entity::{link_name, shorten};
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::Limits;
 use crate::supervisor::snapshot::{ActorIdentity, ProviderIdentity, RunningActor, Snapshot};
 pub(crate) use context::CallContext;
 use resolve::Target;
@@ -27,8 +29,9 @@ pub(crate) struct Dispatch(Arc<Shared>);
 struct Shared {
     /// What the supervisor published last.
     snapshot: ArcSwap<Snapshot>,
-    /// The time that a chain of calls has.
-    call_deadline: Duration,
+    limits: Limits,
+    /// How many calls to actors are under way.
+    in_flight: Arc<AtomicUsize>,
 }
 
 /// A call that an actor makes, in waPC's terms.
@@ -40,8 +43,18 @@ pub(crate) struct ActorCall {
 }
 
 impl Dispatch {
-    pub(crate) fn new(call_deadline: Duration) -> Dispatch {
-        Dispatch(Arc::new(Shared { snapshot: ArcSwap::default(), call_deadline }))
+    pub(crate) fn new(limits: Limits) -> Dispatch {
+        Dispatch(Arc::new(Shared { snapshot: ArcSwap::default(), limits, in_flight: Arc::default() }))
+    }
+
+    /// What guests and calls may use, unless an actor has limits of its own.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// The bound on calls under way in the host, for the mailboxes of its actors.
+    pub(crate) fn in_flight(&self) -> Bounded {
+        Bounded { taken: self.0.in_flight.clone(), limit: self.0.limits.calls_in_flight }
     }
 
     /// Puts a snapshot in force, for calls that begin from now on.
@@ -56,7 +69,7 @@ impl Dispatch {
 
     /// The context of a call that begins a chain now.
     pub(crate) fn begin(&self) -> CallContext {
-        CallContext::begin(self.0.call_deadline)
+        CallContext::begin(self.0.limits.call_deadline)
     }
 
     /// A call from the embedder to an actor, by public key or call alias.
@@ -79,6 +92,7 @@ impl Dispatch {
     ) -> Result<Vec<u8>> {
         let ActorCall { binding, namespace, operation, message } = call;
         let context = context.through(&origin.key);
+        self.refuse_depth(&context)?;
         let answer = {
             let snapshot = self.0.snapshot.load();
             match resolve::target_of(&snapshot, origin, &namespace, link_name(Some(&binding)))? {
@@ -118,6 +132,18 @@ impl Dispatch {
             target.mailbox.deliver(operation, message, context)?
         };
         answer.await.map_err(|error| actor_is_gone(actor, &error))?
+    }
+}
+
+impl Dispatch {
+    /// Refuses a call that has passed through too many actors.
+    fn refuse_depth(&self, context: &CallContext) -> Result<()> {
+        let limit = self.0.limits.chain_depth;
+        if context.depth() <= limit {
+            return Ok(());
+        }
+        let message = format!("the call has passed through {} actors, {limit} are allowed", context.depth());
+        Err(Error::new(ErrorKind::ChainTooDeep, message))
     }
 }
 

@@ -25,15 +25,9 @@ mod provider;
 use wasmer::sys::{Cranelift, EngineBuilder};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::Limits;
 pub(crate) use fault::Fault;
 pub(crate) use guest::Guest;
-
-/// The largest message that is passed to or from a guest, in bytes. Lengths of the waPC interface have 32 bits with a
-/// sign, and a guest's memory has to hold a message at least once beside what is there already.
-pub(crate) const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
-
-/// How much memory and how large a table a guest may have.
-const BOUNDS: meter::Bounds = meter::Bounds { quantum: meter::QUANTUM, memory_pages: 4096, table_elements: 100_000 };
 
 /// A module that has been admitted and compiled, ready to be instantiated any number of times. Cheap to clone.
 #[derive(Clone)]
@@ -48,8 +42,13 @@ impl CompiledModule {
     ///
     /// # Errors
     /// `InvalidModule` for what is no valid WebAssembly, or none that speaks waPC.
-    pub(crate) fn compile(bytes: &[u8]) -> Result<CompiledModule> {
-        let metered = meter::rewrite(bytes, BOUNDS)?;
+    pub(crate) fn compile(bytes: &[u8], limits: &Limits) -> Result<CompiledModule> {
+        let bounds = meter::Bounds {
+            quantum: meter::QUANTUM,
+            memory_pages: limits.memory_pages(),
+            table_elements: limits.table_elements,
+        };
+        let metered = meter::rewrite(bytes, bounds)?;
         let engine: wasmer::Engine = EngineBuilder::new(Cranelift::default()).engine().into();
         let module = wasmer::Module::new(&engine, metered)
             .map_err(|error| Error::new(ErrorKind::InvalidModule, "the module cannot be compiled").caused_by(error))?;

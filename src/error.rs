@@ -81,6 +81,8 @@ pub enum ErrorKind {
     DeadlineExceeded,
     /// The call leads back to an actor that is already waiting for it.
     CallCycle,
+    /// A chain of calls passes through more actors than it may.
+    ChainTooDeep,
     /// A limit on concurrent work is reached; try again later.
     Busy,
     /// A file or socket could not be read, written or opened.

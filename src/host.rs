@@ -111,7 +111,7 @@ impl Drop for Inner {
 
 impl Host {
     fn new(configuration: Configuration) -> Host {
-        let dispatch = Dispatch::new(configuration.call_deadline);
+        let dispatch = Dispatch::new(configuration.limits);
         Host(Arc::new(Inner {
             configuration,
             dispatch,
@@ -175,7 +175,7 @@ impl Host {
     /// Those of [`Host::start_actor`].
     pub async fn start_actor_with(&self, actor: Actor, options: ActorOptions) -> Result<()> {
         let shard = options.placement.choose(&self.running()?.shards);
-        self.ask(Command::StartActor { actor, shard }).await
+        self.ask(Command::StartActor { actor, options, shard }).await
     }
 
     /// Stops an actor, by its public key. From now on it takes no new calls; its providers finish what they are working

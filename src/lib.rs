@@ -10,6 +10,7 @@
 //! - [`Actor`]: a signed module, verified
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
+//! - [`Limits`], [`ActorOptions`], [`Placement`]: what an actor may use, and where it lives
 //! - [`Error`], [`ErrorKind`], [`Result`]: what can go wrong
 
 mod actor;
@@ -21,6 +22,7 @@ mod engine;
 mod entity;
 mod error;
 mod host;
+mod limits;
 mod shard;
 mod supervisor;
 
@@ -32,6 +34,7 @@ pub use capability::{
 pub use entity::SYSTEM_ACTOR;
 pub use error::{BoxedError, Error, ErrorKind, Result};
 pub use host::{Host, HostBuilder, ProviderDescription};
+pub use limits::Limits;
 pub use supervisor::link::{LinkDefinition, LinkState};
 pub use supervisor::placement::{ActorOptions, Placement};
 

@@ -37,6 +37,7 @@ use crate::error::Result;
 use crate::shard::{ShardNumber, Shards};
 use lanes::Lanes;
 use link::{LinkDefinition, LinkKey};
+use placement::ActorOptions;
 use registry::{Child, Registry};
 use snapshot::ProviderKey;
 
@@ -46,6 +47,7 @@ use snapshot::ProviderKey;
 pub(crate) enum Command {
     StartActor {
         actor: Actor,
+        options: ActorOptions,
         shard: ShardNumber,
     },
     StopActor {
@@ -102,7 +104,7 @@ impl Supervision {
 
     async fn carry_out(&self, command: Command) -> Result<()> {
         match command {
-            Command::StartActor { actor, shard } => self.start_actor(actor, shard).await,
+            Command::StartActor { actor, options, shard } => self.start_actor(actor, options, shard).await,
             Command::StopActor { key } => self.stop_actor(&key).await,
             Command::StartProvider { capability, shard } => self.start_provider(capability, shard).await,
             Command::StopProvider { key, contract_id } => self.stop_provider(&key, &contract_id).await,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix::{ActorFutureExt, AtomicResponse, Context, Handler, Message, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message, WrapFuture};
 use futures_util::FutureExt;
 use send_wrapper::SendWrapper;
 use wapc::HostCallbackAsync;
@@ -16,6 +16,7 @@ use crate::dispatch::{ActorCall, CallContext, Dispatch};
 use crate::engine::{CompiledModule, Fault, Guest};
 use crate::entity::shorten;
 use crate::error::{Error, ErrorKind, Result, panic_text};
+use crate::limits::Limits;
 use crate::supervisor::snapshot::ActorIdentity;
 
 /// How wapc-guest and the SDKs built on it refuse an operation that has no handler.
@@ -29,7 +30,7 @@ pub(crate) struct Deliver {
     pub(super) message: Vec<u8>,
     pub(super) context: CallContext,
     /// Held until the message has been answered.
-    pub(super) place: Place,
+    pub(super) places: [Place; 2],
 }
 
 /// Ends the actor once the messages before this one have been served.
@@ -43,6 +44,18 @@ pub(crate) struct GuestActor {
     /// The instance. It is away while it serves a call, and gone when a fault has retired it: the next call gets a
     /// fresh one.
     guest: Option<Guest>,
+    rest: Rest,
+}
+
+/// How near the actor is to giving its stacks back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// It has been called since somebody looked.
+    Called,
+    /// It was not called since, and somebody will look again.
+    Waiting,
+    /// Its stacks are given back, and nobody looks.
+    Resting,
 }
 
 /// What an actor is while its instances come and go.
@@ -50,6 +63,7 @@ struct Role {
     identity: Arc<ActorIdentity>,
     module: CompiledModule,
     dispatch: Dispatch,
+    limits: Limits,
     /// The context of the call being served, which the guest's own calls continue.
     context: Rc<RefCell<CallContext>>,
 }
@@ -63,18 +77,37 @@ impl GuestActor {
         identity: Arc<ActorIdentity>,
         module: CompiledModule,
         dispatch: Dispatch,
+        limits: Limits,
     ) -> Result<GuestActor> {
         let context = dispatch.begin();
         let deadline = context.deadline;
-        let role = Rc::new(Role { identity, module, dispatch, context: Rc::new(RefCell::new(context)) });
+        let role = Rc::new(Role { identity, module, dispatch, limits, context: Rc::new(RefCell::new(context)) });
         let guest = role.instantiate(deadline).await.map_err(|fault| role.explain("its start", &fault))?;
-        Ok(GuestActor { role, guest: Some(guest) })
+        Ok(GuestActor { role, guest: Some(guest), rest: Rest::Resting })
+    }
+}
+
+impl GuestActor {
+    /// Looks after a while whether the actor has been idle.
+    fn look_later(&self, context: &mut Context<Self>) {
+        context.run_later(self.role.limits.idle_after / 2, |actor, context| {
+            actor.rest = match actor.rest {
+                Rest::Called => Rest::Waiting,
+                Rest::Waiting | Rest::Resting => Rest::Resting,
+            };
+            if actor.rest == Rest::Waiting {
+                return actor.look_later(context);
+            }
+            if let Some(guest) = &actor.guest {
+                guest.rest();
+            }
+        });
     }
 }
 
 impl Role {
     async fn instantiate(&self, deadline: Instant) -> Result<Guest, Fault> {
-        Guest::start(&self.module, &self.identity.key, self.host_callback(), deadline).await
+        Guest::start(&self.module, &self.identity.key, self.host_callback(), &self.limits, deadline).await
     }
 
     /// What waPC does with a guest's call: dispatch it as part of the call that the guest serves.
@@ -93,14 +126,16 @@ impl Role {
 
     /// Serves one message, and gives back the instance that can serve the next.
     async fn serve(&self, guest: Option<Guest>, call: Deliver) -> (Option<Guest>, Result<Vec<u8>>) {
-        let Deliver { operation, message, context, place } = call;
-        let deadline = context.deadline;
-        if Instant::now() >= deadline {
+        let Deliver { operation, message, context, places } = call;
+        let now = Instant::now();
+        let own = now.checked_add(self.limits.call_deadline);
+        let deadline = own.map_or(context.deadline, |own| own.min(context.deadline));
+        if now >= deadline {
             return (guest, Err(self.explain(&operation, &Fault::Deadline)));
         }
-        self.context.replace(context);
+        self.context.replace(context.until(deadline));
         let entered = AssertUnwindSafe(self.enter(guest, &operation, &message, deadline)).catch_unwind().await;
-        drop(place);
+        drop(places);
         let (guest, fault) = match entered {
             Ok((guest, Ok(answer))) => return (guest, Ok(answer)),
             Ok((guest, Err(fault))) => (guest, fault),
@@ -159,7 +194,10 @@ impl actix::Actor for GuestActor {
 impl Handler<Deliver> for GuestActor {
     type Result = AtomicResponse<Self, Result<Vec<u8>>>;
 
-    fn handle(&mut self, call: Deliver, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, call: Deliver, context: &mut Self::Context) -> Self::Result {
+        if std::mem::replace(&mut self.rest, Rest::Called) == Rest::Resting {
+            self.look_later(context);
+        }
         let (role, guest) = (self.role.clone(), self.guest.take());
         let served = async move { role.serve(guest, call).await };
         AtomicResponse::new(Box::pin(served.into_actor(self).map(|(guest, answer), actor, _| {

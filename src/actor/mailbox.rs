@@ -10,20 +10,27 @@ use super::guest_actor::{Deliver, GuestActor, Stop};
 use crate::dispatch::CallContext;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How many messages one actor may have before it, the one it serves included. actix bounds its channels only for
-/// senders that wait, and a caller should rather be told.
-const CAPACITY: usize = 1024;
-
-/// An actor's address, and how much is on its way there. Cheap to clone.
+/// An actor's address, with room for so many calls. actix bounds its channels only for senders that wait, and a caller
+/// should rather be told. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Mailbox {
     address: Addr<GuestActor>,
-    taken: Arc<AtomicUsize>,
+    /// The calls before this actor.
+    own: Bounded,
+    /// The calls under way in the host.
+    host: Bounded,
 }
 
-/// A place in a mailbox, given back when the message has been answered.
+/// A number of places, some of them taken.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounded {
+    pub(crate) taken: Arc<AtomicUsize>,
+    pub(crate) limit: usize,
+}
+
+/// A taken place. It is given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicUsize>);
+pub(super) struct Place(Arc<AtomicUsize>);
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -31,28 +38,39 @@ impl Drop for Place {
     }
 }
 
+impl Bounded {
+    fn new(limit: usize) -> Bounded {
+        Bounded { taken: Arc::default(), limit }
+    }
+
+    fn take(&self, what: &str) -> Result<Place> {
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed);
+        let place = Place(self.taken.clone());
+        if taken < self.limit {
+            return Ok(place);
+        }
+        Err(Error::new(ErrorKind::Busy, format!("{what} is full: it has room for {} calls", self.limit)))
+    }
+}
+
 impl Mailbox {
-    pub(crate) fn new(address: Addr<GuestActor>) -> Mailbox {
-        Mailbox { address, taken: Arc::default() }
+    /// The mailbox of an actor, with room for `length` calls of those that the host has room for.
+    pub(crate) fn new(address: Addr<GuestActor>, length: usize, host: Bounded) -> Mailbox {
+        Mailbox { address, own: Bounded::new(length), host }
     }
 
     /// Sends a message.
     ///
     /// # Errors
-    /// `Busy` where the mailbox is full.
+    /// `Busy` where the actor or the host has no room for another call.
     pub(crate) fn deliver(
         &self,
         operation: String,
         message: Vec<u8>,
         context: CallContext,
     ) -> Result<Request<GuestActor, Deliver>> {
-        let taken = self.taken.fetch_add(1, Ordering::Relaxed);
-        let place = Place(self.taken.clone());
-        if taken >= CAPACITY {
-            let message = format!("the actor's mailbox is full: {CAPACITY} calls are before this one");
-            return Err(Error::new(ErrorKind::Busy, message));
-        }
-        Ok(self.address.send(Deliver { operation, message, context, place }))
+        let places = [self.own.take("the actor's mailbox")?, self.host.take("the host")?];
+        Ok(self.address.send(Deliver { operation, message, context, places }))
     }
 
     /// Has the actor end once it has served what has reached it.

@@ -18,6 +18,8 @@ pub(crate) struct CallContext {
 struct Waiting {
     actor: Arc<str>,
     before: Option<Arc<Waiting>>,
+    /// How many actors wait, this one included.
+    depth: usize,
 }
 
 impl CallContext {
@@ -28,9 +30,14 @@ impl CallContext {
         CallContext { deadline, waiting: None }
     }
 
+    /// The same call with another deadline.
+    pub(crate) fn until(self, deadline: Instant) -> CallContext {
+        CallContext { deadline, ..self }
+    }
+
     /// The context of a call that `actor` makes while it serves this one.
     pub(crate) fn through(&self, actor: &Arc<str>) -> CallContext {
-        let waiting = Waiting { actor: actor.clone(), before: self.waiting.clone() };
+        let waiting = Waiting { actor: actor.clone(), before: self.waiting.clone(), depth: self.depth() + 1 };
         CallContext { deadline: self.deadline, waiting: Some(Arc::new(waiting)) }
     }
 
@@ -40,6 +47,11 @@ impl CallContext {
         let mut way: Vec<&str> = std::iter::once(actor).chain(self.callers().take(steps + 1)).collect();
         way.reverse();
         Some(way.join(" -> "))
+    }
+
+    /// How many actors wait for this call.
+    pub(crate) fn depth(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.depth)
     }
 
     /// Those that wait for this call, the last one first.

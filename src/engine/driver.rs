@@ -9,6 +9,7 @@
 //!
 //! `next` takes what the last call returned (there is none at first) and suspends until there is another one.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -83,14 +84,17 @@ fn encode() -> Vec<u8> {
     module.finish()
 }
 
-/// A driver bound to one guest, and the coroutine it runs on while it is entered.
+/// A driver bound to one guest.
 pub(super) struct Driver {
     run: wasmer::Function,
-    entered: Option<Entered>,
+    coroutine: Coroutine,
 }
 
+/// Where a driver's coroutine is between calls, if it is entered. While it serves one, it is away.
+pub(super) type Coroutine = Rc<Cell<Option<Entered>>>;
+
 /// A driver on its coroutine: it runs when it is polled, and ends only by a fault.
-type Entered = Pin<Box<dyn Future<Output = Result<Box<[Value]>, RuntimeError>>>>;
+pub(super) type Entered = Pin<Box<dyn Future<Output = Result<Box<[Value]>, RuntimeError>>>>;
 
 impl Driver {
     /// Binds the driver to a guest's `__guest_call`.
@@ -99,22 +103,22 @@ impl Driver {
         driver: &wasmer::Module,
         guest_call: &wasmer::Function,
         exchange: &Rc<Exchange>,
+        coroutine: Coroutine,
     ) -> Result<Driver, Fault> {
         let mut imports = Imports::new();
         imports.define(NEXT.0, NEXT.1, next(store, exchange.clone()));
         imports.define(CALL.0, CALL.1, guest_call.clone());
         let instance = Instance::new(store, driver, &imports).map_err(Fault::instantiation)?;
         let run = instance.exports.get_function(RUN).map_err(Fault::instantiation)?.clone();
-        Ok(Driver { run, entered: None })
+        Ok(Driver { run, coroutine })
     }
 
     /// Has the guest serve the call that the exchange holds, and answers with what `__guest_call` returned.
     ///
     /// After a fault, or when this future is dropped before it is ready, the guest must not be used again.
-    pub(super) async fn serve(&mut self, store: &StoreAsync, exchange: &Exchange) -> Result<i32, Fault> {
-        let run = &self.run;
-        let entered = self.entered.get_or_insert_with(|| Box::pin(run.call_async(store, vec![])));
-        poll_fn(|context| match entered.as_mut().poll(context) {
+    pub(super) async fn serve(&self, store: &StoreAsync, exchange: &Exchange) -> Result<i32, Fault> {
+        let mut entered = self.coroutine.take().unwrap_or_else(|| Box::pin(self.run.call_async(store, vec![])));
+        let code = poll_fn(|context| match entered.as_mut().poll(context) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(Fault::from(error))),
             Poll::Ready(Ok(_)) => Poll::Ready(Err(Fault::Trapped("the driver ended".into()))),
             Poll::Pending => match exchange.take_outcome() {
@@ -122,7 +126,9 @@ impl Driver {
                 None => Poll::Pending,
             },
         })
-        .await
+        .await?;
+        self.coroutine.set(Some(entered));
+        Ok(code)
     }
 }
 

@@ -17,6 +17,8 @@ use crate::error::BoxedError;
 /// The buffers of one guest.
 #[derive(Default)]
 pub(super) struct Exchange {
+    /// The largest message in any direction, in bytes.
+    pub(super) message_bytes: usize,
     /// The guest's linear memory, known once it is instantiated.
     pub(super) memory: OnceCell<Memory>,
     /// waPC's view of the conversation, known once the engine provider is initialised.
@@ -51,6 +53,11 @@ pub(super) struct Answer {
 }
 
 impl Exchange {
+    /// An exchange for messages of at most so many bytes.
+    pub(super) fn new(message_bytes: usize) -> Exchange {
+        Exchange { message_bytes, ..Exchange::default() }
+    }
+
     /// Sets the time until which the guest may work.
     pub(super) fn set_deadline(&self, deadline: Instant) {
         self.deadline.set(Some(deadline));
@@ -73,7 +80,7 @@ impl Exchange {
             return Poll::Pending;
         }
         call.entered = true;
-        // Neither is longer than `LARGEST_MESSAGE`, which fits.
+        // Neither is longer than the largest message there can be, which fits.
         Poll::Ready((call.operation.len() as u32, call.message.len() as u32))
     }
 

@@ -4,7 +4,6 @@ use std::fmt;
 
 use wasmer::RuntimeError;
 
-use super::LARGEST_MESSAGE;
 use crate::deadline::Elapsed;
 
 /// A message to the guest, as opposed to one from it: it is refused before the guest is entered.
@@ -19,8 +18,8 @@ pub(crate) enum Fault {
     Trapped(String),
     /// The guest broke the waPC protocol.
     Protocol(String),
-    /// A message to or from the guest is larger than [`LARGEST_MESSAGE`](super::LARGEST_MESSAGE).
-    TooLarge { what: &'static str, bytes: usize },
+    /// A message to or from the guest is larger than it may be.
+    TooLarge { what: &'static str, bytes: usize, limit: usize },
     /// The guest could not be instantiated.
     Instantiation(String),
     /// The guest was still at it when the call's time was up.
@@ -61,11 +60,8 @@ impl fmt::Display for Fault {
             Fault::Failed(reason) => write!(f, "answered with an error: {reason}"),
             Fault::Trapped(reason) => write!(f, "trapped: {reason}"),
             Fault::Protocol(reason) => write!(f, "broke the waPC protocol: {reason}"),
-            Fault::TooLarge { what, bytes } => {
-                write!(
-                    f,
-                    "met a message that is too large: the {what} has {bytes} bytes, {LARGEST_MESSAGE} are allowed"
-                )
+            Fault::TooLarge { what, bytes, limit } => {
+                write!(f, "met a message that is too large: the {what} has {bytes} bytes, {limit} are allowed")
             }
             Fault::Instantiation(reason) => write!(f, "could not be instantiated: {reason}"),
             Fault::Deadline => f.write_str("did not answer in time"),

@@ -5,16 +5,19 @@ use std::time::Instant;
 
 use wapc::{HostCallbackAsync, WapcHostAsync};
 
+use super::CompiledModule;
+use super::driver::Coroutine;
 use super::exchange::Exchange;
 use super::fault::{Fault, REQUEST};
 use super::provider::WasmerProvider;
-use super::{CompiledModule, LARGEST_MESSAGE};
 use crate::deadline::within;
+use crate::limits::Limits;
 
 /// A guest that serves one call at a time. It stays on the shard that made it.
 pub(crate) struct Guest {
     host: WapcHostAsync,
     exchange: Rc<Exchange>,
+    coroutine: Coroutine,
 }
 
 impl Guest {
@@ -26,17 +29,24 @@ impl Guest {
         module: &CompiledModule,
         actor: &str,
         host_callback: Box<HostCallbackAsync>,
+        limits: &Limits,
         deadline: Instant,
     ) -> Result<Guest, Fault> {
-        let exchange = Rc::new(Exchange::default());
+        let exchange = Rc::new(Exchange::new(limits.message_bytes));
+        let coroutine = Coroutine::default();
         exchange.set_deadline(deadline);
-        let provider = WasmerProvider::instantiate(module, exchange.clone(), actor)?;
+        let provider = WasmerProvider::instantiate(module, exchange.clone(), coroutine.clone(), actor)?;
         let host = within(deadline, WapcHostAsync::new(Box::new(provider), Some(host_callback))).await?;
         let host = host.map_err(|error| match exchange.take_fault() {
             Some(fault) => fault,
             None => Fault::instantiation(error),
         })?;
-        Ok(Guest { host, exchange })
+        Ok(Guest { host, exchange, coroutine })
+    }
+
+    /// Gives back the stacks that the guest was entered on. The next call enters it anew.
+    pub(crate) fn rest(&self) {
+        self.coroutine.take();
     }
 
     /// Has the guest handle a message.
@@ -45,8 +55,9 @@ impl Guest {
     /// the guest has to be dropped: it may be in the middle of a call.
     pub(crate) async fn call(&self, operation: &str, message: &[u8], deadline: Instant) -> Result<Vec<u8>, Fault> {
         let bytes = operation.len().max(message.len());
-        if bytes > LARGEST_MESSAGE {
-            return Err(Fault::TooLarge { what: REQUEST, bytes });
+        let limit = self.exchange.message_bytes;
+        if bytes > limit {
+            return Err(Fault::TooLarge { what: REQUEST, bytes, limit });
         }
         self.exchange.set_deadline(deadline);
         within(deadline, self.host.call(operation, message)).await?.map_err(|error| match error {

@@ -14,7 +14,7 @@ use wasmer::{
 
 use super::exchange::Exchange;
 use super::fault::Fault;
-use super::{LARGEST_MESSAGE, meter};
+use super::meter;
 use crate::error::printable;
 
 /// The module names under which guests import the interface: waPC's own, and that of wasmCloud's later actors.
@@ -185,9 +185,9 @@ impl HostCall {
             exchange.set_host_answer(Err(conversation.get_host_error().await.unwrap_or_default()));
             return Ok(code);
         }
-        let bytes = conversation.host_response_len().await;
-        if bytes > LARGEST_MESSAGE {
-            let refusal = format!("the answer has {bytes} bytes, and {LARGEST_MESSAGE} are allowed");
+        let (bytes, limit) = (conversation.host_response_len().await, exchange.message_bytes);
+        if bytes > limit {
+            let refusal = format!("the answer has {bytes} bytes, and {limit} are allowed");
             exchange.set_host_answer(Err(refusal));
             return Ok(0);
         }
@@ -197,17 +197,21 @@ impl HostCall {
 }
 
 /// A guest's linear memory, read and written within its bounds.
-struct GuestMemory<'a>(wasmer::MemoryView<'a>);
+struct GuestMemory<'a> {
+    view: wasmer::MemoryView<'a>,
+    /// The most that is read at once, in bytes.
+    limit: usize,
+}
 
 impl<'a> GuestMemory<'a> {
     fn of(exchange: &Exchange, store: &'a impl AsStoreRef) -> Result<GuestMemory<'a>, Fault> {
         let memory: &Memory =
             exchange.memory.get().ok_or_else(|| Fault::Protocol("a waPC call before the memory exists".into()))?;
-        Ok(GuestMemory(memory.view(store)))
+        Ok(GuestMemory { view: memory.view(store), limit: exchange.message_bytes })
     }
 
     fn check(&self, pointer: u32, length: u32) -> Result<(), Fault> {
-        let (end, size) = (u64::from(pointer) + u64::from(length), self.0.data_size());
+        let (end, size) = (u64::from(pointer) + u64::from(length), self.view.data_size());
         if end <= size {
             return Ok(());
         }
@@ -216,13 +220,13 @@ impl<'a> GuestMemory<'a> {
 
     fn read(&self, pointer: u32, length: u32) -> Result<Vec<u8>, Fault> {
         self.check(pointer, length)?;
-        let bytes = length as usize;
-        if bytes > LARGEST_MESSAGE {
-            return Err(Fault::TooLarge { what: "message that it sends", bytes });
+        let (bytes, limit) = (length as usize, self.limit);
+        if bytes > limit {
+            return Err(Fault::TooLarge { what: "message that it sends", bytes, limit });
         }
         // `copy_range_to_vec` would clear a buffer of 40 KiB for each call.
         let mut read = vec![0; bytes];
-        self.0.read(u64::from(pointer), &mut read).map_err(|error| Fault::Protocol(error.to_string()))?;
+        self.view.read(u64::from(pointer), &mut read).map_err(|error| Fault::Protocol(error.to_string()))?;
         Ok(read)
     }
 
@@ -237,8 +241,8 @@ impl<'a> GuestMemory<'a> {
     }
 
     fn write(&self, pointer: u32, bytes: &[u8]) -> Result<(), Fault> {
-        self.0.write(u64::from(pointer), bytes).map_err(|_| {
-            let (length, size) = (bytes.len(), self.0.data_size());
+        self.view.write(u64::from(pointer), bytes).map_err(|_| {
+            let (length, size) = (bytes.len(), self.view.data_size());
             Fault::Protocol(format!("it asked for {length} bytes at {pointer:#x}, but its memory has {size} bytes"))
         })
     }

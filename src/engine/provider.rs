@@ -8,7 +8,7 @@ use send_wrapper::SendWrapper;
 use wapc::{ModuleStateAsync, WebAssemblyEngineProviderAsync};
 use wasmer::{Instance, Store, StoreAsync};
 
-use super::driver::Driver;
+use super::driver::{Coroutine, Driver};
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::{CompiledModule, admission, imports};
@@ -30,6 +30,7 @@ impl WasmerProvider {
     pub(super) fn instantiate(
         compiled: &CompiledModule,
         exchange: Rc<Exchange>,
+        coroutine: Coroutine,
         actor: &str,
     ) -> Result<WasmerProvider, Fault> {
         let mut store = Store::new(compiled.engine.clone());
@@ -41,7 +42,7 @@ impl WasmerProvider {
         let _ = exchange.memory.set(memory.clone());
         let guest_call = exports.get_function(wapc::wapc_functions::GUEST_CALL).map_err(Fault::instantiation)?.clone();
         let starts = admission::STARTS.iter().filter_map(|name| exports.get_function(name).ok().cloned()).collect();
-        let driver = Driver::bind(&mut store, &compiled.driver, &guest_call, &exchange)?;
+        let driver = Driver::bind(&mut store, &compiled.driver, &guest_call, &exchange, coroutine)?;
         let store = store.into_async();
         Ok(WasmerProvider(SendWrapper::new(Instantiated { exchange, store, starts, driver })))
     }

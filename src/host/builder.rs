@@ -7,15 +7,13 @@ use std::time::Duration;
 use nkeys::KeyPair;
 
 use super::Host;
-
-/// How long a chain of calls may take.
-const CALL_DEADLINE: Duration = Duration::from_secs(30);
+use crate::limits::Limits;
 
 /// Everything a host is built from.
 pub(super) struct Configuration {
     pub(super) key: KeyPair,
     pub(super) labels: HashMap<String, String>,
-    pub(super) call_deadline: Duration,
+    pub(super) limits: Limits,
     pub(super) shards: usize,
 }
 
@@ -30,7 +28,7 @@ pub(super) struct Configuration {
 #[derive(Clone)]
 pub struct HostBuilder {
     labels: HashMap<String, String>,
-    call_deadline: Duration,
+    limits: Limits,
     shards: usize,
 }
 
@@ -44,7 +42,7 @@ impl HostBuilder {
         ];
         HostBuilder {
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
-            call_deadline: CALL_DEADLINE,
+            limits: Limits::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -60,9 +58,15 @@ impl HostBuilder {
         self
     }
 
-    /// How long a call may take, with all the calls that it leads to; 30 s by default.
+    /// What guests and calls may use; see [`Limits`] for the defaults. Actors may be started with limits of their own.
+    pub fn with_limits(mut self, limits: Limits) -> HostBuilder {
+        self.limits = limits;
+        self
+    }
+
+    /// How long a call may take, with all the calls that it leads to; 30 s by default. It is one of the [`Limits`].
     pub fn with_call_deadline(mut self, deadline: Duration) -> HostBuilder {
-        self.call_deadline = deadline;
+        self.limits = self.limits.call_deadline(deadline);
         self
     }
 
@@ -80,8 +84,8 @@ impl HostBuilder {
 
     /// Builds the host, with a new key. It does not run yet: see [`Host::start`].
     pub fn build(self) -> Host {
-        let HostBuilder { labels, call_deadline, shards } = self;
-        Host::new(Configuration { key: KeyPair::new_server(), labels, call_deadline, shards })
+        let HostBuilder { labels, limits, shards } = self;
+        Host::new(Configuration { key: KeyPair::new_server(), labels, limits, shards })
     }
 }
 
@@ -95,7 +99,7 @@ impl fmt::Debug for HostBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostBuilder")
             .field("labels", &self.labels)
-            .field("call_deadline", &self.call_deadline)
+            .field("limits", &self.limits)
             .field("shards", &self.shards)
             .finish()
     }

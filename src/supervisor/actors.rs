@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use actix::Actor as _;
 
 use super::Supervision;
+use super::placement::ActorOptions;
 use super::registry::Child;
 use super::snapshot::{ActorIdentity, RunningActor};
 use crate::actor::Actor;
@@ -15,18 +16,20 @@ use crate::auth;
 use crate::deadline::within;
 use crate::engine::CompiledModule;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::Limits;
 use crate::shard::ShardNumber;
 
 impl Supervision {
     /// Compiles an actor beside the shards, makes it complete on its own, then registers it and establishes the links
     /// that wait for it.
-    pub(super) async fn start_actor(&self, actor: Actor, shard: ShardNumber) -> Result<()> {
+    pub(super) async fn start_actor(&self, actor: Actor, options: ActorOptions, shard: ShardNumber) -> Result<()> {
         let claims = actor.shared_claims();
         auth::check_validity(&claims, SystemTime::now())?;
         let identity = Arc::new(ActorIdentity::new(claims));
         let child = Child::Actor(identity.key.clone());
         let start = self.begin_actor_start(&identity)?;
-        let made = self.make_actor(actor, &identity, shard).await?;
+        let limits = options.limits.unwrap_or(*self.dispatch.limits());
+        let made = self.make_actor(actor, &identity, limits, shard).await?;
         let running = RunningActor { identity, mailbox: made.clone(), draining: false };
         if let Err(refusal) = self.change(|registry| registry.add_actor(running)) {
             made.close().await;
@@ -37,15 +40,22 @@ impl Supervision {
         Ok(())
     }
 
-    async fn make_actor(&self, actor: Actor, identity: &Arc<ActorIdentity>, shard: ShardNumber) -> Result<Mailbox> {
+    async fn make_actor(
+        &self,
+        actor: Actor,
+        identity: &Arc<ActorIdentity>,
+        limits: Limits,
+        shard: ShardNumber,
+    ) -> Result<Mailbox> {
         let bytes = actor.module();
-        let module =
-            tokio::task::spawn_blocking(move || CompiledModule::compile(&bytes)).await.map_err(|error| {
-                Error::new(ErrorKind::Internal, format!("{identity} could not be compiled")).caused_by(error)
-            })??;
+        let compile = tokio::task::spawn_blocking(move || CompiledModule::compile(&bytes, &limits));
+        let module = compile.await.map_err(|error| {
+            Error::new(ErrorKind::Internal, format!("{identity} could not be compiled")).caused_by(error)
+        })??;
         let (dispatch, identity) = (self.dispatch.clone(), identity.clone());
-        let make = async move || Ok(GuestActor::make(identity, module, dispatch).await?.start());
-        Ok(Mailbox::new(self.shards.run(shard, make).await?))
+        let make = async move || Ok(GuestActor::make(identity, module, dispatch, limits).await?.start());
+        let address = self.shards.run(shard, make).await?;
+        Ok(Mailbox::new(address, limits.mailbox_length, self.dispatch.in_flight()))
     }
 
     /// Stops an actor in the order in which nothing is lost: no new calls; its providers bring it no new work and

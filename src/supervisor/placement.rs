@@ -1,5 +1,6 @@
 //! Where an actor lives.
 
+use crate::limits::Limits;
 use crate::shard::{ShardNumber, Shards};
 
 /// Which shard an actor is put on.
@@ -35,6 +36,7 @@ impl Placement {
 #[derive(Debug, Clone, Default)]
 pub struct ActorOptions {
     pub(crate) placement: Placement,
+    pub(crate) limits: Option<Limits>,
 }
 
 impl ActorOptions {
@@ -46,6 +48,12 @@ impl ActorOptions {
     /// Which shard the actor is put on; [`Placement::Near`] by default.
     pub fn placement(mut self, placement: Placement) -> ActorOptions {
         self.placement = placement;
+        self
+    }
+
+    /// What the actor may use; what its host allows by default.
+    pub fn limits(mut self, limits: Limits) -> ActorOptions {
+        self.limits = Some(limits);
         self
     }
 }

@@ -1,0 +1,118 @@
+//! What a guest may use, so that no guest can exhaust its host.
+
+use std::time::Duration;
+
+/// Bounds for guests and calls: for a whole host with [`HostBuilder::with_limits`](crate::HostBuilder::with_limits),
+/// and for one actor with [`ActorOptions::limits`](crate::ActorOptions::limits).
+///
+/// Each breach is an error of its own kind, or, where the guest asks for memory, a refusal that the guest sees. The host
+/// and the other actors do not notice.
+///
+/// ```
+/// use std::time::Duration;
+/// use wasmcloud_host::{HostBuilder, Limits};
+///
+/// let limits = Limits::new().memory_bytes(32 * 1024 * 1024).call_deadline(Duration::from_secs(2));
+/// let host = HostBuilder::new().with_limits(limits).build();
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub(crate) memory_bytes: u64,
+    pub(crate) table_elements: u64,
+    pub(crate) message_bytes: usize,
+    pub(crate) mailbox_length: usize,
+    pub(crate) call_deadline: Duration,
+    pub(crate) chain_depth: usize,
+    pub(crate) calls_in_flight: usize,
+    pub(crate) idle_after: Duration,
+}
+
+/// The size of a WebAssembly page.
+const PAGE: u64 = 64 * 1024;
+
+/// The largest message there can be: lengths of the waPC interface have 32 bits with a sign, and a guest's memory has to
+/// hold a message beside what is there already.
+const LARGEST_MESSAGE: usize = 1024 * 1024 * 1024;
+
+impl Limits {
+    /// The defaults.
+    pub fn new() -> Limits {
+        Limits {
+            memory_bytes: 256 * 1024 * 1024,
+            table_elements: 100_000,
+            message_bytes: 64 * 1024 * 1024,
+            mailbox_length: 1024,
+            call_deadline: Duration::from_secs(30),
+            chain_depth: 32,
+            calls_in_flight: 8192,
+            idle_after: Duration::from_secs(10),
+        }
+    }
+
+    /// The largest linear memory of a guest, in bytes, rounded down to whole pages of 64 KiB; 256 MiB by default. A module
+    /// that begins with more is refused as `InvalidModule`; growing beyond it fails inside the guest.
+    pub fn memory_bytes(mut self, bytes: u64) -> Limits {
+        self.memory_bytes = bytes;
+        self
+    }
+
+    /// The largest table of a guest, in elements; 100,000 by default. A module that begins with more is refused as
+    /// `InvalidModule`; growing beyond it fails inside the guest.
+    pub fn table_elements(mut self, elements: u64) -> Limits {
+        self.table_elements = elements;
+        self
+    }
+
+    /// The largest message to or from a guest, in bytes; 64 MiB by default, 1 GiB at most. A larger one is
+    /// `MessageTooLarge`.
+    pub fn message_bytes(mut self, bytes: usize) -> Limits {
+        self.message_bytes = bytes.min(LARGEST_MESSAGE);
+        self
+    }
+
+    /// How many calls an actor may have before it, the one it serves included; 1,024 by default. One more is `Busy`.
+    pub fn mailbox_length(mut self, calls: usize) -> Limits {
+        self.mailbox_length = calls;
+        self
+    }
+
+    /// How long a call may take, with all the calls that it leads to; 30 s by default. For an actor with a shorter one
+    /// than its host, it begins when the actor takes the call. A call that takes longer is `DeadlineExceeded`, and its
+    /// guest, if it is still at work, is replaced.
+    pub fn call_deadline(mut self, deadline: Duration) -> Limits {
+        self.call_deadline = deadline;
+        self
+    }
+
+    /// How many actors a chain of calls may pass through; 32 by default. One more is `ChainTooDeep`. It is a limit of the
+    /// host: for one actor it has no effect.
+    pub fn chain_depth(mut self, actors: usize) -> Limits {
+        self.chain_depth = actors;
+        self
+    }
+
+    /// How many calls to actors may be under way in the host, waiting ones included; 8,192 by default. One more is `Busy`.
+    /// Each guest at work holds stacks that the operating system keeps count of, and that count is limited too. It is a
+    /// limit of the host: for one actor it has no effect.
+    pub fn calls_in_flight(mut self, calls: usize) -> Limits {
+        self.calls_in_flight = calls;
+        self
+    }
+
+    /// How long an actor keeps the stacks of its last call while nobody calls it; 10 s by default. Afterwards the next call
+    /// takes a few microseconds more.
+    pub fn idle_after(mut self, idle: Duration) -> Limits {
+        self.idle_after = idle;
+        self
+    }
+
+    pub(crate) fn memory_pages(&self) -> u64 {
+        self.memory_bytes / PAGE
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits::new()
+    }
+}
