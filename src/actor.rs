@@ -36,14 +36,12 @@ impl Actor {
         let claims = auth::read_token(auth::embedded_token(module)?)?;
         auth::check_validity(&claims, SystemTime::now())?;
         let hash = auth::hash_without_token(module)?;
-        let signed = claims.metadata.as_ref().map_or("", |metadata| metadata.module_hash.as_str());
-        if hash != signed {
-            return Err(Error::new(
-                ErrorKind::Tampered,
-                format!("the code of actor {} is not the code that was signed", claims.subject),
-            ));
+        let actor = Actor { module: module.into(), claims: Arc::new(claims) };
+        if hash != actor.hash() {
+            let message = format!("the code of actor {} is not the code that was signed", actor.claims.subject);
+            return Err(Error::new(ErrorKind::Tampered, message));
         }
-        Ok(Actor { module: module.into(), claims: Arc::new(claims) })
+        Ok(actor)
     }
 
     /// Reads a signed module from a file, as [`Actor::from_slice`] does.
@@ -92,6 +90,11 @@ impl Actor {
 
     pub(crate) fn shared_claims(&self) -> Arc<Claims<wascap::jwt::Actor>> {
         self.claims.clone()
+    }
+
+    /// The hash of its code, as it was signed and verified.
+    pub(crate) fn hash(&self) -> &str {
+        self.metadata().map_or("", |metadata| &metadata.module_hash)
     }
 
     pub(crate) fn module(&self) -> Arc<[u8]> {

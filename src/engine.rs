@@ -22,6 +22,8 @@ mod imports;
 mod meter;
 mod provider;
 
+use std::sync::{Arc, Weak};
+
 use wasmer::sys::{Cranelift, EngineBuilder};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -31,10 +33,26 @@ pub(crate) use guest::Guest;
 
 /// A module that has been admitted and compiled, ready to be instantiated any number of times. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct CompiledModule {
+pub(crate) struct CompiledModule(Arc<Compiled>);
+
+/// A compiled module that somebody else keeps.
+pub(crate) struct WeakModule(Weak<Compiled>);
+
+struct Compiled {
     engine: wasmer::Engine,
     module: wasmer::Module,
     driver: wasmer::Module,
+}
+
+impl WeakModule {
+    /// The module, if it is still kept.
+    pub(crate) fn upgrade(&self) -> Option<CompiledModule> {
+        self.0.upgrade().map(CompiledModule)
+    }
+
+    pub(crate) fn is_kept(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 impl CompiledModule {
@@ -55,6 +73,11 @@ impl CompiledModule {
         admission::check(&module)?;
         let driver = wasmer::Module::new(&engine, driver::module())
             .map_err(|error| Error::new(ErrorKind::Internal, "cannot compile the driver").caused_by(error))?;
-        Ok(CompiledModule { engine, module, driver })
+        Ok(CompiledModule(Arc::new(Compiled { engine, module, driver })))
+    }
+
+    /// The same module, without keeping it.
+    pub(crate) fn downgrade(&self) -> WeakModule {
+        WeakModule(Arc::downgrade(&self.0))
     }
 }

@@ -9,6 +9,7 @@
 //! - `link`: links and their states (pure)
 //! - `transition`: starts and stops under way
 //! - `lanes`: one change at a time for one link
+//! - `modules`: what actors are made of, compiled once
 //! - `placement`: where an actor lives
 //! - `actors`, `providers`, `links`: how each is started, joined and stopped
 
@@ -16,6 +17,7 @@ mod actors;
 mod lanes;
 pub(crate) mod link;
 mod links;
+mod modules;
 pub(crate) mod placement;
 mod providers;
 mod registry;
@@ -37,6 +39,7 @@ use crate::error::Result;
 use crate::shard::{ShardNumber, Shards};
 use lanes::Lanes;
 use link::{LinkDefinition, LinkKey};
+use modules::Modules;
 use placement::ActorOptions;
 use registry::{Child, Registry};
 use snapshot::ProviderKey;
@@ -77,6 +80,7 @@ struct Supervision {
     shards: Arc<Shards>,
     registry: RefCell<Registry>,
     lanes: Lanes<LinkKey>,
+    modules: Modules,
     /// Told of each start or stop that ends.
     settled: Notify,
     /// Held by whoever stops the host: everybody else who wants to waits for the same stop.
@@ -85,9 +89,9 @@ struct Supervision {
 
 impl Supervisor {
     pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>) -> Supervisor {
-        let (lanes, settled, stopping) = Default::default();
+        let (lanes, modules, settled, stopping) = Default::default();
         let registry = RefCell::new(Registry::open());
-        let supervision = Supervision { dispatch, shards, registry, lanes, settled, stopping };
+        let supervision = Supervision { dispatch, shards, registry, lanes, modules, settled, stopping };
         supervision.change(|_| ());
         Supervisor(Rc::new(supervision))
     }

@@ -33,16 +33,16 @@ impl WasmerProvider {
         coroutine: Coroutine,
         actor: &str,
     ) -> Result<WasmerProvider, Fault> {
-        let mut store = Store::new(compiled.engine.clone());
+        let mut store = Store::new(compiled.0.engine.clone());
         let imports = imports::define(&mut store, &exchange, actor);
-        let instance = Instance::new(&mut store, &compiled.module, &imports).map_err(Fault::instantiation)?;
+        let instance = Instance::new(&mut store, &compiled.0.module, &imports).map_err(Fault::instantiation)?;
         let exports = &instance.exports;
         let memory = exports.get_memory(admission::MEMORY).map_err(Fault::instantiation)?;
         // The exchange is new with this instance, so its memory is not set yet.
         let _ = exchange.memory.set(memory.clone());
         let guest_call = exports.get_function(wapc::wapc_functions::GUEST_CALL).map_err(Fault::instantiation)?.clone();
         let starts = admission::STARTS.iter().filter_map(|name| exports.get_function(name).ok().cloned()).collect();
-        let driver = Driver::bind(&mut store, &compiled.driver, &guest_call, &exchange, coroutine)?;
+        let driver = Driver::bind(&mut store, &compiled.0.driver, &guest_call, &exchange, coroutine)?;
         let store = store.into_async();
         Ok(WasmerProvider(SendWrapper::new(Instantiated { exchange, store, starts, driver })))
     }

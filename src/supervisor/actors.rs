@@ -14,7 +14,6 @@ use crate::actor::guest_actor::GuestActor;
 use crate::actor::mailbox::Mailbox;
 use crate::auth;
 use crate::deadline::within;
-use crate::engine::CompiledModule;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use crate::shard::ShardNumber;
@@ -47,11 +46,9 @@ impl Supervision {
         limits: Limits,
         shard: ShardNumber,
     ) -> Result<Mailbox> {
-        let bytes = actor.module();
-        let compile = tokio::task::spawn_blocking(move || CompiledModule::compile(&bytes, &limits));
-        let module = compile.await.map_err(|error| {
-            Error::new(ErrorKind::Internal, format!("{identity} could not be compiled")).caused_by(error)
-        })??;
+        let module = self.modules.compile(&actor, limits).await?;
+        // Its bytes are not needed any more, and there may be many of them.
+        drop(actor);
         let (dispatch, identity) = (self.dispatch.clone(), identity.clone());
         let make = async move || Ok(GuestActor::make(identity, module, dispatch, limits).await?.start());
         let address = self.shards.run(shard, make).await?;

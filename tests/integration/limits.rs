@@ -109,6 +109,27 @@ async fn a_chain_of_calls_is_as_long_as_it_may_be() {
 
 #[cfg(target_os = "linux")]
 #[actix_rt::test]
+async fn actors_whose_modules_differ_in_their_token_alone_share_the_compiled_code() {
+    fn executable_maps() -> usize {
+        std::fs::read_to_string("/proc/self/maps").unwrap().lines().filter(|line| line.contains(" r-xp ")).count()
+    }
+    with_host_of(HostBuilder::new().with_shards(1), async |host| {
+        let first = start_within(&host, "tiny_echo", Limits::new()).await;
+        let with_one = executable_maps();
+        let more = join_all((0..50).map(|_| start_within(&host, "tiny_echo", Limits::new()))).await;
+        assert_eq!(executable_maps(), with_one);
+        for key in more.iter().chain([&first]) {
+            assert_eq!(host.call_actor(key, "Echo", b"x").await.unwrap(), b"x");
+        }
+        // Other bounds are other code.
+        start_within(&host, "tiny_echo", Limits::new().memory_bytes(65_536 * 5)).await;
+        assert!(executable_maps() > with_one);
+    })
+    .await;
+}
+
+#[cfg(target_os = "linux")]
+#[actix_rt::test]
 async fn an_idle_actor_gives_its_stacks_back_and_can_be_called_again() {
     fn maps() -> usize {
         std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
