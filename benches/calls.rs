@@ -4,6 +4,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
+mod raw;
 mod support;
 
 #[path = "../tests/support/signing.rs"]
@@ -13,30 +14,11 @@ mod signing;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use raw::{ECHO, Job, REQUEST, Raw};
 use support::{Row, Series, is_real_run, report, rows, time};
 use wasmcloud_host::{Host, HostBuilder};
-use wasmer::{Function, FunctionEnv, FunctionEnvMut, Imports, Instance, Memory, Module, Store, TypedFunction};
 
 const CALLERS: u32 = 64;
-
-/// What the echo guest is asked.
-#[derive(Clone, Copy)]
-struct Job {
-    name: &'static str,
-    operation: &'static str,
-    message: &'static [u8],
-}
-
-/// The main job of an actor: an HTTP request in msgpack, answered with a description of it in JSON.
-const REQUEST: Job = Job {
-    name: "HandleRequest",
-    operation: "HandleRequest",
-    message: b"\x85\xa6method\xa3GET\xa4path\xa5/demo\xabqueryString\xactest=kthxbye\xa6header\x83\xa6accept\xa3*/*\
-        \xa4host\xaelocalhost:8080\xaauser-agent\xabcurl/7.88.1\xa4body\xc4\x00",
-};
-
-/// The least that an actor can do, which shows what the host itself costs.
-const ECHO: Job = Job { name: "Echo of 64 bytes", operation: "Echo", message: &[7; 64] };
 
 #[actix_rt::main]
 async fn main() {
@@ -107,63 +89,4 @@ async fn elsewhere(
         let _ = done.send(runtime.block_on(measure(host, key)));
     });
     measured.await.expect("the measuring thread answers")
-}
-
-/// The same guest, called as directly as wasmer allows, with the least that waPC asks of a host.
-struct Raw {
-    store: Store,
-    env: FunctionEnv<Exchange>,
-    guest_call: TypedFunction<(i32, i32), i32>,
-    job: Job,
-}
-
-struct Exchange {
-    job: Job,
-    memory: Option<Memory>,
-    response: Vec<u8>,
-}
-
-impl Raw {
-    fn new(bytes: &[u8], job: Job) -> Raw {
-        let engine: wasmer::Engine = wasmer::sys::EngineBuilder::new(wasmer::sys::Cranelift::default()).engine().into();
-        let mut store = Store::new(engine);
-        let module = Module::new(&store, bytes).expect("the guest compiles");
-        let env = FunctionEnv::new(&mut store, Exchange { job, memory: None, response: Vec::new() });
-        let mut imports = Imports::new();
-        let mut define = |name: &str, function: Function| imports.define("wapc", name, function);
-        define("__guest_request", Function::new_typed_with_env(&mut store, &env, guest_request));
-        define("__guest_response", Function::new_typed_with_env(&mut store, &env, guest_response));
-        define("__guest_error", Function::new_typed(&mut store, guest_error));
-        let instance = Instance::new(&mut store, &module, &imports).expect("the guest is instantiated");
-        env.as_mut(&mut store).memory = Some(instance.exports.get_memory("memory").expect("a memory").clone());
-        let init: TypedFunction<(), ()> = instance.exports.get_typed_function(&store, "wapc_init").expect("an init");
-        init.call(&mut store).expect("the guest starts");
-        let guest_call = instance.exports.get_typed_function(&store, "__guest_call").expect("a guest call");
-        Raw { store, env, guest_call, job }
-    }
-
-    fn call(&mut self) {
-        let (operation, message) = (self.job.operation.len() as i32, self.job.message.len() as i32);
-        let code = self.guest_call.call(&mut self.store, operation, message).expect("the guest answers");
-        assert_eq!(code, 1);
-        let response = std::mem::take(&mut self.env.as_mut(&mut self.store).response);
-        assert!(response.len() >= 64);
-    }
-}
-
-fn guest_request(env: FunctionEnvMut<'_, Exchange>, operation: u32, message: u32) {
-    let memory = env.data().memory.as_ref().expect("the memory is set").view(&env);
-    memory.write(u64::from(operation), env.data().job.operation.as_bytes()).expect("in range");
-    memory.write(u64::from(message), env.data().job.message).expect("in range");
-}
-
-fn guest_response(mut env: FunctionEnvMut<'_, Exchange>, pointer: u32, length: u32) {
-    let memory = env.data().memory.as_ref().expect("the memory is set").view(&env);
-    let mut response = vec![0; length as usize];
-    memory.read(u64::from(pointer), &mut response).expect("in range");
-    env.data_mut().response = response;
-}
-
-fn guest_error(_: i32, _: i32) {
-    unreachable!("an echo does not fail");
 }

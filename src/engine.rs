@@ -35,6 +35,20 @@ pub(crate) use guest::Guest;
 #[derive(Clone)]
 pub(crate) struct CompiledModule(Arc<Compiled>);
 
+/// A module as it is compiled: with the meter in it, and within limits. Embedders have no use for it; it is public for the
+/// benchmarks, which compare its code with that of the module.
+///
+/// # Errors
+/// `InvalidModule` for what is no valid WebAssembly, or begins with more than the limits allow.
+pub fn metered(module: &[u8], limits: &Limits) -> Result<Vec<u8>> {
+    let bounds = meter::Bounds {
+        quantum: meter::QUANTUM,
+        memory_pages: limits.memory_pages(),
+        table_elements: limits.table_elements,
+    };
+    meter::rewrite(module, bounds)
+}
+
 /// A compiled module that somebody else keeps.
 pub(crate) struct WeakModule(Weak<Compiled>);
 
@@ -61,12 +75,7 @@ impl CompiledModule {
     /// # Errors
     /// `InvalidModule` for what is no valid WebAssembly, or none that speaks waPC.
     pub(crate) fn compile(bytes: &[u8], limits: &Limits) -> Result<CompiledModule> {
-        let bounds = meter::Bounds {
-            quantum: meter::QUANTUM,
-            memory_pages: limits.memory_pages(),
-            table_elements: limits.table_elements,
-        };
-        let metered = meter::rewrite(bytes, bounds)?;
+        let metered = metered(bytes, limits)?;
         let engine: wasmer::Engine = EngineBuilder::new(Cranelift::default()).engine().into();
         let module = wasmer::Module::new(&engine, metered)
             .map_err(|error| Error::new(ErrorKind::InvalidModule, "the module cannot be compiled").caused_by(error))?;

@@ -31,6 +31,8 @@ pub use capability::{
     ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NativeCapability,
     NullDispatcher, ProviderCallContext, builtin,
 };
+#[doc(hidden)]
+pub use engine::metered;
 pub use entity::SYSTEM_ACTOR;
 pub use error::{BoxedError, Error, ErrorKind, Result};
 pub use host::{Host, HostBuilder, ProviderDescription};

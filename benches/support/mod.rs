@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 /// One row of a benchmark's table, and one entry of its figures.
 pub(crate) struct Row {
     pub(crate) what: String,
-    pub(crate) per_call: Duration,
-    /// How many times the reference's time it takes.
-    pub(crate) ratio: f64,
-    /// The largest ratio that is good enough, where there is such a target.
+    /// What one call took, where that says something.
+    pub(crate) per_call: Option<Duration>,
+    /// The figure, and its unit: `x` is the ratio to a reference timed in the same run.
+    pub(crate) figure: f64,
+    pub(crate) unit: &'static str,
+    /// The largest figure that is good enough, where there is such a target.
     pub(crate) target: Option<f64>,
 }
 
@@ -39,15 +41,16 @@ pub(crate) fn rows(reference: &Series, others: &[&Series]) -> Vec<Row> {
         let ratios = series.times.iter().zip(&reference.times).map(|(time, base)| time / base).collect();
         Row {
             what: series.what.clone(),
-            per_call: Duration::from_secs_f64(median(series.times.clone())),
-            ratio: median(ratios),
+            per_call: Some(Duration::from_secs_f64(median(series.times.clone()))),
+            figure: median(ratios),
+            unit: "x",
             target: series.target,
         }
     };
     std::iter::once(reference).chain(others.iter().copied()).map(row).collect()
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -69,11 +72,12 @@ pub(crate) fn is_real_run() -> bool {
 /// Prints the table, and writes it to `target/figures/<name>.json`.
 pub(crate) fn report(name: &str, title: &str, rows: &[Row]) -> std::io::Result<()> {
     println!("\n{title}\n");
-    println!("{:<58} {:>12} {:>9} {:>9}", "", "per call", "ratio", "target");
+    println!("{:<66} {:>12} {:>12} {:>10}", "", "per call", "figure", "target");
     for row in rows {
-        let target = row.target.map_or_else(|| "-".to_owned(), |target| format!("{target:.1}x"));
-        let per_call = format!("{:.2} us", row.per_call.as_secs_f64() * 1e6);
-        println!("{:<58} {per_call:>12} {:>8.2}x {target:>9}", row.what, row.ratio);
+        let target = row.target.map_or_else(|| "-".to_owned(), |target| format!("{target:.1}{}", row.unit));
+        let per_call = row.per_call.map_or_else(String::new, |time| format!("{:.2} us", time.as_secs_f64() * 1e6));
+        let figure = format!("{:.2}{}", row.figure, row.unit);
+        println!("{:<66} {per_call:>12} {figure:>12} {target:>10}", row.what);
     }
     if is_real_run() {
         let folder = target_folder().join("figures");
@@ -94,10 +98,10 @@ fn json(rows: &[Row]) -> String {
     for row in rows {
         let separator = if entries.is_empty() { "\n" } else { ",\n" };
         let (target, meets) = match row.target {
-            Some(target) => (format!("\"at most {target}x\""), (row.ratio <= target).to_string()),
+            Some(target) => (format!("\"at most {target}{}\"", row.unit), (row.figure <= target).to_string()),
             None => ("null".to_owned(), "null".to_owned()),
         };
-        let figure = format!("{:.2}x", row.ratio);
+        let figure = format!("{:.2}{}", row.figure, row.unit);
         // Writing to a string cannot fail.
         let _ = write!(
             entries,

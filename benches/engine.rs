@@ -1,0 +1,201 @@
+//! What the engine costs: calls against the raw calls of the same guests, metered code against the same code unmetered,
+//! calls beside many other actors, and bystanders of a guest that computes without end.
+//!
+//! `cargo bench --bench engine` prints the table and writes `target/figures/engine.json`.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
+
+mod raw;
+mod support;
+
+#[path = "../tests/support/signing.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod signing;
+
+use std::time::{Duration, Instant};
+
+use raw::{ECHO, Job, REQUEST, Raw};
+use support::{Row, Series, is_real_run, median, report, rows, time};
+use wasmcloud_host::{Host, HostBuilder, Limits};
+
+const fn compute(operation: &'static str, message: &'static [u8]) -> Job {
+    Job { name: operation, operation, message }
+}
+
+/// About a millisecond of work each.
+const WORKLOADS: [Job; 5] = [
+    compute("Hash", b"3300"),
+    compute("Sort", b"16000"),
+    compute("Matrix", b"120"),
+    compute("Recursion", b"27"),
+    compute("Sieve", b"350000"),
+];
+
+#[actix_rt::main]
+async fn main() {
+    let host = HostBuilder::new().with_shards(1).build();
+    host.start().await.expect("the host starts");
+    let mut table = Vec::new();
+    table.extend(calls(&host).await);
+    table.extend(metering());
+    table.extend(bystander(&host).await);
+    table.extend(many_actors(&host).await);
+    host.stop().await;
+    report("engine", "The engine", &table).expect("the figures can be written");
+}
+
+fn rounds() -> (u32, u32) {
+    if is_real_run() { (31, 5_000) } else { (1, 20) }
+}
+
+async fn start(host: &Host, guest: &str) -> String {
+    let actor = signing::sign(guest).actor();
+    let key = actor.public_key();
+    host.start_actor(actor).await.expect("the actor starts");
+    key
+}
+
+async fn sequential(host: &Host, key: &str, job: Job, calls: u32) -> Duration {
+    let begin = Instant::now();
+    for _ in 0..calls {
+        host.call_actor(key, job.operation, job.message).await.expect("the actor answers");
+    }
+    begin.elapsed()
+}
+
+/// Calls through the host, against raw calls of the same guests.
+async fn calls(host: &Host) -> Vec<Row> {
+    let (rounds, calls) = rounds();
+    let large = start(host, "echo_large").await;
+    let caller = start(host, "host_call").await;
+    let echo = start(host, "tiny_echo").await;
+    let relay: &'static [u8] = relay_to(&echo).leak();
+    let relay = Job { name: "actor to actor and back", operation: "Any", message: relay };
+    let mut raw_large = Raw::new(&signing::guest("echo_large"), REQUEST);
+    let (mut raw_caller, mut raw_echo) =
+        (Raw::new(&signing::guest("host_call"), relay), Raw::new(&signing::guest("tiny_echo"), ECHO));
+    let mut one = Series::new("HandleRequest of echo_large.wasm: raw call".to_owned(), None);
+    let mut through = Series::new("HandleRequest of echo_large.wasm: call_actor".to_owned(), Some(2.0));
+    let mut two = Series::new("actor to actor and back: two raw calls".to_owned(), None);
+    let mut chained = Series::new("actor to actor and back: call_actor".to_owned(), Some(2.5));
+    for _ in 0..rounds {
+        one.add(time(calls, || raw_large.call()), calls);
+        through.add(sequential(host, &large, REQUEST, calls).await, calls);
+        two.add(
+            time(calls, || {
+                raw_caller.call();
+                raw_echo.call();
+            }),
+            calls,
+        );
+        chained.add(sequential(host, &caller, relay, calls).await, calls);
+    }
+    rows(&one, &[&through]).into_iter().chain(rows(&two, &[&chained])).collect()
+}
+
+/// The payload that has the guest `host_call` call an actor.
+fn relay_to(actor: &str) -> Vec<u8> {
+    let parts: [&[u8]; 4] = [b"", actor.as_bytes(), b"Echo", &[7; 64]];
+    let lengths = parts.iter().flat_map(|part| (part.len() as u32).to_le_bytes());
+    lengths.chain(parts.concat()).collect()
+}
+
+/// Metered code against the same code unmetered, both called as directly as wasmer allows.
+fn metering() -> Vec<Row> {
+    let (rounds, _) = rounds();
+    let mut table = Vec::new();
+    let mut product = 1.0;
+    let large = [(REQUEST, "echo_large", 2000), (ECHO, "echo_large", 20_000)];
+    let workloads = WORKLOADS.map(|job| (job, "compute", 5));
+    for (job, guest, calls) in workloads.into_iter().chain(large) {
+        let calls = if is_real_run() { calls } else { 1 };
+        let module = signing::guest(guest);
+        let metered = wasmcloud_host::metered(&module, &Limits::new()).expect("the guest can be metered");
+        let (mut plain, mut metered) = (Raw::new(&module, job), Raw::new(&metered, job));
+        let mut before = Series::new(format!("metering {}: unmetered", job.name), None);
+        let is_echo = guest == "echo_large";
+        let mut after = Series::new(format!("metering {}: metered", job.name), is_echo.then_some(1.2));
+        for _ in 0..rounds {
+            before.add(time(calls, || plain.call()), calls);
+            after.add(time(calls, || metered.call()), calls);
+        }
+        let compared = rows(&before, &[&after]);
+        if !is_echo {
+            product *= compared[1].figure;
+        }
+        table.extend(compared.into_iter().skip(1));
+    }
+    let what = "metering: geometric mean of hash, sort, matrix, recursion, sieve".to_owned();
+    let figure = f64::powf(product, 1.0 / WORKLOADS.len() as f64);
+    table.push(Row { what, per_call: None, figure, unit: "x", target: Some(1.1) });
+    table
+}
+
+/// How long calls take on a shard where another guest computes without end, and how long that one lasts.
+async fn bystander(host: &Host) -> Vec<Row> {
+    let deadline = Duration::from_millis(if is_real_run() { 2000 } else { 50 });
+    let options = wasmcloud_host::ActorOptions::new().limits(Limits::new().call_deadline(deadline));
+    let actor = signing::sign("spin").actor();
+    let spinner = actor.public_key();
+    host.start_actor_with(actor, options).await.expect("the actor starts");
+    let echo = start(host, "tiny_echo").await;
+    let mut latencies = Vec::new();
+    let begin = Instant::now();
+    let spin = async { (host.call_actor(&spinner, "Spin", b"").await.is_err(), begin.elapsed()) };
+    let meanwhile = async {
+        loop {
+            let begin = Instant::now();
+            host.call_actor(&echo, "Echo", &[7; 64]).await.expect("the bystander answers");
+            latencies.push(begin.elapsed().as_secs_f64() * 1e3);
+            actix_rt::task::yield_now().await;
+        }
+    };
+    let (ended, lasted) = tokio::select! {
+        ended = spin => ended,
+        () = meanwhile => unreachable!("it goes on for ever"),
+    };
+    assert!(ended, "the spinner ends at its deadline");
+    latencies.sort_by(f64::total_cmp);
+    let p99 = latencies[latencies.len() * 99 / 100];
+    let over = lasted.saturating_sub(deadline).as_secs_f64() * 1e3;
+    let row = |what: &str, figure, target| Row {
+        what: what.to_owned(),
+        per_call: None,
+        figure,
+        unit: "ms",
+        target: Some(target),
+    };
+    vec![
+        row("bystander of an endless guest on its shard: p99 of a call", p99, 5.0),
+        row("the endless guest: how long after its deadline it ended", over, 10.0),
+    ]
+}
+
+/// The same call beside more and more other actors.
+async fn many_actors(host: &Host) -> Vec<Row> {
+    let counts: &[usize] = if is_real_run() { &[1, 100, 1_000, 10_000] } else { &[1, 10] };
+    let (_, calls) = rounds();
+    let key = start(host, "tiny_echo").await;
+    let mut medians = Vec::new();
+    let mut started = 1;
+    for &count in counts {
+        while started < count {
+            start(host, "tiny_echo").await;
+            started += 1;
+        }
+        let mut times = Vec::new();
+        for _ in 0..15 {
+            times.push(sequential(host, &key, ECHO, calls).await.as_secs_f64() / f64::from(calls));
+        }
+        medians.push((count, median(times)));
+    }
+    let alone = medians[0].1;
+    let row = |&(count, per_call): &(usize, f64)| Row {
+        what: format!("Echo of tiny_echo.wasm with {count} actors started"),
+        per_call: Some(Duration::from_secs_f64(per_call)),
+        figure: per_call / alone,
+        unit: "x",
+        target: Some(1.2),
+    };
+    medians.iter().map(row).collect()
+}
