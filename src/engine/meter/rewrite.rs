@@ -278,14 +278,33 @@ impl Cashier<'_> {
 
     /// Subtracts what is on the stack from the fuel beneath it, and yields if that is not enough.
     fn settle(&self, sink: &mut InstructionSink<'_>) {
-        sink.i32_sub()
-            .local_tee(self.fuel)
-            .i32_const(0)
-            .i32_lt_s()
-            .if_(BlockType::Empty)
-            .call(self.yields)
-            .local_set(self.fuel)
-            .end();
+        sink.i32_sub().local_tee(self.fuel);
+        self.yield_if_negative(sink);
+    }
+
+    /// Yields if the fuel on the stack is below zero.
+    fn yield_if_negative(&self, sink: &mut InstructionSink<'_>) {
+        sink.i32_const(0).i32_lt_s().if_(BlockType::Empty).call(self.yields).local_set(self.fuel).end();
+    }
+
+    /// Begins a loop that pays at each turn.
+    ///
+    /// A call inside of a loop, even one that is hardly ever made, has the compiler keep the loop's values in memory. So
+    /// the call stands in another loop around this one, which is gone round only when the fuel is used up. A loop with
+    /// parameters stays as it is: the way back to its beginning would have to bring them.
+    fn begin_loop(&self, sink: &mut InstructionSink<'_>, ty: BlockType, parameters: bool, units: u32) {
+        if parameters {
+            sink.loop_(ty);
+            self.pay(sink, units);
+            return;
+        }
+        sink.loop_(ty);
+        sink.local_get(self.fuel);
+        self.yield_if_negative(sink);
+        sink.loop_(ty);
+        // Looked at before it is paid from: a turn may cost more than a whole quantum.
+        sink.local_get(self.fuel).i32_const(0).i32_lt_s().br_if(1);
+        sink.local_get(self.fuel).i32_const(units.cast_signed()).i32_sub().local_set(self.fuel);
     }
 
     fn enter(&self, sink: &mut InstructionSink<'_>) {
@@ -340,16 +359,10 @@ fn rewrite_body(
     let mut function = Function::new(locals);
     cashier.enter(&mut function.instructions());
     let mut loops = payments.loops.iter();
-    // How many blocks are open, the function's own not counted.
-    let mut depth = 0_u32;
+    let mut labels = Labels::default();
     for operator in body.get_operators_reader()? {
         let operator = operator?;
-        let leaves = leaves_function(&operator, depth);
-        match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => depth += 1,
-            Operator::End => depth = depth.saturating_sub(1),
-            _ => {}
-        }
+        let leaves = leaves_function(&operator, labels.depth());
         let calls = calls_for_fuel(rewriter.plan, &operator);
         if leaves || calls {
             cashier.give_back(&mut function.instructions());
@@ -357,16 +370,68 @@ fn rewrite_body(
         if let Some(bits) = works_on_range(&operator) {
             cashier.pay_for_range(&mut function.instructions(), bits);
         }
-        let begins_loop = matches!(operator, Operator::Loop { .. });
-        function.instruction(&rewriter.instruction(operator)?);
-        if begins_loop && let Some(&units) = loops.next() {
-            cashier.pay(&mut function.instructions(), units);
+        match operator {
+            Operator::Loop { blockty } => {
+                let ty = rewriter.block_type(blockty)?;
+                let units = loops.next().copied().unwrap_or_default();
+                let parameters = matches!(blockty, wasmparser::BlockType::FuncType(_));
+                labels.open(if parameters { 1 } else { 2 });
+                cashier.begin_loop(&mut function.instructions(), ty, parameters, units);
+            }
+            Operator::Block { .. } | Operator::If { .. } => {
+                labels.open(1);
+                function.instruction(&rewriter.instruction(operator)?);
+            }
+            Operator::End => {
+                for _ in 0..labels.close() {
+                    function.instructions().end();
+                }
+            }
+            Operator::Br { relative_depth } => {
+                function.instructions().br(labels.moved(relative_depth));
+            }
+            Operator::BrIf { relative_depth } => {
+                function.instructions().br_if(labels.moved(relative_depth));
+            }
+            Operator::BrTable { targets } => {
+                let others = targets.targets().map(|target| target.map(|target| labels.moved(target)));
+                let others: Vec<u32> = others.collect::<wasmparser::Result<_>>()?;
+                function.instructions().br_table(others, labels.moved(targets.default()));
+            }
+            other => {
+                function.instruction(&rewriter.instruction(other)?);
+            }
         }
         if calls && !leaves && cashier.keeps_fuel() {
             cashier.take(&mut function.instructions());
         }
     }
     Ok(function)
+}
+
+/// The open blocks of a function, innermost last: how many labels each has after rewriting.
+#[derive(Default)]
+struct Labels(Vec<u32>);
+
+impl Labels {
+    /// How many blocks are open, the function's own not counted.
+    fn depth(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    fn open(&mut self, labels: u32) {
+        self.0.push(labels);
+    }
+
+    /// Closes a block, and tells how many ends that takes. The function's own has one.
+    fn close(&mut self) -> u32 {
+        self.0.pop().unwrap_or(1)
+    }
+
+    /// Where the target of a branch has moved to. Of a loop's labels the inner one is the loop as it was.
+    fn moved(&self, target: u32) -> u32 {
+        self.0.iter().rev().take(target as usize).sum()
+    }
 }
 
 /// Whether the function may be left by this operation, at this depth of blocks.
