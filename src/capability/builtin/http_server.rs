@@ -36,7 +36,7 @@ const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDD
 /// |---|---|---|
 /// | `PORT` | the TCP port to listen on; `0` takes any free one (see [`HttpServer::address`]) | 8080 |
 /// | `BIND` | the IP address to listen on | `0.0.0.0`, all of the machine's |
-/// | `BODY_LIMIT` | the largest request body in bytes; larger ones are answered with 413 | 8388608 (8 MiB) |
+/// | `BODY_LIMIT` | the largest request body in bytes, 63 MiB at most; larger ones are answered with 413 | 8388608 (8 MiB) |
 ///
 /// A link is refused, naming the value, where one cannot be read or the port cannot be opened. New values for a link
 /// open the new port before the old one is closed. When a link ends, its port is closed at once, and requests in flight
