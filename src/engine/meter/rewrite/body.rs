@@ -1,0 +1,221 @@
+//! One function with its payments put in.
+
+use wasm_encoder::reencode::Reencode;
+use wasm_encoder::{BlockType, Function, ValType};
+use wasmparser::Operator;
+
+use super::cashier::Cashier;
+use super::{Rewriter, Rewritten};
+use crate::engine::meter::plan::{Payments, Plan, works_on_range};
+
+/// Puts the payments into one function.
+pub(super) fn rewrite(
+    rewriter: &mut Rewriter<'_>,
+    payments: &Payments,
+    body: &wasmparser::FunctionBody<'_>,
+) -> Rewritten<Function> {
+    let mut locals = Vec::new();
+    let mut count = payments.parameters;
+    for declared in body.get_locals_reader()? {
+        let (number, ty) = declared?;
+        count += number;
+        locals.push((number, rewriter.val_type(ty)?));
+    }
+    let cashier = Cashier {
+        payments,
+        fuel: count,
+        length: count + 1,
+        global: rewriter.fuel_global(),
+        yields: rewriter.yield_function(),
+    };
+    locals.push((2, ValType::I32));
+    let operators: Vec<Operator<'_>> = body.get_operators_reader()?.into_iter().collect::<wasmparser::Result<_>>()?;
+    let mut writer = BodyWriter {
+        cashier,
+        loops: payments.loops.iter(),
+        labels: Labels::default(),
+        function: Function::new(locals),
+    };
+    writer.cashier.enter(&mut writer.function.instructions());
+    writer.write(rewriter, &operators)?;
+    Ok(writer.function)
+}
+
+/// Writes the body of one function.
+struct BodyWriter<'a> {
+    cashier: Cashier<'a>,
+    /// What the loops that have not begun yet pay.
+    loops: std::slice::Iter<'a, u32>,
+    labels: Labels,
+    function: Function,
+}
+
+impl BodyWriter<'_> {
+    fn write(&mut self, rewriter: &mut Rewriter<'_>, operators: &[Operator<'_>]) -> Rewritten<()> {
+        let mut rest = operators;
+        while let [operator, after @ ..] = rest {
+            rest = after;
+            let leaves = leaves_function(operator, self.labels.depth());
+            let calls = calls_for_fuel(rewriter.plan, operator);
+            if leaves || calls {
+                self.cashier.give_back(&mut self.function.instructions());
+            }
+            if let Some(bits) = works_on_range(operator) {
+                self.cashier.pay_for_range(&mut self.function.instructions(), bits);
+            }
+            match operator {
+                Operator::Loop { blockty } => rest = self.begin_loop(rewriter, *blockty, after)?,
+                other => self.write_one(rewriter, other)?,
+            }
+            if calls && !leaves && self.cashier.keeps_fuel() {
+                self.cashier.take(&mut self.function.instructions());
+            }
+        }
+        Ok(())
+    }
+
+    fn write_one(&mut self, rewriter: &mut Rewriter<'_>, operator: &Operator<'_>) -> Rewritten<()> {
+        let mut sink = self.function.instructions();
+        match operator {
+            Operator::Block { .. } | Operator::If { .. } => {
+                self.labels.open(1);
+                self.function.instruction(&rewriter.instruction(operator.clone())?);
+            }
+            Operator::End => {
+                for _ in 0..self.labels.close() {
+                    sink.end();
+                }
+            }
+            Operator::Br { relative_depth } => {
+                sink.br(self.labels.moved(*relative_depth));
+            }
+            Operator::BrIf { relative_depth } => {
+                sink.br_if(self.labels.moved(*relative_depth));
+            }
+            Operator::BrTable { targets } => {
+                let others = targets.targets().map(|target| target.map(|target| self.labels.moved(target)));
+                let others: Vec<u32> = others.collect::<wasmparser::Result<_>>()?;
+                sink.br_table(others, self.labels.moved(targets.default()));
+            }
+            other => {
+                self.function.instruction(&rewriter.instruction(other.clone())?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a loop that pays at each turn, or, where its turns are short, at every few. Answers with what comes after
+    /// the part that has been written.
+    ///
+    /// A call inside of a loop, even one that is hardly ever made, has the compiler keep the loop's values in memory. So
+    /// the call stands in another loop around this one, which is gone round only when the fuel is used up. A loop with
+    /// parameters stays as it is: the way back to its beginning would have to bring them.
+    fn begin_loop<'o, 'b>(
+        &mut self,
+        rewriter: &mut Rewriter<'_>,
+        block_type: wasmparser::BlockType,
+        after: &'o [Operator<'b>],
+    ) -> Rewritten<&'o [Operator<'b>]> {
+        let ty = rewriter.block_type(block_type)?;
+        let units = self.loops.next().copied().unwrap_or_default();
+        let mut sink = self.function.instructions();
+        if matches!(block_type, wasmparser::BlockType::FuncType(_)) {
+            sink.loop_(ty);
+            self.cashier.pay(&mut sink, units);
+            self.labels.open(1);
+            return Ok(after);
+        }
+        let Some(turn) = short_turn(after, units) else {
+            self.cashier.begin_turns(&mut sink, ty, units);
+            self.labels.open(2);
+            return Ok(after);
+        };
+        // block $left { loop $yield { loop $turns { pay; block $next { turn; br $left } ... turn } } }
+        sink.block(ty);
+        self.cashier.begin_turns(&mut sink, ty, units * TURNS);
+        for _ in 1..TURNS {
+            self.function.instructions().block(BlockType::Empty);
+            // To begin the next turn is to leave `$next`.
+            self.labels.open(4);
+            self.write(rewriter, turn)?;
+            self.labels.close();
+            self.function.instructions().br(3).end();
+        }
+        self.labels.open(3);
+        self.write(rewriter, turn)?;
+        Ok(&after[turn.len()..])
+    }
+}
+
+/// How many turns of a short loop are paid for at once.
+const TURNS: u32 = 4;
+
+/// No turn that costs more than this is short.
+const SHORT: u32 = 64;
+
+/// The turn of a loop that begins here, up to its end, if it is short and leads nowhere else: paying would cost as much as
+/// the turn itself.
+fn short_turn<'o, 'b>(operators: &'o [Operator<'b>], units: u32) -> Option<&'o [Operator<'b>]> {
+    if units > SHORT {
+        return None;
+    }
+    let mut depth = 0_u32;
+    for (number, operator) in operators.iter().enumerate() {
+        match operator {
+            Operator::Loop { .. } | Operator::Call { .. } | Operator::CallIndirect { .. } => return None,
+            operator if works_on_range(operator).is_some() => return None,
+            Operator::Block { .. } | Operator::If { .. } => depth += 1,
+            Operator::End if depth == 0 => return Some(&operators[..number]),
+            Operator::End => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The open blocks of a function, innermost last: how many labels each has after rewriting.
+#[derive(Default)]
+struct Labels(Vec<u32>);
+
+impl Labels {
+    /// How many blocks are open, the function's own not counted.
+    fn depth(&self) -> u32 {
+        self.0.len() as u32
+    }
+
+    fn open(&mut self, labels: u32) {
+        self.0.push(labels);
+    }
+
+    /// Closes a block, and tells how many ends that takes. The function's own has one.
+    fn close(&mut self) -> u32 {
+        self.0.pop().unwrap_or(1)
+    }
+
+    /// Where the target of a branch has moved to. Of a loop's labels the inner one is the loop as it was.
+    fn moved(&self, target: u32) -> u32 {
+        self.0.iter().rev().take(target as usize).sum()
+    }
+}
+
+/// Whether the function may be left by this operation, at this depth of blocks.
+fn leaves_function(operator: &Operator<'_>, depth: u32) -> bool {
+    match operator {
+        Operator::End => depth == 0,
+        Operator::Return | Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. } => true,
+        Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => *relative_depth == depth,
+        Operator::BrTable { targets } => {
+            targets.default() == depth || targets.targets().flatten().any(|target| target == depth)
+        }
+        _ => false,
+    }
+}
+
+/// Whether this operation calls what may take fuel.
+fn calls_for_fuel(plan: &Plan, operator: &Operator<'_>) -> bool {
+    match *operator {
+        Operator::Call { function_index } | Operator::ReturnCall { function_index } => plan.takes_fuel(function_index),
+        Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => true,
+        _ => false,
+    }
+}
