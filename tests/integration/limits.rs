@@ -6,7 +6,9 @@ use futures_util::future::join_all;
 use wasmcloud_host::{ActorOptions, ErrorKind, Host, HostBuilder, Limits};
 
 use crate::signing::sign;
-use crate::support::{PROBE, host_answer, host_call, kind, probed_caller, soon, until, with_host, with_host_of};
+use crate::support::{
+    PROBE, host_answer, host_call, in_own_process, kind, probed_caller, soon, until, with_host, with_host_of,
+};
 
 async fn start_within(host: &Host, guest: &str, limits: Limits) -> String {
     let actor = sign(guest).actor();
@@ -108,8 +110,16 @@ async fn a_chain_of_calls_is_as_long_as_it_may_be() {
 }
 
 #[cfg(target_os = "linux")]
-#[actix_rt::test]
-async fn actors_whose_modules_differ_in_their_token_alone_share_the_compiled_code() {
+#[test]
+fn actors_whose_modules_differ_in_their_token_alone_share_the_compiled_code() {
+    in_own_process(
+        "limits::actors_whose_modules_differ_in_their_token_alone_share_the_compiled_code",
+        share_the_compiled_code,
+    );
+}
+
+#[cfg(target_os = "linux")]
+async fn share_the_compiled_code() {
     fn executable_maps() -> usize {
         std::fs::read_to_string("/proc/self/maps").unwrap().lines().filter(|line| line.contains(" r-xp ")).count()
     }
@@ -129,8 +139,13 @@ async fn actors_whose_modules_differ_in_their_token_alone_share_the_compiled_cod
 }
 
 #[cfg(target_os = "linux")]
-#[actix_rt::test]
-async fn an_idle_actor_gives_its_stacks_back_and_can_be_called_again() {
+#[test]
+fn an_idle_actor_gives_its_stacks_back_and_can_be_called_again() {
+    in_own_process("limits::an_idle_actor_gives_its_stacks_back_and_can_be_called_again", give_stacks_back);
+}
+
+#[cfg(target_os = "linux")]
+async fn give_stacks_back() {
     fn maps() -> usize {
         std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
     }

@@ -198,6 +198,19 @@ pub(crate) async fn probed_caller(host: &Host) -> (Probe, String) {
     (probe, key)
 }
 
+/// Runs a test in a process of its own: one that counts what its process holds, while other tests hold things too.
+/// `name` is the test's full name.
+pub(crate) fn in_own_process<T: Future<Output = ()>>(name: &str, test: impl FnOnce() -> T) {
+    const MARK: &str = "WASMCLOUD_TEST_IN_OWN_PROCESS";
+    if std::env::var_os(MARK).is_some() {
+        return actix_rt::System::new().block_on(test());
+    }
+    let own = std::env::current_exe().unwrap();
+    let run = std::process::Command::new(own).args(["--exact", name]).env(MARK, "1").output().unwrap();
+    let output = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && output.contains("1 passed"), "{output}{}", String::from_utf8_lossy(&run.stderr));
+}
+
 /// Keeps what is logged from now on, for tests of what is on the log. Other tests of this process are on it too.
 pub(crate) fn keep_log() {
     // Whoever comes second finds it kept already.
