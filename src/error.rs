@@ -25,7 +25,7 @@ pub type BoxedError = Box<dyn StdError + Send + Sync>;
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The bytes are no WebAssembly module, or not one that a host can run as an actor: an export of the
-    /// waPC interface is missing, or an import lies outside of it.
+    /// waPC interface is missing, an import lies outside of it, or it begins with more than its limits allow.
     InvalidModule,
     /// The module carries no token, so nobody vouches for it.
     Unsigned,
