@@ -41,6 +41,11 @@ pub(crate) struct CompiledModule(Arc<Compiled>);
 /// # Errors
 /// `InvalidModule` for what is no valid WebAssembly, or begins with more than the limits allow.
 pub fn metered(module: &[u8], limits: &Limits) -> Result<Vec<u8>> {
+    let (bytes, limit) = (module.len(), limits.module_bytes);
+    if bytes > limit {
+        let message = format!("the module has {bytes} bytes, {limit} are allowed");
+        return Err(Error::new(ErrorKind::InvalidModule, message));
+    }
     let bounds = meter::Bounds {
         quantum: meter::QUANTUM,
         memory_pages: limits.memory_pages(),

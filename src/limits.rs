@@ -17,6 +17,7 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
+    pub(crate) module_bytes: usize,
     pub(crate) memory_bytes: u64,
     pub(crate) table_elements: u64,
     pub(crate) message_bytes: usize,
@@ -30,6 +31,9 @@ pub struct Limits {
 /// The size of a WebAssembly page.
 const PAGE: u64 = 64 * 1024;
 
+/// The largest memory of 32 bits there can be, in pages.
+const MOST_PAGES: u64 = 65_536;
+
 /// The largest message there can be: lengths of the waPC interface have 32 bits with a sign, and a guest's memory has to
 /// hold a message beside what is there already.
 const LARGEST_MESSAGE: usize = 1024 * 1024 * 1024;
@@ -38,6 +42,7 @@ impl Limits {
     /// The defaults.
     pub fn new() -> Limits {
         Limits {
+            module_bytes: 64 * 1024 * 1024,
             memory_bytes: 256 * 1024 * 1024,
             table_elements: 100_000,
             message_bytes: 64 * 1024 * 1024,
@@ -47,6 +52,12 @@ impl Limits {
             calls_in_flight: 8192,
             idle_after: Duration::from_secs(10),
         }
+    }
+
+    /// The largest module that is compiled, in bytes; 64 MiB by default. A larger one is refused as `InvalidModule`.
+    pub fn module_bytes(mut self, bytes: usize) -> Limits {
+        self.module_bytes = bytes;
+        self
     }
 
     /// The largest linear memory of a guest, in bytes, rounded down to whole pages of 64 KiB; 256 MiB by default. A module
@@ -59,7 +70,7 @@ impl Limits {
     /// The largest table of a guest, in elements; 100,000 by default. A module that begins with more is refused as
     /// `InvalidModule`; growing beyond it fails inside the guest.
     pub fn table_elements(mut self, elements: u64) -> Limits {
-        self.table_elements = elements;
+        self.table_elements = elements.min(u32::MAX.into());
         self
     }
 
@@ -107,7 +118,7 @@ impl Limits {
     }
 
     pub(crate) fn memory_pages(&self) -> u64 {
-        self.memory_bytes / PAGE
+        (self.memory_bytes / PAGE).min(MOST_PAGES)
     }
 }
 

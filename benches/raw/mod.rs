@@ -55,7 +55,7 @@ impl Raw {
         define("__host_error_len", Function::new_typed(&mut store, || 0));
         define("__host_error", Function::new_typed(&mut store, |_: i32| ()));
         // For modules that have been rewritten.
-        imports.define("wasmcloud:meter", "yield", Function::new_typed(&mut store, || 1_000_000));
+        imports.define("wasmcloud:meter", "yield", Function::new_typed(&mut store, |_: i32| 1_000_000));
         let instance = Instance::new(&mut store, &module, &imports).expect("the guest is instantiated");
         env.as_mut(&mut store).memory = Some(instance.exports.get_memory("memory").expect("a memory").clone());
         if let Ok(init) = instance.exports.get_typed_function::<(), ()>(&store, "wapc_init") {

@@ -80,7 +80,8 @@ impl GuestActor {
         limits: Limits,
     ) -> Result<GuestActor> {
         let context = dispatch.begin();
-        let deadline = context.deadline;
+        let deadline =
+            context.deadline.min(Instant::now().checked_add(limits.call_deadline).unwrap_or(context.deadline));
         let role = Rc::new(Role { identity, module, dispatch, limits, context: Rc::new(RefCell::new(context)) });
         let guest = role.instantiate(deadline).await.map_err(|fault| role.explain("its start", &fault))?;
         Ok(GuestActor { role, guest: Some(guest), rest: Rest::Resting })
@@ -160,10 +161,14 @@ impl Role {
     ) -> (Option<Guest>, Result<Vec<u8>, Fault>) {
         let guest = match guest {
             Some(guest) => guest,
-            None => match self.instantiate(deadline).await {
-                Ok(guest) => guest,
-                Err(fault) => return (None, Err(fault)),
-            },
+            None => {
+                // A guest that loses one instance after the other must not keep its shard busy with that.
+                tokio::task::yield_now().await;
+                match self.instantiate(deadline).await {
+                    Ok(guest) => guest,
+                    Err(fault) => return (None, Err(fault)),
+                }
+            }
         };
         match guest.call(operation, message, deadline).await {
             Err(fault) if !fault.leaves_instance_usable() => (None, Err(fault)),

@@ -73,6 +73,11 @@ impl Mailbox {
         Ok(self.address.send(Deliver { operation, message, context, places }))
     }
 
+    /// Has the actor end once it has served what has reached it, without waiting for that.
+    pub(crate) fn abandon(&self) {
+        self.address.do_send(Stop);
+    }
+
     /// Has the actor end once it has served what has reached it.
     pub(crate) async fn close(&self) {
         // A mailbox that is closed already has nothing left to serve.

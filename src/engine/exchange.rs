@@ -44,7 +44,12 @@ struct Call {
     error: Option<String>,
     host_response: Vec<u8>,
     host_error: String,
+    /// How often the guest has fetched the request or the host's answer since there was another one.
+    fetches: u32,
 }
+
+/// How often a guest may fetch the same request or answer: each time costs the host a copy that the guest does not pay.
+const MOST_FETCHES: u32 = 100;
 
 /// What a guest left behind when it returned.
 pub(super) struct Answer {
@@ -127,9 +132,20 @@ impl Exchange {
         self.call.borrow_mut().error = Some(error);
     }
 
+    /// Counts that the guest fetches the request or the host's answer.
+    pub(super) fn count_fetch(&self) -> Result<(), Fault> {
+        let mut call = self.call.borrow_mut();
+        call.fetches += 1;
+        if call.fetches > MOST_FETCHES {
+            return Err(Fault::Protocol(format!("it fetched the same message more than {MOST_FETCHES} times")));
+        }
+        Ok(())
+    }
+
     /// Keeps the host's answer to the guest's call until the guest fetches it.
     pub(super) fn set_host_answer(&self, answer: Result<Vec<u8>, String>) {
         let mut call = self.call.borrow_mut();
+        call.fetches = 0;
         (call.host_response, call.host_error) = match answer {
             Ok(response) => (response, String::new()),
             Err(error) => (Vec::new(), error),

@@ -73,20 +73,27 @@ pub(super) fn define(store: &mut Store, exchange: &Rc<Exchange>, actor: &str) ->
 
 /// What a guest calls when its fuel is used up: the shard serves others, then the guest goes on, if it has time left.
 fn yields(store: &mut Store, exchange: Rc<Exchange>) -> Function {
-    Function::new_async(store, FunctionType::new([], [Type::I32]), move |_| {
+    Function::new_async(store, FunctionType::new([Type::I32], [Type::I32]), move |values: &[Value]| {
         let exchange = exchange.clone();
+        let mut fuel = values.first().and_then(Value::i32).unwrap_or(0);
         async move {
-            tokio::task::yield_now().await;
-            if exchange.is_out_of_time() {
-                return Err(Fault::Deadline.into());
+            loop {
+                tokio::task::yield_now().await;
+                if exchange.is_out_of_time() {
+                    return Err(Fault::Deadline.into());
+                }
+                fuel = fuel.saturating_add(meter::QUANTUM);
+                if fuel > 0 {
+                    return Ok(vec![Value::I32(fuel)]);
+                }
             }
-            Ok(vec![Value::I32(meter::QUANTUM)])
         }
     })
 }
 
 fn guest_request(env: FunctionEnvMut<'_, Shared>, operation: u32, message: u32) -> Result<(), Fault> {
     let memory = GuestMemory::of(env.data(), &env)?;
+    env.data().count_fetch()?;
     env.data().with_request(|operation_bytes, message_bytes| {
         memory.write(operation, operation_bytes)?;
         memory.write(message, message_bytes)
@@ -112,6 +119,7 @@ fn host_response_len(env: FunctionEnvMut<'_, Shared>) -> u32 {
 
 fn host_response(env: FunctionEnvMut<'_, Shared>, pointer: u32) -> Result<(), Fault> {
     let memory = GuestMemory::of(env.data(), &env)?;
+    env.data().count_fetch()?;
     env.data().with_host_response(|bytes| memory.write(pointer, bytes))
 }
 

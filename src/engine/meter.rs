@@ -23,13 +23,14 @@ use wasmparser::{Validator, WasmFeatures};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The import through which a guest yields: `() -> fuel`.
+/// The import through which a guest yields: `(fuel) -> fuel`. What it owes, because it had to take more than it had, is
+/// paid with quanta too, and with waiting.
 pub(super) const YIELD: (&str, &str) = ("wasmcloud:meter", "yield");
 
 /// The export under which the module's own start function is kept. It is called like any other, so that it can yield.
 pub(super) const START: &str = "wasmcloud:meter/start";
 
-/// How much a guest executes before it yields, in units of about one instruction: some 1 ms.
+/// How much a guest executes before it yields, in units of about one instruction: some 1 ms of ordinary code.
 pub(super) const QUANTUM: i32 = 1_000_000;
 
 /// What a module is rewritten to.

@@ -69,6 +69,7 @@ impl Supervision {
         self.unbind_links_of(&child).await;
         self.change(|registry| registry.take_actor(key));
         served.map_err(|_| {
+            actor.mailbox.abandon();
             let message = format!("{} was still at work when its time was up", actor.identity);
             Error::new(ErrorKind::DeadlineExceeded, message)
         })

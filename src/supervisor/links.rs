@@ -19,6 +19,7 @@ impl Supervision {
         let definition = Arc::new(definition);
         let key = definition.key();
         let _lane = self.lanes.enter(&key).await;
+        self.registry.borrow().expect_open()?;
         let before = self.registry.borrow().link(&key);
         match before.as_deref().and_then(|link| Some((link, self.established_provider(link)?))) {
             Some((before, provider)) => self.replace_link(before, &provider, definition).await,
@@ -53,6 +54,10 @@ impl Supervision {
         definition: Arc<LinkDefinition>,
     ) -> Result<()> {
         let old = before.definition.clone();
+        if self.registry.borrow().is_ending(&old) {
+            let message = format!("the {} is in use to the end of what is being stopped: change it then", old.key());
+            return Err(Error::new(ErrorKind::Busy, message));
+        }
         let ends = self.registry.borrow().ends(&definition)?;
         let Some(ends) = ends else {
             // The new provider does not run yet, so nothing takes the old one's place but the wish for it.
@@ -65,10 +70,11 @@ impl Supervision {
         self.change(|registry| {
             registry.put_link_beside(old.clone(), LinkState::Established, Some(definition.clone()));
         });
-        let bound = bind(&ends, &definition).await;
-        if bound.is_err() {
-            self.change(|registry| registry.put_link(old, LinkState::Established));
-            return bound;
+        let bound = tell(&ends, &definition).await;
+        if let Err(refusal) = bound {
+            let state = self.state_after_refusal(&refusal, former, &ends, &old).await;
+            self.change(|registry| registry.put_link(old, state));
+            return Err(refused(&definition, refusal));
         }
         if old.provider_id != definition.provider_id {
             self.change(|registry| {
@@ -77,7 +83,26 @@ impl Supervision {
             unbind_or_log(former, &old).await;
         }
         self.change(|registry| registry.put_link(definition, LinkState::Established));
-        bound
+        Ok(())
+    }
+
+    /// How an established link stands once a change of it was refused. A provider that refuses leaves what was in effect;
+    /// one that took too long has been made to let go of the link altogether, and is told of the old one again.
+    async fn state_after_refusal(
+        &self,
+        refusal: &Error,
+        former: &RunningProvider,
+        ends: &Ends,
+        old: &Arc<LinkDefinition>,
+    ) -> LinkState {
+        let same = former.identity.key == ends.provider.identity.key;
+        if !same || refusal.kind() != ErrorKind::DeadlineExceeded {
+            return LinkState::Established;
+        }
+        match tell(ends, old).await {
+            Ok(()) => LinkState::Established,
+            Err(error) => LinkState::Refused(error.to_string()),
+        }
     }
 
     /// Has the provider let go of a link, and forgets it.
@@ -179,10 +204,17 @@ impl Supervision {
 }
 
 async fn bind(ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
+    tell(ends, definition).await.map_err(|error| refused(definition, error))
+}
+
+/// Tells the provider of a link. Its own error says why it did not take it.
+async fn tell(ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
     let task = Lifecycle::Bind { actor: ends.actor.identity.clone(), definition: definition.clone() };
-    ask(&ends.provider, task).await.map_err(|error| {
-        Error::new(ErrorKind::LinkRefused, format!("the {} is refused", definition.key())).caused_by(error)
-    })
+    ask(&ends.provider, task).await
+}
+
+fn refused(definition: &LinkDefinition, error: Error) -> Error {
+    Error::new(ErrorKind::LinkRefused, format!("the {} is refused", definition.key())).caused_by(error)
 }
 
 async fn unbind(provider: &RunningProvider, definition: &LinkDefinition) -> Result<()> {

@@ -235,6 +235,14 @@ impl Registry {
         Ok((!stops).then(|| Ends { actor: actor.clone(), provider: provider.clone() }))
     }
 
+    /// Whether an end of a link is just being stopped.
+    pub(super) fn is_ending(&self, definition: &LinkDefinition) -> bool {
+        self.stopping.iter().any(|child| match child {
+            Child::Actor(key) => *definition.actor_id == **key,
+            Child::Provider(key) => *definition.provider_id == *key.id && *definition.link_name == *key.link_name,
+        })
+    }
+
     pub(super) fn link(&self, key: &LinkKey) -> Option<Arc<Link>> {
         self.snapshot.links.get(key).cloned()
     }
@@ -285,7 +293,8 @@ impl Registry {
         Error::new(kind, format!("{child} {how}"))
     }
 
-    fn expect_open(&self) -> Result<()> {
+    /// Refuses what a host that is being stopped does not do any more.
+    pub(super) fn expect_open(&self) -> Result<()> {
         if self.closing {
             return Err(Error::new(ErrorKind::HostNotRunning, "the host is being stopped, or has been"));
         }

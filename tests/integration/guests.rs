@@ -286,3 +286,32 @@ async fn a_guest_gets_so_much_memory_and_no_more() {
     })
     .await;
 }
+
+#[actix_rt::test]
+async fn a_guest_that_has_the_host_copy_without_end_pays_for_it() {
+    let builder = HostBuilder::new().with_shards(1).with_call_deadline(Duration::from_millis(300));
+    with_host_of(builder, async |host| {
+        let guest = |body: &str| {
+            let module = format!(
+                r#"(module
+                    (import "wapc" "__guest_response" (func $respond (param i32 i32)))
+                    (import "wapc" "__guest_request" (func $request (param i32 i32)))
+                    (memory (export "memory") 300)
+                    (func (export "__guest_call") (param i32 i32) (result i32) (loop {body} (br 0)) (i32.const 1)))"#
+            );
+            sign_module("copies", wat::parse_str(module).unwrap()).actor()
+        };
+        let responds = guest("(call $respond (i32.const 0) (i32.const 16777216))");
+        host.start_actor(responds.clone()).await.unwrap();
+        let begin = Instant::now();
+        let ended = soon(host.call_actor(&responds.public_key(), "Any", b"")).await;
+        assert_eq!(kind(ended), ErrorKind::DeadlineExceeded);
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+
+        let requests = guest("(call $request (i32.const 0) (i32.const 100))");
+        host.start_actor(requests.clone()).await.unwrap();
+        let ended = soon(host.call_actor(&requests.public_key(), "Any", &vec![1; 1_000_000])).await;
+        assert_eq!(kind(ended), ErrorKind::ProtocolViolation);
+    })
+    .await;
+}

@@ -46,6 +46,9 @@ async fn a_module_that_begins_with_more_than_it_may_have_is_refused_with_the_fig
         let refused = host.start_actor_with(sign("echo").actor(), options).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidModule);
         assert!(refused.to_string().contains("17 pages of memory, 1 are allowed"), "{refused}");
+        let options = ActorOptions::new().limits(Limits::new().module_bytes(1000));
+        let refused = host.start_actor_with(sign("echo").actor(), options).await.unwrap_err();
+        assert!(refused.to_string().contains("bytes, 1000 are allowed"), "{refused}");
         let options = ActorOptions::new().limits(Limits::new().table_elements(1));
         let refused = host.start_actor_with(sign("echo").actor(), options).await.unwrap_err();
         assert!(refused.to_string().contains("1 are allowed"), "{refused}");

@@ -57,7 +57,7 @@ fn run(module: &[u8], yields: &Arc<AtomicU64>) -> Result<Vec<Observed>, String> 
     let module = wasmer::Module::new(&store, module).map_err(|error| error.to_string())?;
     let mut imports = Imports::new();
     let counted = yields.clone();
-    let yield_function = Function::new_typed(&mut store, move || {
+    let yield_function = Function::new_typed(&mut store, move |_: i32| {
         counted.fetch_add(1, Ordering::Relaxed);
         SMALL_QUANTUM
     });

@@ -10,6 +10,7 @@
 mod graph;
 
 use graph::{Graph, NodeCost};
+use wapc::wapc_functions as names;
 use wasmparser::{ElementItems, FunctionBody, Operator, Parser, Payload, TypeRef};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -17,11 +18,14 @@ use crate::error::{Error, ErrorKind, Result};
 /// A function that costs more than this, in units, pays at its own entry: the payment no longer matters beside it.
 const LONG: u32 = 200;
 
+/// The imported functions that copy as many bytes as their last argument says.
+const COPIES: [&str; 4] = [names::GUEST_RESPONSE_FN, names::GUEST_ERROR_FN, names::HOST_CONSOLE_LOG, names::HOST_CALL];
+
 /// The cost of a call to an imported function, which is native code.
 const IMPORT: u32 = 50;
 
-/// No segment is taken to cost more: by then it is paid for many times over.
-const MOST: u32 = 1 << 24;
+/// No segment is taken to cost more, so that fuel stays far from the ends of 32 bits.
+pub(super) const MOST: u32 = 1 << 24;
 
 /// What a module's functions pay, in the order of their definition.
 #[derive(Debug, Default)]
@@ -35,6 +39,8 @@ pub(super) struct Plan {
     pub(super) start: Option<u32>,
     /// The type index of each function, imported ones first.
     function_types: Vec<u32>,
+    /// For each imported function, whether it copies as many bytes as its last argument says.
+    copies: Vec<bool>,
 }
 
 /// What one function pays.
@@ -84,6 +90,15 @@ impl Plan {
         Ok(reading.plan())
     }
 
+    /// For operations, calls to the host included, that work on a range whose length is on the stack: by how many bits its
+    /// length exceeds its cost.
+    pub(super) fn range_of(&self, operator: &Operator<'_>) -> Option<u32> {
+        match operator {
+            Operator::Call { function_index } if self.copies.get(*function_index as usize) == Some(&true) => Some(4),
+            other => works_on_range(other),
+        }
+    }
+
     /// Whether a call to this function may take fuel.
     pub(super) fn takes_fuel(&self, function: u32) -> bool {
         match function.checked_sub(self.imported_functions) {
@@ -103,6 +118,8 @@ struct Reading {
     bodies: Vec<Body>,
     /// The number of parameters of each type; types that are equal have the same representative.
     parameters: Vec<u32>,
+    /// The number of parameters and results of each type.
+    passed: Vec<u32>,
     representatives: Vec<u32>,
     known_types: std::collections::HashMap<wasmparser::FuncType, u32>,
     /// Functions whose reference is taken, so that indirect calls may lead to them.
@@ -121,9 +138,11 @@ impl Reading {
             }
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
-                    match import?.ty {
+                    let import = import?;
+                    match import.ty {
                         TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
                             self.plan.imported_functions += 1;
+                            self.plan.copies.push(COPIES.contains(&import.name));
                             self.plan.function_types.push(ty);
                         }
                         TypeRef::Global(_) => self.plan.globals += 1,
@@ -178,14 +197,15 @@ impl Reading {
     fn take_type(&mut self, ty: &wasmparser::SubType) {
         let index = self.plan.types;
         self.plan.types += 1;
-        let (parameters, representative) = match &ty.composite_type.inner {
+        let (parameters, results, representative) = match &ty.composite_type.inner {
             wasmparser::CompositeInnerType::Func(function) => {
                 let known = *self.known_types.entry(function.clone()).or_insert(index);
-                (function.params().len() as u32, known)
+                (function.params().len() as u32, function.results().len() as u32, known)
             }
-            _ => (0, index),
+            _ => (0, 0, index),
         };
         self.parameters.push(parameters);
+        self.passed.push(parameters + results);
         self.representatives.push(representative);
     }
 
@@ -217,15 +237,25 @@ impl Reading {
                 Operator::RefFunc { function_index } => self.referenced.push(function_index),
                 _ => {}
             }
-            read.ranges |= works_on_range(&operator).is_some();
+            read.ranges |= self.plan.range_of(&operator).is_some();
             let segment = match current {
                 Some(number) => &mut read.loops[number],
                 None => &mut read.entry,
             };
-            segment.cost = segment.cost.saturating_add(cost(&operator));
+            segment.cost = segment.cost.saturating_add(cost(&operator)).saturating_add(self.passed_values(&operator));
             segment.calls.extend(self.callee(&operator));
         }
         Ok(read)
+    }
+
+    /// How many values a call passes there and back.
+    fn passed_values(&self, operator: &Operator<'_>) -> u32 {
+        let ty = match *operator {
+            Operator::Call { function_index } => self.plan.function_types[function_index as usize],
+            Operator::CallIndirect { type_index, .. } => type_index,
+            _ => return 0,
+        };
+        self.passed[ty as usize]
     }
 
     fn callee(&self, operator: &Operator<'_>) -> Option<Callee> {
@@ -245,7 +275,10 @@ impl Reading {
         let graph = Graph::new(&self);
         let mut costs = vec![NodeCost::default(); graph.edges.len()];
         // Callees come before their callers.
-        for component in graph.components() {
+        for mut component in graph.components() {
+            // Within a cycle, what functions of a type cost is known before what calls them: the functions in the cycle
+            // pay themselves.
+            component.sort_by_key(|&node| graph.is_function(node));
             let cyclic = component.len() > 1 || graph.edges[component[0]].contains(&component[0]);
             for &node in &component {
                 costs[node] = self.cost_of(node, cyclic, &graph, &costs);
@@ -308,7 +341,18 @@ fn cost(operator: &Operator<'_>) -> u32 {
         | Operator::F32Sqrt
         | Operator::F64Sqrt
         | Operator::F32Div
-        | Operator::F64Div => 8,
+        | Operator::F64Div
+        | Operator::F32x4Div
+        | Operator::F32x4Sqrt
+        | Operator::F64x2Div
+        | Operator::F64x2Sqrt => 8,
+        // These are functions of the engine.
+        Operator::TableGet { .. }
+        | Operator::TableSet { .. }
+        | Operator::TableSize { .. }
+        | Operator::RefFunc { .. }
+        | Operator::ElemDrop { .. }
+        | Operator::DataDrop { .. } => 10,
         Operator::MemoryGrow { .. } => 1000,
         operator if works_on_range(operator).is_some() => 10,
         _ => 1,
@@ -316,14 +360,15 @@ fn cost(operator: &Operator<'_>) -> u32 {
 }
 
 /// For operations on a range whose length they take from the stack: by how many bits its length exceeds its cost. It is
-/// one at least, so that the cost of any length is a positive number of 32 bits.
+/// two at least: then no length costs more than 2^30, which can be taken from fuel that is below zero already without
+/// going round to the other end of 32 bits.
 pub(super) fn works_on_range(operator: &Operator<'_>) -> Option<u32> {
     match operator {
         Operator::MemoryCopy { .. } | Operator::MemoryFill { .. } | Operator::MemoryInit { .. } => Some(4),
         Operator::TableCopy { .. }
         | Operator::TableFill { .. }
         | Operator::TableInit { .. }
-        | Operator::TableGrow { .. } => Some(1),
+        | Operator::TableGrow { .. } => Some(2),
         _ => None,
     }
 }

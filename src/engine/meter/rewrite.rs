@@ -14,7 +14,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Puts the payments of a plan into its module.
 pub(super) fn rewrite(module: &[u8], plan: &Plan, bounds: Bounds) -> Result<Vec<u8>> {
-    let mut rewriter = Rewriter { plan, bounds, next_function: 0, types: false, imports: false, globals: false };
+    let mut rewriter =
+        Rewriter { plan, bounds, next_function: 0, tables: 0, types: false, imports: false, globals: false };
     let mut rewritten = wasm_encoder::Module::new();
     rewriter.parse_core_module(&mut rewritten, wasmparser::Parser::new(0), module).map_err(|error| match error {
         reencode::Error::UserError(refusal) => refusal,
@@ -23,11 +24,16 @@ pub(super) fn rewrite(module: &[u8], plan: &Plan, bounds: Bounds) -> Result<Vec<
     Ok(rewritten.finish())
 }
 
+/// How many tables a module may have: each may be as large as a table may be.
+const MOST_TABLES: usize = 4;
+
 struct Rewriter<'a> {
     plan: &'a Plan,
     bounds: Bounds,
     /// The number of the function whose body comes next.
     next_function: usize,
+    /// How many tables there have been.
+    tables: usize,
     /// Whether the sections that something is added to have been written.
     types: bool,
     imports: bool,
@@ -62,7 +68,7 @@ impl Rewriter<'_> {
 
     fn add_types(&mut self, types: &mut wasm_encoder::TypeSection) {
         self.types = true;
-        types.ty().function([], [ValType::I32]);
+        types.ty().function([ValType::I32], [ValType::I32]);
         types.ty().function([], []);
     }
 
@@ -82,7 +88,16 @@ impl Reencode for Rewriter<'_> {
     type Error = Error;
 
     fn function_index(&mut self, function: u32) -> Rewritten<u32> {
-        Ok(if function < self.plan.imported_functions { function } else { function + 1 })
+        Ok(if function < self.plan.imported_functions { function } else { function.saturating_add(1) })
+    }
+
+    fn parse_custom_section(
+        &mut self,
+        module: &mut wasm_encoder::Module,
+        section: wasmparser::CustomSectionReader<'_>,
+    ) -> Rewritten<()> {
+        // Nobody has validated it, and what is wrong with a custom section is to be ignored.
+        utils::parse_custom_section(self, module, section).or(Ok(()))
     }
 
     fn parse_type_section(
@@ -193,6 +208,10 @@ impl Reencode for Rewriter<'_> {
         let (asked, most) = (table.initial, self.bounds.table_elements);
         if asked > most {
             return Err(refused(format!("the module begins with a table of {asked} elements, {most} are allowed")));
+        }
+        self.tables += 1;
+        if self.tables > MOST_TABLES {
+            return Err(refused(format!("the module has more than {MOST_TABLES} tables")));
         }
         let maximum = Some(table.maximum.map_or(most, |maximum| maximum.min(most)));
         Ok(TableType { maximum, ..utils::table_type(self, table)? })

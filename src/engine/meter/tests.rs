@@ -88,3 +88,30 @@ fn what_could_pass_for_the_meter_is_refused() {
         assert_eq!(rewrite(&wat(module), BOUNDS).unwrap_err().kind(), ErrorKind::InvalidModule, "{module}");
     }
 }
+
+#[test]
+fn no_payment_goes_round_to_the_other_end_of_32_bits() {
+    let grow = wasmparser::Operator::TableGrow { table: 0 };
+    let copy = wasmparser::Operator::MemoryCopy { dst_mem: 0, src_mem: 0 };
+    for operator in [grow, copy] {
+        let longest = u32::MAX >> plan::works_on_range(&operator).unwrap();
+        // A turn may have taken the fuel as far below zero as one segment goes before a range is paid for.
+        assert!(i32::try_from(longest + plan::MOST).is_ok(), "{operator:?}");
+    }
+}
+
+#[test]
+fn branches_out_of_deep_nesting_are_found_in_no_time() {
+    const DEEP: usize = 20_000;
+    let (open, close) = ("(block ".repeat(DEEP), ")".repeat(DEEP));
+    let branches = format!("(br {DEEP})").repeat(DEEP);
+    let module = wat(&format!("(module (func {open} {branches} {close}))"));
+    rewrite(&module, BOUNDS).unwrap();
+}
+
+#[test]
+fn a_broken_name_section_is_ignored() {
+    let mut module = wat("(module (func))");
+    module.extend(b"\0\x0b\x04name\x01\x04\xff\xff\xff\xff");
+    rewrite(&module, BOUNDS).unwrap();
+}

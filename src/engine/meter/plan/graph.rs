@@ -44,6 +44,10 @@ impl Graph {
         graph
     }
 
+    pub(super) fn is_function(&self, node: usize) -> bool {
+        node < self.functions
+    }
+
     fn node(&self, callee: Callee) -> usize {
         match callee {
             Callee::Function(index) => index as usize,

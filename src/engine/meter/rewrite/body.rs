@@ -60,7 +60,7 @@ impl BodyWriter<'_> {
             if leaves || calls {
                 self.cashier.give_back(&mut self.function.instructions());
             }
-            if let Some(bits) = works_on_range(operator) {
+            if let Some(bits) = rewriter.plan.range_of(operator) {
                 self.cashier.pay_for_range(&mut self.function.instructions(), bits);
             }
             match operator {
@@ -173,7 +173,7 @@ fn short_turn<'o, 'b>(operators: &'o [Operator<'b>], units: u32) -> Option<&'o [
     None
 }
 
-/// The open blocks of a function, innermost last: how many labels each has after rewriting.
+/// The open blocks of a function, innermost last: how many labels there are after rewriting, up to and with each.
 #[derive(Default)]
 struct Labels(Vec<u32>);
 
@@ -183,18 +183,27 @@ impl Labels {
         self.0.len() as u32
     }
 
+    /// How many labels the outermost blocks have, so many of them.
+    fn up_to(&self, blocks: usize) -> u32 {
+        blocks.checked_sub(1).and_then(|last| self.0.get(last)).copied().unwrap_or(0)
+    }
+
     fn open(&mut self, labels: u32) {
-        self.0.push(labels);
+        self.0.push(self.up_to(self.0.len()) + labels);
     }
 
     /// Closes a block, and tells how many ends that takes. The function's own has one.
     fn close(&mut self) -> u32 {
-        self.0.pop().unwrap_or(1)
+        match self.0.pop() {
+            Some(all) => all - self.up_to(self.0.len()),
+            None => 1,
+        }
     }
 
     /// Where the target of a branch has moved to. Of a loop's labels the inner one is the loop as it was.
     fn moved(&self, target: u32) -> u32 {
-        self.0.iter().rev().take(target as usize).sum()
+        let blocks = self.0.len();
+        self.up_to(blocks) - self.up_to(blocks.saturating_sub(target as usize))
     }
 }
 

@@ -51,7 +51,8 @@ impl Cashier<'_> {
 
     /// Yields if the fuel on the stack is below zero.
     fn yield_if_negative(&self, sink: &mut InstructionSink<'_>) {
-        sink.i32_const(0).i32_lt_s().if_(BlockType::Empty).call(self.yields).local_set(self.fuel).end();
+        sink.i32_const(0).i32_lt_s().if_(BlockType::Empty);
+        sink.local_get(self.fuel).call(self.yields).local_set(self.fuel).end();
     }
 
     /// Begins the two loops of one that pays: the outer one yields, the inner one is the loop itself.
