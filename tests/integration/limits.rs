@@ -163,11 +163,7 @@ async fn give_stacks_back() {
                 assert_eq!(host.call_actor(key, "Echo", b"x").await.unwrap(), b"x");
             }
             let busy = maps();
-            until(async || {
-                actix_rt::time::sleep(Duration::from_millis(5)).await;
-                maps() + ACTORS <= busy
-            })
-            .await;
+            until(async || maps() + ACTORS <= busy).await;
         }
     })
     .await;
