@@ -44,12 +44,14 @@ struct Call {
     error: Option<String>,
     host_response: Vec<u8>,
     host_error: String,
-    /// How often the guest has fetched the request or the host's answer since there was another one.
-    fetches: u32,
+    /// How often the guest has fetched its request.
+    request_fetches: u32,
+    /// How often the guest has fetched the host's last answer.
+    answer_fetches: u32,
 }
 
 /// How often a guest may fetch the same request or answer: each time costs the host a copy that the guest does not pay.
-const MOST_FETCHES: u32 = 100;
+const MOST_FETCHES: u32 = 16;
 
 /// What a guest left behind when it returned.
 pub(super) struct Answer {
@@ -132,20 +134,20 @@ impl Exchange {
         self.call.borrow_mut().error = Some(error);
     }
 
-    /// Counts that the guest fetches the request or the host's answer.
-    pub(super) fn count_fetch(&self) -> Result<(), Fault> {
-        let mut call = self.call.borrow_mut();
-        call.fetches += 1;
-        if call.fetches > MOST_FETCHES {
-            return Err(Fault::Protocol(format!("it fetched the same message more than {MOST_FETCHES} times")));
-        }
-        Ok(())
+    /// Counts that the guest fetches its request.
+    pub(super) fn count_request_fetch(&self) -> Result<(), Fault> {
+        count(&mut self.call.borrow_mut().request_fetches, "its request")
+    }
+
+    /// Counts that the guest fetches the host's answer.
+    pub(super) fn count_answer_fetch(&self) -> Result<(), Fault> {
+        count(&mut self.call.borrow_mut().answer_fetches, "the host's answer")
     }
 
     /// Keeps the host's answer to the guest's call until the guest fetches it.
     pub(super) fn set_host_answer(&self, answer: Result<Vec<u8>, String>) {
         let mut call = self.call.borrow_mut();
-        call.fetches = 0;
+        call.answer_fetches = 0;
         (call.host_response, call.host_error) = match answer {
             Ok(response) => (response, String::new()),
             Err(error) => (Vec::new(), error),
@@ -161,4 +163,12 @@ impl Exchange {
     pub(super) fn with_host_error<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
         read(self.call.borrow().host_error.as_bytes())
     }
+}
+
+fn count(fetches: &mut u32, what: &str) -> Result<(), Fault> {
+    *fetches += 1;
+    if *fetches > MOST_FETCHES {
+        return Err(Fault::Protocol(format!("it fetched {what} more than {MOST_FETCHES} times")));
+    }
+    Ok(())
 }

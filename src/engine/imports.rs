@@ -93,7 +93,7 @@ fn yields(store: &mut Store, exchange: Rc<Exchange>) -> Function {
 
 fn guest_request(env: FunctionEnvMut<'_, Shared>, operation: u32, message: u32) -> Result<(), Fault> {
     let memory = GuestMemory::of(env.data(), &env)?;
-    env.data().count_fetch()?;
+    env.data().count_request_fetch()?;
     env.data().with_request(|operation_bytes, message_bytes| {
         memory.write(operation, operation_bytes)?;
         memory.write(message, message_bytes)
@@ -119,7 +119,7 @@ fn host_response_len(env: FunctionEnvMut<'_, Shared>) -> u32 {
 
 fn host_response(env: FunctionEnvMut<'_, Shared>, pointer: u32) -> Result<(), Fault> {
     let memory = GuestMemory::of(env.data(), &env)?;
-    env.data().count_fetch()?;
+    env.data().count_answer_fetch()?;
     env.data().with_host_response(|bytes| memory.write(pointer, bytes))
 }
 
