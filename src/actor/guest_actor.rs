@@ -80,15 +80,12 @@ impl GuestActor {
         limits: Limits,
     ) -> Result<GuestActor> {
         let context = dispatch.begin();
-        let deadline =
-            context.deadline.min(Instant::now().checked_add(limits.call_deadline).unwrap_or(context.deadline));
+        let deadline = context.deadline_within(limits.call_deadline, Instant::now());
         let role = Rc::new(Role { identity, module, dispatch, limits, context: Rc::new(RefCell::new(context)) });
         let guest = role.instantiate(deadline).await.map_err(|fault| role.explain("its start", &fault))?;
         Ok(GuestActor { role, guest: Some(guest), rest: Rest::Resting })
     }
-}
 
-impl GuestActor {
     /// Looks after a while whether the actor has been idle.
     fn look_later(&self, context: &mut Context<Self>) {
         context.run_later(self.role.limits.idle_after / 2, |actor, context| {
@@ -129,8 +126,7 @@ impl Role {
     async fn serve(&self, guest: Option<Guest>, call: Deliver) -> (Option<Guest>, Result<Vec<u8>>) {
         let Deliver { operation, message, context, places } = call;
         let now = Instant::now();
-        let own = now.checked_add(self.limits.call_deadline);
-        let deadline = own.map_or(context.deadline, |own| own.min(context.deadline));
+        let deadline = context.deadline_within(self.limits.call_deadline, now);
         if now >= deadline {
             return (guest, Err(self.explain(&operation, &Fault::Deadline)));
         }

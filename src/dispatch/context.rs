@@ -30,6 +30,11 @@ impl CallContext {
         CallContext { deadline, waiting: None }
     }
 
+    /// The deadline for somebody who takes the call now and may work on it so long.
+    pub(crate) fn deadline_within(&self, limit: Duration, now: Instant) -> Instant {
+        now.checked_add(limit).map_or(self.deadline, |own| own.min(self.deadline))
+    }
+
     /// The same call with another deadline.
     pub(crate) fn until(self, deadline: Instant) -> CallContext {
         CallContext { deadline, ..self }

@@ -72,7 +72,7 @@ impl Supervision {
         });
         let bound = tell(&ends, &definition).await;
         if let Err(refusal) = bound {
-            let state = self.state_after_refusal(&refusal, former, &ends, &old).await;
+            let state = state_after_refusal(&refusal, former, &ends, &old).await;
             self.change(|registry| registry.put_link(old, state));
             return Err(refused(&definition, refusal));
         }
@@ -84,25 +84,6 @@ impl Supervision {
         }
         self.change(|registry| registry.put_link(definition, LinkState::Established));
         Ok(())
-    }
-
-    /// How an established link stands once a change of it was refused. A provider that refuses leaves what was in effect;
-    /// one that took too long has been made to let go of the link altogether, and is told of the old one again.
-    async fn state_after_refusal(
-        &self,
-        refusal: &Error,
-        former: &RunningProvider,
-        ends: &Ends,
-        old: &Arc<LinkDefinition>,
-    ) -> LinkState {
-        let same = former.identity.key == ends.provider.identity.key;
-        if !same || refusal.kind() != ErrorKind::DeadlineExceeded {
-            return LinkState::Established;
-        }
-        match tell(ends, old).await {
-            Ok(()) => LinkState::Established,
-            Err(error) => LinkState::Refused(error.to_string()),
-        }
     }
 
     /// Has the provider let go of a link, and forgets it.
@@ -200,6 +181,24 @@ impl Supervision {
             return None;
         }
         self.registry.borrow().snapshot().provider_of(link).cloned()
+    }
+}
+
+/// How an established link stands once a change of it was refused. A provider that refuses leaves what was in effect;
+/// one that took too long has been made to let go of the link altogether, and is told of the old one again.
+async fn state_after_refusal(
+    refusal: &Error,
+    former: &RunningProvider,
+    ends: &Ends,
+    old: &Arc<LinkDefinition>,
+) -> LinkState {
+    let same = former.identity.key == ends.provider.identity.key;
+    if !same || refusal.kind() != ErrorKind::DeadlineExceeded {
+        return LinkState::Established;
+    }
+    match tell(ends, old).await {
+        Ok(()) => LinkState::Established,
+        Err(error) => LinkState::Refused(error.to_string()),
     }
 }
 

@@ -19,6 +19,16 @@ pub(super) enum Child {
     Provider(ProviderKey),
 }
 
+impl Child {
+    /// Whether a link leads from or to this child.
+    fn is_end_of(&self, definition: &LinkDefinition) -> bool {
+        match self {
+            Child::Actor(key) => *definition.actor_id == **key,
+            Child::Provider(key) => *definition.provider_id == *key.id && *definition.link_name == *key.link_name,
+        }
+    }
+}
+
 impl std::fmt::Display for Child {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -230,17 +240,12 @@ impl Registry {
             serves(&provider.identity, &definition.contract_id)?;
         }
         let (Some(actor), Some(provider)) = (actor, provider) else { return Ok(None) };
-        let stops = self.stopping.contains(&Child::Actor(actor.identity.key.clone()))
-            || self.stopping.contains(&Child::Provider(provider.identity.key.clone()));
-        Ok((!stops).then(|| Ends { actor: actor.clone(), provider: provider.clone() }))
+        Ok((!self.is_ending(definition)).then(|| Ends { actor: actor.clone(), provider: provider.clone() }))
     }
 
     /// Whether an end of a link is just being stopped.
     pub(super) fn is_ending(&self, definition: &LinkDefinition) -> bool {
-        self.stopping.iter().any(|child| match child {
-            Child::Actor(key) => *definition.actor_id == **key,
-            Child::Provider(key) => *definition.provider_id == *key.id && *definition.link_name == *key.link_name,
-        })
+        self.stopping.iter().any(|child| child.is_end_of(definition))
     }
 
     pub(super) fn link(&self, key: &LinkKey) -> Option<Arc<Link>> {
@@ -267,12 +272,8 @@ impl Registry {
 
     /// The links that lead from or to a child.
     pub(super) fn links_of(&self, child: &Child) -> Vec<LinkKey> {
-        let concerns = |definition: &LinkDefinition| match child {
-            Child::Actor(key) => *definition.actor_id == **key,
-            Child::Provider(key) => *definition.provider_id == *key.id && *definition.link_name == *key.link_name,
-        };
         let links = self.snapshot.links.iter();
-        links.filter(|(_, link)| concerns(&link.definition)).map(|(key, _)| key.clone()).collect()
+        links.filter(|(_, link)| child.is_end_of(&link.definition)).map(|(key, _)| key.clone()).collect()
     }
 
     fn runs(&self, child: &Child) -> bool {
