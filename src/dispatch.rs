@@ -3,7 +3,6 @@
 //! Every call in a host passes here, whoever makes it. Each reads the supervisor's snapshot once, without a lock,
 //! and its cost does not depend on how many actors, links or claims there are.
 
-mod context;
 pub(crate) mod resolve;
 
 use std::sync::Arc;
@@ -14,12 +13,12 @@ use arc_swap::ArcSwap;
 use futures_util::future::Either;
 
 use crate::actor::mailbox::Bounded;
+use crate::call::CallContext;
 use crate::capability::provider_actor::ProviderCall;
 use crate::entity::{link_name, shorten};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use crate::supervisor::snapshot::{ActorIdentity, ProviderIdentity, RunningActor, Snapshot};
-pub(crate) use context::CallContext;
 use resolve::Target;
 
 /// The way into every mailbox of a host. Cheap to clone.

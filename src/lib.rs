@@ -15,6 +15,7 @@
 
 mod actor;
 mod auth;
+mod call;
 mod capability;
 mod deadline;
 mod dispatch;

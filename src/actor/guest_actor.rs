@@ -12,7 +12,8 @@ use send_wrapper::SendWrapper;
 use wapc::HostCallbackAsync;
 
 use super::mailbox::Place;
-use crate::dispatch::{ActorCall, CallContext, Dispatch};
+use crate::call::CallContext;
+use crate::dispatch::{ActorCall, Dispatch};
 use crate::engine::{CompiledModule, Fault, Guest};
 use crate::entity::shorten;
 use crate::error::{Error, ErrorKind, Result, panic_text};

@@ -7,7 +7,7 @@ use actix::Addr;
 use actix::prelude::Request;
 
 use super::guest_actor::{Deliver, GuestActor, Stop};
-use crate::dispatch::CallContext;
+use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Result};
 
 /// An actor's address, with room for so many calls. actix bounds its channels only for senders that wait, and a caller

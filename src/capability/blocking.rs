@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::dispatcher::{BlockingDispatcher, serving};
 use super::traits::{AsyncCapabilityProvider, Binding, CapabilityProvider, ProviderCallContext};
 use super::wire::{BIND_ACTOR, CapabilityConfiguration, REMOVE_ACTOR};
-use crate::dispatch::CallContext;
+use crate::call::CallContext;
 use crate::entity::SYSTEM_ACTOR;
 use crate::error::{BoxedError, Error, ErrorKind, Result, panic_text};
 

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::call::CallContext;
 use crate::capability::traits::Dispatcher;
-use crate::dispatch::{CallContext, Dispatch};
+use crate::dispatch::Dispatch;
 use crate::error::{BoxedError, Error, ErrorKind, Result};
 use crate::shard::Shards;
 use crate::supervisor::snapshot::ProviderIdentity;
