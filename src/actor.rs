@@ -2,6 +2,7 @@
 
 pub(crate) mod guest_actor;
 pub(crate) mod mailbox;
+pub(crate) mod role;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::Either;
 
 use crate::actor::mailbox::Bounded;
-use crate::call::CallContext;
+use crate::call::{ActorCall, CallContext};
 use crate::capability::provider_actor::ProviderCall;
 use crate::entity::{link_name, shorten};
 use crate::error::{Error, ErrorKind, Result};
@@ -31,14 +31,6 @@ struct Shared {
     limits: Limits,
     /// How many calls to actors are under way.
     in_flight: Arc<AtomicUsize>,
-}
-
-/// A call that an actor makes, in waPC's terms.
-pub(crate) struct ActorCall {
-    pub(crate) binding: String,
-    pub(crate) namespace: String,
-    pub(crate) operation: String,
-    pub(crate) message: Vec<u8>,
 }
 
 impl Dispatch {
@@ -74,12 +66,15 @@ impl Dispatch {
     /// A call from the embedder to an actor, by public key or call alias.
     pub(crate) async fn call_from_host(&self, target: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>> {
         // In all three kinds of call the snapshot is let go before the answer is awaited.
+        let (context, attendance) = self.begin().attended();
         let answer = {
             let snapshot = self.0.snapshot.load();
             let actor = resolve::open_actor(&snapshot, target)?;
-            actor.mailbox.deliver(operation.to_owned(), message.to_vec(), self.begin())?
+            actor.mailbox.deliver(operation.to_owned(), message.to_vec(), context)?
         };
-        answer.await.map_err(|error| actor_is_gone(target, &error))?
+        let answer = answer.await;
+        attendance.end();
+        answer.map_err(|error| actor_is_gone(target, &error))?
     }
 
     /// A call from an actor: to another actor or, over a link, to a provider.
@@ -120,6 +115,7 @@ impl Dispatch {
         operation: String,
         message: Vec<u8>,
     ) -> Result<Vec<u8>> {
+        let (context, attendance) = context.attended();
         let answer = {
             let snapshot = self.0.snapshot.load();
             let target = resolve::running_actor(&snapshot, actor)?;
@@ -130,7 +126,9 @@ impl Dispatch {
             refuse_cycle(&context, target)?;
             target.mailbox.deliver(operation, message, context)?
         };
-        answer.await.map_err(|error| actor_is_gone(actor, &error))?
+        let answer = answer.await;
+        attendance.end();
+        answer.map_err(|error| actor_is_gone(actor, &error))?
     }
 }
 

@@ -6,7 +6,6 @@
 //! - `driver`: the little module that enters a guest once and keeps it between messages
 //! - `exchange`: what passes between a call and the imports that the guest reaches for
 //! - `imports`: the functions of the waPC interface
-//! - `provider`: wasmer as an engine provider of the `wapc` crate
 //! - `guest`: one running instance
 //! - `fault`: the ways a call into a guest can fail
 //!
@@ -20,7 +19,6 @@ mod fault;
 mod guest;
 mod imports;
 mod meter;
-mod provider;
 
 use std::sync::{Arc, Weak};
 
@@ -28,8 +26,9 @@ use wasmer::sys::{Cranelift, EngineBuilder};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
-pub(crate) use fault::Fault;
-pub(crate) use guest::Guest;
+pub(crate) use exchange::HostCalls;
+pub(crate) use fault::{Fault, REQUEST};
+pub(crate) use guest::{Guest, Setting};
 
 /// A module that has been admitted and compiled, ready to be instantiated any number of times. Cheap to clone.
 #[derive(Clone)]

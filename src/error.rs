@@ -79,6 +79,8 @@ pub enum ErrorKind {
     ProviderPanicked,
     /// The call was not answered in its time.
     DeadlineExceeded,
+    /// The caller gave up before the actor had answered, and the actor was still computing.
+    CallerGone,
     /// The call leads back to an actor that is already waiting for it.
     CallCycle,
     /// A chain of calls passes through more actors than it may.

@@ -1,27 +1,17 @@
 //! An actor as it runs: an actix actor whose mailbox feeds one waPC guest, a message at a time.
 
-use std::cell::RefCell;
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::Instant;
 
-use actix::{ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, Message, WrapFuture};
-use futures_util::FutureExt;
-use send_wrapper::SendWrapper;
-use wapc::HostCallbackAsync;
+use actix::dev::{MessageResponse, OneshotSender};
+use actix::fut::wrap_future;
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message};
+use futures_util::future::LocalBoxFuture;
 
 use super::mailbox::Place;
+use super::role::{Done, Role, Served};
 use crate::call::CallContext;
-use crate::dispatch::{ActorCall, Dispatch};
-use crate::engine::{CompiledModule, Fault, Guest};
-use crate::entity::shorten;
-use crate::error::{Error, ErrorKind, Result, panic_text};
-use crate::limits::Limits;
-use crate::supervisor::snapshot::ActorIdentity;
-
-/// How wapc-guest and the SDKs built on it refuse an operation that has no handler.
-const NO_HANDLER: &str = "No handler registered for function";
+use crate::engine::Guest;
+use crate::error::Result;
 
 /// One message for an actor.
 #[derive(Message)]
@@ -59,14 +49,12 @@ enum Rest {
     Resting,
 }
 
-/// What an actor is while its instances come and go.
-struct Role {
-    identity: Arc<ActorIdentity>,
-    module: CompiledModule,
-    dispatch: Dispatch,
-    limits: Limits,
-    /// The context of the call being served, which the guest's own calls continue.
-    context: Rc<RefCell<CallContext>>,
+/// How a message is answered.
+pub(crate) enum Answering {
+    /// The guest has served it without waiting for anything.
+    Now(Result<Vec<u8>>),
+    /// The guest is at it; no other message is looked at until it is done.
+    Later(LocalBoxFuture<'static, Done>),
 }
 
 impl GuestActor {
@@ -74,17 +62,9 @@ impl GuestActor {
     ///
     /// # Errors
     /// Where the module cannot be instantiated or its start functions fail; then there is no actor.
-    pub(crate) async fn make(
-        identity: Arc<ActorIdentity>,
-        module: CompiledModule,
-        dispatch: Dispatch,
-        limits: Limits,
-    ) -> Result<GuestActor> {
-        let context = dispatch.begin();
-        let deadline = context.deadline_within(limits.call_deadline, Instant::now());
-        let role = Rc::new(Role { identity, module, dispatch, limits, context: Rc::new(RefCell::new(context)) });
-        let guest = role.instantiate(deadline).await.map_err(|fault| role.explain("its start", &fault))?;
-        Ok(GuestActor { role, guest: Some(guest), rest: Rest::Resting })
+    pub(crate) async fn make(role: Role) -> Result<GuestActor> {
+        let guest = role.first_instance().await?;
+        Ok(GuestActor { role: Rc::new(role), guest: Some(guest), rest: Rest::Resting })
     }
 
     /// Looks after a while whether the actor has been idle.
@@ -97,95 +77,10 @@ impl GuestActor {
             if actor.rest == Rest::Waiting {
                 return actor.look_later(context);
             }
-            if let Some(guest) = &actor.guest {
+            if let Some(guest) = &mut actor.guest {
                 guest.rest();
             }
         });
-    }
-}
-
-impl Role {
-    async fn instantiate(&self, deadline: Instant) -> Result<Guest, Fault> {
-        Guest::start(&self.module, &self.identity.key, self.host_callback(), &self.limits, deadline).await
-    }
-
-    /// What waPC does with a guest's call: dispatch it as part of the call that the guest serves.
-    fn host_callback(&self) -> Box<HostCallbackAsync> {
-        let (dispatch, identity) = (self.dispatch.clone(), self.identity.clone());
-        let context = SendWrapper::new(self.context.clone());
-        Box::new(move |_, binding, namespace, operation, message| {
-            let (dispatch, identity) = (dispatch.clone(), identity.clone());
-            let context = context.borrow().clone();
-            Box::pin(async move {
-                let call = ActorCall { binding, namespace, operation, message };
-                Ok(dispatch.call_from_actor(&identity, context, call).await?)
-            })
-        })
-    }
-
-    /// Serves one message, and gives back the instance that can serve the next.
-    async fn serve(&self, guest: Option<Guest>, call: Deliver) -> (Option<Guest>, Result<Vec<u8>>) {
-        let Deliver { operation, message, context, places } = call;
-        let now = Instant::now();
-        let deadline = context.deadline_within(self.limits.call_deadline, now);
-        if now >= deadline {
-            return (guest, Err(self.explain(&operation, &Fault::Deadline)));
-        }
-        self.context.replace(context.until(deadline));
-        let entered = AssertUnwindSafe(self.enter(guest, &operation, &message, deadline)).catch_unwind().await;
-        drop(places);
-        let (guest, fault) = match entered {
-            Ok((guest, Ok(answer))) => return (guest, Ok(answer)),
-            Ok((guest, Err(fault))) => (guest, fault),
-            Err(panic) => (None, Fault::Panicked(panic_text(&*panic))),
-        };
-        if guest.is_none() {
-            log::warn!("{} lost its instance in {:?}: {fault}", self.identity, shorten(&operation));
-        }
-        // A guest whose own call ran out of time may fail for that before the host ends it: it is the same to the
-        // caller.
-        let fault = if Instant::now() >= deadline { Fault::Deadline } else { fault };
-        (guest, Err(self.explain(&operation, &fault)))
-    }
-
-    /// Calls the instance, or a fresh one where there is none. The instance comes back unless it was retired.
-    async fn enter(
-        &self,
-        guest: Option<Guest>,
-        operation: &str,
-        message: &[u8],
-        deadline: Instant,
-    ) -> (Option<Guest>, Result<Vec<u8>, Fault>) {
-        let guest = match guest {
-            Some(guest) => guest,
-            None => {
-                // A guest that loses one instance after the other must not keep its shard busy with that.
-                tokio::task::yield_now().await;
-                match self.instantiate(deadline).await {
-                    Ok(guest) => guest,
-                    Err(fault) => return (None, Err(fault)),
-                }
-            }
-        };
-        match guest.call(operation, message, deadline).await {
-            Err(fault) if !fault.leaves_instance_usable() => (None, Err(fault)),
-            answer => (Some(guest), answer),
-        }
-    }
-
-    /// A fault as an error that names the actor and the operation.
-    fn explain(&self, operation: &str, fault: &Fault) -> Error {
-        let kind = match fault {
-            Fault::Failed(reason) if reason.starts_with(NO_HANDLER) => ErrorKind::UnknownOperation,
-            Fault::Failed(_) => ErrorKind::ActorFailed,
-            Fault::Trapped(_) => ErrorKind::ActorTrapped,
-            Fault::Protocol(_) => ErrorKind::ProtocolViolation,
-            Fault::TooLarge { .. } => ErrorKind::MessageTooLarge,
-            Fault::Instantiation(_) => ErrorKind::InvalidModule,
-            Fault::Deadline => ErrorKind::DeadlineExceeded,
-            Fault::Panicked(_) => ErrorKind::Internal,
-        };
-        Error::new(kind, format!("{}, in {:?}, {fault}", self.identity, shorten(operation)))
     }
 }
 
@@ -194,18 +89,39 @@ impl actix::Actor for GuestActor {
 }
 
 impl Handler<Deliver> for GuestActor {
-    type Result = AtomicResponse<Self, Result<Vec<u8>>>;
+    type Result = Answering;
 
-    fn handle(&mut self, call: Deliver, context: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, call: Deliver, context: &mut Self::Context) -> Answering {
         if std::mem::replace(&mut self.rest, Rest::Called) == Rest::Resting {
             self.look_later(context);
         }
-        let (role, guest) = (self.role.clone(), self.guest.take());
-        let served = async move { role.serve(guest, call).await };
-        AtomicResponse::new(Box::pin(served.into_actor(self).map(|(guest, answer), actor, _| {
-            actor.guest = guest;
-            answer
-        })))
+        match self.role.serve(self.guest.take(), call) {
+            Served::Now((guest, answer)) => {
+                self.guest = guest;
+                Answering::Now(answer)
+            }
+            Served::Later(done) => Answering::Later(done),
+        }
+    }
+}
+
+impl MessageResponse<GuestActor, Deliver> for Answering {
+    fn handle(self, context: &mut Context<GuestActor>, caller: Option<OneshotSender<Result<Vec<u8>>>>) {
+        let send = |answer| {
+            if let Some(caller) = caller {
+                // A caller that has given up is not there to be told.
+                let _ = caller.send(answer);
+            }
+        };
+        match self {
+            Answering::Now(answer) => send(answer),
+            Answering::Later(done) => {
+                context.wait(wrap_future(done).map(|(guest, answer), actor: &mut GuestActor, _| {
+                    actor.guest = guest;
+                    send(answer);
+                }));
+            }
+        }
     }
 }
 

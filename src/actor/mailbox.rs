@@ -1,7 +1,7 @@
 //! The way into an actor's mailbox, which takes no more than it holds.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use actix::Addr;
 use actix::prelude::Request;
@@ -15,6 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug, Clone)]
 pub(crate) struct Mailbox {
     address: Addr<GuestActor>,
+    /// Ends whatever the guest is at.
+    ended: Arc<AtomicBool>,
     /// The calls before this actor.
     own: Bounded,
     /// The calls under way in the host.
@@ -55,8 +57,8 @@ impl Bounded {
 
 impl Mailbox {
     /// The mailbox of an actor, with room for `length` calls of those that the host has room for.
-    pub(crate) fn new(address: Addr<GuestActor>, length: usize, host: Bounded) -> Mailbox {
-        Mailbox { address, own: Bounded::new(length), host }
+    pub(crate) fn new(address: Addr<GuestActor>, ended: Arc<AtomicBool>, length: usize, host: Bounded) -> Mailbox {
+        Mailbox { address, ended, own: Bounded::new(length), host }
     }
 
     /// Sends a message.
@@ -73,8 +75,9 @@ impl Mailbox {
         Ok(self.address.send(Deliver { operation, message, context, places }))
     }
 
-    /// Has the actor end once it has served what has reached it, without waiting for that.
+    /// Has the actor end without waiting for it: what it computes ends at its next yield.
     pub(crate) fn abandon(&self) {
+        self.ended.store(true, Ordering::Relaxed);
         self.address.do_send(Stop);
     }
 

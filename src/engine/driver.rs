@@ -4,28 +4,31 @@
 //! for one stack and keeps it:
 //!
 //! ```text
-//! loop { (operation_len, message_len) = next(code); code = __guest_call(operation_len, message_len) }
+//! loop { wait(); (operation_len, message_len) = enter(); finish(__guest_call(operation_len, message_len)) }
 //! ```
 //!
-//! `next` takes what the last call returned (there is none at first) and suspends until there is another one.
+//! `wait` suspends until there is a request. It takes and returns nothing, because that is what costs least in an
+//! asynchronous import.
 
-use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::LazyLock;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
+use send_wrapper::SendWrapper;
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection, Module,
     TypeSection, ValType,
 };
-use wasmer::{FunctionType, Imports, Instance, RuntimeError, Store, StoreAsync, Type, Value};
+use wasmer::{FunctionType, Imports, Instance, RuntimeError, Store, StoreAsync, Value};
 
 use super::exchange::Exchange;
 use super::fault::Fault;
 
-const NEXT: (&str, &str) = ("driver", "next");
+const WAIT: (&str, &str) = ("driver", "wait");
+const ENTER: (&str, &str) = ("driver", "enter");
+const FINISH: (&str, &str) = ("driver", "finish");
 const CALL: (&str, &str) = ("guest", "call");
 const RUN: &str = "run";
 
@@ -36,35 +39,40 @@ pub(super) fn module() -> &'static [u8] {
 }
 
 fn encode() -> Vec<u8> {
-    const NEXT_TYPE: u32 = 0;
-    const CALL_TYPE: u32 = 1;
-    const RUN_TYPE: u32 = 2;
-    const NEXT_FUNCTION: u32 = 0;
-    const CALL_FUNCTION: u32 = 1;
-    const RUN_FUNCTION: u32 = 2;
-    const CODE: u32 = 0;
-    const LENGTHS: u32 = 1;
+    const NOTHING_TYPE: u32 = 0;
+    const ENTER_TYPE: u32 = 1;
+    const FINISH_TYPE: u32 = 2;
+    const CALL_TYPE: u32 = 3;
+    const WAIT_FUNCTION: u32 = 0;
+    const ENTER_FUNCTION: u32 = 1;
+    const FINISH_FUNCTION: u32 = 2;
+    const CALL_FUNCTION: u32 = 3;
+    const RUN_FUNCTION: u32 = 4;
+    const LENGTHS: u32 = 0;
 
     let mut types = TypeSection::new();
-    types.ty().function([ValType::I32], [ValType::I64]);
-    types.ty().function([ValType::I32, ValType::I32], [ValType::I32]);
     types.ty().function([], []);
+    types.ty().function([], [ValType::I64]);
+    types.ty().function([ValType::I32], []);
+    types.ty().function([ValType::I32, ValType::I32], [ValType::I32]);
 
     let mut imports = ImportSection::new();
-    imports.import(NEXT.0, NEXT.1, EntityType::Function(NEXT_TYPE));
+    imports.import(WAIT.0, WAIT.1, EntityType::Function(NOTHING_TYPE));
+    imports.import(ENTER.0, ENTER.1, EntityType::Function(ENTER_TYPE));
+    imports.import(FINISH.0, FINISH.1, EntityType::Function(FINISH_TYPE));
     imports.import(CALL.0, CALL.1, EntityType::Function(CALL_TYPE));
 
     let mut functions = FunctionSection::new();
-    functions.function(RUN_TYPE);
+    functions.function(NOTHING_TYPE);
 
     let mut exports = ExportSection::new();
     exports.export(RUN, ExportKind::Func, RUN_FUNCTION);
 
-    let mut run = Function::new([(1, ValType::I32), (1, ValType::I64)]);
+    let mut run = Function::new([(1, ValType::I64)]);
     run.instructions()
         .loop_(BlockType::Empty)
-        .local_get(CODE)
-        .call(NEXT_FUNCTION)
+        .call(WAIT_FUNCTION)
+        .call(ENTER_FUNCTION)
         .local_tee(LENGTHS)
         .i64_const(32)
         .i64_shr_u()
@@ -72,7 +80,7 @@ fn encode() -> Vec<u8> {
         .local_get(LENGTHS)
         .i32_wrap_i64()
         .call(CALL_FUNCTION)
-        .local_set(CODE)
+        .call(FINISH_FUNCTION)
         .br(0)
         .end()
         .end();
@@ -87,14 +95,11 @@ fn encode() -> Vec<u8> {
 /// A driver bound to one guest.
 pub(super) struct Driver {
     run: wasmer::Function,
-    coroutine: Coroutine,
+    entered: Option<Entered>,
 }
 
-/// Where a driver's coroutine is between calls, if it is entered. While it serves one, it is away.
-pub(super) type Coroutine = Rc<Cell<Option<Entered>>>;
-
 /// A driver on its coroutine: it runs when it is polled, and ends only by a fault.
-pub(super) type Entered = Pin<Box<dyn Future<Output = Result<Box<[Value]>, RuntimeError>>>>;
+type Entered = Pin<Box<dyn Future<Output = Result<Box<[Value]>, RuntimeError>>>>;
 
 impl Driver {
     /// Binds the driver to a guest's `__guest_call`.
@@ -103,48 +108,57 @@ impl Driver {
         driver: &wasmer::Module,
         guest_call: &wasmer::Function,
         exchange: &Rc<Exchange>,
-        coroutine: Coroutine,
     ) -> Result<Driver, Fault> {
+        // wasmer wants functions to be `Send`; the wrapper holds because a guest never leaves its shard.
+        let (entering, finishing) = (SendWrapper::new(exchange.clone()), SendWrapper::new(exchange.clone()));
+        let enter = move || {
+            let (operation, message) = entering.enter();
+            u64::from(operation) << 32 | u64::from(message)
+        };
+        let finish = move |code: i32| finishing.finish(code);
         let mut imports = Imports::new();
-        imports.define(NEXT.0, NEXT.1, next(store, exchange.clone()));
+        imports.define(WAIT.0, WAIT.1, wait(store, exchange.clone()));
+        imports.define(ENTER.0, ENTER.1, wasmer::Function::new_typed(store, enter));
+        imports.define(FINISH.0, FINISH.1, wasmer::Function::new_typed(store, finish));
         imports.define(CALL.0, CALL.1, guest_call.clone());
         let instance = Instance::new(store, driver, &imports).map_err(Fault::instantiation)?;
         let run = instance.exports.get_function(RUN).map_err(Fault::instantiation)?.clone();
-        Ok(Driver { run, coroutine })
+        Ok(Driver { run, entered: None })
     }
 
-    /// Has the guest serve the call that the exchange holds, and answers with what `__guest_call` returned.
-    ///
-    /// After a fault, or when this future is dropped before it is ready, the guest must not be used again.
-    pub(super) async fn serve(&self, store: &StoreAsync, exchange: &Exchange) -> Result<i32, Fault> {
-        let mut entered = self.coroutine.take().unwrap_or_else(|| Box::pin(self.run.call_async(store, vec![])));
-        let code = poll_fn(|context| match entered.as_mut().poll(context) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(Fault::from(error))),
-            Poll::Ready(Ok(_)) => Poll::Ready(Err(Fault::Trapped("the driver ended".into()))),
-            Poll::Pending => match exchange.take_outcome() {
-                Some(code) => Poll::Ready(Ok(code)),
-                None => Poll::Pending,
-            },
-        })
-        .await?;
-        self.coroutine.set(Some(entered));
-        Ok(code)
+    /// Has the guest go on with the call that the exchange holds, and answers with what `__guest_call` returned.
+    pub(super) fn poll(
+        &mut self,
+        store: &StoreAsync,
+        exchange: &Exchange,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<i32, Fault>> {
+        let entered = self.entered.get_or_insert_with(|| Box::pin(self.run.call_async(store, vec![])));
+        match entered.as_mut().poll(context) {
+            Poll::Pending => exchange.take_outcome().map_or(Poll::Pending, |code| Poll::Ready(Ok(code))),
+            Poll::Ready(ended) => {
+                self.entered = None;
+                let error = ended.err().map_or_else(|| Fault::Trapped("the driver ended".into()), Fault::from);
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    /// Gives back the coroutine. The next call enters the driver anew.
+    pub(super) fn leave(&mut self) {
+        self.entered = None;
     }
 }
 
-/// `next(code) -> operation length << 32 | message length`.
+/// Suspends until there is a request for the guest.
 ///
 /// It never has to wake anybody: whoever puts a request into the exchange polls the driver right after.
-fn next(store: &mut Store, exchange: Rc<Exchange>) -> wasmer::Function {
-    wasmer::Function::new_async(store, FunctionType::new([Type::I32], [Type::I64]), move |values: &[Value]| {
-        if let [Value::I32(code)] = values {
-            exchange.finish(*code);
-        }
+fn wait(store: &mut Store, exchange: Rc<Exchange>) -> wasmer::Function {
+    wasmer::Function::new_async(store, FunctionType::new([], []), move |_: &[Value]| {
         let exchange = exchange.clone();
         async move {
-            let (operation, message) = poll_fn(|_| exchange.poll_lengths()).await;
-            let lengths = u64::from(operation) << 32 | u64::from(message);
-            Ok(vec![Value::I64(lengths.cast_signed())])
+            poll_fn(|_| if exchange.is_waiting() { Poll::Ready(()) } else { Poll::Pending }).await;
+            Ok(vec![])
         }
     })
 }

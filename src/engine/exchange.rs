@@ -1,167 +1,188 @@
 //! What passes between a call and the imports that the guest reaches for while it serves it.
 //!
-//! One exchange belongs to one guest and stays on its shard. The imports are synchronous, so everything they need
+//! One exchange belongs to one guest and stays on its shard. Most imports are synchronous, so everything they need
 //! lies here before the guest is entered, and everything they leave is collected after it has returned.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use wapc::ModuleStateAsync;
+use futures_util::future::LocalBoxFuture;
 use wasmer::Memory;
 
 use super::fault::Fault;
-use crate::error::BoxedError;
+use crate::call::{ActorCall, CallContext};
+use crate::error::Result;
+
+/// How a guest's calls are carried out, as part of the call that it serves.
+pub(crate) type HostCalls = Box<dyn Fn(CallContext, ActorCall) -> LocalBoxFuture<'static, Result<Vec<u8>>>>;
+
+/// How often a guest may fetch the same request or answer: each time costs the host a copy that the guest does not pay.
+const MOST_FETCHES: u32 = 16;
 
 /// The buffers of one guest.
-#[derive(Default)]
 pub(super) struct Exchange {
     /// The largest message in any direction, in bytes.
     pub(super) message_bytes: usize,
     /// The guest's linear memory, known once it is instantiated.
     pub(super) memory: OnceCell<Memory>,
-    /// waPC's view of the conversation, known once the engine provider is initialised.
-    pub(super) conversation: OnceCell<Arc<ModuleStateAsync>>,
-    call: RefCell<Call>,
-    /// When the time of what the guest is doing is up.
-    deadline: Cell<Option<Instant>>,
-    /// Why the last call failed, where it was not the guest's own answer: waPC passes on the text alone.
-    fault: RefCell<Option<Fault>>,
+    /// What carries out the guest's calls.
+    pub(super) host: HostCalls,
+    /// Set when the guest is to end, whatever it is at.
+    ended: Arc<AtomicBool>,
+    /// The context of the call that the guest serves, or of its start.
+    context: RefCell<CallContext>,
+    /// Whether there is a request that the guest has not been entered for.
+    waiting: Cell<bool>,
+    /// What `__guest_call` returned.
+    outcome: Cell<Option<i32>>,
+    request: RefCell<Request>,
+    answer: RefCell<Answer>,
+    host_answer: RefCell<HostAnswer>,
 }
 
-/// The call that the guest serves, with its answer, and the answer to its last call into the host.
+/// What the guest is asked.
 #[derive(Default)]
-struct Call {
-    /// The guest has not been entered for it yet.
-    waiting: bool,
-    /// The guest has been entered for it and has not returned.
-    entered: bool,
+struct Request {
     operation: String,
     message: Vec<u8>,
-    outcome: Option<i32>,
-    response: Option<Vec<u8>>,
-    error: Option<String>,
-    host_response: Vec<u8>,
-    host_error: String,
-    /// How often the guest has fetched its request.
-    request_fetches: u32,
-    /// How often the guest has fetched the host's last answer.
-    answer_fetches: u32,
+    /// How often the guest has fetched it.
+    fetches: u32,
 }
 
-/// How often a guest may fetch the same request or answer: each time costs the host a copy that the guest does not pay.
-const MOST_FETCHES: u32 = 16;
-
-/// What a guest left behind when it returned.
+/// What the guest leaves behind when it returns.
+#[derive(Default)]
 pub(super) struct Answer {
     pub(super) response: Option<Vec<u8>>,
     pub(super) error: Option<String>,
 }
 
+/// The answer to the guest's last call into the host.
+#[derive(Default)]
+struct HostAnswer {
+    response: Vec<u8>,
+    error: String,
+    /// How often the guest has fetched it.
+    fetches: u32,
+}
+
 impl Exchange {
-    /// An exchange for messages of at most so many bytes.
-    pub(super) fn new(message_bytes: usize) -> Exchange {
-        Exchange { message_bytes, ..Exchange::default() }
-    }
-
-    /// Sets the time until which the guest may work.
-    pub(super) fn set_deadline(&self, deadline: Instant) {
-        self.deadline.set(Some(deadline));
-    }
-
-    /// Whether the time of what the guest is doing is up.
-    pub(super) fn is_out_of_time(&self) -> bool {
-        self.deadline.get().is_some_and(|deadline| Instant::now() >= deadline)
+    /// An exchange for messages of at most so many bytes, for a guest that starts in this context.
+    pub(super) fn new(message_bytes: usize, host: HostCalls, ended: Arc<AtomicBool>, context: CallContext) -> Exchange {
+        Exchange {
+            message_bytes,
+            memory: OnceCell::new(),
+            host,
+            ended,
+            context: RefCell::new(context),
+            waiting: Cell::default(),
+            outcome: Cell::default(),
+            request: RefCell::default(),
+            answer: RefCell::default(),
+            host_answer: RefCell::default(),
+        }
     }
 
     /// Lays a request out for the guest, and forgets the call before.
-    pub(super) fn begin(&self, operation: String, message: Vec<u8>) {
-        *self.call.borrow_mut() = Call { waiting: true, operation, message, ..Call::default() };
+    pub(super) fn begin(&self, operation: String, message: Vec<u8>, context: CallContext) {
+        self.context.replace(context);
+        self.request.replace(Request { operation, message, fetches: 0 });
+        self.answer.take();
+        self.host_answer.take();
+        self.outcome.take();
+        self.waiting.set(true);
     }
 
-    /// The lengths of the request that waits for the guest: asked once per request.
-    pub(super) fn poll_lengths(&self) -> Poll<(u32, u32)> {
-        let mut call = self.call.borrow_mut();
-        if !std::mem::take(&mut call.waiting) {
-            return Poll::Pending;
+    /// Takes what the guest left, and lets go of all that it was given. The operation is kept, to tell of it.
+    pub(super) fn take_answer(&self) -> Answer {
+        self.request.borrow_mut().message = Vec::new();
+        self.host_answer.take();
+        self.answer.take()
+    }
+
+    pub(super) fn operation(&self) -> String {
+        self.request.borrow().operation.clone()
+    }
+
+    pub(super) fn context(&self) -> CallContext {
+        self.context.borrow().clone()
+    }
+
+    /// Why the guest should not go on, if it should not.
+    pub(super) fn reason_to_end(&self) -> Option<Fault> {
+        let context = self.context.borrow();
+        if self.ended.load(Ordering::Relaxed) {
+            Some(Fault::Ended)
+        } else if Instant::now() >= context.deadline {
+            Some(Fault::Deadline)
+        } else if context.is_given_up() {
+            Some(Fault::GivenUp)
+        } else {
+            None
         }
-        call.entered = true;
+    }
+
+    /// Whether there is a request that the guest has not been entered for.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.get()
+    }
+
+    /// The lengths of the request that the guest is about to be entered for.
+    pub(super) fn enter(&self) -> (u32, u32) {
+        self.waiting.set(false);
+        let request = self.request.borrow();
         // Neither is longer than the largest message there can be, which fits.
-        Poll::Ready((call.operation.len() as u32, call.message.len() as u32))
+        (request.operation.len() as u32, request.message.len() as u32)
     }
 
-    /// Takes note of what `__guest_call` returned, if it was called: the driver asks for its first call before.
+    /// Takes note of what `__guest_call` returned.
     pub(super) fn finish(&self, code: i32) {
-        let mut call = self.call.borrow_mut();
-        if std::mem::take(&mut call.entered) {
-            call.outcome = Some(code);
-        }
+        self.outcome.set(Some(code));
     }
 
     pub(super) fn take_outcome(&self) -> Option<i32> {
-        self.call.borrow_mut().outcome.take()
-    }
-
-    /// Takes what the guest left, and drops its request and what the host had answered it.
-    pub(super) fn take_answer(&self) -> Answer {
-        let call = std::mem::take(&mut *self.call.borrow_mut());
-        Answer { response: call.response, error: call.error }
-    }
-
-    /// Keeps a fault for the caller, and gives waPC its text.
-    pub(super) fn leave_fault(&self, fault: Fault) -> BoxedError {
-        let text = fault.to_string();
-        *self.fault.borrow_mut() = Some(fault);
-        text.into()
-    }
-
-    pub(super) fn take_fault(&self) -> Option<Fault> {
-        self.fault.borrow_mut().take()
+        self.outcome.take()
     }
 
     /// Lends the request's operation and message.
-    pub(super) fn with_request<R>(&self, read: impl FnOnce(&[u8], &[u8]) -> R) -> R {
-        let call = self.call.borrow();
-        read(call.operation.as_bytes(), &call.message)
+    pub(super) fn fetch_request<R>(&self, read: impl FnOnce(&[u8], &[u8]) -> Result<R, Fault>) -> Result<R, Fault> {
+        let mut request = self.request.borrow_mut();
+        count(&mut request.fetches, "its request")?;
+        read(request.operation.as_bytes(), &request.message)
     }
 
     pub(super) fn set_response(&self, response: Vec<u8>) {
-        self.call.borrow_mut().response = Some(response);
+        self.answer.borrow_mut().response = Some(response);
     }
 
     pub(super) fn set_error(&self, error: String) {
-        self.call.borrow_mut().error = Some(error);
-    }
-
-    /// Counts that the guest fetches its request.
-    pub(super) fn count_request_fetch(&self) -> Result<(), Fault> {
-        count(&mut self.call.borrow_mut().request_fetches, "its request")
-    }
-
-    /// Counts that the guest fetches the host's answer.
-    pub(super) fn count_answer_fetch(&self) -> Result<(), Fault> {
-        count(&mut self.call.borrow_mut().answer_fetches, "the host's answer")
+        self.answer.borrow_mut().error = Some(error);
     }
 
     /// Keeps the host's answer to the guest's call until the guest fetches it.
     pub(super) fn set_host_answer(&self, answer: Result<Vec<u8>, String>) {
-        let mut call = self.call.borrow_mut();
-        call.answer_fetches = 0;
-        (call.host_response, call.host_error) = match answer {
+        let (response, error) = match answer {
             Ok(response) => (response, String::new()),
             Err(error) => (Vec::new(), error),
         };
+        self.host_answer.replace(HostAnswer { response, error, fetches: 0 });
     }
 
     /// Lends the host's last answer; empty before there was one.
-    pub(super) fn with_host_response<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
-        read(&self.call.borrow().host_response)
+    pub(super) fn fetch_host_response<R>(&self, read: impl FnOnce(&[u8]) -> Result<R, Fault>) -> Result<R, Fault> {
+        let mut answer = self.host_answer.borrow_mut();
+        count(&mut answer.fetches, "the host's answer")?;
+        read(&answer.response)
+    }
+
+    pub(super) fn host_response_length(&self) -> usize {
+        self.host_answer.borrow().response.len()
     }
 
     /// Lends the text of the host's last refusal; empty where there was none.
     pub(super) fn with_host_error<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
-        read(self.call.borrow().host_error.as_bytes())
+        read(self.host_answer.borrow().error.as_bytes())
     }
 }
 

@@ -7,7 +7,7 @@ use wasmer::RuntimeError;
 use crate::deadline::Elapsed;
 
 /// A message to the guest, as opposed to one from it: it is refused before the guest is entered.
-pub(super) const REQUEST: &str = "request";
+pub(crate) const REQUEST: &str = "request";
 
 /// Why a guest did not answer.
 #[derive(Debug)]
@@ -24,6 +24,10 @@ pub(crate) enum Fault {
     Instantiation(String),
     /// The guest was still at it when the call's time was up.
     Deadline,
+    /// The guest was still at it when nobody waited for its answer any more.
+    GivenUp,
+    /// The guest was still at it when its host ended it.
+    Ended,
     /// The engine itself gave up, with a panic.
     Panicked(String),
 }
@@ -65,6 +69,8 @@ impl fmt::Display for Fault {
             }
             Fault::Instantiation(reason) => write!(f, "could not be instantiated: {reason}"),
             Fault::Deadline => f.write_str("did not answer in time"),
+            Fault::GivenUp => f.write_str("was still at work when its caller gave up"),
+            Fault::Ended => f.write_str("was still at work when it was ended"),
             Fault::Panicked(reason) => write!(f, "met a panic of the engine: {reason}"),
         }
     }

@@ -1,70 +1,98 @@
 //! One running instance of a module, and the calls into it.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::task::{Context, Poll};
 
-use wapc::{HostCallbackAsync, WapcHostAsync};
+use wasmer::{Instance, Store, StoreAsync};
 
-use super::CompiledModule;
-use super::driver::Coroutine;
-use super::exchange::Exchange;
-use super::fault::{Fault, REQUEST};
-use super::provider::WasmerProvider;
+use super::driver::Driver;
+use super::exchange::{Exchange, HostCalls};
+use super::fault::Fault;
+use super::{CompiledModule, admission, imports};
+use crate::call::CallContext;
 use crate::deadline::within;
 use crate::limits::Limits;
 
 /// A guest that serves one call at a time. It stays on the shard that made it.
 pub(crate) struct Guest {
-    host: WapcHostAsync,
     exchange: Rc<Exchange>,
-    coroutine: Coroutine,
+    store: StoreAsync,
+    driver: Driver,
+}
+
+/// What a guest is, whichever call it serves.
+pub(crate) struct Setting<'a> {
+    /// What names it on the log.
+    pub(crate) actor: &'a str,
+    /// What carries out its calls.
+    pub(crate) host: HostCalls,
+    /// Ends it when it is set, at its next yield.
+    pub(crate) ended: Arc<AtomicBool>,
+    pub(crate) limits: &'a Limits,
 }
 
 impl Guest {
-    /// Instantiates a module and runs its start functions. `actor` names it on the log.
+    /// Instantiates a module and runs its start functions, in the context of the call that needs it.
     ///
     /// # Errors
     /// Any fault; nothing is left behind by a guest that did not start.
     pub(crate) async fn start(
         module: &CompiledModule,
-        actor: &str,
-        host_callback: Box<HostCallbackAsync>,
-        limits: &Limits,
-        deadline: Instant,
+        setting: Setting<'_>,
+        context: CallContext,
     ) -> Result<Guest, Fault> {
-        let exchange = Rc::new(Exchange::new(limits.message_bytes));
-        let coroutine = Coroutine::default();
-        exchange.set_deadline(deadline);
-        let provider = WasmerProvider::instantiate(module, exchange.clone(), coroutine.clone(), actor)?;
-        let host = within(deadline, WapcHostAsync::new(Box::new(provider), Some(host_callback))).await?;
-        let host = host.map_err(|error| match exchange.take_fault() {
-            Some(fault) => fault,
-            None => Fault::instantiation(error),
-        })?;
-        Ok(Guest { host, exchange, coroutine })
+        let Setting { actor, host, ended, limits } = setting;
+        let deadline = context.deadline;
+        let exchange = Rc::new(Exchange::new(limits.message_bytes, host, ended, context));
+        let compiled = &module.0;
+        let mut store = Store::new(compiled.engine.clone());
+        let imports = imports::define(&mut store, &exchange, actor);
+        let instance = Instance::new(&mut store, &compiled.module, &imports).map_err(Fault::instantiation)?;
+        let exports = &instance.exports;
+        let memory = exports.get_memory(admission::MEMORY).map_err(Fault::instantiation)?;
+        // The exchange is new with this instance, so its memory is not set yet.
+        let _ = exchange.memory.set(memory.clone());
+        let guest_call = exports.get_function(wapc::wapc_functions::GUEST_CALL).map_err(Fault::instantiation)?.clone();
+        let starts: Vec<_> = admission::STARTS.iter().filter_map(|name| exports.get_function(name).ok()).collect();
+        let driver = Driver::bind(&mut store, &compiled.driver, &guest_call, &exchange)?;
+        let store = store.into_async();
+        for start in starts {
+            within(deadline, start.call_async(&store, vec![])).await??;
+        }
+        Ok(Guest { exchange, store, driver })
     }
 
     /// Gives back the stacks that the guest was entered on. The next call enters it anew.
-    pub(crate) fn rest(&self) {
-        self.coroutine.take();
+    pub(crate) fn rest(&mut self) {
+        self.driver.leave();
     }
 
-    /// Has the guest handle a message.
+    /// Hands the guest a message, to be handled as [`Guest::poll_answer`] is polled.
+    pub(crate) fn begin(&self, operation: String, message: Vec<u8>, context: CallContext) {
+        self.exchange.begin(operation, message, context);
+    }
+
+    /// The operation of the call that was begun last.
+    pub(crate) fn operation(&self) -> String {
+        self.exchange.operation()
+    }
+
+    /// Has the guest go on with the call that was begun last, as far as it comes.
     ///
-    /// After a fault that does not leave the instance usable, or when this future is dropped before it is ready,
-    /// the guest has to be dropped: it may be in the middle of a call.
-    pub(crate) async fn call(&self, operation: &str, message: &[u8], deadline: Instant) -> Result<Vec<u8>, Fault> {
-        let bytes = operation.len().max(message.len());
-        let limit = self.exchange.message_bytes;
-        if bytes > limit {
-            return Err(Fault::TooLarge { what: REQUEST, bytes, limit });
-        }
-        self.exchange.set_deadline(deadline);
-        within(deadline, self.host.call(operation, message)).await?.map_err(|error| match error {
-            wapc::errors::Error::GuestCallFailure(reason) => {
-                self.exchange.take_fault().unwrap_or(Fault::Failed(reason))
+    /// After a fault that does not leave the instance usable, and when nobody polls any further, the guest has to be
+    /// dropped: it may be in the middle of a call.
+    pub(crate) fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Vec<u8>, Fault>> {
+        self.driver.poll(&self.store, &self.exchange, context).map(|returned| {
+            let code = returned?;
+            let answer = self.exchange.take_answer();
+            match (code, answer.response, answer.error) {
+                (0, _, error) => Err(Fault::Failed(error.unwrap_or_else(|| "it gave no reason".into()))),
+                (_, Some(response), _) => Ok(response),
+                (_, None, Some(error)) => Err(Fault::Failed(error)),
+                (_, None, None) => Err(Fault::Protocol("it returned neither a response nor an error".into())),
             }
-            other => Fault::Failed(other.to_string()),
         })
     }
 }

@@ -15,6 +15,7 @@ use wasmer::{
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::meter;
+use crate::call::ActorCall;
 use crate::error::printable;
 
 /// The module names under which guests import the interface: waPC's own, and that of wasmCloud's later actors.
@@ -71,7 +72,8 @@ pub(super) fn define(store: &mut Store, exchange: &Rc<Exchange>, actor: &str) ->
     imports
 }
 
-/// What a guest calls when its fuel is used up: the shard serves others, then the guest goes on, if it has time left.
+/// What a guest calls when its fuel is used up: the shard serves others, then the guest goes on, unless there is a reason
+/// to end it.
 fn yields(store: &mut Store, exchange: Rc<Exchange>) -> Function {
     Function::new_async(store, FunctionType::new([Type::I32], [Type::I32]), move |values: &[Value]| {
         let exchange = exchange.clone();
@@ -79,8 +81,8 @@ fn yields(store: &mut Store, exchange: Rc<Exchange>) -> Function {
         async move {
             loop {
                 tokio::task::yield_now().await;
-                if exchange.is_out_of_time() {
-                    return Err(Fault::Deadline.into());
+                if let Some(reason) = exchange.reason_to_end() {
+                    return Err(reason.into());
                 }
                 fuel = fuel.saturating_add(meter::QUANTUM);
                 if fuel > 0 {
@@ -93,8 +95,7 @@ fn yields(store: &mut Store, exchange: Rc<Exchange>) -> Function {
 
 fn guest_request(env: FunctionEnvMut<'_, Shared>, operation: u32, message: u32) -> Result<(), Fault> {
     let memory = GuestMemory::of(env.data(), &env)?;
-    env.data().count_request_fetch()?;
-    env.data().with_request(|operation_bytes, message_bytes| {
+    env.data().fetch_request(|operation_bytes, message_bytes| {
         memory.write(operation, operation_bytes)?;
         memory.write(message, message_bytes)
     })
@@ -114,13 +115,12 @@ fn guest_error(env: FunctionEnvMut<'_, Shared>, pointer: u32, length: u32) -> Re
 }
 
 fn host_response_len(env: FunctionEnvMut<'_, Shared>) -> u32 {
-    env.data().with_host_response(|bytes| bytes.len() as u32)
+    env.data().host_response_length() as u32
 }
 
 fn host_response(env: FunctionEnvMut<'_, Shared>, pointer: u32) -> Result<(), Fault> {
     let memory = GuestMemory::of(env.data(), &env)?;
-    env.data().count_answer_fetch()?;
-    env.data().with_host_response(|bytes| memory.write(pointer, bytes))
+    env.data().fetch_host_response(|bytes| memory.write(pointer, bytes))
 }
 
 fn host_error_len(env: FunctionEnvMut<'_, Shared>) -> u32 {
@@ -149,59 +149,40 @@ fn host_call(store: &mut Store, env: &FunctionEnv<Shared>) -> Function {
             let (exchange, call) = {
                 let env = env.read().await;
                 let exchange = Rc::clone(env.data());
-                let call = HostCall::read(&GuestMemory::of(&exchange, &env)?, &arguments)?;
+                let call = read_call(&GuestMemory::of(&exchange, &env)?, &arguments)?;
                 (exchange, call)
             };
-            Ok(vec![Value::I32(call.perform(&exchange).await?)])
+            Ok(vec![Value::I32(perform(call, &exchange).await)])
         }
     };
     Function::new_with_env_async(store, env, FunctionType::new(parameters, [Type::I32]), call)
 }
 
-/// A call that a guest makes on the host.
-struct HostCall {
-    binding: String,
-    namespace: String,
-    operation: String,
-    message: Vec<u8>,
+fn read_call(memory: &GuestMemory<'_>, arguments: &[u32]) -> Result<ActorCall, Fault> {
+    let &[binding, binding_len, namespace, namespace_len, operation, operation_len, message, message_len] = arguments
+    else {
+        return Err(Fault::Protocol(format!("__host_call with {} arguments", arguments.len())));
+    };
+    Ok(ActorCall {
+        binding: memory.read_text("binding", binding, binding_len)?,
+        namespace: memory.read_text("namespace", namespace, namespace_len)?,
+        operation: memory.read_text("operation", operation, operation_len)?,
+        message: memory.read(message, message_len)?,
+    })
 }
 
-impl HostCall {
-    fn read(memory: &GuestMemory<'_>, arguments: &[u32]) -> Result<HostCall, Fault> {
-        let &[binding, binding_len, namespace, namespace_len, operation, operation_len, message, message_len] =
-            arguments
-        else {
-            return Err(Fault::Protocol(format!("__host_call with {} arguments", arguments.len())));
-        };
-        Ok(HostCall {
-            binding: memory.read_text("binding", binding, binding_len)?,
-            namespace: memory.read_text("namespace", namespace, namespace_len)?,
-            operation: memory.read_text("operation", operation, operation_len)?,
-            message: memory.read(message, message_len)?,
-        })
-    }
-
-    /// Carries the call out. What `__host_call` returns: 1 with a response to fetch, 0 with an error.
-    async fn perform(self, exchange: &Exchange) -> Result<i32, Fault> {
-        let conversation =
-            exchange.conversation.get().ok_or_else(|| Fault::Protocol("a host call before the start".into()))?;
-        let code = conversation
-            .do_host_call(self.binding, self.namespace, self.operation, self.message)
-            .await
-            .map_err(|error| Fault::Protocol(error.to_string()))?;
-        if code == 0 {
-            exchange.set_host_answer(Err(conversation.get_host_error().await.unwrap_or_default()));
-            return Ok(code);
+/// Carries a guest's call out. What `__host_call` returns: 1 with a response to fetch, 0 with an error.
+async fn perform(call: ActorCall, exchange: &Exchange) -> i32 {
+    let limit = exchange.message_bytes;
+    let answer = match (exchange.host)(exchange.context(), call).await {
+        Ok(response) if response.len() > limit => {
+            Err(format!("the answer has {} bytes, and {limit} are allowed", response.len()))
         }
-        let (bytes, limit) = (conversation.host_response_len().await, exchange.message_bytes);
-        if bytes > limit {
-            let refusal = format!("the answer has {bytes} bytes, and {limit} are allowed");
-            exchange.set_host_answer(Err(refusal));
-            return Ok(0);
-        }
-        exchange.set_host_answer(Ok(conversation.with_host_response(<[u8]>::to_vec).await.unwrap_or_default()));
-        Ok(code)
-    }
+        answer => answer.map_err(|error| error.to_string()),
+    };
+    let code = i32::from(answer.is_ok());
+    exchange.set_host_answer(answer);
+    code
 }
 
 /// A guest's linear memory, read and written within its bounds.

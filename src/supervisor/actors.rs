@@ -1,6 +1,7 @@
 //! How actors are started and stopped.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
 use actix::Actor as _;
@@ -12,6 +13,7 @@ use super::snapshot::{ActorIdentity, RunningActor};
 use crate::actor::Actor;
 use crate::actor::guest_actor::GuestActor;
 use crate::actor::mailbox::Mailbox;
+use crate::actor::role::Role;
 use crate::auth;
 use crate::deadline::within;
 use crate::error::{Error, ErrorKind, Result};
@@ -49,10 +51,10 @@ impl Supervision {
         let module = self.modules.compile(&actor, limits).await?;
         // Its bytes are not needed any more, and there may be many of them.
         drop(actor);
-        let (dispatch, identity) = (self.dispatch.clone(), identity.clone());
-        let make = async move || Ok(GuestActor::make(identity, module, dispatch, limits).await?.start());
-        let address = self.shards.run(shard, make).await?;
-        Ok(Mailbox::new(address, limits.mailbox_length, self.dispatch.in_flight()))
+        let (dispatch, identity, ended) = (self.dispatch.clone(), identity.clone(), Arc::<AtomicBool>::default());
+        let role = Role { identity, module, dispatch, limits, ended: ended.clone() };
+        let address = self.shards.run(shard, async move || Ok(GuestActor::make(role).await?.start())).await?;
+        Ok(Mailbox::new(address, ended, limits.mailbox_length, self.dispatch.in_flight()))
     }
 
     /// Stops an actor in the order in which nothing is lost: no new calls; its providers bring it no new work and
