@@ -7,12 +7,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix::Addr;
-use imbl::HashMap;
+use imbl::shared_ptr::DefaultSharedPtr;
 use wascap::jwt::{CapabilityProvider, Claims};
 
 use super::link::{Link, LinkKey};
 use crate::actor::mailbox::Mailbox;
 use crate::capability::provider_actor::ProviderActor;
+
+/// A persistent map. Each call looks names up, so they are hashed fast, though with a seed that nobody outside knows.
+pub(crate) type Map<K, V> = imbl::GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
 
 /// Who an actor is, as its signed token says.
 #[derive(Debug)]
@@ -98,13 +101,13 @@ pub(crate) struct RunningProvider {
 pub(crate) struct Snapshot {
     /// Whether the host runs: it does not before its start and after its stop.
     pub(crate) running: bool,
-    pub(crate) actors: HashMap<Arc<str>, RunningActor>,
-    pub(crate) providers: HashMap<ProviderKey, RunningProvider>,
-    pub(crate) links: HashMap<LinkKey, Arc<Link>>,
+    pub(crate) actors: Map<Arc<str>, RunningActor>,
+    pub(crate) providers: Map<ProviderKey, RunningProvider>,
+    pub(crate) links: Map<LinkKey, Arc<Link>>,
     /// Call aliases, and who holds them.
-    pub(crate) aliases: HashMap<Arc<str>, Arc<str>>,
+    pub(crate) aliases: Map<Arc<str>, Arc<str>>,
     /// The contracts of the providers that run, and how many there are of each: no alias stands for one of them.
-    pub(crate) contracts: HashMap<String, usize>,
+    pub(crate) contracts: Map<String, usize>,
     /// Actors that ran and were stopped.
     pub(crate) stopped: imbl::HashSet<Arc<str>>,
 }

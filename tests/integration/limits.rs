@@ -88,6 +88,27 @@ async fn calls_under_way_are_bounded_for_an_actor_and_for_the_host() {
 }
 
 #[actix_rt::test]
+async fn a_guest_that_computes_for_a_caller_who_gave_up_is_ended() {
+    with_host_of(HostBuilder::new().with_shards(1), async |host| {
+        let spinner = start_within(&host, "spin", Limits::new()).await;
+        let caller = start_within(&host, "host_call", Limits::new()).await;
+        let through = host_call("", &spinner, "Spin", b"");
+        // Directly, and as the last of a chain.
+        for (actor, operation, message) in [(&spinner, "Spin", b"".as_slice()), (&caller, "Any", &through)] {
+            let mut call = Box::pin(host.call_actor(actor, operation, message));
+            for _ in 0..10 {
+                assert!(futures_util::poll!(&mut call).is_pending());
+                tokio::task::yield_now().await;
+            }
+            drop(call);
+            // Its own deadline is as far away as that of what the test waits for.
+            assert_eq!(soon(host.call_actor(&spinner, "Echo", b"free")).await.unwrap(), b"free");
+        }
+    })
+    .await;
+}
+
+#[actix_rt::test]
 async fn a_chain_of_calls_is_as_long_as_it_may_be() {
     with_host_of(HostBuilder::new().with_limits(Limits::new().chain_depth(3)), async |host| {
         let mut keys = Vec::new();

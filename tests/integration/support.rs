@@ -42,7 +42,7 @@ pub(crate) fn values(pairs: &[(&str, &str)]) -> HashMap<String, String> {
 
 /// Waits for something that is sure to happen; a test that waits in vain fails instead of hanging.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(30), what).await.expect("what the test waits for did not happen")
+    tokio::time::timeout(Duration::from_secs(25), what).await.expect("what the test waits for did not happen")
 }
 
 /// Lets others run until something can be observed.
