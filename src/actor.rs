@@ -1,6 +1,7 @@
 //! An [`Actor`]: a signed WebAssembly module, checked and ready to be started.
 
 pub(crate) mod guest_actor;
+pub(crate) mod instances;
 pub(crate) mod mailbox;
 pub(crate) mod role;
 

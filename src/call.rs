@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::actor::mailbox::InstanceNumber;
+
 /// A limit so long that no clock can tell its end is taken for this.
 const LONG: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -55,6 +57,7 @@ impl Drop for Attendance {
 #[derive(Debug)]
 struct Waiting {
     actor: Arc<str>,
+    instance: InstanceNumber,
     before: Option<Arc<Waiting>>,
     /// How many actors wait, this one included.
     depth: usize,
@@ -90,16 +93,22 @@ impl CallContext {
         CallContext { deadline, ..self }
     }
 
-    /// The context of a call that `actor` makes while it serves this one.
-    pub(crate) fn through(&self, actor: &Arc<str>) -> CallContext {
-        let waiting = Waiting { actor: actor.clone(), before: self.waiting.clone(), depth: self.depth() + 1 };
+    /// The context of a call that an instance of `actor` makes while it serves this one.
+    pub(crate) fn through(&self, actor: &Arc<str>, instance: InstanceNumber) -> CallContext {
+        let waiting = Waiting { actor: actor.clone(), instance, before: self.waiting.clone(), depth: self.depth() + 1 };
         CallContext { deadline: self.deadline, waiting: Some(Arc::new(waiting)), attended: self.attended.clone() }
+    }
+
+    /// Whether this instance of `actor` waits for this call already: it could never answer it.
+    pub(crate) fn waits(&self, actor: &str, instance: InstanceNumber) -> bool {
+        self.waiting().any(|waiting| waiting.instance == instance && *waiting.actor == *actor)
     }
 
     /// Where `actor` waits for this call already: the way the call has come, from that actor on.
     pub(crate) fn cycle_through(&self, actor: &str) -> Option<String> {
-        let steps = self.callers().position(|caller| caller == actor)?;
-        let mut way: Vec<&str> = std::iter::once(actor).chain(self.callers().take(steps + 1)).collect();
+        let steps = self.waiting().position(|waiting| *waiting.actor == *actor)?;
+        let callers = self.waiting().take(steps + 1).map(|waiting| &*waiting.actor);
+        let mut way: Vec<&str> = std::iter::once(actor).chain(callers).collect();
         way.reverse();
         Some(way.join(" -> "))
     }
@@ -110,9 +119,8 @@ impl CallContext {
     }
 
     /// Those that wait for this call, the last one first.
-    fn callers(&self) -> impl Iterator<Item = &str> {
+    fn waiting(&self) -> impl Iterator<Item = &Waiting> {
         std::iter::successors(self.waiting.as_deref(), |waiting| waiting.before.as_deref())
-            .map(|waiting| &*waiting.actor)
     }
 }
 
@@ -123,8 +131,8 @@ mod tests {
     #[test]
     fn whoever_works_on_a_call_learns_that_a_caller_has_given_up() {
         let (outer, outer_attendance) = CallContext::begin(Duration::from_secs(1)).attended();
-        let (inner, inner_attendance) = outer.through(&"a".into()).attended();
-        let further = inner.through(&"b".into());
+        let (inner, inner_attendance) = outer.through(&"a".into(), InstanceNumber(0)).attended();
+        let further = inner.through(&"b".into(), InstanceNumber(0));
         assert!(!further.is_given_up());
         inner_attendance.end();
         assert!(!further.is_given_up());
@@ -137,9 +145,14 @@ mod tests {
     fn a_cycle_is_named_from_the_actor_that_waits() {
         let context = CallContext::begin(Duration::from_secs(1));
         assert_eq!(context.cycle_through("a"), None);
-        let context = context.through(&"x".into()).through(&"a".into()).through(&"b".into());
+        let context = context
+            .through(&"x".into(), InstanceNumber(0))
+            .through(&"a".into(), InstanceNumber(0))
+            .through(&"b".into(), InstanceNumber(0));
         assert_eq!(context.cycle_through("a").unwrap(), "a -> b -> a");
         assert_eq!(context.cycle_through("b").unwrap(), "b -> b");
         assert_eq!(context.cycle_through("c"), None);
+        assert!(context.waits("a", InstanceNumber(0)));
+        assert!(!context.waits("a", InstanceNumber(1)));
     }
 }

@@ -12,7 +12,7 @@ use actix::MailboxError;
 use arc_swap::ArcSwap;
 use futures_util::future::Either;
 
-use crate::actor::mailbox::Bounded;
+use crate::actor::mailbox::{Bounded, InstanceNumber, Mailbox};
 use crate::call::{ActorCall, CallContext};
 use crate::capability::provider_actor::ProviderCall;
 use crate::entity::{link_name, shorten};
@@ -70,7 +70,7 @@ impl Dispatch {
         let answer = {
             let snapshot = self.0.snapshot.load();
             let actor = resolve::open_actor(&snapshot, target)?;
-            actor.mailbox.deliver(operation.to_owned(), message.to_vec(), context)?
+            instance_for(&context, actor)?.deliver(operation.to_owned(), message.to_vec(), context)?
         };
         let answer = answer.await;
         attendance.end();
@@ -80,19 +80,18 @@ impl Dispatch {
     /// A call from an actor: to another actor or, over a link, to a provider.
     pub(crate) async fn call_from_actor(
         &self,
-        origin: &ActorIdentity,
+        (origin, instance): (&ActorIdentity, InstanceNumber),
         context: CallContext,
         call: ActorCall,
     ) -> Result<Vec<u8>> {
         let ActorCall { binding, namespace, operation, message } = call;
-        let context = context.through(&origin.key);
+        let context = context.through(&origin.key, instance);
         self.refuse_depth(&context)?;
         let answer = {
             let snapshot = self.0.snapshot.load();
             match resolve::target_of(&snapshot, origin, &namespace, link_name(Some(&binding)))? {
                 Target::Actor(actor) => {
-                    refuse_cycle(&context, actor)?;
-                    Either::Left(actor.mailbox.deliver(operation, message, context)?)
+                    Either::Left(instance_for(&context, actor)?.deliver(operation, message, context)?)
                 }
                 Target::Provider(provider) => {
                     let actor = origin.key.clone();
@@ -123,8 +122,7 @@ impl Dispatch {
                 let message = format!("{origin} may not call {}: no link joins them", target.identity);
                 return Err(Error::new(ErrorKind::NotLinked, message));
             }
-            refuse_cycle(&context, target)?;
-            target.mailbox.deliver(operation, message, context)?
+            instance_for(&context, target)?.deliver(operation, message, context)?
         };
         let answer = answer.await;
         attendance.end();
@@ -144,15 +142,16 @@ impl Dispatch {
     }
 }
 
-/// Refuses a call to an actor that waits for this very call: it could never be answered.
-fn refuse_cycle(context: &CallContext, target: &RunningActor) -> Result<()> {
-    match context.cycle_through(&target.identity.key) {
-        None => Ok(()),
-        Some(way) => {
-            let message = format!("{} waits for this call already: {way}", target.identity);
-            Err(Error::new(ErrorKind::CallCycle, message))
-        }
-    }
+/// The instance that a call is to go to.
+///
+/// # Errors
+/// `CallCycle` where all instances wait for this very call: it could never be answered.
+fn instance_for<'a>(context: &CallContext, target: &'a RunningActor) -> Result<&'a Mailbox> {
+    let key = &target.identity.key;
+    target.instances.choose(|instance| !context.waits(key, instance)).ok_or_else(|| {
+        let way = context.cycle_through(key).unwrap_or_default();
+        Error::new(ErrorKind::CallCycle, format!("{} waits for this call already: {way}", target.identity))
+    })
 }
 
 /// The mailbox was there when the call was resolved and closed before it was answered.

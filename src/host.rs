@@ -175,8 +175,8 @@ impl Host {
     /// # Errors
     /// Those of [`Host::start_actor`].
     pub async fn start_actor_with(&self, actor: Actor, options: ActorOptions) -> Result<()> {
-        let shard = options.placement.choose(&self.running()?.shards);
-        self.ask(Command::StartActor { actor, options, shard }).await
+        let near = self.running()?.shards.current_or_next();
+        self.ask(Command::StartActor { actor, options, near }).await
     }
 
     /// Stops an actor, by its public key. From now on it takes no new calls; its providers finish what they are working
@@ -196,8 +196,8 @@ impl Host {
     /// # Errors
     /// `ProviderAlreadyRunning`; `ProviderFailed` where it refuses to start; `HostNotRunning`.
     pub async fn start_native_capability(&self, capability: NativeCapability) -> Result<()> {
-        let shard = ActorOptions::default().placement.choose(&self.running()?.shards);
-        self.ask(Command::StartProvider { capability, shard }).await
+        let near = self.running()?.shards.current_or_next();
+        self.ask(Command::StartProvider { capability, near }).await
     }
 
     /// Stops a capability provider: everything it holds is released. Its links remain known, for its next start.

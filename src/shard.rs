@@ -1,4 +1,5 @@
-//! Shards: the threads that actors and providers live on, one for each core.
+//! Shards: the threads that actors and providers live on, one for each core, and those that single actors have for
+//! themselves.
 //!
 //! A shard is an actix arbiter. Shard 0 is the arbiter that started the host; the host makes the others and ends
 //! them. Whatever lives on a shard never leaves it, and nothing on a shard may block.
@@ -20,19 +21,26 @@ use crate::error::{Error, ErrorKind, Result, panic_text};
 /// How long a thread of the host's own may take to end once nothing runs on it any more.
 const THREAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One thread of actors.
-#[derive(Debug)]
+/// One thread of actors. Cheap to clone.
+#[derive(Debug, Clone)]
 pub(crate) struct Shard {
     arbiter: ArbiterHandle,
     thread: ThreadId,
+}
+
+/// A thread that the host made. It ends when this is dropped; [`OwnThread::end`] waits for that.
+#[derive(Debug)]
+pub(crate) struct OwnThread {
+    shard: Shard,
+    arbiter: Mutex<Option<Arbiter>>,
 }
 
 /// All shards of a host.
 #[derive(Debug)]
 pub(crate) struct Shards {
     all: Vec<Shard>,
-    /// The arbiters that the host made itself.
-    own: Mutex<Vec<Arbiter>>,
+    /// The threads of those that the host made itself.
+    own: Vec<OwnThread>,
     /// Which shard was taken last, where one is as good as another.
     last: AtomicUsize,
 }
@@ -55,25 +63,20 @@ impl Shards {
             )
         })?;
         let first = Shard { arbiter: first, thread: std::thread::current().id() };
-        let mut shards = Shards { all: vec![first], own: Mutex::default(), last: AtomicUsize::new(0) };
+        let mut shards = Shards { all: vec![first], own: Vec::new(), last: AtomicUsize::new(0) };
         for _ in 1..count {
-            if let Err(error) = shards.add().await {
-                shards.stop_own().await;
-                return Err(error);
+            match OwnThread::start().await {
+                Ok(thread) => {
+                    shards.all.push(thread.shard.clone());
+                    shards.own.push(thread);
+                }
+                Err(error) => {
+                    shards.stop_own().await;
+                    return Err(error);
+                }
             }
         }
         Ok(shards)
-    }
-
-    async fn add(&mut self) -> Result<()> {
-        let arbiter = Arbiter::try_new().map_err(|error| {
-            Error::new(ErrorKind::Io, "a thread for another shard could not be started").caused_by(error)
-        })?;
-        let handle = arbiter.handle();
-        self.own.get_mut().unwrap_or_else(PoisonError::into_inner).push(arbiter);
-        let thread = run_on(&handle, async || Ok(std::thread::current().id())).await?;
-        self.all.push(Shard { arbiter: handle, thread });
-        Ok(())
     }
 
     /// The shard that this thread is, if it is one.
@@ -82,21 +85,23 @@ impl Shards {
         self.all.iter().position(|shard| shard.thread == thread).map(ShardNumber)
     }
 
+    /// The shard that this thread is, or another one at each turn.
+    pub(crate) fn current_or_next(&self) -> ShardNumber {
+        self.current().unwrap_or_else(|| self.take_turn())
+    }
+
     /// Another shard at each turn.
     pub(crate) fn take_turn(&self) -> ShardNumber {
         ShardNumber(self.last.fetch_add(1, Ordering::Relaxed) % self.all.len())
     }
 
-    /// Runs a piece of work to its end on a shard. The work may hold what cannot leave a thread.
-    ///
-    /// # Errors
-    /// Those of the work, and `HostNotRunning` where the shard is gone.
-    pub(crate) async fn run<T, W>(&self, shard: ShardNumber, work: W) -> Result<T>
-    where
-        T: Send + 'static,
-        W: AsyncFnOnce() -> Result<T> + Send + 'static,
-    {
-        run_on(&self.all[shard.0].arbiter, work).await
+    /// The shard that comes so many after another one, around.
+    pub(crate) fn after(&self, ShardNumber(first): ShardNumber, steps: usize) -> ShardNumber {
+        ShardNumber(first.wrapping_add(steps) % self.all.len())
+    }
+
+    pub(crate) fn shard(&self, ShardNumber(number): ShardNumber) -> &Shard {
+        &self.all[number]
     }
 
     /// Starts a piece of work on some shard and does not wait for it.
@@ -109,21 +114,65 @@ impl Shards {
 
     /// Ends the shards that the host made, and waits for their threads as long as that makes sense.
     pub(crate) async fn stop_own(&self) {
-        let own = std::mem::take(&mut *self.own.lock().unwrap_or_else(PoisonError::into_inner));
-        let ends = own.into_iter().map(|arbiter| async move {
-            arbiter.stop();
-            let (ended, end) = oneshot::channel();
-            // Joining blocks, and a thread that never ends must not hold up anybody's runtime.
-            let join =
-                std::thread::Builder::new().name("shard-join".to_owned()).spawn(move || ended.send(arbiter.join()));
-            match tokio::time::timeout(THREAD_TIMEOUT, end).await {
-                Ok(Ok(Ok(()))) => {}
-                Ok(_) if join.is_ok() => log::error!("a shard's thread ended with a panic"),
-                Ok(_) => log::error!("a shard's thread was not waited for: no thread could be started to do so"),
-                Err(_) => log::error!("a shard's thread is held by a guest or provider and was left behind"),
-            }
-        });
-        join_all(ends).await;
+        join_all(self.own.iter().map(OwnThread::end)).await;
+    }
+}
+
+impl Shard {
+    pub(crate) fn thread(&self) -> ThreadId {
+        self.thread
+    }
+
+    /// Runs a piece of work to its end on this shard. The work may hold what cannot leave a thread.
+    ///
+    /// # Errors
+    /// Those of the work, and `HostNotRunning` where the shard is gone.
+    pub(crate) async fn run<T, W>(&self, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: AsyncFnOnce() -> Result<T> + Send + 'static,
+    {
+        run_on(&self.arbiter, work).await
+    }
+}
+
+impl OwnThread {
+    /// Makes a thread.
+    ///
+    /// # Errors
+    /// `Io` where the operating system has none to give.
+    pub(crate) async fn start() -> Result<OwnThread> {
+        let arbiter = Arbiter::try_new()
+            .map_err(|error| Error::new(ErrorKind::Io, "a thread for actors could not be started").caused_by(error))?;
+        let handle = arbiter.handle();
+        let thread = run_on(&handle, async || Ok(std::thread::current().id())).await?;
+        Ok(OwnThread { shard: Shard { arbiter: handle, thread }, arbiter: Mutex::new(Some(arbiter)) })
+    }
+
+    pub(crate) fn shard(&self) -> &Shard {
+        &self.shard
+    }
+
+    /// Ends the thread, and waits for it as long as that makes sense.
+    pub(crate) async fn end(&self) {
+        let arbiter = self.arbiter.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(arbiter) = arbiter else { return };
+        arbiter.stop();
+        let (ended, end) = oneshot::channel();
+        // Joining blocks, and a thread that never ends must not hold up anybody's runtime.
+        let join = std::thread::Builder::new().name("shard-join".to_owned()).spawn(move || ended.send(arbiter.join()));
+        match tokio::time::timeout(THREAD_TIMEOUT, end).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(_) if join.is_ok() => log::error!("a shard's thread ended with a panic"),
+            Ok(_) => log::error!("a shard's thread was not waited for: no thread could be started to do so"),
+            Err(_) => log::error!("a shard's thread is held by a guest or provider and was left behind"),
+        }
+    }
+}
+
+impl Drop for OwnThread {
+    fn drop(&mut self) {
+        self.shard.arbiter.stop();
     }
 }
 

@@ -51,14 +51,15 @@ pub(crate) enum Command {
     StartActor {
         actor: Actor,
         options: ActorOptions,
-        shard: ShardNumber,
+        /// The shard of whoever asks, or one in turn.
+        near: ShardNumber,
     },
     StopActor {
         key: String,
     },
     StartProvider {
         capability: NativeCapability,
-        shard: ShardNumber,
+        near: ShardNumber,
     },
     StopProvider {
         key: ProviderKey,
@@ -108,9 +109,9 @@ impl Supervision {
 
     async fn carry_out(&self, command: Command) -> Result<()> {
         match command {
-            Command::StartActor { actor, options, shard } => self.start_actor(actor, options, shard).await,
+            Command::StartActor { actor, options, near } => self.start_actor(actor, options, near).await,
             Command::StopActor { key } => self.stop_actor(&key).await,
-            Command::StartProvider { capability, shard } => self.start_provider(capability, shard).await,
+            Command::StartProvider { capability, near } => self.start_provider(capability, near).await,
             Command::StopProvider { key, contract_id } => self.stop_provider(&key, &contract_id).await,
             Command::SetLink(definition) => self.set_link(definition).await,
             Command::RemoveLink(key) => self.remove_link(&key).await,

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, poll_fn};
 
 use super::guest_actor::Deliver;
-use super::mailbox::Place;
+use super::mailbox::{InstanceNumber, Place};
 use crate::call::CallContext;
 use crate::dispatch::Dispatch;
 use crate::engine::{CompiledModule, Fault, Guest, HostCalls, REQUEST, Setting};
@@ -23,9 +23,10 @@ use crate::supervisor::snapshot::ActorIdentity;
 /// How wapc-guest and the SDKs built on it refuse an operation that has no handler.
 const NO_HANDLER: &str = "No handler registered for function";
 
-/// What every instance of an actor is made of.
+/// What an instance of an actor is made of, however often it is replaced.
 pub(crate) struct Role {
     pub(crate) identity: Arc<ActorIdentity>,
+    pub(crate) number: InstanceNumber,
     pub(crate) module: CompiledModule,
     pub(crate) dispatch: Dispatch,
     pub(crate) limits: Limits,
@@ -149,10 +150,10 @@ impl Role {
 
     /// What becomes of a guest's calls: they are dispatched, as part of the call that the guest serves.
     fn host_calls(&self) -> HostCalls {
-        let (dispatch, identity) = (self.dispatch.clone(), self.identity.clone());
+        let (dispatch, identity, number) = (self.dispatch.clone(), self.identity.clone(), self.number);
         Box::new(move |context, call| {
             let (dispatch, identity) = (dispatch.clone(), identity.clone());
-            Box::pin(async move { dispatch.call_from_actor(&identity, context, call).await })
+            Box::pin(async move { dispatch.call_from_actor((&identity, number), context, call).await })
         })
     }
 

@@ -1,28 +1,44 @@
 //! Where an actor lives.
 
+use std::num::NonZeroUsize;
+
 use crate::limits::Limits;
 use crate::shard::{ShardNumber, Shards};
 
-/// Which shard an actor is put on.
+/// Which threads the instances of an actor are put on.
 ///
 /// A call between two actors on one shard costs a fraction of one that crosses threads, so what talks to each other
 /// belongs together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Placement {
-    /// On the shard that starts it, or on the next in turn where the starting thread is no shard. The default.
+    /// On the shard that starts it, or on the next in turn where the starting thread is no shard; further instances on the
+    /// shards after it. The default.
     #[default]
     Near,
-    /// On the next shard in turn.
+    /// On the next shards in turn.
     Spread,
+    /// On threads that nobody else has: for work that should neither wait for others nor hold them up. A thread for each
+    /// instance costs memory, and each call to it some microseconds.
+    Dedicated,
+}
+
+/// Where an instance is to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Home {
+    Shard(ShardNumber),
+    OwnThread,
 }
 
 impl Placement {
-    pub(crate) fn choose(self, shards: &Shards) -> ShardNumber {
-        match self {
-            Placement::Near => shards.current().unwrap_or_else(|| shards.take_turn()),
-            Placement::Spread => shards.take_turn(),
-        }
+    /// The homes of an actor's instances. `near` is the shard of whoever starts it, or one in turn.
+    pub(super) fn homes(self, instances: NonZeroUsize, near: ShardNumber, shards: &Shards) -> Vec<Home> {
+        let home = |number| match self {
+            Placement::Near => Home::Shard(shards.after(near, number)),
+            Placement::Spread => Home::Shard(shards.take_turn()),
+            Placement::Dedicated => Home::OwnThread,
+        };
+        (0..instances.get()).map(home).collect()
     }
 }
 
@@ -31,12 +47,19 @@ impl Placement {
 /// ```
 /// use wasmcloud_host::{ActorOptions, Placement};
 ///
-/// let options = ActorOptions::new().placement(Placement::Spread);
+/// let options = ActorOptions::new().instances(2).placement(Placement::Spread);
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ActorOptions {
-    pub(crate) placement: Placement,
-    pub(crate) limits: Option<Limits>,
+    pub(super) placement: Placement,
+    pub(super) instances: NonZeroUsize,
+    pub(super) limits: Option<Limits>,
+}
+
+impl Default for ActorOptions {
+    fn default() -> Self {
+        ActorOptions { placement: Placement::default(), instances: NonZeroUsize::MIN, limits: None }
+    }
 }
 
 impl ActorOptions {
@@ -45,7 +68,15 @@ impl ActorOptions {
         ActorOptions::default()
     }
 
-    /// Which shard the actor is put on; [`Placement::Near`] by default.
+    /// How many instances of the actor there are, and so how many messages it serves at once; one by default, and at least
+    /// one. Each has a memory of its own: what a guest keeps there between messages is not seen by the others. A message
+    /// goes to the instance with the least before it, and of those to one on the shard that it comes from.
+    pub fn instances(mut self, instances: usize) -> ActorOptions {
+        self.instances = NonZeroUsize::new(instances).unwrap_or(NonZeroUsize::MIN);
+        self
+    }
+
+    /// Which threads the instances are put on; [`Placement::Near`] by default.
     pub fn placement(mut self, placement: Placement) -> ActorOptions {
         self.placement = placement;
         self

@@ -12,13 +12,13 @@ use crate::shard::ShardNumber;
 
 impl Supervision {
     /// Makes a provider complete, then registers it and establishes the links that wait for it.
-    pub(super) async fn start_provider(&self, capability: NativeCapability, shard: ShardNumber) -> Result<()> {
+    pub(super) async fn start_provider(&self, capability: NativeCapability, near: ShardNumber) -> Result<()> {
         let identity = capability.identity().clone();
         let child = Child::Provider(identity.key.clone());
         let start = self.begin_start(child.clone())?;
         let (dispatch, shards) = (self.dispatch.clone(), self.shards.clone());
         let make = async move || Ok(ProviderActor::make(capability, dispatch, shards).await?.start());
-        let address = self.shards.run(shard, make).await?;
+        let address = self.shards.shard(near).run(make).await?;
         let running = RunningProvider { identity, address: address.clone() };
         if let Err(refusal) = self.change(|registry| registry.add_provider(running)) {
             end(&address).await?;

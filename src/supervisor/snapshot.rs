@@ -11,7 +11,7 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use wascap::jwt::{CapabilityProvider, Claims};
 
 use super::link::{Link, LinkKey};
-use crate::actor::mailbox::Mailbox;
+use crate::actor::instances::Instances;
 use crate::capability::provider_actor::ProviderActor;
 
 /// A persistent map. Each call looks names up, so they are hashed fast, though with a seed that nobody outside knows.
@@ -83,7 +83,7 @@ impl std::fmt::Display for ProviderKey {
 #[derive(Debug, Clone)]
 pub(crate) struct RunningActor {
     pub(crate) identity: Arc<ActorIdentity>,
-    pub(crate) mailbox: Mailbox,
+    pub(crate) instances: Instances,
     /// Whether it is being stopped: it serves what has reached it and what its providers are still working on, and
     /// nothing else.
     pub(crate) draining: bool,

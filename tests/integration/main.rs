@@ -8,6 +8,7 @@ mod calls;
 mod guests;
 mod host;
 mod http;
+mod instances;
 mod limits;
 mod links;
 mod providers;

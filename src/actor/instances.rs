@@ -1,0 +1,38 @@
+//! The instances of one actor, and which of them gets a message.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::mailbox::{InstanceNumber, Mailbox};
+
+/// The mailboxes of an actor's instances: at least one. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Instances(Arc<[Mailbox]>);
+
+impl Instances {
+    pub(crate) fn new(mailboxes: Vec<Mailbox>) -> Instances {
+        Instances(mailboxes.into())
+    }
+
+    /// The instance that a message is to go to, of those that can be chosen: the one with the least before it, and of
+    /// several such one on this thread.
+    pub(crate) fn choose(&self, can_be_chosen: impl Fn(InstanceNumber) -> bool) -> Option<&Mailbox> {
+        let mut mailboxes = self.0.iter().filter(|mailbox| can_be_chosen(mailbox.number()));
+        if self.0.len() == 1 {
+            return mailboxes.next();
+        }
+        let here = std::thread::current().id();
+        mailboxes.min_by_key(|mailbox| (mailbox.load(), !mailbox.is_on(here)))
+    }
+
+    /// Has every instance end once it has served what has reached it.
+    pub(crate) async fn close(&self) {
+        join_all(self.0.iter().map(Mailbox::close)).await;
+    }
+
+    /// Has every instance end without waiting for it.
+    pub(crate) fn abandon(&self) {
+        self.0.iter().for_each(Mailbox::abandon);
+    }
+}
