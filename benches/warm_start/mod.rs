@@ -90,7 +90,7 @@ fn grown(module: &[u8], bytes: usize) -> Vec<u8> {
             Payload::CodeSectionStart { .. } => _ = grown.section(&code),
             _ => {
                 if let Some((id, range)) = payload.as_section() {
-                    grown.section(&RawSection { id, data: &module[range] });
+                    grown.section(&RawSection { id, data: &module[range.start as usize..range.end as usize] });
                 }
             }
         }

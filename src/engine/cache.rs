@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use folder::Folder;
 pub(super) use key::Key;
 pub(super) use load::Artifacts;
@@ -84,17 +84,19 @@ impl Cache {
     pub(super) fn load(&self, key: &Key, engine: &wasmer::Engine) -> Option<Artifacts> {
         let folder = self.folder()?;
         let name = key.file_name();
-        let bytes = match folder.read(&name) {
-            Ok(bytes) => bytes?,
+        let artifacts = match folder.read(&name) {
+            Ok(bytes) => frame::open(bytes?, key, folder.secret()).and_then(|sealed| load::load(engine, sealed)),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                Err(Error::new(ErrorKind::Io, "it cannot be an artifact").caused_by(error))
+            }
             Err(error) => {
                 self.complain(format_args!("cannot read {name}: {error}"));
                 return None;
             }
         };
-        let artifacts = frame::open(bytes, key, folder.secret()).and_then(|sealed| load::load(engine, sealed));
         let refused = |reason: &Error| {
             let path = folder.path(&name);
-            log::warn!("the artifact {} is removed, and its module compiled anew: {reason}", path.display());
+            log::warn!("the artifact {} is not loaded, but its module compiled anew: {reason}", path.display());
             folder.remove(&name);
         };
         artifacts.inspect_err(refused).ok()

@@ -46,17 +46,22 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// The bytes of a file, if there is one. It counts as used. What is there and is no such file reads as nothing, and
-    /// so does not pass for one.
+    /// The bytes of a file, if there is one. It counts as used.
+    ///
+    /// # Errors
+    /// `InvalidData` for what is there and cannot be an artifact, whatever is in it.
     pub(super) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let file = match private::options().read(true).open(self.path(name)) {
             Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
-            Err(error) if is_link(&error) => return Ok(Some(Vec::new())),
+            Err(error) if is_link(&error) => return Err(unfit("it is a symbolic link")),
             opened => opened?,
         };
         let metadata = file.metadata()?;
-        if !metadata.is_file() || metadata.len() > self.largest() {
-            return Ok(Some(Vec::new()));
+        if !metadata.is_file() {
+            return Err(unfit("it is no file"));
+        }
+        if metadata.len() > self.largest() {
+            return Err(unfit("it is larger than half of the cache"));
         }
         // Where this fails, it is only removed earlier than it should be.
         let _ = file.set_modified(SystemTime::now());
@@ -126,6 +131,10 @@ fn look_at(entry: &DirEntry) -> io::Result<Option<Kept>> {
         return Ok(None);
     }
     Ok(name.ends_with(key::SUFFIX).then_some(Kept { used, bytes: metadata.len(), path }))
+}
+
+fn unfit(why: &str) -> io::Error {
+    io::Error::new(IoErrorKind::InvalidData, why)
 }
 
 /// Whether a file was not opened because its name is a symbolic link.
