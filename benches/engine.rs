@@ -1,5 +1,5 @@
 //! What the engine costs: calls against the raw calls of the same guests, metered code against the same code unmetered,
-//! calls beside many other actors, and bystanders of a guest that computes without end.
+//! calls beside many other actors, bystanders of a guest that computes without end, and starts of actors.
 //!
 //! `cargo bench --bench engine` prints the table and writes `target/figures/engine.json`.
 
@@ -7,6 +7,7 @@
 
 mod raw;
 mod support;
+mod warm_start;
 
 #[path = "../tests/support/signing.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -40,6 +41,7 @@ async fn main() {
     table.extend(metering());
     table.extend(bystander(&host).await);
     table.extend(many_actors(&host).await);
+    table.extend(warm_start::rows().await);
     host.stop().await;
     report("engine", "The engine", &table).expect("the figures can be written");
 }

@@ -3,6 +3,7 @@
 //! # Layout
 //! - `meter`: the rewriting by which guests yield, and are kept within bounds
 //! - `admission`: what a module must export and may import
+//! - `cache`: what compilation made, kept for the next start
 //! - `driver`: the little module that enters a guest once and keeps it between messages
 //! - `exchange`: what passes between a call and the imports that the guest reaches for
 //! - `imports`: the functions of the waPC interface
@@ -13,6 +14,7 @@
 //! dropped itself, and a host lives longer than the modules that pass through it.
 
 mod admission;
+mod cache;
 mod driver;
 mod exchange;
 mod fault;
@@ -26,6 +28,9 @@ use wasmer::sys::{Cranelift, EngineBuilder};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
+pub use cache::ArtifactCache;
+pub(crate) use cache::Cache;
+use cache::{Artifacts, Key};
 pub(crate) use exchange::HostCalls;
 pub(crate) use fault::{Fault, REQUEST};
 pub(crate) use guest::{Guest, Setting};
@@ -40,17 +45,30 @@ pub(crate) struct CompiledModule(Arc<Compiled>);
 /// # Errors
 /// `InvalidModule` for what is no valid WebAssembly, or begins with more than the limits allow.
 pub fn metered(module: &[u8], limits: &Limits) -> Result<Vec<u8>> {
+    check_size(module, limits)?;
+    meter::rewrite(module, bounds(limits))
+}
+
+/// Refuses a module that is larger than its limits allow.
+pub(crate) fn check_size(module: &[u8], limits: &Limits) -> Result<()> {
     let (bytes, limit) = (module.len(), limits.module_bytes);
     if bytes > limit {
         let message = format!("the module has {bytes} bytes, {limit} are allowed");
         return Err(Error::new(ErrorKind::InvalidModule, message));
     }
-    let bounds = meter::Bounds {
+    Ok(())
+}
+
+fn bounds(limits: &Limits) -> meter::Bounds {
+    meter::Bounds {
         quantum: meter::QUANTUM,
         memory_pages: limits.memory_pages(),
         table_elements: limits.table_elements,
-    };
-    meter::rewrite(module, bounds)
+    }
+}
+
+fn new_engine() -> wasmer::Engine {
+    EngineBuilder::new(Cranelift::default()).engine().into()
 }
 
 /// A compiled module that somebody else keeps.
@@ -60,6 +78,13 @@ struct Compiled {
     engine: wasmer::Engine,
     module: wasmer::Module,
     driver: wasmer::Module,
+}
+
+/// How a module came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Compiled,
+    Cache,
 }
 
 impl WeakModule {
@@ -74,18 +99,34 @@ impl WeakModule {
 }
 
 impl CompiledModule {
-    /// Compiles a module. This takes milliseconds to seconds of one core: never call it on a shard.
+    /// The module of this hash, from the cache where it is kept there, and otherwise compiled. Compiling takes milliseconds
+    /// to seconds of one core, and the cache reads and writes files: never call this on a shard.
     ///
     /// # Errors
     /// `InvalidModule` for what is no valid WebAssembly, or none that speaks waPC.
-    pub(crate) fn compile(bytes: &[u8], limits: &Limits) -> Result<CompiledModule> {
-        let metered = metered(bytes, limits)?;
-        let engine: wasmer::Engine = EngineBuilder::new(Cranelift::default()).engine().into();
-        let module = wasmer::Module::new(&engine, metered)
-            .map_err(|error| Error::new(ErrorKind::InvalidModule, "the module cannot be compiled").caused_by(error))?;
+    pub(crate) fn obtain(
+        bytes: &[u8],
+        hash: &str,
+        limits: &Limits,
+        cache: Option<&Cache>,
+    ) -> Result<(CompiledModule, Origin)> {
+        check_size(bytes, limits)?;
+        let engine = new_engine();
+        let cache = cache.map(|cache| (cache, Key::new(hash, bounds(limits), &engine)));
+        if let Some(artifacts) = cache.as_ref().and_then(|(cache, key)| cache.load(key, &engine)) {
+            return Ok((CompiledModule::new(engine, artifacts)?, Origin::Cache));
+        }
+        let artifacts = compile(&engine, bytes, limits)?;
+        let compiled = CompiledModule::new(engine, artifacts.clone())?;
+        if let Some((cache, key)) = &cache {
+            cache.keep(key, &artifacts);
+        }
+        Ok((compiled, Origin::Compiled))
+    }
+
+    fn new(engine: wasmer::Engine, artifacts: Artifacts) -> Result<CompiledModule> {
+        let Artifacts { module, driver } = artifacts;
         admission::check(&module)?;
-        let driver = wasmer::Module::new(&engine, driver::module())
-            .map_err(|error| Error::new(ErrorKind::Internal, "cannot compile the driver").caused_by(error))?;
         Ok(CompiledModule(Arc::new(Compiled { engine, module, driver })))
     }
 
@@ -93,4 +134,12 @@ impl CompiledModule {
     pub(crate) fn downgrade(&self) -> WeakModule {
         WeakModule(Arc::downgrade(&self.0))
     }
+}
+
+fn compile(engine: &wasmer::Engine, bytes: &[u8], limits: &Limits) -> Result<Artifacts> {
+    let module = wasmer::Module::new(engine, metered(bytes, limits)?)
+        .map_err(|error| Error::new(ErrorKind::InvalidModule, "the module cannot be compiled").caused_by(error))?;
+    let driver = wasmer::Module::new(engine, driver::module())
+        .map_err(|error| Error::new(ErrorKind::Internal, "cannot compile the driver").caused_by(error))?;
+    Ok(Artifacts { module, driver })
 }

@@ -11,6 +11,7 @@
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
 //! - [`Limits`], [`ActorOptions`], [`Placement`]: what an actor may use, and where it lives
+//! - [`ArtifactCache`]: where compiled modules are kept for the next start
 //! - [`Error`], [`ErrorKind`], [`Result`]: what can go wrong
 
 mod actor;
@@ -32,6 +33,7 @@ pub use capability::{
     ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NativeCapability,
     NullDispatcher, ProviderCallContext, builtin,
 };
+pub use engine::ArtifactCache;
 #[doc(hidden)]
 pub use engine::metered;
 pub use entity::SYSTEM_ACTOR;

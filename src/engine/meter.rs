@@ -18,6 +18,8 @@ mod plan;
 mod rewrite;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod version_tests;
 
 use wasmparser::{Validator, WasmFeatures};
 
@@ -29,6 +31,10 @@ pub(super) const YIELD: (&str, &str) = ("wasmcloud:meter", "yield");
 
 /// The export under which the module's own start function is kept. It is called like any other, so that it can yield.
 pub(super) const START: &str = "wasmcloud:meter/start";
+
+/// The number of the rewriting. With every change of what modules are rewritten to, or of which are refused, it goes up, so
+/// that nothing that was compiled before is taken for what would be compiled now.
+pub(super) const VERSION: u32 = 1;
 
 /// How much a guest executes before it yields, in units of about one instruction: some 1 ms of ordinary code.
 pub(super) const QUANTUM: i32 = 1_000_000;

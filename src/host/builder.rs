@@ -7,6 +7,7 @@ use std::time::Duration;
 use nkeys::KeyPair;
 
 use super::Host;
+use crate::engine::ArtifactCache;
 use crate::limits::Limits;
 
 /// Everything a host is built from.
@@ -15,6 +16,7 @@ pub(super) struct Configuration {
     pub(super) labels: HashMap<String, String>,
     pub(super) limits: Limits,
     pub(super) shards: usize,
+    pub(super) artifacts: Option<ArtifactCache>,
 }
 
 /// Configures a [`Host`].
@@ -30,6 +32,7 @@ pub struct HostBuilder {
     labels: HashMap<String, String>,
     limits: Limits,
     shards: usize,
+    artifacts: Option<ArtifactCache>,
 }
 
 impl HostBuilder {
@@ -44,6 +47,7 @@ impl HostBuilder {
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             limits: Limits::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
+            artifacts: None,
         }
     }
 
@@ -82,10 +86,23 @@ impl HostBuilder {
         self
     }
 
+    /// Keeps compiled modules in a folder, so that actors start from there the next time. By default none are kept: a host
+    /// writes no files unless it is told to.
+    pub fn with_artifact_cache(mut self, artifacts: ArtifactCache) -> HostBuilder {
+        self.artifacts = Some(artifacts);
+        self
+    }
+
+    /// Keeps no compiled modules beyond the life of the host, whatever was asked for before.
+    pub fn without_artifact_cache(mut self) -> HostBuilder {
+        self.artifacts = None;
+        self
+    }
+
     /// Builds the host, with a new key. It does not run yet: see [`Host::start`].
     pub fn build(self) -> Host {
-        let HostBuilder { labels, limits, shards } = self;
-        Host::new(Configuration { key: KeyPair::new_server(), labels, limits, shards })
+        let HostBuilder { labels, limits, shards, artifacts } = self;
+        Host::new(Configuration { key: KeyPair::new_server(), labels, limits, shards, artifacts })
     }
 }
 
@@ -101,6 +118,7 @@ impl fmt::Debug for HostBuilder {
             .field("labels", &self.labels)
             .field("limits", &self.limits)
             .field("shards", &self.shards)
+            .field("artifacts", &self.artifacts)
             .finish()
     }
 }

@@ -2,13 +2,18 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::lanes::Lanes;
 use crate::actor::Actor;
-use crate::engine::{CompiledModule, WeakModule};
+use crate::engine::{self, ArtifactCache, Cache, CompiledModule, Origin, WeakModule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
+
+/// After this time there is a line on the log about a module that is still being compiled.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What decides how a module is compiled: the hash of its code, which its token does not change, and the bounds that are
 /// compiled into it.
@@ -20,16 +25,23 @@ struct ModuleKey {
 }
 
 /// The modules that actors of this host are made of. A module is kept as long as one of its actors is.
-#[derive(Default)]
 pub(super) struct Modules {
     compiled: RefCell<HashMap<ModuleKey, WeakModule>>,
     /// Of actors that are started at once, one compiles and the others wait for it.
     lanes: Lanes<ModuleKey>,
+    /// Where they are kept for the next start of the host, if they are.
+    cache: Option<Arc<Cache>>,
 }
 
 impl Modules {
+    pub(super) fn new(artifacts: Option<ArtifactCache>) -> Modules {
+        let cache = artifacts.map(|artifacts| Arc::new(Cache::new(artifacts)));
+        Modules { compiled: RefCell::default(), lanes: Lanes::default(), cache }
+    }
+
     /// The compiled module of an actor, compiled beside the shards if it has to be.
     pub(super) async fn compile(&self, actor: &Actor, limits: Limits) -> Result<CompiledModule> {
+        engine::check_size(&actor.module(), &limits)?;
         let key = ModuleKey {
             hash: actor.hash().into(),
             memory_pages: limits.memory_pages(),
@@ -39,15 +51,63 @@ impl Modules {
         if let Some(compiled) = self.compiled.borrow().get(&key).and_then(WeakModule::upgrade) {
             return Ok(compiled);
         }
-        let bytes = actor.module();
-        let compile = tokio::task::spawn_blocking(move || CompiledModule::compile(&bytes, &limits));
-        let compiled = compile.await.map_err(|error| {
-            let message = format!("the module of actor {} could not be compiled", actor.public_key());
-            Error::new(ErrorKind::Internal, message).caused_by(error)
-        })??;
+        let compiled = self.obtain(actor, limits).await?;
         let mut known = self.compiled.borrow_mut();
         known.retain(|_, module| module.is_kept());
         known.insert(key, compiled.downgrade());
         Ok(compiled)
+    }
+
+    /// Loads or compiles a module, on a thread where that may take its time.
+    async fn obtain(&self, actor: &Actor, limits: Limits) -> Result<CompiledModule> {
+        let name = format!("actor {} ({})", actor.public_key(), actor.name().escape_debug());
+        let (bytes, hash, cache) = (actor.module(), actor.hash().to_owned(), self.cache.clone());
+        let begin = Instant::now();
+        let obtain = move || CompiledModule::obtain(&bytes, &hash, &limits, cache.as_deref());
+        let obtained = watched(tokio::task::spawn_blocking(obtain), PATIENCE, || {
+            log::info!("compiling {name} takes longer than {PATIENCE:?}");
+        });
+        let (compiled, origin) = obtained.await.map_err(|error| {
+            let message = format!("the module of {name} could not be compiled");
+            Error::new(ErrorKind::Internal, message).caused_by(error)
+        })??;
+        let took = begin.elapsed();
+        match origin {
+            Origin::Cache => log::debug!("{name} came from the artifact cache in {took:.1?}"),
+            Origin::Compiled if took > PATIENCE => log::info!("{name} was compiled in {took:.1?}"),
+            Origin::Compiled => log::debug!("{name} was compiled in {took:.1?}"),
+        }
+        Ok(compiled)
+    }
+}
+
+/// Waits for work that goes on elsewhere, and tells when patience is over and it still does.
+async fn watched<T>(work: impl Future<Output = T>, patience: Duration, tell: impl FnOnce()) -> T {
+    let mut work = pin!(work);
+    match tokio::time::timeout(patience, work.as_mut()).await {
+        Ok(done) => done,
+        Err(_) => {
+            tell();
+            work.await
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn work_that_takes_long_is_told_of_while_it_goes_on() {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        // It is done only once it has been told of.
+        let done = watched(told, Duration::from_millis(1), || tell.send("told").unwrap()).await;
+        assert_eq!(done, Ok("told"));
+
+        let told = Cell::new(false);
+        watched(tokio::task::yield_now(), Duration::from_secs(3600), || told.set(true)).await;
+        assert!(!told.get());
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should end at once")]
 
 mod actors;
+mod artifacts;
 mod calls;
 mod guests;
 mod host;

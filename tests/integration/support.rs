@@ -215,7 +215,7 @@ pub(crate) fn in_own_process<T: Future<Output = ()>>(name: &str, test: impl FnOn
 pub(crate) fn keep_log() {
     // Whoever comes second finds it kept already.
     let _ = log::set_logger(&LOG);
-    log::set_max_level(log::LevelFilter::Info);
+    log::set_max_level(log::LevelFilter::Debug);
 }
 
 /// The lines of the log since [`keep_log`].
@@ -228,12 +228,14 @@ static LOG: KeptLog = KeptLog(Mutex::new(Vec::new()));
 struct KeptLog(Mutex<Vec<String>>);
 
 impl log::Log for KeptLog {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("wasmcloud_host")
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        self.0.lock().unwrap().push(record.args().to_string());
+        if self.enabled(record.metadata()) {
+            self.0.lock().unwrap().push(record.args().to_string());
+        }
     }
 
     fn flush(&self) {}
