@@ -4,6 +4,7 @@
 //! - `meter`: the rewriting by which guests yield, and are kept within bounds
 //! - `admission`: what a module must export and may import
 //! - `cache`: what compilation made, kept for the next start
+//! - `compiler`: what makes machine code of modules
 //! - `driver`: the little module that enters a guest once and keeps it between messages
 //! - `exchange`: what passes between a call and the imports that the guest reaches for
 //! - `imports`: the functions of the waPC interface
@@ -15,6 +16,7 @@
 
 mod admission;
 mod cache;
+mod compiler;
 mod driver;
 mod exchange;
 mod fault;
@@ -24,13 +26,12 @@ mod meter;
 
 use std::sync::{Arc, Weak};
 
-use wasmer::sys::{Cranelift, EngineBuilder};
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 pub use cache::ArtifactCache;
 pub(crate) use cache::Cache;
 use cache::{Artifacts, Key};
+pub use compiler::Compiler;
 pub(crate) use exchange::HostCalls;
 pub(crate) use fault::{Fault, REQUEST};
 pub(crate) use guest::{Guest, Setting};
@@ -67,8 +68,11 @@ fn bounds(limits: &Limits) -> meter::Bounds {
     }
 }
 
-fn new_engine() -> wasmer::Engine {
-    EngineBuilder::new(Cranelift::default()).engine().into()
+/// How a host comes by the machine code of modules.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Compilation {
+    pub(crate) compiler: Compiler,
+    pub(crate) artifacts: Option<ArtifactCache>,
 }
 
 /// A compiled module that somebody else keeps.
@@ -108,10 +112,10 @@ impl CompiledModule {
         bytes: &[u8],
         hash: &str,
         limits: &Limits,
-        cache: Option<&Cache>,
+        (compiler, cache): (Compiler, Option<&Cache>),
     ) -> Result<(CompiledModule, Origin)> {
         check_size(bytes, limits)?;
-        let engine = new_engine();
+        let engine = compiler.engine();
         let cache = cache.map(|cache| (cache, Key::new(hash, bounds(limits), &engine)));
         if let Some(artifacts) = cache.as_ref().and_then(|(cache, key)| cache.load(key, &engine)) {
             return Ok((CompiledModule::new(engine, artifacts)?, Origin::Cache));

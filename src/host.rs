@@ -129,8 +129,8 @@ impl Host {
     pub async fn start(&self) -> Result<()> {
         let claim = StartClaim::take(&self.0)?;
         let shards = Arc::new(Shards::start(self.0.configuration.shards).await?);
-        let artifacts = self.0.configuration.artifacts.clone();
-        let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), artifacts).start();
+        let compilation = self.0.configuration.compilation.clone();
+        let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), compilation).start();
         claim.keep(Running { supervisor, shards });
         log::info!("host {} runs with {} shard(s)", self.id(), self.0.configuration.shards);
         Ok(())

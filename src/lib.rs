@@ -11,8 +11,11 @@
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
 //! - [`Limits`], [`ActorOptions`], [`Placement`]: what an actor may use, and where it lives
-//! - [`ArtifactCache`]: where compiled modules are kept for the next start
+//! - [`Compiler`], [`ArtifactCache`]: how modules are compiled, and where what that made is kept for the next start
 //! - [`Error`], [`ErrorKind`], [`Result`]: what can go wrong
+//!
+//! # Features
+//! - `cranelift` (on by default), `singlepass`: the compilers to choose from
 
 mod actor;
 mod auth;
@@ -33,9 +36,9 @@ pub use capability::{
     ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NativeCapability,
     NullDispatcher, ProviderCallContext, builtin,
 };
-pub use engine::ArtifactCache;
 #[doc(hidden)]
 pub use engine::metered;
+pub use engine::{ArtifactCache, Compiler};
 pub use entity::SYSTEM_ACTOR;
 pub use error::{BoxedError, Error, ErrorKind, Result};
 pub use host::{Host, HostBuilder, ProviderDescription};

@@ -35,7 +35,7 @@ use tokio::sync::{Mutex, Notify};
 use crate::actor::Actor;
 use crate::capability::NativeCapability;
 use crate::dispatch::Dispatch;
-use crate::engine::ArtifactCache;
+use crate::engine::Compilation;
 use crate::error::Result;
 use crate::shard::{ShardNumber, Shards};
 use lanes::Lanes;
@@ -90,9 +90,9 @@ struct Supervision {
 }
 
 impl Supervisor {
-    pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>, artifacts: Option<ArtifactCache>) -> Supervisor {
+    pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>, compilation: Compilation) -> Supervisor {
         let (lanes, settled, stopping) = Default::default();
-        let modules = Modules::new(artifacts);
+        let modules = Modules::new(compilation);
         let registry = RefCell::new(Registry::open());
         let supervision = Supervision { dispatch, shards, registry, lanes, modules, settled, stopping };
         supervision.change(|_| ());

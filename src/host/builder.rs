@@ -7,7 +7,7 @@ use std::time::Duration;
 use nkeys::KeyPair;
 
 use super::Host;
-use crate::engine::ArtifactCache;
+use crate::engine::{ArtifactCache, Compilation, Compiler};
 use crate::limits::Limits;
 
 /// Everything a host is built from.
@@ -16,7 +16,7 @@ pub(super) struct Configuration {
     pub(super) labels: HashMap<String, String>,
     pub(super) limits: Limits,
     pub(super) shards: usize,
-    pub(super) artifacts: Option<ArtifactCache>,
+    pub(super) compilation: Compilation,
 }
 
 /// Configures a [`Host`].
@@ -32,7 +32,7 @@ pub struct HostBuilder {
     labels: HashMap<String, String>,
     limits: Limits,
     shards: usize,
-    artifacts: Option<ArtifactCache>,
+    compilation: Compilation,
 }
 
 impl HostBuilder {
@@ -47,7 +47,7 @@ impl HostBuilder {
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             limits: Limits::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
-            artifacts: None,
+            compilation: Compilation::default(),
         }
     }
 
@@ -86,23 +86,29 @@ impl HostBuilder {
         self
     }
 
+    /// Which compiler makes machine code of modules; Cranelift by default, where this crate was built with it.
+    pub fn with_compiler(mut self, compiler: Compiler) -> HostBuilder {
+        self.compilation.compiler = compiler;
+        self
+    }
+
     /// Keeps compiled modules in a folder, so that actors start from there the next time. By default none are kept: a host
     /// writes no files unless it is told to.
     pub fn with_artifact_cache(mut self, artifacts: ArtifactCache) -> HostBuilder {
-        self.artifacts = Some(artifacts);
+        self.compilation.artifacts = Some(artifacts);
         self
     }
 
     /// Keeps no compiled modules beyond the life of the host, whatever was asked for before.
     pub fn without_artifact_cache(mut self) -> HostBuilder {
-        self.artifacts = None;
+        self.compilation.artifacts = None;
         self
     }
 
     /// Builds the host, with a new key. It does not run yet: see [`Host::start`].
     pub fn build(self) -> Host {
-        let HostBuilder { labels, limits, shards, artifacts } = self;
-        Host::new(Configuration { key: KeyPair::new_server(), labels, limits, shards, artifacts })
+        let HostBuilder { labels, limits, shards, compilation } = self;
+        Host::new(Configuration { key: KeyPair::new_server(), labels, limits, shards, compilation })
     }
 }
 
@@ -118,7 +124,7 @@ impl fmt::Debug for HostBuilder {
             .field("labels", &self.labels)
             .field("limits", &self.limits)
             .field("shards", &self.shards)
-            .field("artifacts", &self.artifacts)
+            .field("compilation", &self.compilation)
             .finish()
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::lanes::Lanes;
 use crate::actor::Actor;
-use crate::engine::{self, ArtifactCache, Cache, CompiledModule, Origin, WeakModule};
+use crate::engine::{self, Cache, Compilation, CompiledModule, Compiler, Origin, WeakModule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 
@@ -29,14 +29,16 @@ pub(super) struct Modules {
     compiled: RefCell<HashMap<ModuleKey, WeakModule>>,
     /// Of actors that are started at once, one compiles and the others wait for it.
     lanes: Lanes<ModuleKey>,
+    compiler: Compiler,
     /// Where they are kept for the next start of the host, if they are.
     cache: Option<Arc<Cache>>,
 }
 
 impl Modules {
-    pub(super) fn new(artifacts: Option<ArtifactCache>) -> Modules {
+    pub(super) fn new(compilation: Compilation) -> Modules {
+        let Compilation { compiler, artifacts } = compilation;
         let cache = artifacts.map(|artifacts| Arc::new(Cache::new(artifacts)));
-        Modules { compiled: RefCell::default(), lanes: Lanes::default(), cache }
+        Modules { compiled: RefCell::default(), lanes: Lanes::default(), compiler, cache }
     }
 
     /// The compiled module of an actor, compiled beside the shards if it has to be.
@@ -61,9 +63,10 @@ impl Modules {
     /// Loads or compiles a module, on a thread where that may take its time.
     async fn obtain(&self, actor: &Actor, limits: Limits) -> Result<CompiledModule> {
         let name = format!("actor {} ({})", actor.public_key(), actor.name().escape_debug());
-        let (bytes, hash, cache) = (actor.module(), actor.hash().to_owned(), self.cache.clone());
+        let (bytes, hash) = (actor.module(), actor.hash().to_owned());
+        let (compiler, cache) = (self.compiler, self.cache.clone());
         let begin = Instant::now();
-        let obtain = move || CompiledModule::obtain(&bytes, &hash, &limits, cache.as_deref());
+        let obtain = move || CompiledModule::obtain(&bytes, &hash, &limits, (compiler, cache.as_deref()));
         let obtained = watched(tokio::task::spawn_blocking(obtain), PATIENCE, || {
             log::info!("compiling {name} takes longer than {PATIENCE:?}");
         });

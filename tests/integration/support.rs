@@ -25,10 +25,20 @@ pub(crate) async fn with_host(test: impl AsyncFnOnce(Host)) {
 
 /// Runs a test with a host of the test's making, and stops it afterwards.
 pub(crate) async fn with_host_of(builder: HostBuilder, test: impl AsyncFnOnce(Host)) {
-    let host = builder.build();
+    let host = with_tested_compiler(builder).build();
     host.start().await.unwrap();
     test(host.clone()).await;
     host.stop().await;
+}
+
+/// Chooses the compiler that the environment asks the tests to be run with, if it does: all must pass with each.
+pub(crate) fn with_tested_compiler(builder: HostBuilder) -> HostBuilder {
+    match std::env::var("WASMCLOUD_TEST_COMPILER").as_deref() {
+        #[cfg(feature = "singlepass")]
+        Ok("singlepass") => builder.with_compiler(wasmcloud_host::Compiler::Singlepass),
+        Ok(other) => panic!("the tests know no compiler {other:?}, or were built without it"),
+        Err(_) => builder,
+    }
 }
 
 /// The kind of an error that must have occurred.

@@ -52,7 +52,7 @@ enum Observed {
 }
 
 fn run(module: &[u8], yields: &Arc<AtomicU64>) -> Result<Vec<Observed>, String> {
-    let engine: wasmer::Engine = wasmer::sys::EngineBuilder::new(wasmer::sys::Cranelift::default()).engine().into();
+    let engine = crate::engine::Compiler::default().engine();
     let mut store = Store::new(engine);
     let module = wasmer::Module::new(&store, module).map_err(|error| error.to_string())?;
     let mut imports = Imports::new();
