@@ -116,6 +116,27 @@ async fn the_next_host_starts_from_what_the_first_one_compiled() {
     assert_eq!(place.files_ending(".draft"), [] as [PathBuf; 0]);
 }
 
+#[cfg(all(feature = "cranelift", feature = "singlepass"))]
+#[actix_rt::test]
+async fn each_compiler_has_artifacts_of_its_own() {
+    use wasmcloud_host::Compiler::{Cranelift, Singlepass};
+    let place = Place::new();
+    for (compiler, expected) in
+        [(Cranelift, Compiled), (Singlepass, Compiled), (Cranelift, FromCache), (Singlepass, FromCache)]
+    {
+        let host = HostBuilder::new().with_artifact_cache(place.cache()).with_compiler(compiler).build();
+        keep_log();
+        host.start().await.unwrap();
+        let actor = sign("tiny_echo").actor();
+        let key = actor.public_key();
+        host.start_actor(actor).await.unwrap();
+        assert_eq!(host.call_actor(&key, "Echo", b"hello").await.unwrap(), b"hello");
+        host.stop().await;
+        assert_eq!(came(&key), expected);
+    }
+    assert_eq!(place.artifacts().len(), 2);
+}
+
 #[actix_rt::test]
 async fn without_a_cache_nothing_is_written() {
     let place = Place::new();

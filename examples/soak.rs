@@ -1,0 +1,170 @@
+//! Runs well-behaved, trapping, spinning, memory-hungry and deeply recursive guests beside each other for a while, and then
+//! counts: every call must have ended as its guest deserves, and the memory must be back where it was.
+//!
+//! ```sh
+//! cargo run --release --example soak -- --seconds 60
+//! ```
+
+#[path = "../tests/support/signing.rs"]
+#[allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "it is shared with the tests, which need more of it"
+)]
+mod signing;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use futures_util::future::join_all;
+use wasmcloud_host::{ActorOptions, ErrorKind, Host, HostBuilder, Limits, Result};
+
+/// Runs guests of every temper beside each other, and counts what becomes of their calls.
+#[derive(Parser)]
+struct Arguments {
+    /// How long to run, in seconds.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// How many callers call at once.
+    #[arg(long, default_value_t = 32)]
+    callers: usize,
+    /// How much more memory than after the first round may be held at the end, in MiB.
+    #[arg(long, default_value_t = 16)]
+    slack: u64,
+}
+
+/// Something to ask of a guest, and what must come of it.
+struct Job {
+    temper: &'static str,
+    guest: &'static str,
+    operation: &'static str,
+    message: &'static [u8],
+    /// The error that the guest deserves; none where it answers.
+    deserves: Option<ErrorKind>,
+}
+
+const JOBS: [Job; 8] = [
+    job("well-behaved", "echo", "Echo", b"hello", None),
+    job("well-behaved, C", "tiny_echo", "Echo", b"hello", None),
+    job("failing", "error", "Any", b"", Some(ErrorKind::ActorFailed)),
+    job("trapping", "trap", "Trap", b"", Some(ErrorKind::ActorTrapped)),
+    job("deeply recursive", "trap", "Recurse", b"", Some(ErrorKind::ActorTrapped)),
+    job("spinning", "spin", "Spin", b"", Some(ErrorKind::DeadlineExceeded)),
+    job("memory-hungry", "grow", "Grow", b"", None),
+    job("talkative", "large_reply", "Any", b"2000000", Some(ErrorKind::MessageTooLarge)),
+];
+
+const fn job(
+    temper: &'static str,
+    guest: &'static str,
+    operation: &'static str,
+    message: &'static [u8],
+    deserves: Option<ErrorKind>,
+) -> Job {
+    Job { temper, guest, operation, message, deserves }
+}
+
+/// What became of the calls for one job.
+#[derive(Default, Clone, Copy)]
+struct Count {
+    offered: u64,
+    deserved: u64,
+}
+
+#[actix_rt::main]
+async fn main() -> ExitCode {
+    match soak(&Arguments::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("soak: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all is as it should be at the end.
+async fn soak(arguments: &Arguments) -> Result<bool> {
+    // Whatever is set up once and kept is set up here.
+    round(Duration::from_secs(2), arguments.callers).await?;
+    let before = resident_mib();
+    println!("{} s with {} callers", arguments.seconds, arguments.callers);
+    let counts = round(Duration::from_secs(arguments.seconds), arguments.callers).await?;
+    let after = resident_mib();
+
+    println!("{:<20} {:>12} {:>14} {:>10}", "guest", "offered", "as deserved", "otherwise");
+    let mut otherwise = 0;
+    for (temper, Count { offered, deserved }) in counts {
+        println!("{temper:<20} {offered:>12} {deserved:>14} {:>10}", offered - deserved);
+        otherwise += offered - deserved;
+    }
+    println!("memory held: {before} MiB before, {after} MiB after");
+    if otherwise == 0 && after <= before + arguments.slack {
+        println!("Every call is accounted for, and the memory is back.");
+        return Ok(true);
+    }
+    println!(
+        "{otherwise} call(s) ended otherwise, and {} MiB are held that were not before",
+        after.saturating_sub(before)
+    );
+    Ok(false)
+}
+
+/// Starts a host with a guest for each job, has callers call them all, and stops everything.
+async fn round(lasts: Duration, callers: usize) -> Result<BTreeMap<&'static str, Count>> {
+    let limits = Limits::new().memory_bytes(32 * 1024 * 1024).message_bytes(1024 * 1024);
+    let host = HostBuilder::new().build();
+    host.start().await?;
+    let mut keys = Vec::new();
+    for job in &JOBS {
+        let actor = signing::sign(job.guest).actor();
+        keys.push(actor.public_key());
+        // Who spins gets little time, and the others may have to wait for their turn.
+        let time = if job.guest == "spin" { Duration::from_millis(20) } else { Duration::from_secs(5) };
+        let options = ActorOptions::new().limits(limits.call_deadline(time)).instances(2);
+        host.start_actor_with(actor, options).await?;
+    }
+    let until = Instant::now() + lasts;
+    let counted = join_all((0..callers).map(|caller| call_in_turn(&host, &keys, caller, until))).await;
+    for key in keys {
+        host.stop_actor(&key).await?;
+    }
+    host.stop().await;
+    let mut sum: BTreeMap<&'static str, Count> = BTreeMap::new();
+    for (job, count) in counted.iter().flat_map(|counts| JOBS.iter().zip(counts)) {
+        let total = sum.entry(job.temper).or_default();
+        total.offered += count.offered;
+        total.deserved += count.deserved;
+    }
+    Ok(sum)
+}
+
+/// One caller: one job after the other, each begun where the last one ended.
+async fn call_in_turn(host: &Host, keys: &[String], first: usize, until: Instant) -> [Count; JOBS.len()] {
+    let mut counts = [Count::default(); JOBS.len()];
+    let mut next = first;
+    while Instant::now() < until {
+        let index = next % JOBS.len();
+        let (job, count) = (&JOBS[index], &mut counts[index]);
+        let answer = host.call_actor(&keys[index], job.operation, job.message).await;
+        let outcome = answer.as_ref().err().map(wasmcloud_host::Error::kind);
+        count.offered += 1;
+        if outcome == job.deserves {
+            count.deserved += 1;
+        } else {
+            println!("{}: {answer:?}", job.temper);
+        }
+        next += 1;
+    }
+    counts
+}
+
+/// The memory that this process holds, where the system tells.
+fn resident_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
