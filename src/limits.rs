@@ -18,6 +18,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub(crate) module_bytes: usize,
+    pub(crate) compile_deadline: Duration,
     pub(crate) memory_bytes: u64,
     pub(crate) table_elements: u64,
     pub(crate) message_bytes: usize,
@@ -43,6 +44,7 @@ impl Limits {
     pub fn new() -> Limits {
         Limits {
             module_bytes: 64 * 1024 * 1024,
+            compile_deadline: Duration::from_secs(60),
             memory_bytes: 256 * 1024 * 1024,
             table_elements: 100_000,
             message_bytes: 64 * 1024 * 1024,
@@ -57,6 +59,14 @@ impl Limits {
     /// The largest module that is compiled, in bytes; 64 MiB by default. A larger one is refused as `InvalidModule`.
     pub fn module_bytes(mut self, bytes: usize) -> Limits {
         self.module_bytes = bytes;
+        self
+    }
+
+    /// How long the start of an actor waits for its module to be compiled; 60 s by default. A start that takes longer is
+    /// `DeadlineExceeded`. A compiler cannot be interrupted, so one thread goes on with it; of such threads there are only
+    /// so many.
+    pub fn compile_deadline(mut self, deadline: Duration) -> Limits {
+        self.compile_deadline = deadline;
         self
     }
 

@@ -6,6 +6,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
+
 use super::lanes::Lanes;
 use crate::actor::Actor;
 use crate::engine::{self, Cache, Compilation, CompiledModule, Compiler, Origin, WeakModule};
@@ -14,6 +16,9 @@ use crate::limits::Limits;
 
 /// After this time there is a line on the log about a module that is still being compiled.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many modules are compiled at once. The others wait: compiling takes a core and much memory.
+const COMPILED_AT_ONCE: usize = 8;
 
 /// What decides how a module is compiled: the hash of its code, which its token does not change, and the bounds that are
 /// compiled into it.
@@ -30,6 +35,8 @@ pub(super) struct Modules {
     /// Of actors that are started at once, one compiles and the others wait for it.
     lanes: Lanes<ModuleKey>,
     compiler: Compiler,
+    /// How many more modules may be compiled at once.
+    threads: Arc<Semaphore>,
     /// Where they are kept for the next start of the host, if they are.
     cache: Option<Arc<Cache>>,
 }
@@ -38,7 +45,8 @@ impl Modules {
     pub(super) fn new(compilation: Compilation) -> Modules {
         let Compilation { compiler, artifacts } = compilation;
         let cache = artifacts.map(|artifacts| Arc::new(Cache::new(artifacts)));
-        Modules { compiled: RefCell::default(), lanes: Lanes::default(), compiler, cache }
+        let threads = Arc::new(Semaphore::new(COMPILED_AT_ONCE));
+        Modules { compiled: RefCell::default(), lanes: Lanes::default(), compiler, threads, cache }
     }
 
     /// The compiled module of an actor, compiled beside the shards if it has to be.
@@ -66,14 +74,29 @@ impl Modules {
         let (bytes, hash) = (actor.module(), actor.hash().to_owned());
         let (compiler, cache) = (self.compiler, self.cache.clone());
         let begin = Instant::now();
-        let obtain = move || CompiledModule::obtain(&bytes, &hash, &limits, (compiler, cache.as_deref()));
-        let obtained = watched(tokio::task::spawn_blocking(obtain), PATIENCE, || {
+        let obtain = async {
+            // The thread keeps its place when nobody waits for it any more.
+            let place = self.threads.clone().acquire_owned().await;
+            tokio::task::spawn_blocking(move || {
+                let _place = place;
+                CompiledModule::obtain(&bytes, &hash, &limits, (compiler, cache.as_deref()))
+            })
+            .await
+        };
+        let obtained = watched(tokio::time::timeout(limits.compile_deadline, obtain), PATIENCE, || {
             log::info!("compiling {name} takes longer than {PATIENCE:?}");
         });
-        let (compiled, origin) = obtained.await.map_err(|error| {
-            let message = format!("the module of {name} could not be compiled");
-            Error::new(ErrorKind::Internal, message).caused_by(error)
-        })??;
+        let (compiled, origin) = match obtained.await {
+            Ok(Ok(obtained)) => obtained?,
+            Ok(Err(error)) => {
+                let message = format!("the module of {name} could not be compiled");
+                return Err(Error::new(ErrorKind::Internal, message).caused_by(error));
+            }
+            Err(_) => {
+                let message = format!("the module of {name} was not compiled in {:?}", limits.compile_deadline);
+                return Err(Error::new(ErrorKind::DeadlineExceeded, message));
+            }
+        };
         let took = begin.elapsed();
         match origin {
             Origin::Cache => log::debug!("{name} came from the artifact cache in {took:.1?}"),

@@ -57,6 +57,19 @@ async fn a_module_that_begins_with_more_than_it_may_have_is_refused_with_the_fig
 }
 
 #[actix_rt::test]
+async fn a_module_that_takes_too_long_to_compile_is_refused_and_nothing_waits_for_it() {
+    with_host(async |host| {
+        let options = ActorOptions::new().limits(Limits::new().compile_deadline(Duration::ZERO));
+        let actor = sign("echo").actor();
+        let refused = host.start_actor_with(actor.clone(), options).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::DeadlineExceeded);
+        assert!(refused.to_string().contains("was not compiled in 0ns"), "{refused}");
+        host.start_actor(actor).await.unwrap();
+    })
+    .await;
+}
+
+#[actix_rt::test]
 async fn calls_under_way_are_bounded_for_an_actor_and_for_the_host() {
     let limits = Limits::new().calls_in_flight(5).mailbox_length(3);
     with_host_of(HostBuilder::new().with_shards(1).with_limits(limits), async |host| {
