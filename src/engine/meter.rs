@@ -33,6 +33,10 @@ pub(super) const START: &str = "wasmcloud:meter/start";
 /// How much a guest executes before it yields, in units of about one instruction: some 1 ms of ordinary code.
 pub(super) const QUANTUM: i32 = 1_000_000;
 
+/// Part of the key of cached artifacts: raise it whenever the rewriting's output changes.
+#[allow(dead_code, reason = "the artifact cache uses it")]
+pub(super) const REWRITE_VERSION: u32 = 2;
+
 /// What a module is rewritten to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {

@@ -143,7 +143,7 @@ fn rewritten_modules_do_what_they_did() {
         made.ensure_termination(2000).unwrap();
         let module = made.to_bytes();
         let rewritten = rewrite(&module, BOUNDS).unwrap();
-        Validator::new_with_features(FEATURES).validate_all(&rewritten).unwrap();
+        Validator::new_with_features(FEATURES | WasmFeatures::THREADS).validate_all(&rewritten).unwrap();
         let before = run(&module, &yields);
         let after = run(&rewritten, &yields);
         assert_eq!(before, after, "module {compared}");

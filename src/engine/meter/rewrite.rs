@@ -1,13 +1,17 @@
 //! The module with the payments put in: its sections here, its functions in `body`, the payments in `cashier`.
+//! `stretch` tells where code without a loop has to yield, `portions` makes the functions that work on large ranges.
 
 mod body;
 mod cashier;
+mod portions;
+mod stretch;
 
 use wasm_encoder::reencode::{self, Reencode, utils};
 use wasm_encoder::{
     ConstExpr, EntityType, ExportKind, Function, GlobalType, MemoryType, SectionId, TableType, ValType,
 };
 
+use self::cashier::Till;
 use super::plan::Plan;
 use super::{Bounds, START, YIELD};
 use crate::error::{Error, ErrorKind, Result};
@@ -52,6 +56,11 @@ impl Rewriter<'_> {
         self.plan.types + 1
     }
 
+    /// The type of operations on ranges of memory, and of the functions that stand in for them.
+    fn range_type(&self) -> u32 {
+        self.plan.types + 2
+    }
+
     /// `yield` is the last of the imported functions; those that are defined move up by one.
     fn yield_function(&self) -> u32 {
         self.plan.imported_functions
@@ -61,15 +70,25 @@ impl Rewriter<'_> {
         self.plan.globals
     }
 
+    /// The function that works on a large range in portions: these come after the module's own.
+    fn range_function(&self, number: usize) -> u32 {
+        self.plan.imported_functions + 1 + (self.plan.functions.len() + number) as u32
+    }
+
     /// A function that does nothing, the last one there is.
     fn nothing_function(&self) -> u32 {
-        self.plan.imported_functions + 1 + self.plan.functions.len() as u32
+        self.range_function(self.plan.large_ranges.len())
+    }
+
+    fn till(&self) -> Till {
+        Till { global: self.fuel_global(), yields: self.yield_function(), quantum: self.bounds.quantum }
     }
 
     fn add_types(&mut self, types: &mut wasm_encoder::TypeSection) {
         self.types = true;
         types.ty().function([ValType::I32], [ValType::I32]);
         types.ty().function([], []);
+        types.ty().function([ValType::I32; 3], []);
     }
 
     fn add_imports(&mut self, imports: &mut wasm_encoder::ImportSection) {
@@ -142,6 +161,9 @@ impl Reencode for Rewriter<'_> {
         section: wasmparser::FunctionSectionReader<'_>,
     ) -> Rewritten<()> {
         utils::parse_function_section(self, functions, section)?;
+        for _ in &self.plan.large_ranges {
+            functions.function(self.range_type());
+        }
         if self.plan.start.is_some() {
             functions.function(self.nothing_type());
         }
@@ -223,6 +245,9 @@ impl Reencode for Rewriter<'_> {
         section: wasmparser::CodeSectionReader<'_>,
     ) -> Rewritten<()> {
         utils::parse_code_section(self, code, section)?;
+        for &range in &self.plan.large_ranges {
+            code.function(&portions::in_portions(range, &self.till()));
+        }
         if self.plan.start.is_some() {
             let mut nothing = Function::new([]);
             nothing.instructions().end();
