@@ -50,7 +50,8 @@ async fn main() {
         table.extend(many_actors(&host).await);
     }
     host.stop().await;
-    let name = if named_parts().is_empty() { "engine".to_owned() } else { format!("engine-{}", named_parts().join("-")) };
+    let name =
+        if named_parts().is_empty() { "engine".to_owned() } else { format!("engine-{}", named_parts().join("-")) };
     report(&name, "The engine", &table).expect("the figures can be written");
 }
 

@@ -17,6 +17,8 @@ mod differential_tests;
 mod plan;
 mod rewrite;
 #[cfg(test)]
+mod spec_tests;
+#[cfg(test)]
 mod tests;
 
 use wasmparser::{Validator, WasmFeatures};

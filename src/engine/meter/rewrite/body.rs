@@ -22,12 +22,7 @@ pub(super) fn rewrite(
         count += number;
         locals.push((number, rewriter.val_type(ty)?));
     }
-    let cashier = Cashier {
-        payments,
-        fuel: count,
-        length: count + 1,
-        till: rewriter.till(),
-    };
+    let cashier = Cashier { payments, fuel: count, length: count + 1, till: rewriter.till() };
     locals.push((2, ValType::I32));
     let operators: Vec<Operator<'_>> = body.get_operators_reader()?.into_iter().collect::<wasmparser::Result<_>>()?;
     let mut writer = BodyWriter {
@@ -163,7 +158,8 @@ impl BodyWriter<'_> {
     ) -> Rewritten<()> {
         let mut sink = self.function.instructions();
         sink.block(ty).block(BlockType::Empty);
-        if rewriter.plan.has_memory && turn.iter().any(accesses_memory) {
+        let accesses = turn.iter().filter(|operator| accesses_memory(operator)).count();
+        if rewriter.plan.has_memory && accesses >= MANY_ACCESSES {
             self.cashier.find_memory(&mut sink);
         }
         sink.loop_(ty);
@@ -192,7 +188,10 @@ impl BodyWriter<'_> {
 }
 
 /// How many turns of a short loop are paid for at once.
-const TURNS: u32 = 8;
+const TURNS: u32 = 6;
+
+/// With so many accesses to memory in a short turn, it pays to find the memory beforehand.
+const MANY_ACCESSES: usize = 3;
 
 /// No turn that costs more than this is short.
 const SHORT: u32 = 64;
