@@ -10,6 +10,7 @@ mod host;
 mod http;
 mod limits;
 mod links;
+mod preemption;
 mod providers;
 #[path = "../support/signing.rs"]
 mod signing;
