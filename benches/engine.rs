@@ -1,7 +1,8 @@
 //! What the engine costs: calls against the raw calls of the same guests, metered code against the same code unmetered,
 //! calls beside many other actors, bystanders of a guest that computes without end, and starts of actors.
 //!
-//! `cargo bench --bench engine` prints the table and writes `target/figures/engine.json`.
+//! `cargo bench --bench engine` prints the table and writes `target/figures/engine.json`; with the names of parts behind
+//! it (`-- metering`), it runs those alone.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
@@ -37,13 +38,36 @@ async fn main() {
     let host = HostBuilder::new().with_shards(1).build();
     host.start().await.expect("the host starts");
     let mut table = Vec::new();
-    table.extend(calls(&host).await);
-    table.extend(metering());
-    table.extend(bystander(&host).await);
-    table.extend(many_actors(&host).await);
-    table.extend(warm_start::rows().await);
+    if wanted("calls") {
+        table.extend(calls(&host).await);
+    }
+    if wanted("metering") {
+        table.extend(metering());
+    }
+    if wanted("bystander") {
+        table.extend(bystander(&host).await);
+    }
+    if wanted("many_actors") {
+        table.extend(many_actors(&host).await);
+    }
+    if wanted("warm_start") {
+        table.extend(warm_start::rows().await);
+    }
     host.stop().await;
-    report("engine", "The engine", &table).expect("the figures can be written");
+    let name =
+        if named_parts().is_empty() { "engine".to_owned() } else { format!("engine-{}", named_parts().join("-")) };
+    report(&name, "The engine", &table).expect("the figures can be written");
+}
+
+/// The parts that the command line names.
+fn named_parts() -> Vec<String> {
+    std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect()
+}
+
+/// Whether this part is to be run: all are, unless the command line names some.
+fn wanted(part: &str) -> bool {
+    let named = named_parts();
+    named.is_empty() || named.iter().any(|name| name == part)
 }
 
 fn rounds() -> (u32, u32) {

@@ -14,7 +14,7 @@ use super::*;
 /// So little that a module yields all the time.
 const SMALL_QUANTUM: i32 = 3;
 const BOUNDS: Bounds = Bounds { quantum: SMALL_QUANTUM, memory_pages: 16, table_elements: 100_000 };
-const MODULES: usize = 500;
+const MODULES: usize = 1000;
 const PAGE: usize = 65_536;
 
 fn config() -> Config {
@@ -143,7 +143,7 @@ fn rewritten_modules_do_what_they_did() {
         made.ensure_termination(2000).unwrap();
         let module = made.to_bytes();
         let rewritten = rewrite(&module, BOUNDS).unwrap();
-        Validator::new_with_features(FEATURES).validate_all(&rewritten).unwrap();
+        Validator::new_with_features(FEATURES | WasmFeatures::THREADS).validate_all(&rewritten).unwrap();
         let before = run(&module, &yields);
         let after = run(&rewritten, &yields);
         assert_eq!(before, after, "module {compared}");
@@ -153,4 +153,92 @@ fn rewritten_modules_do_what_they_did() {
     let yields = yields.load(Ordering::Relaxed);
     println!("{compared} modules, {calls} observations compared, {yields} yields, no difference");
     assert!(calls > 1000 && yields > 100_000, "{calls} observations, {yields} yields: too few to tell anything");
+}
+
+/// Operations on ranges of a memory that takes several portions, with a data segment that takes two.
+fn ranges() -> Vec<u8> {
+    let bytes: String = (0..plan::PORTION + 5000).map(|number| char::from(b'a' + (number % 23) as u8)).collect();
+    let text = format!(
+        r#"(module
+            (memory (export "memory") 80)
+            (data $bytes "{bytes}")
+            (func (export "fill") (param i32 i32 i32)
+                (memory.fill (local.get 0) (local.get 1) (local.get 2)))
+            (func (export "copy") (param i32 i32 i32)
+                (memory.copy (local.get 0) (local.get 1) (local.get 2)))
+            (func (export "init") (param i32 i32 i32)
+                (loop (memory.init $bytes (local.get 0) (local.get 1) (local.get 2))))
+            (func (export "drop") (param i32 i32 i32) (data.drop $bytes)))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+/// A module that runs, and its memory.
+struct Running {
+    store: Store,
+    instance: Instance,
+}
+
+impl Running {
+    fn new(module: &[u8], yields: &Arc<AtomicU64>) -> Running {
+        let mut store = Store::default();
+        let module = wasmer::Module::new(&store, module).unwrap();
+        let mut imports = Imports::new();
+        let counted = yields.clone();
+        let yield_function = Function::new_typed(&mut store, move |fuel: i32| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            fuel.saturating_add(QUANTUM)
+        });
+        imports.define(YIELD.0, YIELD.1, yield_function);
+        let instance = Instance::new(&mut store, &module, &imports).unwrap();
+        Running { store, instance }
+    }
+
+    fn call(&mut self, name: &str, arguments: [u32; 3]) -> Observed {
+        let function = self.instance.exports.get_function(name).unwrap();
+        let arguments = arguments.map(|argument| Value::I32(argument.cast_signed()));
+        match function.call(&mut self.store, &arguments) {
+            Ok(answers) => Observed::Answered(answers.iter().map(shown).collect()),
+            Err(error) => Observed::Trapped(short(&error.message())),
+        }
+    }
+
+    fn memory(&self) -> Vec<u8> {
+        self.instance.exports.get_memory("memory").unwrap().view(&self.store).copy_to_vec().unwrap()
+    }
+}
+
+/// A number near one of those that matter: the ends of portions, of the memory, and of 32 bits.
+fn telling_number(random: &mut TestRng) -> u32 {
+    let near = match random.next_u32() % 8 {
+        0 => 0,
+        1 => u32::MAX,
+        2 => 80 * PAGE as u32,
+        3..=5 => plan::PORTION * (random.next_u32() % 5),
+        _ => random.next_u32() % (80 * PAGE as u32),
+    };
+    near.wrapping_add(random.next_u32() % 7).wrapping_sub(3)
+}
+
+#[test]
+fn large_ranges_are_what_they_were_in_portions() {
+    let module = ranges();
+    let rewritten = rewrite(&module, Bounds { quantum: QUANTUM, memory_pages: 80, table_elements: 0 }).unwrap();
+    let (yields, mut random) = (Arc::new(AtomicU64::new(0)), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let (mut before, mut after) = (Running::new(&module, &yields), Running::new(&rewritten, &yields));
+    let (mut answered, mut trapped) = (0, 0);
+    for number in 0..600 {
+        let name = if number == 550 { "drop" } else { ["fill", "copy", "copy", "init"][number % 4] };
+        let arguments = [(); 3].map(|()| telling_number(&mut random));
+        let observed = before.call(name, arguments);
+        assert_eq!(observed, after.call(name, arguments), "{name} {arguments:?}");
+        assert!(before.memory() == after.memory(), "{name} {arguments:?} left another memory");
+        *(if matches!(observed, Observed::Answered(_)) { &mut answered } else { &mut trapped }) += 1;
+    }
+    let yields = yields.load(Ordering::Relaxed);
+    println!("{answered} operations on ranges, {trapped} out of bounds, {yields} yields, no difference");
+    assert!(
+        answered > 100 && trapped > 100 && yields > 100,
+        "{answered}, {trapped}, {yields}: too few to tell anything"
+    );
 }

@@ -16,7 +16,10 @@ use wasmparser::{ElementItems, FunctionBody, Operator, Parser, Payload, TypeRef}
 use crate::error::{Error, ErrorKind, Result};
 
 /// A function that costs more than this, in units, pays at its own entry: the payment no longer matters beside it.
-const LONG: u32 = 200;
+pub(super) const LONG: u32 = 200;
+
+/// A range of memory of more bytes than this is worked on in portions of so many.
+pub(super) const PORTION: u32 = 1 << 20;
 
 /// The imported functions that copy as many bytes as their last argument says.
 const COPIES: [&str; 4] = [names::GUEST_RESPONSE_FN, names::GUEST_ERROR_FN, names::HOST_CONSOLE_LOG, names::HOST_CALL];
@@ -39,8 +42,24 @@ pub(super) struct Plan {
     pub(super) start: Option<u32>,
     /// The type index of each function, imported ones first.
     function_types: Vec<u32>,
+    /// Whether the module begins with at least one page of memory, so that address 0 can be read.
+    pub(super) has_memory: bool,
+    /// The operations in the module that may work on a large range of memory, each once.
+    pub(super) large_ranges: Vec<LargeRange>,
     /// For each imported function, whether it copies as many bytes as its last argument says.
     copies: Vec<bool>,
+}
+
+/// An operation that may work on a large range of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LargeRange {
+    Fill,
+    Copy,
+    /// From this data segment, which has so many bytes.
+    Init {
+        segment: u32,
+        bytes: u32,
+    },
 }
 
 /// What one function pays.
@@ -99,6 +118,15 @@ impl Plan {
         }
     }
 
+    /// Where this operation stands among those that may work on a large range of memory, if it is one.
+    pub(super) fn large_range(&self, operator: &Operator<'_>) -> Option<usize> {
+        self.large_ranges.iter().position(|range| match (range, operator) {
+            (LargeRange::Fill, Operator::MemoryFill { .. }) | (LargeRange::Copy, Operator::MemoryCopy { .. }) => true,
+            (LargeRange::Init { segment, .. }, Operator::MemoryInit { data_index, .. }) => segment == data_index,
+            _ => false,
+        })
+    }
+
     /// Whether a call to this function may take fuel.
     pub(super) fn takes_fuel(&self, function: u32) -> bool {
         match function.checked_sub(self.imported_functions) {
@@ -122,6 +150,12 @@ struct Reading {
     passed: Vec<u32>,
     representatives: Vec<u32>,
     known_types: std::collections::HashMap<wasmparser::FuncType, u32>,
+    /// What works on ranges of memory: filling, copying, and from which data segments.
+    fills: bool,
+    copies: bool,
+    initial: std::collections::BTreeSet<u32>,
+    /// The lengths of the data segments.
+    segments: Vec<u32>,
     /// Functions whose reference is taken, so that indirect calls may lead to them.
     referenced: Vec<u32>,
 }
@@ -146,6 +180,7 @@ impl Reading {
                             self.plan.function_types.push(ty);
                         }
                         TypeRef::Global(_) => self.plan.globals += 1,
+                        TypeRef::Memory(memory) => self.plan.has_memory = memory.initial > 0,
                         _ => {}
                     }
                 }
@@ -153,6 +188,16 @@ impl Reading {
             Payload::FunctionSection(functions) => {
                 for ty in functions {
                     self.plan.function_types.push(ty?);
+                }
+            }
+            Payload::MemorySection(memories) => {
+                for memory in memories {
+                    self.plan.has_memory = memory?.initial > 0;
+                }
+            }
+            Payload::DataSection(segments) => {
+                for segment in segments {
+                    self.segments.push(segment?.data.len() as u32);
                 }
             }
             Payload::GlobalSection(globals) => {
@@ -235,6 +280,9 @@ impl Reading {
                 // The end of the function itself closes no block.
                 Operator::End => current = blocks.pop().unwrap_or(current),
                 Operator::RefFunc { function_index } => self.referenced.push(function_index),
+                Operator::MemoryFill { .. } => self.fills = true,
+                Operator::MemoryCopy { .. } => self.copies = true,
+                Operator::MemoryInit { data_index, .. } => drop(self.initial.insert(data_index)),
                 _ => {}
             }
             read.ranges |= self.plan.range_of(&operator).is_some();
@@ -303,7 +351,19 @@ impl Reading {
                 }
             })
             .collect();
+        self.plan.large_ranges = self.large_ranges();
         self.plan
+    }
+
+    /// The operations that may work on a large range. What initialises from a short segment does not: more than there is
+    /// in it cannot be taken from it.
+    fn large_ranges(&self) -> Vec<LargeRange> {
+        let initial = self.initial.iter().filter_map(|&segment| {
+            let bytes = self.segments.get(segment as usize).copied()?;
+            (bytes > PORTION).then_some(LargeRange::Init { segment, bytes })
+        });
+        let others = [(self.fills, LargeRange::Fill), (self.copies, LargeRange::Copy)];
+        others.into_iter().filter(|(used, _)| *used).map(|(_, range)| range).chain(initial).collect()
     }
 
     fn cost_of(&self, node: usize, cyclic: bool, graph: &Graph, costs: &[NodeCost]) -> NodeCost {
@@ -324,7 +384,7 @@ impl Reading {
 }
 
 /// What an operation costs, in units of about one simple instruction.
-fn cost(operator: &Operator<'_>) -> u32 {
+pub(super) fn cost(operator: &Operator<'_>) -> u32 {
     match operator {
         Operator::Block { .. } | Operator::Loop { .. } | Operator::End | Operator::Nop | Operator::Drop => 0,
         Operator::LocalGet { .. } | Operator::I32Const { .. } | Operator::I64Const { .. } => 1,

@@ -1,21 +1,24 @@
 //! The module with the payments put in: its sections here, its functions in `body`, the payments in `cashier`.
+//! `stretch` tells where code without a loop has to yield, `portions` makes the functions that work on large ranges.
 
 mod body;
 mod cashier;
+mod portions;
+mod stretch;
 
 use wasm_encoder::reencode::{self, Reencode, utils};
 use wasm_encoder::{
     ConstExpr, EntityType, ExportKind, Function, GlobalType, MemoryType, SectionId, TableType, ValType,
 };
 
+use self::cashier::Till;
 use super::plan::Plan;
 use super::{Bounds, START, YIELD};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Puts the payments of a plan into its module.
 pub(super) fn rewrite(module: &[u8], plan: &Plan, bounds: Bounds) -> Result<Vec<u8>> {
-    let mut rewriter =
-        Rewriter { plan, bounds, next_function: 0, tables: 0, types: false, imports: false, globals: false };
+    let mut rewriter = Rewriter { plan, bounds, next_function: 0, tables: 0, written: Vec::new() };
     let mut rewritten = wasm_encoder::Module::new();
     rewriter.parse_core_module(&mut rewritten, wasmparser::Parser::new(0), module).map_err(|error| match error {
         reencode::Error::UserError(refusal) => refusal,
@@ -34,10 +37,8 @@ struct Rewriter<'a> {
     next_function: usize,
     /// How many tables there have been.
     tables: usize,
-    /// Whether the sections that something is added to have been written.
-    types: bool,
-    imports: bool,
-    globals: bool,
+    /// The sections that something is added to and that have been written.
+    written: Vec<SectionId>,
 }
 
 type Rewritten<T> = Result<T, reencode::Error<Error>>;
@@ -52,6 +53,11 @@ impl Rewriter<'_> {
         self.plan.types + 1
     }
 
+    /// The type of operations on ranges of memory, and of the functions that stand in for them.
+    fn range_type(&self) -> u32 {
+        self.plan.types + 2
+    }
+
     /// `yield` is the last of the imported functions; those that are defined move up by one.
     fn yield_function(&self) -> u32 {
         self.plan.imported_functions
@@ -61,26 +67,71 @@ impl Rewriter<'_> {
         self.plan.globals
     }
 
+    /// The function that works on a large range in portions: these come after the module's own.
+    fn range_function(&self, number: usize) -> u32 {
+        self.plan.imported_functions + 1 + (self.plan.functions.len() + number) as u32
+    }
+
     /// A function that does nothing, the last one there is.
     fn nothing_function(&self) -> u32 {
-        self.plan.imported_functions + 1 + self.plan.functions.len() as u32
+        self.range_function(self.plan.large_ranges.len())
+    }
+
+    fn till(&self) -> Till {
+        Till { global: self.fuel_global(), yields: self.yield_function(), quantum: self.bounds.quantum }
     }
 
     fn add_types(&mut self, types: &mut wasm_encoder::TypeSection) {
-        self.types = true;
+        self.written.push(SectionId::Type);
         types.ty().function([ValType::I32], [ValType::I32]);
         types.ty().function([], []);
+        types.ty().function([ValType::I32; 3], []);
     }
 
     fn add_imports(&mut self, imports: &mut wasm_encoder::ImportSection) {
-        self.imports = true;
+        self.written.push(SectionId::Import);
         imports.import(YIELD.0, YIELD.1, EntityType::Function(self.yield_type()));
     }
 
+    fn add_functions(&mut self, functions: &mut wasm_encoder::FunctionSection) {
+        self.written.push(SectionId::Function);
+        for _ in &self.plan.large_ranges {
+            functions.function(self.range_type());
+        }
+        if self.plan.start.is_some() {
+            functions.function(self.nothing_type());
+        }
+    }
+
     fn add_globals(&mut self, globals: &mut wasm_encoder::GlobalSection) {
-        self.globals = true;
+        self.written.push(SectionId::Global);
         let fuel = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
         globals.global(fuel, &ConstExpr::i32_const(self.bounds.quantum));
+    }
+
+    fn add_exports(&mut self, exports: &mut wasm_encoder::ExportSection) -> Rewritten<()> {
+        self.written.push(SectionId::Export);
+        if let Some(start) = self.plan.start {
+            exports.export(START, ExportKind::Func, self.function_index(start)?);
+        }
+        Ok(())
+    }
+
+    fn add_code(&mut self, code: &mut wasm_encoder::CodeSection) {
+        self.written.push(SectionId::Code);
+        for &range in &self.plan.large_ranges {
+            code.function(&portions::in_portions(range, &self.till()));
+        }
+        if self.plan.start.is_some() {
+            let mut nothing = Function::new([]);
+            nothing.instructions().end();
+            code.function(&nothing);
+        }
+    }
+
+    /// Whether a section that something is added to is missing from the module, where the section `next` comes next.
+    fn misses(&self, section: SectionId, next: u8) -> bool {
+        next > place(section) && !self.written.contains(&section)
     }
 }
 
@@ -142,9 +193,7 @@ impl Reencode for Rewriter<'_> {
         section: wasmparser::FunctionSectionReader<'_>,
     ) -> Rewritten<()> {
         utils::parse_function_section(self, functions, section)?;
-        if self.plan.start.is_some() {
-            functions.function(self.nothing_type());
-        }
+        self.add_functions(functions);
         Ok(())
     }
 
@@ -159,11 +208,7 @@ impl Reencode for Rewriter<'_> {
             }
         }
         utils::parse_export_section(self, exports, section)?;
-        if let Some(start) = self.plan.start {
-            let start = self.function_index(start)?;
-            exports.export(START, ExportKind::Func, start);
-        }
-        Ok(())
+        self.add_exports(exports)
     }
 
     fn start_section(&mut self, _: u32) -> Rewritten<u32> {
@@ -177,20 +222,35 @@ impl Reencode for Rewriter<'_> {
         before: Option<SectionId>,
     ) -> Rewritten<()> {
         let next = before.map_or(u8::MAX, place);
-        if !self.types && next > place(SectionId::Type) {
+        if self.misses(SectionId::Type, next) {
             let mut types = wasm_encoder::TypeSection::new();
             self.add_types(&mut types);
             module.section(&types);
         }
-        if !self.imports && next > place(SectionId::Import) {
+        if self.misses(SectionId::Import, next) {
             let mut imports = wasm_encoder::ImportSection::new();
             self.add_imports(&mut imports);
             module.section(&imports);
         }
-        if !self.globals && next > place(SectionId::Global) {
+        if self.misses(SectionId::Function, next) {
+            let mut functions = wasm_encoder::FunctionSection::new();
+            self.add_functions(&mut functions);
+            module.section(&functions);
+        }
+        if self.misses(SectionId::Global, next) {
             let mut globals = wasm_encoder::GlobalSection::new();
             self.add_globals(&mut globals);
             module.section(&globals);
+        }
+        if self.misses(SectionId::Export, next) {
+            let mut exports = wasm_encoder::ExportSection::new();
+            self.add_exports(&mut exports)?;
+            module.section(&exports);
+        }
+        if self.misses(SectionId::Code, next) {
+            let mut code = wasm_encoder::CodeSection::new();
+            self.add_code(&mut code);
+            module.section(&code);
         }
         Ok(())
     }
@@ -223,11 +283,7 @@ impl Reencode for Rewriter<'_> {
         section: wasmparser::CodeSectionReader<'_>,
     ) -> Rewritten<()> {
         utils::parse_code_section(self, code, section)?;
-        if self.plan.start.is_some() {
-            let mut nothing = Function::new([]);
-            nothing.instructions().end();
-            code.function(&nothing);
-        }
+        self.add_code(code);
         Ok(())
     }
 

@@ -115,3 +115,34 @@ fn a_broken_name_section_is_ignored() {
     module.extend(b"\0\x0b\x04name\x01\x04\xff\xff\xff\xff");
     rewrite(&module, BOUNDS).unwrap();
 }
+
+/// How often a rewritten module calls `yield`, which is its function 0, without looking at the fuel.
+fn pauses(text: &str) -> usize {
+    let rewritten = rewrite(&wat(text), BOUNDS).unwrap();
+    let mut pauses = 0;
+    for payload in wasmparser::Parser::new(0).parse_all(&rewritten) {
+        let wasmparser::Payload::CodeSectionEntry(body) = payload.unwrap() else { continue };
+        let mut last = None;
+        for operator in body.get_operators_reader().unwrap() {
+            let operator = operator.unwrap();
+            let calls = matches!(operator, wasmparser::Operator::Call { function_index: 0 });
+            pauses += usize::from(calls && matches!(last, Some(wasmparser::Operator::I32Sub)));
+            last = Some(operator);
+        }
+    }
+    pauses
+}
+
+#[test]
+fn code_without_loops_yields_on_its_way() {
+    let units = |count: i32| "nop (drop (i32.const 1))".repeat(count as usize);
+    let part = QUANTUM / 10;
+    assert_eq!(pauses(&format!("(module (func {}))", units(part * 4))), 0);
+    assert_eq!(pauses(&format!("(module (func {}))", units(part * 11))), 2);
+    // Of two ways only one is taken.
+    let ways = format!("(if (local.get 0) (then {0}) (else {0}))", units(part * 3));
+    assert_eq!(pauses(&format!("(module (func (param i32) {ways}))")), 0);
+    // A yield that is gone round does not count.
+    let around = format!("(block (br_if 0 (local.get 0)) {})", units(part * 3));
+    assert_eq!(pauses(&format!("(module (func (param i32) {0} {around} {0}))", units(part * 3))), 2);
+}

@@ -5,6 +5,7 @@ use wasm_encoder::{BlockType, Function, ValType};
 use wasmparser::Operator;
 
 use super::cashier::Cashier;
+use super::stretch::Stretch;
 use super::{Rewriter, Rewritten};
 use crate::engine::meter::plan::{Payments, Plan, works_on_range};
 
@@ -21,19 +22,14 @@ pub(super) fn rewrite(
         count += number;
         locals.push((number, rewriter.val_type(ty)?));
     }
-    let cashier = Cashier {
-        payments,
-        fuel: count,
-        length: count + 1,
-        global: rewriter.fuel_global(),
-        yields: rewriter.yield_function(),
-    };
+    let cashier = Cashier { payments, fuel: count, length: count + 1, till: rewriter.till() };
     locals.push((2, ValType::I32));
     let operators: Vec<Operator<'_>> = body.get_operators_reader()?.into_iter().collect::<wasmparser::Result<_>>()?;
     let mut writer = BodyWriter {
         cashier,
         loops: payments.loops.iter(),
         labels: Labels::default(),
+        stretch: Stretch::new(rewriter.bounds.quantum),
         function: Function::new(locals),
     };
     writer.cashier.enter(&mut writer.function.instructions());
@@ -47,6 +43,7 @@ struct BodyWriter<'a> {
     /// What the loops that have not begun yet pay.
     loops: std::slice::Iter<'a, u32>,
     labels: Labels,
+    stretch: Stretch,
     function: Function,
 }
 
@@ -55,6 +52,9 @@ impl BodyWriter<'_> {
         let mut rest = operators;
         while let [operator, after @ ..] = rest {
             rest = after;
+            if self.stretch.is_long_with(operator) {
+                self.cashier.pause(&mut self.function.instructions());
+            }
             let leaves = leaves_function(operator, self.labels.depth());
             let calls = calls_for_fuel(rewriter.plan, operator);
             if leaves || calls {
@@ -65,7 +65,14 @@ impl BodyWriter<'_> {
             }
             match operator {
                 Operator::Loop { blockty } => rest = self.begin_loop(rewriter, *blockty, after)?,
-                other => self.write_one(rewriter, other)?,
+                other => match rewriter.plan.large_range(other) {
+                    Some(number) => {
+                        let (ty, portions) = (rewriter.range_type(), rewriter.range_function(number));
+                        let operation = rewriter.instruction(other.clone())?;
+                        self.cashier.work_on_range(&mut self.function, ty, portions, &operation);
+                    }
+                    None => self.write_one(rewriter, other)?,
+                },
             }
             if calls && !leaves && self.cashier.keeps_fuel() {
                 self.cashier.take(&mut self.function.instructions());
@@ -130,25 +137,61 @@ impl BodyWriter<'_> {
             self.labels.open(2);
             return Ok(after);
         };
-        // block $left { loop $yield { loop $turns { pay; block $next { turn; br $left } ... turn } } }
-        sink.block(ty);
-        self.cashier.begin_turns(&mut sink, ty, units * TURNS);
+        self.write_turns(rewriter, ty, turn, units)?;
+        Ok(&after[turn.len()..])
+    }
+
+    /// Writes a short loop twice, up to the end of its last turn:
+    ///
+    /// ```text
+    /// block $left { block $dry { loop $turns { pay; block $next { turn; br $left } ... turn }; br $left }; loop that yields }
+    /// ```
+    ///
+    /// The first loop pays for a few turns at once and never yields: with nothing called in it, the compiler keeps its
+    /// values in registers. When the fuel is used up, the second one takes over for the turns that are left.
+    fn write_turns(
+        &mut self,
+        rewriter: &mut Rewriter<'_>,
+        ty: BlockType,
+        turn: &[Operator<'_>],
+        units: u32,
+    ) -> Rewritten<()> {
+        let mut sink = self.function.instructions();
+        sink.block(ty).block(BlockType::Empty);
+        let accesses = turn.iter().filter(|operator| accesses_memory(operator)).count();
+        if rewriter.plan.has_memory && accesses >= MANY_ACCESSES {
+            self.cashier.find_memory(&mut sink);
+        }
+        sink.loop_(ty);
+        self.cashier.pay_or(&mut sink, units * TURNS, 1);
         for _ in 1..TURNS {
             self.function.instructions().block(BlockType::Empty);
             // To begin the next turn is to leave `$next`.
-            self.labels.open(4);
-            self.write(rewriter, turn)?;
-            self.labels.close();
+            self.write_turn(rewriter, turn, 4)?;
             self.function.instructions().br(3).end();
         }
+        self.write_turn(rewriter, turn, 3)?;
+        let mut sink = self.function.instructions();
+        sink.end().br(1).end();
+        self.cashier.begin_turns(&mut sink, ty, units);
         self.labels.open(3);
+        self.write(rewriter, turn)
+    }
+
+    /// Writes one turn of a loop that has so many labels here.
+    fn write_turn(&mut self, rewriter: &mut Rewriter<'_>, turn: &[Operator<'_>], labels: u32) -> Rewritten<()> {
+        self.labels.open(labels);
         self.write(rewriter, turn)?;
-        Ok(&after[turn.len()..])
+        self.labels.close();
+        Ok(())
     }
 }
 
 /// How many turns of a short loop are paid for at once.
-const TURNS: u32 = 4;
+const TURNS: u32 = 6;
+
+/// With so many accesses to memory in a short turn, it pays to find the memory beforehand.
+const MANY_ACCESSES: usize = 3;
 
 /// No turn that costs more than this is short.
 const SHORT: u32 = 64;
@@ -160,7 +203,8 @@ fn short_turn<'o, 'b>(operators: &'o [Operator<'b>], units: u32) -> Option<&'o [
         return None;
     }
     let mut depth = 0_u32;
-    for (number, operator) in operators.iter().enumerate() {
+    // Not everything costs something, but everything takes its place in each of the turns.
+    for (number, operator) in operators.iter().enumerate().take(4 * SHORT as usize) {
         match operator {
             Operator::Loop { .. } | Operator::Call { .. } | Operator::CallIndirect { .. } => return None,
             operator if works_on_range(operator).is_some() => return None,
@@ -218,6 +262,38 @@ fn leaves_function(operator: &Operator<'_>, depth: u32) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether this operation loads from memory or stores to it, as most of those do.
+fn accesses_memory(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::I32Load { .. }
+            | Operator::I64Load { .. }
+            | Operator::F32Load { .. }
+            | Operator::F64Load { .. }
+            | Operator::I32Load8S { .. }
+            | Operator::I32Load8U { .. }
+            | Operator::I32Load16S { .. }
+            | Operator::I32Load16U { .. }
+            | Operator::I64Load8S { .. }
+            | Operator::I64Load8U { .. }
+            | Operator::I64Load16S { .. }
+            | Operator::I64Load16U { .. }
+            | Operator::I64Load32S { .. }
+            | Operator::I64Load32U { .. }
+            | Operator::I32Store { .. }
+            | Operator::I64Store { .. }
+            | Operator::F32Store { .. }
+            | Operator::F64Store { .. }
+            | Operator::I32Store8 { .. }
+            | Operator::I32Store16 { .. }
+            | Operator::I64Store8 { .. }
+            | Operator::I64Store16 { .. }
+            | Operator::I64Store32 { .. }
+            | Operator::V128Load { .. }
+            | Operator::V128Store { .. }
+    )
 }
 
 /// Whether this operation calls what may take fuel.

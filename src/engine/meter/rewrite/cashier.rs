@@ -4,9 +4,9 @@
 //! It takes the fuel from the global at its entry, gives it back before whatever may take fuel elsewhere, and before it
 //! returns. Other functions work on the global.
 
-use wasm_encoder::{BlockType, InstructionSink};
+use wasm_encoder::{BlockType, Function, Instruction, InstructionSink, MemArg};
 
-use crate::engine::meter::plan::Payments;
+use crate::engine::meter::plan::{PORTION, Payments};
 
 /// Writes the payments of one function.
 pub(super) struct Cashier<'a> {
@@ -15,8 +15,33 @@ pub(super) struct Cashier<'a> {
     pub(super) fuel: u32,
     /// The local that holds the length of a range.
     pub(super) length: u32,
+    pub(super) till: Till,
+}
+
+/// Where the fuel is.
+#[derive(Clone, Copy)]
+pub(super) struct Till {
+    /// The global that holds it.
     pub(super) global: u32,
+    /// The function that yields.
     pub(super) yields: u32,
+    /// How much there is for each time that a guest yields.
+    pub(super) quantum: i32,
+}
+
+impl Till {
+    /// Yields with the fuel on the stack, however much there is, and leaves as much.
+    fn yield_and_keep(&self, sink: &mut InstructionSink<'_>) {
+        // What is handed out for having yielded has not been used up, so it is taken back beforehand.
+        sink.i32_const(self.quantum).i32_sub().call(self.yields);
+    }
+
+    /// Yields, in a function that works on the global.
+    pub(super) fn pause(&self, sink: &mut InstructionSink<'_>) {
+        sink.global_get(self.global);
+        self.yield_and_keep(sink);
+        sink.global_set(self.global);
+    }
 }
 
 impl Cashier<'_> {
@@ -27,13 +52,13 @@ impl Cashier<'_> {
 
     /// Takes the fuel into the local.
     pub(super) fn take(&self, sink: &mut InstructionSink<'_>) {
-        sink.global_get(self.global).local_set(self.fuel);
+        sink.global_get(self.till.global).local_set(self.fuel);
     }
 
     /// Gives the fuel back to the global.
     pub(super) fn give_back(&self, sink: &mut InstructionSink<'_>) {
         if self.keeps_fuel() {
-            sink.local_get(self.fuel).global_set(self.global);
+            sink.local_get(self.fuel).global_set(self.till.global);
         }
     }
 
@@ -52,7 +77,7 @@ impl Cashier<'_> {
     /// Yields if the fuel on the stack is below zero.
     fn yield_if_negative(&self, sink: &mut InstructionSink<'_>) {
         sink.i32_const(0).i32_lt_s().if_(BlockType::Empty);
-        sink.local_get(self.fuel).call(self.yields).local_set(self.fuel).end();
+        sink.local_get(self.fuel).call(self.till.yields).local_set(self.fuel).end();
     }
 
     /// Begins the two loops of one that pays: the outer one yields, the inner one is the loop itself.
@@ -66,6 +91,35 @@ impl Cashier<'_> {
         sink.local_get(self.fuel).i32_const(units.cast_signed()).i32_sub().local_set(self.fuel);
     }
 
+    /// Has the compiler know from here on where the memory is, up to the next call.
+    ///
+    /// Cranelift takes a call for a change of everything, the place of the memory included. In code that may come from a
+    /// call, such as a loop around which another one yields, it looks that place up in every block. An atomic access is as
+    /// much of a change as a call; so what is known before it does not matter, and what is looked up after it, for the
+    /// second access, holds wherever it leads. Address 0 has to exist.
+    pub(super) fn find_memory(&self, sink: &mut InstructionSink<'_>) {
+        let access = |align| MemArg { offset: 0, align, memory_index: 0 };
+        sink.i32_const(0).i32_atomic_load(access(2)).drop();
+        sink.i32_const(0).i32_load8_u(access(0)).drop();
+    }
+
+    /// Pays `units`, or branches to `otherwise` if that leaves the fuel below zero.
+    pub(super) fn pay_or(&self, sink: &mut InstructionSink<'_>, units: u32, otherwise: u32) {
+        sink.local_get(self.fuel).i32_const(units.cast_signed()).i32_sub().local_tee(self.fuel);
+        sink.i32_const(0).i32_lt_s().br_if(otherwise);
+    }
+
+    /// Yields, although there may be fuel left.
+    pub(super) fn pause(&self, sink: &mut InstructionSink<'_>) {
+        if self.keeps_fuel() {
+            sink.local_get(self.fuel);
+            self.till.yield_and_keep(sink);
+            sink.local_set(self.fuel);
+        } else {
+            self.till.pause(sink);
+        }
+    }
+
     pub(super) fn enter(&self, sink: &mut InstructionSink<'_>) {
         if self.keeps_fuel() {
             self.take(sink);
@@ -76,7 +130,7 @@ impl Cashier<'_> {
         } else {
             self.take(sink);
             self.pay(sink, units);
-            sink.local_get(self.fuel).global_set(self.global);
+            sink.local_get(self.fuel).global_set(self.till.global);
         }
     }
 
@@ -89,8 +143,22 @@ impl Cashier<'_> {
         sink.local_get(self.fuel).local_get(self.length).i32_const(bits.cast_signed()).i32_shr_u();
         self.settle(sink);
         if !self.keeps_fuel() {
-            sink.local_get(self.fuel).global_set(self.global);
+            sink.local_get(self.fuel).global_set(self.till.global);
         }
         sink.local_get(self.length);
+    }
+
+    /// Works on a range that has been paid for: with the operation itself, or with the function that works in portions if
+    /// the range is large.
+    pub(super) fn work_on_range(&self, function: &mut Function, ty: u32, portions: u32, operation: &Instruction<'_>) {
+        let mut sink = function.instructions();
+        sink.local_get(self.length).i32_const(PORTION.cast_signed()).i32_gt_u().if_(BlockType::FunctionType(ty));
+        self.give_back(&mut sink);
+        sink.call(portions);
+        if self.keeps_fuel() {
+            self.take(&mut sink);
+        }
+        sink.else_();
+        function.instruction(operation).instructions().end();
     }
 }
