@@ -6,6 +6,8 @@
 //! - `driver`: the little module that enters a guest once and keeps it between messages
 //! - `exchange`: what passes between a call and the imports that the guest reaches for
 //! - `imports`: the functions of the waPC interface
+//! - `mappings`: how much of the process guests may hold
+//! - `memory`: the memories and stacks that guests are given
 //! - `provider`: wasmer as an engine provider of the `wapc` crate
 //! - `guest`: one running instance
 //! - `fault`: the ways a call into a guest can fail
@@ -19,6 +21,8 @@ mod exchange;
 mod fault;
 mod guest;
 mod imports;
+mod mappings;
+mod memory;
 mod meter;
 mod provider;
 
@@ -30,6 +34,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 pub(crate) use fault::Fault;
 pub(crate) use guest::Guest;
+pub(crate) use mappings::Mappings;
 
 /// A module that has been admitted and compiled, ready to be instantiated any number of times. Cheap to clone.
 #[derive(Clone)]
@@ -59,8 +64,13 @@ pub(crate) struct WeakModule(Weak<Compiled>);
 
 struct Compiled {
     engine: wasmer::Engine,
+    style: memory::Style,
     module: wasmer::Module,
     driver: wasmer::Module,
+    /// The budget of the host that its guests are for.
+    mappings: Mappings,
+    /// What the code itself has taken of it.
+    _taken: mappings::Taken,
 }
 
 impl WeakModule {
@@ -78,16 +88,22 @@ impl CompiledModule {
     /// Compiles a module. This takes milliseconds to seconds of one core: never call it on a shard.
     ///
     /// # Errors
-    /// `InvalidModule` for what is no valid WebAssembly, or none that speaks waPC.
-    pub(crate) fn compile(bytes: &[u8], limits: &Limits) -> Result<CompiledModule> {
+    /// `InvalidModule` for what is no valid WebAssembly, or none that speaks waPC; `Busy` where the host has no room for
+    /// another module.
+    pub(crate) fn compile(bytes: &[u8], limits: &Limits, mappings: Mappings) -> Result<CompiledModule> {
+        let taken = mappings
+            .take("the code of another module", mappings::OF_MODULE)
+            .map_err(|fault| Error::new(ErrorKind::Busy, format!("the module {fault}")))?;
         let metered = metered(bytes, limits)?;
         let engine: wasmer::Engine = EngineBuilder::new(Cranelift::default()).engine().into();
+        let style = memory::Style::of(limits);
+        let engine = memory::within(engine, style, limits.stack_bytes);
         let module = wasmer::Module::new(&engine, metered)
             .map_err(|error| Error::new(ErrorKind::InvalidModule, "the module cannot be compiled").caused_by(error))?;
         admission::check(&module)?;
         let driver = wasmer::Module::new(&engine, driver::module())
             .map_err(|error| Error::new(ErrorKind::Internal, "cannot compile the driver").caused_by(error))?;
-        Ok(CompiledModule(Arc::new(Compiled { engine, module, driver })))
+        Ok(CompiledModule(Arc::new(Compiled { engine, style, module, driver, mappings, _taken: taken })))
     }
 
     /// The same module, without keeping it.

@@ -178,9 +178,11 @@ impl Role {
             Fault::Failed(reason) if reason.starts_with(NO_HANDLER) => ErrorKind::UnknownOperation,
             Fault::Failed(_) => ErrorKind::ActorFailed,
             Fault::Trapped(_) => ErrorKind::ActorTrapped,
+            Fault::StackExhausted { .. } => ErrorKind::StackExhausted,
             Fault::Protocol(_) => ErrorKind::ProtocolViolation,
             Fault::TooLarge { .. } => ErrorKind::MessageTooLarge,
             Fault::Instantiation(_) => ErrorKind::InvalidModule,
+            Fault::NoRoom(_) => ErrorKind::Busy,
             Fault::Deadline => ErrorKind::DeadlineExceeded,
             Fault::Panicked(_) => ErrorKind::Internal,
         };

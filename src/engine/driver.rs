@@ -24,6 +24,7 @@ use wasmer::{FunctionType, Imports, Instance, RuntimeError, Store, StoreAsync, T
 
 use super::exchange::Exchange;
 use super::fault::Fault;
+use super::mappings::{Mappings, Stacks};
 
 const NEXT: (&str, &str) = ("driver", "next");
 const CALL: (&str, &str) = ("guest", "call");
@@ -88,13 +89,20 @@ fn encode() -> Vec<u8> {
 pub(super) struct Driver {
     run: wasmer::Function,
     coroutine: Coroutine,
+    mappings: Mappings,
+    stack_bytes: usize,
 }
 
 /// Where a driver's coroutine is between calls, if it is entered. While it serves one, it is away.
 pub(super) type Coroutine = Rc<Cell<Option<Entered>>>;
 
+type Run = Pin<Box<dyn Future<Output = Result<Box<[Value]>, RuntimeError>>>>;
+
 /// A driver on its coroutine: it runs when it is polled, and ends only by a fault.
-pub(super) type Entered = Pin<Box<dyn Future<Output = Result<Box<[Value]>, RuntimeError>>>>;
+pub(super) struct Entered {
+    run: Run,
+    _stacks: Stacks,
+}
 
 impl Driver {
     /// Binds the driver to a guest's `__guest_call`.
@@ -104,22 +112,29 @@ impl Driver {
         guest_call: &wasmer::Function,
         exchange: &Rc<Exchange>,
         coroutine: Coroutine,
+        mappings: Mappings,
+        stack_bytes: usize,
     ) -> Result<Driver, Fault> {
         let mut imports = Imports::new();
         imports.define(NEXT.0, NEXT.1, next(store, exchange.clone()));
         imports.define(CALL.0, CALL.1, guest_call.clone());
-        let instance = Instance::new(store, driver, &imports).map_err(Fault::instantiation)?;
+        let instance = Instance::new(store, driver, &imports)?;
         let run = instance.exports.get_function(RUN).map_err(Fault::instantiation)?.clone();
-        Ok(Driver { run, coroutine })
+        Ok(Driver { run, coroutine, mappings, stack_bytes })
     }
 
     /// Has the guest serve the call that the exchange holds, and answers with what `__guest_call` returned.
     ///
     /// After a fault, or when this future is dropped before it is ready, the guest must not be used again.
     pub(super) async fn serve(&self, store: &StoreAsync, exchange: &Exchange) -> Result<i32, Fault> {
-        let mut entered = self.coroutine.take().unwrap_or_else(|| Box::pin(self.run.call_async(store, vec![])));
-        let code = poll_fn(|context| match entered.as_mut().poll(context) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(Fault::from(error))),
+        let mut entered = match self.coroutine.take() {
+            Some(entered) => entered,
+            None => {
+                Entered { _stacks: self.mappings.take_stacks()?, run: Box::pin(self.run.call_async(store, vec![])) }
+            }
+        };
+        let code = poll_fn(|context| match entered.run.as_mut().poll(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Fault::of(error, self.stack_bytes))),
             Poll::Ready(Ok(_)) => Poll::Ready(Err(Fault::Trapped("the driver ended".into()))),
             Poll::Pending => match exchange.take_outcome() {
                 Some(code) => Poll::Ready(Ok(code)),
@@ -127,7 +142,9 @@ impl Driver {
             },
         })
         .await?;
-        self.coroutine.set(Some(entered));
+        if !self.mappings.are_scarce() {
+            self.coroutine.set(Some(entered));
+        }
         Ok(code)
     }
 }

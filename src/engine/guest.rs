@@ -35,7 +35,8 @@ impl Guest {
         let exchange = Rc::new(Exchange::new(limits.message_bytes));
         let coroutine = Coroutine::default();
         exchange.set_deadline(deadline);
-        let provider = WasmerProvider::instantiate(module, exchange.clone(), coroutine.clone(), actor)?;
+        let provider =
+            WasmerProvider::instantiate(module, exchange.clone(), coroutine.clone(), actor, limits.stack_bytes)?;
         let host = within(deadline, WapcHostAsync::new(Box::new(provider), Some(host_callback))).await?;
         let host = host.map_err(|error| match exchange.take_fault() {
             Some(fault) => fault,

@@ -11,7 +11,8 @@ use wasmer::{Instance, Store, StoreAsync};
 use super::driver::{Coroutine, Driver};
 use super::exchange::Exchange;
 use super::fault::Fault;
-use super::{CompiledModule, admission, imports};
+use super::mappings::Taken;
+use super::{CompiledModule, admission, imports, memory};
 use crate::error::BoxedError;
 
 /// An instantiated guest that speaks to waPC. `wapc` asks for `Send`; the wrapper gives it, and panics if a guest
@@ -23,6 +24,10 @@ struct Instantiated {
     store: StoreAsync,
     starts: Vec<wasmer::Function>,
     driver: Driver,
+    module: CompiledModule,
+    stack_bytes: usize,
+    /// What the memory has taken of the host's mappings.
+    _memory: Taken,
 }
 
 impl WasmerProvider {
@@ -32,19 +37,25 @@ impl WasmerProvider {
         exchange: Rc<Exchange>,
         coroutine: Coroutine,
         actor: &str,
+        stack_bytes: usize,
     ) -> Result<WasmerProvider, Fault> {
-        let mut store = Store::new(compiled.0.engine.clone());
+        let mappings = &compiled.0.mappings;
+        let taken = mappings.take("its memory", compiled.0.style.mappings())?;
+        let mut store = Store::new(memory::within(compiled.0.engine.clone(), compiled.0.style, stack_bytes));
         let imports = imports::define(&mut store, &exchange, actor);
-        let instance = Instance::new(&mut store, &compiled.0.module, &imports).map_err(Fault::instantiation)?;
+        let instance = Instance::new(&mut store, &compiled.0.module, &imports)?;
         let exports = &instance.exports;
         let memory = exports.get_memory(admission::MEMORY).map_err(Fault::instantiation)?;
         // The exchange is new with this instance, so its memory is not set yet.
         let _ = exchange.memory.set(memory.clone());
         let guest_call = exports.get_function(wapc::wapc_functions::GUEST_CALL).map_err(Fault::instantiation)?.clone();
         let starts = admission::STARTS.iter().filter_map(|name| exports.get_function(name).ok().cloned()).collect();
-        let driver = Driver::bind(&mut store, &compiled.0.driver, &guest_call, &exchange, coroutine)?;
+        let (module, mappings) = (compiled.clone(), mappings.clone());
+        let driver = &compiled.0.driver;
+        let driver = Driver::bind(&mut store, driver, &guest_call, &exchange, coroutine, mappings, stack_bytes)?;
         let store = store.into_async();
-        Ok(WasmerProvider(SendWrapper::new(Instantiated { exchange, store, starts, driver })))
+        let instantiated = Instantiated { exchange, store, starts, driver, module, stack_bytes, _memory: taken };
+        Ok(WasmerProvider(SendWrapper::new(instantiated)))
     }
 }
 
@@ -54,7 +65,8 @@ impl Instantiated {
             return Err(Fault::Protocol("the engine was initialised twice".into()));
         }
         for start in &self.starts {
-            start.call_async(&self.store, vec![]).await.map_err(Fault::from)?;
+            let _stacks = self.module.0.mappings.take_stacks()?;
+            start.call_async(&self.store, vec![]).await.map_err(|error| Fault::of(error, self.stack_bytes))?;
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ impl Supervision {
         limits: Limits,
         shard: ShardNumber,
     ) -> Result<Mailbox> {
-        let module = self.modules.compile(&actor, limits).await?;
+        let module = self.modules.compile(&actor, limits, self.dispatch.mappings()).await?;
         // Its bytes are not needed any more, and there may be many of them.
         drop(actor);
         let (dispatch, identity) = (self.dispatch.clone(), identity.clone());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::lanes::Lanes;
 use crate::actor::Actor;
-use crate::engine::{CompiledModule, WeakModule};
+use crate::engine::{CompiledModule, Mappings, WeakModule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 
@@ -29,7 +29,7 @@ pub(super) struct Modules {
 
 impl Modules {
     /// The compiled module of an actor, compiled beside the shards if it has to be.
-    pub(super) async fn compile(&self, actor: &Actor, limits: Limits) -> Result<CompiledModule> {
+    pub(super) async fn compile(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
         let key = ModuleKey {
             hash: actor.hash().into(),
             memory_pages: limits.memory_pages(),
@@ -40,7 +40,7 @@ impl Modules {
             return Ok(compiled);
         }
         let bytes = actor.module();
-        let compile = tokio::task::spawn_blocking(move || CompiledModule::compile(&bytes, &limits));
+        let compile = tokio::task::spawn_blocking(move || CompiledModule::compile(&bytes, &limits, mappings));
         let compiled = compile.await.map_err(|error| {
             let message = format!("the module of actor {} could not be compiled", actor.public_key());
             Error::new(ErrorKind::Internal, message).caused_by(error)

@@ -5,6 +5,7 @@
 
 mod actors;
 mod calls;
+mod crowds;
 mod guests;
 mod host;
 mod http;
