@@ -10,6 +10,7 @@
 //! - `memory`: the memories and stacks that guests are given
 //! - `provider`: wasmer as an engine provider of the `wapc` crate
 //! - `guest`: one running instance
+//! - `turns`: how guests that are suspended and go on in any order may still trap
 //! - `fault`: the ways a call into a guest can fail
 //!
 //! Each module has a wasmer engine of its own: an engine gives the memory of compiled code back only when it is
@@ -25,6 +26,7 @@ mod mappings;
 mod memory;
 mod meter;
 mod provider;
+mod turns;
 
 use std::sync::{Arc, Weak};
 

@@ -10,21 +10,22 @@
 //! `next` takes what the last call returned (there is none at first) and suspends until there is another one.
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::LazyLock;
 use std::task::Poll;
 
+use futures_util::FutureExt;
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection, Module,
     TypeSection, ValType,
 };
-use wasmer::{FunctionType, Imports, Instance, RuntimeError, Store, StoreAsync, Type, Value};
+use wasmer::{FunctionType, Imports, Instance, Store, StoreAsync, Type, Value};
 
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::mappings::{Mappings, Stacks};
+use super::turns::InTurns;
 
 const NEXT: (&str, &str) = ("driver", "next");
 const CALL: (&str, &str) = ("guest", "call");
@@ -96,11 +97,9 @@ pub(super) struct Driver {
 /// Where a driver's coroutine is between calls, if it is entered. While it serves one, it is away.
 pub(super) type Coroutine = Rc<Cell<Option<Entered>>>;
 
-type Run = Pin<Box<dyn Future<Output = Result<Box<[Value]>, RuntimeError>>>>;
-
 /// A driver on its coroutine: it runs when it is polled, and ends only by a fault.
 pub(super) struct Entered {
-    run: Run,
+    run: InTurns,
     _stacks: Stacks,
 }
 
@@ -130,10 +129,10 @@ impl Driver {
         let mut entered = match self.coroutine.take() {
             Some(entered) => entered,
             None => {
-                Entered { _stacks: self.mappings.take_stacks()?, run: Box::pin(self.run.call_async(store, vec![])) }
+                Entered { _stacks: self.mappings.take_stacks()?, run: InTurns::new(self.run.call_async(store, vec![])) }
             }
         };
-        let code = poll_fn(|context| match entered.run.as_mut().poll(context) {
+        let code = poll_fn(|context| match entered.run.poll_unpin(context) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(Fault::of(error, self.stack_bytes))),
             Poll::Ready(Ok(_)) => Poll::Ready(Err(Fault::Trapped("the driver ended".into()))),
             Poll::Pending => match exchange.take_outcome() {

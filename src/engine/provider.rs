@@ -12,6 +12,7 @@ use super::driver::{Coroutine, Driver};
 use super::exchange::Exchange;
 use super::fault::Fault;
 use super::mappings::Taken;
+use super::turns::InTurns;
 use super::{CompiledModule, admission, imports, memory};
 use crate::error::BoxedError;
 
@@ -66,7 +67,9 @@ impl Instantiated {
         }
         for start in &self.starts {
             let _stacks = self.module.0.mappings.take_stacks()?;
-            start.call_async(&self.store, vec![]).await.map_err(|error| Fault::of(error, self.stack_bytes))?;
+            InTurns::new(start.call_async(&self.store, vec![]))
+                .await
+                .map_err(|error| Fault::of(error, self.stack_bytes))?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures_util::future::{join, join_all};
-use wasmcloud_host::{Actor, ActorOptions, ErrorKind, Host, HostBuilder, Limits, Placement};
+use wasmcloud_host::{Actor, ActorOptions, ErrorKind, Host, HostBuilder, Limits};
 
 use crate::signing::{sign, sign_module};
 use crate::support::{PROBE, Probe, host_call, in_own_process, kind, soon, with_host, with_host_of};
@@ -17,7 +17,7 @@ fn small() -> Limits {
 
 async fn start(host: &Host, actor: Actor, limits: Limits) -> wasmcloud_host::Result<String> {
     let key = actor.public_key();
-    host.start_actor_with(actor, ActorOptions::new().limits(limits).placement(Placement::Spread)).await?;
+    host.start_actor_with(actor, ActorOptions::new().limits(limits)).await?;
     Ok(key)
 }
 
@@ -108,7 +108,7 @@ async fn a_guest_that_calls_too_deeply_is_ended_and_bystanders_answer() {
                 (call $dive (i32.load (i32.const 16))))",
         )
     };
-    with_host_of(HostBuilder::new().with_shards(3), async |host| {
+    with_host_of(HostBuilder::new().with_shards(1), async |host| {
         let bystander = start(&host, sign("tiny_echo").actor(), small()).await.unwrap();
         let shallow = start(&host, diver(), Limits::new().stack_bytes(64 * 1024)).await.unwrap();
         let deep = start(&host, diver(), Limits::new().stack_bytes(16 * 1024 * 1024)).await.unwrap();
@@ -226,6 +226,31 @@ async fn crowd() {
             assert_eq!(answers.len(), ACTORS);
             for answer in answers {
                 assert_eq!(answer.unwrap(), b"all at once");
+            }
+        }
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn guests_may_trap_while_others_are_entered_in_any_order() {
+    with_host_of(HostBuilder::new().with_shards(1), async |host| {
+        for operation in ["Trap", "DivideByZero", "OutOfBounds", "Recurse"] {
+            for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+                let mut keys = Vec::new();
+                for _ in 0..3 {
+                    keys.push(start(&host, sign("trap").actor(), small()).await.unwrap());
+                }
+                // Each is entered, and stays so.
+                for key in &keys {
+                    assert_eq!(host.call_actor(key, "Echo", b"x").await.unwrap(), b"x");
+                }
+                for trapping in order {
+                    assert!(host.call_actor(&keys[trapping], operation, b"").await.is_err());
+                    for key in &keys {
+                        assert_eq!(host.call_actor(key, "Echo", b"x").await.unwrap(), b"x");
+                    }
+                }
             }
         }
     })
