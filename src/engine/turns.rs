@@ -112,19 +112,24 @@ unsafe fn end_guest(info: *const siginfo_t, context: *mut c_void, lent: usize) -
         unsafe { ((*info).si_addr().addr(), &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext) };
     let signal = unsafe { (*info).si_signo };
     let (pc, sp) = machine::position(machine);
-    let mut found = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
-    // The code of guests belongs to no file.
-    // SAFETY: any address may be asked for, and there is room for the answer.
-    if unsafe { libc::dladdr(pc as *const c_void, found.as_mut_ptr()) } != 0 {
+    let is_overflow = matches!(signal, libc::SIGSEGV | libc::SIGBUS) && fault.abs_diff(sp) < NEAR;
+    if !is_overflow && !is_code_of_guests(pc) {
         return false;
     }
     let code = match signal {
-        libc::SIGSEGV | libc::SIGBUS if fault.abs_diff(sp) < NEAR => OVERFLOW,
+        _ if is_overflow => OVERFLOW,
         libc::SIGSEGV | libc::SIGBUS => OUT_OF_BOUNDS,
         _ => OTHER,
     };
     machine::go_on(machine, trap as *const () as usize, [pc, code], lent & !15);
     true
+}
+
+/// Whether an address is in the code of guests, which belongs to no file.
+fn is_code_of_guests(pc: usize) -> bool {
+    let mut found = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
+    // SAFETY: any address may be asked for, and there is room for the answer.
+    unsafe { libc::dladdr(pc as *const c_void, found.as_mut_ptr()) == 0 }
 }
 
 /// Ends the guest whose turn it is with a trap.
