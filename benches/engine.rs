@@ -6,6 +6,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
+mod crowd;
 mod raw;
 mod support;
 mod warm_start;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use raw::{ECHO, Job, REQUEST, Raw};
 use support::{Row, Series, is_real_run, median, report, rows, time};
-use wasmcloud_host::{Host, HostBuilder, Limits};
+use wasmcloud_host::{ActorOptions, Host, HostBuilder, Limits};
 
 const fn compute(operation: &'static str, message: &'static [u8]) -> Job {
     Job { name: operation, operation, message }
@@ -33,6 +34,9 @@ const WORKLOADS: [Job; 5] = [
     compute("Sieve", b"350000"),
 ];
 
+/// How soon the actors of the crowd give their stacks back.
+const IDLE_AFTER: Duration = Duration::from_millis(500);
+
 #[actix_rt::main]
 async fn main() {
     let host = HostBuilder::new().with_shards(1).build();
@@ -43,6 +47,9 @@ async fn main() {
     }
     if wanted("metering") {
         table.extend(metering());
+    }
+    if wanted("compact_memories") {
+        table.extend(compact_memories(&host).await);
     }
     if wanted("bystander") {
         table.extend(bystander(&host).await);
@@ -75,9 +82,13 @@ fn rounds() -> (u32, u32) {
 }
 
 async fn start(host: &Host, guest: &str) -> String {
+    start_within(host, guest, Limits::new()).await
+}
+
+async fn start_within(host: &Host, guest: &str, limits: Limits) -> String {
     let actor = signing::sign(guest).actor();
     let key = actor.public_key();
-    host.start_actor(actor).await.expect("the actor starts");
+    host.start_actor_with(actor, ActorOptions::new().limits(limits)).await.expect("the actor starts");
     key
 }
 
@@ -157,10 +168,35 @@ fn metering() -> Vec<Row> {
     table
 }
 
+/// Limits under which a guest's memory is compact.
+fn small() -> Limits {
+    Limits::new().memory_bytes(32 * 1024 * 1024)
+}
+
+/// Guests with compact memories, whose code checks each access, against the same guests with reserved ones.
+async fn compact_memories(host: &Host) -> Vec<Row> {
+    let (rounds, _) = rounds();
+    let mut table = Vec::new();
+    let large = [(REQUEST, "echo_large", 2000), (ECHO, "echo_large", 20_000)];
+    let workloads = WORKLOADS.map(|job| (job, "compute", 5));
+    for (job, guest, calls) in workloads.into_iter().chain(large) {
+        let calls = if is_real_run() { calls } else { 1 };
+        let (reserved, compact) = (start(host, guest).await, start_within(host, guest, small()).await);
+        let mut before = Series::new(format!("memory for {}: reserved", job.name), None);
+        let mut after = Series::new(format!("memory for {}: compact", job.name), None);
+        for _ in 0..rounds {
+            before.add(sequential(host, &reserved, job, calls).await, calls);
+            after.add(sequential(host, &compact, job, calls).await, calls);
+        }
+        table.extend(support::rows(&before, &[&after]).into_iter().skip(1));
+    }
+    table
+}
+
 /// How long calls take on a shard where another guest computes without end, and how long that one lasts.
 async fn bystander(host: &Host) -> Vec<Row> {
     let deadline = Duration::from_millis(if is_real_run() { 2000 } else { 50 });
-    let options = wasmcloud_host::ActorOptions::new().limits(Limits::new().call_deadline(deadline));
+    let options = ActorOptions::new().limits(Limits::new().call_deadline(deadline));
     let actor = signing::sign("spin").actor();
     let spinner = actor.public_key();
     host.start_actor_with(actor, options).await.expect("the actor starts");
@@ -197,17 +233,18 @@ async fn bystander(host: &Host) -> Vec<Row> {
     ]
 }
 
-/// The same call beside more and more other actors.
+/// The same call beside more and more other actors, and what they hold when nobody calls them.
 async fn many_actors(host: &Host) -> Vec<Row> {
-    let counts: &[usize] = if is_real_run() { &[1, 100, 1_000, 10_000] } else { &[1, 10] };
+    let counts: &[usize] = if is_real_run() { &[1, 100, 1_000, 10_000, 50_000] } else { &[1, 10] };
     let (_, calls) = rounds();
-    let key = start(host, "tiny_echo").await;
+    let limits = small().idle_after(IDLE_AFTER);
+    let before = crowd::resident();
+    let key = start_within(host, "tiny_echo", limits).await;
+    let mut keys = vec![key.clone()];
     let mut medians = Vec::new();
-    let mut started = 1;
     for &count in counts {
-        while started < count {
-            start(host, "tiny_echo").await;
-            started += 1;
+        while keys.len() < count {
+            keys.push(start_within(host, "tiny_echo", limits).await);
         }
         let mut times = Vec::new();
         for _ in 0..15 {
@@ -223,5 +260,5 @@ async fn many_actors(host: &Host) -> Vec<Row> {
         unit: "x",
         target: Some(1.2),
     };
-    medians.iter().map(row).collect()
+    medians.iter().map(row).chain(crowd::measure(host, &keys, before).await).collect()
 }

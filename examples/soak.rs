@@ -51,7 +51,7 @@ const JOBS: [Job; 8] = [
     job("well-behaved, C", "tiny_echo", "Echo", b"hello", None),
     job("failing", "error", "Any", b"", Some(ErrorKind::ActorFailed)),
     job("trapping", "trap", "Trap", b"", Some(ErrorKind::ActorTrapped)),
-    job("deeply recursive", "trap", "Recurse", b"", Some(ErrorKind::ActorTrapped)),
+    job("deeply recursive", "trap", "Recurse", b"", Some(ErrorKind::StackExhausted)),
     job("spinning", "spin", "Spin", b"", Some(ErrorKind::DeadlineExceeded)),
     job("memory-hungry", "grow", "Grow", b"", None),
     job("talkative", "large_reply", "Any", b"2000000", Some(ErrorKind::MessageTooLarge)),

@@ -15,6 +15,7 @@ use futures_util::future::Either;
 use crate::actor::mailbox::{Bounded, InstanceNumber, Mailbox};
 use crate::call::{ActorCall, CallContext};
 use crate::capability::provider_actor::ProviderCall;
+use crate::engine::Mappings;
 use crate::entity::{link_name, shorten};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
@@ -31,11 +32,13 @@ struct Shared {
     limits: Limits,
     /// How many calls to actors are under way.
     in_flight: Arc<AtomicUsize>,
+    mappings: Mappings,
 }
 
 impl Dispatch {
     pub(crate) fn new(limits: Limits) -> Dispatch {
-        Dispatch(Arc::new(Shared { snapshot: ArcSwap::default(), limits, in_flight: Arc::default() }))
+        let mappings = Mappings::new(limits.mappings);
+        Dispatch(Arc::new(Shared { snapshot: ArcSwap::default(), limits, in_flight: Arc::default(), mappings }))
     }
 
     /// What guests and calls may use, unless an actor has limits of its own.
@@ -46,6 +49,11 @@ impl Dispatch {
     /// The bound on calls under way in the host, for the mailboxes of its actors.
     pub(crate) fn in_flight(&self) -> Bounded {
         Bounded { taken: self.0.in_flight.clone(), limit: self.0.limits.calls_in_flight }
+    }
+
+    /// The mappings of the process that the host's guests may hold.
+    pub(crate) fn mappings(&self) -> Mappings {
+        self.0.mappings.clone()
     }
 
     /// Puts a snapshot in force, for calls that begin from now on.

@@ -8,7 +8,10 @@
 //! - `driver`: the little module that enters a guest once and keeps it between messages
 //! - `exchange`: what passes between a call and the imports that the guest reaches for
 //! - `imports`: the functions of the waPC interface
+//! - `mappings`: how much of the process guests may hold
+//! - `memory`: the memories and stacks that guests are given
 //! - `guest`: one running instance
+//! - `turns`: how guests that are suspended and go on in any order may still trap
 //! - `fault`: the ways a call into a guest can fail
 //!
 //! Each module has a wasmer engine of its own: an engine gives the memory of compiled code back only when it is
@@ -22,7 +25,10 @@ mod exchange;
 mod fault;
 mod guest;
 mod imports;
+mod mappings;
+mod memory;
 mod meter;
+mod turns;
 
 use std::sync::{Arc, Weak};
 
@@ -35,6 +41,7 @@ pub use compiler::Compiler;
 pub(crate) use exchange::HostCalls;
 pub(crate) use fault::{Fault, REQUEST};
 pub(crate) use guest::{Guest, Setting};
+pub(crate) use mappings::Mappings;
 
 /// A module that has been admitted and compiled, ready to be instantiated any number of times. Cheap to clone.
 #[derive(Clone)]
@@ -80,8 +87,13 @@ pub(crate) struct WeakModule(Weak<Compiled>);
 
 struct Compiled {
     engine: wasmer::Engine,
+    style: memory::Style,
     module: wasmer::Module,
     driver: wasmer::Module,
+    /// The budget of the host that its guests are for.
+    mappings: Mappings,
+    /// What the code itself has taken of it.
+    _taken: mappings::Taken,
 }
 
 /// How a module came to be there.
@@ -107,31 +119,34 @@ impl CompiledModule {
     /// to seconds of one core, and the cache reads and writes files: never call this on a shard.
     ///
     /// # Errors
-    /// `InvalidModule` for what is no valid WebAssembly, or none that speaks waPC.
+    /// `InvalidModule` for what is no valid WebAssembly, or none that speaks waPC; `Busy` where the host has no room for
+    /// another module.
     pub(crate) fn obtain(
         bytes: &[u8],
         hash: &str,
         limits: &Limits,
         (compiler, cache): (Compiler, Option<&Cache>),
+        mappings: Mappings,
     ) -> Result<(CompiledModule, Origin)> {
         check_size(bytes, limits)?;
-        let engine = compiler.engine();
+        let taken = mappings
+            .take("the code of another module", mappings::OF_MODULE)
+            .map_err(|fault| Error::new(ErrorKind::Busy, format!("the module {fault}")))?;
+        let style = memory::Style::of(limits);
+        let engine = memory::within(compiler.engine(), style, limits.stack_bytes);
         let cache = cache.map(|cache| (cache, Key::new(hash, bounds(limits), &engine)));
-        if let Some(artifacts) = cache.as_ref().and_then(|(cache, key)| cache.load(key, &engine)) {
-            return Ok((CompiledModule::new(engine, artifacts)?, Origin::Cache));
-        }
-        let artifacts = compile(&engine, bytes, limits)?;
-        let compiled = CompiledModule::new(engine, artifacts.clone())?;
-        if let Some((cache, key)) = &cache {
+        let loaded = cache.as_ref().and_then(|(cache, key)| cache.load(key, &engine));
+        let (artifacts, origin) = match loaded {
+            Some(artifacts) => (artifacts, Origin::Cache),
+            None => (compile(&engine, bytes, limits)?, Origin::Compiled),
+        };
+        admission::check(&artifacts.module)?;
+        if let (Some((cache, key)), Origin::Compiled) = (&cache, origin) {
             cache.keep(key, &artifacts);
         }
-        Ok((compiled, Origin::Compiled))
-    }
-
-    fn new(engine: wasmer::Engine, artifacts: Artifacts) -> Result<CompiledModule> {
         let Artifacts { module, driver } = artifacts;
-        admission::check(&module)?;
-        Ok(CompiledModule(Arc::new(Compiled { engine, module, driver })))
+        let compiled = Compiled { engine, style, module, driver, mappings, _taken: taken };
+        Ok((CompiledModule(Arc::new(compiled)), origin))
     }
 
     /// The same module, without keeping it.

@@ -69,6 +69,8 @@ pub enum ErrorKind {
     UnknownOperation,
     /// The actor's code trapped; its instance was retired.
     ActorTrapped,
+    /// The actor's calls were nested deeper than its stack allows; its instance was retired.
+    StackExhausted,
     /// The actor broke the waPC protocol: a pointer out of range, a string that is no UTF-8, no answer at all.
     ProtocolViolation,
     /// A message is larger than a guest may be given or may send.
@@ -85,7 +87,7 @@ pub enum ErrorKind {
     CallCycle,
     /// A chain of calls passes through more actors than it may.
     ChainTooDeep,
-    /// A limit on concurrent work is reached; try again later.
+    /// A limit on concurrent work, or on what runs in a host, is reached; try again later.
     Busy,
     /// A file or socket could not be read, written or opened.
     Io,

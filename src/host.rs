@@ -165,8 +165,9 @@ impl Host {
     ///
     /// # Errors
     /// `TokenExpired` or `TokenNotYetValid`; `ActorAlreadyRunning`; `AliasTaken`; `InvalidModule` where the module
-    /// does not compile, is no waPC guest, or asks for more than its limits allow; `ActorTrapped`, `ProtocolViolation` or
-    /// `DeadlineExceeded` where its start functions fail; `HostNotRunning`.
+    /// does not compile, is no waPC guest, or asks for more than its limits allow; `Busy` where the host has no room for
+    /// another actor; `ActorTrapped`, `StackExhausted`, `ProtocolViolation` or `DeadlineExceeded` where its start functions
+    /// fail; `HostNotRunning`.
     pub async fn start_actor(&self, actor: Actor) -> Result<()> {
         self.start_actor_with(actor, ActorOptions::default()).await
     }
@@ -252,8 +253,8 @@ impl Host {
     ///
     /// # Errors
     /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `UnknownOperation` or `ActorFailed` where the actor answers
-    /// with an error; `ActorTrapped`, `ProtocolViolation`, `DeadlineExceeded`; `Busy` where the actor or the host has too
-    /// much to do, `MessageTooLarge` where a message exceeds its limit.
+    /// with an error; `ActorTrapped`, `StackExhausted`, `ProtocolViolation`, `DeadlineExceeded`; `Busy` where the actor or
+    /// the host has too much to do, `MessageTooLarge` where a message exceeds its limit.
     pub async fn call_actor(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>> {
         self.0.dispatch.call_from_host(actor, operation, message).await
     }

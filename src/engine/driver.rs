@@ -10,21 +10,23 @@
 //! `wait` suspends until there is a request. It takes and returns nothing, because that is what costs least in an
 //! asynchronous import.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::LazyLock;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt;
 use send_wrapper::SendWrapper;
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection, Module,
     TypeSection, ValType,
 };
-use wasmer::{FunctionType, Imports, Instance, RuntimeError, Store, StoreAsync, Value};
+use wasmer::{FunctionType, Imports, Instance, Store, StoreAsync, Value};
 
 use super::exchange::Exchange;
 use super::fault::Fault;
+use super::mappings::{Mappings, Stacks};
+use super::turns::InTurns;
 
 const WAIT: (&str, &str) = ("driver", "wait");
 const ENTER: (&str, &str) = ("driver", "enter");
@@ -96,10 +98,15 @@ fn encode() -> Vec<u8> {
 pub(super) struct Driver {
     run: wasmer::Function,
     entered: Option<Entered>,
+    mappings: Mappings,
+    stack_bytes: usize,
 }
 
 /// A driver on its coroutine: it runs when it is polled, and ends only by a fault.
-type Entered = Pin<Box<dyn Future<Output = Result<Box<[Value]>, RuntimeError>>>>;
+struct Entered {
+    run: InTurns,
+    _stacks: Stacks,
+}
 
 impl Driver {
     /// Binds the driver to a guest's `__guest_call`.
@@ -108,6 +115,7 @@ impl Driver {
         driver: &wasmer::Module,
         guest_call: &wasmer::Function,
         exchange: &Rc<Exchange>,
+        (mappings, stack_bytes): (Mappings, usize),
     ) -> Result<Driver, Fault> {
         // wasmer wants functions to be `Send`; the wrapper holds because a guest never leaves its shard.
         let (entering, finishing) = (SendWrapper::new(exchange.clone()), SendWrapper::new(exchange.clone()));
@@ -121,9 +129,9 @@ impl Driver {
         imports.define(ENTER.0, ENTER.1, wasmer::Function::new_typed(store, enter));
         imports.define(FINISH.0, FINISH.1, wasmer::Function::new_typed(store, finish));
         imports.define(CALL.0, CALL.1, guest_call.clone());
-        let instance = Instance::new(store, driver, &imports).map_err(Fault::instantiation)?;
+        let instance = Instance::new(store, driver, &imports)?;
         let run = instance.exports.get_function(RUN).map_err(Fault::instantiation)?.clone();
-        Ok(Driver { run, entered: None })
+        Ok(Driver { run, entered: None, mappings, stack_bytes })
     }
 
     /// Has the guest go on with the call that the exchange holds, and answers with what `__guest_call` returned.
@@ -133,13 +141,27 @@ impl Driver {
         exchange: &Exchange,
         context: &mut Context<'_>,
     ) -> Poll<Result<i32, Fault>> {
-        let entered = self.entered.get_or_insert_with(|| Box::pin(self.run.call_async(store, vec![])));
-        match entered.as_mut().poll(context) {
-            Poll::Pending => exchange.take_outcome().map_or(Poll::Pending, |code| Poll::Ready(Ok(code))),
+        let entered = match &mut self.entered {
+            Some(entered) => entered,
+            None => {
+                let stacks = self.mappings.take_stacks()?;
+                let run = InTurns::new(self.run.call_async(store, vec![]));
+                self.entered.insert(Entered { run, _stacks: stacks })
+            }
+        };
+        match entered.run.poll_unpin(context) {
+            Poll::Pending => exchange.take_outcome().map_or(Poll::Pending, |code| {
+                if self.mappings.are_scarce() {
+                    self.leave();
+                }
+                Poll::Ready(Ok(code))
+            }),
             Poll::Ready(ended) => {
-                self.entered = None;
-                let error = ended.err().map_or_else(|| Fault::Trapped("the driver ended".into()), Fault::from);
-                Poll::Ready(Err(error))
+                self.leave();
+                Poll::Ready(Err(match ended {
+                    Ok(_) => Fault::Trapped("the driver ended".into()),
+                    Err(error) => Fault::of(error, self.stack_bytes),
+                }))
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use wasmer::RuntimeError;
+use wasmer::sys::vm::TrapCode;
+use wasmer::{InstantiationError, LinkError, RuntimeError};
 
 use crate::deadline::Elapsed;
 
@@ -16,12 +17,16 @@ pub(crate) enum Fault {
     Failed(String),
     /// The guest's code trapped.
     Trapped(String),
+    /// The guest's calls are nested deeper than its stack allows.
+    StackExhausted { limit: usize },
     /// The guest broke the waPC protocol.
     Protocol(String),
     /// A message to or from the guest is larger than it may be.
     TooLarge { what: &'static str, bytes: usize, limit: usize },
     /// The guest could not be instantiated.
     Instantiation(String),
+    /// The guests of the host hold as much of the process as they may.
+    NoRoom(String),
     /// The guest was still at it when the call's time was up.
     Deadline,
     /// The guest was still at it when nobody waited for its answer any more.
@@ -37,17 +42,33 @@ impl Fault {
         Fault::Instantiation(error.to_string())
     }
 
+    /// What became of a guest that has stacks of so many bytes.
+    pub(super) fn of(error: RuntimeError, stack_bytes: usize) -> Fault {
+        let error = match error.downcast::<Fault>() {
+            Ok(fault) => return fault,
+            Err(error) => error,
+        };
+        let message = error.message();
+        match error.to_trap() {
+            Some(TrapCode::StackOverflow) => Fault::StackExhausted { limit: stack_bytes },
+            _ => Fault::Trapped(message),
+        }
+    }
+
     /// Whether the instance is in a known state and can serve another call.
     pub(crate) fn leaves_instance_usable(&self) -> bool {
-        matches!(self, Fault::Failed(_)) || matches!(self, Fault::TooLarge { what: REQUEST, .. })
+        // There was no room to enter it, so it is as it was.
+        matches!(self, Fault::Failed(_) | Fault::NoRoom(_) | Fault::TooLarge { what: REQUEST, .. })
     }
 }
 
-impl From<RuntimeError> for Fault {
-    fn from(error: RuntimeError) -> Fault {
-        match error.downcast::<Fault>() {
-            Ok(fault) => fault,
-            Err(error) => Fault::Trapped(error.message()),
+impl From<InstantiationError> for Fault {
+    fn from(error: InstantiationError) -> Fault {
+        match error {
+            InstantiationError::Link(LinkError::Resource(reason)) => {
+                Fault::NoRoom(format!("there is no room for its memory: {reason}"))
+            }
+            other => Fault::instantiation(other),
         }
     }
 }
@@ -63,11 +84,13 @@ impl fmt::Display for Fault {
         match self {
             Fault::Failed(reason) => write!(f, "answered with an error: {reason}"),
             Fault::Trapped(reason) => write!(f, "trapped: {reason}"),
+            Fault::StackExhausted { limit } => write!(f, "used up its stack of {limit} bytes: it calls too deeply"),
             Fault::Protocol(reason) => write!(f, "broke the waPC protocol: {reason}"),
             Fault::TooLarge { what, bytes, limit } => {
                 write!(f, "met a message that is too large: the {what} has {bytes} bytes, {limit} are allowed")
             }
             Fault::Instantiation(reason) => write!(f, "could not be instantiated: {reason}"),
+            Fault::NoRoom(reason) => write!(f, "was not run: {reason}"),
             Fault::Deadline => f.write_str("did not answer in time"),
             Fault::GivenUp => f.write_str("was still at work when its caller gave up"),
             Fault::Ended => f.write_str("was still at work when it was ended"),

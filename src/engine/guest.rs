@@ -10,7 +10,9 @@ use wasmer::{Instance, Store, StoreAsync};
 use super::driver::Driver;
 use super::exchange::{Exchange, HostCalls};
 use super::fault::Fault;
-use super::{CompiledModule, admission, imports};
+use super::mappings::Taken;
+use super::turns::InTurns;
+use super::{Compiled, CompiledModule, admission, imports, memory};
 use crate::call::CallContext;
 use crate::deadline::within;
 use crate::limits::Limits;
@@ -20,6 +22,8 @@ pub(crate) struct Guest {
     exchange: Rc<Exchange>,
     store: StoreAsync,
     driver: Driver,
+    /// What the memory has taken of the host's mappings.
+    _memory: Taken,
 }
 
 /// What a guest is, whichever call it serves.
@@ -44,24 +48,27 @@ impl Guest {
         context: CallContext,
     ) -> Result<Guest, Fault> {
         let Setting { actor, host, ended, limits } = setting;
-        let deadline = context.deadline;
+        let (deadline, stack_bytes) = (context.deadline, limits.stack_bytes);
         let exchange = Rc::new(Exchange::new(limits.message_bytes, host, ended, context));
-        let compiled = &module.0;
-        let mut store = Store::new(compiled.engine.clone());
+        let Compiled { engine, style, module: code, driver, mappings, .. } = &*module.0;
+        let taken = mappings.take("its memory", style.mappings())?;
+        let mut store = Store::new(memory::within(engine.clone(), *style, stack_bytes));
         let imports = imports::define(&mut store, &exchange, actor);
-        let instance = Instance::new(&mut store, &compiled.module, &imports).map_err(Fault::instantiation)?;
+        let instance = Instance::new(&mut store, code, &imports)?;
         let exports = &instance.exports;
         let memory = exports.get_memory(admission::MEMORY).map_err(Fault::instantiation)?;
         // The exchange is new with this instance, so its memory is not set yet.
         let _ = exchange.memory.set(memory.clone());
         let guest_call = exports.get_function(wapc::wapc_functions::GUEST_CALL).map_err(Fault::instantiation)?.clone();
         let starts: Vec<_> = admission::STARTS.iter().filter_map(|name| exports.get_function(name).ok()).collect();
-        let driver = Driver::bind(&mut store, &compiled.driver, &guest_call, &exchange)?;
+        let driver = Driver::bind(&mut store, driver, &guest_call, &exchange, (mappings.clone(), stack_bytes))?;
         let store = store.into_async();
         for start in starts {
-            within(deadline, start.call_async(&store, vec![])).await??;
+            let _stacks = mappings.take_stacks()?;
+            let started = within(deadline, InTurns::new(start.call_async(&store, vec![]))).await?;
+            started.map_err(|error| Fault::of(error, stack_bytes))?;
         }
-        Ok(Guest { exchange, store, driver })
+        Ok(Guest { exchange, store, driver, _memory: taken })
     }
 
     /// Gives back the stacks that the guest was entered on. The next call enters it anew.

@@ -52,7 +52,7 @@ impl Supervision {
         near: ShardNumber,
     ) -> Result<Instances> {
         let limits = options.limits.unwrap_or(*self.dispatch.limits());
-        let module = self.modules.compile(&actor, limits).await?;
+        let module = self.modules.compile(&actor, limits, self.dispatch.mappings()).await?;
         // Its bytes are not needed any more, and there may be many of them.
         drop(actor);
         let homes = options.placement.homes(options.instances, near, &self.shards);

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::lanes::Lanes;
 use crate::actor::Actor;
-use crate::engine::{self, Cache, Compilation, CompiledModule, Compiler, Origin, WeakModule};
+use crate::engine::{self, Cache, Compilation, CompiledModule, Compiler, Mappings, Origin, WeakModule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 
@@ -50,7 +50,7 @@ impl Modules {
     }
 
     /// The compiled module of an actor, compiled beside the shards if it has to be.
-    pub(super) async fn compile(&self, actor: &Actor, limits: Limits) -> Result<CompiledModule> {
+    pub(super) async fn compile(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
         engine::check_size(&actor.module(), &limits)?;
         let key = ModuleKey {
             hash: actor.hash().into(),
@@ -61,7 +61,7 @@ impl Modules {
         if let Some(compiled) = self.compiled.borrow().get(&key).and_then(WeakModule::upgrade) {
             return Ok(compiled);
         }
-        let compiled = self.obtain(actor, limits).await?;
+        let compiled = self.obtain(actor, limits, mappings).await?;
         let mut known = self.compiled.borrow_mut();
         known.retain(|_, module| module.is_kept());
         known.insert(key, compiled.downgrade());
@@ -69,7 +69,7 @@ impl Modules {
     }
 
     /// Loads or compiles a module, on a thread where that may take its time.
-    async fn obtain(&self, actor: &Actor, limits: Limits) -> Result<CompiledModule> {
+    async fn obtain(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
         let name = format!("actor {} ({})", actor.public_key(), actor.name().escape_debug());
         let (bytes, hash) = (actor.module(), actor.hash().to_owned());
         let (compiler, cache) = (self.compiler, self.cache.clone());
@@ -79,7 +79,7 @@ impl Modules {
             let place = self.threads.clone().acquire_owned().await;
             tokio::task::spawn_blocking(move || {
                 let _place = place;
-                CompiledModule::obtain(&bytes, &hash, &limits, (compiler, cache.as_deref()))
+                CompiledModule::obtain(&bytes, &hash, &limits, (compiler, cache.as_deref()), mappings)
             })
             .await
         };

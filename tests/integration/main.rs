@@ -6,6 +6,7 @@
 mod actors;
 mod artifacts;
 mod calls;
+mod crowds;
 mod guests;
 mod host;
 mod http;

@@ -1,0 +1,143 @@
+//! How much of the process guests may hold, counted in *mappings*: the pieces of address space that the operating
+//! system keeps track of one by one.
+//!
+//! Linux limits their number (`vm.max_map_count`, 65,530 by default), and wasmer panics where it cannot map a stack. So
+//! whatever needs mappings takes them from a budget first, and where that is used up, says so.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::fault::Fault;
+
+/// What one compiled module holds, with its driver: the parts of their code.
+pub(super) const OF_MODULE: usize = 8;
+
+/// What a guest holds while it is entered: two stacks, each with a guard.
+const OF_STACKS: usize = 4;
+
+/// What is left for everything else in the process: threads, libraries, the allocator.
+const FOR_OTHERS: usize = 4096;
+
+/// How many mappings a process may have where the operating system does not say.
+const USUAL: usize = 65_530;
+
+/// The mappings that the guests of a host may hold. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Mappings(Arc<Budget>);
+
+#[derive(Debug)]
+struct Budget {
+    limit: usize,
+    /// By memories, code and stacks.
+    taken: AtomicUsize,
+    /// By stacks alone.
+    stacks: AtomicUsize,
+}
+
+/// Mappings that are taken. They are given back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Taken {
+    from: Mappings,
+    count: usize,
+}
+
+/// The mappings of a guest's stacks, for as long as it is entered.
+#[derive(Debug)]
+pub(super) struct Stacks(Taken);
+
+impl Mappings {
+    /// A budget of so many mappings, or of what the operating system allows a process, less some for others.
+    pub(crate) fn new(limit: Option<usize>) -> Mappings {
+        let limit = limit.unwrap_or_else(|| allowed().saturating_sub(FOR_OTHERS));
+        Mappings(Arc::new(Budget { limit, taken: AtomicUsize::new(0), stacks: AtomicUsize::new(0) }))
+    }
+
+    /// Takes mappings.
+    ///
+    /// # Errors
+    /// `NoRoom` where there are not so many left.
+    pub(super) fn take(&self, what: &'static str, count: usize) -> Result<Taken, Fault> {
+        let taken = self.0.taken.fetch_add(count, Ordering::Relaxed);
+        let place = Taken { from: self.clone(), count };
+        if taken + count <= self.0.limit {
+            return Ok(place);
+        }
+        let limit = self.0.limit;
+        Err(Fault::NoRoom(format!("there is no room for {what}: the guests of the host may hold {limit} mappings")))
+    }
+
+    /// Takes the mappings of the stacks that a guest is entered on.
+    ///
+    /// # Errors
+    /// `NoRoom` where there are not so many left.
+    pub(super) fn take_stacks(&self) -> Result<Stacks, Fault> {
+        let taken = self.take("its stacks", OF_STACKS)?;
+        self.0.stacks.fetch_add(OF_STACKS, Ordering::Relaxed);
+        Ok(Stacks(taken))
+    }
+
+    /// Whether a guest should give its stacks back as soon as it has answered: of what memories and code leave, stacks
+    /// hold half, and guests at work need the rest.
+    pub(super) fn are_scarce(&self) -> bool {
+        let Budget { limit, taken, stacks } = &*self.0;
+        let stacks = stacks.load(Ordering::Relaxed);
+        let others = taken.load(Ordering::Relaxed).saturating_sub(stacks);
+        stacks > limit.saturating_sub(others) / 2
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.from.0.taken.fetch_sub(self.count, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Stacks {
+    /// One of the two stacks went to a pool of wasmer's, which would keep it, and whatever a guest has touched of it.
+    fn drop(&mut self) {
+        wasmer::sys::vm::drain_stack_pool();
+        self.0.from.0.stacks.fetch_sub(OF_STACKS, Ordering::Relaxed);
+    }
+}
+
+/// How many mappings the operating system allows this process.
+fn allowed() -> usize {
+    let stated = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
+    stated.and_then(|text| text.trim().parse().ok()).unwrap_or(USUAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_given_back_and_a_refusal_takes_nothing() {
+        let mappings = Mappings::new(Some(10));
+        let memory = mappings.take("a memory", 6).unwrap();
+        let stacks = mappings.take_stacks().unwrap();
+        let refusal = mappings.take("another", 1).unwrap_err().to_string();
+        assert!(refusal.contains("no room for another") && refusal.contains("10 mappings"), "{refusal}");
+        drop(stacks);
+        let again = mappings.take_stacks().unwrap();
+        assert!(mappings.take_stacks().is_err());
+        drop((memory, again));
+        drop(mappings.take("all of them", 10).unwrap());
+    }
+
+    #[test]
+    fn stacks_are_scarce_once_they_hold_half_of_what_others_leave() {
+        let mappings = Mappings::new(Some(48));
+        let kept: Vec<Stacks> = (0..6).map(|_| mappings.take_stacks().unwrap()).collect();
+        assert!(!mappings.are_scarce());
+        let memory = mappings.take("a memory", 2).unwrap();
+        assert!(mappings.are_scarce());
+        drop(memory);
+        assert!(!mappings.are_scarce());
+        drop(kept);
+    }
+
+    #[test]
+    fn every_system_allows_some() {
+        assert!(Mappings::new(None).0.limit > 0);
+    }
+}
