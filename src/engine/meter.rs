@@ -6,6 +6,9 @@
 //! calls `yield`, an imported function that suspends it, lets the shard serve others, ends it if its time is up, and
 //! otherwise hands it another quantum.
 //!
+//! Two things are large steps although they have been paid for: code of megabytes without a loop, which therefore yields on
+//! its way as well, and operations on large ranges of memory, which are carried out in portions.
+//!
 //! Everything else stays as it was: traps, exports, names, results.
 //!
 //! # Layout
@@ -57,7 +60,8 @@ pub(super) struct Bounds {
 }
 
 /// What a guest may be written with: the settled parts of WebAssembly that compilers of guests use. Not among them are
-/// threads, above all: `memory.atomic.wait` would block a shard without computing, beyond the reach of any meter.
+/// threads, above all: `memory.atomic.wait` would block a shard without computing, beyond the reach of any meter. (What is
+/// put into a module does use an atomic load.)
 const FEATURES: WasmFeatures = WasmFeatures::WASM1
     .union(WasmFeatures::BULK_MEMORY)
     .union(WasmFeatures::EXTENDED_CONST)

@@ -7,8 +7,10 @@
 //! Charged are the functions of every cycle of calls, and those that would cost more than [`LONG`] with what they call.
 //! So whatever executes has been paid for, whether as a loop, as a recursion, or as a tree of many small functions.
 
+mod cost;
 mod graph;
 
+pub(super) use cost::{cost, works_on_range};
 use graph::{Graph, NodeCost};
 use wapc::wapc_functions as names;
 use wasmparser::{ElementItems, FunctionBody, Operator, Parser, Payload, TypeRef};
@@ -120,6 +122,7 @@ impl Plan {
 
     /// Where this operation stands among those that may work on a large range of memory, if it is one.
     pub(super) fn large_range(&self, operator: &Operator<'_>) -> Option<usize> {
+        works_on_range(operator)?;
         self.large_ranges.iter().position(|range| match (range, operator) {
             (LargeRange::Fill, Operator::MemoryFill { .. }) | (LargeRange::Copy, Operator::MemoryCopy { .. }) => true,
             (LargeRange::Init { segment, .. }, Operator::MemoryInit { data_index, .. }) => segment == data_index,
@@ -380,55 +383,5 @@ impl Reading {
         let charged = cyclic || own > LONG;
         let takes_fuel = charged || callee_takes_fuel || body.ranges || !body.loops.is_empty();
         NodeCost { own, charged, takes_fuel }
-    }
-}
-
-/// What an operation costs, in units of about one simple instruction.
-pub(super) fn cost(operator: &Operator<'_>) -> u32 {
-    match operator {
-        Operator::Block { .. } | Operator::Loop { .. } | Operator::End | Operator::Nop | Operator::Drop => 0,
-        Operator::LocalGet { .. } | Operator::I32Const { .. } | Operator::I64Const { .. } => 1,
-        Operator::Call { .. } | Operator::ReturnCall { .. } => 4,
-        Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => 8,
-        Operator::I32DivS
-        | Operator::I32DivU
-        | Operator::I32RemS
-        | Operator::I32RemU
-        | Operator::I64DivS
-        | Operator::I64DivU
-        | Operator::I64RemS
-        | Operator::I64RemU
-        | Operator::F32Sqrt
-        | Operator::F64Sqrt
-        | Operator::F32Div
-        | Operator::F64Div
-        | Operator::F32x4Div
-        | Operator::F32x4Sqrt
-        | Operator::F64x2Div
-        | Operator::F64x2Sqrt => 8,
-        // These are functions of the engine.
-        Operator::TableGet { .. }
-        | Operator::TableSet { .. }
-        | Operator::TableSize { .. }
-        | Operator::RefFunc { .. }
-        | Operator::ElemDrop { .. }
-        | Operator::DataDrop { .. } => 10,
-        Operator::MemoryGrow { .. } => 1000,
-        operator if works_on_range(operator).is_some() => 10,
-        _ => 1,
-    }
-}
-
-/// For operations on a range whose length they take from the stack: by how many bits its length exceeds its cost. It is
-/// two at least: then no length costs more than 2^30, which can be taken from fuel that is below zero already without
-/// going round to the other end of 32 bits.
-pub(super) fn works_on_range(operator: &Operator<'_>) -> Option<u32> {
-    match operator {
-        Operator::MemoryCopy { .. } | Operator::MemoryFill { .. } | Operator::MemoryInit { .. } => Some(4),
-        Operator::TableCopy { .. }
-        | Operator::TableFill { .. }
-        | Operator::TableInit { .. }
-        | Operator::TableGrow { .. } => Some(2),
-        _ => None,
     }
 }

@@ -3,6 +3,7 @@
 
 mod body;
 mod cashier;
+mod labels;
 mod portions;
 mod stretch;
 
@@ -18,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Puts the payments of a plan into its module.
 pub(super) fn rewrite(module: &[u8], plan: &Plan, bounds: Bounds) -> Result<Vec<u8>> {
-    let mut rewriter = Rewriter { plan, bounds, next_function: 0, tables: 0, written: Vec::new() };
+    let mut rewriter = Rewriter { plan, bounds, next_function: 0, tables: 0, copies: 0, written: Vec::new() };
     let mut rewritten = wasm_encoder::Module::new();
     rewriter.parse_core_module(&mut rewritten, wasmparser::Parser::new(0), module).map_err(|error| match error {
         reencode::Error::UserError(refusal) => refusal,
@@ -30,6 +31,9 @@ pub(super) fn rewrite(module: &[u8], plan: &Plan, bounds: Bounds) -> Result<Vec<
 /// How many tables a module may have: each may be as large as a table may be.
 const MOST_TABLES: usize = 4;
 
+/// How many operations of a module may be written more than once, so that no module grows beyond measure.
+const MOST_COPIES: usize = 2_000_000;
+
 struct Rewriter<'a> {
     plan: &'a Plan,
     bounds: Bounds,
@@ -37,6 +41,8 @@ struct Rewriter<'a> {
     next_function: usize,
     /// How many tables there have been.
     tables: usize,
+    /// How many operations have been written more than once.
+    copies: usize,
     /// The sections that something is added to and that have been written.
     written: Vec<SectionId>,
 }
@@ -46,6 +52,16 @@ type Rewritten<T> = Result<T, reencode::Error<Error>>;
 impl Rewriter<'_> {
     fn yield_type(&self) -> u32 {
         self.plan.types
+    }
+
+    /// Whether so many operations may be written so many times more. If so, they are counted.
+    fn may_copy(&mut self, operations: usize, times: u32) -> bool {
+        let copies = self.copies + operations * times as usize;
+        let may = copies <= MOST_COPIES;
+        if may {
+            self.copies = copies;
+        }
+        may
     }
 
     /// The type `() -> ()`, of the function that stands in for the module's start.

@@ -146,3 +146,11 @@ fn code_without_loops_yields_on_its_way() {
     let around = format!("(block (br_if 0 (local.get 0)) {})", units(part * 3));
     assert_eq!(pauses(&format!("(module (func (param i32) {0} {around} {0}))", units(part * 3))), 2);
 }
+
+#[test]
+fn a_module_of_short_loops_does_not_grow_beyond_measure() {
+    let short = |count: usize| wat(&format!("(module (func {}))", "loop nop nop nop nop nop nop end ".repeat(count)));
+    let few = rewrite(&short(1000), BOUNDS).unwrap().len() / 1000;
+    let many = rewrite(&short(300_000), BOUNDS).unwrap().len() / 300_000;
+    assert!(many * 2 < few, "{few} bytes for each of a few loops, {many} for each of many");
+}

@@ -5,6 +5,7 @@ use wasm_encoder::{BlockType, Function, ValType};
 use wasmparser::Operator;
 
 use super::cashier::Cashier;
+use super::labels::Labels;
 use super::stretch::Stretch;
 use super::{Rewriter, Rewritten};
 use crate::engine::meter::plan::{Payments, Plan, works_on_range};
@@ -132,7 +133,8 @@ impl BodyWriter<'_> {
             self.labels.open(1);
             return Ok(after);
         }
-        let Some(turn) = short_turn(after, units) else {
+        let turn = short_turn(after, units).filter(|turn| rewriter.may_copy(turn.len() + TURN_FRAME, TURNS));
+        let Some(turn) = turn else {
             self.cashier.begin_turns(&mut sink, ty, units);
             self.labels.open(2);
             return Ok(after);
@@ -193,6 +195,9 @@ const TURNS: u32 = 6;
 /// With so many accesses to memory in a short turn, it pays to find the memory beforehand.
 const MANY_ACCESSES: usize = 3;
 
+/// How many operations there are around each turn of a short loop.
+const TURN_FRAME: usize = 4;
+
 /// No turn that costs more than this is short.
 const SHORT: u32 = 64;
 
@@ -215,40 +220,6 @@ fn short_turn<'o, 'b>(operators: &'o [Operator<'b>], units: u32) -> Option<&'o [
         }
     }
     None
-}
-
-/// The open blocks of a function, innermost last: how many labels there are after rewriting, up to and with each.
-#[derive(Default)]
-struct Labels(Vec<u32>);
-
-impl Labels {
-    /// How many blocks are open, the function's own not counted.
-    fn depth(&self) -> u32 {
-        self.0.len() as u32
-    }
-
-    /// How many labels the outermost blocks have, so many of them.
-    fn up_to(&self, blocks: usize) -> u32 {
-        blocks.checked_sub(1).and_then(|last| self.0.get(last)).copied().unwrap_or(0)
-    }
-
-    fn open(&mut self, labels: u32) {
-        self.0.push(self.up_to(self.0.len()) + labels);
-    }
-
-    /// Closes a block, and tells how many ends that takes. The function's own has one.
-    fn close(&mut self) -> u32 {
-        match self.0.pop() {
-            Some(all) => all - self.up_to(self.0.len()),
-            None => 1,
-        }
-    }
-
-    /// Where the target of a branch has moved to. Of a loop's labels the inner one is the loop as it was.
-    fn moved(&self, target: u32) -> u32 {
-        let blocks = self.0.len();
-        self.up_to(blocks) - self.up_to(blocks.saturating_sub(target as usize))
-    }
 }
 
 /// Whether the function may be left by this operation, at this depth of blocks.
