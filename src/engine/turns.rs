@@ -5,34 +5,21 @@
 //! order, leave that variable pointing at one another, or at one that is gone; then a division by zero ends the
 //! process. So each turn of a guest runs inside of a call of wasmer's own, for which signals come here first. From here
 //! the guest is ended in the way of wasmer's library calls, which does not go by that variable.
+//!
+//! # Layout
+//! - `signals`: a turn, on systems where this is known to work; elsewhere wasmer is left alone with it
 
-#![allow(unsafe_code, reason = "signals are handled here, and wasmer's calls around them make no promises themselves")]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod signals;
 
-use std::ffi::{c_int, c_void};
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use backtrace::Backtrace;
-use libc::siginfo_t;
-use wasmer::sys::vm::{Trap, TrapCode, TrapHandlerFn, VMConfig, catch_traps, on_host_stack, raise_lib_trap};
 use wasmer::{RuntimeError, Value};
 
-/// The stack that a turn lends to the end of a guest that traps.
-const STACK: usize = 128 * 1024;
-
-/// How much of it a turn itself may have used: some calls, all of them small.
-const USED: usize = 32 * 1024;
-
-/// How near to its stack pointer a guest's access is to its stack.
-const NEAR: usize = 1024 * 1024;
-
-/// What a signal says about a trap: where it says nothing, wasmer knows it by the place in the code.
-const OTHER: usize = 0;
-const OVERFLOW: usize = 1;
-const OUT_OF_BOUNDS: usize = 2;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+use signals::turn;
 
 /// A call into a guest that is polled, and dropped, in turns.
 pub(super) struct InTurns(Option<Pin<Box<dyn Future<Output = Outcome>>>>);
@@ -64,123 +51,7 @@ impl Drop for InTurns {
     }
 }
 
-/// Runs a guest's turn.
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 fn turn<T>(work: impl FnOnce() -> T) -> T {
-    let lent = AtomicUsize::new(0);
-    let handler = |_: c_int, info: *const siginfo_t, context: *const c_void| {
-        // SAFETY: wasmer hands on what the operating system gave it, and the stack is lent for as long as this exists.
-        unsafe { end_guest(info, context.cast_mut(), lent.load(Ordering::Relaxed)) }
-    };
-    let handler: *const (dyn Fn(c_int, *const siginfo_t, *const c_void) -> bool + Send + Sync + '_) = &handler;
-    // SAFETY: only the lifetime changes, and the handler outlives the call that it is for.
-    let handler: *const TrapHandlerFn<'static> = unsafe { std::mem::transmute(handler) };
-    let mut outcome = None;
-    let mut work = Some(work);
-    let mut run = || {
-        let here = 0_u8;
-        lent.store(std::ptr::from_ref(std::hint::black_box(&here)).addr() - USED, Ordering::Relaxed);
-        // The work itself is done on the thread's own stack.
-        on_host_stack(|| {
-            outcome = work.take().map(|work| catch_unwind(AssertUnwindSafe(work)));
-        });
-    };
-    let run: *mut (dyn FnMut() + '_) = &mut run;
-    // SAFETY: only the lifetime changes, and the call below is over before this function is.
-    let run: *mut (dyn FnMut() + 'static) = unsafe { std::mem::transmute(run) };
-    let config = VMConfig { wasm_stack_size: Some(STACK) };
-    // SAFETY: no trap leaves the closure, since the work catches those of its guests, and so nothing is left undropped.
-    let _ = unsafe { catch_traps(Some(handler), &config, move || (*run)()) };
-    match outcome {
-        Some(Ok(value)) => value,
-        Some(Err(panic)) => resume_unwind(panic),
-        // There is no memory for a stack to handle signals on, which wasmer will say.
-        None => match work.take() {
-            Some(work) => work(),
-            None => unreachable!("work that was begun has an outcome"),
-        },
-    }
-}
-
-/// Has a guest that has met a trap go on in [`trap`], on a stack of which so much as it may need is free below `lent`. What
-/// is no guest's signal is left to others.
-///
-/// # Safety
-/// To be called by a signal handler, with what it was called with.
-unsafe fn end_guest(info: *const siginfo_t, context: *mut c_void, lent: usize) -> bool {
-    // SAFETY: the operating system gives both, for as long as the signal is handled.
-    let (fault, machine) =
-        unsafe { ((*info).si_addr().addr(), &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext) };
-    let signal = unsafe { (*info).si_signo };
-    let (pc, sp) = machine::position(machine);
-    let is_overflow = matches!(signal, libc::SIGSEGV | libc::SIGBUS) && fault.abs_diff(sp) < NEAR;
-    if !is_overflow && !is_code_of_guests(pc) {
-        return false;
-    }
-    let code = match signal {
-        _ if is_overflow => OVERFLOW,
-        libc::SIGSEGV | libc::SIGBUS => OUT_OF_BOUNDS,
-        _ => OTHER,
-    };
-    machine::go_on(machine, trap as *const () as usize, [pc, code], lent & !15);
-    true
-}
-
-/// Whether an address is in the code of guests, which belongs to no file.
-fn is_code_of_guests(pc: usize) -> bool {
-    let mut found = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
-    // SAFETY: any address may be asked for, and there is room for the answer.
-    unsafe { libc::dladdr(pc as *const c_void, found.as_mut_ptr()) == 0 }
-}
-
-/// Ends the guest whose turn it is with a trap.
-extern "C-unwind" fn trap(pc: usize, code: usize) -> ! {
-    let code = match code {
-        OVERFLOW => Some(TrapCode::StackOverflow),
-        OUT_OF_BOUNDS => Some(TrapCode::HeapAccessOutOfBounds),
-        _ => None,
-    };
-    // SAFETY: a guest's code was interrupted, so it is a guest's turn, and nothing of Rust's lies between it and wasmer.
-    unsafe { raise_lib_trap(Trap::wasm(pc, Backtrace::from(Vec::new()), code)) }
-}
-
-/// The registers of the machine.
-#[cfg(target_arch = "x86_64")]
-mod machine {
-    use libc::mcontext_t;
-
-    /// Where the machine was in its code, and its stack pointer.
-    pub(super) fn position(machine: &mcontext_t) -> (usize, usize) {
-        let register = |number: i32| machine.gregs[number as usize].cast_unsigned() as usize;
-        (register(libc::REG_RIP), register(libc::REG_RSP))
-    }
-
-    /// Has the machine go on as if a function had just been called.
-    pub(super) fn go_on(machine: &mut mcontext_t, function: usize, arguments: [usize; 2], stack: usize) {
-        let mut set = |number: i32, value: usize| machine.gregs[number as usize] = (value as u64).cast_signed();
-        set(libc::REG_RIP, function);
-        // A call leaves the address to return to behind.
-        set(libc::REG_RSP, stack - size_of::<usize>());
-        set(libc::REG_RBP, 0);
-        set(libc::REG_RDI, arguments[0]);
-        set(libc::REG_RSI, arguments[1]);
-    }
-}
-
-/// The registers of the machine.
-#[cfg(target_arch = "aarch64")]
-mod machine {
-    use libc::mcontext_t;
-
-    /// Where the machine was in its code, and its stack pointer.
-    pub(super) fn position(machine: &mcontext_t) -> (usize, usize) {
-        (machine.pc as usize, machine.sp as usize)
-    }
-
-    /// Has the machine go on as if a function had just been called.
-    pub(super) fn go_on(machine: &mut mcontext_t, function: usize, arguments: [usize; 2], stack: usize) {
-        (machine.pc, machine.sp) = (function as u64, stack as u64);
-        machine.regs[..2].copy_from_slice(&arguments.map(|argument| argument as u64));
-        // No frame is behind it, and nowhere to return to.
-        machine.regs[29..31].fill(0);
-    }
+    work()
 }
