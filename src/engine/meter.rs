@@ -39,14 +39,10 @@ pub(super) const START: &str = "wasmcloud:meter/start";
 
 /// The number of the rewriting. With every change of what modules are rewritten to, or of which are refused, it goes up, so
 /// that nothing that was compiled before is taken for what would be compiled now.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// How much a guest executes before it yields, in units of about one instruction: some 1 ms of ordinary code.
 pub(super) const QUANTUM: i32 = 1_000_000;
-
-/// Part of the key of cached artifacts: raise it whenever the rewriting's output changes.
-#[allow(dead_code, reason = "the artifact cache uses it")]
-pub(super) const REWRITE_VERSION: u32 = 2;
 
 /// What a module is rewritten to.
 #[derive(Debug, Clone, Copy)]
