@@ -12,6 +12,7 @@ mod http;
 mod instances;
 mod limits;
 mod links;
+mod middleware;
 mod providers;
 #[path = "../support/signing.rs"]
 mod signing;
