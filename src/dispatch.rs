@@ -1,4 +1,4 @@
-//! How a call gets to its target: resolve, authorize, send to the mailbox.
+//! How a call gets to its target: resolve, authorize, show to the middlewares, send to the mailbox.
 //!
 //! Every call in a host passes here, whoever makes it. Each reads the supervisor's snapshot once, without a lock,
 //! and its cost does not depend on how many actors, links or claims there are.
@@ -16,9 +16,10 @@ use crate::actor::mailbox::{Bounded, InstanceNumber, Mailbox};
 use crate::call::{ActorCall, CallContext};
 use crate::capability::provider_actor::ProviderCall;
 use crate::engine::Mappings;
-use crate::entity::{link_name, shorten};
+use crate::entity::{WasmCloudEntity, link_name, shorten};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
+use crate::middleware::chain::Chain;
 use crate::supervisor::snapshot::{ActorIdentity, ProviderIdentity, RunningActor, Snapshot};
 use resolve::Target;
 
@@ -30,15 +31,17 @@ struct Shared {
     /// What the supervisor published last.
     snapshot: ArcSwap<Snapshot>,
     limits: Limits,
+    middlewares: Chain,
     /// How many calls to actors are under way.
     in_flight: Arc<AtomicUsize>,
     mappings: Mappings,
 }
 
 impl Dispatch {
-    pub(crate) fn new(limits: Limits) -> Dispatch {
+    pub(crate) fn new(limits: Limits, middlewares: Chain) -> Dispatch {
+        let (snapshot, in_flight) = Default::default();
         let mappings = Mappings::new(limits.mappings);
-        Dispatch(Arc::new(Shared { snapshot: ArcSwap::default(), limits, in_flight: Arc::default(), mappings }))
+        Dispatch(Arc::new(Shared { snapshot, limits, middlewares, in_flight, mappings }))
     }
 
     /// What guests and calls may use, unless an actor has limits of its own.
@@ -75,14 +78,18 @@ impl Dispatch {
     pub(crate) async fn call_from_host(&self, target: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>> {
         // In all three kinds of call the snapshot is let go before the answer is awaited.
         let (context, attendance) = self.begin().attended();
-        let answer = {
+        let mut passage = self.0.middlewares.passage();
+        let sent = {
             let snapshot = self.0.snapshot.load();
             let actor = resolve::open_actor(&snapshot, target)?;
-            instance_for(&context, actor)?.deliver(operation.to_owned(), message.to_vec(), context)?
+            let ends = || (WasmCloudEntity::Host, actor.identity.entity());
+            passage
+                .enter(ends, operation.to_owned(), message.to_vec())
+                .and_then(|(operation, message)| instance_for(&context, actor)?.deliver(operation, message, context))
         };
-        let answer = answer.await;
+        let answer = async { sent?.await.map_err(|error| actor_is_gone(target, &error))? }.await;
         attendance.end();
-        answer.map_err(|error| actor_is_gone(target, &error))?
+        passage.leave(answer)
     }
 
     /// A call from an actor: to another actor or, over a link, to a provider.
@@ -95,22 +102,28 @@ impl Dispatch {
         let ActorCall { binding, namespace, operation, message } = call;
         let context = context.through(&origin.key, instance);
         self.refuse_depth(&context)?;
-        let answer = {
+        let mut passage = self.0.middlewares.passage();
+        let sent = {
             let snapshot = self.0.snapshot.load();
-            match resolve::target_of(&snapshot, origin, &namespace, link_name(Some(&binding)))? {
+            let target = resolve::target_of(&snapshot, origin, &namespace, link_name(Some(&binding)))?;
+            let ends = || (origin.entity(), target.entity());
+            passage.enter(ends, operation, message).and_then(|(operation, message)| match target {
                 Target::Actor(actor) => {
-                    Either::Left(instance_for(&context, actor)?.deliver(operation, message, context)?)
+                    instance_for(&context, actor)?.deliver(operation, message, context).map(Either::Left)
                 }
                 Target::Provider(provider) => {
                     let actor = origin.key.clone();
-                    Either::Right(provider.address.send(ProviderCall { actor, operation, message, context }))
+                    Ok(Either::Right(provider.address.send(ProviderCall { actor, operation, message, context })))
                 }
+            })
+        };
+        let answer = async {
+            match sent? {
+                Either::Left(actor) => actor.await.map_err(|error| actor_is_gone(&namespace, &error))?,
+                Either::Right(provider) => provider.await.map_err(|error| provider_is_gone(&namespace, &error))?,
             }
         };
-        match answer {
-            Either::Left(actor) => actor.await.map_err(|error| actor_is_gone(&namespace, &error))?,
-            Either::Right(provider) => provider.await.map_err(|error| provider_is_gone(&namespace, &error))?,
-        }
+        passage.leave(answer.await)
     }
 
     /// A call from a provider to an actor that is linked to it.
@@ -123,18 +136,22 @@ impl Dispatch {
         message: Vec<u8>,
     ) -> Result<Vec<u8>> {
         let (context, attendance) = context.attended();
-        let answer = {
+        let mut passage = self.0.middlewares.passage();
+        let sent = {
             let snapshot = self.0.snapshot.load();
             let target = resolve::running_actor(&snapshot, actor)?;
             if !snapshot.is_bound(&target.identity.key, origin) {
                 let message = format!("{origin} may not call {}: no link joins them", target.identity);
                 return Err(Error::new(ErrorKind::NotLinked, message));
             }
-            instance_for(&context, target)?.deliver(operation, message, context)?
+            let ends = || (origin.entity(), target.identity.entity());
+            passage
+                .enter(ends, operation, message)
+                .and_then(|(operation, message)| instance_for(&context, target)?.deliver(operation, message, context))
         };
-        let answer = answer.await;
+        let answer = async { sent?.await.map_err(|error| actor_is_gone(actor, &error))? }.await;
         attendance.end();
-        answer.map_err(|error| actor_is_gone(actor, &error))?
+        passage.leave(answer)
     }
 }
 

@@ -3,6 +3,8 @@
 //! A public key is an nkey: a letter for its kind, then base32 with a checksum, 56 characters in all. `M` is an
 //! actor (module), `V` a provider, `A` an account that signs them, `N` a host.
 
+use std::fmt;
+
 use nkeys::{KeyPair, KeyPairType};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -12,6 +14,37 @@ pub(crate) const DEFAULT_LINK_NAME: &str = "default";
 
 /// The origin of what the host itself asks of a provider.
 pub const SYSTEM_ACTOR: &str = "system";
+
+/// Somebody who calls or can be called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WasmCloudEntity {
+    /// The host, for whoever embeds it. It calls and is not called.
+    Host,
+    /// An actor, by its public key.
+    Actor(String),
+    /// A capability provider.
+    Capability {
+        /// Its public key.
+        id: String,
+        /// The contract that it serves.
+        contract_id: String,
+        /// The link name that it runs under.
+        link_name: String,
+    },
+}
+
+impl fmt::Display for WasmCloudEntity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WasmCloudEntity::Host => f.write_str("the host"),
+            WasmCloudEntity::Actor(key) => write!(f, "actor {key}"),
+            WasmCloudEntity::Capability { id, contract_id, link_name } => {
+                write!(f, "provider {id} (link name {link_name}) for {contract_id}")
+            }
+        }
+    }
+}
 
 /// What a public key is the key of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -79,9 +79,13 @@ pub enum ErrorKind {
     ProviderFailed,
     /// The provider panicked while it served the call.
     ProviderPanicked,
+    /// A middleware refused the call or its answer.
+    MiddlewareRefused,
+    /// A middleware panicked over the call or its answer.
+    MiddlewarePanicked,
     /// The call was not answered in its time.
     DeadlineExceeded,
-    /// The caller gave up before the actor had answered, and the actor was still computing.
+    /// The caller gave up before the call was answered.
     CallerGone,
     /// The call leads back to an actor that is already waiting for it.
     CallCycle,

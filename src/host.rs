@@ -17,6 +17,7 @@ use crate::capability::NativeCapability;
 use crate::dispatch::Dispatch;
 use crate::entity::link_name;
 use crate::error::{Error, ErrorKind, Result};
+use crate::middleware::chain::Chain;
 use crate::shard::Shards;
 use crate::supervisor::link::{LinkDefinition, LinkKey, LinkState};
 use crate::supervisor::placement::ActorOptions;
@@ -111,7 +112,8 @@ impl Drop for Inner {
 
 impl Host {
     fn new(configuration: Configuration) -> Host {
-        let dispatch = Dispatch::new(configuration.limits);
+        let middlewares = Chain::new(configuration.middlewares.clone());
+        let dispatch = Dispatch::new(configuration.limits, middlewares);
         Host(Arc::new(Inner {
             configuration,
             dispatch,
@@ -254,7 +256,8 @@ impl Host {
     /// # Errors
     /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `UnknownOperation` or `ActorFailed` where the actor answers
     /// with an error; `ActorTrapped`, `StackExhausted`, `ProtocolViolation`, `DeadlineExceeded`; `Busy` where the actor or
-    /// the host has too much to do, `MessageTooLarge` where a message exceeds its limit.
+    /// the host has too much to do, `MessageTooLarge` where a message exceeds its limit; `MiddlewareRefused`,
+    /// `MiddlewarePanicked`.
     pub async fn call_actor(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>> {
         self.0.dispatch.call_from_host(actor, operation, message).await
     }

@@ -12,6 +12,7 @@
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
 //! - [`Limits`], [`ActorOptions`], [`Placement`]: what an actor may use, and where it lives
 //! - [`Compiler`], [`ArtifactCache`]: how modules are compiled, and where what that made is kept for the next start
+//! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: what stands between callers and targets
 //! - [`Error`], [`ErrorKind`], [`Result`]: what can go wrong
 //!
 //! # Features
@@ -28,6 +29,7 @@ mod entity;
 mod error;
 mod host;
 mod limits;
+mod middleware;
 mod shard;
 mod supervisor;
 
@@ -39,10 +41,11 @@ pub use capability::{
 #[doc(hidden)]
 pub use engine::metered;
 pub use engine::{ArtifactCache, Compiler};
-pub use entity::SYSTEM_ACTOR;
+pub use entity::{SYSTEM_ACTOR, WasmCloudEntity};
 pub use error::{BoxedError, Error, ErrorKind, Result};
 pub use host::{Host, HostBuilder, ProviderDescription};
 pub use limits::Limits;
+pub use middleware::{Invocation, InvocationResponse, Middleware};
 pub use supervisor::link::{LinkDefinition, LinkState};
 pub use supervisor::placement::{ActorOptions, Placement};
 

@@ -3,7 +3,7 @@
 //! A name is a public key, then a contract that the caller is linked to, then a call alias, in this order. A name
 //! that could be a contract is never read as an alias: no actor can put itself in the place of a capability.
 
-use crate::entity::{KeyKind, is_key, shorten};
+use crate::entity::{KeyKind, WasmCloudEntity, is_key, shorten};
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::link::{Link, LinkState};
 use crate::supervisor::snapshot::{ActorIdentity, RunningActor, RunningProvider, Snapshot};
@@ -12,6 +12,16 @@ use crate::supervisor::snapshot::{ActorIdentity, RunningActor, RunningProvider, 
 pub(super) enum Target<'a> {
     Actor(&'a RunningActor),
     Provider(&'a RunningProvider),
+}
+
+impl Target<'_> {
+    /// How others are told of it.
+    pub(super) fn entity(&self) -> WasmCloudEntity {
+        match self {
+            Target::Actor(actor) => actor.identity.entity(),
+            Target::Provider(provider) => provider.identity.entity(),
+        }
+    }
 }
 
 /// What an actor calls when it names `namespace` under a link name.

@@ -9,6 +9,8 @@ use nkeys::KeyPair;
 use super::Host;
 use crate::engine::{ArtifactCache, Compilation, Compiler};
 use crate::limits::Limits;
+use crate::middleware::Middleware;
+use crate::middleware::chain::Installed;
 
 /// Everything a host is built from.
 pub(super) struct Configuration {
@@ -17,6 +19,7 @@ pub(super) struct Configuration {
     pub(super) limits: Limits,
     pub(super) shards: usize,
     pub(super) compilation: Compilation,
+    pub(super) middlewares: Vec<Installed>,
 }
 
 /// Configures a [`Host`].
@@ -33,6 +36,7 @@ pub struct HostBuilder {
     limits: Limits,
     shards: usize,
     compilation: Compilation,
+    middlewares: Vec<Installed>,
 }
 
 impl HostBuilder {
@@ -48,6 +52,7 @@ impl HostBuilder {
             limits: Limits::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             compilation: Compilation::default(),
+            middlewares: Vec::new(),
         }
     }
 
@@ -105,10 +110,17 @@ impl HostBuilder {
         self
     }
 
+    /// Puts a middleware between the callers and the targets of the host, further in than those installed before. Hosts
+    /// built from clones of this builder share it.
+    pub fn with_middleware(mut self, middleware: impl Middleware + 'static) -> HostBuilder {
+        self.middlewares.push(Installed::new(middleware));
+        self
+    }
+
     /// Builds the host, with a new key. It does not run yet: see [`Host::start`].
     pub fn build(self) -> Host {
-        let HostBuilder { labels, limits, shards, compilation } = self;
-        Host::new(Configuration { key: KeyPair::new_server(), labels, limits, shards, compilation })
+        let HostBuilder { labels, limits, shards, compilation, middlewares } = self;
+        Host::new(Configuration { key: KeyPair::new_server(), labels, limits, shards, compilation, middlewares })
     }
 }
 
@@ -125,6 +137,7 @@ impl fmt::Debug for HostBuilder {
             .field("limits", &self.limits)
             .field("shards", &self.shards)
             .field("compilation", &self.compilation)
+            .field("middlewares", &self.middlewares)
             .finish()
     }
 }

@@ -13,6 +13,7 @@ use wascap::jwt::{CapabilityProvider, Claims};
 use super::link::{Link, LinkKey};
 use crate::actor::instances::Instances;
 use crate::capability::provider_actor::ProviderActor;
+use crate::entity::WasmCloudEntity;
 
 /// A persistent map. Each call looks names up, so they are hashed fast, though with a seed that nobody outside knows.
 pub(crate) type Map<K, V> = imbl::GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
@@ -38,6 +39,11 @@ impl ActorIdentity {
             claims,
         }
     }
+
+    /// How others are told of it.
+    pub(crate) fn entity(&self) -> WasmCloudEntity {
+        WasmCloudEntity::Actor(self.key.to_string())
+    }
 }
 
 impl std::fmt::Display for ActorIdentity {
@@ -52,6 +58,17 @@ pub(crate) struct ProviderIdentity {
     pub(crate) key: ProviderKey,
     pub(crate) contract_id: String,
     pub(crate) claims: Claims<CapabilityProvider>,
+}
+
+impl ProviderIdentity {
+    /// How others are told of it.
+    pub(crate) fn entity(&self) -> WasmCloudEntity {
+        WasmCloudEntity::Capability {
+            id: self.key.id.to_string(),
+            contract_id: self.contract_id.clone(),
+            link_name: self.key.link_name.to_string(),
+        }
+    }
 }
 
 impl std::fmt::Display for ProviderIdentity {

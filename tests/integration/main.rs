@@ -13,6 +13,7 @@ mod http;
 mod instances;
 mod limits;
 mod links;
+mod middleware;
 mod preemption;
 mod providers;
 #[path = "../support/signing.rs"]
