@@ -9,6 +9,13 @@ use crate::actor::mailbox::InstanceNumber;
 /// A limit so long that no clock can tell its end is taken for this.
 const LONG: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
+/// What somebody is asked.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) operation: String,
+    pub(crate) payload: Vec<u8>,
+}
+
 /// A call that an actor makes, in waPC's terms.
 #[derive(Debug)]
 pub(crate) struct ActorCall {

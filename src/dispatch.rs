@@ -5,23 +5,33 @@
 
 pub(crate) mod resolve;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
 
 use actix::MailboxError;
+use actix::prelude::Request;
 use arc_swap::ArcSwap;
 use futures_util::future::Either;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
-use crate::actor::mailbox::{Bounded, InstanceNumber, Mailbox};
-use crate::call::{ActorCall, CallContext};
-use crate::capability::provider_actor::ProviderCall;
+use crate::actor::mailbox::{Bounded, Delivery, InstanceNumber};
+use crate::call::{ActorCall, CallContext, Message};
+use crate::capability::provider_actor::{ProviderActor, ProviderCall};
+use crate::deadline::within;
 use crate::engine::Mappings;
 use crate::entity::{WasmCloudEntity, link_name, shorten};
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventBus;
 use crate::limits::Limits;
 use crate::middleware::chain::Chain;
 use crate::supervisor::snapshot::{ActorIdentity, ProviderIdentity, RunningActor, Snapshot};
 use resolve::Target;
+
+/// How often a message follows an actor whose instances are replaced.
+const MOST_MOVES: usize = 16;
 
 /// The way into every mailbox of a host. Cheap to clone.
 #[derive(Clone)]
@@ -30,18 +40,21 @@ pub(crate) struct Dispatch(Arc<Shared>);
 struct Shared {
     /// What the supervisor published last.
     snapshot: ArcSwap<Snapshot>,
+    /// Told of each snapshot that is published.
+    published: Notify,
     limits: Limits,
     middlewares: Chain,
     /// How many calls to actors are under way.
     in_flight: Arc<AtomicUsize>,
     mappings: Mappings,
+    events: EventBus,
 }
 
 impl Dispatch {
-    pub(crate) fn new(limits: Limits, middlewares: Chain) -> Dispatch {
-        let (snapshot, in_flight) = Default::default();
+    pub(crate) fn new(limits: Limits, middlewares: Chain, events: EventBus) -> Dispatch {
+        let (snapshot, published, in_flight) = Default::default();
         let mappings = Mappings::new(limits.mappings);
-        Dispatch(Arc::new(Shared { snapshot, limits, middlewares, in_flight, mappings }))
+        Dispatch(Arc::new(Shared { snapshot, published, limits, middlewares, in_flight, mappings, events }))
     }
 
     /// What guests and calls may use, unless an actor has limits of its own.
@@ -59,9 +72,15 @@ impl Dispatch {
         self.0.mappings.clone()
     }
 
+    /// Where it is told what happens.
+    pub(crate) fn events(&self) -> &EventBus {
+        &self.0.events
+    }
+
     /// Puts a snapshot in force, for calls that begin from now on.
     pub(crate) fn publish(&self, snapshot: Snapshot) {
         self.0.snapshot.store(Arc::new(snapshot));
+        self.0.published.notify_waiters();
     }
 
     /// What is in force now.
@@ -75,7 +94,7 @@ impl Dispatch {
     }
 
     /// A call from the embedder to an actor, by public key or call alias.
-    pub(crate) async fn call_from_host(&self, target: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) async fn call_from_host(&self, target: &str, operation: &str, payload: &[u8]) -> Result<Vec<u8>> {
         // In all three kinds of call the snapshot is let go before the answer is awaited.
         let (context, attendance) = self.begin().attended();
         let mut passage = self.0.middlewares.passage();
@@ -84,10 +103,10 @@ impl Dispatch {
             let actor = resolve::open_actor(&snapshot, target)?;
             let ends = || (WasmCloudEntity::Host, actor.identity.entity());
             passage
-                .enter(ends, operation.to_owned(), message.to_vec())
-                .and_then(|(operation, message)| instance_for(&context, actor)?.deliver(operation, message, context))
+                .enter(ends, Message { operation: operation.to_owned(), payload: payload.to_vec() })
+                .and_then(|message| self.deliver(message, context, actor))
         };
-        let answer = async { sent?.await.map_err(|error| actor_is_gone(target, &error))? }.await;
+        let answer = async { self.answer(sent?).await }.await;
         attendance.end();
         passage.leave(answer)
     }
@@ -102,25 +121,32 @@ impl Dispatch {
         let ActorCall { binding, namespace, operation, message } = call;
         let context = context.through(&origin.key, instance);
         self.refuse_depth(&context)?;
+        let mut message = Some(Message { operation, payload: message });
         let mut passage = self.0.middlewares.passage();
-        let sent = {
-            let snapshot = self.0.snapshot.load();
-            let target = resolve::target_of(&snapshot, origin, &namespace, link_name(Some(&binding)))?;
-            let ends = || (origin.entity(), target.entity());
-            passage.enter(ends, operation, message).and_then(|(operation, message)| match target {
-                Target::Actor(actor) => {
-                    instance_for(&context, actor)?.deliver(operation, message, context).map(Either::Left)
+        let mut change = None;
+        let sent = loop {
+            {
+                let snapshot = self.0.snapshot.load();
+                let target = resolve::target_of(&snapshot, origin, &namespace, link_name(Some(&binding)))?;
+                if let Some(target) = target
+                    && let Some(message) = message.take()
+                {
+                    let ends = || (origin.entity(), target.entity());
+                    break passage.enter(ends, message).and_then(|message| match target {
+                        Target::Actor(actor) => self.deliver(message, context, actor).map(Either::Left),
+                        Target::Provider(provider) => {
+                            let call = ProviderCall { actor: origin.key.clone(), message, context };
+                            Ok(Either::Right(provider.address.send(call)))
+                        }
+                    });
                 }
-                Target::Provider(provider) => {
-                    let actor = origin.key.clone();
-                    Ok(Either::Right(provider.address.send(ProviderCall { actor, operation, message, context })))
-                }
-            })
+            }
+            self.wait_for_change(&mut change, &namespace, context.deadline).await?;
         };
         let answer = async {
             match sent? {
-                Either::Left(actor) => actor.await.map_err(|error| actor_is_gone(&namespace, &error))?,
-                Either::Right(provider) => provider.await.map_err(|error| provider_is_gone(&namespace, &error))?,
+                Either::Left(delivery) => self.answer(delivery).await,
+                Either::Right(answer) => self.provider_answer(origin, &namespace, &binding, answer).await,
             }
         };
         passage.leave(answer.await)
@@ -132,8 +158,7 @@ impl Dispatch {
         origin: &ProviderIdentity,
         context: CallContext,
         actor: &str,
-        operation: String,
-        message: Vec<u8>,
+        message: Message,
     ) -> Result<Vec<u8>> {
         let (context, attendance) = context.attended();
         let mut passage = self.0.middlewares.passage();
@@ -145,17 +170,106 @@ impl Dispatch {
                 return Err(Error::new(ErrorKind::NotLinked, message));
             }
             let ends = || (origin.entity(), target.identity.entity());
-            passage
-                .enter(ends, operation, message)
-                .and_then(|(operation, message)| instance_for(&context, target)?.deliver(operation, message, context))
+            passage.enter(ends, message).and_then(|message| self.deliver(message, context, target))
         };
-        let answer = async { sent?.await.map_err(|error| actor_is_gone(actor, &error))? }.await;
+        let answer = async { self.answer(sent?).await }.await;
         attendance.end();
         passage.leave(answer)
     }
 }
 
 impl Dispatch {
+    /// Sends a message to the instance of an actor that it is to go to.
+    ///
+    /// # Errors
+    /// `Busy`; `CallCycle` where all instances wait for this very call: it could never be answered.
+    fn deliver(&self, message: Message, context: CallContext, target: &RunningActor) -> Result<(Arc<str>, Delivery)> {
+        let key = &target.identity.key;
+        let Some(mailbox) = target.instances.choose(|instance| !context.waits(key, instance)) else {
+            let way = context.cycle_through(key).unwrap_or_default();
+            let message = format!("{} waits for this call already: {way}", target.identity);
+            return Err(Error::new(ErrorKind::CallCycle, message));
+        };
+        let delivery = mailbox.deliver(message, context);
+        let delivery = delivery.inspect_err(|refusal| self.0.events.tell_of_breach(key, refusal))?;
+        Ok((key.clone(), delivery))
+    }
+
+    /// Waits for an actor's answer. Where its instances were replaced in the very moment of the delivery, by an update or
+    /// another number of them, the message goes to those that are there now.
+    async fn answer(&self, (key, mut delivery): (Arc<str>, Delivery)) -> Result<Vec<u8>> {
+        let mut moves = 0;
+        let answer = loop {
+            match delivery {
+                Delivery::Sent(answer) => break answer.await.unwrap_or_else(|error| Err(actor_is_gone(&key, &error))),
+                Delivery::Closed(..) if moves == MOST_MOVES => break Err(actor_is_gone(&key, &MailboxError::Closed)),
+                Delivery::Closed(message, context) => {
+                    moves += 1;
+                    tokio::task::yield_now().await;
+                    let snapshot = self.0.snapshot.load();
+                    (_, delivery) = self.deliver(message, context, resolve::running_actor(&snapshot, &key)?)?;
+                }
+            }
+        };
+        if let Err(error) = &answer
+            && is_limit(error.kind())
+        {
+            self.0.events.tell_of_breach(&key, error);
+        }
+        answer
+    }
+
+    /// Waits for a provider's answer. Where the provider is being replaced after a crash, the call goes to the one in its
+    /// place.
+    async fn provider_answer(
+        &self,
+        origin: &ActorIdentity,
+        contract: &str,
+        binding: &str,
+        mut answer: Request<ProviderActor, ProviderCall>,
+    ) -> Result<Vec<u8>> {
+        let mut change = None;
+        for _ in 0..MOST_MOVES {
+            let call = match answer.await.map_err(|error| provider_is_gone(contract, &error))? {
+                Ok(answer) => return answer,
+                Err(call) => call,
+            };
+            let deadline = call.context.deadline;
+            let mut call = Some(call);
+            answer = loop {
+                self.wait_for_change(&mut change, contract, deadline).await?;
+                let snapshot = self.0.snapshot.load();
+                if let Some(Target::Provider(provider)) =
+                    resolve::target_of(&snapshot, origin, contract, link_name(Some(binding)))?
+                    && let Some(call) = call.take()
+                {
+                    break provider.address.send(call);
+                }
+            };
+        }
+        Err(provider_is_gone(contract, &MailboxError::Closed))
+    }
+
+    /// Waits until another snapshot is published, from the second time on: the first time, it only begins to listen, so
+    /// that whoever looks again afterwards misses nothing.
+    async fn wait_for_change<'a>(
+        &'a self,
+        change: &mut Option<Pin<Box<Notified<'a>>>>,
+        contract: &str,
+        deadline: Instant,
+    ) -> Result<()> {
+        if let Some(change) = change.take() {
+            within(deadline, change).await.map_err(|_| {
+                let message = format!("the provider for {:?} was not back in time after a crash", shorten(contract));
+                Error::new(ErrorKind::DeadlineExceeded, message)
+            })?;
+        }
+        let mut next = Box::pin(self.0.published.notified());
+        next.as_mut().enable();
+        *change = Some(next);
+        Ok(())
+    }
+
     /// Refuses a call that has passed through too many actors.
     fn refuse_depth(&self, context: &CallContext) -> Result<()> {
         let limit = self.0.limits.chain_depth;
@@ -167,16 +281,9 @@ impl Dispatch {
     }
 }
 
-/// The instance that a call is to go to.
-///
-/// # Errors
-/// `CallCycle` where all instances wait for this very call: it could never be answered.
-fn instance_for<'a>(context: &CallContext, target: &'a RunningActor) -> Result<&'a Mailbox> {
-    let key = &target.identity.key;
-    target.instances.choose(|instance| !context.waits(key, instance)).ok_or_else(|| {
-        let way = context.cycle_through(key).unwrap_or_default();
-        Error::new(ErrorKind::CallCycle, format!("{} waits for this call already: {way}", target.identity))
-    })
+/// Whether a failure of this kind is that a limit was breached.
+fn is_limit(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::DeadlineExceeded | ErrorKind::MessageTooLarge | ErrorKind::StackExhausted)
 }
 
 /// The mailbox was there when the call was resolved and closed before it was answered.

@@ -51,6 +51,10 @@ pub enum ErrorKind {
     ActorNotFound,
     /// The actor ran and was stopped, or is just being stopped.
     ActorStopped,
+    /// The actor or provider crashed more often than its restart policy allows. It is revived by starting it again.
+    ChildFailed,
+    /// A live update does not fit the actor that runs, or live updates are not enabled.
+    UpdateRefused,
     /// Another running actor holds this call alias.
     AliasTaken,
     /// This provider runs already under this link name, or is being started or stopped.

@@ -1,29 +1,39 @@
 //! The handle that embedders hold.
 
 mod builder;
+mod inventory;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use actix::{Actor as _, Addr};
+use nkeys::KeyPair;
 use wascap::jwt::Claims;
 
 pub use builder::HostBuilder;
+pub use inventory::{ActorInventory, Inventory, LinkInventory, ProviderInventory};
 
 use crate::actor::Actor;
 use crate::capability::NativeCapability;
 use crate::dispatch::Dispatch;
-use crate::entity::link_name;
+use crate::entity::{WasmCloudEntity, link_name};
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::{EventBus, Events};
 use crate::middleware::chain::Chain;
 use crate::shard::Shards;
 use crate::supervisor::link::{LinkDefinition, LinkKey, LinkState};
 use crate::supervisor::placement::ActorOptions;
+use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::snapshot::ProviderKey;
-use crate::supervisor::{Command, Supervisor};
+use crate::supervisor::{Command, Settings, Supervisor};
 use builder::Configuration;
+
+/// The longest period of grace: no clock ends before.
+const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A secure runtime for actors, capability providers and the links between them.
 ///
@@ -48,6 +58,7 @@ use builder::Configuration;
 pub struct Host(Arc<Inner>);
 
 struct Inner {
+    key: KeyPair,
     configuration: Configuration,
     dispatch: Dispatch,
     start_claimed: AtomicBool,
@@ -80,7 +91,7 @@ struct StartClaim<'a>(&'a Inner);
 impl<'a> StartClaim<'a> {
     fn take(host: &'a Inner) -> Result<StartClaim<'a>> {
         if host.start_claimed.swap(true, Ordering::SeqCst) {
-            let message = format!("host {} was started before: build another one", host.configuration.key.public_key());
+            let message = format!("host {} was started before: build another one", host.key.public_key());
             return Err(Error::new(ErrorKind::HostAlreadyStarted, message));
         }
         Ok(StartClaim(host))
@@ -111,10 +122,12 @@ impl Drop for Inner {
 }
 
 impl Host {
-    fn new(configuration: Configuration) -> Host {
+    fn new(configuration: Configuration, key: KeyPair) -> Host {
         let middlewares = Chain::new(configuration.middlewares.clone());
-        let dispatch = Dispatch::new(configuration.limits, middlewares);
+        let events = EventBus::new(configuration.event_buffer);
+        let dispatch = Dispatch::new(configuration.limits, middlewares, events);
         Host(Arc::new(Inner {
+            key,
             configuration,
             dispatch,
             start_claimed: AtomicBool::new(false),
@@ -131,8 +144,10 @@ impl Host {
     pub async fn start(&self) -> Result<()> {
         let claim = StartClaim::take(&self.0)?;
         let shards = Arc::new(Shards::start(self.0.configuration.shards).await?);
-        let compilation = self.0.configuration.compilation.clone();
-        let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), compilation).start();
+        let Configuration { compilation, updates, grace, limits, .. } = self.0.configuration.clone();
+        let grace = grace.unwrap_or(limits.call_deadline).min(LONGEST_GRACE);
+        let settings = Settings { compilation, updates, grace };
+        let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), settings).start();
         claim.keep(Running { supervisor, shards });
         log::info!("host {} runs with {} shard(s)", self.id(), self.0.configuration.shards);
         Ok(())
@@ -154,7 +169,7 @@ impl Host {
 
     /// The host's public key: 56 characters beginning with `N`. It is made anew for each host.
     pub fn id(&self) -> String {
-        self.0.configuration.key.public_key()
+        self.0.key.public_key()
     }
 
     /// The host's labels: those it was built with, and `hostcore.os`, `hostcore.arch`, `hostcore.osfamily`.
@@ -180,7 +195,53 @@ impl Host {
     /// Those of [`Host::start_actor`].
     pub async fn start_actor_with(&self, actor: Actor, options: ActorOptions) -> Result<()> {
         let near = self.running()?.shards.current_or_next();
+        let options = options.with_default_restart(self.0.configuration.restart);
         self.ask(Command::StartActor { actor, options, near }).await
+    }
+
+    /// Has an actor run another revision of its code, while it is called: calls that have reached the old one are finished
+    /// there, later ones go to the new one, and none fails for the update. The module must be signed for the same actor
+    /// by the same account, with a higher revision and, unless
+    /// [`HostBuilder::disable_strict_update_check`] says otherwise, the same capabilities. `new_reference` is where the module came from,
+    /// if it came from a registry.
+    ///
+    /// # Errors
+    /// Whatever it is, the actor runs on as before. Those of [`Actor::from_slice`]; `UpdateRefused` where the module does not
+    /// fit or updates are not enabled; `ActorNotFound`, `ActorStopped`; `Busy` where it is just being changed;
+    /// `AliasTaken`; and those of [`Host::start_actor`] where the new one cannot be made.
+    pub async fn update_actor(&self, actor: &str, _new_reference: Option<String>, module: &[u8]) -> Result<()> {
+        let actor_module = Actor::from_slice(module)?;
+        self.ask(Command::UpdateActor { key: actor.to_owned(), actor: actor_module }).await
+    }
+
+    /// Gives an actor another number of instances, at least one. No call is lost: instances that are too many finish what
+    /// has reached them.
+    ///
+    /// # Errors
+    /// `ActorNotFound`, `ActorStopped`; `Busy` where it is just being changed, or where the host has no room for more;
+    /// and those of [`Host::start_actor`] where an instance cannot be made. After an error the number is as before.
+    pub async fn scale_actor(&self, actor: &str, instances: usize) -> Result<()> {
+        let instances = NonZeroUsize::new(instances).unwrap_or(NonZeroUsize::MIN);
+        self.ask(Command::ScaleActor { key: actor.to_owned(), instances }).await
+    }
+
+    /// What happens in this host from now on. See [`Events`].
+    pub fn events(&self) -> Events {
+        self.0.dispatch.events().subscribe(None)
+    }
+
+    /// What happens to one actor or provider from now on, its links included.
+    pub fn monitor(&self, entity: WasmCloudEntity) -> Events {
+        self.0.dispatch.events().subscribe(Some(entity))
+    }
+
+    /// All that runs, and how it is, at this moment. It waits for nobody.
+    ///
+    /// # Errors
+    /// `HostNotRunning`.
+    pub fn inventory(&self) -> Result<Inventory> {
+        self.running()?;
+        Ok(Inventory::of(&self.0.dispatch.snapshot()))
     }
 
     /// Stops an actor, by its public key. From now on it takes no new calls; its providers finish what they are working
@@ -200,8 +261,20 @@ impl Host {
     /// # Errors
     /// `ProviderAlreadyRunning`; `ProviderFailed` where it refuses to start; `HostNotRunning`.
     pub async fn start_native_capability(&self, capability: NativeCapability) -> Result<()> {
+        self.start_native_capability_with(capability, self.0.configuration.restart).await
+    }
+
+    /// Starts a capability provider with a restart policy of its own.
+    ///
+    /// # Errors
+    /// Those of [`Host::start_native_capability`].
+    pub async fn start_native_capability_with(
+        &self,
+        capability: NativeCapability,
+        policy: RestartPolicy,
+    ) -> Result<()> {
         let near = self.running()?.shards.current_or_next();
-        self.ask(Command::StartProvider { capability, near }).await
+        self.ask(Command::StartProvider { capability, policy, near }).await
     }
 
     /// Stops a capability provider: everything it holds is released. Its links remain known, for its next start.

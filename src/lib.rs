@@ -11,6 +11,7 @@
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
 //! - [`Limits`], [`ActorOptions`], [`Placement`]: what an actor may use, and where it lives
+//! - [`RestartPolicy`], [`Event`], [`Inventory`], [`Health`]: what becomes of crashes, and how to watch
 //! - [`Compiler`], [`ArtifactCache`]: how modules are compiled, and where what that made is kept for the next start
 //! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: what stands between callers and targets
 //! - [`Error`], [`ErrorKind`], [`Result`]: what can go wrong
@@ -24,9 +25,11 @@ mod call;
 mod capability;
 mod deadline;
 mod dispatch;
+mod ending;
 mod engine;
 mod entity;
 mod error;
+mod event;
 mod host;
 mod limits;
 mod middleware;
@@ -43,11 +46,15 @@ pub use engine::metered;
 pub use engine::{ArtifactCache, Compiler};
 pub use entity::{SYSTEM_ACTOR, WasmCloudEntity};
 pub use error::{BoxedError, Error, ErrorKind, Result};
-pub use host::{Host, HostBuilder, ProviderDescription};
+pub use event::{Event, EventKind, Events};
+pub use host::{ActorInventory, Host, HostBuilder, Inventory, LinkInventory, ProviderDescription, ProviderInventory};
 pub use limits::Limits;
 pub use middleware::{Invocation, InvocationResponse, Middleware};
+pub use supervisor::child::ChildState;
+pub use supervisor::health::Health;
 pub use supervisor::link::{LinkDefinition, LinkState};
 pub use supervisor::placement::{ActorOptions, Placement};
+pub use supervisor::restart::{Restart, RestartPolicy};
 
 /// The README's example is run as a test.
 #[cfg(doctest)]

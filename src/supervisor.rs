@@ -7,43 +7,61 @@
 //! - `registry`: what is known, and the rules for changing it (pure)
 //! - `snapshot`: what of it is published
 //! - `link`: links and their states (pure)
-//! - `transition`: starts and stops under way
+//! - `child`: what is started, stopped and restarted
+//! - `restart`: how often and how soon (pure)
+//! - `transition`: starts, stops and other changes under way
 //! - `lanes`: one change at a time for one link
 //! - `modules`: what actors are made of, compiled once
 //! - `placement`: where an actor lives
-//! - `actors`, `providers`, `links`: how each is started, joined and stopped
+//! - `actors`, `instances`, `providers`, `links`: how each is started, joined and stopped
+//! - `updates`: other revisions, other numbers of instances
+//! - `recovery`: what happens after a crash
+//! - `health`: whether what runs answers
 
 mod actors;
+pub(crate) mod child;
+pub(crate) mod health;
+mod instances;
 mod lanes;
 pub(crate) mod link;
 mod links;
 mod modules;
 pub(crate) mod placement;
 mod providers;
+pub(crate) mod recovery;
 mod registry;
+pub(crate) mod restart;
 pub(crate) mod snapshot;
 mod transition;
+pub(crate) mod updates;
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix::{Context, Handler, Message, ResponseFuture};
+use actix::{AsyncContext, Context, Handler, Message, ResponseFuture, WeakAddr};
 use tokio::sync::{Mutex, Notify};
 
 use crate::actor::Actor;
 use crate::capability::NativeCapability;
 use crate::dispatch::Dispatch;
 use crate::engine::Compilation;
-use crate::error::Result;
+use crate::entity::WasmCloudEntity;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventKind;
 use crate::shard::{ShardNumber, Shards};
+use child::Child;
 use lanes::Lanes;
 use link::{LinkDefinition, LinkKey};
 use modules::Modules;
 use placement::ActorOptions;
-use registry::{Child, Registry};
-use snapshot::ProviderKey;
+use registry::Registry;
+use restart::RestartPolicy;
+use snapshot::{ProviderBlueprint, ProviderKey};
+use updates::UpdatePolicy;
 
 /// A change that somebody asks for. The answer is its real outcome.
 #[derive(Message)]
@@ -58,8 +76,17 @@ pub(crate) enum Command {
     StopActor {
         key: String,
     },
+    UpdateActor {
+        key: String,
+        actor: Actor,
+    },
+    ScaleActor {
+        key: String,
+        instances: NonZeroUsize,
+    },
     StartProvider {
         capability: NativeCapability,
+        policy: RestartPolicy,
         near: ShardNumber,
     },
     StopProvider {
@@ -83,18 +110,45 @@ struct Supervision {
     registry: RefCell<Registry>,
     lanes: Lanes<LinkKey>,
     modules: Modules,
-    /// Told of each start or stop that ends.
+    updates: UpdatePolicy,
+    /// How long a stop waits for what is under way.
+    grace: Duration,
+    /// The supervisor's own address, from its start on.
+    own: OnceCell<WeakAddr<Supervisor>>,
+    /// How many instances there have been.
+    instances: Cell<usize>,
+    /// Told of each change of a child that ends.
     settled: Notify,
     /// Held by whoever stops the host: everybody else who wants to waits for the same stop.
     stopping: Mutex<()>,
 }
 
+/// What a supervisor is made of.
+pub(crate) struct Settings {
+    pub(crate) compilation: Compilation,
+    pub(crate) updates: UpdatePolicy,
+    pub(crate) grace: Duration,
+}
+
 impl Supervisor {
-    pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>, compilation: Compilation) -> Supervisor {
-        let (lanes, settled, stopping) = Default::default();
+    pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>, settings: Settings) -> Supervisor {
+        let Settings { compilation, updates, grace } = settings;
+        let (lanes, own, instances, settled, stopping) = Default::default();
         let modules = Modules::new(compilation);
         let registry = RefCell::new(Registry::open());
-        let supervision = Supervision { dispatch, shards, registry, lanes, modules, settled, stopping };
+        let supervision = Supervision {
+            dispatch,
+            shards,
+            registry,
+            lanes,
+            modules,
+            updates,
+            grace,
+            own,
+            instances,
+            settled,
+            stopping,
+        };
         supervision.change(|_| ());
         Supervisor(Rc::new(supervision))
     }
@@ -109,11 +163,29 @@ impl Supervision {
         changed
     }
 
+    /// Tells that something happened to a child.
+    fn tell(&self, child: &Child, kind: EventKind) {
+        let registry = self.registry.borrow();
+        let entity = registry.entity(child);
+        drop(registry);
+        self.dispatch.events().tell(entity, kind);
+    }
+
+    /// Where children report to.
+    fn address(&self) -> Result<WeakAddr<Supervisor>> {
+        let gone = || Error::new(ErrorKind::Internal, "the supervisor was asked before it was started");
+        self.own.get().cloned().ok_or_else(gone)
+    }
+
     async fn carry_out(&self, command: Command) -> Result<()> {
         match command {
             Command::StartActor { actor, options, near } => self.start_actor(actor, options, near).await,
             Command::StopActor { key } => self.stop_actor(&key).await,
-            Command::StartProvider { capability, near } => self.start_provider(capability, near).await,
+            Command::UpdateActor { key, actor } => self.update_actor(&key, actor).await,
+            Command::ScaleActor { key, instances } => self.scale_actor(&key, instances).await,
+            Command::StartProvider { capability, policy, near } => {
+                self.start_provider(ProviderBlueprint { capability, policy, near }).await
+            }
             Command::StopProvider { key, contract_id } => self.stop_provider(&key, &contract_id).await,
             Command::SetLink(definition) => self.set_link(definition).await,
             Command::RemoveLink(key) => self.remove_link(&key).await,
@@ -152,12 +224,19 @@ impl Supervision {
             }
         }
         self.change(Registry::end);
+        self.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStopped);
         self.shards.stop_own().await;
     }
 }
 
 impl actix::Actor for Supervisor {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        // An actor is started once.
+        let _ = self.0.own.set(context.address().downgrade());
+        self.0.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStarted);
+    }
 }
 
 impl Handler<Command> for Supervisor {

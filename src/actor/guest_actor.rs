@@ -8,8 +8,8 @@ use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message};
 use futures_util::future::LocalBoxFuture;
 
 use super::mailbox::Place;
-use super::role::{Done, Role, Served};
-use crate::call::CallContext;
+use super::role::{Done, Loss, Role, Served};
+use crate::call::{self, CallContext};
 use crate::engine::Guest;
 use crate::error::Result;
 
@@ -17,12 +17,16 @@ use crate::error::Result;
 #[derive(Message)]
 #[rtype(result = "Result<Vec<u8>>")]
 pub(crate) struct Deliver {
-    pub(super) operation: String,
-    pub(super) message: Vec<u8>,
+    pub(super) message: call::Message,
     pub(super) context: CallContext,
     /// Held until the message has been answered.
     pub(super) places: [Place; 2],
 }
+
+/// Answered once the messages before this one have been served.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Pass;
 
 /// Ends the actor once the messages before this one have been served.
 #[derive(Message)]
@@ -32,9 +36,10 @@ pub(super) struct Stop;
 /// The actix actor of one guest. It is made on its shard, complete, and never leaves it.
 pub(crate) struct GuestActor {
     role: Rc<Role>,
-    /// The instance. It is away while it serves a call, and gone when a fault has retired it: the next call gets a
-    /// fresh one.
+    /// The instance. It is away while it serves a call, and gone when a fault has retired it, until it is replaced.
     guest: Option<Guest>,
+    /// Why it is not replaced, if it is not.
+    down: Option<String>,
     rest: Rest,
 }
 
@@ -64,7 +69,26 @@ impl GuestActor {
     /// Where the module cannot be instantiated or its start functions fail; then there is no actor.
     pub(crate) async fn make(role: Role) -> Result<GuestActor> {
         let guest = role.first_instance().await?;
-        Ok(GuestActor { role: Rc::new(role), guest: Some(guest), rest: Rest::Resting })
+        Ok(GuestActor { role: Rc::new(role), guest: Some(guest), down: None, rest: Rest::Resting })
+    }
+
+    /// Replaces a lost instance. Messages wait for that where they are.
+    fn recover(&self, loss: Loss, context: &mut Context<Self>) {
+        let role = self.role.clone();
+        context.wait(wrap_future(async move { role.recover(loss).await }).map(|recovered, actor: &mut Self, _| {
+            match recovered {
+                Ok(guest) => actor.guest = Some(guest),
+                Err(reason) => actor.down = Some(reason),
+            }
+        }));
+    }
+
+    /// Takes back what a message has left of the instance.
+    fn take_back(&mut self, guest: Result<Guest, Loss>, context: &mut Context<Self>) {
+        match guest {
+            Ok(guest) => self.guest = Some(guest),
+            Err(loss) => self.recover(loss, context),
+        }
     }
 
     /// Looks after a while whether the actor has been idle.
@@ -95,9 +119,12 @@ impl Handler<Deliver> for GuestActor {
         if std::mem::replace(&mut self.rest, Rest::Called) == Rest::Resting {
             self.look_later(context);
         }
-        match self.role.serve(self.guest.take(), call) {
+        let Some(guest) = self.guest.take() else {
+            return Answering::Now(Err(self.role.is_down(self.down.as_deref())));
+        };
+        match self.role.serve(guest, call) {
             Served::Now((guest, answer)) => {
-                self.guest = guest;
+                self.take_back(guest, context);
                 Answering::Now(answer)
             }
             Served::Later(done) => Answering::Later(done),
@@ -116,13 +143,19 @@ impl MessageResponse<GuestActor, Deliver> for Answering {
         match self {
             Answering::Now(answer) => send(answer),
             Answering::Later(done) => {
-                context.wait(wrap_future(done).map(|(guest, answer), actor: &mut GuestActor, _| {
-                    actor.guest = guest;
+                context.wait(wrap_future(done).map(|(guest, answer), actor: &mut GuestActor, context| {
                     send(answer);
+                    actor.take_back(guest, context);
                 }));
             }
         }
     }
+}
+
+impl Handler<Pass> for GuestActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Pass, _: &mut Self::Context) {}
 }
 
 impl Handler<Stop> for GuestActor {

@@ -15,6 +15,10 @@ impl Instances {
         Instances(mailboxes.into())
     }
 
+    pub(crate) fn mailboxes(&self) -> &[Mailbox] {
+        &self.0
+    }
+
     /// The instance that a message is to go to, of those that can be chosen: the one with the least before it, and of
     /// several such one on this thread.
     pub(crate) fn choose(&self, can_be_chosen: impl Fn(InstanceNumber) -> bool) -> Option<&Mailbox> {
@@ -26,13 +30,13 @@ impl Instances {
         mailboxes.min_by_key(|mailbox| (mailbox.load(), !mailbox.is_on(here)))
     }
 
-    /// Has every instance end once it has served what has reached it.
+    /// Has every instance take nothing more, and end once it has served what has reached it.
     pub(crate) async fn close(&self) {
         join_all(self.0.iter().map(Mailbox::close)).await;
     }
 
-    /// Has every instance end without waiting for it.
-    pub(crate) fn abandon(&self) {
-        self.0.iter().for_each(Mailbox::abandon);
+    /// Has every instance end what it is at.
+    pub(crate) fn end(&self) {
+        self.0.iter().for_each(Mailbox::end);
     }
 }

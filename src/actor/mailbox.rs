@@ -1,14 +1,15 @@
 //! The way into the mailbox of an actor's instance, which takes no more than it holds.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ThreadId;
 
 use actix::Addr;
 use actix::prelude::Request;
 
-use super::guest_actor::{Deliver, GuestActor, Stop};
-use crate::call::CallContext;
+use super::guest_actor::{Deliver, GuestActor, Pass, Stop};
+use crate::call::{CallContext, Message};
+use crate::ending::Ending;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shard::{OwnThread, Shard};
 
@@ -20,15 +21,14 @@ pub(crate) struct Mailbox {
     /// Which of the actor's instances it is.
     number: InstanceNumber,
     home: Arc<Home>,
-    /// Ends whatever the guest is at.
-    ended: Arc<AtomicBool>,
+    ending: Arc<Ending>,
     /// The calls before this instance.
     own: Bounded,
     /// The calls under way in the host.
     host: Bounded,
 }
 
-/// Which instance of an actor: no two of them ever have the same number.
+/// Which instance of an actor: no two of a host ever have the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct InstanceNumber(pub(crate) usize);
 
@@ -62,7 +62,7 @@ pub(super) struct Place(Arc<AtomicUsize>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -72,7 +72,7 @@ impl Bounded {
     }
 
     fn take(&self, what: &str) -> Result<Place> {
-        let taken = self.taken.fetch_add(1, Ordering::Relaxed);
+        let taken = self.taken.fetch_add(1, Ordering::SeqCst);
         let place = Place(self.taken.clone());
         if taken < self.limit {
             return Ok(place);
@@ -81,16 +81,24 @@ impl Bounded {
     }
 }
 
+/// What became of a message.
+pub(crate) enum Delivery {
+    /// It is in the mailbox, and this is the answer.
+    Sent(Request<GuestActor, Deliver>),
+    /// The instance takes nothing any more, and the message is back.
+    Closed(Message, CallContext),
+}
+
 impl Mailbox {
     /// The mailbox of an instance, with room for `length` calls of those that the host has room for.
     pub(crate) fn new(
         address: Addr<GuestActor>,
         number: InstanceNumber,
         home: Home,
-        ended: Arc<AtomicBool>,
+        ending: Arc<Ending>,
         (length, host): (usize, Bounded),
     ) -> Mailbox {
-        Mailbox { address, number, home: Arc::new(home), ended, own: Bounded::new(length), host }
+        Mailbox { address, number, home: Arc::new(home), ending, own: Bounded::new(length), host }
     }
 
     pub(crate) fn number(&self) -> InstanceNumber {
@@ -98,8 +106,8 @@ impl Mailbox {
     }
 
     /// How many calls are before the instance, the one it serves included.
-    pub(super) fn load(&self) -> usize {
-        self.own.taken.load(Ordering::Relaxed)
+    pub(crate) fn load(&self) -> usize {
+        self.own.taken.load(Ordering::SeqCst)
     }
 
     pub(super) fn is_on(&self, thread: ThreadId) -> bool {
@@ -110,25 +118,26 @@ impl Mailbox {
     ///
     /// # Errors
     /// `Busy` where the instance or the host has no room for another call.
-    pub(crate) fn deliver(
-        &self,
-        operation: String,
-        message: Vec<u8>,
-        context: CallContext,
-    ) -> Result<Request<GuestActor, Deliver>> {
+    pub(crate) fn deliver(&self, message: Message, context: CallContext) -> Result<Delivery> {
         let places = [self.own.take("the actor's mailbox")?, self.host.take("the host")?];
-        Ok(self.address.send(Deliver { operation, message, context, places }))
+        // Looked at after the place is taken: whoever closes the mailbox looks at the places afterwards, and so either
+        // is seen here, or sees this message there and waits for it.
+        if self.ending.is_closing() {
+            return Ok(Delivery::Closed(message, context));
+        }
+        Ok(Delivery::Sent(self.address.send(Deliver { message, context, places })))
     }
 
-    /// Has the instance end without waiting for it: what it computes ends at its next yield.
-    pub(crate) fn abandon(&self) {
-        self.ended.store(true, Ordering::Relaxed);
-        self.address.do_send(Stop);
+    /// Has the instance end what it is at, and answer whatever reaches it with an error.
+    pub(crate) fn end(&self) {
+        self.ending.end();
     }
 
-    /// Has the instance end once it has served what has reached it.
+    /// Has the instance take nothing more, and end once it has served what has reached it.
     pub(crate) async fn close(&self) {
-        // A mailbox that is closed already has nothing left to serve.
+        self.ending.close();
+        // A mailbox that is gone already has nothing left to serve.
+        while self.address.send(Pass).await.is_ok() && self.load() > 0 {}
         let _ = self.address.send(Stop).await;
         if let Home::Own(thread) = &*self.home {
             thread.end().await;

@@ -1,23 +1,30 @@
 //! What an actor is while its instances come and go, and how an instance serves a message.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use actix::WeakAddr;
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, poll_fn};
+use futures_util::future::{Either, LocalBoxFuture, poll_fn, select};
 
 use super::guest_actor::Deliver;
 use super::mailbox::{InstanceNumber, Place};
-use crate::call::CallContext;
+use crate::call::{CallContext, Message};
 use crate::dispatch::Dispatch;
+use crate::ending::Ending;
 use crate::engine::{CompiledModule, Fault, Guest, HostCalls, REQUEST, Setting};
 use crate::entity::shorten;
 use crate::error::{Error, ErrorKind, Result, panic_text};
 use crate::limits::Limits;
+use crate::supervisor::Supervisor;
+use crate::supervisor::child::Child;
+use crate::supervisor::recovery::{Crashed, Restarted};
+use crate::supervisor::restart::Verdict;
 use crate::supervisor::snapshot::ActorIdentity;
 
 /// How wapc-guest and the SDKs built on it refuse an operation that has no handler.
@@ -30,12 +37,23 @@ pub(crate) struct Role {
     pub(crate) module: CompiledModule,
     pub(crate) dispatch: Dispatch,
     pub(crate) limits: Limits,
-    /// Set when the actor is to end, whatever it is at.
-    pub(crate) ended: Arc<AtomicBool>,
+    pub(crate) ending: Arc<Ending>,
+    /// How often it has crashed since it last answered.
+    pub(crate) crashes_in_a_row: Cell<u32>,
+    /// Who decides about crashes.
+    pub(crate) supervisor: WeakAddr<Supervisor>,
 }
 
-/// The instance that can serve the next message, if it is not retired, and the answer to the last one.
-pub(super) type Done = (Option<Guest>, Result<Vec<u8>>);
+/// The instance that can serve the next message, or how it was lost, and the answer to the last one.
+pub(crate) type Done = (Result<Guest, Loss>, Result<Vec<u8>>);
+
+/// How an instance was lost.
+pub(crate) enum Loss {
+    /// It crashed.
+    Crash(String),
+    /// It was ended, which is not its fault.
+    Ended,
+}
 
 /// How far the serving of a message has come at once.
 pub(super) enum Served {
@@ -52,26 +70,85 @@ impl Role {
         self.instantiate(context).await.map_err(|fault| self.explain("its start", &fault))
     }
 
-    /// Has an instance serve a message: the one that is there, or a fresh one where the last one is gone.
-    ///
-    /// A guest that computes without waiting for anything has answered when this returns.
-    pub(super) fn serve(self: &Rc<Self>, guest: Option<Guest>, call: Deliver) -> Served {
-        let Deliver { operation, message, context, places } = call;
+    /// Has an instance serve a message. If it computes without waiting for anything, it has answered when this returns.
+    pub(super) fn serve(self: &Rc<Self>, mut guest: Guest, call: Deliver) -> Served {
+        let Deliver { message, context, places } = call;
+        let Message { operation, payload } = message;
         let now = Instant::now();
         let context = self.in_time(context, now);
-        if let Some(fault) = self.refusal(&operation, &message, now, &context) {
-            return Served::Now((guest, Err(self.explain(&operation, &fault))));
+        if let Some(fault) = self.refusal(&operation, &payload, now, &context) {
+            return Served::Now((Ok(guest), Err(self.explain(&operation, &fault))));
         }
-        let Some(mut guest) = guest else {
-            return Served::Later(Box::pin(self.clone().renew(operation, message, context, places)));
-        };
         let deadline = context.deadline;
-        guest.begin(operation, message, context);
+        guest.begin(operation, payload, context);
         // If it has to wait, its actor polls it again at once, to be woken.
         match step(&mut guest, &mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Served::Now(self.conclude(guest, answer, deadline)),
             Poll::Pending => Served::Later(Box::pin(self.clone().go_on(guest, deadline, places))),
         }
+    }
+
+    /// Replaces a lost instance, when and if the supervisor wants it to be.
+    ///
+    /// # Errors
+    /// Why it is not replaced.
+    pub(super) async fn recover(&self, mut loss: Loss) -> Result<Guest, String> {
+        loop {
+            let cause = match loss {
+                Loss::Ended if self.ending.is_ended() => return Err("it was stopped".to_owned()),
+                Loss::Ended => None,
+                Loss::Crash(cause) => Some(cause),
+            };
+            let restart = match cause {
+                None => None,
+                Some(cause) => Some(self.ask_for_restart(cause).await?),
+            };
+            match self.replace().await {
+                Ok(guest) => {
+                    if let (Some(restart), Some(supervisor)) = (restart, self.supervisor.upgrade()) {
+                        supervisor.do_send(restart);
+                    }
+                    return Ok(guest);
+                }
+                Err(fault) => loss = Loss::Crash(format!("the new instance {fault}")),
+            }
+        }
+    }
+
+    /// Reports a crash, and waits until the time of the restart.
+    async fn ask_for_restart(&self, cause: String) -> Result<Restarted, String> {
+        let child = Child::Actor(self.identity.key.clone());
+        let gone = || "its host has ended".to_owned();
+        let supervisor = self.supervisor.upgrade().ok_or_else(gone)?;
+        let in_a_row = self.crashes_in_a_row.get().saturating_add(1);
+        self.crashes_in_a_row.set(in_a_row);
+        let crashed = Crashed { child: child.clone(), cause, in_a_row };
+        let (attempt, delay) = match supervisor.send(crashed).await.map_err(|_| gone())? {
+            Verdict::Restart { attempt, delay } => (attempt, delay),
+            Verdict::GiveUp(reason) => return Err(reason),
+        };
+        if !delay.is_zero() {
+            // What waits is to be served before the end, which is not put off for this.
+            let _ = tokio::time::timeout(delay, self.ending.closing()).await;
+        }
+        Ok(Restarted { child, attempt, delay })
+    }
+
+    /// A fresh instance.
+    async fn replace(&self) -> Result<Guest, Fault> {
+        // A guest that loses one instance after the other must not keep its shard busy with that.
+        tokio::task::yield_now().await;
+        let context = self.in_time(self.dispatch.begin(), Instant::now());
+        let made = AssertUnwindSafe(self.instantiate(context)).catch_unwind().await;
+        made.unwrap_or_else(|panic| Err(Fault::Panicked(panic_text(&*panic))))
+    }
+
+    /// Why an actor without an instance serves nothing.
+    pub(super) fn is_down(&self, reason: Option<&str>) -> Error {
+        if self.ending.is_ended() {
+            return Error::new(ErrorKind::ActorStopped, format!("{} was stopped", self.identity));
+        }
+        failed(&self.identity, reason.unwrap_or("it has no instance"))
     }
 
     /// The context of a call that the actor takes now.
@@ -86,37 +163,23 @@ impl Role {
         if bytes > limit {
             return Some(Fault::TooLarge { what: REQUEST, bytes, limit });
         }
-        (now >= context.deadline).then_some(Fault::Deadline)
-    }
-
-    /// Serves a message with a fresh instance.
-    async fn renew(
-        self: Rc<Self>,
-        operation: String,
-        message: Vec<u8>,
-        context: CallContext,
-        places: [Place; 2],
-    ) -> Done {
-        // A guest that loses one instance after the other must not keep its shard busy with that.
-        tokio::task::yield_now().await;
-        let made = AssertUnwindSafe(self.instantiate(context.clone())).catch_unwind().await;
-        match made.unwrap_or_else(|panic| Err(Fault::Panicked(panic_text(&*panic)))) {
-            Ok(guest) => {
-                let deadline = context.deadline;
-                guest.begin(operation, message, context);
-                self.go_on(guest, deadline, places).await
-            }
-            Err(fault) => {
-                log::warn!("{} got no new instance for {:?}: {fault}", self.identity, shorten(&operation));
-                (None, Err(self.explain(&operation, &fault)))
-            }
+        if self.ending.is_ended() {
+            return Some(Fault::Ended);
         }
+        (now >= context.deadline).then_some(Fault::Deadline)
     }
 
     /// Has the guest go on with its call until it has answered, or its time is up.
     async fn go_on(self: Rc<Self>, mut guest: Guest, deadline: Instant, places: [Place; 2]) -> Done {
-        let answered = poll_fn(|context| step(&mut guest, context));
-        let answer = tokio::time::timeout_at(deadline.into(), answered).await.unwrap_or(Err(Fault::Deadline));
+        let answer = {
+            let answered = pin!(poll_fn(|context| step(&mut guest, context)));
+            let ended = pin!(self.ending.ended());
+            match tokio::time::timeout_at(deadline.into(), select(answered, ended)).await {
+                Ok(Either::Left((answer, _))) => answer,
+                Ok(Either::Right(_)) => Err(Fault::Ended),
+                Err(_) => Err(Fault::Deadline),
+            }
+        };
         drop(places);
         self.conclude(guest, answer, deadline)
     }
@@ -124,14 +187,21 @@ impl Role {
     /// Keeps or retires the instance, and puts what went wrong in words.
     fn conclude(&self, guest: Guest, answer: Result<Vec<u8>, Fault>, deadline: Instant) -> Done {
         let fault = match answer {
-            Ok(answer) => return (Some(guest), Ok(answer)),
+            Ok(answer) => {
+                self.crashes_in_a_row.set(0);
+                return (Ok(guest), Ok(answer));
+            }
             Err(fault) => fault,
         };
         let operation = guest.operation();
-        let guest = fault.leaves_instance_usable().then_some(guest);
-        if guest.is_none() {
-            log::warn!("{} lost its instance in {:?}: {fault}", self.identity, shorten(&operation));
-        }
+        let guest = if fault.leaves_instance_usable() {
+            self.crashes_in_a_row.set(0);
+            Ok(guest)
+        } else if fault.is_crash() {
+            Err(Loss::Crash(format!("in {:?}, it {fault}", shorten(&operation))))
+        } else {
+            Err(Loss::Ended)
+        };
         // A guest whose own call ran out of time may fail for that before the host ends it: it is the same to the
         // caller.
         let fault = if Instant::now() >= deadline { Fault::Deadline } else { fault };
@@ -142,7 +212,7 @@ impl Role {
         let setting = Setting {
             actor: &self.identity.key,
             host: self.host_calls(),
-            ended: self.ended.clone(),
+            ending: self.ending.clone(),
             limits: &self.limits,
         };
         Guest::start(&self.module, setting, context).await
@@ -175,6 +245,11 @@ impl Role {
         };
         Error::new(kind, format!("{}, in {:?}, {fault}", self.identity, shorten(operation)))
     }
+}
+
+/// The error of whoever calls an actor that is not restarted any more.
+pub(crate) fn failed(identity: &ActorIdentity, reason: &str) -> Error {
+    Error::new(ErrorKind::ChildFailed, format!("{identity} has failed: {reason}; start it again to revive it"))
 }
 
 /// Has a guest go on with its call. A panic of the engine is a fault of this call.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::call::CallContext;
+use crate::call::{CallContext, Message};
 use crate::capability::traits::Dispatcher;
 use crate::dispatch::Dispatch;
 use crate::error::{BoxedError, Error, ErrorKind, Result};
@@ -37,7 +37,8 @@ impl ActorDispatcher {
     /// `CallCycle` where the actor waits for this very call; and the actor's own failures.
     pub async fn dispatch(&self, actor: &str, operation: &str, message: Vec<u8>) -> Result<Vec<u8>> {
         let context = self.within.clone().unwrap_or_else(|| self.dispatch.begin());
-        self.dispatch.call_from_provider(&self.provider, context, actor, operation.to_owned(), message).await
+        let message = Message { operation: operation.to_owned(), payload: message };
+        self.dispatch.call_from_provider(&self.provider, context, actor, message).await
     }
 }
 
@@ -78,9 +79,10 @@ impl Dispatcher for BlockingDispatcher {
         let deadline = context.deadline;
         let (answer, answered) = crossbeam_channel::bounded(1);
         let (dispatch, provider) = (self.dispatch.clone(), self.provider.clone());
-        let (actor, operation, message) = (actor.to_owned(), operation.to_owned(), message.to_vec());
+        let actor = actor.to_owned();
+        let message = Message { operation: operation.to_owned(), payload: message.to_vec() };
         self.shards.spawn(async move {
-            let called = dispatch.call_from_provider(&provider, context, &actor, operation, message).await;
+            let called = dispatch.call_from_provider(&provider, context, &actor, message).await;
             // Nobody listens any more where the provider's thread has given up.
             let _ = answer.send(called);
         })?;

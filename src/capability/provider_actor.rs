@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Context, Handler, Message, ResponseFuture};
+use actix::{Context, Handler, Message, ResponseFuture, WeakAddr};
 use futures_util::FutureExt;
 use tokio::sync::{Notify, RwLock};
 
@@ -15,25 +15,28 @@ use super::blocking::{BlockingProvider, panicked};
 use super::descriptor::{Code, NativeCapability};
 use super::dispatcher::{ActorDispatcher, BlockingDispatcher};
 use super::traits::{AsyncCapabilityProvider, Binding, ProviderCallContext};
-use crate::call::CallContext;
+use crate::call::{self, CallContext};
 use crate::deadline::within;
 use crate::dispatch::Dispatch;
+use crate::ending::Ending;
 use crate::entity::shorten;
 use crate::error::{BoxedError, Error, ErrorKind, Result};
 use crate::shard::Shards;
+use crate::supervisor::Supervisor;
+use crate::supervisor::child::Child;
 use crate::supervisor::link::LinkDefinition;
+use crate::supervisor::recovery::Crashed;
 use crate::supervisor::snapshot::{ActorIdentity, ProviderIdentity};
 
 /// How long a provider may take to start, to take or let go of a link, and to stop.
 const LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A call from an actor.
+/// A call from an actor. It comes back from a provider that has been stopped, and may be sent to the one in its place.
 #[derive(Message)]
-#[rtype(result = "Result<Vec<u8>>")]
+#[rtype(result = "Result<Result<Vec<u8>>, ProviderCall>")]
 pub(crate) struct ProviderCall {
     pub(crate) actor: Arc<str>,
-    pub(crate) operation: String,
-    pub(crate) message: Vec<u8>,
+    pub(crate) message: call::Message,
     pub(crate) context: CallContext,
 }
 
@@ -47,8 +50,8 @@ pub(crate) enum Lifecycle {
     Drain { actor: Arc<str> },
     /// Let go of the link of this actor.
     Unbind { actor: Arc<str> },
-    /// Finish what is under way, release everything and end.
-    Stop,
+    /// Finish what is under way, within a time, release everything and end.
+    Stop { grace: Duration },
 }
 
 /// The actix actor of one provider under one link name.
@@ -58,6 +61,10 @@ struct Running {
     identity: Arc<ProviderIdentity>,
     provider: Arc<dyn AsyncCapabilityProvider>,
     dispatch: Dispatch,
+    /// Who decides about crashes.
+    supervisor: WeakAddr<Supervisor>,
+    /// Whether it takes no more calls.
+    ending: Ending,
     /// Shared by what concerns single links, owned by the stop. It holds whether the provider has been stopped.
     lifecycle: RwLock<bool>,
     /// How many calls are being served.
@@ -75,6 +82,7 @@ impl ProviderActor {
         capability: NativeCapability,
         dispatch: Dispatch,
         shards: Arc<Shards>,
+        supervisor: WeakAddr<Supervisor>,
     ) -> Result<ProviderActor> {
         let identity = capability.identity().clone();
         let provider: Arc<dyn AsyncCapabilityProvider> = match capability.code() {
@@ -85,24 +93,29 @@ impl ProviderActor {
                 Arc::new(within(lifecycle_deadline(), start).await.map_err(|_| too_slow(&identity, "start"))??)
             }
         };
-        let (lifecycle, calls, idle) = Default::default();
-        Ok(ProviderActor(Rc::new(Running { identity, provider, dispatch, lifecycle, calls, idle })))
+        let (ending, lifecycle, calls, idle) = Default::default();
+        Ok(ProviderActor(Rc::new(Running { identity, provider, dispatch, supervisor, ending, lifecycle, calls, idle })))
     }
 }
 
 impl Running {
-    async fn serve(&self, call: ProviderCall) -> Result<Vec<u8>> {
+    async fn serve(&self, call: ProviderCall) -> Result<Result<Vec<u8>>, ProviderCall> {
+        if self.ending.is_closing() {
+            return Err(call);
+        }
         let _counted = Counted::new(self);
-        let ProviderCall { actor, operation, message, context } = call;
+        let ProviderCall { actor, message, context } = call;
+        let call::Message { operation, payload: message } = message;
         let (deadline, asked) = (context.deadline, operation.clone());
         let dispatcher = ActorDispatcher::new(self.dispatch.clone(), self.identity.clone(), Some(context));
         let call = ProviderCallContext { actor: actor.to_string(), operation, message, dispatcher };
-        self.ask(&asked, deadline, self.provider.handle_call(call)).await
+        Ok(self.ask(&asked, deadline, self.provider.handle_call(call)).await)
     }
 
     async fn tend(&self, task: Lifecycle) -> Result<()> {
-        if matches!(task, Lifecycle::Stop) {
-            return self.stop().await;
+        if let Lifecycle::Stop { grace } = task {
+            self.ending.close();
+            return self.stop(grace).await;
         }
         let stopped = self.lifecycle.read().await;
         if *stopped {
@@ -121,19 +134,23 @@ impl Running {
             }
             Lifecycle::Drain { actor } => self.ask(&name, deadline, self.provider.drain(&actor)).await,
             Lifecycle::Unbind { actor } => self.ask(&name, deadline, self.provider.unbind(&actor)).await,
-            Lifecycle::Stop => Ok(()),
+            Lifecycle::Stop { .. } => Ok(()),
         }
     }
 
     /// Stops the provider, once what concerns single links is done and the calls have ended.
-    async fn stop(&self) -> Result<()> {
+    async fn stop(&self, grace: Duration) -> Result<()> {
         let mut stopped = self.lifecycle.write().await;
         if std::mem::replace(&mut *stopped, true) {
             return Ok(());
         }
-        // Each call has a deadline, so this ends.
-        while self.calls.get() > 0 {
-            self.idle.notified().await;
+        let idle = async {
+            while self.calls.get() > 0 {
+                self.idle.notified().await;
+            }
+        };
+        if within(Instant::now() + grace, idle).await.is_err() {
+            log::warn!("{} is stopped while it serves {} call(s)", self.identity, self.calls.get());
         }
         let stop = async {
             self.provider.stop().await;
@@ -149,12 +166,23 @@ impl Running {
         deadline: Instant,
         work: impl Future<Output = Result<T, BoxedError>>,
     ) -> Result<T> {
-        // A panic ends what was asked for, and not the provider.
+        // A panic ends what was asked for, and has the provider restarted.
         match AssertUnwindSafe(within(deadline, work)).catch_unwind().await {
             Ok(Ok(Ok(done))) => Ok(done),
             Ok(Ok(Err(error))) => Err(self.explain(what, error)),
             Ok(Err(_)) => Err(too_slow(&self.identity, what)),
             Err(panic) => Err(self.explain(what, panicked(&*panic).into())),
+        }
+        .inspect_err(|error| self.report(error))
+    }
+
+    /// Reports a crash.
+    fn report(&self, error: &Error) {
+        if error.kind() == ErrorKind::ProviderPanicked
+            && let Some(supervisor) = self.supervisor.upgrade()
+        {
+            let child = Child::Provider(self.identity.key.clone());
+            supervisor.do_send(Crashed { child, cause: error.to_string(), in_a_row: 1 });
         }
     }
 
@@ -214,7 +242,7 @@ impl std::fmt::Display for Lifecycle {
             Lifecycle::Bind { actor, .. } => write!(f, "take the link of {actor}"),
             Lifecycle::Drain { actor } => write!(f, "drain the link of actor {actor}"),
             Lifecycle::Unbind { actor } => write!(f, "let go of the link of actor {actor}"),
-            Lifecycle::Stop => f.write_str("stop"),
+            Lifecycle::Stop { .. } => f.write_str("stop"),
         }
     }
 }
@@ -224,7 +252,7 @@ impl actix::Actor for ProviderActor {
 }
 
 impl Handler<ProviderCall> for ProviderActor {
-    type Result = ResponseFuture<Result<Vec<u8>>>;
+    type Result = ResponseFuture<Result<Result<Vec<u8>>, ProviderCall>>;
 
     fn handle(&mut self, call: ProviderCall, _: &mut Self::Context) -> Self::Result {
         let running = self.0.clone();
@@ -235,11 +263,9 @@ impl Handler<ProviderCall> for ProviderActor {
 impl Handler<Lifecycle> for ProviderActor {
     type Result = ResponseFuture<Result<()>>;
 
-    fn handle(&mut self, task: Lifecycle, context: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, task: Lifecycle, _: &mut Self::Context) -> Self::Result {
+        // The actor itself ends when nobody has its address any more.
         let running = self.0.clone();
-        if matches!(task, Lifecycle::Stop) {
-            actix::ActorContext::stop(context);
-        }
         Box::pin(async move { running.tend(task).await })
     }
 }

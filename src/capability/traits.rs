@@ -14,7 +14,7 @@ use crate::error::BoxedError;
 /// actor `system` with the operations `BindActor` and `RemoveActor`, and health checks as `HealthRequest`, as they
 /// always did.
 pub trait CapabilityProvider: Send + Sync {
-    /// Takes the way to call actors. Called once, before anything else.
+    /// Takes the way to call actors. Called before anything else, and again when the provider is restarted after a panic.
     ///
     /// # Errors
     /// A provider that cannot start says so here, and is not registered.
@@ -27,7 +27,7 @@ pub trait CapabilityProvider: Send + Sync {
     /// What goes wrong reaches the actor as the error of its call.
     fn handle_call(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>, BoxedError>;
 
-    /// Releases everything. Called once, after the last call has ended or run out of time.
+    /// Releases everything. Called after the last call has ended or run out of time, and before a restart.
     fn stop(&self);
 }
 
@@ -117,8 +117,9 @@ pub trait AsyncCapabilityProvider: Send + Sync {
     /// What goes wrong reaches the actor as the error of its call.
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError>;
 
-    /// Releases everything: every link, every connection, every task. Called once, after the last call and the last
-    /// change of a link; what is still calling actors may finish first.
+    /// Releases everything: every link, every connection, every task. Called after the last call and the last change of a
+    /// link, and before a restart after a panic, which tells of the links again; what is still calling actors may finish
+    /// first.
     async fn stop(&self);
 }
 

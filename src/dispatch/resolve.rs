@@ -3,10 +3,11 @@
 //! A name is a public key, then a contract that the caller is linked to, then a call alias, in this order. A name
 //! that could be a contract is never read as an alias: no actor can put itself in the place of a capability.
 
+use crate::actor::role::failed;
 use crate::entity::{KeyKind, WasmCloudEntity, is_key, shorten};
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::link::{Link, LinkState};
-use crate::supervisor::snapshot::{ActorIdentity, RunningActor, RunningProvider, Snapshot};
+use crate::supervisor::snapshot::{ActorIdentity, Condition, RunningActor, RunningProvider, Snapshot};
 
 /// Where a call goes.
 pub(super) enum Target<'a> {
@@ -24,18 +25,19 @@ impl Target<'_> {
     }
 }
 
-/// What an actor calls when it names `namespace` under a link name.
+/// What an actor calls when it names `namespace` under a link name; nothing while it is a provider that is being
+/// restarted.
 pub(super) fn target_of<'a>(
     snapshot: &'a Snapshot,
     origin: &ActorIdentity,
     namespace: &str,
     link_name: &str,
-) -> Result<Target<'a>> {
+) -> Result<Option<Target<'a>>> {
     if snapshot.actors.contains_key(namespace) {
-        return open_actor(snapshot, namespace).map(Target::Actor);
+        return open_actor(snapshot, namespace).map(Target::Actor).map(Some);
     }
     if let Some(link) = snapshot.link(&origin.key, namespace, link_name) {
-        return linked_provider(snapshot, origin, link).map(Target::Provider);
+        return linked_provider(snapshot, origin, link);
     }
     if names_contract(snapshot, namespace) || origin.capabilities.contains(namespace) {
         attested(origin, namespace)?;
@@ -43,12 +45,15 @@ pub(super) fn target_of<'a>(
         let message = format!("{origin} has no link named {name:?} to {contract:?}: set one");
         return Err(Error::new(ErrorKind::NotLinked, message));
     }
-    open_actor(snapshot, namespace).map(Target::Actor)
+    open_actor(snapshot, namespace).map(Target::Actor).map(Some)
 }
 
 /// The actor that a public key or call alias stands for, unless it is just being stopped.
 pub(super) fn open_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
     let actor = running_actor(snapshot, name)?;
+    if let Condition::Failed(reason) = &actor.condition {
+        return Err(failed(&actor.identity, reason));
+    }
     if actor.draining {
         return Err(Error::new(ErrorKind::ActorStopped, format!("{} is being stopped", actor.identity)));
     }
@@ -87,13 +92,21 @@ pub(crate) fn attested(actor: &ActorIdentity, contract: &str) -> Result<()> {
     Err(Error::new(ErrorKind::CapabilityDenied, message))
 }
 
-fn linked_provider<'a>(snapshot: &'a Snapshot, origin: &ActorIdentity, link: &Link) -> Result<&'a RunningProvider> {
+fn linked_provider<'a>(snapshot: &'a Snapshot, origin: &ActorIdentity, link: &Link) -> Result<Option<Target<'a>>> {
     let definition = &link.definition;
     attested(origin, &definition.contract_id)?;
+    match snapshot.provider_of(link).map(|provider| (&provider.identity, &provider.condition)) {
+        Some((_, Condition::Restarting(_))) => return Ok(None),
+        Some((identity, Condition::Failed(reason))) => {
+            let message = format!("{identity} has failed: {reason}; start it again to revive it");
+            return Err(Error::new(ErrorKind::ChildFailed, message));
+        }
+        Some((_, Condition::Running)) | None => {}
+    }
     if link.state.actor_may_call()
         && let Some(provider) = snapshot.provider_of(link)
     {
-        return Ok(provider);
+        return Ok(Some(Target::Provider(provider)));
     }
     let (contract, name) = (&definition.contract_id, &definition.link_name);
     Err(match &link.state {

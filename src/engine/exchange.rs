@@ -5,7 +5,6 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use futures_util::future::LocalBoxFuture;
@@ -13,6 +12,7 @@ use wasmer::Memory;
 
 use super::fault::Fault;
 use crate::call::{ActorCall, CallContext};
+use crate::ending::Ending;
 use crate::error::Result;
 
 /// How a guest's calls are carried out, as part of the call that it serves.
@@ -29,8 +29,8 @@ pub(super) struct Exchange {
     pub(super) memory: OnceCell<Memory>,
     /// What carries out the guest's calls.
     pub(super) host: HostCalls,
-    /// Set when the guest is to end, whatever it is at.
-    ended: Arc<AtomicBool>,
+    /// Whether the guest is to end, whatever it is at.
+    ending: Arc<Ending>,
     /// The context of the call that the guest serves, or of its start.
     context: RefCell<CallContext>,
     /// Whether there is a request that the guest has not been entered for.
@@ -69,12 +69,12 @@ struct HostAnswer {
 
 impl Exchange {
     /// An exchange for messages of at most so many bytes, for a guest that starts in this context.
-    pub(super) fn new(message_bytes: usize, host: HostCalls, ended: Arc<AtomicBool>, context: CallContext) -> Exchange {
+    pub(super) fn new(message_bytes: usize, host: HostCalls, ending: Arc<Ending>, context: CallContext) -> Exchange {
         Exchange {
             message_bytes,
             memory: OnceCell::new(),
             host,
-            ended,
+            ending,
             context: RefCell::new(context),
             waiting: Cell::default(),
             outcome: Cell::default(),
@@ -112,7 +112,7 @@ impl Exchange {
     /// Why the guest should not go on, if it should not.
     pub(super) fn reason_to_end(&self) -> Option<Fault> {
         let context = self.context.borrow();
-        if self.ended.load(Ordering::Relaxed) {
+        if self.ending.is_ended() {
             Some(Fault::Ended)
         } else if Instant::now() >= context.deadline {
             Some(Fault::Deadline)

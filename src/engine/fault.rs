@@ -55,6 +55,11 @@ impl Fault {
         }
     }
 
+    /// Whether the guest is to blame for it, as opposed to those who ended it.
+    pub(crate) fn is_crash(&self) -> bool {
+        !matches!(self, Fault::GivenUp | Fault::Ended)
+    }
+
     /// Whether the instance is in a known state and can serve another call.
     pub(crate) fn leaves_instance_usable(&self) -> bool {
         // There was no room to enter it, so it is as it was.

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use wasmer::{Instance, Store, StoreAsync};
@@ -15,6 +14,7 @@ use super::turns::InTurns;
 use super::{Compiled, CompiledModule, admission, imports, memory};
 use crate::call::CallContext;
 use crate::deadline::within;
+use crate::ending::Ending;
 use crate::limits::Limits;
 
 /// A guest that serves one call at a time. It stays on the shard that made it.
@@ -32,8 +32,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) actor: &'a str,
     /// What carries out its calls.
     pub(crate) host: HostCalls,
-    /// Ends it when it is set, at its next yield.
-    pub(crate) ended: Arc<AtomicBool>,
+    /// Ends it at its next yield.
+    pub(crate) ending: Arc<Ending>,
     pub(crate) limits: &'a Limits,
 }
 
@@ -47,9 +47,9 @@ impl Guest {
         setting: Setting<'_>,
         context: CallContext,
     ) -> Result<Guest, Fault> {
-        let Setting { actor, host, ended, limits } = setting;
+        let Setting { actor, host, ending, limits } = setting;
         let (deadline, stack_bytes) = (context.deadline, limits.stack_bytes);
-        let exchange = Rc::new(Exchange::new(limits.message_bytes, host, ended, context));
+        let exchange = Rc::new(Exchange::new(limits.message_bytes, host, ending, context));
         let Compiled { engine, style, module: code, driver, mappings, .. } = &*module.0;
         let taken = mappings.take("its memory", style.mappings())?;
         let mut store = Store::new(memory::within(engine.clone(), *style, stack_bytes));

@@ -1,25 +1,31 @@
 //! How a host is configured.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Duration;
 
 use nkeys::KeyPair;
 
 use super::Host;
 use crate::engine::{ArtifactCache, Compilation, Compiler};
+use crate::event;
 use crate::limits::Limits;
 use crate::middleware::Middleware;
 use crate::middleware::chain::Installed;
+use crate::supervisor::restart::RestartPolicy;
+use crate::supervisor::updates::UpdatePolicy;
 
-/// Everything a host is built from.
+/// Everything a host is built from, but its key.
+#[derive(Debug, Clone)]
 pub(super) struct Configuration {
-    pub(super) key: KeyPair,
     pub(super) labels: HashMap<String, String>,
     pub(super) limits: Limits,
     pub(super) shards: usize,
     pub(super) compilation: Compilation,
     pub(super) middlewares: Vec<Installed>,
+    pub(super) restart: RestartPolicy,
+    pub(super) updates: UpdatePolicy,
+    pub(super) grace: Option<Duration>,
+    pub(super) event_buffer: usize,
 }
 
 /// Configures a [`Host`].
@@ -30,14 +36,8 @@ pub(super) struct Configuration {
 ///
 /// let host = HostBuilder::new().with_label("zone", "cellar").with_call_deadline(Duration::from_secs(5)).build();
 /// ```
-#[derive(Clone)]
-pub struct HostBuilder {
-    labels: HashMap<String, String>,
-    limits: Limits,
-    shards: usize,
-    compilation: Compilation,
-    middlewares: Vec<Installed>,
-}
+#[derive(Debug, Clone)]
+pub struct HostBuilder(Configuration);
 
 impl HostBuilder {
     /// A builder with the defaults.
@@ -47,13 +47,17 @@ impl HostBuilder {
             ("hostcore.os", std::env::consts::OS),
             ("hostcore.osfamily", std::env::consts::FAMILY),
         ];
-        HostBuilder {
+        HostBuilder(Configuration {
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             limits: Limits::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             compilation: Compilation::default(),
             middlewares: Vec::new(),
-        }
+            restart: RestartPolicy::new(),
+            updates: UpdatePolicy { enabled: false, strict: true },
+            grace: None,
+            event_buffer: event::DEFAULT_BUFFER,
+        })
     }
 
     /// Adds a label to the host, or replaces one. Labels that begin with `hostcore.` say what the host is and cannot be
@@ -62,20 +66,20 @@ impl HostBuilder {
         if key.starts_with("hostcore.") {
             log::warn!("the label {key:?} is ignored: labels beginning with hostcore. are the host's own");
         } else {
-            self.labels.insert(key.to_owned(), value.to_owned());
+            self.0.labels.insert(key.to_owned(), value.to_owned());
         }
         self
     }
 
     /// What guests and calls may use; see [`Limits`] for the defaults. Actors may be started with limits of their own.
     pub fn with_limits(mut self, limits: Limits) -> HostBuilder {
-        self.limits = limits;
+        self.0.limits = limits;
         self
     }
 
     /// How long a call may take, with all the calls that it leads to; 30 s by default. It is one of the [`Limits`].
     pub fn with_call_deadline(mut self, deadline: Duration) -> HostBuilder {
-        self.limits = self.limits.call_deadline(deadline);
+        self.0.limits = self.0.limits.call_deadline(deadline);
         self
     }
 
@@ -87,57 +91,75 @@ impl HostBuilder {
     /// How many threads run actors and providers, the one that starts the host included; one for each core by
     /// default, and at least one.
     pub fn with_shards(mut self, shards: usize) -> HostBuilder {
-        self.shards = shards.max(1);
+        self.0.shards = shards.max(1);
         self
     }
 
     /// Which compiler makes machine code of modules; Cranelift by default, where this crate was built with it.
     pub fn with_compiler(mut self, compiler: Compiler) -> HostBuilder {
-        self.compilation.compiler = compiler;
+        self.0.compilation.compiler = compiler;
         self
     }
 
     /// Keeps compiled modules in a folder, so that actors start from there the next time. By default none are kept: a host
     /// writes no files unless it is told to.
     pub fn with_artifact_cache(mut self, artifacts: ArtifactCache) -> HostBuilder {
-        self.compilation.artifacts = Some(artifacts);
+        self.0.compilation.artifacts = Some(artifacts);
         self
     }
 
     /// Keeps no compiled modules beyond the life of the host, whatever was asked for before.
     pub fn without_artifact_cache(mut self) -> HostBuilder {
-        self.compilation.artifacts = None;
+        self.0.compilation.artifacts = None;
         self
     }
 
     /// Puts a middleware between the callers and the targets of the host, further in than those installed before. Hosts
     /// built from clones of this builder share it.
     pub fn with_middleware(mut self, middleware: impl Middleware + 'static) -> HostBuilder {
-        self.middlewares.push(Installed::new(middleware));
+        self.0.middlewares.push(Installed::new(middleware));
+        self
+    }
+
+    /// When actors and providers that crash are restarted, unless they are started with a policy of their own; see
+    /// [`RestartPolicy`] for the default.
+    pub fn with_restart_policy(mut self, policy: RestartPolicy) -> HostBuilder {
+        self.0.restart = policy;
+        self
+    }
+
+    /// How long a stop waits for the calls that are under way before it ends them; as long as a call may take by default.
+    pub fn with_stop_grace(mut self, grace: Duration) -> HostBuilder {
+        self.0.grace = Some(grace);
+        self
+    }
+
+    /// Allows [`Host::update_actor`], which is refused by default.
+    pub fn enable_live_updates(mut self) -> HostBuilder {
+        self.0.updates.enabled = true;
+        self
+    }
+
+    /// Lets an update change the capabilities that an actor's signed claims include. By default they must be the same.
+    pub fn disable_strict_update_check(mut self) -> HostBuilder {
+        self.0.updates.strict = false;
+        self
+    }
+
+    /// How many events are kept for a subscriber that is slow; 4,096 by default, and at least one. See [`Host::events`].
+    pub fn with_event_buffer(mut self, events: usize) -> HostBuilder {
+        self.0.event_buffer = events;
         self
     }
 
     /// Builds the host, with a new key. It does not run yet: see [`Host::start`].
     pub fn build(self) -> Host {
-        let HostBuilder { labels, limits, shards, compilation, middlewares } = self;
-        Host::new(Configuration { key: KeyPair::new_server(), labels, limits, shards, compilation, middlewares })
+        Host::new(self.0, KeyPair::new_server())
     }
 }
 
 impl Default for HostBuilder {
     fn default() -> Self {
         HostBuilder::new()
-    }
-}
-
-impl fmt::Debug for HostBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HostBuilder")
-            .field("labels", &self.labels)
-            .field("limits", &self.limits)
-            .field("shards", &self.shards)
-            .field("compilation", &self.compilation)
-            .field("middlewares", &self.middlewares)
-            .finish()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Call, Invocation, InvocationResponse, Middleware};
+use crate::call::Message;
 use crate::entity::{WasmCloudEntity, shorten};
 use crate::error::{BoxedError, Error, ErrorKind, Result, panic_text};
 
@@ -52,17 +53,17 @@ impl Chain {
 }
 
 impl Passage<'_> {
-    /// Shows the call to the middlewares, and answers with its operation and message as they leave them.
+    /// Shows the call to the middlewares, and answers with its message as they leave it.
     /// [`Passage::leave`] is to follow, even where they refuse it. `ends` tells who calls and who is called.
     pub(crate) fn enter(
         &mut self,
         ends: impl FnOnce() -> (WasmCloudEntity, WasmCloudEntity),
-        operation: String,
-        message: Vec<u8>,
-    ) -> Result<(String, Vec<u8>)> {
+        message: Message,
+    ) -> Result<Message> {
         if self.chain.middlewares.is_empty() {
-            return Ok((operation, message));
+            return Ok(message);
         }
+        let Message { operation, payload: message } = message;
         let (origin, target) = ends();
         let call = Call { number: self.chain.calls.fetch_add(1, Ordering::Relaxed), origin, target };
         let mut invocation = Invocation { call, operation, message };
@@ -74,7 +75,7 @@ impl Passage<'_> {
         });
         let Invocation { call, operation, message } = invocation;
         self.shown = Some(Box::new(Shown { call, operation: operation.clone(), passed }));
-        entered.map(|()| (operation, message))
+        entered.map(|()| Message { operation, payload: message })
     }
 
     /// Shows what has come of the call to the middlewares that let it pass, and answers with what they make of it.

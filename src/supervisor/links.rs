@@ -5,11 +5,13 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Supervision;
+use super::child::Child;
 use super::link::{Link, LinkDefinition, LinkKey, LinkState};
-use super::registry::{Child, Ends};
+use super::registry::Ends;
 use super::snapshot::RunningProvider;
 use crate::capability::provider_actor::Lifecycle;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventKind;
 
 impl Supervision {
     /// Takes a link in. Where both ends run it is established, and the answer is the provider's; otherwise it waits
@@ -38,6 +40,7 @@ impl Supervision {
         };
         self.change(|registry| registry.put_link(definition.clone(), LinkState::Establishing));
         let bound = bind(&ends, &definition).await;
+        self.tell_of_link(&definition, &bound);
         self.change(|registry| match (&bound, before) {
             (Ok(()), _) => registry.put_link(definition, LinkState::Established),
             (Err(_), Some(link)) => registry.put_link(link.definition.clone(), link.state.clone()),
@@ -74,7 +77,9 @@ impl Supervision {
         if let Err(refusal) = bound {
             let state = state_after_refusal(&refusal, former, &ends, &old).await;
             self.change(|registry| registry.put_link(old, state));
-            return Err(refused(&definition, refusal));
+            let refused = Err(refused(&definition, refusal));
+            self.tell_of_link(&definition, &refused);
+            return refused;
         }
         if old.provider_id != definition.provider_id {
             self.change(|registry| {
@@ -82,6 +87,7 @@ impl Supervision {
             });
             unbind_or_log(former, &old).await;
         }
+        self.tell_of_link(&definition, &Ok(()));
         self.change(|registry| registry.put_link(definition, LinkState::Established));
         Ok(())
     }
@@ -93,6 +99,8 @@ impl Supervision {
         let link = link.ok_or_else(|| Error::new(ErrorKind::NotLinked, format!("there is no {key}")))?;
         let released = self.unbind_if_established(&link).await;
         self.change(|registry| registry.remove_link(key));
+        let (contract_id, link_name) = (key.contract.to_string(), key.link_name.to_string());
+        self.tell(&Child::Actor(key.actor.clone()), EventKind::Unlinked { contract_id, link_name });
         released
     }
 
@@ -117,6 +125,7 @@ impl Supervision {
             }
             Err(refusal) => Err(refusal),
         };
+        self.tell_of_link(&definition, &bound);
         let state = match bound {
             Ok(()) => LinkState::Established,
             Err(error) => {
@@ -125,6 +134,16 @@ impl Supervision {
             }
         };
         self.change(|registry| registry.put_link(definition, state));
+    }
+
+    /// Tells what came of the wish to establish a link.
+    fn tell_of_link(&self, definition: &LinkDefinition, bound: &Result<()>) {
+        let (contract_id, link_name) = (definition.contract_id.clone(), definition.link_name.clone());
+        let kind = match bound {
+            Ok(()) => EventKind::Linked { contract_id, link_name, provider_id: definition.provider_id.clone() },
+            Err(error) => EventKind::LinkRefused { contract_id, link_name, reason: error.to_string() },
+        };
+        self.tell(&Child::Actor(definition.actor_id.as_str().into()), kind);
     }
 
     /// Has the providers of a child's links bring no new work to their actors, and waits for what is under way. The

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use super::restart::RestartPolicy;
 use crate::limits::Limits;
 use crate::shard::{ShardNumber, Shards};
 
@@ -54,11 +55,12 @@ pub struct ActorOptions {
     pub(super) placement: Placement,
     pub(super) instances: NonZeroUsize,
     pub(super) limits: Option<Limits>,
+    pub(super) restart: Option<RestartPolicy>,
 }
 
 impl Default for ActorOptions {
     fn default() -> Self {
-        ActorOptions { placement: Placement::default(), instances: NonZeroUsize::MIN, limits: None }
+        ActorOptions { placement: Placement::default(), instances: NonZeroUsize::MIN, limits: None, restart: None }
     }
 }
 
@@ -79,6 +81,18 @@ impl ActorOptions {
     /// Which threads the instances are put on; [`Placement::Near`] by default.
     pub fn placement(mut self, placement: Placement) -> ActorOptions {
         self.placement = placement;
+        self
+    }
+
+    /// When instances that crash are replaced; by default, what the host's policy is.
+    pub fn restart(mut self, policy: RestartPolicy) -> ActorOptions {
+        self.restart = Some(policy);
+        self
+    }
+
+    /// The same options, with a restart policy where they have none.
+    pub(crate) fn with_default_restart(mut self, policy: RestartPolicy) -> ActorOptions {
+        self.restart.get_or_insert(policy);
         self
     }
 

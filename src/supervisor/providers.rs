@@ -1,31 +1,91 @@
-//! How providers are started and stopped.
+//! How providers are started, restarted and stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor as _, Addr};
 
 use super::Supervision;
-use super::registry::{Child, serves};
-use super::snapshot::{ProviderKey, RunningProvider};
-use crate::capability::NativeCapability;
+use super::child::Child;
+use super::registry::serves;
+use super::restart::Verdict;
+use super::snapshot::{Condition, ProviderBlueprint, ProviderKey, RunningProvider};
 use crate::capability::provider_actor::{Lifecycle, ProviderActor};
 use crate::error::{Error, ErrorKind, Result};
-use crate::shard::ShardNumber;
+use crate::event::EventKind;
+
+/// How long the calls that a provider is serving may take to end when it is restarted.
+const RESTART_GRACE: Duration = Duration::from_secs(1);
 
 impl Supervision {
-    /// Makes a provider complete, then registers it and establishes the links that wait for it.
-    pub(super) async fn start_provider(&self, capability: NativeCapability, near: ShardNumber) -> Result<()> {
-        let identity = capability.identity().clone();
+    /// Makes a provider complete, then registers it and establishes the links that wait for it. One that has failed is
+    /// stopped before.
+    pub(super) async fn start_provider(&self, blueprint: ProviderBlueprint) -> Result<()> {
+        let identity = blueprint.capability.identity().clone();
         let child = Child::Provider(identity.key.clone());
+        if self.registry.borrow().has_failed(&child) {
+            self.end_provider(&identity.key).await?;
+        }
         let start = self.begin_start(child.clone())?;
-        let (dispatch, shards) = (self.dispatch.clone(), self.shards.clone());
-        let make = async move || Ok(ProviderActor::make(capability, dispatch, shards).await?.start());
-        let address = self.shards.shard(near).run(make).await?;
-        let running = RunningProvider { identity, address: address.clone() };
+        let blueprint = Arc::new(blueprint);
+        let address = self.make_provider(&blueprint).await?;
+        let condition = Condition::Running;
+        let running = RunningProvider { identity, address: address.clone(), condition, blueprint };
         if let Err(refusal) = self.change(|registry| registry.add_provider(running)) {
-            end(&address).await?;
+            end(&address, self.grace).await?;
             return Err(refusal);
         }
+        self.tell(&child, EventKind::Started);
         drop(start);
         self.establish_links_of(&child).await;
+        Ok(())
+    }
+
+    async fn make_provider(&self, blueprint: &ProviderBlueprint) -> Result<Addr<ProviderActor>> {
+        let (capability, dispatch) = (blueprint.capability.clone(), self.dispatch.clone());
+        let (shards, supervisor) = (self.shards.clone(), self.address()?);
+        let make = async move || Ok(ProviderActor::make(capability, dispatch, shards, supervisor).await?.start());
+        self.shards.shard(blueprint.near).run(make).await
+    }
+
+    /// Makes a provider that has crashed anew, and tells it of its links again.
+    pub(super) async fn restart_provider(&self, key: &ProviderKey, mut attempt: u32, mut delay: Duration) {
+        let child = Child::Provider(key.clone());
+        let mut in_a_row = 1;
+        loop {
+            tokio::time::sleep(delay).await;
+            // Whoever is stopping it has no use for another one.
+            let Ok(change) = self.begin_replacement(child.clone()) else { return };
+            let remade = self.remake_provider(&child, key).await;
+            drop(change);
+            match remade {
+                Ok(()) => {
+                    self.establish_links_of(&child).await;
+                    self.welcome_back(&child, attempt, delay);
+                    return;
+                }
+                Err(error) => {
+                    in_a_row += 1;
+                    match self.judge(&child, error.to_string(), in_a_row) {
+                        Verdict::Restart { attempt: next, delay: pause } => (attempt, delay) = (next, pause),
+                        Verdict::GiveUp(_) => return,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn remake_provider(&self, child: &Child, key: &ProviderKey) -> Result<()> {
+        let running = self.registry.borrow().snapshot().providers.get(key).cloned();
+        let running = running.ok_or_else(|| Error::new(ErrorKind::ProviderNotFound, format!("{key} does not run")))?;
+        if let Err(error) = end(&running.address, RESTART_GRACE).await {
+            log::warn!("{key} could not be stopped to be restarted: {error}");
+        }
+        let address = self.make_provider(&running.blueprint).await?;
+        self.change(|registry| {
+            registry.replace_provider(key, address);
+            registry.suspend_links_of(child);
+        });
         Ok(())
     }
 
@@ -42,19 +102,21 @@ impl Supervision {
         let running = self.registry.borrow().snapshot().providers.get(key).cloned();
         let _stop = self.begin_stop(child.clone())?;
         let Some(provider) = running else { return Ok(()) };
-        let ended = end(&provider.address).await;
+        let ended = end(&provider.address, self.grace).await;
         // Changes of its links that are under way find it gone; only then are they set to wait.
         let links = self.registry.borrow().links_of(&child);
         for link in links {
             drop(self.lanes.enter(&link).await);
         }
+        let entity = provider.identity.entity();
         self.change(|registry| registry.take_provider(key));
+        self.dispatch.events().tell(entity, EventKind::Stopped);
         ended
     }
 }
 
-async fn end(address: &Addr<ProviderActor>) -> Result<()> {
-    address.send(Lifecycle::Stop).await.unwrap_or_else(|error| {
+async fn end(address: &Addr<ProviderActor>, grace: Duration) -> Result<()> {
+    address.send(Lifecycle::Stop { grace }).await.unwrap_or_else(|error| {
         Err(Error::new(ErrorKind::ProviderFailed, "the provider had ended before it was stopped").caused_by(error))
     })
 }

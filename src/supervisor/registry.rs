@@ -1,42 +1,24 @@
 //! What the supervisor knows: children, their order, links, aliases. Rules only, no waiting.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use actix::Addr;
+
+use super::child::Child;
 use super::link::{Link, LinkDefinition, LinkKey, LinkState};
-use super::snapshot::{ActorIdentity, ProviderIdentity, ProviderKey, RunningActor, RunningProvider, Snapshot};
+use super::restart::{RestartPolicy, Restarts, Verdict};
+use super::snapshot::{
+    ActorIdentity, Condition, ProviderIdentity, ProviderKey, RunningActor, RunningProvider, Snapshot,
+};
+use crate::capability::provider_actor::ProviderActor;
 use crate::dispatch::resolve::{attested, names_contract};
-use crate::entity::{KeyKind, is_key, shorten};
+use crate::entity::{KeyKind, WasmCloudEntity, is_key, shorten};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many stopped actors are remembered, to tell "stopped" from "unknown".
 const REMEMBERED_STOPS: usize = 10_000;
-
-/// Something that the supervisor starts and stops.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Child {
-    Actor(Arc<str>),
-    Provider(ProviderKey),
-}
-
-impl Child {
-    /// Whether a link leads from or to this child.
-    fn is_end_of(&self, definition: &LinkDefinition) -> bool {
-        match self {
-            Child::Actor(key) => *definition.actor_id == **key,
-            Child::Provider(key) => *definition.provider_id == *key.id && *definition.link_name == *key.link_name,
-        }
-    }
-}
-
-impl std::fmt::Display for Child {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Child::Actor(key) => write!(f, "actor {key}"),
-            Child::Provider(key) => key.fmt(f),
-        }
-    }
-}
 
 /// The state of a host.
 #[derive(Debug, Default)]
@@ -44,14 +26,36 @@ pub(super) struct Registry {
     /// Whether no more children are let in.
     closing: bool,
     snapshot: Snapshot,
-    starting: HashSet<Child>,
-    stopping: HashSet<Child>,
+    /// The children that are being changed, each by one change at a time.
+    changes: HashMap<Child, Change>,
     /// The aliases of actors that are being started, and whose they will be.
     reserved_aliases: HashMap<Arc<str>, Arc<str>>,
+    /// What is known of running children.
+    records: HashMap<Child, Record>,
     /// Running children in the order of their starts.
-    order: Vec<Child>,
+    order: BTreeMap<u64, Child>,
+    /// How many starts there have been.
+    starts: u64,
     /// The keys of `snapshot.stopped`, the oldest first.
     stops: VecDeque<Arc<str>>,
+}
+
+/// What is being done to a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It is made, and then runs.
+    Start,
+    /// It finishes what has reached it, and is then gone.
+    Stop,
+    /// It is updated, scaled or restarted, and runs on.
+    Replace,
+}
+
+#[derive(Debug)]
+struct Record {
+    /// The number of its start.
+    start: u64,
+    restarts: Restarts,
 }
 
 /// Both ends of a link that can be established.
@@ -79,26 +83,24 @@ impl Registry {
         *self = Registry { closing: true, ..Registry::default() };
     }
 
-    /// The child that was started last, of those that nobody is stopping.
+    /// The child that was started last, of those that nobody is changing.
     pub(super) fn last_started(&self) -> Option<&Child> {
-        self.order.iter().rev().find(|child| !self.stopping.contains(child))
+        self.order.values().rev().find(|child| !self.changes.contains_key(child))
     }
 
-    /// Whether no start or stop is under way.
+    /// Whether no change is under way.
     pub(super) fn is_settled(&self) -> bool {
-        self.starting.is_empty() && self.stopping.is_empty()
+        self.changes.is_empty()
     }
 
     /// Begins to start a child: from now on nobody else can.
     pub(super) fn begin_start(&mut self, child: &Child) -> Result<&mut Registry> {
         self.expect_open()?;
-        if self.runs(child) || !self.starting.insert(child.clone()) {
-            let kind = match child {
-                Child::Actor(_) => ErrorKind::ActorAlreadyRunning,
-                Child::Provider(_) => ErrorKind::ProviderAlreadyRunning,
-            };
-            return Err(Error::new(kind, format!("{child} runs already, or is just being started or stopped")));
+        if self.runs(child) || self.changes.contains_key(child) {
+            let message = format!("{child} runs already, or is just being started or stopped");
+            return Err(Error::new(child.runs_already(), message));
         }
+        self.changes.insert(child.clone(), Change::Start);
         Ok(self)
     }
 
@@ -111,17 +113,15 @@ impl Registry {
                 Ok(())
             }
             Err(taken) => {
-                self.starting.remove(&Child::Actor(identity.key.clone()));
+                self.changes.remove(&Child::Actor(identity.key.clone()));
                 Err(taken)
             }
         }
     }
 
-    /// Begins to stop a child that runs: from now on nobody else can, and an actor takes no new calls.
+    /// Begins to stop a child that runs: from now on nobody else can change it, and an actor takes no new calls.
     pub(super) fn begin_stop(&mut self, child: &Child) -> Result<()> {
-        if !self.runs(child) || !self.stopping.insert(child.clone()) {
-            return Err(self.does_not_run(child));
-        }
+        self.begin_change(child, Change::Stop)?;
         if let Child::Actor(key) = child
             && let Some(actor) = self.snapshot.actors.get_mut(key)
         {
@@ -130,20 +130,96 @@ impl Registry {
         Ok(())
     }
 
-    /// Ends a start or stop, however it went.
-    pub(super) fn end_transition(&mut self, child: &Child) {
-        if self.starting.remove(child)
+    /// Begins to replace what a child that runs is made of.
+    pub(super) fn begin_replacement(&mut self, child: &Child) -> Result<()> {
+        self.expect_open()?;
+        self.begin_change(child, Change::Replace)
+    }
+
+    fn begin_change(&mut self, child: &Child, change: Change) -> Result<()> {
+        if !self.runs(child) || self.changes.contains_key(child) {
+            return Err(self.cannot_be_changed(child));
+        }
+        self.changes.insert(child.clone(), change);
+        Ok(())
+    }
+
+    /// Ends a change, however it went.
+    pub(super) fn end_change(&mut self, child: &Child) {
+        if self.changes.remove(child) == Some(Change::Start)
             && let Child::Actor(key) = child
         {
             self.reserved_aliases.retain(|_, holder| holder != key);
         }
-        self.stopping.remove(child);
+    }
+
+    /// Whether a child is down for good, unless somebody starts it again.
+    pub(super) fn has_failed(&self, child: &Child) -> bool {
+        matches!(self.condition(child), Some(Condition::Failed(_)))
+    }
+
+    /// What the world calls a child that is known, or was.
+    pub(super) fn entity(&self, child: &Child) -> WasmCloudEntity {
+        match child {
+            Child::Actor(key) => WasmCloudEntity::Actor(key.to_string()),
+            Child::Provider(key) => match self.snapshot.providers.get(key) {
+                Some(provider) => provider.identity.entity(),
+                None => WasmCloudEntity::Capability {
+                    id: key.id.to_string(),
+                    contract_id: String::new(),
+                    link_name: key.link_name.to_string(),
+                },
+            },
+        }
+    }
+
+    fn condition(&self, child: &Child) -> Option<&Condition> {
+        match child {
+            Child::Actor(key) => self.snapshot.actors.get(key).map(|actor| &actor.condition),
+            Child::Provider(key) => self.snapshot.providers.get(key).map(|provider| &provider.condition),
+        }
+    }
+
+    fn set_condition(&mut self, child: &Child, condition: Condition) {
+        let place = match child {
+            Child::Actor(key) => self.snapshot.actors.get_mut(key).map(|actor| &mut actor.condition),
+            Child::Provider(key) => self.snapshot.providers.get_mut(key).map(|provider| &mut provider.condition),
+        };
+        if let Some(place) = place {
+            *place = condition;
+        }
+    }
+
+    /// Decides what is to become of a child that has crashed now, the how manieth time in a row. `chance` is a number from
+    /// 0 to 1.
+    pub(super) fn crash(&mut self, child: &Child, now: Instant, in_a_row: u32, chance: f64) -> Verdict {
+        let Some(record) = self.records.get_mut(child) else {
+            return Verdict::GiveUp("it does not run any more".to_owned());
+        };
+        if self.changes.get(child) == Some(&Change::Stop) {
+            // What has reached it is still to be served.
+            return Verdict::Restart { attempt: 0, delay: Duration::ZERO };
+        }
+        let verdict = record.restarts.crash(now, in_a_row, chance);
+        let condition = match &verdict {
+            Verdict::Restart { attempt, .. } => Condition::Restarting(*attempt),
+            Verdict::GiveUp(reason) => Condition::Failed(reason.as_str().into()),
+        };
+        self.set_condition(child, condition);
+        verdict
+    }
+
+    /// Takes note that a child that crashed has been replaced.
+    pub(super) fn recover(&mut self, child: &Child) {
+        if matches!(self.condition(child), Some(Condition::Restarting(_))) {
+            self.set_condition(child, Condition::Running);
+        }
     }
 
     /// Takes in an actor that has been made, and its call alias.
     pub(super) fn add_actor(&mut self, actor: RunningActor) -> Result<()> {
         self.expect_open()?;
-        let key = actor.identity.key.clone();
+        let (key, policy) = (actor.identity.key.clone(), actor.blueprint.options.restart.unwrap_or_default());
         if let Some(alias) = self.usable_alias(&actor.identity)? {
             self.snapshot.aliases.insert(alias, key.clone());
         }
@@ -151,8 +227,39 @@ impl Registry {
             self.stops.retain(|stopped| *stopped != key);
         }
         self.snapshot.actors.insert(key.clone(), actor);
-        self.order.push(Child::Actor(key));
+        self.record(Child::Actor(key), policy);
         Ok(())
+    }
+
+    fn record(&mut self, child: Child, policy: RestartPolicy) {
+        self.starts += 1;
+        let record = Record { start: self.starts, restarts: Restarts::new(policy) };
+        self.order.insert(record.start, child.clone());
+        self.records.insert(child, record);
+    }
+
+    /// Puts other instances, and perhaps another revision, in the place of an actor's.
+    ///
+    /// # Errors
+    /// `AliasTaken` where another actor has the call alias of the new revision.
+    pub(super) fn replace_actor(&mut self, actor: RunningActor) -> Result<()> {
+        let key = actor.identity.key.clone();
+        let alias = self.usable_alias(&actor.identity)?;
+        self.release_alias(&key);
+        if let Some(alias) = alias {
+            self.snapshot.aliases.insert(alias, key.clone());
+        }
+        self.snapshot.actors.insert(key, actor);
+        Ok(())
+    }
+
+    fn release_alias(&mut self, key: &Arc<str>) {
+        let alias = self.snapshot.actors.get(key).and_then(|actor| actor.identity.call_alias.clone());
+        if let Some(alias) = alias
+            && self.snapshot.aliases.get(&alias) == Some(key)
+        {
+            self.snapshot.aliases.remove(&alias);
+        }
     }
 
     /// The alias under which an actor can be called: none where it has none or where it could be mistaken for
@@ -177,13 +284,9 @@ impl Registry {
 
     /// Lets go of an actor and its alias. Its links wait for its next start.
     pub(super) fn take_actor(&mut self, key: &str) {
-        let Some(actor) = self.snapshot.actors.remove(key) else { return };
-        let key = actor.identity.key.clone();
-        if let Some(alias) = &actor.identity.call_alias
-            && self.snapshot.aliases.get(alias) == Some(&key)
-        {
-            self.snapshot.aliases.remove(alias);
-        }
+        let Some(key) = self.snapshot.actors.get(key).map(|actor| actor.identity.key.clone()) else { return };
+        self.release_alias(&key);
+        self.snapshot.actors.remove(&key);
         self.snapshot.stopped.insert(key.clone());
         self.stops.push_back(key.clone());
         if self.stops.len() > REMEMBERED_STOPS
@@ -196,11 +299,18 @@ impl Registry {
 
     pub(super) fn add_provider(&mut self, provider: RunningProvider) -> Result<()> {
         self.expect_open()?;
-        let identity = provider.identity.clone();
+        let (identity, policy) = (provider.identity.clone(), provider.blueprint.policy);
         *self.snapshot.contracts.entry(identity.contract_id.clone()).or_insert(0) += 1;
         self.snapshot.providers.insert(identity.key.clone(), provider);
-        self.order.push(Child::Provider(identity.key.clone()));
+        self.record(Child::Provider(identity.key.clone()), policy);
         Ok(())
+    }
+
+    /// Puts another address in the place of a provider's.
+    pub(super) fn replace_provider(&mut self, key: &ProviderKey, address: Addr<ProviderActor>) {
+        if let Some(provider) = self.snapshot.providers.get_mut(key) {
+            provider.address = address;
+        }
     }
 
     /// Lets go of a provider. Its links wait for its next start.
@@ -217,7 +327,14 @@ impl Registry {
     }
 
     fn let_go(&mut self, child: &Child) {
-        self.order.retain(|started| started != child);
+        if let Some(record) = self.records.remove(child) {
+            self.order.remove(&record.start);
+        }
+        self.suspend_links_of(child);
+    }
+
+    /// Has the links of a child wait until they are established again.
+    pub(super) fn suspend_links_of(&mut self, child: &Child) {
         for key in self.links_of(child) {
             if let Some(link) = self.link(&key) {
                 self.put_link(link.definition.clone(), LinkState::Pending);
@@ -245,7 +362,7 @@ impl Registry {
 
     /// Whether an end of a link is just being stopped.
     pub(super) fn is_ending(&self, definition: &LinkDefinition) -> bool {
-        self.stopping.iter().any(|child| child.is_end_of(definition))
+        self.changes.iter().any(|(child, change)| *change == Change::Stop && child.is_end_of(definition))
     }
 
     pub(super) fn link(&self, key: &LinkKey) -> Option<Arc<Link>> {
@@ -283,13 +400,16 @@ impl Registry {
         }
     }
 
-    fn does_not_run(&self, child: &Child) -> Error {
-        let (kind, how) = match child {
-            _ if self.starting.contains(child) => (ErrorKind::Busy, "is just being started: stop it when it runs"),
-            Child::Actor(_) if self.stopping.contains(child) => (ErrorKind::ActorStopped, "is being stopped already"),
-            Child::Actor(key) if self.snapshot.stopped.contains(key) => (ErrorKind::ActorStopped, "was stopped before"),
-            Child::Actor(_) => (ErrorKind::ActorNotFound, "does not run"),
-            Child::Provider(_) => (ErrorKind::ProviderNotFound, "does not run, or is being stopped already"),
+    fn cannot_be_changed(&self, child: &Child) -> Error {
+        let (kind, how) = match (child, self.changes.get(child)) {
+            (_, Some(Change::Start)) => (ErrorKind::Busy, "is just being started: try again when it runs"),
+            (_, Some(Change::Replace)) => (ErrorKind::Busy, "is just being changed: try again when that is done"),
+            (Child::Actor(_), Some(Change::Stop)) => (ErrorKind::ActorStopped, "is being stopped already"),
+            (Child::Actor(key), None) if self.snapshot.stopped.contains(key) => {
+                (ErrorKind::ActorStopped, "was stopped before")
+            }
+            (Child::Actor(_), None) => (ErrorKind::ActorNotFound, "does not run"),
+            (Child::Provider(_), _) => (ErrorKind::ProviderNotFound, "does not run, or is being stopped already"),
         };
         Error::new(kind, format!("{child} {how}"))
     }

@@ -11,9 +11,15 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use wascap::jwt::{CapabilityProvider, Claims};
 
 use super::link::{Link, LinkKey};
+use super::placement::ActorOptions;
+use super::restart::RestartPolicy;
 use crate::actor::instances::Instances;
+use crate::capability::NativeCapability;
 use crate::capability::provider_actor::ProviderActor;
+use crate::engine::CompiledModule;
 use crate::entity::WasmCloudEntity;
+use crate::limits::Limits;
+use crate::shard::ShardNumber;
 
 /// A persistent map. Each call looks names up, so they are hashed fast, though with a seed that nobody outside knows.
 pub(crate) type Map<K, V> = imbl::GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
@@ -23,6 +29,7 @@ pub(crate) type Map<K, V> = imbl::GenericHashMap<K, V, foldhash::fast::RandomSta
 pub(crate) struct ActorIdentity {
     pub(crate) key: Arc<str>,
     pub(crate) name: String,
+    pub(crate) revision: i32,
     pub(crate) call_alias: Option<Arc<str>>,
     pub(crate) capabilities: HashSet<String>,
     pub(crate) claims: Arc<Claims<wascap::jwt::Actor>>,
@@ -34,6 +41,7 @@ impl ActorIdentity {
         ActorIdentity {
             key: claims.subject.as_str().into(),
             name: claims.name(),
+            revision: metadata.and_then(|metadata| metadata.rev).unwrap_or(0),
             call_alias: metadata.and_then(|metadata| metadata.call_alias.as_deref()).map(Arc::from),
             capabilities: metadata.and_then(|metadata| metadata.caps.clone()).unwrap_or_default().into_iter().collect(),
             claims,
@@ -101,6 +109,8 @@ impl std::fmt::Display for ProviderKey {
 pub(crate) struct RunningActor {
     pub(crate) identity: Arc<ActorIdentity>,
     pub(crate) instances: Instances,
+    pub(crate) condition: Condition,
+    pub(crate) blueprint: Arc<ActorBlueprint>,
     /// Whether it is being stopped: it serves what has reached it and what its providers are still working on, and
     /// nothing else.
     pub(crate) draining: bool,
@@ -111,6 +121,41 @@ pub(crate) struct RunningActor {
 pub(crate) struct RunningProvider {
     pub(crate) identity: Arc<ProviderIdentity>,
     pub(crate) address: Addr<ProviderActor>,
+    pub(crate) condition: Condition,
+    pub(crate) blueprint: Arc<ProviderBlueprint>,
+}
+
+/// How what runs is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Condition {
+    Running,
+    /// It crashed and is being replaced: the how manieth time within the period of its policy.
+    Restarting(u32),
+    /// It crashed and stays down, for this reason.
+    Failed(Arc<str>),
+}
+
+/// What further instances of an actor are made of.
+pub(crate) struct ActorBlueprint {
+    pub(crate) module: CompiledModule,
+    pub(crate) options: ActorOptions,
+    pub(crate) limits: Limits,
+    /// The shard of whoever started it, or one in turn.
+    pub(crate) near: ShardNumber,
+}
+
+impl std::fmt::Debug for ActorBlueprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActorBlueprint").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// What a provider is made of anew.
+#[derive(Debug)]
+pub(crate) struct ProviderBlueprint {
+    pub(crate) capability: NativeCapability,
+    pub(crate) policy: RestartPolicy,
+    pub(crate) near: ShardNumber,
 }
 
 /// Everything that a call is resolved and authorized by.

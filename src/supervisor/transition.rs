@@ -1,11 +1,13 @@
-//! Starts and stops under way: each child has at most one, and the host's stop waits for all of them.
+//! Starts, stops and other changes of children under way: each child has at most one, and the host's stop waits for all
+//! of them.
 
 use super::Supervision;
-use super::registry::{Child, Registry};
+use super::child::Child;
+use super::registry::Registry;
 use super::snapshot::ActorIdentity;
 use crate::error::Result;
 
-/// A start or stop under way. It ends when this is dropped, however that comes about.
+/// A change under way. It ends when this is dropped, however that comes about.
 pub(super) struct Transition<'a> {
     supervision: &'a Supervision,
     child: Child,
@@ -13,7 +15,7 @@ pub(super) struct Transition<'a> {
 
 impl Drop for Transition<'_> {
     fn drop(&mut self) {
-        self.supervision.change(|registry| registry.end_transition(&self.child));
+        self.supervision.change(|registry| registry.end_change(&self.child));
         self.supervision.settled.notify_waiters();
     }
 }
@@ -26,6 +28,10 @@ impl Supervision {
 
     pub(super) fn begin_start(&self, child: Child) -> Result<Transition<'_>> {
         self.begin(child, |registry, child| registry.begin_start(child).map(drop))
+    }
+
+    pub(super) fn begin_replacement(&self, child: Child) -> Result<Transition<'_>> {
+        self.begin(child, Registry::begin_replacement)
     }
 
     pub(super) fn begin_stop(&self, child: Child) -> Result<Transition<'_>> {

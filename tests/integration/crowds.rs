@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use std::time::Duration;
+
 use futures_util::future::{join, join_all};
-use wasmcloud_host::{Actor, ActorOptions, ErrorKind, Host, HostBuilder, Limits};
+use wasmcloud_host::{Actor, ActorOptions, ErrorKind, Host, HostBuilder, Limits, RestartPolicy};
 
 use crate::signing::{sign, sign_module};
 use crate::support::{PROBE, Probe, host_call, in_own_process, kind, soon, with_host, with_host_of};
@@ -108,7 +110,9 @@ async fn a_guest_that_calls_too_deeply_is_ended_and_bystanders_answer() {
                 (call $dive (i32.load (i32.const 16))))",
         )
     };
-    with_host_of(HostBuilder::new().with_shards(1), async |host| {
+    // It is ended time after time, and is to be back at once.
+    let policy = RestartPolicy::new().in_a_row(u32::MAX).delays(Duration::ZERO, Duration::ZERO);
+    with_host_of(HostBuilder::new().with_shards(1).with_restart_policy(policy), async |host| {
         let bystander = start(&host, sign("tiny_echo").actor(), small()).await.unwrap();
         let shallow = start(&host, diver(), Limits::new().stack_bytes(64 * 1024)).await.unwrap();
         let deep = start(&host, diver(), Limits::new().stack_bytes(16 * 1024 * 1024)).await.unwrap();

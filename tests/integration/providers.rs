@@ -1,7 +1,7 @@
 //! Providers of the blocking interface of the era, and what is common to all.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use serde::Deserialize;
 use wasmcloud_host::{BoxedError, CapabilityProvider, Dispatcher, ErrorKind, Host, NativeCapability, SYSTEM_ACTOR};
@@ -16,7 +16,7 @@ const KEYVALUE: &str = "wasmcloud:keyvalue";
 struct MemoryStore {
     counters: Arc<Mutex<HashMap<String, i32>>>,
     configured: Arc<Mutex<Vec<(String, Configuration)>>>,
-    dispatcher: Arc<OnceLock<Box<dyn Dispatcher>>>,
+    dispatcher: Arc<RwLock<Option<Box<dyn Dispatcher>>>>,
     stopped: Arc<Mutex<u32>>,
 }
 
@@ -34,7 +34,8 @@ struct Add {
 
 impl CapabilityProvider for MemoryStore {
     fn configure_dispatch(&self, dispatcher: Box<dyn Dispatcher>) -> Result<(), BoxedError> {
-        self.dispatcher.set(dispatcher).map_err(|_| "configured twice".into())
+        *self.dispatcher.write().unwrap() = Some(dispatcher);
+        Ok(())
     }
 
     fn handle_call(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>, BoxedError> {
@@ -55,7 +56,7 @@ impl CapabilityProvider for MemoryStore {
                 Ok(rmp_serde::to_vec_named(&HashMap::from([("value", *counter)]))?)
             }
             "Panic" => panic!("deliberate panic"),
-            "CallBack" => self.dispatcher.get().unwrap().dispatch(actor, "Echo", message),
+            "CallBack" => self.dispatcher.read().unwrap().as_ref().unwrap().dispatch(actor, "Echo", message),
             other => Err(format!("no operation {other}").into()),
         }
     }
@@ -121,9 +122,9 @@ async fn a_provider_of_the_era_hears_of_links_as_it_always_did() {
 }
 
 #[actix_rt::test]
-async fn a_panic_or_a_failure_of_a_blocking_provider_costs_one_call() {
+async fn a_panic_of_a_blocking_provider_costs_one_call_and_has_it_restarted() {
     with_host(async |host| {
-        let (_, caller, _) = linked_store(&host, "host_call").await;
+        let (store, caller, _) = linked_store(&host, "host_call").await;
         let call = async |operation: &str, message: &[u8]| {
             let payload = host_call("", KEYVALUE, operation, message);
             host_answer(&soon(host.call_actor(&caller, "Any", &payload)).await.unwrap())
@@ -132,6 +133,8 @@ async fn a_panic_or_a_failure_of_a_blocking_provider_costs_one_call() {
             assert!(call("Panic", b"").await.unwrap_err().contains("deliberate panic"));
         }
         assert!(call("Nope", b"").await.unwrap_err().contains("no operation Nope"));
+        assert_eq!(*store.stopped.lock().unwrap(), 10);
+        assert_eq!(store.configured.lock().unwrap().len(), 11, "it is told of its link again, each time");
         assert!(call("CallBack", b"").await.unwrap_err().contains("waits for this call already"));
         assert_eq!(call("Add", b"\x82\xa3key\xa1k\xa5value\x05").await.unwrap(), b"\x81\xa5value\x05");
     })
@@ -147,7 +150,8 @@ async fn a_blocking_provider_calls_linked_actors_from_threads_of_its_own() {
         host.start_actor(stranger).await.unwrap();
         let (answer, answered) = tokio::sync::oneshot::channel();
         let thread = std::thread::spawn(move || {
-            let dispatcher = store.dispatcher.get().unwrap();
+            let dispatcher = store.dispatcher.read().unwrap();
+            let dispatcher = dispatcher.as_ref().unwrap();
             let linked = dispatcher.dispatch(&actor, "Echo", b"from a thread").unwrap();
             let refused = dispatcher.dispatch(&unlinked, "Echo", b"").unwrap_err();
             answer.send((linked, refused.to_string())).unwrap();

@@ -1,0 +1,216 @@
+//! What happens in a host, as it happens: lifecycle events for whoever listens.
+//!
+//! ```
+//! use wasmcloud_host::{EventKind, HostBuilder};
+//!
+//! # #[actix_rt::main]
+//! # async fn main() -> wasmcloud_host::Result<()> {
+//! let host = HostBuilder::new().build();
+//! let mut events = host.events();
+//! host.start().await?;
+//! host.stop().await;
+//! assert_eq!(events.next().await.map(|event| event.kind), Some(EventKind::HostStarted));
+//! assert_eq!(events.next().await.map(|event| event.kind), Some(EventKind::HostStopped));
+//! # Ok(())
+//! # }
+//! ```
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{self, Receiver, Sender};
+
+use crate::entity::WasmCloudEntity;
+use crate::error::{Error, ErrorKind};
+use crate::supervisor::health::Health;
+
+/// How many events wait for a subscriber that is slow.
+pub(crate) const DEFAULT_BUFFER: usize = 4096;
+
+/// How long after a breached limit another breach of the same limit by the same actor is not told of.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How many breaches are remembered to that end.
+const REMEMBERED_BREACHES: usize = 4096;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Event {
+    /// When it happened.
+    pub at: SystemTime,
+    /// To whom it happened.
+    pub entity: WasmCloudEntity,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The host runs.
+    HostStarted,
+    /// The host was stopped, and everything on it before.
+    HostStopped,
+    /// An actor or provider runs.
+    Started,
+    /// An actor or provider that ran was stopped.
+    Stopped,
+    /// An instance of an actor, or a provider, was lost.
+    Crashed {
+        /// How.
+        cause: String,
+    },
+    /// What crashed is replaced.
+    Restarted {
+        /// The how manieth restart within the period of its policy it is, from 1 on.
+        attempt: u32,
+        /// How long it was waited before.
+        delay: Duration,
+    },
+    /// What crashed is not replaced: its policy allows no more restarts. It fails all calls until it is started again.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// An actor runs another revision of its code.
+    Updated {
+        /// The revision that ran before.
+        from: i32,
+        /// The revision that runs now.
+        to: i32,
+    },
+    /// An update of an actor was refused, or failed; what ran before still does.
+    UpdateRefused {
+        /// Why.
+        reason: String,
+    },
+    /// An actor has another number of instances.
+    Scaled {
+        /// How many it has now.
+        instances: usize,
+    },
+    /// A link of the actor is established.
+    Linked {
+        /// The contract.
+        contract_id: String,
+        /// The link's name.
+        link_name: String,
+        /// The provider.
+        provider_id: String,
+    },
+    /// A link of the actor was removed.
+    Unlinked {
+        /// The contract.
+        contract_id: String,
+        /// The link's name.
+        link_name: String,
+    },
+    /// A link of the actor could not be established.
+    LinkRefused {
+        /// The contract.
+        contract_id: String,
+        /// The link's name.
+        link_name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The answer to health checks is another one than before.
+    HealthChanged {
+        /// What it is now.
+        health: Health,
+    },
+    /// A limit was breached. Of breaches of one limit by one actor, this is told once a second at most.
+    LimitBreached {
+        /// Which kind of limit.
+        limit: ErrorKind,
+        /// What the caller was told.
+        message: String,
+    },
+    /// The subscriber was so slow that events were dropped.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// The events of a host, from the moment of the subscription on: all of them, or those of one entity.
+///
+/// Each subscriber sees every event, in order, as long as it keeps up: a buffer holds those that it has not taken yet. One
+/// that falls behind by more misses the oldest, and is told how many by [`EventKind::Lagged`].
+#[derive(Debug)]
+pub struct Events {
+    events: Receiver<Event>,
+    only: Option<WasmCloudEntity>,
+}
+
+impl Events {
+    /// The next event; nothing once the host is gone.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            let event = match self.events.recv().await {
+                Ok(event) => event,
+                Err(RecvError::Lagged(missed)) => {
+                    return Some(Event::now(WasmCloudEntity::Host, EventKind::Lagged { missed }));
+                }
+                Err(RecvError::Closed) => return None,
+            };
+            if self.only.as_ref().is_none_or(|only| event.entity == *only) {
+                return Some(event);
+            }
+        }
+    }
+}
+
+impl Event {
+    fn now(entity: WasmCloudEntity, kind: EventKind) -> Event {
+        Event { at: SystemTime::now(), entity, kind }
+    }
+}
+
+/// Where events are told.
+#[derive(Debug)]
+pub(crate) struct EventBus {
+    subscribers: Sender<Event>,
+    /// When which limit of which actor was last told to be breached.
+    breaches: Mutex<HashMap<(String, ErrorKind), Instant>>,
+}
+
+impl EventBus {
+    /// A bus that keeps so many events for slow subscribers.
+    pub(crate) fn new(buffer: usize) -> EventBus {
+        EventBus { subscribers: broadcast::channel(buffer.max(1)).0, breaches: Mutex::default() }
+    }
+
+    pub(crate) fn subscribe(&self, only: Option<WasmCloudEntity>) -> Events {
+        Events { events: self.subscribers.subscribe(), only }
+    }
+
+    pub(crate) fn tell(&self, entity: WasmCloudEntity, kind: EventKind) {
+        // Nobody has to listen.
+        let _ = self.subscribers.send(Event::now(entity, kind));
+    }
+
+    /// Tells that an actor breached a limit, unless that was told just before.
+    pub(crate) fn tell_of_breach(&self, actor: &str, error: &Error) {
+        if self.subscribers.receiver_count() == 0 {
+            return;
+        }
+        let now = Instant::now();
+        let mut breaches = self.breaches.lock().unwrap_or_else(PoisonError::into_inner);
+        if breaches.len() >= REMEMBERED_BREACHES {
+            breaches.retain(|_, told| now.duration_since(*told) < QUIET);
+        }
+        let told = breaches.get(&(actor.to_owned(), error.kind()));
+        if told.is_some_and(|told| now.duration_since(*told) < QUIET) || breaches.len() >= REMEMBERED_BREACHES {
+            return;
+        }
+        breaches.insert((actor.to_owned(), error.kind()), now);
+        drop(breaches);
+        let kind = EventKind::LimitBreached { limit: error.kind(), message: error.to_string() };
+        self.tell(WasmCloudEntity::Actor(actor.to_owned()), kind);
+    }
+}

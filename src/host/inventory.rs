@@ -1,0 +1,127 @@
+//! What runs in a host, and how it is, at one moment.
+
+use crate::supervisor::child::ChildState;
+use crate::supervisor::link::LinkState;
+use crate::supervisor::snapshot::{Condition, RunningActor, RunningProvider, Snapshot};
+
+/// What runs in a host at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inventory {
+    /// The actors, by public key.
+    pub actors: Vec<ActorInventory>,
+    /// The providers, by public key and link name.
+    pub providers: Vec<ProviderInventory>,
+    /// The links that have been set, whether their ends run or not.
+    pub links: Vec<LinkInventory>,
+}
+
+/// An actor, and how it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ActorInventory {
+    /// Its public key.
+    pub key: String,
+    /// The name that its signer gave it.
+    pub name: String,
+    /// The name that it can be called by besides its key.
+    pub call_alias: Option<String>,
+    /// The revision of its code.
+    pub revision: i32,
+    /// How many instances it has.
+    pub instances: usize,
+    /// How many calls are before them, those included that they serve.
+    pub calls: usize,
+    /// How it is.
+    pub state: ChildState,
+}
+
+/// A provider, and how it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProviderInventory {
+    /// Its public key.
+    pub id: String,
+    /// The contract that it serves.
+    pub contract_id: String,
+    /// The link name that it runs under.
+    pub link_name: String,
+    /// The name that its vendor gave it.
+    pub name: String,
+    /// How it is.
+    pub state: ChildState,
+}
+
+/// A link, and how far it has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkInventory {
+    /// The actor.
+    pub actor_id: String,
+    /// The contract.
+    pub contract_id: String,
+    /// The link's name.
+    pub link_name: String,
+    /// The provider.
+    pub provider_id: String,
+    /// How far it has come.
+    pub state: LinkState,
+}
+
+impl Inventory {
+    pub(super) fn of(snapshot: &Snapshot) -> Inventory {
+        let mut actors: Vec<ActorInventory> = snapshot.actors.values().map(actor).collect();
+        actors.sort_by(|one, other| one.key.cmp(&other.key));
+        let mut providers: Vec<ProviderInventory> = snapshot.providers.values().map(provider).collect();
+        providers.sort_by(|one, other| (&one.id, &one.link_name).cmp(&(&other.id, &other.link_name)));
+        let link = |link: &std::sync::Arc<crate::supervisor::link::Link>| LinkInventory {
+            actor_id: link.definition.actor_id.clone(),
+            contract_id: link.definition.contract_id.clone(),
+            link_name: link.definition.link_name.clone(),
+            provider_id: link.definition.provider_id.clone(),
+            state: link.state.clone(),
+        };
+        let mut links: Vec<LinkInventory> = snapshot.links.values().map(link).collect();
+        links.sort_by(|one, other| {
+            (&one.actor_id, &one.contract_id, &one.link_name).cmp(&(
+                &other.actor_id,
+                &other.contract_id,
+                &other.link_name,
+            ))
+        });
+        Inventory { actors, providers, links }
+    }
+}
+
+fn actor(actor: &RunningActor) -> ActorInventory {
+    let identity = &actor.identity;
+    let mailboxes = actor.instances.mailboxes();
+    ActorInventory {
+        key: identity.key.to_string(),
+        name: identity.name.clone(),
+        call_alias: identity.call_alias.as_deref().map(str::to_owned),
+        revision: identity.revision,
+        instances: mailboxes.len(),
+        calls: mailboxes.iter().map(|mailbox| mailbox.load()).sum(),
+        state: if actor.draining { ChildState::Stopping } else { state(&actor.condition) },
+    }
+}
+
+fn provider(provider: &RunningProvider) -> ProviderInventory {
+    let identity = &provider.identity;
+    ProviderInventory {
+        id: identity.key.id.to_string(),
+        contract_id: identity.contract_id.clone(),
+        link_name: identity.key.link_name.to_string(),
+        name: identity.claims.name(),
+        state: state(&provider.condition),
+    }
+}
+
+fn state(condition: &Condition) -> ChildState {
+    match condition {
+        Condition::Running => ChildState::Running,
+        Condition::Restarting(attempt) => ChildState::Restarting { attempt: *attempt },
+        Condition::Failed(reason) => ChildState::Failed { reason: reason.to_string() },
+    }
+}

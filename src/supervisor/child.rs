@@ -1,0 +1,60 @@
+//! What the supervisor starts, stops and restarts, and how it is.
+
+use std::sync::Arc;
+
+use super::link::LinkDefinition;
+use super::snapshot::ProviderKey;
+use crate::error::ErrorKind;
+
+/// Something that the supervisor starts and stops.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Child {
+    Actor(Arc<str>),
+    Provider(ProviderKey),
+}
+
+impl Child {
+    /// Whether a link leads from or to this child.
+    pub(super) fn is_end_of(&self, definition: &LinkDefinition) -> bool {
+        match self {
+            Child::Actor(key) => *definition.actor_id == **key,
+            Child::Provider(key) => *definition.provider_id == *key.id && *definition.link_name == *key.link_name,
+        }
+    }
+
+    pub(super) fn runs_already(&self) -> ErrorKind {
+        match self {
+            Child::Actor(_) => ErrorKind::ActorAlreadyRunning,
+            Child::Provider(_) => ErrorKind::ProviderAlreadyRunning,
+        }
+    }
+}
+
+impl std::fmt::Display for Child {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Child::Actor(key) => write!(f, "actor {key}"),
+            Child::Provider(key) => key.fmt(f),
+        }
+    }
+}
+
+/// How an actor or a provider is, as [`Host::inventory`](crate::Host::inventory) tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ChildState {
+    /// It runs.
+    Running,
+    /// It crashed, and is being replaced.
+    Restarting {
+        /// The how manieth restart within the period of its policy it is, from 1 on.
+        attempt: u32,
+    },
+    /// It crashed more often than its policy allows, and fails all calls until it is started again.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// It is being stopped: it finishes what has reached it.
+    Stopping,
+}

@@ -1,0 +1,82 @@
+//! How the instances of actors are made.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use actix::Actor as _;
+use futures_util::future::join_all;
+
+use super::Supervision;
+use super::placement;
+use super::snapshot::{ActorBlueprint, ActorIdentity};
+use crate::actor::guest_actor::GuestActor;
+use crate::actor::instances::Instances;
+use crate::actor::mailbox::{Home, InstanceNumber, Mailbox};
+use crate::actor::role::Role;
+use crate::ending::Ending;
+use crate::error::Result;
+use crate::shard::OwnThread;
+
+impl Supervision {
+    /// Makes all instances of an actor, or none.
+    pub(super) async fn make_instances(
+        &self,
+        identity: &Arc<ActorIdentity>,
+        blueprint: &ActorBlueprint,
+    ) -> Result<Instances> {
+        Ok(Instances::new(self.make_instances_from(0, identity, blueprint).await?))
+    }
+
+    /// Makes those instances of an actor that come after the first ones, or none.
+    pub(super) async fn make_instances_from(
+        &self,
+        first: usize,
+        identity: &Arc<ActorIdentity>,
+        blueprint: &ActorBlueprint,
+    ) -> Result<Vec<Mailbox>> {
+        let ActorBlueprint { options, near, .. } = blueprint;
+        let homes = options.placement.homes(options.instances, *near, &self.shards);
+        let make = homes.into_iter().skip(first).map(|home| self.make_instance(identity, blueprint, home));
+        let (mut made, mut failure) = (Vec::new(), None);
+        for instance in join_all(make).await {
+            match instance {
+                Ok(mailbox) => made.push(mailbox),
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure {
+            None => Ok(made),
+            Some(error) => {
+                Instances::new(made).close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn make_instance(
+        &self,
+        identity: &Arc<ActorIdentity>,
+        blueprint: &ActorBlueprint,
+        home: placement::Home,
+    ) -> Result<Mailbox> {
+        let home = match home {
+            placement::Home::Shard(number) => Home::Shard(self.shards.shard(number).clone()),
+            placement::Home::OwnThread => Home::Own(OwnThread::start().await?),
+        };
+        let number = InstanceNumber(self.instances.replace(self.instances.get() + 1));
+        let ending = Arc::<Ending>::default();
+        let limits = blueprint.limits;
+        let role = Role {
+            identity: identity.clone(),
+            number,
+            module: blueprint.module.clone(),
+            dispatch: self.dispatch.clone(),
+            limits,
+            ending: ending.clone(),
+            crashes_in_a_row: Cell::new(0),
+            supervisor: self.address()?,
+        };
+        let address = home.shard().run(async move || Ok(GuestActor::make(role).await?.start())).await?;
+        Ok(Mailbox::new(address, number, home, ending, (limits.mailbox_length, self.dispatch.in_flight())))
+    }
+}

@@ -1,0 +1,202 @@
+//! How often, and how soon, what crashed is replaced. The vocabulary is that of Erlang/OTP's supervisors.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// When something that has ended is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Restart {
+    /// Whenever it ends without having been stopped. The default.
+    #[default]
+    Permanent,
+    /// When it crashed, but not when it ended of its own accord, as a provider can.
+    Transient,
+    /// Never: it fails with its first crash.
+    Temporary,
+}
+
+/// Under which conditions an actor or provider is restarted after a crash.
+///
+/// What has answered since it was last restarted is restarted at once. What crashes again and again without an answer in
+/// between waits, each time twice as long as before, less up to a half by chance so that what crashed together does not
+/// come back together. What crashes more often in a row, or more often within a period, than its policy allows is
+/// [`Failed`](crate::EventKind::Failed) until it is started again.
+///
+/// ```
+/// use std::time::Duration;
+/// use wasmcloud_host::{ActorOptions, RestartPolicy};
+///
+/// let patient = RestartPolicy::new().intensity(5, Duration::from_secs(60)).delays(Duration::from_secs(1), Duration::from_secs(30));
+/// let options = ActorOptions::new().restart(patient);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartPolicy {
+    restart: Restart,
+    intensity: u32,
+    period: Duration,
+    in_a_row: u32,
+    shortest: Duration,
+    longest: Duration,
+}
+
+impl RestartPolicy {
+    /// The defaults. They keep an actor up that one message in a few makes crash, and give up one that only crashes.
+    pub fn new() -> RestartPolicy {
+        RestartPolicy {
+            restart: Restart::Permanent,
+            intensity: 10_000,
+            period: Duration::from_secs(10),
+            in_a_row: 100,
+            shortest: Duration::from_millis(1),
+            longest: Duration::from_millis(100),
+        }
+    }
+
+    /// When it is restarted; [`Restart::Permanent`] by default.
+    pub fn restart(mut self, restart: Restart) -> RestartPolicy {
+        self.restart = restart;
+        self
+    }
+
+    /// How many restarts there may be within a period, of all instances together; 10,000 in 10 s by default.
+    pub fn intensity(mut self, restarts: u32, period: Duration) -> RestartPolicy {
+        (self.intensity, self.period) = (restarts, period);
+        self
+    }
+
+    /// How often an instance may crash in a row, without an answer in between; 100 by default.
+    pub fn in_a_row(mut self, crashes: u32) -> RestartPolicy {
+        self.in_a_row = crashes;
+        self
+    }
+
+    /// How long the restart after the second crash in a row waits, and how long any may wait; 1 ms and 100 ms by default.
+    pub fn delays(mut self, second: Duration, longest: Duration) -> RestartPolicy {
+        (self.shortest, self.longest) = (second, longest);
+        self
+    }
+
+    /// The most that the restart after so many crashes in a row waits.
+    fn delay(&self, in_a_row: u32) -> Duration {
+        match in_a_row {
+            0 | 1 => Duration::ZERO,
+            _ => {
+                let factor = 2_u32.checked_pow(in_a_row - 2).unwrap_or(u32::MAX);
+                self.shortest.saturating_mul(factor).min(self.longest)
+            }
+        }
+    }
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        RestartPolicy::new()
+    }
+}
+
+/// What is to become of something that crashed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is replaced after the delay.
+    Restart { attempt: u32, delay: Duration },
+    /// It stays down, for this reason.
+    GiveUp(String),
+}
+
+/// The restarts of one child.
+#[derive(Debug)]
+pub(super) struct Restarts {
+    policy: RestartPolicy,
+    /// When those within the last period were.
+    recent: VecDeque<Instant>,
+}
+
+impl Restarts {
+    pub(super) fn new(policy: RestartPolicy) -> Restarts {
+        Restarts { policy, recent: VecDeque::new() }
+    }
+
+    /// Decides about a crash that happens now, the how manieth in a row it is. `chance` is a number from 0 to 1.
+    pub(super) fn crash(&mut self, now: Instant, in_a_row: u32, chance: f64) -> Verdict {
+        let RestartPolicy { restart, intensity, period, in_a_row: most, .. } = self.policy;
+        if restart == Restart::Temporary {
+            return Verdict::GiveUp("it is temporary, so it is not restarted".to_owned());
+        }
+        if in_a_row > most {
+            return Verdict::GiveUp(format!("it crashed more often than {most} times in a row"));
+        }
+        while self.recent.front().is_some_and(|&then| now.saturating_duration_since(then) >= period) {
+            self.recent.pop_front();
+        }
+        if self.recent.len() >= intensity as usize {
+            return Verdict::GiveUp(format!("it crashed more often than {intensity} times in {period:?}"));
+        }
+        self.recent.push_back(now);
+        // No longer than the intensity, which has 32 bits.
+        let attempt = self.recent.len() as u32;
+        let delay = self.policy.delay(in_a_row).mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0);
+        Verdict::Restart { attempt, delay }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_period_sees_more_restarts_than_the_intensity(
+            intensity in 0_u32..6,
+            period in 1_u64..1000,
+            gaps in proptest::collection::vec((0_u64..400, 0.0..=1.0), 0..80),
+        ) {
+            let policy = RestartPolicy::new().intensity(intensity, Duration::from_millis(period)).in_a_row(u32::MAX);
+            let mut restarts = Restarts::new(policy);
+            let (begin, mut elapsed, mut restarted) = (Instant::now(), 0, Vec::<u64>::new());
+            for (gap, chance) in gaps {
+                elapsed += gap;
+                let within = restarted.iter().filter(|&&then| elapsed - then < period).count();
+                let in_a_row = within as u32 + 1;
+                match restarts.crash(begin + Duration::from_millis(elapsed), in_a_row, chance) {
+                    Verdict::Restart { attempt, delay } => {
+                        prop_assert!(within < intensity as usize);
+                        prop_assert_eq!(attempt as usize, within + 1);
+                        prop_assert!(delay <= policy.longest);
+                        prop_assert!(attempt > 1 || delay.is_zero());
+                        restarted.push(elapsed);
+                    }
+                    Verdict::GiveUp(_) => prop_assert_eq!(within, intensity as usize),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn delays_double_up_to_the_longest() {
+        let policy = RestartPolicy::new().delays(Duration::from_millis(10), Duration::from_millis(35));
+        let delays: Vec<u128> = (1..=6).map(|attempt| policy.delay(attempt).as_millis()).collect();
+        assert_eq!(delays, [0, 10, 20, 35, 35, 35]);
+        assert_eq!(policy.delay(u32::MAX), Duration::from_millis(35));
+        let mut restarts = Restarts::new(policy);
+        restarts.crash(Instant::now(), 1, 0.0);
+        let delay = Duration::from_millis(5);
+        assert_eq!(restarts.crash(Instant::now(), 2, 1.0), Verdict::Restart { attempt: 2, delay });
+    }
+
+    #[test]
+    fn what_only_crashes_is_given_up() {
+        let mut restarts = Restarts::new(RestartPolicy::new().in_a_row(3));
+        assert!((1..=3).all(|row| matches!(restarts.crash(Instant::now(), row, 0.0), Verdict::Restart { .. })));
+        assert!(matches!(restarts.crash(Instant::now(), 1, 0.0), Verdict::Restart { .. }));
+        assert!(matches!(restarts.crash(Instant::now(), 4, 0.0), Verdict::GiveUp(_)));
+    }
+
+    #[test]
+    fn what_is_temporary_is_never_restarted() {
+        let mut restarts = Restarts::new(RestartPolicy::new().restart(Restart::Temporary));
+        assert!(matches!(restarts.crash(Instant::now(), 1, 0.0), Verdict::GiveUp(_)));
+    }
+}

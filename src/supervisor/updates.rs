@@ -1,0 +1,119 @@
+//! How an actor gets another revision, or another number of instances, while it is called.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use super::Supervision;
+use super::child::Child;
+use super::placement::ActorOptions;
+use super::snapshot::{ActorBlueprint, ActorIdentity, Condition, RunningActor};
+use crate::actor::Actor;
+use crate::actor::instances::Instances;
+use crate::auth;
+use crate::deadline::within;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventKind;
+
+/// What may be changed of actors that run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UpdatePolicy {
+    /// Whether there are live updates at all.
+    pub(crate) enabled: bool,
+    /// Whether another revision must have the same capabilities.
+    pub(crate) strict: bool,
+}
+
+impl Supervision {
+    /// Has an actor run another revision: it is made aside, and put in the place of the old one, which finishes what
+    /// has reached it. What is refused or fails leaves the old one as it was.
+    pub(super) async fn update_actor(&self, key: &str, actor: Actor) -> Result<()> {
+        let child = Child::Actor(key.into());
+        let updated = self.try_update(&child, key, actor).await;
+        if let Err(refusal) = &updated {
+            log::warn!("the update of {child} is refused: {refusal}");
+            self.tell(&child, EventKind::UpdateRefused { reason: refusal.to_string() });
+        }
+        updated
+    }
+
+    async fn try_update(&self, child: &Child, key: &str, actor: Actor) -> Result<()> {
+        let _change = self.begin_replacement(child.clone())?;
+        let old = self.running(key)?;
+        let claims = actor.shared_claims();
+        auth::check_validity(&claims, SystemTime::now())?;
+        let identity = Arc::new(ActorIdentity::new(claims));
+        self.check_update(&old.identity, &identity)?;
+        let ActorBlueprint { options, limits, near, .. } = &*old.blueprint;
+        let module = self.modules.compile(&actor, *limits, self.dispatch.mappings()).await?;
+        drop(actor);
+        let blueprint = ActorBlueprint { module, options: options.clone(), limits: *limits, near: *near };
+        let instances = self.make_instances(&identity, &blueprint).await?;
+        let (from, to) = (old.identity.revision, identity.revision);
+        let condition = Condition::Running;
+        let blueprint = Arc::new(blueprint);
+        let new = RunningActor { identity, instances: instances.clone(), condition, blueprint, draining: false };
+        if let Err(refusal) = self.change(|registry| registry.replace_actor(new)) {
+            instances.close().await;
+            return Err(refusal);
+        }
+        self.tell(child, EventKind::Updated { from, to });
+        self.retire(&old.identity, &old.instances).await;
+        Ok(())
+    }
+
+    fn check_update(&self, old: &ActorIdentity, new: &ActorIdentity) -> Result<()> {
+        let refused = |reason: String| Err(Error::new(ErrorKind::UpdateRefused, reason));
+        if !self.updates.enabled {
+            return refused("live updates are not enabled: see HostBuilder::enable_live_updates".to_owned());
+        }
+        if old.key != new.key {
+            return refused(format!("the module is signed for actor {}, not for {}", new.key, old.key));
+        }
+        if old.claims.issuer != new.claims.issuer {
+            return refused(format!("{old} was signed by {}, the module by {}", old.claims.issuer, new.claims.issuer));
+        }
+        if new.revision <= old.revision {
+            return refused(format!("{old} runs revision {} already, the module is {}", old.revision, new.revision));
+        }
+        if self.updates.strict && old.capabilities != new.capabilities {
+            return refused(format!("the module's signed claims include other capabilities than those of {old}"));
+        }
+        Ok(())
+    }
+
+    /// Gives an actor another number of instances. Those that are too many finish what has reached them.
+    pub(super) async fn scale_actor(&self, key: &str, instances: NonZeroUsize) -> Result<()> {
+        let child = Child::Actor(key.into());
+        let _change = self.begin_replacement(child.clone())?;
+        let old = self.running(key)?;
+        let ActorBlueprint { module, options, limits, near } = &*old.blueprint;
+        let options = ActorOptions { instances, ..options.clone() };
+        let blueprint = Arc::new(ActorBlueprint { module: module.clone(), options, limits: *limits, near: *near });
+        let mailboxes = old.instances.mailboxes();
+        let (kept, surplus) = mailboxes.split_at(instances.get().min(mailboxes.len()));
+        let more = self.make_instances_from(kept.len(), &old.identity, &blueprint).await?;
+        let all = Instances::new(kept.iter().cloned().chain(more).collect());
+        // It may have crashed meanwhile.
+        let current = self.running(key)?;
+        self.change(|registry| registry.replace_actor(RunningActor { instances: all, blueprint, ..current }))?;
+        self.tell(&child, EventKind::Scaled { instances: instances.get() });
+        self.retire(&old.identity, &Instances::new(surplus.to_vec())).await;
+        Ok(())
+    }
+
+    fn running(&self, key: &str) -> Result<RunningActor> {
+        let registry = self.registry.borrow();
+        let actor = registry.snapshot().actors.get(key).cloned();
+        actor.ok_or_else(|| Error::new(ErrorKind::ActorNotFound, format!("actor {key} does not run")))
+    }
+
+    /// Waits until instances that nobody can call any more have served what had reached them, and ends what takes too long.
+    async fn retire(&self, identity: &ActorIdentity, instances: &Instances) {
+        if within(Instant::now() + self.grace, instances.close()).await.is_err() {
+            log::warn!("former instances of {identity} were still at work when their time was up: that is ended");
+            instances.end();
+            instances.close().await;
+        }
+    }
+}
