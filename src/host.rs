@@ -22,7 +22,7 @@ use crate::capability::NativeCapability;
 use crate::dispatch::Dispatch;
 use crate::entity::{WasmCloudEntity, link_name};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{EventBus, Events};
+use crate::event::{EventBus, EventKind, Events};
 use crate::middleware::chain::Chain;
 use crate::shard::Shards;
 use crate::supervisor::link::{LinkDefinition, LinkKey, LinkState};
@@ -149,6 +149,7 @@ impl Host {
         let settings = Settings { compilation, updates, grace };
         let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), settings).start();
         claim.keep(Running { supervisor, shards });
+        self.0.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStarted);
         log::info!("host {} runs with {} shard(s)", self.id(), self.0.configuration.shards);
         Ok(())
     }

@@ -235,7 +235,6 @@ impl actix::Actor for Supervisor {
     fn started(&mut self, context: &mut Self::Context) {
         // An actor is started once.
         let _ = self.0.own.set(context.address().downgrade());
-        self.0.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStarted);
     }
 }
 

@@ -18,5 +18,6 @@ mod preemption;
 mod providers;
 #[path = "../support/signing.rs"]
 mod signing;
+mod supervision;
 mod support;
 mod trust;
