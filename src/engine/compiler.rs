@@ -21,6 +21,10 @@ pub enum Compiler {
     Cranelift,
     /// Singlepass compiles in a fraction of that time, and its code takes two to three times as long to run: for
     /// development, and for small devices. With the feature `singlepass`.
+    ///
+    /// It refuses modules that it would make unsafe code of: with functions of more than 498 local variables beside their
+    /// parameters, as there may be where code was compiled without optimising it, with types of more than 100 parameters and
+    /// results, with blocks that leave more than 100 values within one another, and with a memory that begins empty.
     #[cfg(feature = "singlepass")]
     Singlepass,
 }

@@ -46,6 +46,8 @@ pub(super) struct Plan {
     function_types: Vec<u32>,
     /// The number of parameters of each type.
     parameters: Vec<u32>,
+    /// The number of parameters and results of each type.
+    passed: Vec<u32>,
     /// Whether the module begins with at least one page of memory, so that address 0 can be read.
     pub(super) has_memory: bool,
     /// The operations in the module that may work on a large range of memory, each once.
@@ -132,6 +134,11 @@ impl Plan {
         })
     }
 
+    /// How many parameters and results a type has.
+    pub(super) fn passed(&self, ty: u32) -> usize {
+        self.passed.get(ty as usize).map_or(0, |&passed| passed as usize)
+    }
+
     /// For each imported function, its type and how many parameters it has.
     pub(super) fn imported(&self) -> impl Iterator<Item = (u32, u32)> {
         let types = self.function_types.iter().take(self.imported_functions as usize);
@@ -155,8 +162,6 @@ fn unreadable(error: wasmparser::Error) -> Error {
 struct Reading {
     plan: Plan,
     bodies: Vec<Body>,
-    /// The number of parameters and results of each type.
-    passed: Vec<u32>,
     /// For each type, the first one that is equal.
     representatives: Vec<u32>,
     known_types: std::collections::HashMap<wasmparser::FuncType, u32>,
@@ -260,7 +265,7 @@ impl Reading {
             _ => (0, 0, index),
         };
         self.plan.parameters.push(parameters);
-        self.passed.push(parameters + results);
+        self.plan.passed.push(parameters + results);
         self.representatives.push(representative);
     }
 
@@ -313,7 +318,7 @@ impl Reading {
             Operator::CallIndirect { type_index, .. } => type_index,
             _ => return 0,
         };
-        self.passed[ty as usize]
+        self.plan.passed[ty as usize]
     }
 
     fn callee(&self, operator: &Operator<'_>) -> Option<Callee> {

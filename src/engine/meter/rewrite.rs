@@ -1,6 +1,7 @@
 //! The module with the payments put in: its sections here, its functions in `body`, the payments in `cashier`.
 //! `stretch` tells where code without a loop has to yield, `portions` makes the functions that work on large ranges,
-//! `headroom` those that see to it that the host's code has room on the stack.
+//! `headroom` those that see to it that the host's code has room on the stack; `strides` refuses what the end of the stack
+//! cannot be guarded against.
 
 mod body;
 mod cashier;
@@ -8,6 +9,7 @@ mod headroom;
 mod labels;
 mod portions;
 mod stretch;
+mod strides;
 
 use wasm_encoder::reencode::{self, Reencode, utils};
 use wasm_encoder::{
@@ -196,6 +198,11 @@ impl Reencode for Rewriter<'_> {
     fn function_index(&mut self, function: u32) -> Rewritten<u32> {
         let imported = function < self.plan.imported_functions;
         Ok(if imported { self.function_in_front_of(function) } else { function.saturating_add(1) })
+    }
+
+    fn func_type(&mut self, ty: wasmparser::FuncType) -> Rewritten<wasm_encoder::FuncType> {
+        self.check_type(&ty)?;
+        utils::func_type(self, ty)
     }
 
     fn parse_custom_section(

@@ -23,9 +23,10 @@ pub(super) fn rewrite(
         count += number;
         locals.push((number, rewriter.val_type(ty)?));
     }
+    let operators: Vec<Operator<'_>> = body.get_operators_reader()?.into_iter().collect::<wasmparser::Result<_>>()?;
+    rewriter.check_function(count - payments.parameters, &operators)?;
     let cashier = Cashier { payments, fuel: count, length: count + 1, till: rewriter.till() };
     locals.push((2, ValType::I32));
-    let operators: Vec<Operator<'_>> = body.get_operators_reader()?.into_iter().collect::<wasmparser::Result<_>>()?;
     let mut writer = BodyWriter {
         cashier,
         loops: payments.loops.iter(),
