@@ -47,8 +47,8 @@ pub(crate) use mappings::Mappings;
 #[derive(Clone)]
 pub(crate) struct CompiledModule(Arc<Compiled>);
 
-/// A module as it is compiled: with the meter in it, and within limits. Embedders have no use for it; it is public for the
-/// benchmarks, which compare its code with that of the module.
+/// A module as this compiler compiles it: with the meter in it, and within limits. Embedders have no use for it; it is public
+/// for the benchmarks, which compare its code with that of the module.
 ///
 /// # Errors
 /// `InvalidModule` for what is no valid WebAssembly, or begins with more than the limits allow.

@@ -3,17 +3,18 @@
 //! The host's functions, the meter's `yield` among them, and those that carry out operations such as `memory.grow`, begin
 //! on the guest's stack before they go over to the host's own, or stay there for all of their work. A guest's code may
 //! overflow its stack anywhere: it is ended, and nothing is left undone. An overflow in the host's code, with its locks
-//! and its bookkeeping, could not be mended, and a guest chooses at what depth it calls. So it calls [`probe`] first, a
+//! and its bookkeeping, could not be mended, and a guest chooses at what depth it calls. So it calls a *probe* first, a
 //! function that needs more stack than any of the host's does, and overflows there.
 //!
 //! - Each imported function has another one in front of it that probes, and takes its place wherever the module refers to
 //!   it: in calls, tables, references and exports.
 //! - Operations that engines carry out by functions have a probe before them.
 //!
-//! What else runs on a guest's stack needs nothing: entering a guest finds its stack empty, and what comes back from the
-//! host's stack, be it an answer, a trap or a turn that ends, comes back to where there was room on the way there. Rounding
-//! of floating-point numbers is a function of the engine too where processors are old; it takes a few words of the stack,
-//! holds nothing, and may overflow.
+//! What else runs on a guest's stack needs nothing. Entering a guest finds its stack empty, and the driver calls from there.
+//! What comes back from the host's stack, be it an answer, a trap or the unwinding of a turn that is given up, comes back to
+//! where there was room on the way there. Traps of the guest's own code are signals, which have a stack of their own, and
+//! are raised from another one. Only where a processor of before 2008 (without SSE4.1) cannot round floating-point numbers
+//! itself, Cranelift calls a function for that without a probe.
 
 use wasm_encoder::{BlockType, Function, InstructionSink, ValType};
 use wasmparser::Operator;
@@ -33,8 +34,12 @@ pub(in crate::engine) enum Frames {
     Locals,
 }
 
-/// How many arguments, of 16 bytes, make a frame of more than 8 KiB, which is several times what the host's functions need.
-/// What goes beyond the last whole page of a frame is not touched, and the first 8 arguments are passed in registers.
+/// How many arguments, of 16 bytes, make a frame of more than 8 KiB. The host's functions need about 2 KiB, most of it for
+/// the picture of the stack that goes with a trap, and some more where the dynamic linker finds a function for the first
+/// time. What goes beyond the last whole page of a frame is not touched, and the first 8 arguments are passed in registers.
+///
+/// The compiler takes some milliseconds for a type like that, and more than in proportion to its length. Several smaller
+/// frames would cost as much again at each probe as one large one.
 const ARGUMENTS: usize = 8 + 512 + 8;
 
 /// How many locals, of 8 bytes, make a frame of hardly a page. Two of those are the same.
