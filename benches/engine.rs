@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use raw::{ECHO, Job, REQUEST, Raw};
 use support::{Row, Series, Target, is_real_run, median, report, rows, time};
-use wasmcloud_host::{ActorOptions, Host, HostBuilder, Limits};
+use wasmcloud_host::{ActorOptions, Compiler, Host, HostBuilder, Limits};
 
 const fn compute(operation: &'static str, message: &'static [u8]) -> Job {
     Job { name: operation, operation, message }
@@ -160,7 +160,8 @@ fn metering() -> Vec<Row> {
     for (job, guest, calls) in workloads.into_iter().chain(large) {
         let calls = if is_real_run() { calls } else { 1 };
         let module = signing::guest(guest);
-        let metered = wasmcloud_host::metered(&module, &Limits::new()).expect("the guest can be metered");
+        let metered =
+            wasmcloud_host::metered(&module, &Limits::new(), Compiler::default()).expect("the guest can be metered");
         let (mut plain, mut metered) = (Raw::new(&module, job), Raw::new(&metered, job));
         let mut before = Series::new(format!("metering {}: unmetered", job.name), None);
         let is_echo = guest == "echo_large";
