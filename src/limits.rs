@@ -78,8 +78,8 @@ impl Limits {
     /// that begins with more is refused as `InvalidModule`; growing beyond it fails inside the guest.
     ///
     /// With a limit of at most 64 MiB, a guest takes up no more addresses than it may have memory, so a process holds
-    /// tens of thousands of them; its code checks each access to memory, which makes calls 5 to 15 percent slower, and
-    /// arithmetic on large arrays up to half. With a larger one it takes up 8 GiB of addresses, of which a process on
+    /// tens of thousands of them; its code checks each access to memory, which makes calls up to a seventh slower, and
+    /// arithmetic on arrays up to half. With a larger one it takes up 8 GiB of addresses, of which a process on
     /// usual hardware has enough for 16,000 guests; one more is `Busy`.
     pub fn memory_bytes(mut self, bytes: u64) -> Limits {
         self.memory_bytes = bytes;

@@ -433,6 +433,45 @@ async fn a_stop_ends_what_takes_longer_than_the_period_of_grace() {
 }
 
 #[actix_rt::test]
+async fn an_actor_that_can_only_crash_can_still_be_stopped() {
+    let slow = RestartPolicy::new().delays(Duration::from_secs(3600), Duration::from_secs(3600));
+    with_host(async |host| {
+        let key = start(&host, &sign("trap"), ActorOptions::new().restart(slow)).await;
+        let calls = join_all((0..10).map(|_| host.call_actor(&key, "Trap", b"")));
+        let stop = async {
+            until(async || matches!(state(&host, &key), ChildState::Restarting { .. })).await;
+            host.stop_actor(&key).await.unwrap();
+        };
+        let (answers, ()) = soon(join(calls, stop)).await;
+        assert!(
+            answers.into_iter().all(|answer| matches!(kind(answer), ErrorKind::ActorTrapped | ErrorKind::ChildFailed))
+        );
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_host_has_one_period_of_grace_for_all_it_stops() {
+    let builder = HostBuilder::new().with_shards(2).with_stop_grace(Duration::from_millis(200));
+    let host = builder.build();
+    host.start().await.unwrap();
+    let mut keys = Vec::new();
+    for _ in 0..10 {
+        keys.push(start(&host, &sign("spin"), ActorOptions::new()).await);
+    }
+    let spin = join_all(keys.iter().map(|key| host.call_actor(key, "Spin", b"")));
+    let stop = async {
+        until(async || host.inventory().unwrap().actors.iter().all(|actor| actor.calls == 1)).await;
+        let begin = std::time::Instant::now();
+        host.stop().await;
+        begin.elapsed()
+    };
+    let (answers, took) = soon(join(spin, stop)).await;
+    assert!(answers.into_iter().all(|answer| kind(answer) == ErrorKind::ActorStopped));
+    assert!(took < Duration::from_millis(1500), "not ten times the period of grace: {took:?}");
+}
+
+#[actix_rt::test]
 async fn seed_defect_32_a_provider_is_stopped_under_its_contract_and_that_is_told_once() {
     with_host(async |host| {
         let probe = Probe::default();
