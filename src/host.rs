@@ -2,11 +2,12 @@
 
 mod builder;
 mod inventory;
+mod start_claim;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::snapshot::ProviderKey;
 use crate::supervisor::{Command, Settings, Supervisor};
 use builder::Configuration;
+use start_claim::StartClaim;
 
 /// The longest period of grace: no clock ends before.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -83,33 +85,6 @@ pub struct ProviderDescription {
     pub link_name: String,
     /// The name that its vendor gave it.
     pub name: String,
-}
-
-/// The right to start a host: one start at a time, and none after one that succeeded.
-struct StartClaim<'a>(&'a Inner);
-
-impl<'a> StartClaim<'a> {
-    fn take(host: &'a Inner) -> Result<StartClaim<'a>> {
-        if host.start_claimed.swap(true, Ordering::SeqCst) {
-            let message = format!("host {} was started before: build another one", host.key.public_key());
-            return Err(Error::new(ErrorKind::HostAlreadyStarted, message));
-        }
-        Ok(StartClaim(host))
-    }
-
-    /// The start succeeded: the claim is never given back.
-    fn keep(self, running: Running) {
-        // Nobody else sets it: that takes a claim.
-        let _ = self.0.running.set(running);
-    }
-}
-
-impl Drop for StartClaim<'_> {
-    fn drop(&mut self) {
-        if self.0.running.get().is_none() {
-            self.0.start_claimed.store(false, Ordering::SeqCst);
-        }
-    }
 }
 
 impl Drop for Inner {
