@@ -140,6 +140,8 @@ impl Lab {
     ) {
         let request = &request;
         join_all((0..callers).map(async |caller| {
+            // They do not go in step.
+            tokio::time::sleep(pause.mul_f64(caller as f64 / callers as f64)).await;
             for round in 0..calls {
                 self.call(request(caller + callers * round)).await;
                 tokio::time::sleep(pause).await;

@@ -48,16 +48,17 @@ pub(crate) fn page(reports: &[Report], seed: u64) -> String {
 }
 
 fn legend() -> String {
-    let mark = |shape: &str, words: &str| {
-        format!(
-            "<span><svg width=\"16\" height=\"16\" viewBox=\"-8 -8 16 16\" style=\"width:16px\">{shape}</svg>{words}</span>"
-        )
+    let entry = |shape: &str, words: &str| {
+        format!("<span><svg viewBox=\"-8 -8 16 16\" style=\"width:16px\">{shape}</svg>{words}</span>")
     };
-    let marks = MARKS.iter().map(|known| mark(known.shape, known.words));
-    let states = plot::STATES.iter().map(|(color, words)| {
-        mark(&format!("<rect x=\"-8\" y=\"-3\" width=\"16\" height=\"6\" rx=\"2\" fill=\"{color}\"/>"), words)
-    });
-    states.chain(marks).collect()
+    let patch = |height: u32, color: &str| {
+        let y = -f64::from(height) / 2.0;
+        format!("<rect x=\"-8\" y=\"{y}\" width=\"16\" height=\"{height}\" rx=\"2\" fill=\"{color}\"/>")
+    };
+    let states = plot::STATES.iter().map(|(color, words)| entry(&patch(6, color), words));
+    let marks = MARKS.iter().map(|mark| entry(mark.shape, mark.words));
+    let calls = plot::CALLS.iter().map(|(color, words)| entry(&patch(12, color), words));
+    states.chain(marks).chain(calls).collect()
 }
 
 fn section(report: &Report) -> String {

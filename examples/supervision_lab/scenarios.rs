@@ -82,7 +82,7 @@ impl Scenario {
 }
 
 async fn one_crash(lab: &Lab) -> Played {
-    let actor = lab.start("actor", sign("tiny_echo").actor(), small()).await?;
+    let actor = lab.start("worker", sign("tiny_echo").actor(), small()).await?;
     let experiment = Experiment::seeded(lab.seed).crash_nth(50);
     lab.host.experiment(&WasmCloudEntity::Actor(actor.clone()), experiment)?;
     lab.load((4, 25), Duration::from_millis(10), |number| Request::new(&actor, "Echo", &payload(number))).await;
@@ -94,7 +94,7 @@ fn one_crash_expected(report: &Report) -> Vec<Expectation> {
     vec![
         Expectation::new("one call fails, and its caller is told why", report.counts().failed == 1 && told),
         Expectation::new("the actor crashes once and is restarted once", {
-            report.times("actor", is_crash) == 1 && report.times("actor", is_restart) == 1
+            report.times("worker", is_crash) == 1 && report.times("worker", is_restart) == 1
         }),
     ]
 }
@@ -135,7 +135,7 @@ fn crash_loop_expected(report: &Report) -> Vec<Expectation> {
 }
 
 async fn poison(lab: &Lab) -> Played {
-    let actor = lab.start("actor", sign("trap").actor(), small()).await?;
+    let actor = lab.start("worker", sign("trap").actor(), small()).await?;
     let request = |number| {
         let operation = if number % 20 == 7 { "Trap" } else { "Echo" };
         Request::new(&actor, operation, &payload(number))
@@ -150,27 +150,27 @@ fn poison_expected(report: &Report) -> Vec<Expectation> {
         Expectation::new("the ten calls with poison fail, and no other", report.counts().failed == 10 && trapped),
         Expectation::new(
             "the actor is restarted after each, and not given up",
-            report.times("actor", is_restart) == 10,
+            report.times("worker", is_restart) == 10,
         ),
     ]
 }
 
 async fn provider_dies(lab: &Lab) -> Played {
-    let actor = lab.start("actor", sign("host_call").capability(CONTRACT).actor(), small().instances(4)).await?;
+    let actor = lab.start("caller", sign("host_call").capability(CONTRACT).actor(), small().instances(4)).await?;
     let experiment = Experiment::seeded(lab.seed).crash_nth(60).slow_start(Duration::from_millis(60));
-    lab.start_provider("provider", &actor, experiment).await?;
+    lab.start_provider("backend", &actor, experiment).await?;
     lab.load((8, 20), Duration::from_millis(10), |number| Request::to_provider(&actor, &payload(number))).await;
     Ok(())
 }
 
 fn provider_dies_expected(report: &Report) -> Vec<Expectation> {
     let told = report.failures().all(|(_, _, text)| text.contains("panicked"));
-    let linked = report.times("actor", |kind| matches!(kind, EventKind::Linked { .. }));
+    let linked = report.times("caller", |kind| matches!(kind, EventKind::Linked { .. }));
     let waited = report.calls.iter().any(|call| call.ended.saturating_sub(call.began) >= Duration::from_millis(50));
     vec![
         Expectation::new("one call fails, and is told of the panic", report.counts().failed == 1 && told),
         Expectation::new("the provider is restarted, and told of its link again", {
-            report.times("provider", is_restart) == 1 && linked == 2
+            report.times("backend", is_restart) == 1 && linked == 2
         }),
         Expectation::new("calls wait for the provider instead of failing", waited),
     ]
@@ -178,7 +178,7 @@ fn provider_dies_expected(report: &Report) -> Vec<Expectation> {
 
 async fn update(lab: &Lab) -> Played {
     let signed = sign("tiny_echo");
-    let actor = lab.start("actor", signed.actor(), small().instances(2)).await?;
+    let actor = lab.start("worker", signed.actor(), small().instances(2)).await?;
     let (first, second) = (
         signed.bytes(),
         signed
@@ -206,7 +206,7 @@ fn update_expected(report: &Report) -> Vec<Expectation> {
         Expectation::new("no call fails for the update", report.counts().failed == 0),
         Expectation::new("the actor goes from revision 1 to 2, and not back", {
             let updated = EventKind::Updated { from: 1, to: 2 };
-            report.times("actor", |kind| *kind == updated) == 1 && report.times("actor", refused) == 1
+            report.times("worker", |kind| *kind == updated) == 1 && report.times("worker", refused) == 1
         }),
     ]
 }
@@ -249,7 +249,7 @@ fn storm_plan(seed: u64) -> Experiment {
 
 async fn storm(lab: &Lab) -> Played {
     let options = small().limits(small_limits().call_deadline(Duration::from_millis(300)));
-    let actor = lab.start("actor", sign("tiny_echo").actor(), options).await?;
+    let actor = lab.start("worker", sign("tiny_echo").actor(), options).await?;
     let bystander = lab.start("bystander", sign("tiny_echo").actor(), small()).await?;
     lab.host.experiment(&WasmCloudEntity::Actor(actor.clone()), storm_plan(lab.seed))?;
     let storm = lab.load(STORM, Duration::from_millis(6), |number| Request::new(&actor, "Echo", &payload(number)));
@@ -266,10 +266,10 @@ fn storm_expected(report: &Report, seed: u64) -> Vec<Expectation> {
     let crashes = count(|fault| matches!(fault, InjectedFault::Crash { .. }));
     let drops = count(|fault| matches!(fault, InjectedFault::Drop { .. }));
     let failures = |kind| report.failures().filter(|(_, why, _)| is(why, kind)).count();
-    let injected = report.times("actor", |kind| matches!(kind, EventKind::Injected { .. }));
+    let injected = report.times("worker", |kind| matches!(kind, EventKind::Injected { .. }));
     vec![
         Expectation::new(format!("the {crashes} crashes that the seed stands for, and no others"), {
-            failures(ErrorKind::ActorTrapped) == crashes && report.times("actor", is_restart) == crashes
+            failures(ErrorKind::ActorTrapped) == crashes && report.times("worker", is_restart) == crashes
         }),
         Expectation::new(format!("the {drops} lost calls that it stands for end by their deadline"), {
             failures(ErrorKind::DeadlineExceeded) == drops

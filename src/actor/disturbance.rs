@@ -48,9 +48,10 @@ impl Role {
                 guest.begin(operation, payload, context);
                 let role = self.clone();
                 Served::Later(Box::pin(async move {
-                    // Where the time is up, the guest is not done either.
-                    let _ = within(deadline, role.pause(delay)).await;
-                    role.go_on(guest, deadline, places).await
+                    match within(deadline, role.pause(delay)).await {
+                        Ok(()) => role.go_on(guest, deadline, places).await,
+                        Err(elapsed) => role.conclude(guest, Err(elapsed.into()), deadline),
+                    }
                 }))
             }
         }

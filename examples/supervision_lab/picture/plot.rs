@@ -21,8 +21,11 @@ const QUIET: &str = "#6b737c";
 pub(super) const STATES: [(&str, &str); 3] =
     [(RUNNING, "runs"), (DOWN, "an instance is being replaced"), (GIVEN_UP, "has failed")];
 
+/// What the strips tell.
+pub(super) const CALLS: [(&str, &str); 2] = [(ANSWERED, "call answered"), (FAILED, "call failed")];
+
 const WIDTH: f64 = 1140.0;
-const LEFT: f64 = 120.0;
+const LEFT: f64 = 150.0;
 const RIGHT: f64 = WIDTH - 20.0;
 const LANE: f64 = 52.0;
 const STRIP: f64 = 62.0;
@@ -153,7 +156,7 @@ fn marks(entries: &[&Entry], middle: f64, scale: &Scale) -> String {
 
 /// How many calls ended when, answered ones at the bottom.
 fn call_strip(calls: &[Call], scale: &Scale, top: f64) -> String {
-    let width = scale.step(90.0);
+    let width = scale.step(60.0);
     let bins = ((scale.to - scale.from) / width).ceil() as usize;
     let mut counts = vec![[0_usize; 3]; bins + 1];
     for call in calls {
@@ -162,7 +165,7 @@ fn call_strip(calls: &[Call], scale: &Scale, top: f64) -> String {
     let most = counts.iter().map(|bin| bin.iter().sum()).max().unwrap_or(0).max(1);
     let bottom = top + STRIP;
     let mut drawn = strip_frame("calls ended", &format!("in {width} ms each"), top);
-    drawn += &level(&most.to_string(), top, scale);
+    drawn += &level(&most.to_string(), top);
     for (number, bin) in counts.iter().enumerate() {
         let (from, to) = (scale.x(number as f64 * width), scale.x((number + 1) as f64 * width));
         let mut y = bottom;
@@ -187,7 +190,7 @@ fn time_strip(calls: &[Call], scale: &Scale, top: f64) -> String {
     let mut drawn = strip_frame("time to answer", "logarithmic", top);
     for power in lowest as i32..=highest as i32 {
         let time = 10_f64.powi(power);
-        drawn += &level(&format!("{time} ms"), y(time), scale);
+        drawn += &level(&format!("{time} ms"), y(time));
     }
     // The failed ones last, on top of the others.
     let mut ordered: Vec<(&Call, f64)> = calls.iter().zip(times).collect();
@@ -219,7 +222,7 @@ fn strip_frame(title: &str, note: &str, top: f64) -> String {
 }
 
 /// A line at a value.
-fn level(words: &str, y: f64, _: &Scale) -> String {
+fn level(words: &str, y: f64) -> String {
     format!(
         "<line x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{GRID}\"/>\
          <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" font-size=\"10\" fill=\"{QUIET}\">{words}</text>\n",
