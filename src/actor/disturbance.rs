@@ -10,6 +10,7 @@ use super::role::{Role, Served};
 use crate::call::Message;
 use crate::deadline::within;
 use crate::engine::{Fault, Guest};
+use crate::event::EventKind;
 use crate::experiment::InjectedFault;
 use crate::supervisor::child::Child;
 
@@ -18,9 +19,13 @@ impl Role {
         Child::Actor(self.identity.key.clone())
     }
 
+    fn tell(&self, fault: &InjectedFault) {
+        self.dispatch.events().tell(self.identity.entity(), EventKind::Injected { fault: fault.clone() });
+    }
+
     /// What happens to the call that the actor takes now, if anything does.
     pub(super) fn next_disturbance(&self) -> Option<InjectedFault> {
-        self.dispatch.laboratory().call(|| self.child(), self.dispatch.events())
+        self.dispatch.laboratory().call(|| self.child()).inspect(|fault| self.tell(fault))
     }
 
     /// Has an instance serve a message that something happens to.
@@ -62,7 +67,7 @@ impl Role {
     /// # Errors
     /// `Deadline` where its time is up before that.
     pub(super) async fn delay_start(&self, deadline: Instant) -> Result<(), Fault> {
-        let fault = self.dispatch.laboratory().start(|| self.child(), self.dispatch.events());
+        let fault = self.dispatch.laboratory().start(|| self.child()).inspect(|fault| self.tell(fault));
         if let Some(InjectedFault::SlowStart { delay }) = fault {
             within(deadline, self.pause(delay)).await?;
         }

@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use super::{Experiment, InjectedFault};
 use crate::entity::{KeyKind, WasmCloudEntity, expect_key, link_name};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{EventBus, EventKind};
 use crate::supervisor::child::Child;
 use crate::supervisor::snapshot::ProviderKey;
 
@@ -20,7 +19,6 @@ pub(crate) struct Laboratory(ArcSwap<HashMap<Child, Arc<Subject>>>);
 /// Somebody with whom an experiment is made.
 #[derive(Debug)]
 struct Subject {
-    entity: WasmCloudEntity,
     experiment: Experiment,
     /// How many calls have reached it.
     calls: AtomicU64,
@@ -30,7 +28,7 @@ impl Laboratory {
     /// Begins an experiment, and ends the one that was made with the same entity.
     pub(crate) fn begin(&self, entity: &WasmCloudEntity, experiment: Experiment) -> Result<()> {
         let child = child(entity)?;
-        let subject = Arc::new(Subject { entity: entity.clone(), experiment, calls: AtomicU64::new(0) });
+        let subject = Arc::new(Subject { experiment, calls: AtomicU64::new(0) });
         self.0.rcu(|subjects| {
             let mut subjects = HashMap::clone(subjects);
             subjects.insert(child.clone(), subject.clone());
@@ -39,33 +37,25 @@ impl Laboratory {
         Ok(())
     }
 
-    /// What happens to the call that reaches a child now, if anything does. It is told.
-    pub(crate) fn call(&self, child: impl FnOnce() -> Child, events: &EventBus) -> Option<InjectedFault> {
-        self.fault(child, events, |subject| {
-            let call = subject.calls.fetch_add(1, Ordering::Relaxed) + 1;
-            subject.experiment.fault_of(call)
-        })
+    /// What happens to the call that reaches a child now, if anything does.
+    pub(crate) fn call(&self, child: impl FnOnce() -> Child) -> Option<InjectedFault> {
+        let subject = self.subject(child)?;
+        let call = subject.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        subject.experiment.fault_of(call)
     }
 
-    /// What happens to the start of a child now, if anything does. It is told.
-    pub(crate) fn start(&self, child: impl FnOnce() -> Child, events: &EventBus) -> Option<InjectedFault> {
-        self.fault(child, events, |subject| subject.experiment.fault_of_start())
+    /// What happens to the start of a child now, if anything does.
+    pub(crate) fn start(&self, child: impl FnOnce() -> Child) -> Option<InjectedFault> {
+        self.subject(child)?.experiment.fault_of_start()
     }
 
-    fn fault(
-        &self,
-        child: impl FnOnce() -> Child,
-        events: &EventBus,
-        decide: impl FnOnce(&Subject) -> Option<InjectedFault>,
-    ) -> Option<InjectedFault> {
+    /// The child is asked for only where there are experiments at all.
+    fn subject(&self, child: impl FnOnce() -> Child) -> Option<Arc<Subject>> {
         let subjects = self.0.load();
         if subjects.is_empty() {
             return None;
         }
-        let subject = subjects.get(&child())?;
-        let fault = decide(subject)?;
-        events.tell(subject.entity.clone(), EventKind::Injected { fault: fault.clone() });
-        Some(fault)
+        subjects.get(&child()).cloned()
     }
 }
 

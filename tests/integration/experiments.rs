@@ -25,9 +25,14 @@ async fn start(host: &Host, guest: &str, options: ActorOptions) -> (String, Wasm
 async fn start_probed(host: &Host, experiment: Experiment) -> (Probe, String, WasmCloudEntity) {
     let probe = Probe::default();
     let capability = probe.capability();
-    let (id, link_name) = (capability.id(), "default".to_owned());
-    let provider = WasmCloudEntity::Capability { id: id.clone(), contract_id: PROBE.to_owned(), link_name };
-    host.experiment(&provider, experiment).unwrap();
+    let id = capability.id();
+    let under = |link_name: &str| {
+        let link_name = link_name.to_owned();
+        WasmCloudEntity::Capability { id: id.clone(), contract_id: PROBE.to_owned(), link_name }
+    };
+    // An empty link name is the default one.
+    host.experiment(&under(""), experiment).unwrap();
+    let provider = under("default");
     host.start_native_capability(capability).await.unwrap();
     let actor = sign("host_call").capability(PROBE).actor();
     let key = actor.public_key();
