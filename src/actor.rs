@@ -1,5 +1,7 @@
 //! An [`Actor`]: a signed WebAssembly module, checked and ready to be started.
 
+#[cfg(feature = "experiments")]
+mod disturbance;
 pub(crate) mod guest_actor;
 pub(crate) mod instances;
 pub(crate) mod mailbox;

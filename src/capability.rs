@@ -8,6 +8,8 @@ mod blocking;
 pub mod builtin;
 mod descriptor;
 mod dispatcher;
+#[cfg(feature = "experiments")]
+mod disturbance;
 pub(crate) mod provider_actor;
 mod traits;
 mod wire;

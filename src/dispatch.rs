@@ -25,6 +25,8 @@ use crate::engine::Mappings;
 use crate::entity::{WasmCloudEntity, link_name, shorten};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventBus;
+#[cfg(feature = "experiments")]
+use crate::experiment::laboratory::Laboratory;
 use crate::limits::Limits;
 use crate::middleware::chain::Chain;
 use crate::supervisor::snapshot::{ActorIdentity, ProviderIdentity, RunningActor, Snapshot};
@@ -48,13 +50,25 @@ struct Shared {
     in_flight: Arc<AtomicUsize>,
     mappings: Mappings,
     events: EventBus,
+    #[cfg(feature = "experiments")]
+    laboratory: Laboratory,
 }
 
 impl Dispatch {
     pub(crate) fn new(limits: Limits, middlewares: Chain, events: EventBus) -> Dispatch {
         let (snapshot, published, in_flight) = Default::default();
         let mappings = Mappings::new(limits.mappings);
-        Dispatch(Arc::new(Shared { snapshot, published, limits, middlewares, in_flight, mappings, events }))
+        Dispatch(Arc::new(Shared {
+            snapshot,
+            published,
+            limits,
+            middlewares,
+            in_flight,
+            mappings,
+            events,
+            #[cfg(feature = "experiments")]
+            laboratory: Laboratory::default(),
+        }))
     }
 
     /// What guests and calls may use, unless an actor has limits of its own.
@@ -75,6 +89,12 @@ impl Dispatch {
     /// Where it is told what happens.
     pub(crate) fn events(&self) -> &EventBus {
         &self.0.events
+    }
+
+    /// The experiments that are made in this host.
+    #[cfg(feature = "experiments")]
+    pub(crate) fn laboratory(&self) -> &Laboratory {
+        &self.0.laboratory
     }
 
     /// Puts a snapshot in force, for calls that begin from now on.

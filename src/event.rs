@@ -130,6 +130,12 @@ pub enum EventKind {
         /// What the caller was told.
         message: String,
     },
+    /// An experiment did something to an actor or provider. What comes of it follows.
+    #[cfg(feature = "experiments")]
+    Injected {
+        /// What it did.
+        fault: crate::InjectedFault,
+    },
     /// The subscriber was so slow that events were dropped.
     Lagged {
         /// How many.

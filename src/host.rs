@@ -101,6 +101,11 @@ impl Host {
         let middlewares = Chain::new(configuration.middlewares.clone());
         let events = EventBus::new(configuration.event_buffer);
         let dispatch = Dispatch::new(configuration.limits, middlewares, events);
+        #[cfg(feature = "experiments")]
+        for (entity, experiment) in &configuration.experiments {
+            let begun = dispatch.laboratory().begin(entity, experiment.clone());
+            begun.unwrap_or_else(|error| log::warn!("an experiment is ignored: {error}"));
+        }
         Host(Arc::new(Inner {
             key,
             configuration,
@@ -209,6 +214,17 @@ impl Host {
     /// What happens to one actor or provider from now on, its links included.
     pub fn monitor(&self, entity: WasmCloudEntity) -> Events {
         self.0.dispatch.events().subscribe(Some(entity))
+    }
+
+    /// Makes an experiment with an actor or provider: faults happen to it by plan, from its next call and its next start on.
+    /// It may be there or be started later. The experiment that was made with it before ends; one without faults does
+    /// nothing but that.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for an entity that is neither an actor nor a provider, or whose key is malformed.
+    #[cfg(feature = "experiments")]
+    pub fn experiment(&self, entity: &WasmCloudEntity, experiment: crate::Experiment) -> Result<()> {
+        self.0.dispatch.laboratory().begin(entity, experiment)
     }
 
     /// All that runs, and how it is, at this moment. It waits for nobody.

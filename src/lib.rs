@@ -18,6 +18,8 @@
 //!
 //! # Features
 //! - `cranelift` (on by default), `singlepass`: the compilers to choose from
+//! - `experiments`: faults injected on purpose, by plan, with `Experiment` and `Host::experiment`. Without it, the host has
+//!   no code for them
 
 mod actor;
 mod auth;
@@ -30,6 +32,8 @@ mod engine;
 mod entity;
 mod error;
 mod event;
+#[cfg(feature = "experiments")]
+mod experiment;
 mod host;
 mod limits;
 mod middleware;
@@ -47,6 +51,8 @@ pub use engine::{ArtifactCache, Compiler};
 pub use entity::{SYSTEM_ACTOR, WasmCloudEntity};
 pub use error::{BoxedError, Error, ErrorKind, Result};
 pub use event::{Event, EventKind, Events};
+#[cfg(feature = "experiments")]
+pub use experiment::{Experiment, InjectedFault};
 pub use host::{ActorInventory, Host, HostBuilder, Inventory, LinkInventory, ProviderDescription, ProviderInventory};
 pub use limits::Limits;
 pub use middleware::{Invocation, InvocationResponse, Middleware};

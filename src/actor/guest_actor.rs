@@ -60,6 +60,9 @@ pub(crate) enum Answering {
     Now(Result<Vec<u8>>),
     /// The guest is at it; no other message is looked at until it is done.
     Later(LocalBoxFuture<'static, Done>),
+    /// The message was lost on its way; the guest goes on with the next one.
+    #[cfg(feature = "experiments")]
+    Lost(LocalBoxFuture<'static, Result<Vec<u8>>>),
 }
 
 impl GuestActor {
@@ -128,6 +131,11 @@ impl Handler<Deliver> for GuestActor {
                 Answering::Now(answer)
             }
             Served::Later(done) => Answering::Later(done),
+            #[cfg(feature = "experiments")]
+            Served::Lost(guest, answer) => {
+                self.guest = Some(guest);
+                Answering::Lost(answer)
+            }
         }
     }
 }
@@ -147,6 +155,10 @@ impl MessageResponse<GuestActor, Deliver> for Answering {
                     send(answer);
                     actor.take_back(guest, context);
                 }));
+            }
+            #[cfg(feature = "experiments")]
+            Answering::Lost(answer) => {
+                context.spawn(wrap_future(answer).map(|answer, _: &mut GuestActor, _| send(answer)));
             }
         }
     }

@@ -61,6 +61,9 @@ pub(super) enum Served {
     Now(Done),
     /// The guest is at it.
     Later(LocalBoxFuture<'static, Done>),
+    /// The message was lost on its way to the guest, and this is what comes of that.
+    #[cfg(feature = "experiments")]
+    Lost(Guest, LocalBoxFuture<'static, Result<Vec<u8>>>),
 }
 
 impl Role {
@@ -80,6 +83,11 @@ impl Role {
             return Served::Now((Ok(guest), Err(self.explain(&operation, &fault))));
         }
         let deadline = context.deadline;
+        #[cfg(feature = "experiments")]
+        if let Some(fault) = self.next_disturbance() {
+            let call = Deliver { message: Message { operation, payload }, context, places };
+            return self.serve_disturbed(guest, call, fault);
+        }
         guest.begin(operation, payload, context);
         // If it has to wait, its actor polls it again at once, to be woken.
         match step(&mut guest, &mut Context::from_waker(Waker::noop())) {
@@ -168,7 +176,7 @@ impl Role {
     }
 
     /// Has the guest go on with its call until it has answered, or its time is up.
-    async fn go_on(self: Rc<Self>, mut guest: Guest, deadline: Instant, places: [Place; 2]) -> Done {
+    pub(super) async fn go_on(self: Rc<Self>, mut guest: Guest, deadline: Instant, places: [Place; 2]) -> Done {
         let answer = {
             let answered = pin!(poll_fn(|context| step(&mut guest, context)));
             let ended = pin!(self.ending.ended());
@@ -183,7 +191,7 @@ impl Role {
     }
 
     /// Keeps or retires the instance, and puts what went wrong in words.
-    fn conclude(&self, guest: Guest, answer: Result<Vec<u8>, Fault>, deadline: Instant) -> Done {
+    pub(super) fn conclude(&self, guest: Guest, answer: Result<Vec<u8>, Fault>, deadline: Instant) -> Done {
         let fault = match answer {
             Ok(answer) => {
                 self.crashes_in_a_row.set(0);
@@ -213,6 +221,8 @@ impl Role {
             ending: self.ending.clone(),
             limits: &self.limits,
         };
+        #[cfg(feature = "experiments")]
+        self.delay_start(context.deadline).await?;
         Guest::start(&self.module, setting, context).await
     }
 
@@ -226,7 +236,7 @@ impl Role {
     }
 
     /// A fault as an error that names the actor and the operation.
-    fn explain(&self, operation: &str, fault: &Fault) -> Error {
+    pub(super) fn explain(&self, operation: &str, fault: &Fault) -> Error {
         let kind = match fault {
             Fault::Failed(reason) if reason.starts_with(NO_HANDLER) => ErrorKind::UnknownOperation,
             Fault::Failed(_) => ErrorKind::ActorFailed,

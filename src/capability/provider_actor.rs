@@ -14,6 +14,8 @@ use tokio::sync::{Notify, RwLock};
 use super::blocking::{BlockingProvider, panicked};
 use super::descriptor::{Code, NativeCapability};
 use super::dispatcher::{ActorDispatcher, BlockingDispatcher};
+#[cfg(feature = "experiments")]
+use super::disturbance;
 use super::traits::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 use crate::call::{self, CallContext};
 use crate::deadline::within;
@@ -85,6 +87,10 @@ impl ProviderActor {
         supervisor: WeakAddr<Supervisor>,
     ) -> Result<ProviderActor> {
         let identity = capability.identity().clone();
+        #[cfg(feature = "experiments")]
+        within(lifecycle_deadline(), disturbance::start(&dispatch, &identity))
+            .await
+            .map_err(|_| too_slow(&identity, "start"))?;
         let provider: Arc<dyn AsyncCapabilityProvider> = match capability.code() {
             Code::Async(provider) => provider,
             Code::Blocking(provider) => {
@@ -109,7 +115,10 @@ impl Running {
         let (deadline, asked) = (context.deadline, operation.clone());
         let dispatcher = ActorDispatcher::new(self.dispatch.clone(), self.identity.clone(), Some(context));
         let call = ProviderCallContext { actor: actor.to_string(), operation, message, dispatcher };
-        Ok(self.ask(&asked, deadline, self.provider.handle_call(call)).await)
+        let work = self.provider.handle_call(call);
+        #[cfg(feature = "experiments")]
+        let work = disturbance::call(&self.dispatch, &self.identity, work);
+        Ok(self.ask(&asked, deadline, work).await)
     }
 
     async fn tend(&self, task: Lifecycle) -> Result<()> {

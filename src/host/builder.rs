@@ -7,7 +7,11 @@ use nkeys::KeyPair;
 
 use super::Host;
 use crate::engine::{ArtifactCache, Compilation, Compiler};
+#[cfg(feature = "experiments")]
+use crate::entity::WasmCloudEntity;
 use crate::event;
+#[cfg(feature = "experiments")]
+use crate::experiment::Experiment;
 use crate::limits::Limits;
 use crate::middleware::Middleware;
 use crate::middleware::chain::Installed;
@@ -26,6 +30,8 @@ pub(super) struct Configuration {
     pub(super) updates: UpdatePolicy,
     pub(super) grace: Option<Duration>,
     pub(super) event_buffer: usize,
+    #[cfg(feature = "experiments")]
+    pub(super) experiments: Vec<(WasmCloudEntity, Experiment)>,
 }
 
 /// Configures a [`Host`].
@@ -57,6 +63,8 @@ impl HostBuilder {
             updates: UpdatePolicy { enabled: false, strict: true },
             grace: None,
             event_buffer: event::DEFAULT_BUFFER,
+            #[cfg(feature = "experiments")]
+            experiments: Vec::new(),
         })
     }
 
@@ -149,6 +157,14 @@ impl HostBuilder {
     /// How many events are kept for a subscriber that is slow; 1,024 by default, and at least one. See [`Host::events`].
     pub fn with_event_buffer(mut self, events: usize) -> HostBuilder {
         self.0.event_buffer = events;
+        self
+    }
+
+    /// Makes an experiment with an actor or provider from its start on, as [`Host::experiment`] does. One with what cannot be
+    /// experimented with is ignored, with a line on the log.
+    #[cfg(feature = "experiments")]
+    pub fn with_experiment(mut self, entity: &WasmCloudEntity, experiment: Experiment) -> HostBuilder {
+        self.0.experiments.push((entity.clone(), experiment));
         self
     }
 

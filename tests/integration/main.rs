@@ -7,6 +7,8 @@ mod actors;
 mod artifacts;
 mod calls;
 mod crowds;
+#[cfg(feature = "experiments")]
+mod experiments;
 mod guests;
 mod host;
 mod http;

@@ -1,0 +1,219 @@
+//! The host that a scenario is played in, and the calls that are made in it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
+use wasmcloud_host::{
+    Actor, ActorOptions, ErrorKind, Event, EventKind, Events, Experiment, Host, HostBuilder, Limits, Result,
+    WasmCloudEntity,
+};
+
+use crate::echo_provider::{self, CONTRACT};
+use crate::timeline::{Call, Entry, Outcome, describe};
+
+/// How long a call may take in the host.
+const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A call that has not ended by then is lost.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a host runs on after the last call.
+const AFTERMATH: Duration = Duration::from_millis(25);
+
+/// A host whose events and calls are kept.
+pub(crate) struct Lab {
+    pub(crate) host: Host,
+    pub(crate) seed: u64,
+    began: SystemTime,
+    events: Events,
+    /// What the actors and providers are called on the timeline.
+    names: RefCell<HashMap<WasmCloudEntity, &'static str>>,
+    calls: RefCell<Vec<Call>>,
+}
+
+/// A call to be made. Its answer must be its payload.
+pub(crate) struct Request<'a> {
+    actor: &'a str,
+    operation: &'a str,
+    message: Vec<u8>,
+    answer: Vec<u8>,
+    /// How many calls the guest `host_call` passes it on with.
+    hops: usize,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(actor: &'a str, operation: &'a str, payload: &[u8]) -> Request<'a> {
+        Request { actor, operation, message: payload.to_vec(), answer: payload.to_vec(), hops: 0 }
+    }
+
+    /// The same, asked for by way of an actor that runs the guest `host_call`.
+    pub(crate) fn by_way_of(self, actor: &'a str) -> Request<'a> {
+        self.passed_on(actor, "")
+    }
+
+    /// A call to the provider, by way of an actor that runs the guest `host_call` and is linked to it.
+    pub(crate) fn to_provider(actor: &'a str, payload: &[u8]) -> Request<'a> {
+        Request::new(CONTRACT, "Echo", payload).passed_on(actor, "default")
+    }
+
+    fn passed_on(self, actor: &'a str, binding: &str) -> Request<'a> {
+        let parts = [binding.as_bytes(), self.actor.as_bytes(), self.operation.as_bytes(), &self.message];
+        let lengths = parts.iter().flat_map(|part| (part.len() as u32).to_le_bytes());
+        Request {
+            actor,
+            operation: "Call",
+            message: lengths.chain(parts.concat()).collect(),
+            hops: self.hops + 1,
+            ..self
+        }
+    }
+
+    /// What an answer means. Guests that pass a call on put a byte before what has come of it.
+    fn judge(&self, answer: Result<Vec<u8>>) -> Outcome {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Outcome::Failed { why: format!("{:?}", error.kind()), text: error.to_string() },
+        };
+        let mut rest = answer.as_slice();
+        for _ in 0..self.hops {
+            match rest.split_first() {
+                Some((1, answer)) => rest = answer,
+                Some((0, error)) => {
+                    let text = String::from_utf8_lossy(error).into_owned();
+                    return Outcome::Failed { why: "the guest's own call failed".to_owned(), text };
+                }
+                _ => break,
+            }
+        }
+        if rest == self.answer { Outcome::Answered } else { Outcome::Lost("answered with something else".to_owned()) }
+    }
+}
+
+impl Lab {
+    pub(crate) async fn open(seed: u64) -> Result<Lab> {
+        let builder = HostBuilder::new().with_shards(2).with_call_deadline(CALL_DEADLINE).enable_live_updates();
+        let host = builder.build();
+        let (began, events) = (SystemTime::now(), host.events());
+        host.start().await?;
+        let names = RefCell::new(HashMap::from([(WasmCloudEntity::Host, "host")]));
+        Ok(Lab { host, seed, began, events, names, calls: RefCell::default() })
+    }
+
+    /// Starts an actor, and answers with its key.
+    pub(crate) async fn start(&self, name: &'static str, actor: Actor, options: ActorOptions) -> Result<String> {
+        let key = actor.public_key();
+        self.names.borrow_mut().insert(WasmCloudEntity::Actor(key.clone()), name);
+        self.host.start_actor_with(actor, options).await?;
+        Ok(key)
+    }
+
+    /// Starts the provider with an experiment, and links an actor to it.
+    pub(crate) async fn start_provider(&self, name: &'static str, actor: &str, experiment: Experiment) -> Result<()> {
+        let capability = echo_provider::capability()?;
+        let (id, link_name) = (capability.id(), "default".to_owned());
+        let entity = WasmCloudEntity::Capability { id: id.clone(), contract_id: CONTRACT.to_owned(), link_name };
+        self.host.experiment(&entity, experiment)?;
+        self.names.borrow_mut().insert(entity, name);
+        self.host.start_native_capability(capability).await?;
+        self.host.set_link(actor, CONTRACT, None, id, HashMap::new()).await
+    }
+
+    /// Makes a call and keeps what becomes of it.
+    pub(crate) async fn call(&self, request: Request<'_>) {
+        let began = self.now();
+        let answer = self.host.call_actor(request.actor, request.operation, &request.message);
+        let outcome = match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(answer) => request.judge(answer),
+            Err(_) => Outcome::Lost(format!("not ended within {PATIENCE:?}")),
+        };
+        self.calls.borrow_mut().push(Call { began, ended: self.now(), outcome });
+    }
+
+    /// Has callers call beside each other, each `calls` times with a pause after each. Calls are numbered from 0 on.
+    pub(crate) async fn load<'a>(
+        &self,
+        (callers, calls): (usize, usize),
+        pause: Duration,
+        request: impl Fn(usize) -> Request<'a>,
+    ) {
+        let request = &request;
+        join_all((0..callers).map(async |caller| {
+            // They do not go in step.
+            tokio::time::sleep(pause.mul_f64(caller as f64 / callers as f64)).await;
+            for round in 0..calls {
+                self.call(request(caller + callers * round)).await;
+                tokio::time::sleep(pause).await;
+            }
+        }))
+        .await;
+    }
+
+    /// Stops the host, and tells what happened.
+    pub(crate) async fn close(mut self) -> (Vec<Entry>, Vec<Call>) {
+        // What the last calls lead to belongs to the scenario, not to its end.
+        tokio::time::sleep(AFTERMATH).await;
+        self.host.stop().await;
+        let mut entries = Vec::new();
+        while let Some(Event { at, entity, kind, .. }) = self.events.next().await {
+            let last = kind == EventKind::HostStopped;
+            let name = self.names.borrow().get(&entity).copied().unwrap_or("somebody else");
+            let text = self.with_names(describe(&kind));
+            entries.push(Entry { at: self.since_begin(at), name, kind, text });
+            if last {
+                break;
+            }
+        }
+        (entries, self.calls.into_inner())
+    }
+
+    /// A text with the names of actors and providers in the place of their keys.
+    fn with_names(&self, text: String) -> String {
+        self.names.borrow().iter().fold(text, |text, (entity, name)| match entity {
+            WasmCloudEntity::Actor(key) | WasmCloudEntity::Capability { id: key, .. } => text.replace(key, name),
+            _ => text,
+        })
+    }
+
+    fn now(&self) -> Duration {
+        self.since_begin(SystemTime::now())
+    }
+
+    fn since_begin(&self, at: SystemTime) -> Duration {
+        at.duration_since(self.began).unwrap_or_default()
+    }
+}
+
+/// Waits until an event of this kind.
+///
+/// # Errors
+/// Where it does not come.
+pub(crate) async fn event(events: &mut Events, is_it: impl Fn(&EventKind) -> bool) -> std::result::Result<(), String> {
+    let seen = async {
+        while let Some(event) = events.next().await {
+            if is_it(&event.kind) {
+                return Ok(());
+            }
+        }
+        Err("the host ended before what the scenario waits for".to_owned())
+    };
+    tokio::time::timeout(PATIENCE, seen)
+        .await
+        .unwrap_or_else(|_| Err("what the scenario waits for did not happen".to_owned()))
+}
+
+/// Options for an actor that needs little memory, and so takes up little of the process.
+pub(crate) fn small() -> ActorOptions {
+    ActorOptions::new().limits(small_limits())
+}
+
+/// The limits that go with it.
+pub(crate) fn small_limits() -> Limits {
+    Limits::new().memory_bytes(1024 * 1024).call_deadline(CALL_DEADLINE)
+}
+
+/// Whether a failure is one of this kind.
+pub(crate) fn is(why: &str, kind: ErrorKind) -> bool {
+    why == format!("{kind:?}")
+}
