@@ -1,5 +1,6 @@
 //! An [`Actor`]: a signed WebAssembly module, checked and ready to be started.
 
+pub(crate) mod check;
 pub(crate) mod guest_actor;
 pub(crate) mod instances;
 pub(crate) mod mailbox;

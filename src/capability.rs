@@ -10,7 +10,7 @@ mod descriptor;
 mod dispatcher;
 pub(crate) mod provider_actor;
 mod traits;
-mod wire;
+pub(crate) mod wire;
 
 pub use descriptor::NativeCapability;
 pub use dispatcher::ActorDispatcher;

@@ -170,7 +170,7 @@ impl Role {
     }
 
     /// Has the guest go on with its call until it has answered, or its time is up.
-    async fn go_on(self: Rc<Self>, mut guest: Guest, deadline: Instant, places: [Place; 2]) -> Done {
+    async fn go_on(self: Rc<Self>, mut guest: Guest, deadline: Instant, places: Option<[Place; 2]>) -> Done {
         let answer = {
             let answered = pin!(poll_fn(|context| step(&mut guest, context)));
             let ended = pin!(self.ending.ended());

@@ -11,6 +11,7 @@ use crate::event;
 use crate::limits::Limits;
 use crate::middleware::Middleware;
 use crate::middleware::chain::Installed;
+use crate::supervisor::health::CheckPolicy;
 use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::updates::UpdatePolicy;
 
@@ -26,6 +27,7 @@ pub(super) struct Configuration {
     pub(super) updates: UpdatePolicy,
     pub(super) grace: Option<Duration>,
     pub(super) event_buffer: usize,
+    pub(super) health: CheckPolicy,
 }
 
 /// Configures a [`Host`].
@@ -57,6 +59,7 @@ impl HostBuilder {
             updates: UpdatePolicy { enabled: false, strict: true },
             grace: None,
             event_buffer: event::DEFAULT_BUFFER,
+            health: CheckPolicy { deadline: Duration::from_secs(1), interval: Some(Duration::from_secs(30)) },
         })
     }
 
@@ -149,6 +152,20 @@ impl HostBuilder {
     /// How many events are kept for a subscriber that is slow; 4,096 by default, and at least one. See [`Host::events`].
     pub fn with_event_buffer(mut self, events: usize) -> HostBuilder {
         self.0.event_buffer = events;
+        self
+    }
+
+    /// How long an actor or provider has to answer a health check; 1 s by default, an hour at most. A guest that has
+    /// worked on one so long without an answer is lost, like one that does not answer a call in time.
+    pub fn with_health_deadline(mut self, deadline: Duration) -> HostBuilder {
+        self.0.health.deadline = deadline.min(Duration::from_secs(60 * 60));
+        self
+    }
+
+    /// How often the host asks all actors and providers how they are; every 30 s by default, every millisecond at most.
+    /// With `None`, they are asked only when the embedder does; see [`Host::health`].
+    pub fn with_health_interval(mut self, interval: Option<Duration>) -> HostBuilder {
+        self.0.health.interval = interval.map(|interval| interval.max(Duration::from_millis(1)));
         self
     }
 

@@ -8,6 +8,7 @@ mod artifacts;
 mod calls;
 mod crowds;
 mod guests;
+mod health;
 mod host;
 mod http;
 mod instances;
