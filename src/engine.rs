@@ -47,14 +47,14 @@ pub(crate) use mappings::Mappings;
 #[derive(Clone)]
 pub(crate) struct CompiledModule(Arc<Compiled>);
 
-/// A module as it is compiled: with the meter in it, and within limits. Embedders have no use for it; it is public for the
-/// benchmarks, which compare its code with that of the module.
+/// A module as this compiler compiles it: with the meter in it, and within limits. Embedders have no use for it; it is public
+/// for the benchmarks, which compare its code with that of the module.
 ///
 /// # Errors
 /// `InvalidModule` for what is no valid WebAssembly, or begins with more than the limits allow.
-pub fn metered(module: &[u8], limits: &Limits) -> Result<Vec<u8>> {
+pub fn metered(module: &[u8], limits: &Limits, compiler: Compiler) -> Result<Vec<u8>> {
     check_size(module, limits)?;
-    meter::rewrite(module, bounds(limits))
+    meter::rewrite(module, bounds(limits, compiler))
 }
 
 /// Refuses a module that is larger than its limits allow.
@@ -67,11 +67,12 @@ pub(crate) fn check_size(module: &[u8], limits: &Limits) -> Result<()> {
     Ok(())
 }
 
-fn bounds(limits: &Limits) -> meter::Bounds {
+fn bounds(limits: &Limits, compiler: Compiler) -> meter::Bounds {
     meter::Bounds {
         quantum: meter::QUANTUM,
         memory_pages: limits.memory_pages(),
         table_elements: limits.table_elements,
+        frames: compiler.frames(),
     }
 }
 
@@ -134,13 +135,16 @@ impl CompiledModule {
             .map_err(|fault| Error::new(ErrorKind::Busy, format!("the module {fault}")))?;
         let style = memory::Style::of(limits);
         let engine = memory::within(compiler.engine(), style, limits.stack_bytes);
-        let cache = cache.map(|cache| (cache, Key::new(hash, bounds(limits), &engine)));
+        let cache = cache.map(|cache| (cache, Key::new(hash, bounds(limits, compiler), &engine)));
         let loaded = cache.as_ref().and_then(|(cache, key)| cache.load(key, &engine));
         let (artifacts, origin) = match loaded {
             Some(artifacts) => (artifacts, Origin::Cache),
-            None => (compile(&engine, bytes, limits)?, Origin::Compiled),
+            None => (compile(&engine, &metered(bytes, limits, compiler)?)?, Origin::Compiled),
         };
         admission::check(&artifacts.module)?;
+        if style == memory::Style::Compact && !compiler.checks_empty_memory() {
+            admission::check_memory_is_not_empty(&artifacts.module)?;
+        }
         if let (Some((cache, key)), Origin::Compiled) = (&cache, origin) {
             cache.keep(key, &artifacts);
         }
@@ -155,8 +159,8 @@ impl CompiledModule {
     }
 }
 
-fn compile(engine: &wasmer::Engine, bytes: &[u8], limits: &Limits) -> Result<Artifacts> {
-    let module = wasmer::Module::new(engine, metered(bytes, limits)?)
+fn compile(engine: &wasmer::Engine, metered: &[u8]) -> Result<Artifacts> {
+    let module = wasmer::Module::new(engine, metered)
         .map_err(|error| Error::new(ErrorKind::InvalidModule, "the module cannot be compiled").caused_by(error))?;
     let driver = wasmer::Module::new(engine, driver::module())
         .map_err(|error| Error::new(ErrorKind::Internal, "cannot compile the driver").caused_by(error))?;

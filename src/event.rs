@@ -27,7 +27,7 @@ use crate::error::{Error, ErrorKind};
 use crate::supervisor::health::Health;
 
 /// How many events wait for a subscriber that is slow.
-pub(crate) const DEFAULT_BUFFER: usize = 4096;
+pub(crate) const DEFAULT_BUFFER: usize = 1024;
 
 /// How long after a breached limit another breach of the same limit by the same actor is not told of.
 const QUIET: Duration = Duration::from_secs(1);

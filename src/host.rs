@@ -2,11 +2,12 @@
 
 mod builder;
 mod inventory;
+mod start_claim;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::capability::NativeCapability;
 use crate::dispatch::Dispatch;
 use crate::entity::{WasmCloudEntity, link_name};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{EventBus, Events};
+use crate::event::{EventBus, EventKind, Events};
 use crate::middleware::chain::Chain;
 use crate::shard::Shards;
 use crate::supervisor::health::{CheckAll, CheckOne, Health};
@@ -32,6 +33,7 @@ use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::snapshot::ProviderKey;
 use crate::supervisor::{Command, Settings, Supervisor};
 use builder::Configuration;
+use start_claim::StartClaim;
 
 /// The longest period of grace: no clock ends before.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -86,33 +88,6 @@ pub struct ProviderDescription {
     pub name: String,
 }
 
-/// The right to start a host: one start at a time, and none after one that succeeded.
-struct StartClaim<'a>(&'a Inner);
-
-impl<'a> StartClaim<'a> {
-    fn take(host: &'a Inner) -> Result<StartClaim<'a>> {
-        if host.start_claimed.swap(true, Ordering::SeqCst) {
-            let message = format!("host {} was started before: build another one", host.key.public_key());
-            return Err(Error::new(ErrorKind::HostAlreadyStarted, message));
-        }
-        Ok(StartClaim(host))
-    }
-
-    /// The start succeeded: the claim is never given back.
-    fn keep(self, running: Running) {
-        // Nobody else sets it: that takes a claim.
-        let _ = self.0.running.set(running);
-    }
-}
-
-impl Drop for StartClaim<'_> {
-    fn drop(&mut self) {
-        if self.0.running.get().is_none() {
-            self.0.start_claimed.store(false, Ordering::SeqCst);
-        }
-    }
-}
-
 impl Drop for Inner {
     /// The last handle is gone, so nobody can stop the host any more but this.
     fn drop(&mut self) {
@@ -150,6 +125,7 @@ impl Host {
         let settings = Settings { compilation, updates, grace, health };
         let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), settings).start();
         claim.keep(Running { supervisor, shards });
+        self.0.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStarted);
         log::info!("host {} runs with {} shard(s)", self.id(), self.0.configuration.shards);
         Ok(())
     }

@@ -78,8 +78,8 @@ impl Limits {
     /// that begins with more is refused as `InvalidModule`; growing beyond it fails inside the guest.
     ///
     /// With a limit of at most 64 MiB, a guest takes up no more addresses than it may have memory, so a process holds
-    /// tens of thousands of them; its code checks each access to memory, which makes calls 5 to 15 percent slower, and
-    /// arithmetic on large arrays up to half. With a larger one it takes up 8 GiB of addresses, of which a process on
+    /// tens of thousands of them; its code checks each access to memory, which makes calls up to a seventh slower, and
+    /// arithmetic on arrays up to half. With a larger one it takes up 8 GiB of addresses, of which a process on
     /// usual hardware has enough for 16,000 guests; one more is `Busy`.
     pub fn memory_bytes(mut self, bytes: u64) -> Limits {
         self.memory_bytes = bytes;
@@ -94,7 +94,8 @@ impl Limits {
     }
 
     /// How much stack the calls inside of a guest may use, in bytes; 1 MiB by default, 64 KiB at least and 64 MiB at most.
-    /// A guest whose calls are nested deeper is ended with `StackExhausted`.
+    /// A guest whose calls are nested deeper is ended with `StackExhausted`, and so is one that calls the host, or grows its
+    /// memory and the like, with less than 8 KiB of it left.
     pub fn stack_bytes(mut self, bytes: usize) -> Limits {
         self.stack_bytes = bytes.clamp(64 * 1024, 64 * 1024 * 1024);
         self

@@ -40,13 +40,14 @@ use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{AsyncContext, Context, Handler, Message, ResponseFuture, WeakAddr};
 use tokio::sync::{Mutex, Notify};
 
 use crate::actor::Actor;
 use crate::capability::NativeCapability;
+use crate::deadline::within;
 use crate::dispatch::Dispatch;
 use crate::engine::Compilation;
 use crate::entity::WasmCloudEntity;
@@ -211,15 +212,19 @@ impl Supervision {
             return;
         }
         self.change(Registry::close);
-        self.drain_all_links().await;
+        // One period of grace for all together.
+        let deadline = Instant::now() + self.grace;
+        if within(deadline, self.drain_all_links()).await.is_err() {
+            log::warn!("providers still had work for actors when the time of the host was up");
+        }
         loop {
             // Listened for before looking, so that nothing that settles in between is missed.
             let mut settled = pin!(self.settled.notified());
             settled.as_mut().enable();
             let last_started = self.registry.borrow().last_started().cloned();
             let stopped = match &last_started {
-                Some(Child::Actor(key)) => self.stop_actor(key).await,
-                Some(Child::Provider(key)) => self.end_provider(key).await,
+                Some(Child::Actor(key)) => self.stop_actor_by(key, deadline).await,
+                Some(Child::Provider(key)) => self.end_provider_by(key, deadline).await,
                 None if self.registry.borrow().is_settled() => break,
                 None => {
                     settled.await;
@@ -242,7 +247,6 @@ impl actix::Actor for Supervisor {
     fn started(&mut self, context: &mut Self::Context) {
         // An actor is started once.
         let _ = self.0.own.set(context.address().downgrade());
-        self.0.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStarted);
         if let Some(interval) = self.0.health.interval {
             actix_rt::spawn(health::check_regularly(Rc::downgrade(&self.0), interval));
         }

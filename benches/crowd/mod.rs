@@ -5,7 +5,7 @@ use wasmcloud_host::{ErrorKind, Host};
 
 use crate::IDLE_AFTER;
 use crate::raw::ECHO;
-use crate::support::Row;
+use crate::support::{Row, Target};
 
 /// What the process has in memory, in bytes.
 #[derive(Clone, Copy)]
@@ -49,7 +49,13 @@ pub(crate) async fn measure(host: &Host, keys: &[String], before: Resident) -> V
     let answers = join_all(keys.iter().map(|key| host.call_actor(key, ECHO.operation, ECHO.message))).await;
     let busy = answers.iter().filter(|answer| matches!(answer, Err(error) if error.kind() == ErrorKind::Busy)).count();
     let answered = answers.iter().filter(|answer| answer.is_ok()).count();
-    let row = |what: String, figure, unit, target| Row { what, per_call: None, figure, unit, target };
+    let row = |what: String, figure, unit, target| Row {
+        what,
+        per_call: None,
+        figure,
+        unit,
+        target: Option::map(target, Target::AtMost),
+    };
     vec![
         row(
             format!("{count} idle actors: resident, of the host's own, for each"),

@@ -33,24 +33,28 @@ struct Exchange {
     job: Job,
     memory: Option<Memory>,
     response: Vec<u8>,
+    /// What every call into the host is answered with.
+    host_answer: Vec<u8>,
 }
-
-/// What every call into the host is answered with.
-const HOST_ANSWER: &[u8] = &[7; 64];
 
 impl Raw {
     pub(crate) fn new(bytes: &[u8], job: Job) -> Raw {
+        Raw::answered(bytes, job, vec![7; 64])
+    }
+
+    /// The same with a host that answers every call of the guest with these bytes.
+    pub(crate) fn answered(bytes: &[u8], job: Job, host_answer: Vec<u8>) -> Raw {
         let engine: wasmer::Engine = wasmer::sys::EngineBuilder::new(wasmer::sys::Cranelift::default()).engine().into();
         let mut store = Store::new(engine);
         let module = Module::new(&store, bytes).expect("the guest compiles");
-        let env = FunctionEnv::new(&mut store, Exchange { job, memory: None, response: Vec::new() });
+        let env = FunctionEnv::new(&mut store, Exchange { job, memory: None, response: Vec::new(), host_answer });
         let mut imports = Imports::new();
         let mut define = |name: &str, function: Function| imports.define("wapc", name, function);
         define("__guest_request", Function::new_typed_with_env(&mut store, &env, guest_request));
         define("__guest_response", Function::new_typed_with_env(&mut store, &env, guest_response));
         define("__guest_error", Function::new_typed(&mut store, guest_error));
         define("__host_call", Function::new_typed(&mut store, host_call));
-        define("__host_response_len", Function::new_typed(&mut store, || HOST_ANSWER.len() as i32));
+        define("__host_response_len", Function::new_typed_with_env(&mut store, &env, host_response_len));
         define("__host_response", Function::new_typed_with_env(&mut store, &env, host_response));
         define("__host_error_len", Function::new_typed(&mut store, || 0));
         define("__host_error", Function::new_typed(&mut store, |_: i32| ()));
@@ -96,7 +100,11 @@ fn host_call(_: i32, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32) -> 
     1
 }
 
+fn host_response_len(env: FunctionEnvMut<'_, Exchange>) -> i32 {
+    env.data().host_answer.len() as i32
+}
+
 fn host_response(env: FunctionEnvMut<'_, Exchange>, pointer: u32) {
     let memory = env.data().memory.as_ref().expect("the memory is set").view(&env);
-    memory.write(u64::from(pointer), HOST_ANSWER).expect("in range");
+    memory.write(u64::from(pointer), &env.data().host_answer).expect("in range");
 }

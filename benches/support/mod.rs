@@ -13,8 +13,34 @@ pub(crate) struct Row {
     /// The figure, and its unit: `x` is the ratio to a reference timed in the same run.
     pub(crate) figure: f64,
     pub(crate) unit: &'static str,
-    /// The largest figure that is good enough, where there is such a target.
-    pub(crate) target: Option<f64>,
+    /// Which figures are good enough, where there is such a target.
+    pub(crate) target: Option<Target>,
+}
+
+/// Which figures are good enough.
+#[derive(Clone, Copy)]
+#[allow(dead_code, reason = "not every benchmark has targets of both kinds")]
+pub(crate) enum Target {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Target {
+    fn is_met_by(self, figure: f64) -> bool {
+        match self {
+            Target::AtMost(most) => figure <= most,
+            Target::AtLeast(least) => figure >= least,
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Target::AtMost(most) => write!(f, "at most {most}"),
+            Target::AtLeast(least) => write!(f, "at least {least}"),
+        }
+    }
 }
 
 /// The times that one thing took, a measurement per round.
@@ -44,7 +70,7 @@ pub(crate) fn rows(reference: &Series, others: &[&Series]) -> Vec<Row> {
             per_call: Some(Duration::from_secs_f64(median(series.times.clone()))),
             figure: median(ratios),
             unit: "x",
-            target: series.target,
+            target: series.target.map(Target::AtMost),
         }
     };
     std::iter::once(reference).chain(others.iter().copied()).map(row).collect()
@@ -72,12 +98,12 @@ pub(crate) fn is_real_run() -> bool {
 /// Prints the table, and writes it to `target/figures/<name>.json`.
 pub(crate) fn report(name: &str, title: &str, rows: &[Row]) -> std::io::Result<()> {
     println!("\n{title}\n");
-    println!("{:<66} {:>12} {:>12} {:>10}", "", "per call", "figure", "target");
+    println!("{:<72} {:>12} {:>12} {:>14}", "", "per call", "figure", "target");
     for row in rows {
-        let target = row.target.map_or_else(|| "-".to_owned(), |target| format!("{target:.1}{}", row.unit));
+        let target = row.target.map_or_else(|| "-".to_owned(), |target| format!("{target}{}", row.unit));
         let per_call = row.per_call.map_or_else(String::new, |time| format!("{:.2} us", time.as_secs_f64() * 1e6));
         let figure = format!("{:.2}{}", row.figure, row.unit);
-        println!("{:<66} {per_call:>12} {figure:>12} {target:>10}", row.what);
+        println!("{:<72} {per_call:>12} {figure:>12} {target:>14}", row.what);
     }
     if is_real_run() {
         let folder = target_folder().join("figures");
@@ -98,7 +124,7 @@ fn json(rows: &[Row]) -> String {
     for row in rows {
         let separator = if entries.is_empty() { "\n" } else { ",\n" };
         let (target, meets) = match row.target {
-            Some(target) => (format!("\"at most {target}{}\"", row.unit), (row.figure <= target).to_string()),
+            Some(target) => (format!("\"{target}{}\"", row.unit), target.is_met_by(row.figure).to_string()),
             None => ("null".to_owned(), "null".to_owned()),
         };
         let figure = format!("{:.2}{}", row.figure, row.unit);

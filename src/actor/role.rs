@@ -94,14 +94,12 @@ impl Role {
     /// Why it is not replaced.
     pub(super) async fn recover(&self, mut loss: Loss) -> Result<Guest, String> {
         loop {
-            let cause = match loss {
-                Loss::Ended if self.ending.is_ended() => return Err("it was stopped".to_owned()),
+            if self.ending.is_ended() {
+                return Err("it was stopped".to_owned());
+            }
+            let restart = match loss {
                 Loss::Ended => None,
-                Loss::Crash(cause) => Some(cause),
-            };
-            let restart = match cause {
-                None => None,
-                Some(cause) => Some(self.ask_for_restart(cause).await?),
+                Loss::Crash(cause) => Some(self.ask_for_restart(cause).await?),
             };
             match self.replace().await {
                 Ok(guest) => {

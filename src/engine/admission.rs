@@ -39,6 +39,17 @@ pub(super) fn check(module: &Module) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a module that may have a memory of no pages, to which accesses would go unchecked.
+pub(super) fn check_memory_is_not_empty(module: &Module) -> Result<()> {
+    let memories = module.exports().filter_map(|export| export.ty().memory().copied());
+    for memory in memories {
+        if memory.minimum.0 == 0 {
+            return Err(refused("its memory begins with no pages, with which this compiler does not work".to_owned()));
+        }
+    }
+    Ok(())
+}
+
 fn expect_export(module: &Module, name: &str, fits: impl Fn(&ExternType) -> bool) -> Result<()> {
     match module.exports().find(|export| export.name() == name) {
         Some(export) if fits(export.ty()) => Ok(()),

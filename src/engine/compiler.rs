@@ -2,6 +2,8 @@
 
 use wasmer::sys::EngineBuilder;
 
+use super::meter::Frames;
+
 /// A compiler for guests, as [`HostBuilder::with_compiler`](crate::HostBuilder::with_compiler) takes it. Which there are
 /// depends on the crate's features; at least one is needed.
 ///
@@ -19,6 +21,10 @@ pub enum Compiler {
     Cranelift,
     /// Singlepass compiles in a fraction of that time, and its code takes two to three times as long to run: for
     /// development, and for small devices. With the feature `singlepass`.
+    ///
+    /// It refuses modules that it would make unsafe code of: with functions of more than 498 local variables beside their
+    /// parameters, as there may be where code was compiled without optimising it, with types of more than 100 parameters and
+    /// results, with blocks that leave more than 100 values within one another, and with a memory that begins empty.
     #[cfg(feature = "singlepass")]
     Singlepass,
 }
@@ -44,6 +50,27 @@ impl Compiler {
             Compiler::Cranelift => EngineBuilder::new(wasmer::sys::Cranelift::default()).engine().into(),
             #[cfg(feature = "singlepass")]
             Compiler::Singlepass => EngineBuilder::new(wasmer::sys::Singlepass::default()).engine().into(),
+        }
+    }
+
+    /// What it makes frames on the stack large for.
+    pub(super) fn frames(self) -> Frames {
+        match self {
+            #[cfg(feature = "cranelift")]
+            Compiler::Cranelift => Frames::Arguments,
+            #[cfg(feature = "singlepass")]
+            Compiler::Singlepass => Frames::Locals,
+        }
+    }
+
+    /// Whether its code checks accesses to a memory of no pages at all, where there is nothing behind the memory that they
+    /// could be caught by. Singlepass subtracts the size of an access from that of the memory, and goes below zero.
+    pub(super) fn checks_empty_memory(self) -> bool {
+        match self {
+            #[cfg(feature = "cranelift")]
+            Compiler::Cranelift => true,
+            #[cfg(feature = "singlepass")]
+            Compiler::Singlepass => false,
         }
     }
 }

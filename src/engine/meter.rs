@@ -9,6 +9,9 @@
 //! Two things are large steps although they have been paid for: code of megabytes without a loop, which therefore yields on
 //! its way as well, and operations on large ranges of memory, which are carried out in portions.
 //!
+//! And before a guest's code enters code of the host, it makes sure that its stack has room for that: it may overflow its
+//! stack in its own code alone.
+//!
 //! Everything else stays as it was: traps, exports, names, results.
 //!
 //! # Layout
@@ -26,6 +29,7 @@ mod tests;
 #[cfg(test)]
 mod version_tests;
 
+pub(super) use rewrite::Frames;
 use wasmparser::{Validator, WasmFeatures};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -39,7 +43,7 @@ pub(super) const START: &str = "wasmcloud:meter/start";
 
 /// The number of the rewriting. With every change of what modules are rewritten to, or of which are refused, it goes up, so
 /// that nothing that was compiled before is taken for what would be compiled now.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// How much a guest executes before it yields, in units of about one instruction: some 1 ms of ordinary code.
 pub(super) const QUANTUM: i32 = 1_000_000;
@@ -53,6 +57,8 @@ pub(super) struct Bounds {
     pub(super) memory_pages: u64,
     /// The largest table, in elements.
     pub(super) table_elements: u64,
+    /// What the compiler makes frames on the stack large for.
+    pub(super) frames: Frames,
 }
 
 /// What a guest may be written with: the settled parts of WebAssembly that compilers of guests use. Not among them are

@@ -149,7 +149,7 @@ impl HostBuilder {
         self
     }
 
-    /// How many events are kept for a subscriber that is slow; 4,096 by default, and at least one. See [`Host::events`].
+    /// How many events are kept for a subscriber that is slow; 1,024 by default, and at least one. See [`Host::events`].
     pub fn with_event_buffer(mut self, events: usize) -> HostBuilder {
         self.0.event_buffer = events;
         self

@@ -51,11 +51,15 @@ impl Supervision {
     /// finish what is under way; it serves what has reached it, over links that are still established; then the links
     /// are released, and it is gone. What takes longer than the period of grace is ended.
     pub(super) async fn stop_actor(&self, key: &str) -> Result<()> {
+        self.stop_actor_by(key, Instant::now() + self.grace).await
+    }
+
+    /// The same, with a period of grace that ends at a given time.
+    pub(super) async fn stop_actor_by(&self, key: &str, deadline: Instant) -> Result<()> {
         let child = Child::Actor(key.into());
+        let _stop = self.begin_stop_when_settled(&child).await?;
         let running = self.registry.borrow().snapshot().actors.get(key).cloned();
-        let _stop = self.begin_stop(child.clone())?;
         let Some(actor) = running else { return Ok(()) };
-        let deadline = Instant::now() + self.grace;
         if within(deadline, self.drain_links_of(&child)).await.is_err() {
             log::warn!("the providers of {} still had work for it when its time was up", actor.identity);
         }

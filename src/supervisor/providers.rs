@@ -1,7 +1,7 @@
 //! How providers are started, restarted and stopped.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{Actor as _, Addr};
 
@@ -98,11 +98,16 @@ impl Supervision {
 
     /// Has a provider finish what it is at and release everything. Its links wait for its next start.
     pub(super) async fn end_provider(&self, key: &ProviderKey) -> Result<()> {
+        self.end_provider_by(key, Instant::now() + self.grace).await
+    }
+
+    /// The same, with a period of grace that ends at a given time.
+    pub(super) async fn end_provider_by(&self, key: &ProviderKey, deadline: Instant) -> Result<()> {
         let child = Child::Provider(key.clone());
+        let _stop = self.begin_stop_when_settled(&child).await?;
         let running = self.registry.borrow().snapshot().providers.get(key).cloned();
-        let _stop = self.begin_stop(child.clone())?;
         let Some(provider) = running else { return Ok(()) };
-        let ended = end(&provider.address, self.grace).await;
+        let ended = end(&provider.address, deadline.saturating_duration_since(Instant::now())).await;
         // Changes of its links that are under way find it gone; only then are they set to wait.
         let links = self.registry.borrow().links_of(&child);
         for link in links {

@@ -62,6 +62,9 @@ struct Record {
     restarts: Restarts,
 }
 
+/// How often an instance that is being stopped is replaced, if it does nothing but crash.
+const LAST_RESTARTS: u32 = 3;
+
 /// Both ends of a link that can be established.
 pub(super) struct Ends {
     pub(super) actor: RunningActor,
@@ -148,6 +151,11 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether a child is just being updated, scaled or restarted.
+    pub(super) fn is_being_replaced(&self, child: &Child) -> bool {
+        self.changes.get(child) == Some(&Change::Replace)
+    }
+
     /// Ends a change, however it went.
     pub(super) fn end_change(&mut self, child: &Child) {
         if self.changes.remove(child) == Some(Change::Start)
@@ -231,8 +239,8 @@ impl Registry {
         let Some(record) = self.records.get_mut(child) else {
             return Verdict::GiveUp("it does not run any more".to_owned());
         };
-        if self.changes.get(child) == Some(&Change::Stop) {
-            // What has reached it is still to be served.
+        if self.changes.get(child) == Some(&Change::Stop) && in_a_row <= LAST_RESTARTS {
+            // What has reached it is still to be served, whatever its policy says.
             return Verdict::Restart { attempt: 0, delay: Duration::ZERO };
         }
         let verdict = record.restarts.crash(now, in_a_row, chance);

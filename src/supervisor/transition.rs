@@ -1,6 +1,8 @@
 //! Starts, stops and other changes of children under way: each child has at most one, and the host's stop waits for all
 //! of them.
 
+use std::pin::pin;
+
 use super::Supervision;
 use super::child::Child;
 use super::registry::Registry;
@@ -36,6 +38,19 @@ impl Supervision {
 
     pub(super) fn begin_stop(&self, child: Child) -> Result<Transition<'_>> {
         self.begin(child, Registry::begin_stop)
+    }
+
+    /// Begins a stop once an update, a scaling or a restart of the child is done.
+    pub(super) async fn begin_stop_when_settled(&self, child: &Child) -> Result<Transition<'_>> {
+        loop {
+            // Listened for before looking, so that nothing that settles in between is missed.
+            let mut settled = pin!(self.settled.notified());
+            settled.as_mut().enable();
+            if !self.registry.borrow().is_being_replaced(child) {
+                return self.begin_stop(child.clone());
+            }
+            settled.await;
+        }
     }
 
     fn begin(&self, child: Child, begin: impl FnOnce(&mut Registry, &Child) -> Result<()>) -> Result<Transition<'_>> {

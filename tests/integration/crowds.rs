@@ -87,6 +87,12 @@ async fn a_memory_grows_in_place_up_to_its_limit_and_every_access_beyond_its_siz
     .await;
 }
 
+/// A host of actors that are ended time after time, and are to be back at once.
+fn resilient() -> HostBuilder {
+    let policy = RestartPolicy::new().in_a_row(u32::MAX).delays(Duration::ZERO, Duration::ZERO);
+    HostBuilder::new().with_shards(1).with_restart_policy(policy)
+}
+
 #[actix_rt::test]
 async fn a_guest_that_calls_too_deeply_is_ended_and_bystanders_answer() {
     // Dives to a depth, calling the host at each step once it has passed another one: so the stack ends at ever
@@ -110,9 +116,7 @@ async fn a_guest_that_calls_too_deeply_is_ended_and_bystanders_answer() {
                 (call $dive (i32.load (i32.const 16))))",
         )
     };
-    // It is ended time after time, and is to be back at once.
-    let policy = RestartPolicy::new().in_a_row(u32::MAX).delays(Duration::ZERO, Duration::ZERO);
-    with_host_of(HostBuilder::new().with_shards(1).with_restart_policy(policy), async |host| {
+    with_host_of(resilient(), async |host| {
         let bystander = start(&host, sign("tiny_echo").actor(), small()).await.unwrap();
         let shallow = start(&host, diver(), Limits::new().stack_bytes(64 * 1024)).await.unwrap();
         let deep = start(&host, diver(), Limits::new().stack_bytes(16 * 1024 * 1024)).await.unwrap();
@@ -121,7 +125,11 @@ async fn a_guest_that_calls_too_deeply_is_ended_and_bystanders_answer() {
         let ended = ask(&host, &shallow, &[50_000, 0]).await.unwrap_err();
         assert_eq!(ended.kind(), ErrorKind::StackExhausted);
         assert!(ended.to_string().contains("stack of 65536 bytes"), "{ended}");
-        for depth in 0..64 {
+        for depth in 0..128 {
+            // It is entered already, and another one after it.
+            for key in [&shallow, &deep] {
+                assert_eq!(ask(&host, key, &[1, 0]).await.unwrap(), 1);
+            }
             let numbers = [depth, 1];
             let ended = ask(&host, &shallow, &numbers);
             let (ended, answer) = join(ended, host.call_actor(&bystander, "Echo", b"beside")).await;
@@ -129,6 +137,125 @@ async fn a_guest_that_calls_too_deeply_is_ended_and_bystanders_answer() {
             assert_eq!(answer.unwrap(), b"beside");
         }
         assert_eq!(ask(&host, &shallow, &[100, 0]).await.unwrap(), 100);
+    })
+    .await;
+}
+
+/// Dives to a depth, and there does what a number says: most of it is carried out by code that is not the guest's.
+fn diver_to_the_host() -> Actor {
+    let operations = [
+        "",
+        "(drop (call $host))",
+        "(drop (call_indirect (result i32) (i32.const 0)))",
+        "(drop (memory.grow (i32.const 0)))",
+        "(drop (memory.size))",
+        "(memory.fill (i32.const 64) (i32.const 7) (i32.const 64))",
+        "(memory.copy (i32.const 64) (i32.const 80) (i32.const 64))",
+        "(memory.init $data (i32.const 64) (i32.const 0) (i32.const 4))",
+        "(data.drop $data)",
+        "(drop (ref.is_null (table.get $table (i32.const 0))))",
+        "(table.set $table (i32.const 1) (ref.func $dive))",
+        "(drop (table.grow $table (ref.null func) (i32.const 1)))",
+        "(drop (table.size $table))",
+        "(table.fill $table (i32.const 1) (ref.null func) (i32.const 1))",
+        "(table.copy $table $table (i32.const 1) (i32.const 0) (i32.const 1))",
+        "(table.init $table $elements (i32.const 1) (i32.const 0) (i32.const 1))",
+        "(elem.drop $elements)",
+        "(unreachable)",
+        "(memory.fill (i32.const 65536) (i32.const 7) (i32.const 64))",
+        "(drop (ref.is_null (table.get $table (i32.const 1000000))))",
+        "(table.copy $table $table (i32.const 1) (i32.const 1000000) (i32.const 1))",
+        // As long as it takes for a yield.
+        "(local.set $turns (i32.const 400000)) (loop $turn
+            (br_if $turn (local.tee $turns (i32.sub (local.get $turns) (i32.const 1)))))",
+    ];
+    assert_eq!(operations.len() as i32, OPERATIONS);
+    let cases: Vec<String> = operations
+        .iter()
+        .enumerate()
+        .map(|(number, operation)| {
+            format!("(if (i32.eq (i32.load (i32.const 20)) (i32.const {number})) (then {operation}))")
+        })
+        .collect();
+    guest_of_numbers(&format!(
+        r#"(table $table 2 10000 funcref)
+        (elem (i32.const 0) $host)
+        (elem $elements func $dive)
+        (data $data "data")
+        (func $dive (param i32) (result i32) (local $turns i32)
+            (if (i32.eqz (local.get 0)) (then {} (return (i32.const 0))))
+            (i32.add (i32.const 1) (call $dive (i32.sub (local.get 0) (i32.const 1)))))
+        (func $serve (result i32) (call $dive (i32.load (i32.const 16))))"#,
+        cases.join("\n")
+    ))
+}
+
+/// How many operations [`diver_to_the_host`] knows. The first is none.
+const OPERATIONS: i32 = 22;
+
+/// Those that trap.
+const TRAPPING: std::ops::RangeInclusive<i32> = 17..=20;
+
+/// The least depth at which there is no stack left for an operation.
+async fn too_deep(host: &Host, key: &str, operation: i32) -> i32 {
+    let (mut fits, mut fails) = (0, 10_000);
+    while fails - fits > 1 {
+        let depth = (fits + fails) / 2;
+        match ask(host, key, &[depth, operation]).await {
+            Ok(answer) => {
+                assert_eq!(answer, depth);
+                fits = depth;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::StackExhausted, "{operation}");
+                fails = depth;
+            }
+        }
+    }
+    fails
+}
+
+#[actix_rt::test]
+async fn a_guest_overflows_its_stack_before_it_enters_the_host_at_any_depth() {
+    const STACK: i32 = 64 * 1024;
+    with_host_of(resilient(), async |host| {
+        let key = start(&host, diver_to_the_host(), Limits::new().stack_bytes(STACK as usize)).await.unwrap();
+        let deepest = too_deep(&host, &key, 0).await;
+        let calls = too_deep(&host, &key, 1).await;
+        let headroom = (deepest - calls) * (STACK / deepest);
+        assert!((7 * 1024..12 * 1024).contains(&headroom), "{headroom} bytes");
+        for operation in 1..OPERATIONS {
+            let enough = (calls - 10..calls - 2).map(|depth| (depth, None));
+            // From where there is too little for the host's code to where there is too little for the guest's.
+            let too_little = (calls + 2..deepest + 5).map(|depth| (depth, Some(ErrorKind::StackExhausted)));
+            for (depth, error) in enough.chain(too_little) {
+                let outcome = ask(&host, &key, &[depth, operation]).await;
+                let trapped = TRAPPING.contains(&operation).then_some(ErrorKind::ActorTrapped);
+                assert_eq!(outcome.err().map(|error| error.kind()), error.or(trapped), "{operation} at {depth}");
+            }
+        }
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_memory_of_no_pages_cannot_be_accessed() {
+    let module = r#"(module
+        (memory (export "memory") 0)
+        (func (export "__guest_call") (param i32 i32) (result i32)
+            (i32.store (i32.const 1000000) (i32.const 1))
+            (i32.const 1)))"#;
+    with_host(async |host| {
+        for limits in [small(), Limits::new().memory_bytes(256 * MIB)] {
+            let actor = sign_module("empty", wat::parse_str(module).unwrap()).actor();
+            match start(&host, actor, limits).await {
+                Ok(key) => assert_eq!(kind(host.call_actor(&key, "Any", b"").await), ErrorKind::ActorTrapped),
+                Err(refusal) => {
+                    assert_eq!(refusal.kind(), ErrorKind::InvalidModule);
+                    assert!(refusal.to_string().contains("no pages"), "{refusal}");
+                }
+            }
+        }
     })
     .await;
 }

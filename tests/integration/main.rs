@@ -19,5 +19,6 @@ mod preemption;
 mod providers;
 #[path = "../support/signing.rs"]
 mod signing;
+mod supervision;
 mod support;
 mod trust;

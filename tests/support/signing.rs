@@ -56,6 +56,17 @@ impl Signing {
         self
     }
 
+    /// The same actor, with other code.
+    pub(crate) fn module(mut self, module: Vec<u8>) -> Signing {
+        self.module = module;
+        self
+    }
+
+    /// Has what is signed from now on be another revision of the same actor.
+    pub(crate) fn set_revision(&mut self, revision: i32) {
+        self.claims.metadata.get_or_insert_default().rev = Some(revision);
+    }
+
     /// The signed module.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         wascap::wasm::embed_claims(&self.module, &self.claims, &self.account).unwrap()

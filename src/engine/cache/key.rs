@@ -21,7 +21,7 @@ pub(in crate::engine) struct Key([u8; 32]);
 impl Key {
     /// The key of a module, by the hash that was verified when it was read, as an engine compiles it within bounds.
     pub(in crate::engine) fn new(hash: &str, bounds: Bounds, engine: &wasmer::Engine) -> Key {
-        let Bounds { quantum, memory_pages, table_elements } = bounds;
+        let Bounds { quantum, memory_pages, table_elements, frames } = bounds;
         let target = engine.target();
         let memory = wasmer::MemoryType::new(0, u32::try_from(memory_pages).ok(), false);
         Key::of(&[
@@ -30,6 +30,7 @@ impl Key {
             ("quantum", &quantum.to_string()),
             ("memory pages", &memory_pages.to_string()),
             ("table elements", &table_elements.to_string()),
+            ("frames", &format!("{frames:?}")),
             ("meter", &meter::VERSION.to_string()),
             ("driver", &HEXLOWER.encode(driver::module())),
             ("host", env!("CARGO_PKG_VERSION")),

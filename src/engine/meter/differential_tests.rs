@@ -13,7 +13,8 @@ use super::*;
 
 /// So little that a module yields all the time.
 const SMALL_QUANTUM: i32 = 3;
-const BOUNDS: Bounds = Bounds { quantum: SMALL_QUANTUM, memory_pages: 16, table_elements: 100_000 };
+const BOUNDS: Bounds =
+    Bounds { quantum: SMALL_QUANTUM, memory_pages: 16, table_elements: 100_000, frames: Frames::Arguments };
 const MODULES: usize = 1000;
 const PAGE: usize = 65_536;
 
@@ -223,7 +224,9 @@ fn telling_number(random: &mut TestRng) -> u32 {
 #[test]
 fn large_ranges_are_what_they_were_in_portions() {
     let module = ranges();
-    let rewritten = rewrite(&module, Bounds { quantum: QUANTUM, memory_pages: 80, table_elements: 0 }).unwrap();
+    let rewritten =
+        rewrite(&module, Bounds { quantum: QUANTUM, memory_pages: 80, table_elements: 0, frames: Frames::Arguments })
+            .unwrap();
     let (yields, mut random) = (Arc::new(AtomicU64::new(0)), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let (mut before, mut after) = (Running::new(&module, &yields), Running::new(&rewritten, &yields));
     let (mut answered, mut trapped) = (0, 0);

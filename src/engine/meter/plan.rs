@@ -44,6 +44,10 @@ pub(super) struct Plan {
     pub(super) start: Option<u32>,
     /// The type index of each function, imported ones first.
     function_types: Vec<u32>,
+    /// The number of parameters of each type.
+    parameters: Vec<u32>,
+    /// The number of parameters and results of each type.
+    passed: Vec<u32>,
     /// Whether the module begins with at least one page of memory, so that address 0 can be read.
     pub(super) has_memory: bool,
     /// The operations in the module that may work on a large range of memory, each once.
@@ -130,6 +134,17 @@ impl Plan {
         })
     }
 
+    /// How many parameters and results a type has.
+    pub(super) fn passed(&self, ty: u32) -> usize {
+        self.passed.get(ty as usize).map_or(0, |&passed| passed as usize)
+    }
+
+    /// For each imported function, its type and how many parameters it has.
+    pub(super) fn imported(&self) -> impl Iterator<Item = (u32, u32)> {
+        let types = self.function_types.iter().take(self.imported_functions as usize);
+        types.map(|&ty| (ty, self.parameters[ty as usize]))
+    }
+
     /// Whether a call to this function may take fuel.
     pub(super) fn takes_fuel(&self, function: u32) -> bool {
         match function.checked_sub(self.imported_functions) {
@@ -147,10 +162,7 @@ fn unreadable(error: wasmparser::Error) -> Error {
 struct Reading {
     plan: Plan,
     bodies: Vec<Body>,
-    /// The number of parameters of each type; types that are equal have the same representative.
-    parameters: Vec<u32>,
-    /// The number of parameters and results of each type.
-    passed: Vec<u32>,
+    /// For each type, the first one that is equal.
     representatives: Vec<u32>,
     known_types: std::collections::HashMap<wasmparser::FuncType, u32>,
     /// What works on ranges of memory: filling, copying, and from which data segments.
@@ -252,8 +264,8 @@ impl Reading {
             }
             _ => (0, 0, index),
         };
-        self.parameters.push(parameters);
-        self.passed.push(parameters + results);
+        self.plan.parameters.push(parameters);
+        self.plan.passed.push(parameters + results);
         self.representatives.push(representative);
     }
 
@@ -306,7 +318,7 @@ impl Reading {
             Operator::CallIndirect { type_index, .. } => type_index,
             _ => return 0,
         };
-        self.passed[ty as usize]
+        self.plan.passed[ty as usize]
     }
 
     fn callee(&self, operator: &Operator<'_>) -> Option<Callee> {
@@ -350,7 +362,7 @@ impl Reading {
                     entry: node.charged.then_some(node.own),
                     loops: body.loops.iter().map(|segment| graph.segment_cost(segment, &costs)).collect(),
                     takes_fuel: node.takes_fuel,
-                    parameters: self.parameters[ty],
+                    parameters: self.plan.parameters[ty],
                 }
             })
             .collect();

@@ -1,11 +1,15 @@
 //! The module with the payments put in: its sections here, its functions in `body`, the payments in `cashier`.
-//! `stretch` tells where code without a loop has to yield, `portions` makes the functions that work on large ranges.
+//! `stretch` tells where code without a loop has to yield, `portions` makes the functions that work on large ranges,
+//! `headroom` those that see to it that the host's code has room on the stack; `strides` refuses what the end of the stack
+//! cannot be guarded against.
 
 mod body;
 mod cashier;
+mod headroom;
 mod labels;
 mod portions;
 mod stretch;
+mod strides;
 
 use wasm_encoder::reencode::{self, Reencode, utils};
 use wasm_encoder::{
@@ -16,6 +20,7 @@ use self::cashier::Till;
 use super::plan::Plan;
 use super::{Bounds, START, YIELD};
 use crate::error::{Error, ErrorKind, Result};
+pub(in crate::engine) use headroom::Frames;
 
 /// Puts the payments of a plan into its module.
 pub(super) fn rewrite(module: &[u8], plan: &Plan, bounds: Bounds) -> Result<Vec<u8>> {
@@ -74,9 +79,14 @@ impl Rewriter<'_> {
         self.plan.types + 2
     }
 
-    /// `yield` is the last of the imported functions; those that are defined move up by one.
-    fn yield_function(&self) -> u32 {
-        self.plan.imported_functions
+    /// The type of the function that makes sure of room on the stack.
+    fn probe_type(&self) -> u32 {
+        self.plan.types + 3
+    }
+
+    /// The type of the function that this one calls.
+    fn filled_type(&self) -> u32 {
+        self.plan.types + 4
     }
 
     fn fuel_global(&self) -> u32 {
@@ -85,16 +95,36 @@ impl Rewriter<'_> {
 
     /// The function that works on a large range in portions: these come after the module's own.
     fn range_function(&self, number: usize) -> u32 {
+        // `yield` is the last of the imported functions; those that are defined move up by one.
         self.plan.imported_functions + 1 + (self.plan.functions.len() + number) as u32
+    }
+
+    fn probe_function(&self) -> u32 {
+        self.range_function(self.plan.large_ranges.len())
+    }
+
+    fn filled_function(&self) -> u32 {
+        self.probe_function() + 1
+    }
+
+    /// The function that takes the place of an imported one, `yield` included.
+    fn function_in_front_of(&self, imported: u32) -> u32 {
+        self.filled_function() + 1 + imported
     }
 
     /// A function that does nothing, the last one there is.
     fn nothing_function(&self) -> u32 {
-        self.range_function(self.plan.large_ranges.len())
+        self.function_in_front_of(self.plan.imported_functions) + 1
     }
 
     fn till(&self) -> Till {
-        Till { global: self.fuel_global(), yields: self.yield_function(), quantum: self.bounds.quantum }
+        let yields = self.function_in_front_of(self.plan.imported_functions);
+        Till { global: self.fuel_global(), yields, quantum: self.bounds.quantum }
+    }
+
+    /// For each imported function, `yield` being the last, its type and how many parameters it has.
+    fn imported_functions(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.plan.imported().chain([(self.yield_type(), 1)])
     }
 
     fn add_types(&mut self, types: &mut wasm_encoder::TypeSection) {
@@ -102,6 +132,8 @@ impl Rewriter<'_> {
         types.ty().function([ValType::I32], [ValType::I32]);
         types.ty().function([], []);
         types.ty().function([ValType::I32; 3], []);
+        types.ty().function([ValType::I32], []);
+        types.ty().function(self.bounds.frames.passed(), []);
     }
 
     fn add_imports(&mut self, imports: &mut wasm_encoder::ImportSection) {
@@ -113,6 +145,10 @@ impl Rewriter<'_> {
         self.written.push(SectionId::Function);
         for _ in &self.plan.large_ranges {
             functions.function(self.range_type());
+        }
+        functions.function(self.probe_type()).function(self.filled_type());
+        for (ty, _) in self.imported_functions() {
+            functions.function(ty);
         }
         if self.plan.start.is_some() {
             functions.function(self.nothing_type());
@@ -136,7 +172,12 @@ impl Rewriter<'_> {
     fn add_code(&mut self, code: &mut wasm_encoder::CodeSection) {
         self.written.push(SectionId::Code);
         for &range in &self.plan.large_ranges {
-            code.function(&portions::in_portions(range, &self.till()));
+            code.function(&portions::in_portions(range, &self.till(), self.probe_function()));
+        }
+        let frames = self.bounds.frames;
+        code.function(&frames.probe(self.filled_function())).function(&frames.filled());
+        for (imported, (_, parameters)) in self.imported_functions().enumerate() {
+            code.function(&headroom::in_front_of(imported as u32, parameters, self.probe_function()));
         }
         if self.plan.start.is_some() {
             let mut nothing = Function::new([]);
@@ -155,7 +196,13 @@ impl Reencode for Rewriter<'_> {
     type Error = Error;
 
     fn function_index(&mut self, function: u32) -> Rewritten<u32> {
-        Ok(if function < self.plan.imported_functions { function } else { function.saturating_add(1) })
+        let imported = function < self.plan.imported_functions;
+        Ok(if imported { self.function_in_front_of(function) } else { function.saturating_add(1) })
+    }
+
+    fn func_type(&mut self, ty: wasmparser::FuncType) -> Rewritten<wasm_encoder::FuncType> {
+        self.check_type(&ty)?;
+        utils::func_type(self, ty)
     }
 
     fn parse_custom_section(

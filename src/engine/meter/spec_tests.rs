@@ -14,7 +14,8 @@ use wasmer::{Type, Value};
 
 use super::*;
 
-const BOUNDS: Bounds = Bounds { quantum: 3, memory_pages: 65_536, table_elements: 10_000_000 };
+const BOUNDS: Bounds =
+    Bounds { quantum: 3, memory_pages: 65_536, table_elements: 10_000_000, frames: Frames::Arguments };
 
 /// What is left out, and why.
 const LEFT_OUT: [(&str, &str); 2] = [

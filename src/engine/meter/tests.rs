@@ -2,7 +2,7 @@
 
 use super::*;
 
-const BOUNDS: Bounds = Bounds { quantum: QUANTUM, memory_pages: 64, table_elements: 1000 };
+const BOUNDS: Bounds = Bounds { quantum: QUANTUM, memory_pages: 64, table_elements: 1000, frames: Frames::Arguments };
 
 fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
@@ -90,6 +90,25 @@ fn what_could_pass_for_the_meter_is_refused() {
 }
 
 #[test]
+fn what_could_stride_over_the_end_of_the_stack_is_refused() {
+    let locals = |count| format!("(module (func (local {})))", "i64 ".repeat(count));
+    let passed = |count: usize| format!("(module (type (func (param {}) (result i32))))", "i32 ".repeat(count - 1));
+    let blocks =
+        |count| format!("(module (func {}{}))", "(drop (block (result i32) ".repeat(count), LEAVE.repeat(count));
+    let loops = |count| format!("(module (func {}{}))", "(drop (loop (result i32) ".repeat(count), LEAVE.repeat(count));
+    const LEAVE: &str = "(i32.const 0)))";
+    let beside = |count| format!("(module (func {}))", "(drop (block (result i32) (i32.const 0)))".repeat(count));
+    let with = |frames, module: &str| rewrite(&wat(module), Bounds { frames, ..BOUNDS }).map(drop);
+    for module in [locals(498), passed(100), blocks(100), loops(33), beside(1000)] {
+        with(Frames::Locals, &module).unwrap();
+    }
+    for module in [locals(499), passed(101), blocks(101), loops(34)] {
+        assert_eq!(with(Frames::Locals, &module).unwrap_err().kind(), ErrorKind::InvalidModule, "{module}");
+        with(Frames::Arguments, &module).unwrap();
+    }
+}
+
+#[test]
 fn no_payment_goes_round_to_the_other_end_of_32_bits() {
     let grow = wasmparser::Operator::TableGrow { table: 0 };
     let copy = wasmparser::Operator::MemoryCopy { dst_mem: 0, src_mem: 0 };
@@ -116,7 +135,7 @@ fn a_broken_name_section_is_ignored() {
     rewrite(&module, BOUNDS).unwrap();
 }
 
-/// How often a rewritten module calls `yield`, which is its function 0, without looking at the fuel.
+/// How often a rewritten module of one function calls `yield`, by the function in front of it, without looking at the fuel.
 fn pauses(text: &str) -> usize {
     let rewritten = rewrite(&wat(text), BOUNDS).unwrap();
     let mut pauses = 0;
@@ -125,7 +144,7 @@ fn pauses(text: &str) -> usize {
         let mut last = None;
         for operator in body.get_operators_reader().unwrap() {
             let operator = operator.unwrap();
-            let calls = matches!(operator, wasmparser::Operator::Call { function_index: 0 });
+            let calls = matches!(operator, wasmparser::Operator::Call { function_index: 4 });
             pauses += usize::from(calls && matches!(last, Some(wasmparser::Operator::I32Sub)));
             last = Some(operator);
         }

@@ -16,13 +16,14 @@ const STACK: usize = 128 * 1024;
 /// How much of it a turn itself may have used: some calls, all of them small.
 const USED: usize = 32 * 1024;
 
-/// How near to its stack pointer a guest's access is to its stack.
+/// How near to its stack pointer a guest's access is to its stack. No frame is larger.
 const NEAR: usize = 1024 * 1024;
 
 /// What a signal says about a trap: where it says nothing, wasmer knows it by the place in the code.
 const OTHER: usize = 0;
 const OVERFLOW: usize = 1;
 const OUT_OF_BOUNDS: usize = 2;
+const ILLEGAL: usize = 3;
 
 /// Runs a guest's turn.
 pub(super) fn turn<T>(work: impl FnOnce() -> T) -> T {
@@ -61,8 +62,11 @@ pub(super) fn turn<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Has a guest that has met a trap go on in [`trap`], on a stack of which so much as it may need is free below `lent`. What
-/// is no guest's signal is left to others.
+/// Has a guest that has met a trap go on in [`trap`], on a stack of which so much as it may need is free below `lent`.
+///
+/// Only what a guest's own code meets is its trap, and that is all that it can bring about: before it enters the host's
+/// code, it has made sure of room on its stack. So whatever the host's code meets is left to others, and ends the process as
+/// it would outside of turns.
 ///
 /// # Safety
 /// To be called by a signal handler, with what it was called with.
@@ -72,20 +76,24 @@ unsafe fn end_guest(info: *const siginfo_t, context: *mut c_void, lent: usize) -
         unsafe { ((*info).si_addr().addr(), &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext) };
     let signal = unsafe { (*info).si_signo };
     let (pc, sp) = machine::position(machine);
-    let is_overflow = matches!(signal, libc::SIGSEGV | libc::SIGBUS) && fault.abs_diff(sp) < NEAR;
-    if !is_overflow && !is_code_of_guests(pc) {
+    if !is_code_of_guests(pc) {
         return false;
     }
-    let code = match signal {
-        _ if is_overflow => OVERFLOW,
+    let kind = match signal {
+        libc::SIGSEGV | libc::SIGBUS if fault.abs_diff(sp) < NEAR => OVERFLOW,
         libc::SIGSEGV | libc::SIGBUS => OUT_OF_BOUNDS,
+        libc::SIGILL => ILLEGAL,
         _ => OTHER,
     };
-    machine::go_on(machine, trap as *const () as usize, [pc, code], lent & !15);
+    machine::go_on(machine, trap as *const () as usize, [pc, kind], lent & !15);
     true
 }
 
 /// Whether an address is in the code of guests, which belongs to no file.
+///
+/// The dynamic linker, which knows the files, takes a lock for the answer, as a signal handler must not in general. But these
+/// signals come from what the thread itself executes. If that is a guest's code, the thread does not hold the lock, and
+/// who else does will give it back. If it is the host's, in the middle of the linker's even, the process is about to end.
 fn is_code_of_guests(pc: usize) -> bool {
     let mut found = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
     // SAFETY: any address may be asked for, and there is room for the answer.
@@ -93,14 +101,38 @@ fn is_code_of_guests(pc: usize) -> bool {
 }
 
 /// Ends the guest whose turn it is with a trap.
-extern "C-unwind" fn trap(pc: usize, code: usize) -> ! {
-    let code = match code {
+extern "C-unwind" fn trap(pc: usize, kind: usize) -> ! {
+    let code = match kind {
         OVERFLOW => Some(TrapCode::StackOverflow),
         OUT_OF_BOUNDS => Some(TrapCode::HeapAccessOutOfBounds),
+        // SAFETY: the machine has just tried to execute it.
+        ILLEGAL => unsafe { machine::number_of_trap(pc) }.and_then(code_of),
         _ => None,
     };
     // SAFETY: a guest's code was interrupted, so it is a guest's turn, and nothing of Rust's lies between it and wasmer.
     unsafe { raise_lib_trap(Trap::wasm(pc, Backtrace::from(Vec::new()), code)) }
+}
+
+/// The trap that Singlepass gives this number in instructions that it makes to trap.
+fn code_of(number: u8) -> Option<TrapCode> {
+    // What is no number of a trap has other bits set here.
+    if number & 0xc0 != 0xc0 {
+        return None;
+    }
+    Some(match number & 0xf {
+        0 => TrapCode::StackOverflow,
+        1 => TrapCode::HeapAccessOutOfBounds,
+        2 => TrapCode::HeapMisaligned,
+        3 => TrapCode::TableAccessOutOfBounds,
+        4 => TrapCode::IndirectCallToNull,
+        5 => TrapCode::BadSignature,
+        6 => TrapCode::IntegerOverflow,
+        7 => TrapCode::IntegerDivisionByZero,
+        8 => TrapCode::BadConversionToInteger,
+        9 => TrapCode::UnreachableCodeReached,
+        10 => TrapCode::UnalignedAtomic,
+        _ => return None,
+    })
 }
 
 /// The registers of the machine.
@@ -112,6 +144,18 @@ mod machine {
     pub(super) fn position(machine: &mcontext_t) -> (usize, usize) {
         let register = |number: i32| machine.gregs[number as usize].cast_unsigned() as usize;
         (register(libc::REG_RIP), register(libc::REG_RSP))
+    }
+
+    /// The number in the instruction `ud1`, which is there for nothing else.
+    ///
+    /// # Safety
+    /// There must be an instruction here.
+    pub(super) unsafe fn number_of_trap(pc: usize) -> Option<u8> {
+        // SAFETY: the caller promises an instruction, and no further byte is read than what has been read calls for.
+        let byte = |index: usize| unsafe { (pc as *const u8).add(index).read() };
+        // The register may need a prefix.
+        let prefix = usize::from(byte(0) & 0xf0 == 0x40);
+        (byte(prefix) == 0x0f && byte(prefix + 1) == 0xb9).then(|| byte(prefix + 2))
     }
 
     /// Has the machine go on as if a function had just been called.
@@ -134,6 +178,16 @@ mod machine {
     /// Where the machine was in its code, and its stack pointer.
     pub(super) fn position(machine: &mcontext_t) -> (usize, usize) {
         (machine.pc as usize, machine.sp as usize)
+    }
+
+    /// The number in the instruction `udf`, which is there for nothing else.
+    ///
+    /// # Safety
+    /// There must be an instruction here.
+    pub(super) unsafe fn number_of_trap(pc: usize) -> Option<u8> {
+        // SAFETY: instructions have four bytes, and the caller promises that there is one.
+        let [low, _, high @ ..] = unsafe { (pc as *const u32).read_unaligned() }.to_le_bytes();
+        (high == [0, 0]).then_some(low)
     }
 
     /// Has the machine go on as if a function had just been called.

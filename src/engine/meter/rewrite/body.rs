@@ -7,7 +7,7 @@ use wasmparser::Operator;
 use super::cashier::Cashier;
 use super::labels::Labels;
 use super::stretch::Stretch;
-use super::{Rewriter, Rewritten};
+use super::{Rewriter, Rewritten, headroom};
 use crate::engine::meter::plan::{Payments, Plan, works_on_range};
 
 /// Puts the payments into one function.
@@ -23,9 +23,10 @@ pub(super) fn rewrite(
         count += number;
         locals.push((number, rewriter.val_type(ty)?));
     }
+    let operators: Vec<Operator<'_>> = body.get_operators_reader()?.into_iter().collect::<wasmparser::Result<_>>()?;
+    rewriter.check_function(count - payments.parameters, &operators)?;
     let cashier = Cashier { payments, fuel: count, length: count + 1, till: rewriter.till() };
     locals.push((2, ValType::I32));
-    let operators: Vec<Operator<'_>> = body.get_operators_reader()?.into_iter().collect::<wasmparser::Result<_>>()?;
     let mut writer = BodyWriter {
         cashier,
         loops: payments.loops.iter(),
@@ -63,6 +64,9 @@ impl BodyWriter<'_> {
             }
             if let Some(bits) = rewriter.plan.range_of(operator) {
                 self.cashier.pay_for_range(&mut self.function.instructions(), bits);
+            }
+            if headroom::is_function_of_engine(operator) {
+                headroom::make_sure(&mut self.function.instructions(), rewriter.probe_function());
             }
             match operator {
                 Operator::Loop { blockty } => rest = self.begin_loop(rewriter, *blockty, after)?,

@@ -7,6 +7,7 @@
 use wasm_encoder::{BlockType, Function, InstructionSink, ValType};
 
 use super::cashier::Till;
+use super::headroom;
 use crate::engine::meter::plan::{LargeRange, PORTION};
 
 /// Where the range begins.
@@ -18,9 +19,11 @@ const LENGTH: u32 = 2;
 const BACKWARDS: u32 = 3;
 
 /// The function that stands in for this operation. What it works on has been paid for.
-pub(super) fn in_portions(range: LargeRange, till: &Till) -> Function {
+pub(super) fn in_portions(range: LargeRange, till: &Till, probe: u32) -> Function {
     let mut function = Function::new([(1, ValType::I32)]);
     let mut sink = function.instructions();
+    // This goes for all that follows: nothing in here takes more of the stack by and by.
+    headroom::make_sure(&mut sink, probe);
     trap_if_out_of_bounds(&mut sink, range);
     if range == LargeRange::Copy {
         sink.local_get(TO).local_get(FROM).i32_gt_u().local_set(BACKWARDS);

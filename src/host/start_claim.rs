@@ -1,0 +1,33 @@
+//! The right to start a host.
+
+use std::sync::atomic::Ordering;
+
+use super::{Inner, Running};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The right to start a host: one start at a time, and none after one that succeeded.
+pub(super) struct StartClaim<'a>(&'a Inner);
+
+impl<'a> StartClaim<'a> {
+    pub(super) fn take(host: &'a Inner) -> Result<StartClaim<'a>> {
+        if host.start_claimed.swap(true, Ordering::SeqCst) {
+            let message = format!("host {} was started before: build another one", host.key.public_key());
+            return Err(Error::new(ErrorKind::HostAlreadyStarted, message));
+        }
+        Ok(StartClaim(host))
+    }
+
+    /// The start succeeded: the claim is never given back.
+    pub(super) fn keep(self, running: Running) {
+        // Nobody else sets it: that takes a claim.
+        let _ = self.0.running.set(running);
+    }
+}
+
+impl Drop for StartClaim<'_> {
+    fn drop(&mut self) {
+        if self.0.running.get().is_none() {
+            self.0.start_claimed.store(false, Ordering::SeqCst);
+        }
+    }
+}
