@@ -1,5 +1,6 @@
 //! An [`Actor`]: a signed WebAssembly module, checked and ready to be started.
 
+pub(crate) mod check;
 #[cfg(feature = "experiments")]
 mod disturbance;
 pub(crate) mod guest_actor;

@@ -12,7 +12,7 @@ mod dispatcher;
 mod disturbance;
 pub(crate) mod provider_actor;
 mod traits;
-mod wire;
+pub(crate) mod wire;
 
 pub use descriptor::NativeCapability;
 pub use dispatcher::ActorDispatcher;

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use actix::{Actor as _, Addr};
+use actix::{Actor as _, Addr, Handler, Message};
 use nkeys::KeyPair;
 use wascap::jwt::Claims;
 
@@ -26,6 +26,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventBus, EventKind, Events};
 use crate::middleware::chain::Chain;
 use crate::shard::Shards;
+use crate::supervisor::health::{CheckAll, CheckOne, Health};
 use crate::supervisor::link::{LinkDefinition, LinkKey, LinkState};
 use crate::supervisor::placement::ActorOptions;
 use crate::supervisor::restart::RestartPolicy;
@@ -124,9 +125,9 @@ impl Host {
     pub async fn start(&self) -> Result<()> {
         let claim = StartClaim::take(&self.0)?;
         let shards = Arc::new(Shards::start(self.0.configuration.shards).await?);
-        let Configuration { compilation, updates, grace, limits, .. } = self.0.configuration.clone();
+        let Configuration { compilation, updates, grace, limits, health, .. } = self.0.configuration.clone();
         let grace = grace.unwrap_or(limits.call_deadline).min(LONGEST_GRACE);
-        let settings = Settings { compilation, updates, grace };
+        let settings = Settings { compilation, updates, grace, health };
         let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), settings).start();
         claim.keep(Running { supervisor, shards });
         self.0.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStarted);
@@ -234,6 +235,30 @@ impl Host {
     pub fn inventory(&self) -> Result<Inventory> {
         self.running()?;
         Ok(Inventory::of(&self.0.dispatch.snapshot()))
+    }
+
+    /// Asks everything that runs how it is, all at once, and waits for the answers no longer than for one:
+    /// [`HostBuilder::with_health_deadline`]. It holds up no work: an actor whose instances all have calls is
+    /// [`Health::Busy`], and not asked. The others are asked with the operation `HealthRequest`. One that has no
+    /// handler for it has answered, and is healthy; one that crashes over it has crashed.
+    ///
+    /// The host asks regularly by itself, too ([`HostBuilder::with_health_interval`]). When an answer is another one
+    /// than the last, [`EventKind::HealthChanged`](crate::EventKind::HealthChanged) is told, and so is a first answer
+    /// other than [`Health::Healthy`]; [`Host::inventory`] tells the last one.
+    ///
+    /// # Errors
+    /// `HostNotRunning`.
+    pub async fn health(&self) -> Result<HashMap<WasmCloudEntity, Health>> {
+        self.ask(CheckAll).await
+    }
+
+    /// Asks one actor or provider how it is, as [`Host::health`] does.
+    ///
+    /// # Errors
+    /// `ActorNotFound`, `ActorStopped`, `ProviderNotFound`; `Busy` where it is just being started, or was stopped
+    /// meanwhile; `InvalidArgument` for a provider of another contract, and for the host; `HostNotRunning`.
+    pub async fn health_of(&self, entity: WasmCloudEntity) -> Result<Health> {
+        self.ask(CheckOne(entity)).await
     }
 
     /// Stops an actor, by its public key. From now on it takes no new calls; its providers finish what they are working
@@ -380,8 +405,13 @@ impl Host {
         snapshot.link(actor, contract_id, link_name(link)).map(|link| link.state.clone())
     }
 
-    async fn ask(&self, command: Command) -> Result<()> {
-        self.running()?.supervisor.send(command).await.map_err(|error| {
+    async fn ask<Q, T>(&self, question: Q) -> Result<T>
+    where
+        Q: Message<Result = Result<T>> + Send + 'static,
+        T: Send + 'static,
+        Supervisor: Handler<Q>,
+    {
+        self.running()?.supervisor.send(question).await.map_err(|error| {
             let message = format!("the actix System that host {} was started on has ended", self.id());
             Error::new(ErrorKind::HostNotRunning, message).caused_by(error)
         })?

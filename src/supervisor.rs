@@ -55,6 +55,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::shard::{ShardNumber, Shards};
 use child::Child;
+use health::{CheckPolicy, Checks};
 use lanes::Lanes;
 use link::{LinkDefinition, LinkKey};
 use modules::Modules;
@@ -120,6 +121,9 @@ struct Supervision {
     instances: Cell<usize>,
     /// Told of each change of a child that ends.
     settled: Notify,
+    health: CheckPolicy,
+    /// The health checks under way.
+    checks: Checks,
     /// Held by whoever stops the host: everybody else who wants to waits for the same stop.
     stopping: Mutex<()>,
 }
@@ -129,12 +133,13 @@ pub(crate) struct Settings {
     pub(crate) compilation: Compilation,
     pub(crate) updates: UpdatePolicy,
     pub(crate) grace: Duration,
+    pub(crate) health: CheckPolicy,
 }
 
 impl Supervisor {
     pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>, settings: Settings) -> Supervisor {
-        let Settings { compilation, updates, grace } = settings;
-        let (lanes, own, instances, settled, stopping) = Default::default();
+        let Settings { compilation, updates, grace, health } = settings;
+        let (lanes, own, instances, settled, checks, stopping) = Default::default();
         let modules = Modules::new(compilation);
         let registry = RefCell::new(Registry::open());
         let supervision = Supervision {
@@ -148,6 +153,8 @@ impl Supervisor {
             own,
             instances,
             settled,
+            health,
+            checks,
             stopping,
         };
         supervision.change(|_| ());
@@ -240,6 +247,9 @@ impl actix::Actor for Supervisor {
     fn started(&mut self, context: &mut Self::Context) {
         // An actor is started once.
         let _ = self.0.own.set(context.address().downgrade());
+        if let Some(interval) = self.0.health.interval {
+            actix_rt::spawn(health::check_regularly(Rc::downgrade(&self.0), interval));
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use actix::fut::wrap_future;
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message};
 use futures_util::future::LocalBoxFuture;
 
+use super::check::Check;
 use super::mailbox::Place;
 use super::role::{Done, Loss, Role, Served};
 use crate::call::{self, CallContext};
@@ -19,8 +20,8 @@ use crate::error::Result;
 pub(crate) struct Deliver {
     pub(super) message: call::Message,
     pub(super) context: CallContext,
-    /// Held until the message has been answered.
-    pub(super) places: [Place; 2],
+    /// Held until the message has been answered. A health check has none: it is no call, and takes no call's place.
+    pub(super) places: Option<[Place; 2]>,
 }
 
 /// Answered once the messages before this one have been served.
@@ -75,6 +76,25 @@ impl GuestActor {
         Ok(GuestActor { role: Rc::new(role), guest: Some(guest), down: None, rest: Rest::Resting })
     }
 
+    /// Has the guest serve a message, if there is one.
+    fn serve(&mut self, call: Deliver, context: &mut Context<Self>) -> Answering {
+        let Some(guest) = self.guest.take() else {
+            return Answering::Now(Err(self.role.is_down(self.down.as_deref())));
+        };
+        match self.role.serve(guest, call) {
+            Served::Now((guest, answer)) => {
+                self.take_back(guest, context);
+                Answering::Now(answer)
+            }
+            Served::Later(done) => Answering::Later(done),
+            #[cfg(feature = "experiments")]
+            Served::Lost(guest, answer) => {
+                self.guest = Some(guest);
+                Answering::Lost(answer)
+            }
+        }
+    }
+
     /// Replaces a lost instance. Messages wait for that where they are.
     fn recover(&self, loss: Loss, context: &mut Context<Self>) {
         let role = self.role.clone();
@@ -89,7 +109,13 @@ impl GuestActor {
     /// Takes back what a message has left of the instance.
     fn take_back(&mut self, guest: Result<Guest, Loss>, context: &mut Context<Self>) {
         match guest {
-            Ok(guest) => self.guest = Some(guest),
+            Ok(mut guest) => {
+                // A health check does not end its rest: a host that asks all its actors must not hold the stacks of all.
+                if self.rest == Rest::Resting {
+                    guest.rest();
+                }
+                self.guest = Some(guest);
+            }
             Err(loss) => self.recover(loss, context),
         }
     }
@@ -122,25 +148,22 @@ impl Handler<Deliver> for GuestActor {
         if std::mem::replace(&mut self.rest, Rest::Called) == Rest::Resting {
             self.look_later(context);
         }
-        let Some(guest) = self.guest.take() else {
-            return Answering::Now(Err(self.role.is_down(self.down.as_deref())));
-        };
-        match self.role.serve(guest, call) {
-            Served::Now((guest, answer)) => {
-                self.take_back(guest, context);
-                Answering::Now(answer)
-            }
-            Served::Later(done) => Answering::Later(done),
-            #[cfg(feature = "experiments")]
-            Served::Lost(guest, answer) => {
-                self.guest = Some(guest);
-                Answering::Lost(answer)
-            }
+        self.serve(call, context)
+    }
+}
+
+impl Handler<Check> for GuestActor {
+    type Result = Answering;
+
+    fn handle(&mut self, check: Check, context: &mut Self::Context) -> Answering {
+        match check.begin() {
+            Ok(call) => self.serve(call, context),
+            Err(not_now) => Answering::Now(Err(not_now)),
         }
     }
 }
 
-impl MessageResponse<GuestActor, Deliver> for Answering {
+impl<M: Message<Result = Result<Vec<u8>>>> MessageResponse<GuestActor, M> for Answering {
     fn handle(self, context: &mut Context<GuestActor>, caller: Option<OneshotSender<Result<Vec<u8>>>>) {
         let send = |answer| {
             if let Some(caller) = caller {

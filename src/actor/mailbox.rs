@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ThreadId;
+use std::time::Duration;
 
 use actix::Addr;
 use actix::prelude::Request;
 
+use super::check::{Asked, Check};
 use super::guest_actor::{Deliver, GuestActor, Pass, Stop};
 use crate::call::{CallContext, Message};
 use crate::ending::Ending;
@@ -125,7 +127,16 @@ impl Mailbox {
         if self.ending.is_closing() {
             return Ok(Delivery::Closed(message, context));
         }
-        Ok(Delivery::Sent(self.address.send(Deliver { message, context, places })))
+        Ok(Delivery::Sent(self.address.send(Deliver { message, context, places: Some(places) })))
+    }
+
+    /// Asks the instance how it is, unless it has calls before it or takes nothing any more.
+    pub(crate) fn check(&self, time: Duration) -> Option<Asked> {
+        if self.load() > 0 || self.ending.is_closing() {
+            return None;
+        }
+        let (check, claim) = Check::new(&self.own.taken, time);
+        Some(claim.of(self.address.send(check)))
     }
 
     /// Has the instance end what it is at, and answer whatever reaches it with an error.

@@ -83,8 +83,9 @@ impl Role {
             return Served::Now((Ok(guest), Err(self.explain(&operation, &fault))));
         }
         let deadline = context.deadline;
+        // A health check takes no places, and is no call to experiment with.
         #[cfg(feature = "experiments")]
-        if let Some(fault) = self.next_disturbance() {
+        if let Some(fault) = places.is_some().then(|| self.next_disturbance()).flatten() {
             let call = Deliver { message: Message { operation, payload }, context, places };
             return self.serve_disturbed(guest, call, fault);
         }
@@ -176,7 +177,7 @@ impl Role {
     }
 
     /// Has the guest go on with its call until it has answered, or its time is up.
-    pub(super) async fn go_on(self: Rc<Self>, mut guest: Guest, deadline: Instant, places: [Place; 2]) -> Done {
+    pub(super) async fn go_on(self: Rc<Self>, mut guest: Guest, deadline: Instant, places: Option<[Place; 2]>) -> Done {
         let answer = {
             let answered = pin!(poll_fn(|context| step(&mut guest, context)));
             let ended = pin!(self.ending.ended());

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::dispatcher::{BlockingDispatcher, serving};
 use super::traits::{AsyncCapabilityProvider, Binding, CapabilityProvider, ProviderCallContext};
-use super::wire::{BIND_ACTOR, CapabilityConfiguration, REMOVE_ACTOR};
+use super::wire::{BIND_ACTOR, CapabilityConfiguration, HEALTH_REQUEST, REMOVE_ACTOR, health_request, read_health};
 use crate::call::CallContext;
 use crate::entity::SYSTEM_ACTOR;
 use crate::error::{BoxedError, Error, ErrorKind, Result, panic_text};
@@ -30,6 +30,10 @@ pub(super) struct BlockingProvider {
     calls: Sender<Job>,
     /// Links, start and stop have a thread of their own: calls that hang cannot hold them up.
     lifecycle: Sender<Job>,
+    /// So have health checks: neither can calls that hang hold them up, nor they the calls.
+    health: Sender<Job>,
+    /// Held once more by each call that is served or waits for a thread.
+    at_work: Arc<()>,
 }
 
 impl BlockingProvider {
@@ -51,7 +55,9 @@ impl BlockingProvider {
         }
         let (lifecycle, waiting_lifecycle) = crossbeam_channel::unbounded();
         work_off(format!("provider-{}", identity.contract_id), &waiting_lifecycle).map_err(thread_error)?;
-        let started = BlockingProvider { provider, calls, lifecycle };
+        let (health, waiting_health) = crossbeam_channel::bounded(1);
+        work_off(format!("provider-health-{}", identity.contract_id), &waiting_health).map_err(thread_error)?;
+        let started = BlockingProvider { provider, calls, lifecycle, health, at_work: Arc::default() };
         let configure = move |provider: &dyn CapabilityProvider| provider.configure_dispatch(Box::new(dispatcher));
         started.run(&started.lifecycle, None, configure).await.map_err(|error| {
             Error::new(ErrorKind::ProviderFailed, format!("{identity} could not be started")).caused_by(error)
@@ -109,7 +115,9 @@ impl AsyncCapabilityProvider for BlockingProvider {
         let ProviderCallContext { actor, operation, message, dispatcher } = call;
         let context = dispatcher.into_context();
         let deadline = context.as_ref().map(|context| context.deadline);
+        let at_work = self.at_work.clone();
         let serve = move |provider: &dyn CapabilityProvider| {
+            let _at_work = at_work;
             // A call whose time ran out while it waited for a thread is nobody's any more.
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err("the call's time was up before a thread was free for it".into());
@@ -117,6 +125,23 @@ impl AsyncCapabilityProvider for BlockingProvider {
             provider.handle_call(&actor, &operation, &message)
         };
         self.run(&self.calls, context, serve).await
+    }
+
+    async fn health(&self) -> Result<(), BoxedError> {
+        // This provider holds it, too.
+        if Arc::strong_count(&self.at_work) > CALL_THREADS {
+            return Err(Error::new(ErrorKind::Busy, "all of its threads have calls").into());
+        }
+        if self.health.is_full() {
+            return Err(
+                Error::new(ErrorKind::DeadlineExceeded, "it has not answered the last health checks yet").into()
+            );
+        }
+        let ask = |provider: &dyn CapabilityProvider| {
+            let answer = provider.handle_call(SYSTEM_ACTOR, HEALTH_REQUEST, &health_request())?;
+            Ok(read_health(&answer)?)
+        };
+        self.run(&self.health, None, ask).await
     }
 
     async fn stop(&self) {

@@ -17,6 +17,7 @@ use super::dispatcher::{ActorDispatcher, BlockingDispatcher};
 #[cfg(feature = "experiments")]
 use super::disturbance;
 use super::traits::{AsyncCapabilityProvider, Binding, ProviderCallContext};
+use super::wire::HEALTH_REQUEST;
 use crate::call::{self, CallContext};
 use crate::deadline::within;
 use crate::dispatch::Dispatch;
@@ -26,6 +27,7 @@ use crate::error::{BoxedError, Error, ErrorKind, Result};
 use crate::shard::Shards;
 use crate::supervisor::Supervisor;
 use crate::supervisor::child::Child;
+use crate::supervisor::health::Health;
 use crate::supervisor::link::LinkDefinition;
 use crate::supervisor::recovery::Crashed;
 use crate::supervisor::snapshot::{ActorIdentity, ProviderIdentity};
@@ -54,6 +56,13 @@ pub(crate) enum Lifecycle {
     Unbind { actor: Arc<str> },
     /// Finish what is under way, within a time, release everything and end.
     Stop { grace: Duration },
+}
+
+/// Tell how you are, within a time.
+#[derive(Message)]
+#[rtype(result = "Health")]
+pub(crate) struct ProviderCheck {
+    pub(crate) time: Duration,
 }
 
 /// The actix actor of one provider under one link name.
@@ -144,6 +153,16 @@ impl Running {
             Lifecycle::Drain { actor } => self.ask(&name, deadline, self.provider.drain(&actor)).await,
             Lifecycle::Unbind { actor } => self.ask(&name, deadline, self.provider.unbind(&actor)).await,
             Lifecycle::Stop { .. } => Ok(()),
+        }
+    }
+
+    async fn check(&self, time: Duration) -> Health {
+        if self.ending.is_closing() {
+            return Health::Busy;
+        }
+        match self.ask(HEALTH_REQUEST, Instant::now() + time, self.provider.health()).await {
+            Ok(()) => Health::Healthy,
+            Err(error) => Health::of_failure(&error),
         }
     }
 
@@ -266,6 +285,15 @@ impl Handler<ProviderCall> for ProviderActor {
     fn handle(&mut self, call: ProviderCall, _: &mut Self::Context) -> Self::Result {
         let running = self.0.clone();
         Box::pin(async move { running.serve(call).await })
+    }
+}
+
+impl Handler<ProviderCheck> for ProviderActor {
+    type Result = ResponseFuture<Health>;
+
+    fn handle(&mut self, ProviderCheck { time }: ProviderCheck, _: &mut Self::Context) -> Self::Result {
+        let running = self.0.clone();
+        Box::pin(async move { running.check(time).await })
     }
 }
 

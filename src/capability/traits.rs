@@ -9,10 +9,11 @@ use crate::error::BoxedError;
 
 /// A capability provider in the blocking interface of the wasmCloud 0.18 era.
 ///
-/// Its methods are called on threads of its own, so they may block: calls on up to four at once, everything else on
-/// another one, one after the other. Links reach it as calls from the
-/// actor `system` with the operations `BindActor` and `RemoveActor`, and health checks as `HealthRequest`, as they
-/// always did.
+/// Its methods are called on threads of its own, so they may block: calls on up to four at once, health checks on another
+/// one, everything else on a third, one after the other. Links reach it as calls from the actor `system` with the
+/// operations `BindActor` and `RemoveActor`, and health checks as `HealthRequest`, as they always did. What it answers
+/// there with an error, or with `healthy: false`, is [`Health::Unhealthy`](crate::Health::Unhealthy). While all of its
+/// four threads have calls it is [`Health::Busy`](crate::Health::Busy), and not asked.
 pub trait CapabilityProvider: Send + Sync {
     /// Takes the way to call actors. Called before anything else, and again when the provider is restarted after a panic.
     ///
@@ -116,6 +117,16 @@ pub trait AsyncCapabilityProvider: Send + Sync {
     /// # Errors
     /// What goes wrong reaches the actor as the error of its call.
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError>;
+
+    /// Tells whether the provider is well: whether what it depends on can be reached, say. It is asked from time to time (see
+    /// [`HostBuilder::with_health_interval`](crate::HostBuilder::with_health_interval)), beside everything else that it
+    /// does, and dropped when it takes too long. A provider that has nothing to look at is well, which is the default.
+    ///
+    /// # Errors
+    /// Why it is not well.
+    async fn health(&self) -> Result<(), BoxedError> {
+        Ok(())
+    }
 
     /// Releases everything: every link, every connection, every task. Called after the last call and the last change of a
     /// link, and before a restart after a panic, which tells of the links again; what is still calling actors may finish

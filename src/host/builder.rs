@@ -15,6 +15,7 @@ use crate::experiment::Experiment;
 use crate::limits::Limits;
 use crate::middleware::Middleware;
 use crate::middleware::chain::Installed;
+use crate::supervisor::health::CheckPolicy;
 use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::updates::UpdatePolicy;
 
@@ -32,6 +33,7 @@ pub(super) struct Configuration {
     pub(super) event_buffer: usize,
     #[cfg(feature = "experiments")]
     pub(super) experiments: Vec<(WasmCloudEntity, Experiment)>,
+    pub(super) health: CheckPolicy,
 }
 
 /// Configures a [`Host`].
@@ -65,6 +67,7 @@ impl HostBuilder {
             event_buffer: event::DEFAULT_BUFFER,
             #[cfg(feature = "experiments")]
             experiments: Vec::new(),
+            health: CheckPolicy { deadline: Duration::from_secs(1), interval: Some(Duration::from_secs(30)) },
         })
     }
 
@@ -165,6 +168,20 @@ impl HostBuilder {
     #[cfg(feature = "experiments")]
     pub fn with_experiment(mut self, entity: &WasmCloudEntity, experiment: Experiment) -> HostBuilder {
         self.0.experiments.push((entity.clone(), experiment));
+        self
+    }
+
+    /// How long an actor or provider has to answer a health check; 1 s by default, an hour at most. A guest that has
+    /// worked on one so long without an answer is lost, like one that does not answer a call in time.
+    pub fn with_health_deadline(mut self, deadline: Duration) -> HostBuilder {
+        self.0.health.deadline = deadline.min(Duration::from_secs(60 * 60));
+        self
+    }
+
+    /// How often the host asks all actors and providers how they are; every 30 s by default, every millisecond at most.
+    /// With `None`, they are asked only when the embedder does; see [`Host::health`].
+    pub fn with_health_interval(mut self, interval: Option<Duration>) -> HostBuilder {
+        self.0.health.interval = interval.map(|interval| interval.max(Duration::from_millis(1)));
         self
     }
 

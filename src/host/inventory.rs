@@ -1,6 +1,7 @@
 //! What runs in a host, and how it is, at one moment.
 
-use crate::supervisor::child::ChildState;
+use crate::supervisor::child::{Child, ChildState};
+use crate::supervisor::health::Health;
 use crate::supervisor::link::LinkState;
 use crate::supervisor::snapshot::{Condition, RunningActor, RunningProvider, Snapshot};
 
@@ -34,6 +35,8 @@ pub struct ActorInventory {
     pub calls: usize,
     /// How it is.
     pub state: ChildState,
+    /// What it said when it was last asked, if it was since its start; see [`Host::health`](crate::Host::health).
+    pub health: Option<Health>,
 }
 
 /// A provider, and how it is.
@@ -50,6 +53,8 @@ pub struct ProviderInventory {
     pub name: String,
     /// How it is.
     pub state: ChildState,
+    /// What it said when it was last asked, if it was since its start; see [`Host::health`](crate::Host::health).
+    pub health: Option<Health>,
 }
 
 /// A link, and how far it has come.
@@ -70,9 +75,11 @@ pub struct LinkInventory {
 
 impl Inventory {
     pub(super) fn of(snapshot: &Snapshot) -> Inventory {
-        let mut actors: Vec<ActorInventory> = snapshot.actors.values().map(actor).collect();
+        let mut actors: Vec<ActorInventory> =
+            snapshot.actors.values().map(|running| actor(running, snapshot)).collect();
         actors.sort_by(|one, other| one.key.cmp(&other.key));
-        let mut providers: Vec<ProviderInventory> = snapshot.providers.values().map(provider).collect();
+        let mut providers: Vec<ProviderInventory> =
+            snapshot.providers.values().map(|running| provider(running, snapshot)).collect();
         providers.sort_by(|one, other| (&one.id, &one.link_name).cmp(&(&other.id, &other.link_name)));
         let link = |link: &std::sync::Arc<crate::supervisor::link::Link>| LinkInventory {
             actor_id: link.definition.actor_id.clone(),
@@ -93,7 +100,7 @@ impl Inventory {
     }
 }
 
-fn actor(actor: &RunningActor) -> ActorInventory {
+fn actor(actor: &RunningActor, snapshot: &Snapshot) -> ActorInventory {
     let identity = &actor.identity;
     let mailboxes = actor.instances.mailboxes();
     ActorInventory {
@@ -104,10 +111,11 @@ fn actor(actor: &RunningActor) -> ActorInventory {
         instances: mailboxes.len(),
         calls: mailboxes.iter().map(|mailbox| mailbox.load()).sum(),
         state: if actor.draining { ChildState::Stopping } else { state(&actor.condition) },
+        health: health(&actor.condition, Child::Actor(identity.key.clone()), snapshot),
     }
 }
 
-fn provider(provider: &RunningProvider) -> ProviderInventory {
+fn provider(provider: &RunningProvider, snapshot: &Snapshot) -> ProviderInventory {
     let identity = &provider.identity;
     ProviderInventory {
         id: identity.key.id.to_string(),
@@ -115,7 +123,13 @@ fn provider(provider: &RunningProvider) -> ProviderInventory {
         link_name: identity.key.link_name.to_string(),
         name: identity.claims.name(),
         state: state(&provider.condition),
+        health: health(&provider.condition, Child::Provider(identity.key.clone()), snapshot),
     }
+}
+
+/// What is known of a child without asking it.
+fn health(condition: &Condition, child: Child, snapshot: &Snapshot) -> Option<Health> {
+    condition.health().or_else(|| snapshot.health.get(&child).cloned())
 }
 
 fn state(condition: &Condition) -> ChildState {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::link::LinkDefinition;
 use super::snapshot::ProviderKey;
-use crate::error::ErrorKind;
+use crate::entity::{WasmCloudEntity, link_name};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Something that the supervisor starts and stops.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -14,6 +15,22 @@ pub(crate) enum Child {
 }
 
 impl Child {
+    /// Whom somebody from outside means.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where it is nothing that is started and stopped in a host.
+    pub(super) fn of(entity: &WasmCloudEntity) -> Result<Child> {
+        match entity {
+            WasmCloudEntity::Actor(key) => Ok(Child::Actor(key.as_str().into())),
+            WasmCloudEntity::Capability { id, link_name: name, .. } => {
+                Ok(Child::Provider(ProviderKey::new(id, link_name(Some(name)))))
+            }
+            WasmCloudEntity::Host => {
+                Err(Error::new(ErrorKind::InvalidArgument, "a host is no actor or provider: ask for what runs on it"))
+            }
+        }
+    }
+
     /// Whether a link leads from or to this child.
     pub(super) fn is_end_of(&self, definition: &LinkDefinition) -> bool {
         match self {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use actix::Addr;
 
 use super::child::Child;
+use super::health::Health;
 use super::link::{Link, LinkDefinition, LinkKey, LinkState};
 use super::restart::{RestartPolicy, Restarts, Verdict};
 use super::snapshot::{
@@ -19,6 +20,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How many stopped actors are remembered, to tell "stopped" from "unknown".
 const REMEMBERED_STOPS: usize = 10_000;
+
+/// The number of a child's start: no two starts of a host ever have the same.
+pub(super) type Start = u64;
 
 /// The state of a host.
 #[derive(Debug, Default)]
@@ -33,9 +37,9 @@ pub(super) struct Registry {
     /// What is known of running children.
     records: HashMap<Child, Record>,
     /// Running children in the order of their starts.
-    order: BTreeMap<u64, Child>,
+    order: BTreeMap<Start, Child>,
     /// How many starts there have been.
-    starts: u64,
+    starts: Start,
     /// The keys of `snapshot.stopped`, the oldest first.
     stops: VecDeque<Arc<str>>,
 }
@@ -54,7 +58,7 @@ pub(super) enum Change {
 #[derive(Debug)]
 struct Record {
     /// The number of its start.
-    start: u64,
+    start: Start,
     restarts: Restarts,
 }
 
@@ -181,7 +185,38 @@ impl Registry {
         }
     }
 
-    fn condition(&self, child: &Child) -> Option<&Condition> {
+    /// What runs, in the order of the starts.
+    pub(super) fn children(&self) -> Vec<(Start, Child, WasmCloudEntity)> {
+        self.order.iter().map(|(start, child)| (*start, child.clone(), self.entity(child))).collect()
+    }
+
+    /// The start of a child that runs.
+    ///
+    /// # Errors
+    /// Where it does not run, or is a provider of another contract.
+    pub(super) fn start_of(&self, child: &Child, entity: &WasmCloudEntity) -> Result<Start> {
+        let record = self.records.get(child).ok_or_else(|| self.cannot_be_changed(child))?;
+        if let WasmCloudEntity::Capability { contract_id, .. } = entity
+            && let Child::Provider(key) = child
+            && let Some(provider) = self.snapshot.providers.get(key)
+        {
+            serves(&provider.identity, contract_id)?;
+        }
+        Ok(record.start)
+    }
+
+    /// How a child was when it was last asked, if it was; nothing at all where it does not run since that start any more.
+    pub(super) fn last_health(&self, start: Start, child: &Child) -> Option<Option<&Health>> {
+        let record = self.records.get(child).filter(|record| record.start == start);
+        record.map(|_| self.snapshot.health.get(child))
+    }
+
+    /// Takes note of how a child that runs answered.
+    pub(super) fn note_health(&mut self, child: &Child, health: Health) {
+        self.snapshot.health.insert(child.clone(), health);
+    }
+
+    pub(super) fn condition(&self, child: &Child) -> Option<&Condition> {
         match child {
             Child::Actor(key) => self.snapshot.actors.get(key).map(|actor| &actor.condition),
             Child::Provider(key) => self.snapshot.providers.get(key).map(|provider| &provider.condition),
@@ -338,6 +373,7 @@ impl Registry {
         if let Some(record) = self.records.remove(child) {
             self.order.remove(&record.start);
         }
+        self.snapshot.health.remove(child);
         self.suspend_links_of(child);
     }
 

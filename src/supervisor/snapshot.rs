@@ -10,6 +10,8 @@ use actix::Addr;
 use imbl::shared_ptr::DefaultSharedPtr;
 use wascap::jwt::{CapabilityProvider, Claims};
 
+use super::child::Child;
+use super::health::Health;
 use super::link::{Link, LinkKey};
 use super::placement::ActorOptions;
 use super::restart::RestartPolicy;
@@ -170,6 +172,8 @@ pub(crate) struct Snapshot {
     pub(crate) aliases: Map<Arc<str>, Arc<str>>,
     /// The contracts of the providers that run, and how many there are of each: no alias stands for one of them.
     pub(crate) contracts: Map<String, usize>,
+    /// How what runs answered when it was last asked.
+    pub(crate) health: Map<Child, Health>,
     /// Actors that ran and were stopped.
     pub(crate) stopped: imbl::HashSet<Arc<str>>,
 }

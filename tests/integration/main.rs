@@ -10,6 +10,7 @@ mod crowds;
 #[cfg(feature = "experiments")]
 mod experiments;
 mod guests;
+mod health;
 mod host;
 mod http;
 mod instances;
