@@ -51,22 +51,20 @@ pub(super) fn target_of<'a>(
 /// The actor that a public key or call alias stands for, unless it is just being stopped.
 pub(super) fn open_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
     let actor = running_actor(snapshot, name)?;
-    if let Condition::Failed(reason) = &actor.condition {
-        return Err(failed(&actor.identity, reason));
-    }
     if actor.draining {
         return Err(Error::new(ErrorKind::ActorStopped, format!("{} is being stopped", actor.identity)));
     }
     Ok(actor)
 }
 
-/// The actor that a public key or call alias stands for.
+/// The actor that a public key or call alias stands for, unless it has failed.
 pub(super) fn running_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
-    if let Some(actor) = snapshot.actors.get(name) {
-        return Ok(actor);
-    }
-    if let Some(actor) = snapshot.aliases.get(name).and_then(|holder| snapshot.actors.get(holder)) {
-        return Ok(actor);
+    let by_alias = || snapshot.aliases.get(name).and_then(|holder| snapshot.actors.get(holder));
+    if let Some(actor) = snapshot.actors.get(name).or_else(by_alias) {
+        return match &actor.condition {
+            Condition::Failed(reason) => Err(failed(&actor.identity, reason)),
+            Condition::Running | Condition::Restarting(_) => Ok(actor),
+        };
     }
     if !snapshot.running {
         return Err(Error::new(ErrorKind::HostNotRunning, "the host does not run"));

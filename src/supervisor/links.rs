@@ -118,7 +118,8 @@ impl Supervision {
         let definition = link.definition.clone();
         let ends = self.registry.borrow().ends(&definition);
         let bound = match ends {
-            Ok(None) => return,
+            // What ruled it out before does not any more.
+            Ok(None) => return self.change(|registry| registry.put_link(definition, LinkState::Pending)),
             Ok(Some(ends)) => {
                 self.change(|registry| registry.put_link(definition.clone(), LinkState::Establishing));
                 bind(&ends, &definition).await
@@ -180,12 +181,45 @@ impl Supervision {
             let _lane = self.lanes.enter(key).await;
             let link = self.registry.borrow().link(key);
             let Some(link) = link else { return };
-            if let Err(error) = self.unbind_if_established(&link).await {
-                log::error!("the {key} could not be released: {error}");
-            }
-            self.change(|registry| registry.put_link(link.definition.clone(), LinkState::Pending));
+            self.suspend_link(&link).await;
         };
         join_all(keys.iter().map(unbind)).await;
+    }
+
+    /// Judges the links of an actor anew whose capabilities are others now: those that it is not entitled to any more are
+    /// released and refused, and those that were refused are tried again.
+    pub(super) async fn review_links_of(&self, child: &Child) {
+        let keys = self.registry.borrow().links_of(child);
+        let review = async |key: &LinkKey| {
+            self.release_if_ruled_out(key).await;
+            self.establish_link(key).await;
+        };
+        join_all(keys.iter().map(review)).await;
+    }
+
+    async fn release_if_ruled_out(&self, key: &LinkKey) {
+        let _lane = self.lanes.enter(key).await;
+        let link = self.registry.borrow().link(key);
+        let ruled_out = |link: &Arc<Link>| self.registry.borrow().ends(&link.definition).is_err();
+        if let Some(link) = link.filter(ruled_out) {
+            self.suspend_link(&link).await;
+        }
+    }
+
+    /// Has the provider let go of a link, which then waits. Its lane is held.
+    async fn suspend_link(&self, link: &Link) {
+        if let Err(error) = self.unbind_if_established(link).await {
+            log::error!("the {} could not be released: {error}", link.definition.key());
+        }
+        self.change(|registry| registry.put_link(link.definition.clone(), LinkState::Pending));
+    }
+
+    /// Waits until the changes of a child's links that are under way have ended.
+    pub(super) async fn settle_links_of(&self, child: &Child) {
+        let keys = self.registry.borrow().links_of(child);
+        for key in keys {
+            drop(self.lanes.enter(&key).await);
+        }
     }
 
     async fn unbind_if_established(&self, link: &Link) -> Result<()> {

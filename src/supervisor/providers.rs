@@ -81,11 +81,11 @@ impl Supervision {
         if let Err(error) = end(&running.address, RESTART_GRACE).await {
             log::warn!("{key} could not be stopped to be restarted: {error}");
         }
+        // Changes of its links that are under way find it ended; only then are they set to wait for the new one.
+        self.settle_links_of(child).await;
+        self.change(|registry| registry.suspend_links_of(child));
         let address = self.make_provider(&running.blueprint).await?;
-        self.change(|registry| {
-            registry.replace_provider(key, address);
-            registry.suspend_links_of(child);
-        });
+        self.change(|registry| registry.replace_provider(key, address));
         Ok(())
     }
 
@@ -109,10 +109,7 @@ impl Supervision {
         let Some(provider) = running else { return Ok(()) };
         let ended = end(&provider.address, deadline.saturating_duration_since(Instant::now())).await;
         // Changes of its links that are under way find it gone; only then are they set to wait.
-        let links = self.registry.borrow().links_of(&child);
-        for link in links {
-            drop(self.lanes.enter(&link).await);
-        }
+        self.settle_links_of(&child).await;
         let entity = provider.identity.entity();
         self.change(|registry| registry.take_provider(key));
         self.dispatch.events().tell(entity, EventKind::Stopped);

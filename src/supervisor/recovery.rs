@@ -35,8 +35,11 @@ impl Supervision {
     pub(super) fn judge(&self, child: &Child, cause: String, in_a_row: u32) -> Verdict {
         log::warn!("{child} crashed: {cause}");
         self.tell(child, EventKind::Crashed { cause });
+        let had_failed = self.registry.borrow().has_failed(child);
         let verdict = self.change(|registry| registry.crash(child, Instant::now(), in_a_row, chance()));
-        if let Verdict::GiveUp(reason) = &verdict {
+        if let Verdict::GiveUp(reason) = &verdict
+            && !had_failed
+        {
             log::error!("{child} has failed: {reason}");
             self.tell(child, EventKind::Failed { reason: reason.clone() });
         }

@@ -236,6 +236,10 @@ impl Registry {
     /// Decides what is to become of a child that has crashed now, the how manieth time in a row. `chance` is a number from
     /// 0 to 1.
     pub(super) fn crash(&mut self, child: &Child, now: Instant, in_a_row: u32, chance: f64) -> Verdict {
+        if let Some(Condition::Failed(reason)) = self.condition(child) {
+            // Another instance of it has failed before.
+            return Verdict::GiveUp(reason.to_string());
+        }
         let Some(record) = self.records.get_mut(child) else {
             return Verdict::GiveUp("it does not run any more".to_owned());
         };
@@ -386,7 +390,7 @@ impl Registry {
         }
     }
 
-    /// Both ends of a link, where both run and neither is being stopped.
+    /// Both ends of a link, where both run, neither is being stopped and the provider is not being made anew.
     ///
     /// # Errors
     /// Where what runs already rules the link out: the actor is not entitled to the contract, or the provider serves
@@ -401,7 +405,8 @@ impl Registry {
             serves(&provider.identity, &definition.contract_id)?;
         }
         let (Some(actor), Some(provider)) = (actor, provider) else { return Ok(None) };
-        Ok((!self.is_ending(definition)).then(|| Ends { actor: actor.clone(), provider: provider.clone() }))
+        let remade = self.changes.get(&Child::Provider(provider.identity.key.clone())) == Some(&Change::Replace);
+        Ok((!remade && !self.is_ending(definition)).then(|| Ends { actor: actor.clone(), provider: provider.clone() }))
     }
 
     /// Whether an end of a link is just being stopped.

@@ -50,6 +50,7 @@ impl Supervision {
         let blueprint = ActorBlueprint { module, options: options.clone(), limits: *limits, near: *near };
         let instances = self.make_instances(&identity, &blueprint).await?;
         let (from, to) = (old.identity.revision, identity.revision);
+        let other_capabilities = old.identity.capabilities != identity.capabilities;
         let condition = Condition::Running;
         let blueprint = Arc::new(blueprint);
         let new = RunningActor { identity, instances: instances.clone(), condition, blueprint, draining: false };
@@ -59,6 +60,9 @@ impl Supervision {
         }
         self.tell(child, EventKind::Updated { from, to });
         self.retire(&old.identity, &old.instances).await;
+        if other_capabilities {
+            self.review_links_of(child).await;
+        }
         Ok(())
     }
 

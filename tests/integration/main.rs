@@ -17,6 +17,7 @@ mod instances;
 mod limits;
 mod links;
 mod middleware;
+mod model;
 mod preemption;
 mod providers;
 #[path = "../support/signing.rs"]

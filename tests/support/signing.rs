@@ -51,6 +51,11 @@ impl Signing {
         self
     }
 
+    pub(crate) fn revision(mut self, revision: i32) -> Signing {
+        self.claims.metadata.get_or_insert_default().rev = Some(revision);
+        self
+    }
+
     pub(crate) fn claims(mut self, change: impl FnOnce(&mut Claims<jwt::Actor>)) -> Signing {
         change(&mut self.claims);
         self

@@ -1,0 +1,221 @@
+//! What crashes and updates cost those who call: nothing is lost, and what crashed is soon back.
+//!
+//! `cargo bench --bench supervision` prints the table and writes `target/figures/supervision.json`.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
+
+#[allow(dead_code, reason = "benchmarks of ratios use more of it")]
+mod support;
+
+#[path = "../tests/support/signing.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod signing;
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join, join_all};
+use support::{Row, is_real_run, median, report};
+use wasmcloud_host::{ErrorKind, EventKind, Events, Host, HostBuilder};
+
+const CALLERS: usize = 64;
+
+/// The operation of the guest `trap` that has it crash, and one that it answers.
+const CRASH: &str = "Trap";
+const ECHO: &str = "Echo";
+
+#[actix_rt::main]
+async fn main() {
+    let host = HostBuilder::new().with_shards(2).with_event_buffer(1 << 16).enable_live_updates().build();
+    host.start().await.expect("the host starts");
+    let mut table = crashes_under_load(&host).await;
+    table.push(recovery(&host).await);
+    table.extend(update_under_load(&host).await);
+    table.extend(crash_together(&host).await);
+    host.stop().await;
+    report("supervision", "Crashes and updates under load, of the guest trap.wasm", &table)
+        .expect("the figures can be written");
+}
+
+/// What became of calls.
+#[derive(Debug, Default)]
+struct Counts {
+    answered: Cell<usize>,
+    /// Failed with the error of a crash.
+    crashed: Cell<usize>,
+    failed_otherwise: Cell<usize>,
+}
+
+impl Counts {
+    /// Calls an actor, and counts what becomes of that.
+    async fn call(&self, host: &Host, key: &str, operation: &str) {
+        let count = match host.call_actor(key, operation, b"payload").await {
+            Ok(answer) if answer == b"payload" => &self.answered,
+            Err(error) if error.kind() == ErrorKind::ActorTrapped => &self.crashed,
+            _ => &self.failed_otherwise,
+        };
+        count.set(count.get() + 1);
+    }
+}
+
+async fn start(host: &Host) -> String {
+    let actor = signing::sign("trap").actor();
+    let key = actor.public_key();
+    host.start_actor(actor).await.expect("the actor starts");
+    key
+}
+
+/// Every 50th of many calls has the actor crash.
+async fn crashes_under_load(host: &Host) -> Vec<Row> {
+    const EVERY: usize = 50;
+    let calls = if is_real_run() { 100_000 } else { 6_400 };
+    let key = start(host).await;
+    let mut events = host.events();
+    let (counts, offered) = (Counts::default(), Cell::new(0));
+    let begin = Instant::now();
+    let caller = async || {
+        while offered.get() < calls {
+            offered.set(offered.get() + 1);
+            let operation = if offered.get() % EVERY == 0 { CRASH } else { ECHO };
+            counts.call(host, &key, operation).await;
+        }
+    };
+    join_all((0..CALLERS).map(|_| caller())).await;
+    let elapsed = begin.elapsed();
+    // The last one may have crashed it: it answers when it is back.
+    Counts::default().call(host, &key, ECHO).await;
+    host.stop_actor(&key).await.expect("the actor stops");
+    let told = told_until_stopped(&mut events).await;
+    let crashes = calls / EVERY;
+    let lost = calls.abs_diff(counts.answered.get() + counts.crashed.get() + counts.failed_otherwise.get());
+    let wrong = counts.failed_otherwise.get() + counts.crashed.get().abs_diff(crashes);
+    let untold = told.crashes.abs_diff(crashes) + told.restarts.abs_diff(crashes);
+    let what = |what: &str| format!("{calls} calls, every {EVERY}th crashes it: {what}");
+    vec![
+        Row { per_call: Some(elapsed / calls as u32), ..count(what("lost"), lost) },
+        count(what("failed for another reason"), wrong),
+        count(what("events too few or too many"), untold),
+    ]
+}
+
+/// How often an actor was told to have crashed and to be back, before it was stopped.
+struct Told {
+    crashes: usize,
+    restarts: usize,
+}
+
+async fn told_until_stopped(events: &mut Events) -> Told {
+    let mut told = Told { crashes: 0, restarts: 0 };
+    loop {
+        match events.next().await.expect("the host runs").kind {
+            EventKind::Crashed { .. } => told.crashes += 1,
+            EventKind::Restarted { .. } => told.restarts += 1,
+            EventKind::Stopped => return told,
+            EventKind::Lagged { missed } => panic!("{missed} events were missed"),
+            _ => {}
+        }
+    }
+}
+
+/// From the moment in which a crash is asked for to the next answer.
+async fn recovery(host: &Host) -> Row {
+    let rounds = if is_real_run() { 1_000 } else { 20 };
+    let key = start(host).await;
+    let mut times = Vec::new();
+    for _ in 0..rounds {
+        let counts = Counts::default();
+        let begin = Instant::now();
+        counts.call(host, &key, CRASH).await;
+        counts.call(host, &key, ECHO).await;
+        times.push(begin.elapsed().as_secs_f64() * 1e3);
+        assert_eq!((counts.crashed.get(), counts.answered.get()), (1, 1));
+    }
+    host.stop_actor(&key).await.expect("the actor stops");
+    let what = "a call that traps, and the next one answered: median".to_owned();
+    Row { what, per_call: None, figure: median(times), unit: "ms", target: Some(1.0) }
+}
+
+/// Updates of an actor while it is called.
+async fn update_under_load(host: &Host) -> Vec<Row> {
+    let (calls, updates) = if is_real_run() { (100_000, 20) } else { (6_400, 3) };
+    let mut signing = signing::sign("trap");
+    let actor = signing.actor();
+    let key = actor.public_key();
+    host.start_actor(actor).await.expect("the actor starts");
+    let (counts, offered, updated) = (Counts::default(), Cell::new(0), Cell::new(0));
+    let caller = async || {
+        // As long as there are updates to come, it goes on.
+        while offered.get() < calls || updated.get() < updates {
+            offered.set(offered.get() + 1);
+            counts.call(host, &key, ECHO).await;
+        }
+    };
+    let update = async {
+        for number in 1..=updates {
+            while offered.get() < calls * number / (updates + 1) {
+                tokio::task::yield_now().await;
+            }
+            signing = signing.revision(1 + number as i32);
+            host.update_actor(&key, None, &signing.bytes()).await.expect("the update fits");
+            updated.set(number);
+        }
+    };
+    join(join_all((0..CALLERS).map(|_| caller())), update).await;
+    let inventory = host.inventory().expect("the host runs");
+    assert_eq!(inventory.actors[0].revision, 1 + updates as i32);
+    host.stop_actor(&key).await.expect("the actor stops");
+    let unanswered = offered.get() - counts.answered.get();
+    vec![count(format!("{} calls during {updates} updates: failed", offered.get()), unanswered)]
+}
+
+/// Many actors crash at the same time, while a bystander is called.
+async fn crash_together(host: &Host) -> Vec<Row> {
+    let (actors, rounds) = if is_real_run() { (1_000, 10) } else { (50, 1) };
+    let bystander = start(host).await;
+    let keys = join_all((0..actors).map(|_| start(host))).await;
+    let (mut times, mut not_back) = (Vec::new(), 0);
+    for _ in 0..rounds {
+        let (crashes, back) = (Counts::default(), Counts::default());
+        let going_on = Cell::new(true);
+        let crash = async {
+            join_all(keys.iter().map(|key| crashes.call(host, key, CRASH))).await;
+            join_all(keys.iter().map(|key| back.call(host, key, ECHO))).await;
+            going_on.set(false);
+        };
+        let stand_by = async {
+            let counts = Counts::default();
+            let mut times = Vec::new();
+            while going_on.get() {
+                let begin = Instant::now();
+                counts.call(host, &bystander, ECHO).await;
+                times.push(begin.elapsed());
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(counts.answered.get(), times.len());
+            times
+        };
+        let ((), waited) = join(crash, stand_by).await;
+        assert_eq!(crashes.crashed.get(), actors);
+        not_back += actors - back.answered.get();
+        times.extend(waited);
+    }
+    let what = format!("{actors} actors crash, {rounds} times: ");
+    let slow = Row {
+        what: format!("{what}a bystander's p99 of {} calls", times.len()),
+        per_call: None,
+        figure: percentile_99(times).as_secs_f64() * 1e3,
+        unit: "ms",
+        target: Some(20.0),
+    };
+    vec![count(format!("{what}not back"), not_back), slow]
+}
+
+fn percentile_99(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[(times.len() - 1) * 99 / 100]
+}
+
+/// A row for what there should be none of.
+fn count(what: String, figure: usize) -> Row {
+    Row { what, per_call: None, figure: figure as f64, unit: "", target: Some(0.0) }
+}
