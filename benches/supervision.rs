@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
-use support::{Row, is_real_run, median, report};
+use support::{Row, Target, is_real_run, median, report};
 use wasmcloud_host::{ErrorKind, EventKind, Events, Host, HostBuilder};
 
 const CALLERS: usize = 64;
@@ -132,7 +132,7 @@ async fn recovery(host: &Host) -> Row {
     }
     host.stop_actor(&key).await.expect("the actor stops");
     let what = "a call that traps, and the next one answered: median".to_owned();
-    Row { what, per_call: None, figure: median(times), unit: "ms", target: Some(1.0) }
+    Row { what, per_call: None, figure: median(times), unit: "ms", target: Some(Target::AtMost(1.0)) }
 }
 
 /// Updates of an actor while it is called.
@@ -205,7 +205,7 @@ async fn crash_together(host: &Host) -> Vec<Row> {
         per_call: None,
         figure: percentile_99(times).as_secs_f64() * 1e3,
         unit: "ms",
-        target: Some(20.0),
+        target: Some(Target::AtMost(20.0)),
     };
     vec![count(format!("{what}not back"), not_back), slow]
 }
@@ -217,5 +217,5 @@ fn percentile_99(mut times: Vec<Duration>) -> Duration {
 
 /// A row for what there should be none of.
 fn count(what: String, figure: usize) -> Row {
-    Row { what, per_call: None, figure: figure as f64, unit: "", target: Some(0.0) }
+    Row { what, per_call: None, figure: figure as f64, unit: "", target: Some(Target::AtMost(0.0)) }
 }
