@@ -1,22 +1,26 @@
 //! What the supervisor knows: children, their order, links, aliases. Rules only, no waiting.
+//!
+//! # Layout
+//! - `conditions`: how children are
+//! - `links`: what is known of links
+
+mod conditions;
+mod links;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use actix::Addr;
 
 use super::child::Child;
 use super::health::Health;
-use super::link::{Link, LinkDefinition, LinkKey, LinkState};
-use super::restart::{RestartPolicy, Restarts, Verdict};
-use super::snapshot::{
-    ActorIdentity, Condition, ProviderIdentity, ProviderKey, RunningActor, RunningProvider, Snapshot,
-};
+use super::restart::{RestartPolicy, Restarts};
+use super::snapshot::{ActorIdentity, ProviderKey, RunningActor, RunningProvider, Snapshot};
 use crate::capability::provider_actor::ProviderActor;
-use crate::dispatch::resolve::{attested, names_contract};
+use crate::dispatch::resolve::names_contract;
 use crate::entity::{KeyKind, WasmCloudEntity, is_key, shorten};
 use crate::error::{Error, ErrorKind, Result};
+pub(super) use links::{Ends, serves};
 
 /// How many stopped actors are remembered, to tell "stopped" from "unknown".
 const REMEMBERED_STOPS: usize = 10_000;
@@ -60,15 +64,6 @@ struct Record {
     /// The number of its start.
     start: Start,
     restarts: Restarts,
-}
-
-/// How often an instance that is being stopped is replaced, if it does nothing but crash.
-const LAST_RESTARTS: u32 = 3;
-
-/// Both ends of a link that can be established.
-pub(super) struct Ends {
-    pub(super) actor: RunningActor,
-    pub(super) provider: RunningProvider,
 }
 
 impl Registry {
@@ -165,11 +160,6 @@ impl Registry {
         }
     }
 
-    /// Whether a child is down for good, unless somebody starts it again.
-    pub(super) fn has_failed(&self, child: &Child) -> bool {
-        matches!(self.condition(child), Some(Condition::Failed(_)))
-    }
-
     /// What the world calls a child that is known, or was.
     pub(super) fn entity(&self, child: &Child) -> WasmCloudEntity {
         match child {
@@ -214,53 +204,6 @@ impl Registry {
     /// Takes note of how a child that runs answered.
     pub(super) fn note_health(&mut self, child: &Child, health: Health) {
         self.snapshot.health.insert(child.clone(), health);
-    }
-
-    pub(super) fn condition(&self, child: &Child) -> Option<&Condition> {
-        match child {
-            Child::Actor(key) => self.snapshot.actors.get(key).map(|actor| &actor.condition),
-            Child::Provider(key) => self.snapshot.providers.get(key).map(|provider| &provider.condition),
-        }
-    }
-
-    fn set_condition(&mut self, child: &Child, condition: Condition) {
-        let place = match child {
-            Child::Actor(key) => self.snapshot.actors.get_mut(key).map(|actor| &mut actor.condition),
-            Child::Provider(key) => self.snapshot.providers.get_mut(key).map(|provider| &mut provider.condition),
-        };
-        if let Some(place) = place {
-            *place = condition;
-        }
-    }
-
-    /// Decides what is to become of a child that has crashed now, the how manieth time in a row. `chance` is a number from
-    /// 0 to 1.
-    pub(super) fn crash(&mut self, child: &Child, now: Instant, in_a_row: u32, chance: f64) -> Verdict {
-        if let Some(Condition::Failed(reason)) = self.condition(child) {
-            // Another instance of it has failed before.
-            return Verdict::GiveUp(reason.to_string());
-        }
-        let Some(record) = self.records.get_mut(child) else {
-            return Verdict::GiveUp("it does not run any more".to_owned());
-        };
-        if self.changes.get(child) == Some(&Change::Stop) && in_a_row <= LAST_RESTARTS {
-            // What has reached it is still to be served, whatever its policy says.
-            return Verdict::Restart { attempt: 0, delay: Duration::ZERO };
-        }
-        let verdict = record.restarts.crash(now, in_a_row, chance);
-        let condition = match &verdict {
-            Verdict::Restart { attempt, .. } => Condition::Restarting(*attempt),
-            Verdict::GiveUp(reason) => Condition::Failed(reason.as_str().into()),
-        };
-        self.set_condition(child, condition);
-        verdict
-    }
-
-    /// Takes note that a child that crashed has been replaced.
-    pub(super) fn recover(&mut self, child: &Child) {
-        if matches!(self.condition(child), Some(Condition::Restarting(_))) {
-            self.set_condition(child, Condition::Running);
-        }
     }
 
     /// Takes in an actor that has been made, and its call alias.
@@ -381,67 +324,6 @@ impl Registry {
         self.suspend_links_of(child);
     }
 
-    /// Has the links of a child wait until they are established again.
-    pub(super) fn suspend_links_of(&mut self, child: &Child) {
-        for key in self.links_of(child) {
-            if let Some(link) = self.link(&key) {
-                self.put_link(link.definition.clone(), LinkState::Pending);
-            }
-        }
-    }
-
-    /// Both ends of a link, where both run, neither is being stopped and the provider is not being made anew.
-    ///
-    /// # Errors
-    /// Where what runs already rules the link out: the actor is not entitled to the contract, or the provider serves
-    /// another one.
-    pub(super) fn ends(&self, definition: &LinkDefinition) -> Result<Option<Ends>> {
-        let actor = self.snapshot.actors.get(definition.actor_id.as_str());
-        if let Some(actor) = actor {
-            attested(&actor.identity, &definition.contract_id)?;
-        }
-        let provider = self.snapshot.providers.get(&(definition.provider_id.as_str(), definition.link_name.as_str()));
-        if let Some(provider) = provider {
-            serves(&provider.identity, &definition.contract_id)?;
-        }
-        let (Some(actor), Some(provider)) = (actor, provider) else { return Ok(None) };
-        let remade = self.changes.get(&Child::Provider(provider.identity.key.clone())) == Some(&Change::Replace);
-        Ok((!remade && !self.is_ending(definition)).then(|| Ends { actor: actor.clone(), provider: provider.clone() }))
-    }
-
-    /// Whether an end of a link is just being stopped.
-    pub(super) fn is_ending(&self, definition: &LinkDefinition) -> bool {
-        self.changes.iter().any(|(child, change)| *change == Change::Stop && child.is_end_of(definition))
-    }
-
-    pub(super) fn link(&self, key: &LinkKey) -> Option<Arc<Link>> {
-        self.snapshot.links.get(key).cloned()
-    }
-
-    pub(super) fn put_link(&mut self, definition: Arc<LinkDefinition>, state: LinkState) {
-        self.put_link_beside(definition, state, None);
-    }
-
-    /// Keeps a link with another definition in effect beside it.
-    pub(super) fn put_link_beside(
-        &mut self,
-        definition: Arc<LinkDefinition>,
-        state: LinkState,
-        beside: Option<Arc<LinkDefinition>>,
-    ) {
-        self.snapshot.links.insert(definition.key(), Arc::new(Link { definition, state, beside }));
-    }
-
-    pub(super) fn remove_link(&mut self, key: &LinkKey) {
-        self.snapshot.links.remove(key);
-    }
-
-    /// The links that lead from or to a child.
-    pub(super) fn links_of(&self, child: &Child) -> Vec<LinkKey> {
-        let links = self.snapshot.links.iter();
-        links.filter(|(_, link)| child.is_end_of(&link.definition)).map(|(key, _)| key.clone()).collect()
-    }
-
     fn runs(&self, child: &Child) -> bool {
         match child {
             Child::Actor(key) => self.snapshot.actors.contains_key(key),
@@ -470,13 +352,4 @@ impl Registry {
         }
         Ok(())
     }
-}
-
-/// Refuses a contract that the provider does not serve.
-pub(super) fn serves(provider: &ProviderIdentity, contract: &str) -> Result<()> {
-    if provider.contract_id == contract {
-        return Ok(());
-    }
-    let message = format!("{provider} does not serve {:?}", shorten(contract));
-    Err(Error::new(ErrorKind::InvalidArgument, message))
 }
