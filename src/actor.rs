@@ -6,6 +6,7 @@ mod disturbance;
 pub(crate) mod guest_actor;
 pub(crate) mod instances;
 pub(crate) mod mailbox;
+pub(crate) mod pace;
 pub(crate) mod role;
 
 use std::path::Path;

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ThreadId;
 use std::time::Duration;
+use std::time::Instant;
 
 use actix::Addr;
 use actix::prelude::Request;
 
 use super::check::{Asked, Check};
 use super::guest_actor::{Deliver, GuestActor, Pass, Stop};
+use super::pace::Pace;
 use crate::call::{CallContext, Message};
 use crate::ending::Ending;
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +26,7 @@ pub(crate) struct Mailbox {
     number: InstanceNumber,
     home: Arc<Home>,
     ending: Arc<Ending>,
+    pace: Pace,
     /// The calls before this instance.
     own: Bounded,
     /// The calls under way in the host.
@@ -97,10 +100,10 @@ impl Mailbox {
         address: Addr<GuestActor>,
         number: InstanceNumber,
         home: Home,
-        ending: Arc<Ending>,
+        (ending, pace): (Arc<Ending>, Pace),
         (length, host): (usize, Bounded),
     ) -> Mailbox {
-        Mailbox { address, number, home: Arc::new(home), ending, own: Bounded::new(length), host }
+        Mailbox { address, number, home: Arc::new(home), ending, pace, own: Bounded::new(length), host }
     }
 
     pub(crate) fn number(&self) -> InstanceNumber {
@@ -110,6 +113,11 @@ impl Mailbox {
     /// How many calls are before the instance, the one it serves included.
     pub(crate) fn load(&self) -> usize {
         self.own.taken.load(Ordering::SeqCst)
+    }
+
+    /// How long a message that is sent now waits for its turn, as far as one can tell, in nanoseconds.
+    pub(super) fn wait(&self, now: Instant) -> u64 {
+        self.pace.of(self.load(), now)
     }
 
     pub(super) fn is_on(&self, thread: ThreadId) -> bool {

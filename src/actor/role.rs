@@ -14,6 +14,7 @@ use futures_util::future::{Either, LocalBoxFuture, poll_fn, select};
 
 use super::guest_actor::Deliver;
 use super::mailbox::{InstanceNumber, Place};
+use super::pace::Pace;
 use crate::call::{CallContext, Message};
 use crate::dispatch::Dispatch;
 use crate::ending::Ending;
@@ -38,6 +39,7 @@ pub(crate) struct Role {
     pub(crate) dispatch: Dispatch,
     pub(crate) limits: Limits,
     pub(crate) ending: Arc<Ending>,
+    pub(crate) pace: Pace,
     /// How often it has crashed since it last answered.
     pub(crate) crashes_in_a_row: Cell<u32>,
     /// Who decides about crashes.
@@ -83,6 +85,7 @@ impl Role {
             return Served::Now((Ok(guest), Err(self.explain(&operation, &fault))));
         }
         let deadline = context.deadline;
+        let timed = self.pace.begin(now);
         // A health check takes no places, and is no call to experiment with.
         #[cfg(feature = "experiments")]
         if let Some(fault) = places.is_some().then(|| self.next_disturbance()).flatten() {
@@ -92,8 +95,18 @@ impl Role {
         guest.begin(operation, payload, context);
         // If it has to wait, its actor polls it again at once, to be woken.
         match step(&mut guest, &mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => Served::Now(self.conclude(guest, answer, deadline)),
-            Poll::Pending => Served::Later(Box::pin(self.clone().go_on(guest, deadline, places))),
+            Poll::Ready(answer) => {
+                self.pace.end(timed);
+                Served::Now(self.conclude(guest, answer, deadline))
+            }
+            Poll::Pending => {
+                let role = self.clone();
+                Served::Later(Box::pin(async move {
+                    let done = role.clone().go_on(guest, deadline, places).await;
+                    role.pace.end(timed);
+                    done
+                }))
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use super::snapshot::{ActorBlueprint, ActorIdentity};
 use crate::actor::guest_actor::GuestActor;
 use crate::actor::instances::Instances;
 use crate::actor::mailbox::{Home, InstanceNumber, Mailbox};
+use crate::actor::pace::Pace;
 use crate::actor::role::Role;
 use crate::ending::Ending;
 use crate::error::Result;
@@ -64,7 +65,7 @@ impl Supervision {
             placement::Home::OwnThread => Home::Own(OwnThread::start().await?),
         };
         let number = InstanceNumber(self.instances.replace(self.instances.get() + 1));
-        let ending = Arc::<Ending>::default();
+        let (ending, pace) = (Arc::<Ending>::default(), Pace::new());
         let limits = blueprint.limits;
         let role = Role {
             identity: identity.clone(),
@@ -73,10 +74,11 @@ impl Supervision {
             dispatch: self.dispatch.clone(),
             limits,
             ending: ending.clone(),
+            pace: pace.clone(),
             crashes_in_a_row: Cell::new(0),
             supervisor: self.address()?,
         };
         let address = home.shard().run(async move || Ok(GuestActor::make(role).await?.start())).await?;
-        Ok(Mailbox::new(address, number, home, ending, (limits.mailbox_length, self.dispatch.in_flight())))
+        Ok(Mailbox::new(address, number, home, (ending, pace), (limits.mailbox_length, self.dispatch.in_flight())))
     }
 }

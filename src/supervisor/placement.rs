@@ -72,7 +72,8 @@ impl ActorOptions {
 
     /// How many instances of the actor there are, and so how many messages it serves at once; one by default, and at least
     /// one. Each has a memory of its own: what a guest keeps there between messages is not seen by the others. A message
-    /// goes to the instance with the least before it, and of those to one on the shard that it comes from.
+    /// goes to the instance that will have served it first: usually to one on the shard that it comes from, as long as that
+    /// has little to do.
     pub fn instances(mut self, instances: usize) -> ActorOptions {
         self.instances = NonZeroUsize::new(instances).unwrap_or(NonZeroUsize::MIN);
         self
