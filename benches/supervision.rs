@@ -170,7 +170,7 @@ async fn update_under_load(host: &Host) -> Vec<Row> {
 
 /// Many actors crash at the same time, while a bystander is called.
 async fn crash_together(host: &Host) -> Vec<Row> {
-    let (actors, rounds) = if is_real_run() { (1_000, 10) } else { (50, 1) };
+    let (actors, rounds) = if is_real_run() { (1_000, 30) } else { (50, 1) };
     let bystander = start(host).await;
     let keys = join_all((0..actors).map(|_| start(host))).await;
     let (mut times, mut not_back) = (Vec::new(), 0);
