@@ -74,6 +74,7 @@ impl Supervision {
             limits,
             ending: ending.clone(),
             crashes_in_a_row: Cell::new(0),
+            replacements: home.shard().replacements(),
             supervisor: self.address()?,
         };
         let address = home.shard().run(async move || Ok(GuestActor::make(role).await?.start())).await?;
