@@ -7,14 +7,14 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::{Error, ErrorKind, Result, panic_text};
 
@@ -26,6 +26,9 @@ const THREAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Shard {
     arbiter: ArbiterHandle,
     thread: ThreadId,
+    /// Held by whoever replaces a lost instance there. When many actors crash together, they are replaced one after the
+    /// other, and what else lives on the shard is served in between.
+    replacements: Arc<Semaphore>,
 }
 
 /// A thread that the host made. It ends when this is dropped; [`OwnThread::end`] waits for that.
@@ -62,7 +65,7 @@ impl Shards {
                  inside an actix-web application, or make a System with actix_rt::System::new()",
             )
         })?;
-        let first = Shard { arbiter: first, thread: std::thread::current().id() };
+        let first = Shard::new(first, std::thread::current().id());
         let mut shards = Shards { all: vec![first], own: Vec::new(), last: AtomicUsize::new(0) };
         for _ in 1..count {
             match OwnThread::start().await {
@@ -119,6 +122,15 @@ impl Shards {
 }
 
 impl Shard {
+    fn new(arbiter: ArbiterHandle, thread: ThreadId) -> Shard {
+        Shard { arbiter, thread, replacements: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// The turn to replace an instance, of which there is one at a time.
+    pub(crate) fn replacements(&self) -> Arc<Semaphore> {
+        self.replacements.clone()
+    }
+
     pub(crate) fn thread(&self) -> ThreadId {
         self.thread
     }
@@ -146,7 +158,7 @@ impl OwnThread {
             .map_err(|error| Error::new(ErrorKind::Io, "a thread for actors could not be started").caused_by(error))?;
         let handle = arbiter.handle();
         let thread = run_on(&handle, async || Ok(std::thread::current().id())).await?;
-        Ok(OwnThread { shard: Shard { arbiter: handle, thread }, arbiter: Mutex::new(Some(arbiter)) })
+        Ok(OwnThread { shard: Shard::new(handle, thread), arbiter: Mutex::new(Some(arbiter)) })
     }
 
     pub(crate) fn shard(&self) -> &Shard {

@@ -9,8 +9,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use actix::WeakAddr;
-use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture, poll_fn, select};
+use futures_util::{FutureExt, poll};
+use tokio::sync::Semaphore;
 
 use super::guest_actor::Deliver;
 use super::mailbox::{InstanceNumber, Place};
@@ -42,6 +43,8 @@ pub(crate) struct Role {
     pub(crate) pace: Pace,
     /// How often it has crashed since it last answered.
     pub(crate) crashes_in_a_row: Cell<u32>,
+    /// The turn to replace an instance on this shard.
+    pub(crate) replacements: Arc<Semaphore>,
     /// Who decides about crashes.
     pub(crate) supervisor: WeakAddr<Supervisor>,
 }
@@ -51,8 +54,8 @@ pub(crate) type Done = (Result<Guest, Loss>, Result<Vec<u8>>);
 
 /// How an instance was lost.
 pub(crate) enum Loss {
-    /// It crashed.
-    Crash(String),
+    /// It crashed: how, and what is left of it, which takes its time to be freed.
+    Crash(String, Option<Box<Guest>>),
     /// It was ended, which is not its fault.
     Ended,
 }
@@ -119,18 +122,18 @@ impl Role {
             if self.ending.is_ended() {
                 return Err("it was stopped".to_owned());
             }
-            let restart = match loss {
-                Loss::Ended => None,
-                Loss::Crash(cause) => Some(self.ask_for_restart(cause).await?),
+            let (restart, remains) = match loss {
+                Loss::Ended => (None, None),
+                Loss::Crash(cause, remains) => (Some(self.ask_for_restart(cause).await?), remains),
             };
-            match self.replace().await {
+            match self.replace(remains).await {
                 Ok(guest) => {
                     if let (Some(restart), Some(supervisor)) = (restart, self.supervisor.upgrade()) {
                         supervisor.do_send(restart);
                     }
                     return Ok(guest);
                 }
-                Err(fault) => loss = Loss::Crash(format!("the new instance {fault}")),
+                Err(fault) => loss = Loss::Crash(format!("the new instance {fault}"), None),
             }
         }
     }
@@ -154,12 +157,22 @@ impl Role {
         Ok(Restarted { child, attempt, delay })
     }
 
-    /// A fresh instance.
-    async fn replace(&self) -> Result<Guest, Fault> {
+    /// A fresh instance, made when the remains of the last one are freed.
+    async fn replace(&self, remains: Option<Box<Guest>>) -> Result<Guest, Fault> {
+        // It is never closed.
+        let turn = self.replacements.acquire().await;
+        drop(remains);
         // A guest that loses one instance after the other must not keep its shard busy with that.
         tokio::task::yield_now().await;
         let context = self.in_time(self.dispatch.begin(), Instant::now());
-        let made = AssertUnwindSafe(self.instantiate(context)).catch_unwind().await;
+        let mut making = pin!(AssertUnwindSafe(self.instantiate(context)).catch_unwind());
+        let made = poll!(making.as_mut());
+        // What takes longer than a step, as start functions may, holds up nobody else.
+        drop(turn);
+        let made = match made {
+            Poll::Ready(made) => made,
+            Poll::Pending => making.await,
+        };
         made.unwrap_or_else(|panic| Err(Fault::Panicked(panic_text(&*panic))))
     }
 
@@ -218,7 +231,7 @@ impl Role {
             self.crashes_in_a_row.set(0);
             Ok(guest)
         } else if fault.is_crash() {
-            Err(Loss::Crash(format!("in {:?}, it {fault}", shorten(&operation))))
+            Err(Loss::Crash(format!("in {:?}, it {fault}", shorten(&operation)), Some(Box::new(guest))))
         } else {
             Err(Loss::Ended)
         };

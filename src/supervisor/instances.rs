@@ -76,6 +76,7 @@ impl Supervision {
             ending: ending.clone(),
             pace: pace.clone(),
             crashes_in_a_row: Cell::new(0),
+            replacements: home.shard().replacements(),
             supervisor: self.address()?,
         };
         let address = home.shard().run(async move || Ok(GuestActor::make(role).await?.start())).await?;

@@ -22,7 +22,7 @@ use rules::Model;
 use world::{Setting, World};
 
 /// How many sequences are tried where the environment does not say.
-const CASES: u32 = 60;
+const CASES: u32 = 250;
 
 fn runner() -> TestRunner {
     let asked = std::env::var_os("PROPTEST_CASES").map(|_| Config::default().cases);
