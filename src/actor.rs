@@ -8,6 +8,7 @@ pub(crate) mod instances;
 pub(crate) mod mailbox;
 pub(crate) mod pace;
 pub(crate) mod role;
+pub(crate) mod room;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -7,7 +7,6 @@ pub(crate) mod resolve;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use actix::MailboxError;
@@ -17,7 +16,8 @@ use futures_util::future::Either;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::actor::mailbox::{Bounded, Delivery, InstanceNumber};
+use crate::actor::mailbox::{Delivery, InstanceNumber};
+use crate::actor::room::HostRoom;
 use crate::call::{ActorCall, CallContext, Message};
 use crate::capability::provider_actor::{ProviderActor, ProviderCall};
 use crate::deadline::within;
@@ -46,8 +46,8 @@ struct Shared {
     published: Notify,
     limits: Limits,
     middlewares: Chain,
-    /// How many calls to actors are under way.
-    in_flight: Arc<AtomicUsize>,
+    /// The room for calls to actors that are under way.
+    room: HostRoom,
     mappings: Mappings,
     events: EventBus,
     #[cfg(feature = "experiments")]
@@ -56,14 +56,15 @@ struct Shared {
 
 impl Dispatch {
     pub(crate) fn new(limits: Limits, middlewares: Chain, events: EventBus) -> Dispatch {
-        let (snapshot, published, in_flight) = Default::default();
+        let (snapshot, published) = Default::default();
+        let room = HostRoom::new(limits.calls_in_flight);
         let mappings = Mappings::new(limits.mappings);
         Dispatch(Arc::new(Shared {
             snapshot,
             published,
             limits,
             middlewares,
-            in_flight,
+            room,
             mappings,
             events,
             #[cfg(feature = "experiments")]
@@ -76,9 +77,9 @@ impl Dispatch {
         &self.0.limits
     }
 
-    /// The bound on calls under way in the host, for the mailboxes of its actors.
-    pub(crate) fn in_flight(&self) -> Bounded {
-        Bounded { taken: self.0.in_flight.clone(), limit: self.0.limits.calls_in_flight }
+    /// The room for calls that are under way in the host, for the mailboxes of its actors.
+    pub(crate) fn room(&self) -> &HostRoom {
+        &self.0.room
     }
 
     /// The mappings of the process that the host's guests may hold.
@@ -212,7 +213,7 @@ impl Dispatch {
         };
         let delivery = mailbox.deliver(message, context);
         let delivery = delivery.inspect_err(|refusal| self.0.events.tell_of_breach(key, refusal))?;
-        Ok((key.clone(), delivery))
+        Ok((mailbox.actor().clone(), delivery))
     }
 
     /// Waits for an actor's answer. Where its instances were replaced in the very moment of the delivery, by an update or

@@ -1,13 +1,14 @@
 //! Asking an instance how it is: work comes first, always.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::Message;
 use actix::prelude::Request;
 
 use super::guest_actor::{Deliver, GuestActor};
+use super::room::InstanceRoom;
 use crate::call::{self, CallContext};
 use crate::capability::wire::{HEALTH_REQUEST, health_request, read_health};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,17 +20,17 @@ use crate::supervisor::health::Health;
 pub(super) struct Check {
     time: Duration,
     /// The calls before the instance.
-    calls: Arc<AtomicUsize>,
+    calls: InstanceRoom,
     /// Set by whoever is first: the guest that takes the check up, or the asker that gives it up.
     claimed: Arc<AtomicBool>,
 }
 
 impl Check {
     /// A check that waits for its turn and for its answer so long each, and what its asker keeps of it.
-    pub(super) fn new(calls: &Arc<AtomicUsize>, time: Duration) -> (Check, Claim) {
+    pub(super) fn new(calls: InstanceRoom, time: Duration) -> (Check, Claim) {
         let claimed = Arc::<AtomicBool>::default();
         let claim = Claim { time, calls: calls.clone(), claimed: claimed.clone() };
-        (Check { time, calls: calls.clone(), claimed }, claim)
+        (Check { time, calls, claimed }, claim)
     }
 
     /// What the guest is asked. Its time begins now: it must not lack what others have taken.
@@ -37,7 +38,7 @@ impl Check {
     /// # Errors
     /// Why it is not asked.
     pub(super) fn begin(self) -> Result<Deliver> {
-        if self.claimed.swap(true, Ordering::SeqCst) || self.calls.load(Ordering::SeqCst) > 0 {
+        if self.claimed.swap(true, Ordering::SeqCst) || self.calls.taken() > 0 {
             return Err(Error::new(ErrorKind::Busy, "it is not asked how it is: it has work"));
         }
         let message = call::Message { operation: HEALTH_REQUEST.to_owned(), payload: health_request() };
@@ -48,7 +49,7 @@ impl Check {
 /// The right to give a check up.
 pub(super) struct Claim {
     time: Duration,
-    calls: Arc<AtomicUsize>,
+    calls: InstanceRoom,
     claimed: Arc<AtomicBool>,
 }
 
@@ -69,7 +70,7 @@ impl Claim {
         if self.claimed.swap(true, Ordering::SeqCst) {
             return Some(Health::Unanswered);
         }
-        (self.calls.load(Ordering::SeqCst) > 0).then_some(Health::Busy)
+        (self.calls.taken() > 0).then_some(Health::Busy)
     }
 }
 
@@ -93,41 +94,44 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::actor::room::Place;
 
-    fn check(calls: usize) -> (Arc<AtomicUsize>, Check, Claim) {
-        let calls = Arc::new(AtomicUsize::new(calls));
-        let (check, claim) = Check::new(&calls, Duration::from_secs(1));
-        (calls, check, claim)
+    /// A check of an instance that has so many calls before it.
+    fn check(calls: usize) -> (InstanceRoom, Vec<Place>, Check, Claim) {
+        let room = InstanceRoom::new(10);
+        let places = (0..calls).map(|_| room.take().unwrap()).collect();
+        let (check, claim) = Check::new(room.clone(), Duration::from_secs(1));
+        (room, places, check, claim)
     }
 
     #[test]
     fn calls_that_come_before_the_turn_of_a_check_go_first() {
-        let (calls, check, _) = check(0);
-        calls.store(1, Ordering::SeqCst);
+        let (room, _, check, _) = check(0);
+        let _call = room.take().unwrap();
         assert_eq!(check.begin().map(drop).unwrap_err().kind(), ErrorKind::Busy);
     }
 
     #[test]
     fn a_check_that_waits_behind_calls_says_busy_and_is_not_made_later() {
-        let (calls, check, claim) = check(1);
+        let (_, places, check, claim) = check(1);
         assert_eq!(claim.give_up(), Some(Health::Busy));
-        calls.store(0, Ordering::SeqCst);
+        drop(places);
         assert!(check.begin().is_err());
     }
 
     #[test]
     fn whoever_was_asked_has_not_answered_whatever_came_after() {
-        let (calls, check, claim) = check(0);
+        let (room, _, check, claim) = check(0);
         let Deliver { message, places, .. } = check.begin().unwrap();
         assert_eq!(message.operation, "HealthRequest");
         assert!(places.is_none());
-        calls.store(1, Ordering::SeqCst);
+        let _call = room.take().unwrap();
         assert_eq!(claim.give_up(), Some(Health::Unanswered));
     }
 
     #[test]
     fn nothing_is_known_of_whoever_is_idle_and_cannot_be_reached() {
-        let (_, check, claim) = check(0);
+        let (_, _, check, claim) = check(0);
         assert_eq!(claim.give_up(), None);
         assert!(check.begin().is_err());
     }

@@ -8,8 +8,8 @@ use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message};
 use futures_util::future::LocalBoxFuture;
 
 use super::check::Check;
-use super::mailbox::Place;
 use super::role::{Done, Loss, Role, Served};
+use super::room::Place;
 use crate::call::{self, CallContext};
 use crate::engine::Guest;
 use crate::error::Result;

@@ -1,7 +1,6 @@
 //! The way into the mailbox of an actor's instance, which takes no more than it holds.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ThreadId;
 use std::time::Duration;
 use std::time::Instant;
@@ -12,9 +11,10 @@ use actix::prelude::Request;
 use super::check::{Asked, Check};
 use super::guest_actor::{Deliver, GuestActor, Pass, Stop};
 use super::pace::Pace;
+use super::room::{HostRoom, InstanceRoom, ThreadRoom};
 use crate::call::{CallContext, Message};
 use crate::ending::Ending;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::shard::{OwnThread, Shard};
 
 /// An instance's address, with room for so many calls. actix bounds its channels only for senders that wait, and a caller
@@ -22,15 +22,17 @@ use crate::shard::{OwnThread, Shard};
 #[derive(Debug, Clone)]
 pub(crate) struct Mailbox {
     address: Addr<GuestActor>,
+    /// The actor's key, shared with nobody: each call counts who holds it.
+    actor: Arc<str>,
     /// Which of the actor's instances it is.
     number: InstanceNumber,
     home: Arc<Home>,
     ending: Arc<Ending>,
     pace: Pace,
     /// The calls before this instance.
-    own: Bounded,
+    own: InstanceRoom,
     /// The calls under way in the host.
-    host: Bounded,
+    host: ThreadRoom,
 }
 
 /// Which instance of an actor: no two of a host ever have the same number.
@@ -54,38 +56,6 @@ impl Home {
     }
 }
 
-/// A number of places, some of them taken.
-#[derive(Debug, Clone)]
-pub(crate) struct Bounded {
-    pub(crate) taken: Arc<AtomicUsize>,
-    pub(crate) limit: usize,
-}
-
-/// A taken place. It is given back when this is dropped.
-#[derive(Debug)]
-pub(super) struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Bounded {
-    fn new(limit: usize) -> Bounded {
-        Bounded { taken: Arc::default(), limit }
-    }
-
-    fn take(&self, what: &str) -> Result<Place> {
-        let taken = self.taken.fetch_add(1, Ordering::SeqCst);
-        let place = Place(self.taken.clone());
-        if taken < self.limit {
-            return Ok(place);
-        }
-        Err(Error::new(ErrorKind::Busy, format!("{what} is full: it has room for {} calls", self.limit)))
-    }
-}
-
 /// What became of a message.
 pub(crate) enum Delivery {
     /// It is in the mailbox, and this is the answer.
@@ -98,12 +68,17 @@ impl Mailbox {
     /// The mailbox of an instance, with room for `length` calls of those that the host has room for.
     pub(crate) fn new(
         address: Addr<GuestActor>,
-        number: InstanceNumber,
+        (actor, number): (&str, InstanceNumber),
         home: Home,
         (ending, pace): (Arc<Ending>, Pace),
-        (length, host): (usize, Bounded),
+        (length, host): (usize, &HostRoom),
     ) -> Mailbox {
-        Mailbox { address, number, home: Arc::new(home), ending, pace, own: Bounded::new(length), host }
+        let (own, host) = (InstanceRoom::new(length), host.on(home.shard().thread()));
+        Mailbox { address, actor: actor.into(), number, home: Arc::new(home), ending, pace, own, host }
+    }
+
+    pub(crate) fn actor(&self) -> &Arc<str> {
+        &self.actor
     }
 
     pub(crate) fn number(&self) -> InstanceNumber {
@@ -112,7 +87,7 @@ impl Mailbox {
 
     /// How many calls are before the instance, the one it serves included.
     pub(crate) fn load(&self) -> usize {
-        self.own.taken.load(Ordering::SeqCst)
+        self.own.taken()
     }
 
     /// How long a message that is sent now waits for its turn, as far as one can tell, in nanoseconds.
@@ -129,7 +104,7 @@ impl Mailbox {
     /// # Errors
     /// `Busy` where the instance or the host has no room for another call.
     pub(crate) fn deliver(&self, message: Message, context: CallContext) -> Result<Delivery> {
-        let places = [self.own.take("the actor's mailbox")?, self.host.take("the host")?];
+        let places = [self.own.take()?, self.host.take()?];
         // Looked at after the place is taken: whoever closes the mailbox looks at the places afterwards, and so either
         // is seen here, or sees this message there and waits for it.
         if self.ending.is_closing() {
@@ -143,7 +118,7 @@ impl Mailbox {
         if self.load() > 0 || self.ending.is_closing() {
             return None;
         }
-        let (check, claim) = Check::new(&self.own.taken, time);
+        let (check, claim) = Check::new(self.own.clone(), time);
         Some(claim.of(self.address.send(check)))
     }
 

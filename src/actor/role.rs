@@ -14,8 +14,9 @@ use futures_util::{FutureExt, poll};
 use tokio::sync::Semaphore;
 
 use super::guest_actor::Deliver;
-use super::mailbox::{InstanceNumber, Place};
+use super::mailbox::InstanceNumber;
 use super::pace::Pace;
+use super::room::Place;
 use crate::call::{CallContext, Message};
 use crate::dispatch::Dispatch;
 use crate::ending::Ending;

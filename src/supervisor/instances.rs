@@ -80,6 +80,8 @@ impl Supervision {
             supervisor: self.address()?,
         };
         let address = home.shard().run(async move || Ok(GuestActor::make(role).await?.start())).await?;
-        Ok(Mailbox::new(address, number, home, (ending, pace), (limits.mailbox_length, self.dispatch.in_flight())))
+        let name = (&*identity.key, number);
+        let room = (limits.mailbox_length, self.dispatch.room());
+        Ok(Mailbox::new(address, name, home, (ending, pace), room))
     }
 }
