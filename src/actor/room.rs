@@ -94,7 +94,8 @@ impl HostRoom {
         let mut own = Arc::default();
         self.threads.rcu(|threads| {
             let mut threads = Vec::clone(threads);
-            threads.retain(|(_, count)| Arc::strong_count(count) > 1);
+            // The list before this one and this one hold each; whoever uses it holds it too.
+            threads.retain(|(_, count)| Arc::strong_count(count) > 2);
             match threads.iter().find(|(known, _)| *known == thread) {
                 Some((_, count)) => own = count.clone(),
                 None => threads.push((thread, own.clone())),
