@@ -93,8 +93,13 @@ fn resilient() -> HostBuilder {
     HostBuilder::new().with_shards(1).with_restart_policy(policy)
 }
 
-#[actix_rt::test]
-async fn a_guest_that_calls_too_deeply_is_ended_and_bystanders_answer() {
+// A stack that another test has given back to the engine may be larger.
+#[test]
+fn a_guest_that_calls_too_deeply_is_ended_and_bystanders_answer() {
+    in_own_process("crowds::a_guest_that_calls_too_deeply_is_ended_and_bystanders_answer", call_too_deeply);
+}
+
+async fn call_too_deeply() {
     // Dives to a depth, calling the host at each step once it has passed another one: so the stack ends at ever
     // different places, also where the host is about to be entered.
     let diver = || {
@@ -215,8 +220,16 @@ async fn too_deep(host: &Host, key: &str, operation: i32) -> i32 {
     fails
 }
 
-#[actix_rt::test]
-async fn a_guest_overflows_its_stack_before_it_enters_the_host_at_any_depth() {
+// A stack that another test has given back to the engine may be larger.
+#[test]
+fn a_guest_overflows_its_stack_before_it_enters_the_host_at_any_depth() {
+    in_own_process(
+        "crowds::a_guest_overflows_its_stack_before_it_enters_the_host_at_any_depth",
+        overflow_before_the_host,
+    );
+}
+
+async fn overflow_before_the_host() {
     const STACK: i32 = 64 * 1024;
     with_host_of(resilient(), async |host| {
         let key = start(&host, diver_to_the_host(), Limits::new().stack_bytes(STACK as usize)).await.unwrap();
