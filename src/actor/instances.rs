@@ -10,6 +10,9 @@ use super::mailbox::{InstanceNumber, Mailbox};
 /// What it costs to have another thread serve a message and to hear of it, in nanoseconds: two wake-ups of threads.
 const CROSSING: u64 = 30_000;
 
+/// How long a message may have to wait before each one has the other instances looked at, in nanoseconds.
+const LONG: u64 = 250_000;
+
 /// The mailboxes of an actor's instances: at least one. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Instances(Arc<[Mailbox]>);
@@ -25,14 +28,24 @@ impl Instances {
 
     /// The instance that a message is to go to, of those that can be chosen: the one that will have served it first, by what
     /// is before it and how long it takes for a message. One on another thread has to be reached first.
+    ///
+    /// To look at what other threads are busy writing costs both sides. So as long as the instance on this thread has little
+    /// to do, there is a look only now and then.
     pub(crate) fn choose(&self, can_be_chosen: impl Fn(InstanceNumber) -> bool) -> Option<&Mailbox> {
-        let mut mailboxes = self.0.iter().filter(|mailbox| can_be_chosen(mailbox.number()));
+        let mut candidates = self.0.iter().filter(|mailbox| can_be_chosen(mailbox.number()));
         if self.0.len() == 1 {
-            return mailboxes.next();
+            return candidates.next();
         }
         let (here, now) = (std::thread::current().id(), Instant::now());
+        let own = candidates.clone().find(|mailbox| mailbox.is_on(here));
+        if let Some(own) = own
+            && !own.is_due_for_a_look()
+            && own.wait(now) < LONG
+        {
+            return Some(own);
+        }
         let crossing = |mailbox: &Mailbox| if mailbox.is_on(here) { 0 } else { CROSSING };
-        mailboxes.min_by_key(|mailbox| mailbox.wait(now).saturating_add(crossing(mailbox)))
+        candidates.min_by_key(|mailbox| mailbox.wait(now).saturating_add(crossing(mailbox)))
     }
 
     /// Has every instance take nothing more, and end once it has served what has reached it.

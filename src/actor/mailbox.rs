@@ -95,6 +95,11 @@ impl Mailbox {
         self.pace.of(self.load(), now)
     }
 
+    /// Whether it is time to compare it with the actor's other instances.
+    pub(super) fn is_due_for_a_look(&self) -> bool {
+        self.pace.is_sampled()
+    }
+
     pub(super) fn is_on(&self, thread: ThreadId) -> bool {
         self.home.shard().thread() == thread
     }

@@ -32,6 +32,11 @@ impl Pace {
         Pace(Arc::new(Measured { origin, messages: AtomicU32::new(0), average, begun: AtomicU64::new(0) }))
     }
 
+    /// Whether the next message is one of those that are timed.
+    pub(super) fn is_sampled(&self) -> bool {
+        self.0.messages.load(Ordering::Relaxed).is_multiple_of(SAMPLED)
+    }
+
     fn at(&self, time: Instant) -> u64 {
         // Enough for centuries.
         (time.saturating_duration_since(self.0.origin).as_nanos() as u64).max(1)
