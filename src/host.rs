@@ -136,7 +136,8 @@ impl Host {
     }
 
     /// Stops the host: providers bring no new work and finish what is under way, then every actor and provider is
-    /// stopped in the reverse order of their starts, then the host's own threads. The actix `System` that it was
+    /// stopped in the reverse order of their starts, then the host's own threads. All of them share one period of grace
+    /// ([`HostBuilder::with_stop_grace`]); what takes longer is ended. The actix `System` that it was
     /// started on goes on. When this returns, that has been done, whoever asked for it first. What could not be stopped
     /// in time is on the log.
     pub async fn stop(&self) {
@@ -263,11 +264,12 @@ impl Host {
 
     /// Stops an actor, by its public key. From now on it takes no new calls; its providers finish what they are working
     /// on for it, and it serves what has reached it; then its links are released. They remain known, for its next
-    /// start.
+    /// start. What takes longer than the period of grace ([`HostBuilder::with_stop_grace`]) is ended, and its callers are
+    /// told so. An update, scaling or restart that is under way is waited for.
     ///
     /// # Errors
-    /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `Busy` where it is just being started; `DeadlineExceeded`
-    /// where it was still at work when its time was up.
+    /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `Busy` where it is just being started; `DeadlineExceeded` where it
+    /// could not be ended: it is gone for everybody, but an instance is left behind.
     pub async fn stop_actor(&self, actor: &str) -> Result<()> {
         self.ask(Command::StopActor { key: actor.to_owned() }).await
     }
@@ -346,8 +348,8 @@ impl Host {
     /// # Errors
     /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `UnknownOperation` or `ActorFailed` where the actor answers
     /// with an error; `ActorTrapped`, `StackExhausted`, `ProtocolViolation`, `DeadlineExceeded`; `Busy` where the actor or
-    /// the host has too much to do, `MessageTooLarge` where a message exceeds its limit; `MiddlewareRefused`,
-    /// `MiddlewarePanicked`.
+    /// the host has too much to do, `MessageTooLarge` where a message exceeds its limit; `ChildFailed` where the actor crashed
+    /// more often than its policy allows; `MiddlewareRefused`, `MiddlewarePanicked`.
     pub async fn call_actor(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>> {
         self.0.dispatch.call_from_host(actor, operation, message).await
     }

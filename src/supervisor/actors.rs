@@ -10,7 +10,7 @@ use super::snapshot::{ActorBlueprint, ActorIdentity, Condition, RunningActor};
 use crate::actor::Actor;
 use crate::auth;
 use crate::deadline::within;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::shard::ShardNumber;
 
@@ -63,16 +63,19 @@ impl Supervision {
         if within(deadline, self.drain_links_of(&child)).await.is_err() {
             log::warn!("the providers of {} still had work for it when its time was up", actor.identity);
         }
+        let mut left_behind = false;
         if within(deadline, actor.instances.close()).await.is_err() {
             log::warn!("{} was still at work when its time was up: what it was at is ended", actor.identity);
             actor.instances.end();
-            if within(Instant::now() + LAST_MOMENTS, actor.instances.close()).await.is_err() {
-                log::error!("{} does not end: it is left behind", actor.identity);
-            }
+            left_behind = within(Instant::now() + LAST_MOMENTS, actor.instances.close()).await.is_err();
         }
         self.unbind_links_of(&child).await;
         self.change(|registry| registry.take_actor(key));
         self.tell(&child, EventKind::Stopped);
+        if left_behind {
+            let message = format!("{} does not end: an instance of it is left behind", actor.identity);
+            return Err(Error::new(ErrorKind::DeadlineExceeded, message));
+        }
         Ok(())
     }
 }
