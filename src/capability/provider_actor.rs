@@ -137,6 +137,10 @@ impl Running {
         }
         let stopped = self.lifecycle.read().await;
         if *stopped {
+            if matches!(task, Lifecycle::Drain { .. } | Lifecycle::Unbind { .. }) {
+                // It let go of everything when it was stopped.
+                return Ok(());
+            }
             return Err(Error::new(ErrorKind::ProviderNotFound, format!("{} has been stopped", self.identity)));
         }
         let (name, deadline) = (task.to_string(), lifecycle_deadline());

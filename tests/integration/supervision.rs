@@ -1,11 +1,16 @@
 //! Supervision: crashes cost one call, what crashed comes back by its policy, and whatever changes, no call is lost.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::future::{join, join_all};
+use futures_util::poll;
+use tokio::sync::Notify;
 use wasmcloud_host::{
-    Actor, ActorOptions, ChildState, ErrorKind, Event, EventKind, Events, Host, HostBuilder, Restart, RestartPolicy,
-    WasmCloudEntity,
+    Actor, ActorOptions, AsyncCapabilityProvider, Binding, BoxedError, ChildState, ErrorKind, Event, EventKind, Events,
+    Host, HostBuilder, NativeCapability, ProviderCallContext, Restart, RestartPolicy, WasmCloudEntity,
 };
 
 use crate::signing::{Signing, sign, sign_module};
@@ -231,6 +236,56 @@ async fn a_provider_that_panics_too_often_fails_and_can_be_revived() {
         assert!(matches!(host.inventory().unwrap().providers[0].state, ChildState::Failed { .. }));
         host.start_native_capability(capability).await.unwrap();
         assert_eq!(call("Echo").await.unwrap(), b"x");
+    })
+    .await;
+}
+
+/// A provider that panics when it is called, and takes its time to stop.
+#[derive(Clone, Default)]
+struct SlowToStop {
+    stopping: Arc<Notify>,
+    stop: Arc<Notify>,
+}
+
+#[async_trait(?Send)]
+impl AsyncCapabilityProvider for SlowToStop {
+    async fn bind(&self, _: Binding) -> Result<(), BoxedError> {
+        Ok(())
+    }
+
+    async fn unbind(&self, _: &str) -> Result<(), BoxedError> {
+        Ok(())
+    }
+
+    async fn handle_call(&self, _: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
+        panic!("deliberate panic")
+    }
+
+    async fn stop(&self) {
+        self.stopping.notify_one();
+        self.stop.notified().await;
+    }
+}
+
+#[actix_rt::test]
+async fn a_link_that_is_removed_while_its_provider_is_restarted_is_gone_and_that_is_no_error() {
+    with_host(async |host| {
+        let provider = SlowToStop::default();
+        let capability = NativeCapability::from_async(provider.clone(), None, provider_claims(PROBE)).unwrap();
+        let id = capability.id();
+        host.start_native_capability(capability).await.unwrap();
+        let key = start(&host, &sign("host_call").capability(PROBE), ActorOptions::new()).await;
+        host.set_link(&key, PROBE, None, id, values(&[])).await.unwrap();
+        soon(host.call_actor(&key, "Any", &host_call("", PROBE, "Panic", b""))).await.unwrap();
+        soon(provider.stopping.notified()).await;
+        let mut removal = pin!(host.remove_link(&key, PROBE, None));
+        assert!(poll!(removal.as_mut()).is_pending());
+        // The removal has reached the supervisor before this has, and waits for the provider.
+        assert_eq!(kind(host.remove_link(&key, "test:other", None).await), ErrorKind::NotLinked);
+        provider.stop.notify_one();
+        soon(removal).await.unwrap();
+        assert!(host.link_definitions().await.unwrap().is_empty());
+        provider.stop.notify_one();
     })
     .await;
 }
