@@ -17,7 +17,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use wascap::jwt::{self, Claims};
 
 use crate::capability::{AsyncCapabilityProvider, Binding, NativeCapability, ProviderCallContext};
 use crate::error::{BoxedError, Result};
@@ -81,16 +80,7 @@ impl HttpServer {
     /// # Errors
     /// None that a caller could cause.
     pub fn capability(&self) -> Result<NativeCapability> {
-        let claims = Claims::<jwt::CapabilityProvider>::new(
-            "HTTP server".to_owned(),
-            String::new(),
-            PUBLIC_KEY.to_owned(),
-            CONTRACT.to_owned(),
-            "wasmcloud-host".to_owned(),
-            None,
-            Some(env!("CARGO_PKG_VERSION").to_owned()),
-            HashMap::new(),
-        );
+        let claims = super::claims("HTTP server", PUBLIC_KEY, CONTRACT);
         NativeCapability::from_async(self.clone(), self.link_name.clone(), claims)
     }
 

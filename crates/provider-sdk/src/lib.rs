@@ -1,0 +1,1 @@
+//! Writing capability providers for the wasmCloud host as native plugins.
