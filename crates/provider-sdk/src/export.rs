@@ -1,0 +1,198 @@
+//! From a [`Provider`] to the table of functions that the host calls.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use crate::answer::answer_with;
+use crate::interface::{
+    Answer, Bytes, HostInterface, LinkDefinition, MAGIC, ProviderCall, ProviderInterface, VERSION, status,
+};
+use crate::{Call, Error, Host, Link, Provider};
+
+/// Makes a library the plugin of a [`Provider`]: exports the table of functions that the host looks for. A library has one.
+#[macro_export]
+macro_rules! export_provider {
+    ($provider:ty) => {
+        /// What the host finds this plugin by.
+        #[unsafe(no_mangle)]
+        #[allow(non_upper_case_globals, reason = "the symbol is the same in every language")]
+        pub static wasmcloud_provider: $crate::interface::ProviderInterface = $crate::interface_of::<$provider>();
+    };
+}
+
+/// The table of a provider.
+#[doc(hidden)]
+pub const fn interface_of<P: Provider>() -> ProviderInterface {
+    ProviderInterface {
+        magic: MAGIC,
+        version: VERSION,
+        size: size_of::<ProviderInterface>() as u32,
+        start: start::<P>,
+        bind: bind::<P>,
+        drain: drain::<P>,
+        unbind: unbind::<P>,
+        handle_call: handle_call::<P>,
+        health: health::<P>,
+        stop: stop::<P>,
+        destroy: destroy::<P>,
+    }
+}
+
+/// A provider, and its way to the host.
+struct Started<P> {
+    provider: P,
+    host: Host,
+}
+
+/// Does something that is answered in place. A panic in it becomes an answer.
+///
+/// # Safety
+/// The answer must be one that can be written to.
+unsafe fn answering(answer: *mut Answer, work: impl FnOnce() -> Result<Vec<u8>, Error>) {
+    let given = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(result)) => answer_with(status::DONE, result),
+        Ok(Err(error)) => answer_with(status::FAILED, error.into_bytes()),
+        Err(panic) => answer_with(status::PANICKED, panic_text(&*panic)),
+    };
+    // SAFETY: as the caller promises.
+    unsafe { answer.write(given) };
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> Vec<u8> {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a text").as_bytes().to_vec()
+}
+
+unsafe extern "C" fn start<P: Provider>(host: *const HostInterface, answer: *mut Answer) -> *mut c_void {
+    let mut started = std::ptr::null_mut();
+    // SAFETY: the host passes its interface, and an answer to write to.
+    unsafe {
+        answering(answer, || {
+            let host = Host::new(&*host);
+            let provider = P::start(host.clone())?;
+            started = Box::into_raw(Box::new(Started { provider, host })).cast();
+            Ok(Vec::new())
+        });
+    }
+    started
+}
+
+/// # Safety
+/// `provider` must come from [`start`] for the same type, and must not have been destroyed.
+unsafe fn started<'a, P>(provider: *mut c_void) -> &'a Started<P> {
+    // SAFETY: as the caller promises.
+    unsafe { &*provider.cast::<Started<P>>() }
+}
+
+unsafe extern "C" fn bind<P: Provider>(provider: *mut c_void, link: *const LinkDefinition, answer: *mut Answer) {
+    // SAFETY: the host passes what `start` returned, a link that it keeps, and an answer to write to.
+    unsafe {
+        answering(answer, || {
+            started::<P>(provider).provider.bind(read_link(&*link)?)?;
+            Ok(Vec::new())
+        });
+    }
+}
+
+unsafe extern "C" fn drain<P: Provider>(provider: *mut c_void, actor: Bytes, answer: *mut Answer) {
+    // SAFETY: the host passes what `start` returned, a name that it keeps, and an answer to write to.
+    unsafe {
+        answering(answer, || {
+            started::<P>(provider).provider.drain(text(actor)?)?;
+            Ok(Vec::new())
+        });
+    }
+}
+
+unsafe extern "C" fn unbind<P: Provider>(provider: *mut c_void, actor: Bytes, answer: *mut Answer) {
+    // SAFETY: the host passes what `start` returned, a name that it keeps, and an answer to write to.
+    unsafe {
+        answering(answer, || {
+            started::<P>(provider).provider.unbind(text(actor)?)?;
+            Ok(Vec::new())
+        });
+    }
+}
+
+unsafe extern "C" fn handle_call<P: Provider>(provider: *mut c_void, call: *const ProviderCall, answer: *mut Answer) {
+    // SAFETY: the host passes what `start` returned, a call that it keeps, and an answer to write to.
+    unsafe {
+        answering(answer, || {
+            let (Started { provider, host }, call) = (started::<P>(provider), &*call);
+            provider.handle_call(Call {
+                actor: text(call.actor)?,
+                operation: text(call.operation)?,
+                message: call.message.as_slice(),
+                host: host.within(call.id),
+                deadline: Instant::now() + Duration::from_millis(call.time_left).min(Duration::from_secs(1 << 32)),
+            })
+        });
+    }
+}
+
+unsafe extern "C" fn health<P: Provider>(provider: *mut c_void, answer: *mut Answer) {
+    // SAFETY: the host passes what `start` returned, and an answer to write to.
+    unsafe {
+        answering(answer, || {
+            started::<P>(provider).provider.health()?;
+            Ok(Vec::new())
+        });
+    }
+}
+
+unsafe extern "C" fn stop<P: Provider>(provider: *mut c_void, answer: *mut Answer) {
+    // SAFETY: the host passes what `start` returned, and an answer to write to.
+    unsafe {
+        answering(answer, || {
+            started::<P>(provider).provider.stop();
+            Ok(Vec::new())
+        });
+    }
+}
+
+unsafe extern "C" fn destroy<P: Provider>(provider: *mut c_void) {
+    // SAFETY: the host passes what `start` returned, once, and nothing afterwards.
+    let started = unsafe { Box::from_raw(provider.cast::<Started<P>>()) };
+    // Nobody is left to hear of a panic; it must not cross all the same.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(started)));
+}
+
+/// # Safety
+/// The bytes must be there for as long as the text lives.
+unsafe fn text<'a>(bytes: Bytes) -> Result<&'a str, Error> {
+    // SAFETY: as the caller promises.
+    Ok(std::str::from_utf8(unsafe { bytes.as_slice() })?)
+}
+
+/// # Safety
+/// There must be so many, for as long as the list lives.
+unsafe fn list<'a, T>(start: *const T, count: usize) -> &'a [T] {
+    if start.is_null() || count == 0 {
+        return &[];
+    }
+    // SAFETY: as the caller promises.
+    unsafe { std::slice::from_raw_parts(start, count) }
+}
+
+/// # Safety
+/// The link must be filled in as the interface says, and stay for as long as what is read lives.
+unsafe fn read_link<'a>(link: &'a LinkDefinition) -> Result<Link<'a>, Error> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let texts = |start, count| -> Result<Vec<&'a str>, Error> {
+            list::<Bytes>(start, count).iter().map(|bytes| text(*bytes)).collect()
+        };
+        let values = list(link.values, link.value_count).iter();
+        Ok(Link {
+            actor: text(link.actor)?,
+            actor_name: text(link.actor_name)?,
+            issuer: text(link.issuer)?,
+            capabilities: texts(link.capabilities, link.capability_count)?,
+            tags: texts(link.tags, link.tag_count)?,
+            expires: Some(link.expires).filter(|&expires| expires != 0),
+            values: values.map(|pair| Ok((text(pair.key)?, text(pair.value)?))).collect::<Result<_, Error>>()?,
+        })
+    }
+}
