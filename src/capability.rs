@@ -11,6 +11,7 @@ mod dispatcher;
 #[cfg(feature = "experiments")]
 mod disturbance;
 pub(crate) mod provider_actor;
+mod threads;
 mod traits;
 pub(crate) mod wire;
 

@@ -11,11 +11,12 @@ use actix::{Context, Handler, Message, ResponseFuture, WeakAddr};
 use futures_util::FutureExt;
 use tokio::sync::{Notify, RwLock};
 
-use super::blocking::{BlockingProvider, panicked};
+use super::blocking::BlockingProvider;
 use super::descriptor::{Code, NativeCapability};
 use super::dispatcher::{ActorDispatcher, BlockingDispatcher};
 #[cfg(feature = "experiments")]
 use super::disturbance;
+use super::threads::panicked;
 use super::traits::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 use super::wire::HEALTH_REQUEST;
 use crate::call::{self, CallContext};
