@@ -83,6 +83,10 @@ pub enum ErrorKind {
     ProviderFailed,
     /// The provider panicked while it served the call.
     ProviderPanicked,
+    /// The process that the provider ran in ended.
+    ProviderDied,
+    /// The file of a plugin is no shared library, or does not speak this host's interface.
+    InvalidPlugin,
     /// A middleware refused the call or its answer.
     MiddlewareRefused,
     /// A middleware panicked over the call or its answer.

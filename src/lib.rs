@@ -9,6 +9,7 @@
 //! - [`Host`], [`HostBuilder`]: the handle that embedders hold
 //! - [`Actor`]: a signed module, verified
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
+//! - [`Isolation`], [`PluginProcess`], [`serve_plugin`]: where native plugins run
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
 //! - [`Limits`], [`ActorOptions`], [`Placement`]: what an actor may use, and where it lives
 //! - [`RestartPolicy`], [`Event`], [`Inventory`], [`Health`]: what becomes of crashes, and how to watch
@@ -42,8 +43,8 @@ mod supervisor;
 
 pub use actor::Actor;
 pub use capability::{
-    ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NativeCapability,
-    NullDispatcher, ProviderCallContext, builtin,
+    ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, Isolation, NativeCapability,
+    NullDispatcher, PluginProcess, ProviderCallContext, builtin, serve_plugin,
 };
 #[doc(hidden)]
 pub use engine::metered;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wascap::jwt::{self, Claims};
 
+use super::plugin::Plugin;
 use super::traits::{AsyncCapabilityProvider, CapabilityProvider};
 use crate::entity::{KeyKind, expect_contract, expect_key, link_name};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +23,7 @@ pub struct NativeCapability {
 pub(crate) enum Code {
     Blocking(Arc<dyn CapabilityProvider>),
     Async(Arc<dyn AsyncCapabilityProvider>),
+    Plugin(Arc<Plugin>),
 }
 
 impl NativeCapability {

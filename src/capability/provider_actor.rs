@@ -16,6 +16,7 @@ use super::descriptor::{Code, NativeCapability};
 use super::dispatcher::{ActorDispatcher, BlockingDispatcher};
 #[cfg(feature = "experiments")]
 use super::disturbance;
+use super::plugin::Surroundings;
 use super::threads::panicked;
 use super::traits::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 use super::wire::HEALTH_REQUEST;
@@ -107,6 +108,13 @@ impl ProviderActor {
                 let dispatcher = BlockingDispatcher { dispatch: dispatch.clone(), provider: identity.clone(), shards };
                 let start = BlockingProvider::start(provider, dispatcher);
                 Arc::new(within(lifecycle_deadline(), start).await.map_err(|_| too_slow(&identity, "start"))??)
+            }
+            Code::Plugin(plugin) => {
+                let (of, supervisor) = (identity.clone(), supervisor.clone());
+                let lost = Box::new(move |cause| report(&supervisor, &of, cause));
+                let surroundings = Surroundings { identity: identity.clone(), dispatch: dispatch.clone(), lost };
+                let start = plugin.start(surroundings);
+                within(lifecycle_deadline(), start).await.map_err(|_| too_slow(&identity, "start"))??
             }
         };
         let (ending, lifecycle, calls, idle) = Default::default();
@@ -211,11 +219,8 @@ impl Running {
 
     /// Reports a crash.
     fn report(&self, error: &Error) {
-        if error.kind() == ErrorKind::ProviderPanicked
-            && let Some(supervisor) = self.supervisor.upgrade()
-        {
-            let child = Child::Provider(self.identity.key.clone());
-            supervisor.do_send(Crashed { child, cause: error.to_string(), in_a_row: 1 });
+        if error.kind() == ErrorKind::ProviderPanicked {
+            report(&self.supervisor, &self.identity, error.to_string());
         }
     }
 
@@ -257,6 +262,13 @@ impl Drop for Counted<'_> {
         if self.0.calls.get() == 0 {
             self.0.idle.notify_one();
         }
+    }
+}
+
+/// Tells the supervisor that a provider has crashed.
+fn report(supervisor: &WeakAddr<Supervisor>, provider: &ProviderIdentity, cause: String) {
+    if let Some(supervisor) = supervisor.upgrade() {
+        supervisor.do_send(Crashed { child: Child::Provider(provider.key.clone()), cause, in_a_row: 1 });
     }
 }
 

@@ -17,7 +17,8 @@ pub(super) const CALL_THREADS: usize = 4;
 /// How many calls wait for a thread before further ones are refused.
 const WAITING: usize = 1024;
 
-type Job = Box<dyn FnOnce() + Send>;
+/// Something for a thread to do.
+pub(super) type Job = Box<dyn FnOnce() + Send>;
 
 /// The threads of one provider. They end when this is dropped and what they were given is done.
 #[derive(Debug)]
@@ -76,6 +77,12 @@ impl Threads {
         part: impl FnOnce() -> Result<T, BoxedError> + Send + 'static,
     ) -> Result<T, BoxedError> {
         run(&self.lifecycle, part).await
+    }
+
+    /// Has something done after everything before it, and does not wait.
+    pub(super) fn leave(&self, work: impl FnOnce() + Send + 'static) {
+        // Without the thread, there is nobody who could do it.
+        let _ = self.lifecycle.send(Box::new(work));
     }
 
     /// Runs a health check.

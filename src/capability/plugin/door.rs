@@ -1,0 +1,190 @@
+//! What a plugin can ask of its host, as the C functions that it calls.
+
+#![allow(unsafe_code, reason = "the functions are called from C")]
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use serde_bytes::ByteBuf;
+use wasmcloud_provider_sdk::interface::{
+    ActorAnswered, ActorCall, Answer, Bytes, HostInterface, VERSION, level, status,
+};
+
+use super::order::{ActorRequest, Failure, FailureKind, Outcome};
+use crate::error::printable;
+
+/// Brings an answer to whoever asked, once. Dropped, it brings that there will be none.
+pub(super) type Answered = Box<dyn FnOnce(Outcome) + Send>;
+
+/// Where what a plugin asks for leads.
+pub(super) trait Outside: Send + Sync {
+    /// Has an actor called. It does not wait.
+    fn call_actor(&self, request: ActorRequest, answered: Answered);
+
+    /// Writes a line on the log.
+    fn log(&self, level: log::Level, text: &str);
+}
+
+/// A plugin's door to the outside: shared with the plugin, which may keep it longer than the host does.
+pub(super) struct Door(Arc<dyn Outside>);
+
+thread_local! {
+    /// Whether this thread is just bringing an answer to a plugin, and must not be held up.
+    static BRINGING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The interface over a door, which is kept until the interface is [released](release).
+pub(super) fn open(outside: Arc<dyn Outside>) -> HostInterface {
+    let context = Arc::into_raw(Arc::new(Door(outside))).cast_mut().cast();
+    let size = size_of::<HostInterface>() as u32;
+    HostInterface { version: VERSION, size, context, retain, release, call_actor, call_actor_then, log: write_log }
+}
+
+unsafe extern "C" fn retain(context: *mut c_void) {
+    // SAFETY: the context came from `open`, and whoever calls this holds it.
+    unsafe { Arc::increment_strong_count(context.cast::<Door>()) };
+}
+
+/// Lets go of a context.
+pub(super) unsafe extern "C" fn release(context: *mut c_void) {
+    // SAFETY: the context came from `open`, and is released as often as it was retained.
+    unsafe { Arc::decrement_strong_count(context.cast::<Door>()) };
+}
+
+/// # Safety
+/// The context must be one that the caller holds.
+unsafe fn outside<'a>(context: *mut c_void) -> &'a dyn Outside {
+    // SAFETY: as the caller promises.
+    unsafe { &*(*context.cast::<Door>()).0 }
+}
+
+unsafe extern "C" fn call_actor(context: *mut c_void, call: *const ActorCall, answer: *mut Answer) {
+    // SAFETY: the plugin holds the context, and passes a call and an answer of the interface.
+    let outcome = unsafe {
+        if BRINGING.get() {
+            Err(Failure::new(FailureKind::Failed, "waiting for an actor where an answer is brought would stall others"))
+        } else {
+            wait_for(outside(context), request(call))
+        }
+    };
+    // SAFETY: the plugin passes an answer to write to.
+    unsafe { answer.write(given(outcome)) };
+}
+
+fn wait_for(outside: &dyn Outside, request: Result<ActorRequest, Failure>) -> Outcome {
+    let (answered, answer) = crossbeam_channel::bounded(1);
+    outside.call_actor(
+        request?,
+        Box::new(move |outcome| {
+            // It waits for nothing else.
+            let _ = answered.send(outcome);
+        }),
+    );
+    answer.recv().unwrap_or_else(|_| Err(nobody_answers()))
+}
+
+unsafe extern "C" fn call_actor_then(
+    context: *mut c_void,
+    call: *const ActorCall,
+    answered: ActorAnswered,
+    asker: *mut c_void,
+) {
+    let mut asker = Asker { answered: Some(answered), asker };
+    // SAFETY: the plugin holds the context, and passes a call of the interface.
+    match unsafe { request(call) } {
+        // SAFETY: as above.
+        Ok(request) => unsafe { outside(context).call_actor(request, Box::new(move |outcome| asker.bring(outcome))) },
+        Err(failure) => asker.bring(Err(failure)),
+    }
+}
+
+unsafe extern "C" fn write_log(context: *mut c_void, level: u32, text: Bytes) {
+    let level = match level {
+        level::ERROR => log::Level::Error,
+        level::WARN => log::Level::Warn,
+        level::DEBUG => log::Level::Debug,
+        level::TRACE => log::Level::Trace,
+        _ => log::Level::Info,
+    };
+    // A logger that panics must not take the plugin with it.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the plugin holds the context, and passes bytes that are there.
+        unsafe { outside(context).log(level, &printable(text.as_slice())) };
+    }));
+}
+
+/// # Safety
+/// It must be a call that is filled in as the interface says.
+unsafe fn request(call: *const ActorCall) -> Result<ActorRequest, Failure> {
+    // SAFETY: as the caller promises.
+    let (call, actor, operation, message) = unsafe {
+        let call = &*call;
+        (call, call.actor.as_slice(), call.operation.as_slice(), call.message.as_slice())
+    };
+    let text = |bytes: &[u8]| {
+        let text = std::str::from_utf8(bytes).map(str::to_owned);
+        text.map_err(|_| Failure::new(FailureKind::Failed, "the name of the actor or operation is no UTF-8"))
+    };
+    let (actor, operation) = (text(actor)?, text(operation)?);
+    Ok(ActorRequest { within: call.within, actor, operation, message: ByteBuf::from(message) })
+}
+
+/// An outcome as an answer, whose bytes the plugin has the host free.
+fn given(outcome: Outcome) -> Answer {
+    let (status, bytes) = match outcome {
+        Ok(bytes) => (status::DONE, bytes.into_vec()),
+        Err(failure) => (status_of(failure.kind), failure.text.into_bytes()),
+    };
+    let owner = Box::new(bytes);
+    let bytes = Bytes::of(&owner);
+    Answer { status, bytes, owner: Box::into_raw(owner).cast(), release: Some(free) }
+}
+
+unsafe extern "C" fn free(owner: *mut c_void, _: Bytes) {
+    // SAFETY: it is the owner that `given` has made, and the plugin releases it once.
+    drop(unsafe { Box::from_raw(owner.cast::<Vec<u8>>()) });
+}
+
+fn status_of(kind: FailureKind) -> u32 {
+    match kind {
+        FailureKind::TimedOut => status::TIMED_OUT,
+        FailureKind::Unavailable => status::UNAVAILABLE,
+        FailureKind::Failed | FailureKind::Panicked => status::FAILED,
+    }
+}
+
+fn nobody_answers() -> Failure {
+    Failure::new(FailureKind::Unavailable, "the provider was stopped before the actor answered")
+}
+
+/// Who waits for an answer without blocking.
+struct Asker {
+    answered: Option<ActorAnswered>,
+    asker: *mut c_void,
+}
+
+// SAFETY: the interface says that an answer may come on any thread.
+unsafe impl Send for Asker {}
+
+impl Asker {
+    fn bring(&mut self, outcome: Outcome) {
+        let Some(answered) = self.answered.take() else { return };
+        let (status, bytes) = match &outcome {
+            Ok(bytes) => (status::DONE, Bytes::of(bytes)),
+            Err(failure) => (status_of(failure.kind), Bytes::of(failure.text.as_bytes())),
+        };
+        let answer = Answer { status, bytes, ..Answer::unanswered() };
+        let before = BRINGING.replace(true);
+        // SAFETY: the plugin waits to be called with its asker, and this is the one time.
+        unsafe { answered(self.asker, &answer) };
+        BRINGING.set(before);
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.bring(Err(nobody_answers()));
+    }
+}

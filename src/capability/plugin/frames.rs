@@ -1,0 +1,131 @@
+//! What passes between the host and a plugin's process: a length in four bytes, least significant first, and then so many
+//! bytes of msgpack.
+
+use std::io::{Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::order::{ActorRequest, Order, Outcome};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The version of these frames. Both ends are this crate, but perhaps of different releases.
+pub(super) const VERSION: u32 = 1;
+
+/// The largest frame that the host takes: the largest answer, and what is around it.
+pub(super) const LARGEST_TO_HOST: usize = 65 * 1024 * 1024;
+
+/// The largest frame that a plugin's process takes, which may hold the plugin.
+pub(super) const LARGEST_TO_PLUGIN: usize = 1024 * 1024 * 1024;
+
+/// The number of what a process is asked first.
+pub(super) const START: u64 = 0;
+
+/// From the host to a plugin's process.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum ToPlugin {
+    /// Load this plugin. Comes first, and once.
+    Start(Start),
+    /// Have the provider do something.
+    Order { id: u64, order: Order },
+    /// What came of a call to an actor.
+    Answer { id: u64, outcome: Outcome },
+}
+
+/// What a process is to load, and what it may use.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Start {
+    pub(super) version: u32,
+    pub(super) code: ByteBuf,
+    pub(super) memory: u64,
+    pub(super) open_files: u64,
+}
+
+/// From a plugin's process to the host.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum ToHost {
+    /// What came of the order of this number, or of the start.
+    Done { id: u64, outcome: Outcome },
+    /// Call an actor.
+    CallActor { id: u64, request: ActorRequest },
+    /// Write a line on the log, at a level from 1 (error) to 5 (trace).
+    Log { level: u32, text: String },
+}
+
+/// A frame, to be sent as it is.
+pub(super) fn encode(frame: &impl Serialize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    rmp_serde::encode::write_named(&mut bytes, frame)
+        .map_err(|error| Error::new(ErrorKind::Internal, "a frame cannot be encoded").caused_by(error))?;
+    let length = u32::try_from(bytes.len() - 4).map_err(|_| breach("a frame has more than 4 GiB"))?;
+    bytes[..4].copy_from_slice(&length.to_le_bytes());
+    Ok(bytes)
+}
+
+/// Sends a frame, waiting for the other side to take it.
+pub(super) fn send(to: &mut impl Write, frame: &impl Serialize) -> Result<()> {
+    let bytes = encode(frame)?;
+    to.write_all(&bytes).and_then(|()| to.flush()).map_err(cut)
+}
+
+/// The next frame; none where the other side has ended.
+pub(super) fn receive<T: DeserializeOwned>(from: &mut impl Read, largest: usize) -> Result<Option<T>> {
+    let mut head = [0; 4];
+    let mut filled = 0;
+    while filled < head.len() {
+        match from.read(&mut head[filled..]) {
+            Ok(0) if filled == 0 => return Ok(None),
+            Ok(0) => return Err(breach("a frame was cut short")),
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(cut(error)),
+        }
+    }
+    let length = length(head, largest)?;
+    let mut bytes = Vec::with_capacity(length.min(64 * 1024));
+    from.take(length as u64).read_to_end(&mut bytes).map_err(cut)?;
+    decode(&bytes, length).map(Some)
+}
+
+/// The same, without blocking.
+pub(super) async fn receive_async<T: DeserializeOwned>(
+    from: &mut (impl AsyncRead + Unpin),
+    largest: usize,
+) -> Result<Option<T>> {
+    let mut head = [0; 4];
+    match from.read_exact(&mut head).await {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(cut(error)),
+    }
+    let length = length(head, largest)?;
+    let mut bytes = Vec::with_capacity(length.min(64 * 1024));
+    from.take(length as u64).read_to_end(&mut bytes).await.map_err(cut)?;
+    decode(&bytes, length).map(Some)
+}
+
+fn length(head: [u8; 4], largest: usize) -> Result<usize> {
+    let length = u32::from_le_bytes(head) as usize;
+    if length > largest {
+        return Err(breach(&format!("a frame has {length} bytes; at most {largest} are taken")));
+    }
+    Ok(length)
+}
+
+/// Reads a frame that came whole.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], announced: usize) -> Result<T> {
+    if bytes.len() < announced {
+        return Err(breach("a frame was cut short"));
+    }
+    rmp_serde::from_slice(bytes).map_err(|error| breach("a frame cannot be read").caused_by(error))
+}
+
+fn cut(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, "the line between the host and a plugin's process was cut").caused_by(error)
+}
+
+fn breach(what: &str) -> Error {
+    Error::new(ErrorKind::ProtocolViolation, format!("between the host and a plugin's process, {what}"))
+}

@@ -1,0 +1,160 @@
+//! A plugin in the host's process: its code runs on threads of its own, and its calls to actors come back through a
+//! channel to the shard that it lives on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use crossbeam_channel::{Receiver, Sender};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::Surroundings;
+use super::desk::Desk;
+use super::door::{Answered, Outside};
+use super::instance::Instance;
+use super::library::Library;
+use super::order::{ActorRequest, Failure, FailureKind, LinkOrder, Order};
+use crate::capability::threads::Threads;
+use crate::capability::traits::{AsyncCapabilityProvider, Binding, ProviderCallContext};
+use crate::error::{BoxedError, Error, ErrorKind, Result};
+
+/// How many calls to actors wait for the shard before further ones are refused.
+const WAITING: usize = 1024;
+
+/// A provider of this process, seen from its shard.
+pub(super) struct InProcess {
+    instance: Mutex<Option<Arc<Instance>>>,
+    threads: Threads,
+    desk: Arc<Desk>,
+    requests: JoinHandle<()>,
+}
+
+/// What a plugin's threads leave for the shard.
+struct Inbox {
+    requests: Sender<(ActorRequest, Answered)>,
+    left: Arc<Notify>,
+    name: String,
+}
+
+impl Outside for Inbox {
+    fn call_actor(&self, request: ActorRequest, answered: Answered) {
+        if let Err(refused) = self.requests.try_send((request, answered)) {
+            let full = refused.is_full();
+            let text =
+                if full { format!("{WAITING} calls to actors wait") } else { "the provider was stopped".to_owned() };
+            let (_, answered) = refused.into_inner();
+            return answered(Err(Failure::new(FailureKind::Unavailable, text)));
+        }
+        self.left.notify_one();
+    }
+
+    fn log(&self, level: log::Level, text: &str) {
+        log::log!(level, "{}: {text}", self.name);
+    }
+}
+
+impl InProcess {
+    /// Has the library make a provider, on threads of its own.
+    ///
+    /// # Errors
+    /// Where there are no threads to be had, or the provider refuses to start.
+    pub(super) async fn start(library: Arc<Library>, surroundings: Surroundings) -> Result<InProcess> {
+        let Surroundings { identity, dispatch, .. } = surroundings;
+        let threads = Threads::start(&identity)?;
+        let (requests, arrived) = crossbeam_channel::bounded(WAITING);
+        let left = Arc::new(Notify::new());
+        let inbox = Arc::new(Inbox { requests, left: left.clone(), name: identity.to_string() });
+        let desk = Arc::new(Desk::new(identity, dispatch));
+        let requests = actix_rt::spawn(serve(arrived, left, desk.clone()));
+        let started = InProcess { instance: Mutex::default(), threads, desk, requests };
+        let start = move || Instance::start(library, inbox).map_err(Failure::into_error);
+        let instance = started.threads.in_turn(start).await.map_err(|error| {
+            let message = format!("{} could not be started", started.desk.identity());
+            Error::new(ErrorKind::ProviderFailed, message).caused_by(error)
+        })?;
+        *started.slot() = Some(Arc::new(instance));
+        Ok(started)
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<Instance>>> {
+        // What is in it is whole after any panic: each use is a single operation.
+        self.instance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn instance(&self) -> Result<Arc<Instance>> {
+        let stopped = || Error::new(ErrorKind::ProviderNotFound, "the provider was stopped");
+        self.slot().clone().ok_or_else(stopped)
+    }
+
+    async fn in_turn(&self, order: Order) -> Result<(), BoxedError> {
+        let instance = self.instance()?;
+        let carry_out = move || instance.carry_out(&order).map(drop).map_err(Failure::into_error);
+        self.threads.in_turn(carry_out).await
+    }
+}
+
+/// Carries out what a plugin asks for, side by side.
+async fn serve(requests: Receiver<(ActorRequest, Answered)>, left: Arc<Notify>, desk: Arc<Desk>) {
+    loop {
+        while let Ok((request, answered)) = requests.try_recv() {
+            let desk = desk.clone();
+            actix_rt::spawn(async move { answered(desk.serve(request).await) });
+        }
+        left.notified().await;
+    }
+}
+
+#[async_trait(?Send)]
+impl AsyncCapabilityProvider for InProcess {
+    async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
+        self.in_turn(Order::Bind(LinkOrder::of(binding))).await
+    }
+
+    async fn drain(&self, actor: &str) -> Result<(), BoxedError> {
+        self.in_turn(Order::Drain { actor: actor.to_owned() }).await
+    }
+
+    async fn unbind(&self, actor: &str) -> Result<(), BoxedError> {
+        self.in_turn(Order::Unbind { actor: actor.to_owned() }).await
+    }
+
+    async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
+        let instance = self.instance()?;
+        let (call, context, serving) = self.desk.begin(call);
+        let deadline = context.map(|context| context.deadline);
+        let serve = move || {
+            let _serving = serving;
+            let answer = instance.carry_out(&Order::Call(call)).map_err(Failure::into_error)?;
+            Ok(answer.into_vec())
+        };
+        self.threads.call(deadline, serve).await
+    }
+
+    async fn health(&self) -> Result<(), BoxedError> {
+        let instance = self.instance()?;
+        let check = move || instance.carry_out(&Order::Check).map(drop).map_err(Failure::into_error);
+        self.threads.check(check).await
+    }
+
+    async fn stop(&self) {
+        let Some(instance) = self.slot().take() else { return };
+        let stop = move || {
+            let stopped = instance.carry_out(&Order::Stop).map(drop).map_err(Failure::into_error);
+            // Destroyed here, where it may block, unless a call that never ends still holds it.
+            drop(instance);
+            stopped
+        };
+        if let Err(error) = self.threads.in_turn(stop).await {
+            log::error!("{} failed while it was stopped: {error}", self.desk.identity());
+        }
+    }
+}
+
+impl Drop for InProcess {
+    fn drop(&mut self) {
+        self.requests.abort();
+        if let Some(instance) = self.slot().take() {
+            self.threads.leave(move || drop(instance));
+        }
+    }
+}
