@@ -8,6 +8,7 @@
 //! # Layout
 //! - [`Host`], [`HostBuilder`]: the handle that embedders hold
 //! - [`Actor`]: a signed module, verified
+//! - [`ProviderArchive`], [`ArchiveBuilder`], [`ArchiveLimits`]: signed libraries of a provider, verified
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
 //! - [`Limits`], [`ActorOptions`], [`Placement`]: what an actor may use, and where it lives
@@ -22,6 +23,7 @@
 //!   no code for them
 
 mod actor;
+mod archive;
 mod auth;
 mod call;
 mod capability;
@@ -41,6 +43,7 @@ mod shard;
 mod supervisor;
 
 pub use actor::Actor;
+pub use archive::{ArchiveBuilder, ArchiveLimits, ProviderArchive};
 pub use capability::{
     ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NativeCapability,
     NullDispatcher, ProviderCallContext, builtin,
