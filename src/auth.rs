@@ -6,7 +6,9 @@
 //! Here nothing is skipped, for any era.
 
 mod embedding;
+mod issue;
 mod token;
 
-pub(crate) use embedding::{embedded_token, hash_without_token};
+pub(crate) use embedding::{embed_token, embedded_token, hash_without_token, without_token};
+pub(crate) use issue::{Validity, issue_token};
 pub(crate) use token::{check_validity, read_token};

@@ -55,7 +55,7 @@ pub(crate) enum KeyKind {
 }
 
 impl KeyKind {
-    fn describe(self) -> &'static str {
+    pub(crate) fn describe(self) -> &'static str {
         match self {
             KeyKind::Account => "an account key (A...)",
             KeyKind::Actor => "an actor's public key (M...)",

@@ -27,11 +27,15 @@ pub enum ErrorKind {
     /// The bytes are no WebAssembly module, or not one that a host can run as an actor: an export of the
     /// waPC interface is missing, an import lies outside of it, or it begins with more than its limits allow.
     InvalidModule,
-    /// The module carries no token, so nobody vouches for it.
+    /// The bytes are no provider archive, hold something that has no place in one, or are larger than its limits allow.
+    InvalidArchive,
+    /// The provider archive has no library for the target that is asked for; the text names those it has.
+    TargetMissing,
+    /// The module or archive carries no token, so nobody vouches for it.
     Unsigned,
     /// The token is malformed, its signature does not verify, or its keys are of the wrong kind.
     InvalidToken,
-    /// The module's code is not the code that was signed.
+    /// The code is not the code that was signed: a module's, or a library's in a provider archive.
     Tampered,
     /// The token's validity has ended.
     TokenExpired,

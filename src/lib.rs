@@ -8,6 +8,7 @@
 //! # Layout
 //! - [`Host`], [`HostBuilder`]: the handle that embedders hold
 //! - [`Actor`]: a signed module, verified
+//! - [`ProviderArchive`], [`ArchiveBuilder`], [`ArchiveLimits`]: signed libraries of a provider, verified
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
 //! - [`Isolation`], [`PluginProcess`], [`serve_plugin`]: where native plugins run
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
@@ -23,6 +24,7 @@
 //!   no code for them
 
 mod actor;
+mod archive;
 mod auth;
 mod call;
 mod capability;
@@ -42,6 +44,7 @@ mod shard;
 mod supervisor;
 
 pub use actor::Actor;
+pub use archive::{ArchiveBuilder, ArchiveLimits, ProviderArchive};
 pub use capability::{
     ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, Isolation, NativeCapability,
     NullDispatcher, PluginProcess, ProviderCallContext, builtin, serve_plugin,

@@ -4,19 +4,25 @@
 //! sections cut out, nothing re-serialized. That one rule holds for modules of every era.
 
 use sha2::{Digest, Sha256};
+use wasm_encoder::Section as _;
 
 use crate::error::{Error, ErrorKind, Result};
 
 const HEADER: &[u8; 8] = b"\0asm\x01\0\0\0";
 const CUSTOM_SECTION: u8 = 0;
-const TOKEN_SECTIONS: [&[u8]; 2] = [b"jwt", b"wasmcloud_jwt"];
+/// The name of the section that tokens are put into.
+const TOKEN_SECTION: &str = "wasmcloud_jwt";
+const TOKEN_SECTIONS: [&[u8]; 2] = [b"jwt", TOKEN_SECTION.as_bytes()];
 
 /// A token is a few hundred bytes; what is larger than this is not read as one.
 const LONGEST_TOKEN: usize = 64 * 1024;
 
-/// One section of a module: the whole of its bytes, and where it is a custom one, its name and data.
+/// One section of a module: the whole of its bytes, what comes after its length, and where it is a custom one, its name
+/// and data.
 struct Section<'a> {
+    id: u8,
     whole: &'a [u8],
+    contents: &'a [u8],
     custom: Option<(&'a [u8], &'a [u8])>,
 }
 
@@ -67,6 +73,28 @@ pub(crate) fn hash_without_token(module: &[u8]) -> Result<String> {
     Ok(data_encoding::HEXUPPER.encode(&hash.finalize()))
 }
 
+/// The module with its token sections cut out, and with the lengths of its sections in their shortest form: wascap hashes
+/// them like that, so what is signed in this form is what every reader takes it for.
+///
+/// # Errors
+/// `InvalidModule` for what is no module.
+pub(crate) fn without_token(module: &[u8]) -> Result<Vec<u8>> {
+    let mut bare = HEADER.to_vec();
+    for section in sections(module)? {
+        let section = section?;
+        if !section.holds_token() {
+            wasm_encoder::RawSection { id: section.id, data: section.contents }.append_to(&mut bare);
+        }
+    }
+    Ok(bare)
+}
+
+/// Adds a token to a module that carries none, where wascap puts it since 0.9.
+pub(crate) fn embed_token(mut bare: Vec<u8>, token: &str) -> Vec<u8> {
+    wasm_encoder::CustomSection { name: TOKEN_SECTION.into(), data: token.as_bytes().into() }.append_to(&mut bare);
+    bare
+}
+
 fn sections(module: &[u8]) -> Result<impl Iterator<Item = Result<Section<'_>>>> {
     let Some(mut rest) = module.strip_prefix(HEADER) else {
         let message = "not a WebAssembly module: the file does not begin with its magic number and version 1";
@@ -90,17 +118,18 @@ fn next_section<'a>(rest: &mut &'a [u8]) -> Option<Section<'a>> {
     let start = *rest;
     let (&id, mut tail) = start.split_first()?;
     let size = leb128(&mut tail)?;
-    let (mut body, after) = tail.split_at_checked(size)?;
+    let (contents, after) = tail.split_at_checked(size)?;
     *rest = after;
     let whole = &start[..start.len() - after.len()];
     let custom = match id {
         CUSTOM_SECTION => {
+            let mut body = contents;
             let length = leb128(&mut body)?;
             Some(body.split_at_checked(length)?)
         }
         _ => None,
     };
-    Some(Section { whole, custom })
+    Some(Section { id, whole, contents, custom })
 }
 
 /// An unsigned LEB128 number of at most 32 bits.
@@ -152,6 +181,22 @@ mod tests {
         assert_eq!(hash_without_token(&bare).unwrap(), hash_without_token(&signed).unwrap());
         let other = module(&[custom("name", b"y")]);
         assert_ne!(hash_without_token(&bare).unwrap(), hash_without_token(&other).unwrap());
+    }
+
+    #[test]
+    fn a_token_that_is_embedded_anew_replaces_the_former_ones() {
+        let bytes = module(&[custom("jwt", b"old"), custom("name", b"x"), custom("wasmcloud_jwt", b"old")]);
+        let bare = without_token(&bytes).unwrap();
+        assert_eq!(bare, module(&[custom("name", b"x")]));
+        let signed = embed_token(bare.clone(), "a.b.c");
+        assert_eq!(embedded_token(&signed).unwrap(), "a.b.c");
+        assert_eq!(without_token(&signed).unwrap(), bare);
+    }
+
+    #[test]
+    fn lengths_are_put_into_their_shortest_form_before_they_are_signed() {
+        let long = module(&[vec![0, 0x83, 0x80, 0x80, 0x80, 0x00, 1, b'x', b'y']]);
+        assert_eq!(without_token(&long).unwrap(), module(&[custom("x", b"y")]));
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use data_encoding::BASE64URL_NOPAD;
 use nkeys::KeyPair;
 use serde::Deserialize;
-use wascap::jwt::{Actor, Claims};
+use serde::de::DeserializeOwned;
+use wascap::jwt::{Actor, CapabilityProvider, Claims};
 
-use crate::entity::{KeyKind, is_key, shorten};
+use crate::entity::{KeyKind, expect_contract, is_key, shorten};
 use crate::error::{Error, ErrorKind, Result};
 
 const SIGNATURE_BYTES: usize = 64;
@@ -18,11 +19,40 @@ struct Header {
     alg: String,
 }
 
-/// Reads an actor's token and checks everything about it that does not depend on the time or on the module.
+/// What a token can be about: the `wascap` claims of an actor or of a provider.
+pub(crate) trait Subject: DeserializeOwned {
+    /// The kind of key that its subject has.
+    const KEY: KeyKind;
+    /// What it is called in an error.
+    const NOUN: &str;
+
+    /// Refuses claims that say what cannot be, with the reason.
+    fn check(&self) -> std::result::Result<(), String>;
+}
+
+impl Subject for Actor {
+    const KEY: KeyKind = KeyKind::Actor;
+    const NOUN: &str = "actor";
+
+    fn check(&self) -> std::result::Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Subject for CapabilityProvider {
+    const KEY: KeyKind = KeyKind::Provider;
+    const NOUN: &str = "provider";
+
+    fn check(&self) -> std::result::Result<(), String> {
+        expect_contract(&self.capid).map_err(|error| format!("its `capid` names no contract: {error}"))
+    }
+}
+
+/// Reads a token and checks everything about it that depends neither on the time nor on what it vouches for.
 ///
 /// # Errors
 /// `InvalidToken`, with what is wrong.
-pub(crate) fn read_token(token: &str) -> Result<Claims<Actor>> {
+pub(crate) fn read_token<S: Subject>(token: &str) -> Result<Claims<S>> {
     let [header, payload, signature] = segments(token)?;
     let parsed: Header = decode_json(header, "header")?;
     if !parsed.typ.eq_ignore_ascii_case("jwt") || parsed.alg != "Ed25519" {
@@ -32,17 +62,19 @@ pub(crate) fn read_token(token: &str) -> Result<Claims<Actor>> {
             shorten(&parsed.alg)
         )));
     }
-    let claims: Claims<Actor> = decode_json(payload, "payload")?;
+    let claims: Claims<S> = decode_json(payload, "payload")?;
     if !is_key(&claims.issuer, KeyKind::Account) {
         return Err(invalid(format!("its issuer {:?} is not an account key (A...)", shorten(&claims.issuer))));
     }
-    if !is_key(&claims.subject, KeyKind::Actor) {
-        return Err(invalid(format!("its subject {:?} is not an actor's key (M...)", shorten(&claims.subject))));
+    if !is_key(&claims.subject, S::KEY) {
+        let found = shorten(&claims.subject);
+        return Err(invalid(format!("its subject {found:?} is not {}", S::KEY.describe())));
     }
     let signed = &token[..header.len() + 1 + payload.len()];
     verify_signature(&claims.issuer, signed, signature)?;
-    if claims.metadata.is_none() {
-        return Err(invalid("it says nothing of the actor: the `wascap` claims are missing"));
+    match &claims.metadata {
+        Some(metadata) => metadata.check().map_err(invalid)?,
+        None => return Err(invalid(format!("it says nothing of the {}: the `wascap` claims are missing", S::NOUN))),
     }
     Ok(claims)
 }
@@ -51,19 +83,20 @@ pub(crate) fn read_token(token: &str) -> Result<Claims<Actor>> {
 ///
 /// # Errors
 /// `TokenExpired` or `TokenNotYetValid`.
-pub(crate) fn check_validity(claims: &Claims<Actor>, now: SystemTime) -> Result<()> {
+pub(crate) fn check_validity<S: Subject>(claims: &Claims<S>, now: SystemTime) -> Result<()> {
     // A clock before 1970 is a clock that says nothing: treat it as the earliest time there is.
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     if let Some(expires) = claims.expires.filter(|&expires| expires <= now) {
         let message = format!(
-            "the token of actor {} ended {} s ago: it has to be signed anew",
+            "the token of {} {} ended {} s ago: it has to be signed anew",
+            S::NOUN,
             claims.subject,
             now.saturating_sub(expires)
         );
         return Err(Error::new(ErrorKind::TokenExpired, message));
     }
     if let Some(begins) = claims.not_before.filter(|&begins| begins > now) {
-        let message = format!("the token of actor {} becomes valid in {} s", claims.subject, begins - now);
+        let message = format!("the token of {} {} becomes valid in {} s", S::NOUN, claims.subject, begins - now);
         return Err(Error::new(ErrorKind::TokenNotYetValid, message));
     }
     Ok(())
@@ -93,7 +126,7 @@ fn decode(segment: &str, what: &str) -> Result<Vec<u8>> {
         .map_err(|error| invalid(format!("its {what} is not base64url")).caused_by(error))
 }
 
-fn decode_json<T: serde::de::DeserializeOwned>(segment: &str, what: &str) -> Result<T> {
+fn decode_json<T: DeserializeOwned>(segment: &str, what: &str) -> Result<T> {
     serde_json::from_slice(&decode(segment, what)?)
         .map_err(|error| invalid(format!("its {what} cannot be read")).caused_by(error))
 }
@@ -106,6 +139,7 @@ fn invalid(reason: impl std::fmt::Display) -> Error {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::HashMap;
     use std::time::Duration;
     use wascap::prelude::KeyPair;
 
@@ -127,12 +161,12 @@ mod tests {
     }
 
     fn refusal(token: &str) -> ErrorKind {
-        read_token(token).unwrap_err().kind()
+        read_token::<Actor>(token).unwrap_err().kind()
     }
 
     #[test]
     fn a_good_token_is_read() {
-        let claims = read_token(&signed(|_| ())).unwrap();
+        let claims = read_token::<Actor>(&signed(|_| ())).unwrap();
         assert_eq!(claims.metadata.unwrap().caps.unwrap(), ["wasmcloud:logging"]);
     }
 
@@ -160,8 +194,26 @@ mod tests {
     }
 
     #[test]
+    fn a_providers_token_names_a_provider_and_its_contract() {
+        let account = KeyPair::new_account();
+        let token = |subject: KeyPair, contract: &str| {
+            let (name, vendor) = ("test".to_owned(), "vendor".to_owned());
+            let hashes = HashMap::new();
+            let (issuer, subject) = (account.public_key(), subject.public_key());
+            Claims::<CapabilityProvider>::new(name, issuer, subject, contract.into(), vendor, None, None, hashes)
+                .encode(&account)
+                .unwrap()
+        };
+        let read = |token: String| read_token::<CapabilityProvider>(&token).map_err(|error| error.kind());
+        assert!(read(token(KeyPair::new_service(), "wasmcloud:keyvalue")).is_ok());
+        assert_eq!(read(token(KeyPair::new_module(), "wasmcloud:keyvalue")), Err(ErrorKind::InvalidToken));
+        assert_eq!(read(token(KeyPair::new_service(), "")), Err(ErrorKind::InvalidToken));
+        assert_eq!(read(signed(|_| ())), Err(ErrorKind::InvalidToken));
+    }
+
+    #[test]
     fn validity_has_two_ends() {
-        let claims = read_token(&signed(|claims| {
+        let claims = read_token::<Actor>(&signed(|claims| {
             claims.not_before = Some(1_000);
             claims.expires = Some(2_000);
         }))
@@ -176,8 +228,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_ends_in_an_answer(text in "\\PC*", part in "[A-Za-z0-9_-]{0,80}") {
-            let _ = read_token(&text);
-            let _ = read_token(&format!("{part}.{part}.{part}"));
+            let _ = read_token::<Actor>(&text);
+            let _ = read_token::<CapabilityProvider>(&format!("{part}.{part}.{part}"));
         }
     }
 }

@@ -1,0 +1,110 @@
+//! Issuing a token: the other side of reading one.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
+use nkeys::KeyPair;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use wascap::jwt::Claims;
+
+use super::token::Subject;
+use crate::entity::{KeyKind, expect_key};
+use crate::error::{Error, ErrorKind, Result};
+
+const HEADER: &[u8] = br#"{"typ":"jwt","alg":"Ed25519"}"#;
+
+/// When a token is valid, and when it was issued: now, if not said.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Validity {
+    pub(crate) issued_at: Option<SystemTime>,
+    pub(crate) not_before: Option<SystemTime>,
+    pub(crate) expires: Option<SystemTime>,
+}
+
+impl Validity {
+    /// Writes itself into claims.
+    pub(crate) fn apply<S>(self, claims: &mut Claims<S>) {
+        claims.issued_at = seconds(self.issued_at.unwrap_or_else(SystemTime::now));
+        claims.not_before = self.not_before.map(seconds);
+        claims.expires = self.expires.map(seconds);
+    }
+}
+
+/// Signs claims in the name of an account. The id of the token is a hash of what it says, and its fields come in the
+/// order of the alphabet, so the same claims make the same token.
+///
+/// # Errors
+/// `InvalidArgument` where a key is of the wrong kind, where the issuer's seed is missing, or where the claims say what
+/// could never be accepted.
+pub(crate) fn issue_token<S: Subject + Serialize>(mut claims: Claims<S>, issuer: &KeyPair) -> Result<String> {
+    claims.issuer = issuer.public_key();
+    expect_key(&claims.issuer, KeyKind::Account)?;
+    expect_key(&claims.subject, S::KEY)?;
+    if let Some(Err(reason)) = claims.metadata.as_ref().map(Subject::check) {
+        return Err(Error::new(ErrorKind::InvalidArgument, format!("the token would not be valid: {reason}")));
+    }
+    claims.id = String::new();
+    claims.id = BASE32_NOPAD.encode(&Sha256::digest(sorted_json(&claims)?));
+    let signed = format!("{}.{}", BASE64URL_NOPAD.encode(HEADER), BASE64URL_NOPAD.encode(&sorted_json(&claims)?));
+    let signature = issuer.sign(signed.as_bytes()).map_err(|error| {
+        let message = format!("cannot sign with the key {}: its seed is needed", claims.issuer);
+        Error::new(ErrorKind::InvalidArgument, message).caused_by(error)
+    })?;
+    Ok(format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature)))
+}
+
+fn sorted_json<S: Serialize>(claims: &Claims<S>) -> Result<Vec<u8>> {
+    serde_json::to_value(claims)
+        .and_then(|mut value| {
+            value.sort_all_objects();
+            serde_json::to_vec(&value)
+        })
+        .map_err(|error| Error::new(ErrorKind::Internal, "cannot write the claims as JSON").caused_by(error))
+}
+
+/// A token counts whole seconds since 1970, and knows no time before.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::read_token;
+    use wascap::jwt::Actor;
+
+    fn claims(subject: &KeyPair) -> Claims<Actor> {
+        Claims { subject: subject.public_key(), metadata: Some(Actor::default()), ..Claims::default() }
+    }
+
+    #[test]
+    fn what_is_issued_is_read() {
+        let account = KeyPair::new_account();
+        let token = issue_token(claims(&KeyPair::new_module()), &account).unwrap();
+        assert_eq!(read_token::<Actor>(&token).unwrap().issuer, account.public_key());
+    }
+
+    #[test]
+    fn the_same_claims_make_the_same_token() {
+        let (account, module) = (KeyPair::new_account(), KeyPair::new_module());
+        let issue = |seconds| {
+            let mut claims = claims(&module);
+            let issued_at = Some(UNIX_EPOCH + std::time::Duration::from_secs(seconds));
+            Validity { issued_at, ..Validity::default() }.apply(&mut claims);
+            issue_token(claims, &account).unwrap()
+        };
+        assert_eq!(issue(1), issue(1));
+        assert_ne!(issue(1), issue(2));
+    }
+
+    #[test]
+    fn only_an_account_with_its_seed_issues_and_only_for_keys_of_the_kind() {
+        let refusal = |subject: &KeyPair, issuer: &KeyPair| issue_token(claims(subject), issuer).unwrap_err().kind();
+        let (account, module) = (KeyPair::new_account(), KeyPair::new_module());
+        let without_seed = KeyPair::from_public_key(&account.public_key()).unwrap();
+        assert_eq!(refusal(&module, &without_seed), ErrorKind::InvalidArgument);
+        assert_eq!(refusal(&module, &KeyPair::new_user()), ErrorKind::InvalidArgument);
+        assert_eq!(refusal(&KeyPair::new_service(), &account), ErrorKind::InvalidArgument);
+    }
+}
