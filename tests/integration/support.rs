@@ -239,7 +239,7 @@ struct KeptLog(Mutex<Vec<String>>);
 
 impl log::Log for KeptLog {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.target().starts_with("wasmcloud_host")
+        metadata.target().starts_with("wasmcloud_")
     }
 
     fn log(&self, record: &log::Record<'_>) {

@@ -1,30 +1,14 @@
-//! `wasmcloud:httpserver`: a listener of its own for each linked actor, whose requests become calls.
-//!
-//! # Layout
-//! - `settings`: what a link's values mean
-//! - `listener`: one open port, its connections, and how they end
-//! - `handler`: from a request to a call and back
-//! - `messages`: the contract's payloads
+//! `wasmcloud:httpserver`: a listener of its own for each linked actor, whose requests become calls. The server itself is
+//! the crate `wasmcloud-http-server`; this makes it a provider of the host.
 
-mod handler;
-mod listener;
-mod messages;
-mod settings;
-
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use wasmcloud_http_server::{CONTRACT, CallError, CallErrorKind, Caller, Server};
 
-use crate::capability::{AsyncCapabilityProvider, Binding, NativeCapability, ProviderCallContext};
-use crate::error::{BoxedError, Result};
-use handler::Site;
-use listener::Listener;
-use settings::Settings;
-
-const CONTRACT: &str = "wasmcloud:httpserver";
+use crate::capability::{ActorDispatcher, AsyncCapabilityProvider, Binding, NativeCapability, ProviderCallContext};
+use crate::error::{BoxedError, Error, ErrorKind, Result};
 
 /// The provider's public key, the same in every host.
 const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDDRB";
@@ -65,14 +49,13 @@ const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDD
 #[derive(Clone)]
 pub struct HttpServer {
     link_name: Option<String>,
-    /// The open ports, by the public key of their actor.
-    listeners: Arc<Mutex<HashMap<String, Listener>>>,
+    server: Arc<Server<LinkedActor>>,
 }
 
 impl HttpServer {
     /// A server to be run under this link name, `default` if not given.
     pub fn new(link_name: Option<String>) -> HttpServer {
-        HttpServer { link_name, listeners: Arc::default() }
+        HttpServer { link_name, server: Arc::default() }
     }
 
     /// The server as a provider to start. Clones of this server keep watching it.
@@ -86,51 +69,15 @@ impl HttpServer {
 
     /// Where the requests for an actor are listened for, if it is linked.
     pub fn address(&self, actor: &str) -> Option<SocketAddr> {
-        self.listeners().get(actor).map(Listener::address)
-    }
-
-    /// Takes the listener of an actor out, where its port has to be closed before the new one can be opened: both are the
-    /// same port, on other addresses of the machine.
-    fn take_from_same_port(&self, actor: &str, settings: &Settings) -> Option<Listener> {
-        let mut listeners = self.listeners();
-        let same = settings.address.port() != 0
-            && listeners.get(actor).is_some_and(|before| before.address().port() == settings.address.port());
-        if same { listeners.remove(actor) } else { None }
-    }
-
-    fn listeners(&self) -> MutexGuard<'_, HashMap<String, Listener>> {
-        // The map is whole after any panic: each use of it is a single operation.
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+        self.server.address(actor)
     }
 }
 
 #[async_trait(?Send)]
 impl AsyncCapabilityProvider for HttpServer {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
-        let settings = Settings::read(&binding.values)?;
-        let actor = binding.actor.clone();
-        let site = Site::new(binding, &settings);
-        if let Some(listener) = self.listeners().get(&actor).filter(|listener| listener.listens_as(&settings)) {
-            listener.serve_from_now_on(site);
-            return Ok(());
-        }
-        let listener = match self.take_from_same_port(&actor, &settings) {
-            None => Listener::open(&settings, site).await?,
-            Some(before) => match Listener::open_instead(before.close_port().await, &settings, site).await {
-                Ok(listener) => listener,
-                Err((before, refusal)) => {
-                    self.listeners().extend(before.map(|before| (actor, before)));
-                    return Err(refusal.into());
-                }
-            },
-        };
-        log::info!("actor {actor} is served on http://{}", listener.address());
-        let before = self.listeners().insert(actor, listener);
-        if let Some(before) = before {
-            // The link has moved. The requests that came in at the old port end beside this.
-            actix_rt::spawn(before.close());
-        }
-        Ok(())
+        let Binding { actor, values, dispatcher, .. } = binding;
+        self.server.bind(&actor, &values, LinkedActor { key: actor.clone(), dispatcher }).await
     }
 
     async fn drain(&self, actor: &str) -> Result<(), BoxedError> {
@@ -138,10 +85,7 @@ impl AsyncCapabilityProvider for HttpServer {
     }
 
     async fn unbind(&self, actor: &str) -> Result<(), BoxedError> {
-        let listener = self.listeners().remove(actor);
-        if let Some(listener) = listener {
-            listener.close().await;
-        }
+        self.server.unbind(actor).await;
         Ok(())
     }
 
@@ -150,8 +94,7 @@ impl AsyncCapabilityProvider for HttpServer {
     }
 
     async fn stop(&self) {
-        let listeners = std::mem::take(&mut *self.listeners());
-        join_all(listeners.into_values().map(Listener::close)).await;
+        self.server.stop().await;
     }
 }
 
@@ -159,4 +102,31 @@ impl std::fmt::Debug for HttpServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HttpServer").field("link_name", &self.link_name).finish_non_exhaustive()
     }
+}
+
+/// An actor behind a port.
+#[derive(Debug)]
+struct LinkedActor {
+    key: String,
+    dispatcher: ActorDispatcher,
+}
+
+impl Caller for LinkedActor {
+    async fn call(&self, operation: &str, message: Vec<u8>) -> Result<Vec<u8>, CallError> {
+        self.dispatcher.dispatch(&self.key, operation, message).await.map_err(|error| explain(&error))
+    }
+}
+
+/// A failed call, as the HTTP server knows it.
+fn explain(error: &Error) -> CallError {
+    let kind = match error.kind() {
+        ErrorKind::DeadlineExceeded => CallErrorKind::TimedOut,
+        ErrorKind::Busy
+        | ErrorKind::ActorStopped
+        | ErrorKind::ActorNotFound
+        | ErrorKind::NotLinked
+        | ErrorKind::HostNotRunning => CallErrorKind::Unavailable,
+        _ => CallErrorKind::Failed,
+    };
+    CallError { kind, text: error.to_string() }
 }

@@ -5,22 +5,22 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// The operation of the actor.
-pub(super) const HANDLE_REQUEST: &str = "HandleRequest";
+pub(crate) const HANDLE_REQUEST: &str = "HandleRequest";
 
 /// What an actor is asked.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Request<'a> {
-    pub(super) method: &'a str,
-    pub(super) path: &'a str,
-    pub(super) query_string: &'a str,
-    pub(super) header: BTreeMap<&'a str, String>,
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query_string: &'a str,
+    pub(crate) header: BTreeMap<&'a str, String>,
     #[serde(with = "serde_bytes")]
-    pub(super) body: &'a [u8],
+    pub(crate) body: &'a [u8],
 }
 
 impl Request<'_> {
-    pub(super) fn encode(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
         // Room for the body at once: the rest is a few hundred bytes.
         let mut bytes = Vec::with_capacity(self.body.len() + 512);
         rmp_serde::encode::write_named(&mut bytes, self)?;
@@ -31,16 +31,16 @@ impl Request<'_> {
 /// What an actor answers.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Response {
-    pub(super) status_code: u32,
+pub(crate) struct Response {
+    pub(crate) status_code: u32,
     #[serde(default)]
-    pub(super) header: BTreeMap<String, String>,
+    pub(crate) header: BTreeMap<String, String>,
     #[serde(default)]
-    pub(super) body: serde_bytes::ByteBuf,
+    pub(crate) body: serde_bytes::ByteBuf,
 }
 
 impl Response {
-    pub(super) fn decode(bytes: &[u8]) -> Result<Response, rmp_serde::decode::Error> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Response, rmp_serde::decode::Error> {
         rmp_serde::from_slice(bytes)
     }
 }

@@ -14,9 +14,9 @@ const LARGEST_BODY_LIMIT: usize = 63 * 1024 * 1024;
 
 /// A link's values, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Settings {
-    pub(super) address: SocketAddr,
-    pub(super) body_limit: usize,
+pub(crate) struct Settings {
+    pub(crate) address: SocketAddr,
+    pub(crate) body_limit: usize,
 }
 
 impl Settings {
@@ -24,7 +24,7 @@ impl Settings {
     ///
     /// # Errors
     /// A text that names the value which cannot be read.
-    pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
+    pub(crate) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
         let port = value(values, "PORT", DEFAULT_PORT, "a TCP port (0 to 65535)")?;
         let ip = value(values, "BIND", DEFAULT_ADDRESS, "an IP address")?;
         let body_limit = value(values, "BODY_LIMIT", DEFAULT_BODY_LIMIT, "a number of bytes")?;

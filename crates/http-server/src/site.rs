@@ -1,7 +1,6 @@
 //! From a request to a call and back.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -10,10 +9,10 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{StatusCode, http};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::messages::{HANDLE_REQUEST, Request, Response};
-use super::settings::Settings;
-use crate::capability::{ActorDispatcher, Binding};
-use crate::error::{BoxedError, Error, ErrorKind};
+use crate::BoxedError;
+use crate::caller::{CallError, CallErrorKind, Caller};
+use crate::messages::{HANDLE_REQUEST, Request, Response};
+use crate::settings::Settings;
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -40,24 +39,24 @@ const NOT_THE_ACTORS: [HeaderName; 7] = [
 
 /// Who answers the requests of a port, and within which bounds.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(crate) struct Site<C> {
     actor: String,
     body_limit: usize,
     /// The room for bodies, in KiB.
-    room: Arc<Semaphore>,
-    dispatcher: ActorDispatcher,
+    room: Semaphore,
+    caller: C,
 }
 
 type Reply = http::Response<Full<Bytes>>;
 
-impl Site {
-    pub(super) fn new(binding: Binding, settings: &Settings) -> Site {
-        let room = Arc::new(Semaphore::new(BODIES / KIB));
-        Site { actor: binding.actor, body_limit: settings.body_limit, room, dispatcher: binding.dispatcher }
+impl<C: Caller> Site<C> {
+    pub(crate) fn new(actor: &str, caller: C, settings: &Settings) -> Site<C> {
+        let room = Semaphore::new(BODIES / KIB);
+        Site { actor: actor.to_owned(), body_limit: settings.body_limit, room, caller }
     }
 
     /// Answers one request. What goes wrong is told to the log in full and to the client as a status.
-    pub(super) async fn answer<B>(&self, request: http::Request<B>) -> Reply
+    pub(crate) async fn answer<B>(&self, request: http::Request<B>) -> Reply
     where
         B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
     {
@@ -68,7 +67,7 @@ impl Site {
             let body = self.read(&head.headers, body).await?;
             let call = encode(&head, &body).map_err(Failure::Host)?;
             drop(body);
-            let answer = self.dispatcher.dispatch(&self.actor, HANDLE_REQUEST, call).await.map_err(Failure::Call)?;
+            let answer = self.caller.call(HANDLE_REQUEST, call).await.map_err(Failure::Call)?;
             reply(&answer).map_err(Failure::Actor)
         };
         answered.await.unwrap_or_else(|failure: Failure| {
@@ -124,7 +123,7 @@ enum Failure {
     /// The request could not be put into the words of the contract.
     Host(BoxedError),
     /// The call failed.
-    Call(Error),
+    Call(CallError),
     /// The call was answered with something that is no response.
     Actor(BoxedError),
 }
@@ -136,14 +135,10 @@ impl Failure {
             Failure::BodyCutShort => StatusCode::BAD_REQUEST,
             Failure::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Failure::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
-            Failure::Call(error) => match error.kind() {
-                ErrorKind::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-                ErrorKind::Busy
-                | ErrorKind::ActorStopped
-                | ErrorKind::ActorNotFound
-                | ErrorKind::NotLinked
-                | ErrorKind::HostNotRunning => StatusCode::SERVICE_UNAVAILABLE,
-                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            Failure::Call(error) => match error.kind {
+                CallErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+                CallErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+                CallErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
             },
             Failure::Actor(_) | Failure::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -15,8 +15,9 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_io_timeout::TimeoutStream;
 
-use super::handler::Site;
-use super::settings::Settings;
+use crate::caller::Caller;
+use crate::settings::Settings;
+use crate::site::Site;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,11 +35,11 @@ const CONNECTIONS: usize = 20_000;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A port that is open until it is closed.
-pub(super) struct Listener {
+pub(crate) struct Listener<C> {
     /// The address as it was asked for, and as it is.
     asked: SocketAddr,
     address: SocketAddr,
-    site: Arc<ArcSwap<Site>>,
+    site: Arc<ArcSwap<Site<C>>>,
     /// Asks for the port to be closed.
     close: oneshot::Sender<()>,
     /// Told when it is.
@@ -46,16 +47,16 @@ pub(super) struct Listener {
     serving: JoinHandle<()>,
 }
 
-impl Listener {
+impl<C: Caller + 'static> Listener<C> {
     /// Opens a port and serves it on this thread.
     ///
     /// # Errors
     /// A text that names the address and what to do.
-    pub(super) async fn open(settings: &Settings, site: Site) -> Result<Listener, String> {
+    pub(crate) async fn open(settings: &Settings, site: Site<C>) -> Result<Listener<C>, String> {
         Listener::open_for(settings.address, Arc::new(ArcSwap::from_pointee(site))).await
     }
 
-    async fn open_for(asked: SocketAddr, site: Arc<ArcSwap<Site>>) -> Result<Listener, String> {
+    async fn open_for(asked: SocketAddr, site: Arc<ArcSwap<Site<C>>>) -> Result<Listener<C>, String> {
         let describe = |error: std::io::Error| {
             format!("cannot listen on {asked} ({error}): choose another PORT or BIND, or stop what listens there")
         };
@@ -63,26 +64,26 @@ impl Listener {
         let address = socket.local_addr().map_err(describe)?;
         let (close, close_asked) = oneshot::channel();
         let (close_done, closed) = oneshot::channel();
-        let serving = actix_rt::spawn(serve(socket, site.clone(), close_asked, close_done));
+        let serving = tokio::task::spawn_local(serve(socket, site.clone(), close_asked, close_done));
         Ok(Listener { asked, address, site, close, closed, serving })
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Whether these settings ask for the port that is open already.
-    pub(super) fn listens_as(&self, settings: &Settings) -> bool {
+    pub(crate) fn listens_as(&self, settings: &Settings) -> bool {
         self.asked == settings.address && !self.serving.is_finished()
     }
 
     /// Has requests that begin from now on answered by another site.
-    pub(super) fn serve_from_now_on(&self, site: Site) {
+    pub(crate) fn serve_from_now_on(&self, site: Site<C>) {
         self.site.store(Arc::new(site));
     }
 
     /// Closes the port at once. What is left is enough to open it again.
-    pub(super) async fn close_port(self) -> ClosedListener {
+    pub(crate) async fn close_port(self) -> ClosedListener<C> {
         let Listener { asked, site, close, closed, .. } = self;
         // Where nobody listens, the task has ended before.
         let _ = close.send(());
@@ -92,11 +93,11 @@ impl Listener {
 
     /// Opens a port in the place of one that was closed for it. Where that fails the old one is opened again, and given
     /// back with the reason.
-    pub(super) async fn open_instead(
-        before: ClosedListener,
+    pub(crate) async fn open_instead(
+        before: ClosedListener<C>,
         settings: &Settings,
-        site: Site,
-    ) -> Result<Listener, (Option<Listener>, String)> {
+        site: Site<C>,
+    ) -> Result<Listener<C>, (Option<Listener<C>>, String)> {
         match Listener::open(settings, site).await {
             Ok(listener) => Ok(listener),
             Err(refusal) => {
@@ -107,7 +108,7 @@ impl Listener {
     }
 
     /// Closes the port, and waits until the requests in flight have ended or their time is up.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         // Where nobody listens, the task has ended before.
         let _ = self.close.send(());
         if let Err(error) = self.serving.await {
@@ -117,14 +118,14 @@ impl Listener {
 }
 
 /// A port that was closed, with what was behind it.
-pub(super) struct ClosedListener {
+pub(crate) struct ClosedListener<C> {
     asked: SocketAddr,
-    site: Arc<ArcSwap<Site>>,
+    site: Arc<ArcSwap<Site<C>>>,
 }
 
-async fn serve(
+async fn serve<C: Caller + 'static>(
     socket: TcpListener,
-    site: Arc<ArcSwap<Site>>,
+    site: Arc<ArcSwap<Site<C>>>,
     mut close: oneshot::Receiver<()>,
     closed: oneshot::Sender<()>,
 ) {
@@ -154,11 +155,11 @@ async fn serve(
 }
 
 /// Serves one connection to its end.
-fn connection(
+fn connection<C: Caller + 'static>(
     stream: TcpStream,
-    site: Arc<ArcSwap<Site>>,
+    site: Arc<ArcSwap<Site<C>>>,
     graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + use<> {
+) -> impl Future<Output = ()> + use<C> {
     // Small responses must not wait for more to come.
     let _ = stream.set_nodelay(true);
     // A client that does not take its answer must not hold it for ever. Reading has limits of its own.

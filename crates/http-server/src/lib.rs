@@ -1,0 +1,29 @@
+//! The HTTP server behind `wasmcloud:httpserver`, apart from any host: a listener of its own for each linked actor, whose
+//! requests become calls.
+//!
+//! Whoever embeds it says with a [`Caller`] how an actor is called. It runs on one thread: its methods are called, and its
+//! connections served, inside a `LocalSet` of tokio (an actix arbiter is one).
+//!
+//! # Layout
+//! - `server`: the open ports of all links
+//! - `caller`: the way to an actor
+//! - `settings`: what a link's values mean
+//! - `listener`: one open port, its connections, and how they end
+//! - `site`: from a request to a call and back
+//! - `messages`: the contract's payloads
+
+mod caller;
+mod listener;
+mod messages;
+mod server;
+mod settings;
+mod site;
+
+pub use caller::{CallError, CallErrorKind, Caller};
+pub use server::Server;
+
+/// The contract that this server serves.
+pub const CONTRACT: &str = "wasmcloud:httpserver";
+
+/// A failure of any type, whose text says what happened and what to do.
+pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;

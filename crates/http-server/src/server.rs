@@ -1,0 +1,105 @@
+//! The open ports of all links.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::join_all;
+
+use crate::BoxedError;
+use crate::caller::Caller;
+use crate::listener::Listener;
+use crate::settings::Settings;
+use crate::site::Site;
+
+/// HTTP servers for linked actors, each on a port of its own.
+pub struct Server<C> {
+    /// The open ports, by the public key of their actor.
+    listeners: Mutex<HashMap<String, Listener<C>>>,
+}
+
+impl<C: Caller + 'static> Server<C> {
+    /// A server without any open port.
+    pub fn new() -> Server<C> {
+        Server { listeners: Mutex::default() }
+    }
+
+    /// Takes a link: opens the port that its values ask for and answers requests there with calls. For an actor that has
+    /// a port already, the new values replace the old ones.
+    ///
+    /// # Errors
+    /// A text that names the value which cannot be read, or the address that cannot be listened on. What was in effect for
+    /// the actor before still is.
+    pub async fn bind(&self, actor: &str, values: &HashMap<String, String>, caller: C) -> Result<(), BoxedError> {
+        let settings = Settings::read(values)?;
+        let site = Site::new(actor, caller, &settings);
+        if let Some(listener) = self.listeners().get(actor).filter(|listener| listener.listens_as(&settings)) {
+            listener.serve_from_now_on(site);
+            return Ok(());
+        }
+        let listener = match self.take_from_same_port(actor, &settings) {
+            None => Listener::open(&settings, site).await?,
+            Some(before) => match Listener::open_instead(before.close_port().await, &settings, site).await {
+                Ok(listener) => listener,
+                Err((before, refusal)) => {
+                    self.listeners().extend(before.map(|before| (actor.to_owned(), before)));
+                    return Err(refusal.into());
+                }
+            },
+        };
+        log::info!("actor {actor} is served on http://{}", listener.address());
+        let before = self.listeners().insert(actor.to_owned(), listener);
+        if let Some(before) = before {
+            // The link has moved. The requests that came in at the old port end beside this.
+            tokio::task::spawn_local(before.close());
+        }
+        Ok(())
+    }
+
+    /// Lets go of a link: closes the actor's port at once, and waits until the requests in flight have ended or their time
+    /// is up.
+    pub async fn unbind(&self, actor: &str) {
+        let listener = self.listeners().remove(actor);
+        if let Some(listener) = listener {
+            listener.close().await;
+        }
+    }
+
+    /// Lets go of all links.
+    pub async fn stop(&self) {
+        let listeners = std::mem::take(&mut *self.listeners());
+        join_all(listeners.into_values().map(Listener::close)).await;
+    }
+
+    /// Where the requests for an actor are listened for, if it is linked. It may be asked on any thread.
+    pub fn address(&self, actor: &str) -> Option<SocketAddr> {
+        self.listeners().get(actor).map(Listener::address)
+    }
+
+    /// Takes the listener of an actor out, where its port has to be closed before the new one can be opened: both are the
+    /// same port, on other addresses of the machine.
+    fn take_from_same_port(&self, actor: &str, settings: &Settings) -> Option<Listener<C>> {
+        let mut listeners = self.listeners();
+        let same = settings.address.port() != 0
+            && listeners.get(actor).is_some_and(|before| before.address().port() == settings.address.port());
+        if same { listeners.remove(actor) } else { None }
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, HashMap<String, Listener<C>>> {
+        // The map is whole after any panic: each use of it is a single operation.
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Caller + 'static> Default for Server<C> {
+    fn default() -> Server<C> {
+        Server::new()
+    }
+}
+
+impl<C> fmt::Debug for Server<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}
