@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use wascap::jwt::{self, Claims};
 
-use super::plugin::Plugin;
+use super::plugin::{Isolation, Plugin};
 use super::traits::{AsyncCapabilityProvider, CapabilityProvider};
+use crate::archive::ProviderArchive;
 use crate::entity::{KeyKind, expect_contract, expect_key, link_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::snapshot::{ProviderIdentity, ProviderKey};
@@ -18,7 +19,7 @@ pub struct NativeCapability {
     code: Code,
 }
 
-/// A provider's code, in either interface.
+/// A provider's code, in one of the interfaces.
 #[derive(Clone)]
 pub(crate) enum Code {
     Blocking(Arc<dyn CapabilityProvider>),
@@ -51,6 +52,40 @@ impl NativeCapability {
         claims: Claims<jwt::CapabilityProvider>,
     ) -> Result<NativeCapability> {
         NativeCapability::new(Code::Async(Arc::new(instance)), link_target_name, claims)
+    }
+
+    /// The provider of an archive, for the machine that this runs on: a native plugin, which runs in the host's process.
+    ///
+    /// # Errors
+    /// `TargetMissing` where the archive has no library for this machine, and those of
+    /// [`NativeCapability::from_instance`]. Whether the library is a plugin is seen when it is started.
+    pub fn from_archive(archive: &ProviderArchive, link_target_name: Option<String>) -> Result<NativeCapability> {
+        NativeCapability::from_archive_isolated(archive, link_target_name, Isolation::InProcess)
+    }
+
+    /// The same, with a choice of where it runs.
+    ///
+    /// ```no_run
+    /// use wasmcloud_host::{Isolation, NativeCapability, PluginProcess, ProviderArchive};
+    ///
+    /// # fn main() -> wasmcloud_host::Result<()> {
+    /// let archive = ProviderArchive::from_file("httpserver.par.gz")?;
+    /// let apart = Isolation::Process(PluginProcess::new().memory_limit(256 * 1024 * 1024));
+    /// let server = NativeCapability::from_archive_isolated(&archive, None, apart)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`NativeCapability::from_archive`].
+    pub fn from_archive_isolated(
+        archive: &ProviderArchive,
+        link_target_name: Option<String>,
+        isolation: Isolation,
+    ) -> Result<NativeCapability> {
+        let code = archive.target_bytes(&ProviderArchive::host_target())?;
+        let code = Code::Plugin(Arc::new(Plugin::new(code.into(), isolation)));
+        NativeCapability::new(code, link_target_name, archive.claims())
     }
 
     fn new(code: Code, link: Option<String>, claims: Claims<jwt::CapabilityProvider>) -> Result<NativeCapability> {

@@ -18,6 +18,7 @@ mod limits;
 mod links;
 mod middleware;
 mod model;
+mod plugins;
 mod preemption;
 mod providers;
 #[path = "../support/signing.rs"]

@@ -151,7 +151,7 @@ fn carry_out(child: &Child, id: u64, order: &Order) {
     let stopping = *order == Order::Stop;
     let instance = if stopping { locked(&child.instance).take() } else { locked(&child.instance).clone() };
     let outcome: Outcome = match instance {
-        // A provider that was stopped is destroyed here, unless a call that goes on holds it.
+        // A provider that was stopped is destroyed with this, unless a call that goes on holds it.
         Some(instance) => instance.carry_out(order),
         None => Err(Failure::new(FailureKind::Failed, "the provider was stopped")),
     };

@@ -1,0 +1,45 @@
+//! What is logged in this library, on the log of the host.
+
+use std::sync::{Mutex, PoisonError};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use wasmcloud_provider_sdk::{Host, LogLevel};
+
+/// The log of this library. It has one, as the crate `log` has it, whatever the number of providers made of it: lines go to
+/// the host of the last.
+struct Forward(Mutex<Option<Host>>);
+
+static FORWARD: Forward = Forward(Mutex::new(None));
+
+/// Has what is logged in this library go to a host.
+pub(crate) fn log_to(host: &Host) {
+    *FORWARD.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(host.clone());
+    if log::set_logger(&FORWARD).is_ok() {
+        log::set_max_level(LevelFilter::Debug);
+    }
+}
+
+impl Log for Forward {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= Level::Info || metadata.target().starts_with("wasmcloud")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let level = match record.level() {
+            Level::Error => LogLevel::Error,
+            Level::Warn => LogLevel::Warn,
+            Level::Info => LogLevel::Info,
+            Level::Debug => LogLevel::Debug,
+            Level::Trace => LogLevel::Trace,
+        };
+        let host = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(host) = host {
+            host.log(level, &record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}

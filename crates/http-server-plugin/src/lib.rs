@@ -1,0 +1,84 @@
+//! The capability provider `wasmcloud:httpserver` as a native plugin: each linked actor is served on a port of its own.
+//!
+//! The server lives on one thread of its own, as everything in it does that waits. What the host asks for is handed to
+//! that thread; what the log of the server is told goes to the log of the host.
+
+mod forward;
+mod worker;
+
+use std::collections::HashMap;
+
+use tokio::sync::oneshot;
+use wasmcloud_http_server::{CONTRACT, CallError, CallErrorKind, Caller};
+use wasmcloud_provider_sdk::{ActorErrorKind, Call, Error, Host, Link, Provider, export_provider};
+use worker::Worker;
+
+export_provider!(HttpServer);
+
+/// The provider.
+#[derive(Debug)]
+pub struct HttpServer {
+    host: Host,
+    worker: Worker,
+}
+
+impl Provider for HttpServer {
+    fn start(host: Host) -> Result<Self, Error> {
+        forward::log_to(&host);
+        Ok(HttpServer { worker: Worker::start()?, host })
+    }
+
+    fn bind(&self, link: Link<'_>) -> Result<(), Error> {
+        let values: HashMap<String, String> =
+            link.values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let actor = LinkedActor { key: link.actor.to_owned(), host: self.host.clone() };
+        self.worker.run(async move |server| {
+            let bound = server.bind(&actor.key.clone(), &values, actor).await;
+            bound.map_err(|refusal| Error::new(refusal.to_string()))
+        })?
+    }
+
+    fn drain(&self, actor: &str) -> Result<(), Error> {
+        self.unbind(actor)
+    }
+
+    fn unbind(&self, actor: &str) -> Result<(), Error> {
+        let actor = actor.to_owned();
+        self.worker.run(async move |server| server.unbind(&actor).await)
+    }
+
+    fn handle_call(&self, call: Call<'_>) -> Result<Vec<u8>, Error> {
+        Err(Error::new(format!("{CONTRACT} has no operation {:?} for actors to call", call.operation)))
+    }
+
+    fn stop(&self) {
+        // Without its thread there is nothing left to be stopped.
+        let _ = self.worker.run(async move |server| server.stop().await);
+        self.worker.end();
+    }
+}
+
+/// An actor behind a port.
+struct LinkedActor {
+    key: String,
+    host: Host,
+}
+
+impl Caller for LinkedActor {
+    async fn call(&self, operation: &str, message: Vec<u8>) -> Result<Vec<u8>, CallError> {
+        let (answer, answered) = oneshot::channel();
+        self.host.call_then(&self.key, operation, &message, move |outcome| {
+            // Nobody listens any more where the client has gone.
+            let _ = answer.send(outcome);
+        });
+        let lost = |_| CallError { kind: CallErrorKind::Unavailable, text: "the host has ended".to_owned() };
+        answered.await.map_err(lost)?.map_err(|error| {
+            let kind = match error.kind() {
+                ActorErrorKind::TimedOut => CallErrorKind::TimedOut,
+                ActorErrorKind::Unavailable => CallErrorKind::Unavailable,
+                _ => CallErrorKind::Failed,
+            };
+            CallError { kind, text: error.to_string() }
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! The stock binary.
+
+fn main() -> std::process::ExitCode {
+    wasmcloud_host::serve_plugin()
+}
