@@ -9,6 +9,7 @@
 //! - [`Host`], [`HostBuilder`]: the handle that embedders hold
 //! - [`Actor`]: a signed module, verified
 //! - [`ProviderArchive`], [`ArchiveBuilder`], [`ArchiveLimits`]: signed libraries of a provider, verified
+//! - [`signing`]: making signed modules
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
 //! - [`Limits`], [`ActorOptions`], [`Placement`]: what an actor may use, and where it lives
@@ -40,6 +41,7 @@ mod host;
 mod limits;
 mod middleware;
 mod shard;
+pub mod signing;
 mod supervisor;
 
 pub use actor::Actor;

@@ -22,6 +22,7 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 pub(super) struct Contents {
     pub(super) token: String,
     pub(super) targets: BTreeMap<String, Vec<u8>>,
+    pub(super) compressed: bool,
 }
 
 /// The bytes of a file, of which no more is read than an archive may have.
@@ -50,7 +51,7 @@ pub(super) fn contents(bytes: &[u8], limits: &ArchiveLimits) -> Result<Contents>
     }
     let (contents, unpacked) = unpack(GzDecoder::new(bytes), limits)?;
     expect_zeros(unpacked.into_inner())?;
-    Ok(contents)
+    Ok(Contents { compressed: true, ..contents })
 }
 
 fn check_size(bytes: usize, limits: &ArchiveLimits) -> Result<()> {
@@ -114,7 +115,7 @@ impl Found {
         if self.targets.is_empty() {
             return Err(invalid("it has no library for any target"));
         }
-        Ok(Contents { token, targets: self.targets })
+        Ok(Contents { token, targets: self.targets, compressed: false })
     }
 }
 
