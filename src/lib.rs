@@ -37,6 +37,9 @@ mod error;
 mod event;
 #[cfg(feature = "experiments")]
 mod experiment;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod limits;
 mod middleware;

@@ -14,8 +14,9 @@ use crate::outcome::Outcome;
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
-  wasmcloud par create --output clock.par.gz --gzip --name Clock --contract example:clock --vendor Example \\
-      --library x86_64-linux=libclock.so --issuer-seed-file account.seed --subject-seed-file clock.seed
+  wasmcloud par create --output clock.par.gz --gzip --name Clock --contract example:clock \\
+      --vendor Example --library x86_64-linux=libclock.so \\
+      --issuer-seed-file account.seed --subject-seed-file clock.seed
   wasmcloud par verify clock.par.gz")]
 pub(crate) enum Command {
     Create(create::Create),

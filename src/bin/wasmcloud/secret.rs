@@ -103,11 +103,12 @@ impl Secret {
         let unreadable =
             |error: io::Error| Failure::Refused(format!("cannot read the seed file {}: {error}", path.display()));
         let file = File::open(path).map_err(unreadable)?;
-        warn_of_others(&file, path);
-        file.take(LONGEST as u64).read_to_end(&mut text).map_err(unreadable)?;
-        Secret::parse(&text).ok_or_else(|| {
+        (&file).take(LONGEST as u64).read_to_end(&mut text).map_err(unreadable)?;
+        let secret = Secret::parse(&text).ok_or_else(|| {
             Failure::Refused(format!("the file {} does not hold a seed (S...), or not alone", path.display()))
-        })
+        })?;
+        warn_of_others(&file, path);
+        Ok(secret)
     }
 
     fn parse(text: &[u8]) -> Option<Secret> {

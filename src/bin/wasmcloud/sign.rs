@@ -13,10 +13,10 @@ use crate::secret::{IssuerSource, SubjectSource};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  wasmcloud sign echo.wasm --output echo_signed.wasm --name Echo -c httpserver --revision 1 --version 1.0.0 \\
+  wasmcloud sign echo.wasm --output echo_signed.wasm --name Echo -c httpserver --revision 1 \\
       --issuer-seed-file account.seed --subject-seed-file echo.seed
-  WASMCLOUD_ISSUER_SEED=$(cat account.seed) wasmcloud sign counter.wasm --output counter.wasm --name Counter \\
-      -c httpserver -c keyvalue -c example:clock --alias counter --expires-in 30d \\
+  WASMCLOUD_ISSUER_SEED=$(cat account.seed) wasmcloud sign counter.wasm --output counter.wasm \\
+      --name Counter -c httpserver -c keyvalue -c example:clock --alias counter --expires-in 30d \\
       --subject MBCFOPM6JW2APJLXJD3Z5O4CN7CPYJ2B4FTKLJUR5YR5MITIU7HD3WD5
 
 Short names of capabilities: blobstore, extras, httpclient, httpserver, keyvalue, logging, messaging.

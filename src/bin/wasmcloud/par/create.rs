@@ -16,8 +16,8 @@ use crate::sign::{Release, contract};
 Examples:
   wasmcloud par create --output clock.par --name Clock --contract example:clock --vendor Example \\
       --library libclock.so --issuer-seed-file account.seed --subject-seed-file clock.seed
-  wasmcloud par create --output clock.par.gz --gzip --name Clock --contract example:clock --vendor Example \\
-      --revision 3 --version 0.3.0 --expires-in 52w \\
+  wasmcloud par create --output clock.par.gz --gzip --name Clock --contract example:clock \\
+      --vendor Example --revision 3 --version 0.3.0 --expires-in 52w \\
       --library x86_64-linux=libclock.so --library aarch64-macos=libclock.dylib \\
       --issuer-seed-file account.seed --subject-seed-file clock.seed")]
 pub(crate) struct Create {
