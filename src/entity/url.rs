@@ -33,9 +33,15 @@ impl WasmCloudEntity {
     /// ```
     ///
     /// # Errors
-    /// `InvalidArgument` for what is no such URL, or names a key that is none.
+    /// `InvalidArgument` for what is no such URL, names a key that is none, or is written with capitals or blanks.
     pub fn from_url(url: &str) -> Result<(WasmCloudEntity, Option<&str>)> {
-        url.strip_prefix(SCHEME).and_then(read).ok_or_else(|| {
+        let read = url.strip_prefix(SCHEME).and_then(read);
+        // What is written in another way than ours might be read in another way, too.
+        let read = read.filter(|(entity, operation)| {
+            let rest = url.strip_prefix(&entity.url());
+            rest.is_some_and(|rest| rest.strip_prefix('/') == *operation && (operation.is_some() || rest.is_empty()))
+        });
+        read.ok_or_else(|| {
             let message = format!(
                 "{:?} is not the URL of an entity, such as wasmbus://M... or wasmbus://wasmcloud/keyvalue/default/V...",
                 shorten(url)
@@ -144,6 +150,9 @@ mod tests {
             &format!("wasmbus:////{PROVIDER}"),
             &format!("wasmbus://wasmcloud/keyvalue/default/{PROVIDER}/"),
             &format!("wasmbus://wasmcloud/keyvalue/default/{ACTOR}"),
+            &format!("wasmbus://wasmCloud/keyvalue/default/{PROVIDER}"),
+            &format!("wasmbus://wasmcloud:keyvalue/default/{PROVIDER}"),
+            &format!("wasmbus://wasmcloud/keyvalue/back up/{PROVIDER}"),
         ] {
             assert_eq!(WasmCloudEntity::from_url(url).unwrap_err().kind(), ErrorKind::InvalidArgument, "{url}");
         }
@@ -181,7 +190,8 @@ mod tests {
             contract in "[a-z0-9_.]{1,9}(:[a-z0-9_.-]{1,9}){0,3}", link_name in "[a-z0-9_:-]{1,20}",
         ) {
             let entity = provider(&contract, &link_name);
-            prop_assert_eq!(WasmCloudEntity::from_url(&entity.url()).unwrap(), (entity, None));
+            let url = entity.url();
+            prop_assert_eq!(WasmCloudEntity::from_url(&url).unwrap(), (entity, None));
         }
     }
 }

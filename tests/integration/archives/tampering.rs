@@ -84,25 +84,24 @@ fn removed_hash() -> Vec<u8> {
 
 #[test]
 fn seed_defect_09_an_archive_that_was_tampered_with_is_refused() {
-    let expired = || signed_again(&Signed::new(), |claims| claims.expires = Some(now() - 1));
-    let early = || signed_again(&Signed::new(), |claims| claims.not_before = Some(now() + 3600));
-    let without_metadata = || signed_again(&Signed::new(), |claims| claims.metadata = None);
-    let cells: [(&str, &dyn Fn() -> Vec<u8>, ErrorKind); 12] = [
-        ("binary byte", &binary_byte, ErrorKind::Tampered),
-        ("token payload", &payload, ErrorKind::InvalidToken),
-        ("token signature", &signature, ErrorKind::InvalidToken),
-        ("token of another archive", &foreign_token, ErrorKind::Tampered),
-        ("expired", &expired, ErrorKind::TokenExpired),
-        ("not yet valid", &early, ErrorKind::TokenNotYetValid),
-        ("subject of the wrong kind", &wrong_subject, ErrorKind::InvalidToken),
-        ("issuer of the wrong kind", &wrong_issuer, ErrorKind::InvalidToken),
-        ("without metadata", &without_metadata, ErrorKind::InvalidToken),
-        ("unsigned", &unsigned, ErrorKind::Unsigned),
-        ("target added", &added_target, ErrorKind::Tampered),
-        ("hash removed", &removed_hash, ErrorKind::Tampered),
+    let expired = signed_again(&Signed::new(), |claims| claims.expires = Some(now() - 1));
+    let early = signed_again(&Signed::new(), |claims| claims.not_before = Some(now() + 3600));
+    let without_metadata = signed_again(&Signed::new(), |claims| claims.metadata = None);
+    let cells = [
+        ("binary byte", binary_byte(), ErrorKind::Tampered),
+        ("token payload", payload(), ErrorKind::InvalidToken),
+        ("token signature", signature(), ErrorKind::InvalidToken),
+        ("token of another archive", foreign_token(), ErrorKind::Tampered),
+        ("expired", expired, ErrorKind::TokenExpired),
+        ("not yet valid", early, ErrorKind::TokenNotYetValid),
+        ("subject of the wrong kind", wrong_subject(), ErrorKind::InvalidToken),
+        ("issuer of the wrong kind", wrong_issuer(), ErrorKind::InvalidToken),
+        ("without metadata", without_metadata, ErrorKind::InvalidToken),
+        ("unsigned", unsigned(), ErrorKind::Unsigned),
+        ("target added", added_target(), ErrorKind::Tampered),
+        ("hash removed", removed_hash(), ErrorKind::Tampered),
     ];
-    for (what, tamper, expected) in cells {
-        let bytes = tamper();
+    for (what, bytes, expected) in cells {
         assert_eq!(refusal(&bytes), expected, "{what}");
         assert_eq!(refusal(&gzipped(&bytes)), expected, "{what}, gzipped");
     }
