@@ -43,6 +43,7 @@ pub struct ProviderArchive {
     claims: Claims<CapabilityProvider>,
     token: String,
     targets: BTreeMap<String, Vec<u8>>,
+    compressed: bool,
 }
 
 impl ProviderArchive {
@@ -64,7 +65,8 @@ impl ProviderArchive {
     pub fn try_load_within(bytes: &[u8], limits: &ArchiveLimits) -> Result<ProviderArchive> {
         let contents = read::contents(bytes, limits)?;
         let claims = verify::claims(&contents)?;
-        Ok(ProviderArchive { claims, token: contents.token, targets: contents.targets })
+        let read::Contents { token, targets, compressed } = contents;
+        Ok(ProviderArchive { claims, token, targets, compressed })
     }
 
     /// Reads an archive from a file, as [`ProviderArchive::try_load`] does.
@@ -90,7 +92,8 @@ impl ProviderArchive {
         ArchiveBuilder::new(name, contract_id, vendor)
     }
 
-    /// Begins an archive with the libraries of this one and what its token says, to be changed and signed anew.
+    /// Begins an archive with the libraries of this one and what its token says, gzipped if this one is, to be changed and
+    /// signed anew.
     pub fn to_builder(&self) -> ArchiveBuilder {
         ArchiveBuilder::of(self)
     }

@@ -3,6 +3,8 @@
 //! A public key is an nkey: a letter for its kind, then base32 with a checksum, 56 characters in all. `M` is an
 //! actor (module), `V` a provider, `A` an account that signs them, `N` a host.
 
+mod url;
+
 use std::fmt;
 
 use nkeys::{KeyPair, KeyPairType};

@@ -9,6 +9,7 @@
 //! - [`Host`], [`HostBuilder`]: the handle that embedders hold
 //! - [`Actor`]: a signed module, verified
 //! - [`ProviderArchive`], [`ArchiveBuilder`], [`ArchiveLimits`]: signed libraries of a provider, verified
+//! - [`signing`]: making signed modules
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
 //! - [`Isolation`], [`PluginProcess`], [`serve_plugin`]: where native plugins run
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
@@ -37,10 +38,14 @@ mod error;
 mod event;
 #[cfg(feature = "experiments")]
 mod experiment;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod limits;
 mod middleware;
 mod shard;
+pub mod signing;
 mod supervisor;
 
 pub use actor::Actor;

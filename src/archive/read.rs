@@ -18,10 +18,14 @@ use crate::error::{Error, ErrorKind, Result};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// What everything in a tar file is a multiple of. A block of zeros marks its end.
+const BLOCK: u64 = 512;
+
 /// What lies in an archive, not verified.
 pub(super) struct Contents {
     pub(super) token: String,
     pub(super) targets: BTreeMap<String, Vec<u8>>,
+    pub(super) compressed: bool,
 }
 
 /// The bytes of a file, of which no more is read than an archive may have.
@@ -50,7 +54,7 @@ pub(super) fn contents(bytes: &[u8], limits: &ArchiveLimits) -> Result<Contents>
     }
     let (contents, unpacked) = unpack(GzDecoder::new(bytes), limits)?;
     expect_zeros(unpacked.into_inner())?;
-    Ok(contents)
+    Ok(Contents { compressed: true, ..contents })
 }
 
 fn check_size(bytes: usize, limits: &ArchiveLimits) -> Result<()> {
@@ -62,7 +66,7 @@ fn check_size(bytes: usize, limits: &ArchiveLimits) -> Result<()> {
 
 /// The contents of a tar file, and its source, which has been read to its end.
 fn unpack<R: Read>(source: R, limits: &ArchiveLimits) -> Result<(Contents, R)> {
-    let mut archive = tar::Archive::new(Capped { source, left: limits.unpacked_bytes });
+    let mut archive = tar::Archive::new(Capped { source, read: 0, limit: limits.unpacked_bytes });
     let mut found = Found::default();
     for (number, entry) in archive.entries().map_err(unreadable)?.raw(true).enumerate() {
         if number >= limits.entries {
@@ -71,6 +75,9 @@ fn unpack<R: Read>(source: R, limits: &ArchiveLimits) -> Result<(Contents, R)> {
         found.add(&mut entry.map_err(unreadable)?, limits)?;
     }
     let mut rest = archive.into_inner();
+    if rest.read < found.end.saturating_add(BLOCK) {
+        return Err(invalid("it ends before its end is marked, so there may have been more"));
+    }
     expect_zeros(&mut rest)?;
     Ok((found.contents()?, rest.source))
 }
@@ -78,12 +85,15 @@ fn unpack<R: Read>(source: R, limits: &ArchiveLimits) -> Result<(Contents, R)> {
 /// What has been found so far.
 #[derive(Default)]
 struct Found {
+    /// Where the last entry ends.
+    end: u64,
     token: Option<Vec<u8>>,
     targets: BTreeMap<String, Vec<u8>>,
 }
 
 impl Found {
     fn add(&mut self, entry: &mut tar::Entry<'_, impl Read>, limits: &ArchiveLimits) -> Result<()> {
+        self.end = entry.raw_file_position().saturating_add(entry.size().div_ceil(BLOCK).saturating_mul(BLOCK));
         let name = entry_name(entry)?;
         if name == TOKEN {
             if entry.size() > limits.token_bytes {
@@ -114,7 +124,7 @@ impl Found {
         if self.targets.is_empty() {
             return Err(invalid("it has no library for any target"));
         }
-        Ok(Contents { token, targets: self.targets })
+        Ok(Contents { token, targets: self.targets, compressed: false })
     }
 }
 
@@ -159,17 +169,18 @@ fn unreadable(error: io::Error) -> Error {
 /// A reader that fails where its source gives more than it may.
 struct Capped<R> {
     source: R,
-    left: u64,
+    read: u64,
+    limit: u64,
 }
 
 impl<R: Read> Read for Capped<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.source.read(buffer)?;
         // No buffer is longer than 64 bits can say.
-        self.left = self
-            .left
-            .checked_sub(length as u64)
-            .ok_or_else(|| io::Error::other("it unpacks to more than is allowed"))?;
+        self.read = self.read.saturating_add(length as u64);
+        if self.read > self.limit {
+            return Err(io::Error::other(format!("it unpacks to more than the {} bytes that are allowed", self.limit)));
+        }
         Ok(length)
     }
 }

@@ -57,7 +57,7 @@ impl ArchiveBuilder {
             expires: archive.claims.expires.and_then(time),
         };
         let metadata = archive.claims.metadata.clone().unwrap_or_default();
-        ArchiveBuilder { metadata, validity, targets: archive.targets.clone(), compressed: false }
+        ArchiveBuilder { metadata, validity, targets: archive.targets.clone(), compressed: archive.compressed }
     }
 
     /// The provider's revision, which grows with each release; none by default.

@@ -75,7 +75,10 @@ mod tests {
     use wascap::jwt::Actor;
 
     fn claims(subject: &KeyPair) -> Claims<Actor> {
-        Claims { subject: subject.public_key(), metadata: Some(Actor::default()), ..Claims::default() }
+        let mut claims = Claims::<Actor>::default();
+        claims.subject = subject.public_key();
+        claims.metadata = Some(Actor::default());
+        claims
     }
 
     #[test]

@@ -4,7 +4,10 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should end at once")]
 
 mod actors;
+mod archives;
 mod artifacts;
+#[cfg(feature = "cli")]
+mod binary;
 mod calls;
 mod crowds;
 #[cfg(feature = "experiments")]

@@ -1,0 +1,96 @@
+//! What can be asked for on the command line. Two stages: the arguments are searched for seeds, which have no business
+//! there, and then parsed.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use zeroize::Zeroizing;
+
+use crate::outcome::{Failure, Outcome};
+use crate::{inspect, keys, par, sign};
+
+/// Signs and inspects WebAssembly actors and capability providers.
+#[derive(Debug, Parser)]
+#[command(name = "wasmcloud", version, max_term_width = 120, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(subcommand)]
+    Keys(keys::Command),
+    Sign(sign::Sign),
+    Inspect(inspect::Inspect),
+    #[command(subcommand)]
+    Par(par::Command),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  wasmcloud keys gen account --output account.seed
+  wasmcloud keys gen module --output echo.seed
+  wasmcloud sign echo.wasm --output echo_signed.wasm --name Echo -c httpserver \\
+      --issuer-seed-file account.seed --subject-seed-file echo.seed
+  wasmcloud inspect echo_signed.wasm
+
+Exit codes:
+  0  done
+  1  failed or refused
+  2  cannot be asked for like this";
+
+impl Arguments {
+    /// The arguments of this process.
+    pub(crate) fn of_this_process() -> Outcome<Arguments> {
+        let arguments: Vec<OsString> = std::env::args_os().collect();
+        if arguments.iter().any(|argument| holds_seed(argument)) {
+            return Err(Failure::Usage(
+                "there is a seed among the arguments, where every user of this machine can see it, and the history of the \
+                 shell may keep it. Put it into a file that only you can read and name that instead (--issuer-seed-file, \
+                 --subject-seed-file), or set WASMCLOUD_ISSUER_SEED or WASMCLOUD_SUBJECT_SEED. If it is in use, make a new \
+                 one: wasmcloud keys gen --help"
+                    .to_owned(),
+            ));
+        }
+        Arguments::try_parse_from(arguments).map_err(Failure::Arguments)
+    }
+}
+
+/// What is printed to whoever asks for nothing.
+pub(crate) fn help() -> Zeroizing<String> {
+    Arguments::command().render_help().to_string().into()
+}
+
+/// Whether an argument holds something that has the form of a seed, even one with a typing error.
+fn holds_seed(argument: &OsStr) -> bool {
+    const SEED_LENGTH: usize = 58;
+    let is_base32 = |byte: &u8| matches!(byte, b'A'..=b'Z' | b'2'..=b'7');
+    argument
+        .as_encoded_bytes()
+        .split(|byte| !is_base32(byte))
+        .any(|word| word.len() == SEED_LENGTH && word.starts_with(b"S"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nkeys::KeyPair;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn seeds_are_recognised_wherever_they_stand_and_public_keys_are_not_taken_for_them() {
+        let key = KeyPair::new_account();
+        let seed = key.seed().unwrap();
+        for argument in [seed.clone(), format!("--issuer={seed}"), format!(" {seed}\n")] {
+            assert!(holds_seed(OsStr::new(&argument)));
+        }
+        for argument in [key.public_key(), format!("--subject={}", key.public_key()), "S".repeat(59), String::new()] {
+            assert!(!holds_seed(OsStr::new(&argument)), "{argument}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `wasmcloud keys inspect`: what a key is.
+
+use std::path::Path;
+
+use nkeys::KeyPair;
+use serde_json::json;
+
+use super::name_of;
+use crate::description::Description;
+use crate::outcome::Outcome;
+use crate::secret::Secret;
+
+/// Tells the public key and the kind of a key. Its seed is not shown.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmcloud keys inspect account.seed
+  wasmcloud keys inspect ABVIWCCSBPNS3ZCXXOTCIZDPTZAEUYRDMIKYNI5KOWB5MRRMIMBAH3UJ --json")]
+pub(crate) struct Inspect {
+    /// A public key, or a file that holds a seed.
+    #[arg(value_name = "PUBLIC KEY or FILE")]
+    key: String,
+
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(command: &Inspect) -> Outcome {
+    let (public_key, kind) = match KeyPair::from_public_key(&command.key) {
+        Ok(key) => (key.public_key(), name_of(&key.key_pair_type())),
+        Err(_) => {
+            let secret = Secret::from_file(Path::new(&command.key))?;
+            (secret.public_key(), name_of(&secret.key_pair().key_pair_type()))
+        }
+    };
+    let mut description = Description::default();
+    description.add("Public key", "public_key", json!(public_key));
+    description.add("Kind", "kind", json!(kind));
+    Ok(description.print(command.json))
+}

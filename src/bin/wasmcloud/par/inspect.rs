@@ -1,0 +1,28 @@
+//! `wasmcloud par inspect`: what an archive says of itself.
+
+use std::path::PathBuf;
+
+use wasmcloud_host::ProviderArchive;
+
+use crate::description::Description;
+use crate::outcome::Outcome;
+
+/// Verifies an archive, and shows what its token says and which targets it is for.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmcloud par inspect clock.par.gz
+  wasmcloud par inspect clock.par.gz --json")]
+pub(crate) struct Inspect {
+    /// The archive.
+    #[arg(value_name = "ARCHIVE")]
+    archive: PathBuf,
+
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(command: &Inspect) -> Outcome {
+    Ok(Description::of_archive(&ProviderArchive::from_file(&command.archive)?).print(command.json))
+}

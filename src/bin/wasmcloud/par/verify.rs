@@ -1,0 +1,38 @@
+//! `wasmcloud par verify`: whether an archive is what was signed.
+
+use std::path::PathBuf;
+
+use wasmcloud_host::ProviderArchive;
+
+use crate::outcome::Outcome;
+
+/// Verifies an archive: its signature, its time, and each library. Says nothing else of it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmcloud par verify clock.par.gz
+  wasmcloud par verify clock.par.gz --target x86_64-linux")]
+pub(crate) struct Verify {
+    /// The archive.
+    #[arg(value_name = "ARCHIVE")]
+    archive: PathBuf,
+
+    /// A target that the archive must have a library for.
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+}
+
+pub(super) fn run(command: &Verify) -> Outcome {
+    let archive = ProviderArchive::from_file(&command.archive)?;
+    if let Some(target) = &command.target {
+        archive.target_bytes(target)?;
+    }
+    let claims = archive.claims();
+    let text = format!(
+        "{} is as it was signed: provider {}, issued by {}\n",
+        command.archive.display(),
+        claims.subject,
+        claims.issuer
+    );
+    Ok(text.into())
+}

@@ -1,0 +1,268 @@
+//! Seeds: the secret halves of keys. They come from files or from the environment, never from the command line, are
+//! never printed unless asked for, and are wiped from memory after use.
+//!
+//! What the signing library copies onto its stack while it signs is out of reach.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE32_NOPAD;
+use nkeys::{KeyPair, KeyPairType};
+use zeroize::Zeroizing;
+
+use crate::outcome::{Failure, Outcome};
+
+/// A seed in text, by which nkeys of all implementations are exchanged: 58 characters.
+const SEED_TEXT: usize = 58;
+/// The same decoded: two bytes that say that it is a seed and of what, the secret, and two bytes of checksum.
+const SEED_BYTES: usize = 36;
+const CHECKSUM_AT: usize = 34;
+const IS_SEED: u8 = 18 << 3;
+
+/// Where the issuer's seed comes from: one of these, or the environment variable.
+#[derive(Debug, clap::Args)]
+pub(crate) struct IssuerSource {
+    /// The file that holds the account's seed. Without it, the environment variable WASMCLOUD_ISSUER_SEED is read.
+    #[arg(long, value_name = "FILE")]
+    issuer_seed_file: Option<PathBuf>,
+}
+
+/// Where the subject's key comes from: one of these, or the environment variable.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SubjectSource {
+    /// The file that holds the seed of what is signed. Without it, the environment variable WASMCLOUD_SUBJECT_SEED is read.
+    #[arg(long, value_name = "FILE")]
+    subject_seed_file: Option<PathBuf>,
+
+    /// The public key of what is signed, which is enough: only the issuer's seed is signed with.
+    #[arg(long, value_name = "PUBLIC KEY", conflicts_with = "subject_seed_file")]
+    subject: Option<String>,
+}
+
+impl IssuerSource {
+    pub(crate) fn key(&self) -> Outcome<Secret> {
+        Secret::obtain(self.issuer_seed_file.as_deref(), "WASMCLOUD_ISSUER_SEED", "--issuer-seed-file")
+    }
+}
+
+impl SubjectSource {
+    /// The key of the subject; its public half is all that is needed of it.
+    pub(crate) fn key(&self) -> Outcome<KeyPair> {
+        let public_key = match &self.subject {
+            Some(public_key) => public_key.clone(),
+            None => {
+                let file = self.subject_seed_file.as_deref();
+                Secret::obtain(file, "WASMCLOUD_SUBJECT_SEED", "--subject-seed-file or --subject")?.public_key()
+            }
+        };
+        KeyPair::from_public_key(&public_key).map_err(|error| {
+            Failure::Usage(format!("--subject is no public key ({error}): {}", public_key.escape_debug()))
+        })
+    }
+}
+
+/// A key with its seed, wiped when it is dropped.
+pub(crate) struct Secret {
+    bytes: Zeroizing<[u8; 32]>,
+    pair: Box<KeyPair>,
+}
+
+impl Secret {
+    /// A new one, from the operating system's random numbers.
+    pub(crate) fn generate(kind: KeyPairType) -> Outcome<Secret> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        getrandom::fill(bytes.as_mut())
+            .map_err(|error| Failure::Refused(format!("the system gives no random numbers: {error}")))?;
+        Secret::new(kind, bytes)
+    }
+
+    fn new(kind: KeyPairType, bytes: Zeroizing<[u8; 32]>) -> Outcome<Secret> {
+        match KeyPair::new_from_raw(kind, *bytes) {
+            Ok(pair) => Ok(Secret { bytes, pair: Box::new(pair) }),
+            Err(error) => Err(Failure::Refused(format!("the seed makes no key: {error}"))),
+        }
+    }
+
+    fn obtain(file: Option<&Path>, variable: &str, option: &str) -> Outcome<Secret> {
+        if let Some(file) = file {
+            return Secret::from_file(file);
+        }
+        let text = std::env::var_os(variable)
+            .ok_or_else(|| Failure::Usage(format!("a key is missing: give {option}, or set {variable} to the seed")))?;
+        Secret::parse(&Zeroizing::new(text.into_encoded_bytes()))
+            .ok_or_else(|| Failure::Refused(format!("the environment variable {variable} holds no seed (S...)")))
+    }
+
+    /// The key whose seed a file holds, and nothing else.
+    pub(crate) fn from_file(path: &Path) -> Outcome<Secret> {
+        // Read into a buffer that is large enough from the beginning, so that none is left behind unwiped.
+        const LONGEST: usize = 1024;
+        let mut text = Zeroizing::new(Vec::with_capacity(LONGEST + 1));
+        let unreadable =
+            |error: io::Error| Failure::Refused(format!("cannot read the seed file {}: {error}", path.display()));
+        let file = File::open(path).map_err(unreadable)?;
+        (&file).take(LONGEST as u64).read_to_end(&mut text).map_err(unreadable)?;
+        let secret = Secret::parse(&text).ok_or_else(|| {
+            Failure::Refused(format!("the file {} does not hold a seed (S...), or not alone", path.display()))
+        })?;
+        warn_of_others(&file, path);
+        Ok(secret)
+    }
+
+    fn parse(text: &[u8]) -> Option<Secret> {
+        let text = text.trim_ascii();
+        let mut decoded = Zeroizing::new([0; SEED_BYTES]);
+        if text.len() != SEED_TEXT || BASE32_NOPAD.decode_mut(text, decoded.as_mut()).ok()? != SEED_BYTES {
+            return None;
+        }
+        let (body, checksum) = decoded.split_at(CHECKSUM_AT);
+        if body[0] & 0xf8 != IS_SEED || checksum != checksum_of(body) {
+            return None;
+        }
+        let kind = kind_of((body[0] & 7) << 5 | body[1] >> 3)?;
+        let mut bytes = Zeroizing::new([0; 32]);
+        bytes.copy_from_slice(&body[2..]);
+        Secret::new(kind, bytes).ok()
+    }
+
+    /// The seed in text.
+    pub(crate) fn seed(&self) -> Zeroizing<String> {
+        let prefix = prefix_of(&self.pair.key_pair_type());
+        let mut decoded = Zeroizing::new([0; SEED_BYTES]);
+        decoded[0] = IS_SEED | prefix >> 5;
+        decoded[1] = (prefix & 31) << 3;
+        decoded[2..CHECKSUM_AT].copy_from_slice(self.bytes.as_ref());
+        let checksum = checksum_of(&decoded[..CHECKSUM_AT]);
+        decoded[CHECKSUM_AT..].copy_from_slice(&checksum);
+        let mut text = Zeroizing::new(String::with_capacity(SEED_TEXT));
+        BASE32_NOPAD.encode_append(decoded.as_ref(), &mut text);
+        text
+    }
+
+    pub(crate) fn public_key(&self) -> String {
+        self.pair.public_key()
+    }
+
+    pub(crate) fn key_pair(&self) -> &KeyPair {
+        &self.pair
+    }
+
+    /// Writes the seed into a file that only its owner can read, and that is never there in part. One that is there is
+    /// left as it is, unless it may be replaced.
+    pub(crate) fn write(&self, path: &Path, replace: bool) -> Outcome<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Temporary files are made for their owner alone (0600), and where there was none.
+        let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| {
+            file.write_all(self.seed().as_bytes())?;
+            file.write_all(b"\n")?;
+            file.as_file().sync_all()?;
+            let placed = if replace { file.persist(path) } else { file.persist_noclobber(path) };
+            placed.map(drop).map_err(|error| error.error)
+        });
+        written.map_err(|error| {
+            Failure::Refused(match error.kind() {
+                io::ErrorKind::AlreadyExists => {
+                    format!(
+                        "{} is there already, and a seed that is lost cannot be had again: give another name, or \
+                             --force to replace it",
+                        path.display()
+                    )
+                }
+                _ => format!("cannot write the seed file {}: {error}", path.display()),
+            })
+        })
+    }
+
+    /// nkeys does not wipe its seeds: another key takes the place of this one in memory.
+    fn wipe(&mut self) {
+        if let Ok(nothing) = KeyPair::new_from_raw(KeyPairType::User, [0; 32]) {
+            *self.pair = nothing;
+            black_box(&self.pair);
+        }
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+const KINDS: [(KeyPairType, u8); 7] = [
+    (KeyPairType::Account, 0),
+    (KeyPairType::Cluster, 2 << 3),
+    (KeyPairType::Module, 12 << 3),
+    (KeyPairType::Server, 13 << 3),
+    (KeyPairType::Operator, 14 << 3),
+    (KeyPairType::User, 20 << 3),
+    (KeyPairType::Service, 21 << 3),
+];
+
+fn kind_of(prefix: u8) -> Option<KeyPairType> {
+    KINDS.iter().find(|(_, known)| *known == prefix).map(|(kind, _)| kind.clone())
+}
+
+/// The first byte of a key of this kind. Keys of curves sign nothing and are never made here.
+fn prefix_of(kind: &KeyPairType) -> u8 {
+    KINDS.iter().find(|(known, _)| known == kind).map_or(23 << 3, |(_, prefix)| *prefix)
+}
+
+/// CRC-16 (XMODEM), the lower byte first.
+fn checksum_of(bytes: &[u8]) -> [u8; 2] {
+    let mut sum: u16 = 0;
+    for &byte in bytes {
+        sum ^= u16::from(byte) << 8;
+        for _ in 0..8 {
+            sum = if sum & 0x8000 == 0 { sum << 1 } else { sum << 1 ^ 0x1021 };
+        }
+    }
+    sum.to_le_bytes()
+}
+
+/// Says so when a seed file can be read by others.
+fn warn_of_others(file: &File, path: &Path) {
+    #[cfg(unix)]
+    if file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::mode(&metadata) & 0o077 != 0) {
+        let _ = writeln!(io::stderr(), "warning: others can read the seed file {0}: chmod 600 {0}", path.display());
+    }
+    #[cfg(not(unix))]
+    let _ = (file, path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_those_of_nkeys() {
+        for (kind, _) in KINDS {
+            let theirs = KeyPair::new(kind);
+            let ours = Secret::parse(theirs.seed().unwrap().as_bytes()).unwrap();
+            assert_eq!(ours.public_key(), theirs.public_key());
+            assert_eq!(*ours.seed(), theirs.seed().unwrap());
+            assert_eq!(ours.key_pair().sign(b"x").unwrap(), theirs.sign(b"x").unwrap());
+        }
+    }
+
+    #[test]
+    fn what_is_no_seed_is_refused() {
+        let seed = KeyPair::new_account().seed().unwrap();
+        let wrong_sum = format!("{}{}", &seed[..57], if seed.ends_with('A') { 'B' } else { 'A' });
+        let public_key = KeyPair::new_account().public_key();
+        for text in ["", "S", &seed[1..], &wrong_sum, &public_key, &format!("{seed} {seed}"), &"é".repeat(29)] {
+            assert!(Secret::parse(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_key_that_was_wiped() {
+        let mut secret = Secret::generate(KeyPairType::Account).unwrap();
+        secret.wipe();
+        assert_eq!(
+            secret.pair.seed().unwrap(),
+            KeyPair::new_from_raw(KeyPairType::User, [0; 32]).unwrap().seed().unwrap()
+        );
+    }
+}

@@ -1,0 +1,56 @@
+//! A door to the inside for the fuzz targets in `fuzz/` (feature `fuzzing`). Embedders have no use for it.
+
+use wascap::jwt::{Actor, CapabilityProvider, Claims};
+
+use crate::auth;
+use crate::error::Result;
+use crate::limits::Limits;
+
+/// Reads text as the token of an actor.
+///
+/// # Errors
+/// `InvalidToken`.
+pub fn read_actor_token(token: &str) -> Result<Claims<Actor>> {
+    auth::read_token(token)
+}
+
+/// Reads text as the token of a provider.
+///
+/// # Errors
+/// `InvalidToken`.
+pub fn read_provider_token(token: &str) -> Result<Claims<CapabilityProvider>> {
+    auth::read_token(token)
+}
+
+/// The token that a module carries.
+///
+/// # Errors
+/// `InvalidModule`, `Unsigned` or `InvalidToken`.
+pub fn embedded_token(module: &[u8]) -> Result<&str> {
+    auth::embedded_token(module)
+}
+
+/// The hash of a module without its token.
+///
+/// # Errors
+/// `InvalidModule`.
+pub fn hash_without_token(module: &[u8]) -> Result<String> {
+    auth::hash_without_token(module)
+}
+
+/// A module without its token, and the same with another one.
+///
+/// # Errors
+/// `InvalidModule`.
+pub fn replace_token(module: &[u8], token: &str) -> Result<(Vec<u8>, Vec<u8>)> {
+    let bare = auth::without_token(module)?;
+    Ok((bare.clone(), auth::embed_token(bare, token)))
+}
+
+/// A verified module as it would be compiled.
+///
+/// # Errors
+/// `InvalidModule`.
+pub fn admit(actor: &crate::Actor) -> Result<Vec<u8>> {
+    crate::engine::metered(&actor.module(), &Limits::new(), crate::Compiler::default())
+}

@@ -1,0 +1,144 @@
+//! Signing modules: putting a token into one that says what it is and what it may do.
+//!
+//! ```
+//! use nkeys::KeyPair;
+//! use wasmcloud_host::Actor;
+//! use wasmcloud_host::signing::{ActorClaims, sign_module};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let module = std::fs::read("fixtures/guests/echo.wasm")?;
+//! let claims = ActorClaims::new("Echo").capability("wasmcloud:httpserver").revision(1);
+//! let (account, key) = (KeyPair::new_account(), KeyPair::new_module());
+//! let signed = sign_module(&module, &claims, &account, &key)?;
+//! assert_eq!(Actor::from_slice(&signed)?.capabilities(), ["wasmcloud:httpserver"]);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::io::Write;
+use std::path::Path;
+use std::time::SystemTime;
+
+use nkeys::KeyPair;
+use wascap::jwt::{Actor, Claims};
+
+use crate::auth::{self, Validity};
+use crate::entity::expect_contract;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What a module's token is to say of it.
+#[derive(Debug, Clone)]
+pub struct ActorClaims {
+    metadata: Actor,
+    validity: Validity,
+}
+
+impl ActorClaims {
+    /// Claims for an actor of this name that may do nothing but compute.
+    pub fn new(name: impl Into<String>) -> ActorClaims {
+        let metadata = Actor { name: Some(name.into()), caps: Some(vec![]), tags: Some(vec![]), ..Actor::default() };
+        ActorClaims { metadata, validity: Validity::default() }
+    }
+
+    /// Lets it use another contract, such as `wasmcloud:keyvalue`; none by default.
+    pub fn capability(mut self, contract_id: impl Into<String>) -> ActorClaims {
+        self.metadata.caps.get_or_insert_default().push(contract_id.into());
+        self
+    }
+
+    /// Adds a tag, of any text; none by default.
+    pub fn tag(mut self, tag: impl Into<String>) -> ActorClaims {
+        self.metadata.tags.get_or_insert_default().push(tag.into());
+        self
+    }
+
+    /// The actor's revision, which grows with each release; none by default.
+    pub fn revision(mut self, revision: i32) -> ActorClaims {
+        self.metadata.rev = Some(revision);
+        self
+    }
+
+    /// The actor's version for people, such as `1.2.0`; none by default.
+    pub fn version(mut self, version: impl Into<String>) -> ActorClaims {
+        self.metadata.ver = Some(version.into());
+        self
+    }
+
+    /// The name by which other actors may call it; none by default.
+    pub fn call_alias(mut self, alias: impl Into<String>) -> ActorClaims {
+        self.metadata.call_alias = Some(alias.into());
+        self
+    }
+
+    /// When the token stops being valid, in whole seconds; never by default.
+    pub fn expires(mut self, time: SystemTime) -> ActorClaims {
+        self.validity.expires = Some(time);
+        self
+    }
+
+    /// When the token begins to be valid, in whole seconds; at once by default.
+    pub fn not_before(mut self, time: SystemTime) -> ActorClaims {
+        self.validity.not_before = Some(time);
+        self
+    }
+
+    /// When the token says it was issued; now, by default. The same module, claims, keys and time of issue make the same
+    /// bytes.
+    pub fn issued_at(mut self, time: SystemTime) -> ActorClaims {
+        self.validity.issued_at = Some(time);
+        self
+    }
+}
+
+/// Signs a module in the name of an account, for the actor of this key, of which the public part is enough. A token that
+/// it carries already is replaced.
+///
+/// # Errors
+/// `InvalidModule` for what is no module; `InvalidArgument` where a key is of the wrong kind, where the issuer's seed is
+/// missing, or where a capability is no contract id.
+pub fn sign_module(module: &[u8], claims: &ActorClaims, issuer: &KeyPair, actor: &KeyPair) -> Result<Vec<u8>> {
+    let mut metadata = claims.metadata.clone();
+    for contract in metadata.caps.iter().flatten() {
+        expect_contract(contract)?;
+    }
+    let bare = auth::without_token(module)?;
+    metadata.module_hash = auth::hash_without_token(&bare)?;
+    let mut token = Claims::<Actor>::with_dates(
+        String::new(),
+        issuer.public_key(),
+        actor.public_key(),
+        None,
+        None,
+        None,
+        None,
+        false,
+        None,
+        None,
+        None,
+    );
+    token.metadata = Some(metadata);
+    claims.validity.apply(&mut token);
+    Ok(auth::embed_token(bare, &auth::issue_token(token, issuer)?))
+}
+
+/// Writes a file so that nobody ever sees half of it: beside its place first, and then into it. A file that is there is
+/// replaced.
+///
+/// This writes where it is called, so call it from a place that may block.
+///
+/// # Errors
+/// `Io`.
+pub fn write_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
+    let path = path.as_ref();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let written = builder.tempfile_in(folder).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    });
+    written.map_err(|error| Error::new(ErrorKind::Io, format!("cannot write {}", path.display())).caused_by(error))
+}
