@@ -241,7 +241,8 @@ mod tests {
         assert_eq!(refusal(&other, |rules| rules.pin(&other.subject, issuer).pin(&other.subject, &other.issuer)), None);
         assert_eq!(refusal(&claims, |rules| rules.require_revision(subject, 3)), None);
         assert_eq!(refusal(&claims, |rules| rules.require_revision(subject, 4)), untrusted);
-        let unnumbered = Claims { metadata: None, ..claims.clone() };
+        let mut unnumbered = claims.clone();
+        unnumbered.metadata = None;
         assert_eq!(refusal(&unnumbered, |rules| rules.require_revision(subject, 1)), untrusted);
         assert_eq!(refusal(&claims, |rules| rules.revoke_subject(subject)), revoked);
         assert_eq!(refusal(&claims, |rules| rules.revoke_issuer(issuer)), revoked);
@@ -257,9 +258,11 @@ mod tests {
         let rules = TrustPolicy::builder().accept_provider_issuers([&one.issuer]).accept_provider_vendors(["one"]);
         assert!(judge(rules.clone(), &one).is_ok());
         assert_eq!(judge(rules.clone(), &other).unwrap_err().kind(), ErrorKind::Untrusted);
-        let posing = Claims { issuer: other.issuer.clone(), ..one.clone() };
+        let mut posing = one.clone();
+        posing.issuer.clone_from(&other.issuer);
         assert!(judge(rules.clone(), &posing).unwrap_err().to_string().contains("issuer of providers"));
-        let renamed = Claims { metadata: other.metadata.clone(), ..one.clone() };
+        let mut renamed = one.clone();
+        renamed.metadata.clone_from(&other.metadata);
         assert!(judge(rules, &renamed).unwrap_err().to_string().contains("vendor"));
         let revoked = TrustPolicy::builder().revoke_subject(&one.subject);
         assert_eq!(judge(revoked, &one).unwrap_err().kind(), ErrorKind::Revoked);
