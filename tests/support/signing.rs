@@ -1,7 +1,9 @@
 //! Guests from the fixtures, signed with keys made on the spot.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use wascap::jwt::{self, Claims};
+use wascap::jwt::{self, Claims, WascapEntity};
 use wascap::prelude::KeyPair;
 use wasmcloud_host::Actor;
 
@@ -18,6 +20,26 @@ pub(crate) enum Era {
     Old,
     /// As by wascap 0.13: in a section named `wasmcloud_jwt`.
     New,
+}
+
+impl Era {
+    /// A token with these claims.
+    pub(crate) fn token<T>(self, mut claims: Claims<T>, account: &KeyPair) -> String
+    where
+        T: Serialize + DeserializeOwned + WascapEntity,
+    {
+        if self == Era::Old {
+            let mut fields = serde_json::to_value(&claims).unwrap();
+            fields.as_object_mut().unwrap().remove("wascap_revision");
+            claims = serde_json::from_value(fields).unwrap();
+        }
+        claims.encode(account).unwrap()
+    }
+}
+
+/// What a token names signed bytes by.
+pub(crate) fn hash(bytes: &[u8]) -> String {
+    data_encoding::HEXUPPER.encode(&Sha256::digest(bytes))
 }
 
 /// A module that is about to be signed.
@@ -110,14 +132,9 @@ impl Signing {
     pub(crate) fn token(&self, era: Era) -> String {
         let mut claims = self.claims.clone();
         if let Some(metadata) = &mut claims.metadata {
-            metadata.module_hash = data_encoding::HEXUPPER.encode(&Sha256::digest(&self.module));
+            metadata.module_hash = hash(&self.module);
         }
-        if era == Era::Old {
-            let mut fields = serde_json::to_value(&claims).unwrap();
-            fields.as_object_mut().unwrap().remove("wascap_revision");
-            claims = serde_json::from_value(fields).unwrap();
-        }
-        claims.encode(&self.account).unwrap()
+        era.token(claims, &self.account)
     }
 
     /// A token that says what it is told to, signed as it should be.

@@ -1,14 +1,15 @@
 //! The tampering matrix: whatever is changed about something signed, in whatever era it was signed, it is refused, and the
 //! error says how.
 
-use std::fmt::Debug;
+use std::collections::HashMap;
 
+use wascap::jwt::{CapabilityProvider, Claims};
 use wascap::prelude::KeyPair;
-use wasmcloud_host::{Actor, ErrorKind, Result};
+use wasmcloud_host::{Actor, ErrorKind, ProviderArchive, Result};
 use wasmparser::{Parser, Payload};
 
 use super::now;
-use crate::signing::{Era, Signing, guest, sign, with_token};
+use crate::signing::{Era, Signing, guest, hash, sign, with_token};
 
 /// What can be done to something signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +51,10 @@ struct Carrier {
     read: fn(&[u8]) -> Result<()>,
 }
 
-const CARRIERS: [Carrier; 1] =
-    [Carrier { name: "actor", make: actor, read: |bytes| Actor::from_slice(bytes).map(drop) }];
+const CARRIERS: [Carrier; 2] = [
+    Carrier { name: "actor", make: actor, read: |bytes| Actor::from_slice(bytes).map(drop) },
+    Carrier { name: "archive", make: archive, read: |bytes| ProviderArchive::try_load(bytes).map(drop) },
+];
 
 #[test]
 fn what_was_tampered_with_is_refused_with_its_own_kind() {
@@ -98,6 +101,53 @@ fn actor(era: Era, tampering: Tampering) -> Vec<u8> {
     }
 }
 
+/// A provider's archive, tampered with: its library is what a module's code is to an actor.
+fn archive(era: Era, tampering: Tampering) -> Vec<u8> {
+    const TARGET: &str = "x86_64-linux";
+    let library = b"code, and then data".to_vec();
+    let token = |change: fn(&mut Claims<CapabilityProvider>), library: &[u8]| {
+        let account = KeyPair::new_account();
+        let mut claims = crate::support::provider_claims("test:contract");
+        claims.issuer = account.public_key();
+        claims.metadata.as_mut().unwrap().target_hashes = HashMap::from([(TARGET.to_owned(), hash(library))]);
+        change(&mut claims);
+        era.token(claims, &account)
+    };
+    let sound = token(|_| (), &library);
+    let changed = |position: usize| {
+        let mut library = library.clone();
+        library[position] ^= 1;
+        library
+    };
+    let (entry, token_entry) = (format!("{TARGET}.bin"), "claims.jwt");
+    let pack = |token: String, library: Vec<u8>| tar(&[(token_entry, token.as_bytes()), (&entry, &library)]);
+    match tampering {
+        Untouched => pack(sound, library),
+        CodeByte => pack(sound, changed(0)),
+        DataByte => pack(sound, changed(library.len() - 1)),
+        SectionAdded => tar(&[(token_entry, sound.as_bytes()), (&entry, &library), ("aarch64-linux.bin", b"more")]),
+        TokenPayload => pack(with_other_payload(&sound), library),
+        TokenSignature => pack(with_other_signature(&sound), library),
+        TokenOfAnother => pack(token(|_| (), b"another library"), library),
+        Expired => pack(token(|claims| claims.expires = Some(now() - 1), &library), library),
+        NotYetValid => pack(token(|claims| claims.not_before = Some(now() + 3600), &library), library),
+        WrongKeyKind => pack(token(|claims| claims.subject = KeyPair::new_module().public_key(), &library), library),
+        Unsigned => tar(&[(&entry, &library)]),
+    }
+}
+
+/// A tar file of these entries.
+fn tar(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in entries {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, *bytes).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
 /// The same module with one byte changed, in the midst of a part of it.
 fn flip(mut module: Vec<u8>, part: fn(&Payload<'_>) -> Option<std::ops::Range<u64>>) -> Vec<u8> {
     let range = Parser::new(0).parse_all(&module).find_map(|payload| part(&payload.unwrap())).unwrap();
@@ -111,7 +161,9 @@ fn with_other_payload(token: &str) -> String {
     let mut segments: Vec<String> = token.split('.').map(str::to_owned).collect();
     let payload = data_encoding::BASE64URL_NOPAD.decode(segments[1].as_bytes()).unwrap();
     let payload = String::from_utf8(payload).unwrap();
-    let changed = payload.replace(r#""caps":[]"#, r#""caps":["wasmcloud:keyvalue"]"#);
+    let changed = payload
+        .replace(r#""caps":[]"#, r#""caps":["wasmcloud:keyvalue"]"#)
+        .replace("test:contract", "wasmcloud:keyvalue");
     assert_ne!(payload, changed);
     segments[1] = data_encoding::BASE64URL_NOPAD.encode(changed.as_bytes());
     segments.join(".")
@@ -125,7 +177,7 @@ fn with_other_signature(token: &str) -> String {
     format!("{signed}.{}", data_encoding::BASE64URL_NOPAD.encode(&signature))
 }
 
-/// What the era's own library makes is what the signing of these tests makes, so far as that is still to be had.
+/// The newer era's own library, which is still to be had, makes the same; the older one's did not name its revision.
 #[test]
 fn both_eras_are_signed_as_they_were() {
     let signing = sign("echo");
