@@ -3,6 +3,7 @@
 //! Every call in a host passes here, whoever makes it. Each reads the supervisor's snapshot once, without a lock,
 //! and its cost does not depend on how many actors, links or claims there are.
 
+pub(crate) mod authority;
 pub(crate) mod resolve;
 
 use std::pin::Pin;
@@ -18,6 +19,7 @@ use tokio::sync::futures::Notified;
 
 use crate::actor::mailbox::{Delivery, InstanceNumber};
 use crate::actor::room::HostRoom;
+use crate::auth::Origin;
 use crate::call::{ActorCall, CallContext, Message};
 use crate::capability::provider_actor::{ProviderActor, ProviderCall};
 use crate::deadline::within;
@@ -30,6 +32,7 @@ use crate::experiment::laboratory::Laboratory;
 use crate::limits::Limits;
 use crate::middleware::chain::Chain;
 use crate::supervisor::snapshot::{ActorIdentity, ProviderIdentity, RunningActor, Snapshot};
+use authority::{Authority, Permit, Question};
 use resolve::Target;
 
 /// How often a message follows an actor whose instances are replaced.
@@ -45,6 +48,7 @@ struct Shared {
     /// Told of each snapshot that is published.
     published: Notify,
     limits: Limits,
+    authority: Authority,
     middlewares: Chain,
     /// The room for calls to actors that are under way.
     room: HostRoom,
@@ -55,7 +59,7 @@ struct Shared {
 }
 
 impl Dispatch {
-    pub(crate) fn new(limits: Limits, middlewares: Chain, events: EventBus) -> Dispatch {
+    pub(crate) fn new(limits: Limits, authority: Authority, middlewares: Chain, events: EventBus) -> Dispatch {
         let (snapshot, published) = Default::default();
         let room = HostRoom::new(limits.calls_in_flight);
         let mappings = Mappings::new(limits.mappings);
@@ -63,6 +67,7 @@ impl Dispatch {
             snapshot,
             published,
             limits,
+            authority,
             middlewares,
             room,
             mappings,
@@ -75,6 +80,11 @@ impl Dispatch {
     /// What guests and calls may use, unless an actor has limits of its own.
     pub(crate) fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// Who is asked whether calls may be made.
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.0.authority
     }
 
     /// The room for calls that are under way in the host, for the mailboxes of its actors.
@@ -119,13 +129,22 @@ impl Dispatch {
         // In all three kinds of call the snapshot is let go before the answer is awaited.
         let (context, attendance) = self.begin().attended();
         let mut passage = self.0.middlewares.passage();
-        let sent = {
-            let snapshot = self.0.snapshot.load();
-            let actor = resolve::open_actor(&snapshot, target)?;
-            let ends = || (WasmCloudEntity::Host, actor.identity.entity());
-            passage
-                .enter(ends, Message { operation: operation.to_owned(), payload: payload.to_vec() })
-                .and_then(|message| self.deliver(message, context, actor))
+        let mut permit = Permit::default();
+        let sent = loop {
+            let question = {
+                let snapshot = self.0.snapshot.load();
+                let actor = resolve::open_actor(&snapshot, target)?;
+                match self.0.authority.ask(&permit, Origin::Host, &actor.identity.entity, operation)? {
+                    Some(question) => question,
+                    None => {
+                        let ends = || (WasmCloudEntity::Host, actor.identity.entity());
+                        break passage
+                            .enter(ends, Message { operation: operation.to_owned(), payload: payload.to_vec() })
+                            .and_then(|message| self.deliver(message, context, actor));
+                    }
+                }
+            };
+            permit = self.0.authority.wait(question, context.deadline).await?;
         };
         let answer = async { self.answer(sent?).await }.await;
         attendance.end();
@@ -142,32 +161,33 @@ impl Dispatch {
         let ActorCall { binding, namespace, operation, message } = call;
         let context = context.through(&origin.key, instance);
         self.refuse_depth(&context)?;
-        let mut message = Some(Message { operation, payload: message });
+        let message = Message { operation, payload: message };
         let mut passage = self.0.middlewares.passage();
-        let mut change = None;
+        let way = Way { origin, namespace: &namespace, link_name: link_name(Some(&binding)) };
+        let mut waiting = Waiting::default();
         let sent = loop {
-            {
+            let step = {
                 let snapshot = self.0.snapshot.load();
-                let target = resolve::target_of(&snapshot, origin, &namespace, link_name(Some(&binding)))?;
-                if let Some(target) = target
-                    && let Some(message) = message.take()
-                {
-                    let ends = || (origin.entity(), target.entity());
-                    break passage.enter(ends, message).and_then(|message| match target {
-                        Target::Actor(actor) => self.deliver(message, context, actor).map(Either::Left),
-                        Target::Provider(provider) => {
-                            let call = ProviderCall { actor: origin.key.clone(), message, context };
-                            Ok(Either::Right(provider.address.send(call)))
-                        }
-                    });
+                match self.next_step(&snapshot, &way, &waiting.permit, &message.operation)? {
+                    Step::Send(target) => {
+                        let ends = || (origin.entity(), target.entity().clone());
+                        break passage.enter(ends, message).and_then(|message| match target {
+                            Target::Actor(actor) => self.deliver(message, context, actor).map(Either::Left),
+                            Target::Provider(provider) => {
+                                let call = ProviderCall { actor: origin.key.clone(), message, context };
+                                Ok(Either::Right(provider.address.send(call)))
+                            }
+                        });
+                    }
+                    Step::Wait(reason) => reason,
                 }
-            }
-            self.wait_for_change(&mut change, &namespace, context.deadline).await?;
+            };
+            self.wait_for(step, &mut waiting, &namespace, context.deadline).await?;
         };
         let answer = async {
             match sent? {
                 Either::Left(delivery) => self.answer(delivery).await,
-                Either::Right(answer) => self.provider_answer(origin, &namespace, &binding, answer).await,
+                Either::Right(answer) => self.provider_answer(&way, waiting, answer).await,
             }
         };
         passage.leave(answer.await)
@@ -183,20 +203,56 @@ impl Dispatch {
     ) -> Result<Vec<u8>> {
         let (context, attendance) = context.attended();
         let mut passage = self.0.middlewares.passage();
-        let sent = {
-            let snapshot = self.0.snapshot.load();
-            let target = resolve::running_actor(&snapshot, actor)?;
-            if !snapshot.is_bound(&target.identity.key, origin) {
-                let message = format!("{origin} may not call {}: no link joins them", target.identity);
-                return Err(Error::new(ErrorKind::NotLinked, message));
-            }
-            let ends = || (origin.entity(), target.identity.entity());
-            passage.enter(ends, message).and_then(|message| self.deliver(message, context, target))
+        let mut permit = Permit::default();
+        let sent = loop {
+            origin.standing.expect_good()?;
+            let question = {
+                let snapshot = self.0.snapshot.load();
+                let target = resolve::bound_actor(&snapshot, origin, actor)?;
+                let (caller, entity) = (Origin::Provider(&origin.claims), &target.identity.entity);
+                match self.0.authority.ask(&permit, caller, entity, &message.operation)? {
+                    Some(question) => question,
+                    None => {
+                        let ends = || (origin.entity(), target.identity.entity());
+                        break passage.enter(ends, message).and_then(|message| self.deliver(message, context, target));
+                    }
+                }
+            };
+            permit = self.0.authority.wait(question, context.deadline).await?;
         };
         let answer = async { self.answer(sent?).await }.await;
         attendance.end();
         passage.leave(answer)
     }
+}
+
+/// What an actor's call is resolved by.
+struct Way<'a> {
+    origin: &'a ActorIdentity,
+    namespace: &'a str,
+    link_name: &'a str,
+}
+
+/// What becomes of an actor's call next.
+enum Step<'a> {
+    Send(Target<'a>),
+    Wait(Reason),
+}
+
+/// Why an actor's call has to wait before it is sent.
+enum Reason {
+    /// Its provider is being restarted.
+    Restart,
+    /// The authorizer takes its time.
+    Authorizer(Question),
+}
+
+/// What a call has waited for so far.
+#[derive(Default)]
+struct Waiting<'a> {
+    permit: Permit,
+    /// The next snapshot, where it is being listened for.
+    change: Option<Pin<Box<Notified<'a>>>>,
 }
 
 impl Dispatch {
@@ -242,33 +298,66 @@ impl Dispatch {
 
     /// Waits for a provider's answer. Where the provider is being replaced after a crash, the call goes to the one in its
     /// place.
-    async fn provider_answer(
-        &self,
-        origin: &ActorIdentity,
-        contract: &str,
-        binding: &str,
+    async fn provider_answer<'a>(
+        &'a self,
+        way: &Way<'_>,
+        mut waiting: Waiting<'a>,
         mut answer: Request<ProviderActor, ProviderCall>,
     ) -> Result<Vec<u8>> {
-        let mut change = None;
+        let contract = way.namespace;
         for _ in 0..MOST_MOVES {
             let call = match answer.await.map_err(|error| provider_is_gone(contract, &error))? {
                 Ok(answer) => return answer,
                 Err(call) => call,
             };
-            let deadline = call.context.deadline;
-            let mut call = Some(call);
+            let mut step = Reason::Restart;
             answer = loop {
-                self.wait_for_change(&mut change, contract, deadline).await?;
+                self.wait_for(step, &mut waiting, contract, call.context.deadline).await?;
                 let snapshot = self.0.snapshot.load();
-                if let Some(Target::Provider(provider)) =
-                    resolve::target_of(&snapshot, origin, contract, link_name(Some(binding)))?
-                    && let Some(call) = call.take()
-                {
-                    break provider.address.send(call);
-                }
+                step = match self.next_step(&snapshot, way, &waiting.permit, &call.message.operation)? {
+                    Step::Send(Target::Provider(provider)) => break provider.address.send(call),
+                    Step::Send(Target::Actor(_)) => Reason::Restart,
+                    Step::Wait(reason) => reason,
+                };
             };
         }
         Err(provider_is_gone(contract, &MailboxError::Closed))
+    }
+
+    /// Where an actor's call goes now, if it may.
+    fn next_step<'s>(
+        &self,
+        snapshot: &'s Snapshot,
+        way: &Way<'_>,
+        permit: &Permit,
+        operation: &str,
+    ) -> Result<Step<'s>> {
+        way.origin.standing.expect_good()?;
+        let Some(target) = resolve::target_of(snapshot, way.origin, way.namespace, way.link_name)? else {
+            return Ok(Step::Wait(Reason::Restart));
+        };
+        let caller = Origin::Actor(&way.origin.claims);
+        Ok(match self.0.authority.ask(permit, caller, target.entity(), operation)? {
+            Some(question) => Step::Wait(Reason::Authorizer(question)),
+            None => Step::Send(target),
+        })
+    }
+
+    /// Waits for what keeps an actor's call from being sent.
+    async fn wait_for<'a>(
+        &'a self,
+        reason: Reason,
+        waiting: &mut Waiting<'a>,
+        contract: &str,
+        deadline: Instant,
+    ) -> Result<()> {
+        match reason {
+            Reason::Restart => self.wait_for_change(&mut waiting.change, contract, deadline).await,
+            Reason::Authorizer(question) => {
+                waiting.permit = self.0.authority.wait(question, deadline).await?;
+                Ok(())
+            }
+        }
     }
 
     /// Waits until another snapshot is published, from the second time on: the first time, it only begins to listen, so

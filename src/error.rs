@@ -41,6 +41,12 @@ pub enum ErrorKind {
     TokenExpired,
     /// The token's validity has not begun.
     TokenNotYetValid,
+    /// The host's trust policy does not accept who signed it, or what it is.
+    Untrusted,
+    /// The host's trust policy has revoked the actor or provider, its issuer or its token.
+    Revoked,
+    /// The host's authorizer refused the start, the call or the link, or failed over it.
+    Unauthorized,
     /// An argument cannot be what it should be: a key of the wrong kind, an empty contract, a bad number.
     InvalidArgument,
     /// No actix `System` runs on this thread, and a host needs one.
@@ -59,7 +65,7 @@ pub enum ErrorKind {
     ChildFailed,
     /// A live update does not fit the actor that runs, or live updates are not enabled.
     UpdateRefused,
-    /// Another running actor holds this call alias.
+    /// Another actor holds this call alias, or it belongs to another issuer: that of the first actor that held it.
     AliasTaken,
     /// This provider runs already under this link name, or is being started or stopped.
     ProviderAlreadyRunning,

@@ -118,6 +118,16 @@ pub enum EventKind {
         /// Why.
         reason: String,
     },
+    /// The token of what runs has ended: it cannot be called, and cannot call anybody, until it is updated or started again
+    /// with another one.
+    Expired,
+    /// What runs is not trusted by the host's policy any more: it cannot be called, and cannot call anybody.
+    Distrusted {
+        /// Which rule it breaches.
+        reason: String,
+    },
+    /// What was not trusted any more is trusted again.
+    Trusted,
     /// The answer to health checks is another one than before.
     HealthChanged {
         /// What it is now.

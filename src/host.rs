@@ -19,8 +19,10 @@ pub use builder::HostBuilder;
 pub use inventory::{ActorInventory, Inventory, LinkInventory, ProviderInventory};
 
 use crate::actor::Actor;
+use crate::auth::TrustPolicy;
 use crate::capability::NativeCapability;
 use crate::dispatch::Dispatch;
+use crate::dispatch::authority::Authority;
 use crate::entity::{WasmCloudEntity, link_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventBus, EventKind, Events};
@@ -101,7 +103,8 @@ impl Host {
     fn new(configuration: Configuration, key: KeyPair) -> Host {
         let middlewares = Chain::new(configuration.middlewares.clone());
         let events = EventBus::new(configuration.event_buffer);
-        let dispatch = Dispatch::new(configuration.limits, middlewares, events);
+        let authority = Authority::new(configuration.authorizer.clone());
+        let dispatch = Dispatch::new(configuration.limits, authority, middlewares, events);
         #[cfg(feature = "experiments")]
         for (entity, experiment) in &configuration.experiments {
             let begun = dispatch.laboratory().begin(entity, experiment.clone());
@@ -125,9 +128,14 @@ impl Host {
     pub async fn start(&self) -> Result<()> {
         let claim = StartClaim::take(&self.0)?;
         let shards = Arc::new(Shards::start(self.0.configuration.shards).await?);
-        let Configuration { compilation, updates, grace, limits, health, .. } = self.0.configuration.clone();
+        self.0.dispatch.authority().work_on(&shards);
+        let Configuration { compilation, updates, grace, limits, health, trust, .. } = self.0.configuration.clone();
         let grace = grace.unwrap_or(limits.call_deadline).min(LONGEST_GRACE);
-        let settings = Settings { compilation, updates, grace, health };
+        let trust = trust.unwrap_or_else(|| {
+            log::warn!("host {} trusts whoever signs: see HostBuilder::with_trust_policy", self.id());
+            TrustPolicy::default()
+        });
+        let settings = Settings { compilation, updates, grace, health, trust };
         let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), settings).start();
         claim.keep(Running { supervisor, shards });
         self.0.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStarted);
@@ -164,7 +172,8 @@ impl Host {
     /// established or refused (see [`Host::link_state`]).
     ///
     /// # Errors
-    /// `TokenExpired` or `TokenNotYetValid`; `ActorAlreadyRunning`; `AliasTaken`; `InvalidModule` where the module
+    /// `TokenExpired` or `TokenNotYetValid`; `Untrusted` or `Revoked` by the [`TrustPolicy`]; `Unauthorized`, or
+    /// `DeadlineExceeded` where the authorizer takes too long; `ActorAlreadyRunning`; `AliasTaken`; `InvalidModule` where the module
     /// does not compile, is no waPC guest, or asks for more than its limits allow; `Busy` where the host has no room for
     /// another actor; `ActorTrapped`, `StackExhausted`, `ProtocolViolation` or `DeadlineExceeded` where its start functions
     /// fail; `HostNotRunning`.
@@ -206,6 +215,17 @@ impl Host {
     pub async fn scale_actor(&self, actor: &str, instances: usize) -> Result<()> {
         let instances = NonZeroUsize::new(instances).unwrap_or(NonZeroUsize::MIN);
         self.ask(Command::ScaleActor { key: actor.to_owned(), instances }).await
+    }
+
+    /// Replaces the policy that says whose signature counts, and judges what runs by the new one. What is not trusted any
+    /// more runs on, but cannot be called and cannot call anybody, from the time this answers on; calls that have reached it
+    /// are finished. It can be stopped or updated. What is trusted again can be called again, unless its token has
+    /// ended. Both are told ([`EventKind::Distrusted`], [`EventKind::Trusted`]).
+    ///
+    /// # Errors
+    /// `HostNotRunning`.
+    pub async fn set_trust_policy(&self, policy: TrustPolicy) -> Result<()> {
+        self.ask(Command::SetTrustPolicy(policy)).await
     }
 
     /// What happens in this host from now on. See [`Events`].
@@ -278,6 +298,7 @@ impl Host {
     /// established or refused (see [`Host::link_state`]).
     ///
     /// # Errors
+    /// For a signed provider, `TokenExpired`, `TokenNotYetValid`, `Untrusted` or `Revoked`; `Unauthorized`;
     /// `ProviderAlreadyRunning`; `ProviderFailed` where it refuses to start; `HostNotRunning`.
     pub async fn start_native_capability(&self, capability: NativeCapability) -> Result<()> {
         self.start_native_capability_with(capability, self.0.configuration.restart).await
@@ -313,7 +334,8 @@ impl Host {
     ///
     /// # Errors
     /// `InvalidArgument` for malformed keys and contracts, and for a provider of another contract; `CapabilityDenied`
-    /// where the actor's claims do not include the contract; `LinkRefused` with the provider's reason;
+    /// where the actor's claims do not include the contract; `Unauthorized`; `TokenExpired`, `Untrusted` or `Revoked` where
+    /// an end that runs is not trusted any more; `LinkRefused` with the provider's reason;
     /// `HostNotRunning`. After an error, what was in effect before still is.
     pub async fn set_link(
         &self,
@@ -346,7 +368,8 @@ impl Host {
     /// actor's own shard it is fastest.
     ///
     /// # Errors
-    /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `UnknownOperation` or `ActorFailed` where the actor answers
+    /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `TokenExpired`, `Untrusted` or `Revoked` where the actor is not
+    /// trusted any more; `Unauthorized`; `UnknownOperation` or `ActorFailed` where the actor answers
     /// with an error; `ActorTrapped`, `StackExhausted`, `ProtocolViolation`, `DeadlineExceeded`; `Busy` where the actor or
     /// the host has too much to do, `MessageTooLarge` where a message exceeds its limit; `ChildFailed` where the actor crashed
     /// more often than its policy allows; `MiddlewareRefused`, `MiddlewarePanicked`.

@@ -16,6 +16,7 @@
 //! - [`Limits`], [`ActorOptions`], [`Placement`]: what an actor may use, and where it lives
 //! - [`RestartPolicy`], [`Event`], [`Inventory`], [`Health`]: what becomes of crashes, and how to watch
 //! - [`Compiler`], [`ArtifactCache`]: how modules are compiled, and where what that made is kept for the next start
+//! - [`TrustPolicy`], [`Authorizer`], [`Decision`], [`Origin`]: whose signature counts, and who may call whom
 //! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: what stands between callers and targets
 //! - [`Error`], [`ErrorKind`], [`Result`]: what can go wrong
 //!
@@ -50,6 +51,7 @@ mod supervisor;
 
 pub use actor::Actor;
 pub use archive::{ArchiveBuilder, ArchiveLimits, ProviderArchive};
+pub use auth::{Authorizer, Decision, Origin, TrustPolicy, TrustPolicyBuilder};
 pub use capability::{
     ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, Isolation, NativeCapability,
     NullDispatcher, PluginProcess, ProviderCallContext, builtin, serve_plugin,

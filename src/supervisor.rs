@@ -16,6 +16,7 @@
 //! - `actors`, `instances`, `providers`, `links`: how each is started, joined and stopped
 //! - `updates`: other revisions, other numbers of instances
 //! - `recovery`: what happens after a crash
+//! - `trust`: whether what runs is still trusted
 //! - `health`: whether what runs answers
 
 mod actors;
@@ -33,6 +34,7 @@ mod registry;
 pub(crate) mod restart;
 pub(crate) mod snapshot;
 mod transition;
+mod trust;
 pub(crate) mod updates;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -46,6 +48,7 @@ use actix::{AsyncContext, Context, Handler, Message, ResponseFuture, WeakAddr};
 use tokio::sync::{Mutex, Notify};
 
 use crate::actor::Actor;
+use crate::auth::TrustPolicy;
 use crate::capability::NativeCapability;
 use crate::deadline::within;
 use crate::dispatch::Dispatch;
@@ -95,6 +98,7 @@ pub(crate) enum Command {
         key: ProviderKey,
         contract_id: String,
     },
+    SetTrustPolicy(TrustPolicy),
     SetLink(LinkDefinition),
     RemoveLink(LinkKey),
     /// Stop every child in the reverse order of their starts, then the host's own threads.
@@ -122,6 +126,8 @@ struct Supervision {
     /// Told of each change of a child that ends.
     settled: Notify,
     health: CheckPolicy,
+    /// Whose signature counts.
+    trust: RefCell<TrustPolicy>,
     /// The health checks under way.
     checks: Checks,
     /// Held by whoever stops the host: everybody else who wants to waits for the same stop.
@@ -134,11 +140,13 @@ pub(crate) struct Settings {
     pub(crate) updates: UpdatePolicy,
     pub(crate) grace: Duration,
     pub(crate) health: CheckPolicy,
+    pub(crate) trust: TrustPolicy,
 }
 
 impl Supervisor {
     pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>, settings: Settings) -> Supervisor {
-        let Settings { compilation, updates, grace, health } = settings;
+        let Settings { compilation, updates, grace, health, trust } = settings;
+        let trust = RefCell::new(trust);
         let (lanes, own, instances, settled, checks, stopping) = Default::default();
         let modules = Modules::new(compilation);
         let registry = RefCell::new(Registry::open());
@@ -154,6 +162,7 @@ impl Supervisor {
             instances,
             settled,
             health,
+            trust,
             checks,
             stopping,
         };
@@ -195,6 +204,10 @@ impl Supervision {
                 self.start_provider(ProviderBlueprint { capability, policy, near }).await
             }
             Command::StopProvider { key, contract_id } => self.stop_provider(&key, &contract_id).await,
+            Command::SetTrustPolicy(policy) => {
+                self.set_trust_policy(policy).await;
+                Ok(())
+            }
             Command::SetLink(definition) => self.set_link(definition).await,
             Command::RemoveLink(key) => self.remove_link(&key).await,
             Command::Stop => {
@@ -247,6 +260,7 @@ impl actix::Actor for Supervisor {
     fn started(&mut self, context: &mut Self::Context) {
         // An actor is started once.
         let _ = self.0.own.set(context.address().downgrade());
+        actix_rt::spawn(trust::watch(Rc::downgrade(&self.0)));
         if let Some(interval) = self.0.health.interval {
             actix_rt::spawn(health::check_regularly(Rc::downgrade(&self.0), interval));
         }

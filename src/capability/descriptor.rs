@@ -95,7 +95,8 @@ impl NativeCapability {
         })?;
         expect_contract(&contract_id)?;
         let key = ProviderKey::new(&claims.subject, link_name(link.as_deref()));
-        Ok(NativeCapability { identity: Arc::new(ProviderIdentity { key, contract_id, claims }), code })
+        let identity = Arc::new(ProviderIdentity::new(key, contract_id, claims, false));
+        Ok(NativeCapability { identity, code })
     }
 
     /// The provider's public key: 56 characters beginning with `V`.
@@ -111,6 +112,13 @@ impl NativeCapability {
     /// The contract that it serves.
     pub fn contract_id(&self) -> &str {
         &self.identity.contract_id
+    }
+
+    /// The same provider, to be started another time.
+    pub(crate) fn renewed(&self) -> NativeCapability {
+        let ProviderIdentity { key, contract_id, claims, signed, .. } = &*self.identity;
+        let identity = ProviderIdentity::new(key.clone(), contract_id.clone(), claims.clone(), *signed);
+        NativeCapability { identity: Arc::new(identity), code: self.code.clone() }
     }
 
     pub(crate) fn identity(&self) -> &Arc<ProviderIdentity> {

@@ -9,7 +9,7 @@ use super::traits::Binding;
 use crate::error::printable;
 
 /// The operation that tells a provider of a link.
-pub(super) const BIND_ACTOR: &str = "BindActor";
+pub(crate) const BIND_ACTOR: &str = "BindActor";
 
 /// The operation that tells a provider that a link is gone.
 pub(super) const REMOVE_ACTOR: &str = "RemoveActor";

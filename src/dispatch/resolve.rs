@@ -7,7 +7,9 @@ use crate::actor::role::failed;
 use crate::entity::{KeyKind, WasmCloudEntity, is_key, shorten};
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::link::{Link, LinkState};
-use crate::supervisor::snapshot::{ActorIdentity, Condition, RunningActor, RunningProvider, Snapshot};
+use crate::supervisor::snapshot::{
+    ActorIdentity, Condition, ProviderIdentity, RunningActor, RunningProvider, Snapshot,
+};
 
 /// Where a call goes.
 pub(super) enum Target<'a> {
@@ -17,10 +19,10 @@ pub(super) enum Target<'a> {
 
 impl Target<'_> {
     /// How others are told of it.
-    pub(super) fn entity(&self) -> WasmCloudEntity {
+    pub(super) fn entity(&self) -> &WasmCloudEntity {
         match self {
-            Target::Actor(actor) => actor.identity.entity(),
-            Target::Provider(provider) => provider.identity.entity(),
+            Target::Actor(actor) => &actor.identity.entity,
+            Target::Provider(provider) => &provider.identity.entity,
         }
     }
 }
@@ -57,10 +59,25 @@ pub(super) fn open_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a R
     Ok(actor)
 }
 
-/// The actor that a public key or call alias stands for, unless it has failed.
+/// The actor that a provider may call by this name.
+pub(super) fn bound_actor<'a>(
+    snapshot: &'a Snapshot,
+    origin: &ProviderIdentity,
+    name: &str,
+) -> Result<&'a RunningActor> {
+    let target = running_actor(snapshot, name)?;
+    if !snapshot.is_bound(&target.identity.key, origin) {
+        let message = format!("{origin} may not call {}: no link joins them", target.identity);
+        return Err(Error::new(ErrorKind::NotLinked, message));
+    }
+    Ok(target)
+}
+
+/// The actor that a public key or call alias stands for, unless it has failed or is not trusted any more.
 pub(super) fn running_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
     let by_alias = || snapshot.aliases.get(name).and_then(|holder| snapshot.actors.get(holder));
     if let Some(actor) = snapshot.actors.get(name).or_else(by_alias) {
+        actor.identity.standing.expect_good()?;
         return match &actor.condition {
             Condition::Failed(reason) => Err(failed(&actor.identity, reason)),
             Condition::Running | Condition::Restarting(_) => Ok(actor),
@@ -93,6 +110,9 @@ pub(crate) fn attested(actor: &ActorIdentity, contract: &str) -> Result<()> {
 fn linked_provider<'a>(snapshot: &'a Snapshot, origin: &ActorIdentity, link: &Link) -> Result<Option<Target<'a>>> {
     let definition = &link.definition;
     attested(origin, &definition.contract_id)?;
+    if let Some(provider) = snapshot.provider_of(link) {
+        provider.identity.standing.expect_good()?;
+    }
     match snapshot.provider_of(link).map(|provider| (&provider.identity, &provider.condition)) {
         Some((_, Condition::Restarting(_))) => return Ok(None),
         Some((identity, Condition::Failed(reason))) => {

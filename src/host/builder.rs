@@ -6,6 +6,8 @@ use std::time::Duration;
 use nkeys::KeyPair;
 
 use super::Host;
+use crate::auth::{Authorizer, TrustPolicy};
+use crate::dispatch::authority::InstalledAuthorizer;
 use crate::engine::{ArtifactCache, Compilation, Compiler};
 #[cfg(feature = "experiments")]
 use crate::entity::WasmCloudEntity;
@@ -26,6 +28,9 @@ pub(super) struct Configuration {
     pub(super) limits: Limits,
     pub(super) shards: usize,
     pub(super) compilation: Compilation,
+    /// Nothing where the embedder has not said whom it trusts.
+    pub(super) trust: Option<TrustPolicy>,
+    pub(super) authorizer: Option<InstalledAuthorizer>,
     pub(super) middlewares: Vec<Installed>,
     pub(super) restart: RestartPolicy,
     pub(super) updates: UpdatePolicy,
@@ -60,6 +65,8 @@ impl HostBuilder {
             limits: Limits::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
             compilation: Compilation::default(),
+            trust: None,
+            authorizer: None,
             middlewares: Vec::new(),
             restart: RestartPolicy::new(),
             updates: UpdatePolicy { enabled: false, strict: true },
@@ -122,6 +129,20 @@ impl HostBuilder {
     /// Keeps no compiled modules beyond the life of the host, whatever was asked for before.
     pub fn without_artifact_cache(mut self) -> HostBuilder {
         self.0.compilation.artifacts = None;
+        self
+    }
+
+    /// Whose signature counts. By default everybody's does, and the host says so on the log when it is started. See also
+    /// [`Host::set_trust_policy`].
+    pub fn with_trust_policy(mut self, policy: TrustPolicy) -> HostBuilder {
+        self.0.trust = Some(policy);
+        self
+    }
+
+    /// Has an authorizer decide about starts, calls and links, in the place of one given before. By default there is none.
+    /// Hosts built from clones of this builder share it.
+    pub fn with_authorizer(mut self, authorizer: impl Authorizer + 'static) -> HostBuilder {
+        self.0.authorizer = Some(InstalledAuthorizer::new(authorizer));
         self
     }
 

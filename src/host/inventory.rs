@@ -1,5 +1,6 @@
 //! What runs in a host, and how it is, at one moment.
 
+use crate::auth::Standing;
 use crate::supervisor::child::{Child, ChildState};
 use crate::supervisor::health::Health;
 use crate::supervisor::link::LinkState;
@@ -110,8 +111,8 @@ fn actor(actor: &RunningActor, snapshot: &Snapshot) -> ActorInventory {
         revision: identity.revision,
         instances: mailboxes.len(),
         calls: mailboxes.iter().map(|mailbox| mailbox.load()).sum(),
-        state: if actor.draining { ChildState::Stopping } else { state(&actor.condition) },
-        health: health(&actor.condition, Child::Actor(identity.key.clone()), snapshot),
+        state: if actor.draining { ChildState::Stopping } else { state(&identity.standing, &actor.condition) },
+        health: health(&identity.standing, &actor.condition, Child::Actor(identity.key.clone()), snapshot),
     }
 }
 
@@ -122,17 +123,22 @@ fn provider(provider: &RunningProvider, snapshot: &Snapshot) -> ProviderInventor
         contract_id: identity.contract_id.clone(),
         link_name: identity.key.link_name.to_string(),
         name: identity.claims.name(),
-        state: state(&provider.condition),
-        health: health(&provider.condition, Child::Provider(identity.key.clone()), snapshot),
+        state: state(&identity.standing, &provider.condition),
+        health: health(&identity.standing, &provider.condition, Child::Provider(identity.key.clone()), snapshot),
     }
 }
 
 /// What is known of a child without asking it.
-fn health(condition: &Condition, child: Child, snapshot: &Snapshot) -> Option<Health> {
-    condition.health().or_else(|| snapshot.health.get(&child).cloned())
+fn health(standing: &Standing, condition: &Condition, child: Child, snapshot: &Snapshot) -> Option<Health> {
+    standing.health().or_else(|| condition.health()).or_else(|| snapshot.health.get(&child).cloned())
 }
 
-fn state(condition: &Condition) -> ChildState {
+fn state(standing: &Standing, condition: &Condition) -> ChildState {
+    match standing.lost() {
+        Some(distrust) if distrust.is_expiry() => return ChildState::Expired,
+        Some(distrust) => return ChildState::Distrusted { reason: distrust.reason.clone() },
+        None => {}
+    }
     match condition {
         Condition::Running => ChildState::Running,
         Condition::Restarting(attempt) => ChildState::Restarting { attempt: *attempt },

@@ -1,14 +1,13 @@
 //! How actors are started and stopped.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::Supervision;
 use super::child::Child;
 use super::placement::ActorOptions;
 use super::snapshot::{ActorBlueprint, ActorIdentity, Condition, RunningActor};
 use crate::actor::Actor;
-use crate::auth;
 use crate::deadline::within;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
@@ -22,8 +21,8 @@ impl Supervision {
     /// the links that wait for it. One that has failed is stopped before.
     pub(super) async fn start_actor(&self, actor: Actor, options: ActorOptions, near: ShardNumber) -> Result<()> {
         let claims = actor.shared_claims();
-        auth::check_validity(&claims, SystemTime::now())?;
         let identity = Arc::new(ActorIdentity::new(claims));
+        self.expect_loadable(&identity).await?;
         let child = Child::Actor(identity.key.clone());
         if self.registry.borrow().has_failed(&child) {
             self.stop_actor(&identity.key).await?;
@@ -37,7 +36,9 @@ impl Supervision {
         let instances = self.make_instances(&identity, &blueprint).await?;
         let condition = Condition::Running;
         let running = RunningActor { identity, instances: instances.clone(), condition, blueprint, draining: false };
-        if let Err(refusal) = self.change(|registry| registry.add_actor(running)) {
+        // Trust may have ended meanwhile.
+        let trusted = self.expect_trusted(&running.identity);
+        if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.add_actor(running))) {
             instances.close().await;
             return Err(refusal);
         }

@@ -8,7 +8,7 @@ use crate::entity::{WasmCloudEntity, link_name};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Something that the supervisor starts and stops.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Child {
     Actor(Arc<str>),
     Provider(ProviderKey),
@@ -70,6 +70,13 @@ pub enum ChildState {
     /// It crashed more often than its policy allows, and fails all calls until it is started again.
     Failed {
         /// Why.
+        reason: String,
+    },
+    /// Its token has ended. It cannot be called, and cannot call anybody.
+    Expired,
+    /// The host's trust policy does not accept it any more. It cannot be called, and cannot call anybody.
+    Distrusted {
+        /// Which rule it breaches.
         reason: String,
     },
     /// It is being stopped: it finishes what has reached it.

@@ -18,6 +18,7 @@ use super::registry::{Registry, Start};
 use super::snapshot::Condition;
 use super::{Supervision, Supervisor};
 use crate::actor::check;
+use crate::auth::Standing;
 use crate::capability::provider_actor::{ProviderActor, ProviderCheck};
 use crate::entity::WasmCloudEntity;
 use crate::error::{Error, ErrorKind, Result};
@@ -64,6 +65,13 @@ impl Condition {
             Condition::Failed(reason) => format!("it has failed: {reason}"),
         };
         Some(Health::Unhealthy { reason })
+    }
+}
+
+impl Standing {
+    /// How something is that is not trusted any more, and so is not asked.
+    pub(crate) fn health(&self) -> Option<Health> {
+        self.lost().map(|distrust| Health::Unhealthy { reason: distrust.reason.clone() })
     }
 }
 
@@ -186,7 +194,8 @@ impl Registry {
     /// Asks a child how it is, unless that is known or it is at work. Nothing where it was stopped meanwhile.
     fn ask(&self, start: Start, child: &Child, time: Duration) -> Option<Asked> {
         self.last_health(start, child)?;
-        if let Some(down) = self.condition(child).and_then(Condition::health) {
+        let distrusted = self.standing(child).and_then(Standing::health);
+        if let Some(down) = distrusted.or_else(|| self.condition(child)?.health()) {
             return Some(Asked::NotAtAll(down));
         }
         Some(match child {

@@ -9,7 +9,9 @@ use super::child::Child;
 use super::link::{Link, LinkDefinition, LinkKey, LinkState};
 use super::registry::Ends;
 use super::snapshot::RunningProvider;
+use crate::auth::Origin;
 use crate::capability::provider_actor::Lifecycle;
+use crate::capability::wire::BIND_ACTOR;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 
@@ -39,7 +41,7 @@ impl Supervision {
             return Ok(());
         };
         self.change(|registry| registry.put_link(definition.clone(), LinkState::Establishing));
-        let bound = bind(&ends, &definition).await;
+        let bound = self.bind(&ends, &definition).await;
         self.tell_of_link(&definition, &bound);
         self.change(|registry| match (&bound, before) {
             (Ok(()), _) => registry.put_link(definition, LinkState::Established),
@@ -70,6 +72,11 @@ impl Supervision {
             unbind_or_log(former, &old).await;
             return self.introduce_link(definition).await;
         };
+        let allowed = self.authorize_link(&ends).await;
+        if allowed.is_err() {
+            self.tell_of_link(&definition, &allowed);
+            return allowed;
+        }
         self.change(|registry| {
             registry.put_link_beside(old.clone(), LinkState::Established, Some(definition.clone()));
         });
@@ -122,7 +129,7 @@ impl Supervision {
             Ok(None) => return self.change(|registry| registry.put_link(definition, LinkState::Pending)),
             Ok(Some(ends)) => {
                 self.change(|registry| registry.put_link(definition.clone(), LinkState::Establishing));
-                bind(&ends, &definition).await
+                self.bind(&ends, &definition).await
             }
             Err(refusal) => Err(refusal),
         };
@@ -135,6 +142,17 @@ impl Supervision {
             }
         };
         self.change(|registry| registry.put_link(definition, state));
+    }
+
+    /// Has the provider take a link, if the authorizer allows it.
+    async fn bind(&self, ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
+        self.authorize_link(ends).await?;
+        tell(ends, definition).await.map_err(|error| refused(definition, error))
+    }
+
+    async fn authorize_link(&self, ends: &Ends) -> Result<()> {
+        let (origin, target) = (Origin::Actor(&ends.actor.identity.claims), &ends.provider.identity.entity);
+        self.dispatch.authority().ask_and_wait(origin, target, BIND_ACTOR, self.call_deadline()).await
     }
 
     /// Tells what came of the wish to establish a link.
@@ -253,10 +271,6 @@ async fn state_after_refusal(
         Ok(()) => LinkState::Established,
         Err(error) => LinkState::Refused(error.to_string()),
     }
-}
-
-async fn bind(ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
-    tell(ends, definition).await.map_err(|error| refused(definition, error))
 }
 
 /// Tells the provider of a link. Its own error says why it did not take it.

@@ -20,8 +20,11 @@ const RESTART_GRACE: Duration = Duration::from_secs(1);
 impl Supervision {
     /// Makes a provider complete, then registers it and establishes the links that wait for it. One that has failed is
     /// stopped before.
-    pub(super) async fn start_provider(&self, blueprint: ProviderBlueprint) -> Result<()> {
+    pub(super) async fn start_provider(&self, mut blueprint: ProviderBlueprint) -> Result<()> {
+        // How it stands is this start's own: the capability may run in another host too.
+        blueprint.capability = blueprint.capability.renewed();
         let identity = blueprint.capability.identity().clone();
+        self.expect_provider_loadable(&identity).await?;
         let child = Child::Provider(identity.key.clone());
         if self.registry.borrow().has_failed(&child) {
             self.end_provider(&identity.key).await?;
@@ -31,7 +34,8 @@ impl Supervision {
         let address = self.make_provider(&blueprint).await?;
         let condition = Condition::Running;
         let running = RunningProvider { identity, address: address.clone(), condition, blueprint };
-        if let Err(refusal) = self.change(|registry| registry.add_provider(running)) {
+        let trusted = self.expect_provider_trusted(&running.identity);
+        if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.add_provider(running))) {
             end(&address, self.grace).await?;
             return Err(refusal);
         }

@@ -1,10 +1,14 @@
 //! What the supervisor knows: children, their order, links, aliases. Rules only, no waiting.
 //!
 //! # Layout
+//! - `aliases`: call aliases, and whose they are
 //! - `conditions`: how children are
+//! - `expiries`: when tokens end
 //! - `links`: what is known of links
 
+mod aliases;
 mod conditions;
+mod expiries;
 mod links;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -17,9 +21,10 @@ use super::health::Health;
 use super::restart::{RestartPolicy, Restarts};
 use super::snapshot::{ActorIdentity, ProviderKey, RunningActor, RunningProvider, Snapshot};
 use crate::capability::provider_actor::ProviderActor;
-use crate::dispatch::resolve::names_contract;
-use crate::entity::{KeyKind, WasmCloudEntity, is_key, shorten};
+use crate::entity::WasmCloudEntity;
 use crate::error::{Error, ErrorKind, Result};
+use aliases::Owners;
+use expiries::Expiries;
 pub(super) use links::{Ends, serves};
 
 /// How many stopped actors are remembered, to tell "stopped" from "unknown".
@@ -38,6 +43,9 @@ pub(super) struct Registry {
     changes: HashMap<Child, Change>,
     /// The aliases of actors that are being started, and whose they will be.
     reserved_aliases: HashMap<Arc<str>, Arc<str>>,
+    owners: Owners,
+    /// When the tokens of running children end.
+    expiries: Expiries,
     /// What is known of running children.
     records: HashMap<Child, Record>,
     /// Running children in the order of their starts.
@@ -210,13 +218,12 @@ impl Registry {
     pub(super) fn add_actor(&mut self, actor: RunningActor) -> Result<()> {
         self.expect_open()?;
         let (key, policy) = (actor.identity.key.clone(), actor.blueprint.options.restart.unwrap_or_default());
-        if let Some(alias) = self.usable_alias(&actor.identity)? {
-            self.snapshot.aliases.insert(alias, key.clone());
-        }
+        self.give_alias(&actor.identity)?;
         if self.snapshot.stopped.remove(&key).is_some() {
             self.stops.retain(|stopped| *stopped != key);
         }
         self.snapshot.actors.insert(key.clone(), actor);
+        self.note_expiry(Child::Actor(key.clone()));
         self.record(Child::Actor(key), policy);
         Ok(())
     }
@@ -234,48 +241,18 @@ impl Registry {
     /// `AliasTaken` where another actor has the call alias of the new revision.
     pub(super) fn replace_actor(&mut self, actor: RunningActor) -> Result<()> {
         let key = actor.identity.key.clone();
-        let alias = self.usable_alias(&actor.identity)?;
-        self.release_alias(&key);
-        if let Some(alias) = alias {
-            self.snapshot.aliases.insert(alias, key.clone());
-        }
-        self.snapshot.actors.insert(key, actor);
+        self.give_alias(&actor.identity)?;
+        self.forget_expiry(Child::Actor(key.clone()));
+        self.snapshot.actors.insert(key.clone(), actor);
+        self.note_expiry(Child::Actor(key));
         Ok(())
-    }
-
-    fn release_alias(&mut self, key: &Arc<str>) {
-        let alias = self.snapshot.actors.get(key).and_then(|actor| actor.identity.call_alias.clone());
-        if let Some(alias) = alias
-            && self.snapshot.aliases.get(&alias) == Some(key)
-        {
-            self.snapshot.aliases.remove(&alias);
-        }
-    }
-
-    /// The alias under which an actor can be called: none where it has none or where it could be mistaken for
-    /// something else, an error where somebody else has it.
-    fn usable_alias(&self, identity: &ActorIdentity) -> Result<Option<Arc<str>>> {
-        let Some(alias) = identity.call_alias.clone().filter(|alias| !alias.is_empty()) else { return Ok(None) };
-        if names_contract(&self.snapshot, &alias) || is_key(&alias, KeyKind::Actor) {
-            log::warn!(
-                "{identity} cannot be called by its alias {:?}: it could be mistaken for a contract or a key",
-                shorten(&alias)
-            );
-            return Ok(None);
-        }
-        match self.snapshot.aliases.get(&alias).or_else(|| self.reserved_aliases.get(&alias)) {
-            Some(holder) if *holder != identity.key => {
-                let message = format!("{identity} wants the call alias {:?}, which {holder} holds", shorten(&alias));
-                Err(Error::new(ErrorKind::AliasTaken, message))
-            }
-            _ => Ok(Some(alias)),
-        }
     }
 
     /// Lets go of an actor and its alias. Its links wait for its next start.
     pub(super) fn take_actor(&mut self, key: &str) {
         let Some(key) = self.snapshot.actors.get(key).map(|actor| actor.identity.key.clone()) else { return };
         self.release_alias(&key);
+        self.forget_expiry(Child::Actor(key.clone()));
         self.snapshot.actors.remove(&key);
         self.snapshot.stopped.insert(key.clone());
         self.stops.push_back(key.clone());
@@ -292,6 +269,7 @@ impl Registry {
         let (identity, policy) = (provider.identity.clone(), provider.blueprint.policy);
         *self.snapshot.contracts.entry(identity.contract_id.clone()).or_insert(0) += 1;
         self.snapshot.providers.insert(identity.key.clone(), provider);
+        self.note_expiry(Child::Provider(identity.key.clone()));
         self.record(Child::Provider(identity.key.clone()), policy);
         Ok(())
     }
@@ -305,6 +283,7 @@ impl Registry {
 
     /// Lets go of a provider. Its links wait for its next start.
     pub(super) fn take_provider(&mut self, key: &ProviderKey) {
+        self.forget_expiry(Child::Provider(key.clone()));
         let Some(provider) = self.snapshot.providers.remove(key) else { return };
         let contract = &provider.identity.contract_id;
         match self.snapshot.contracts.get_mut(contract) {

@@ -16,6 +16,7 @@ use super::link::{Link, LinkKey};
 use super::placement::ActorOptions;
 use super::restart::RestartPolicy;
 use crate::actor::instances::Instances;
+use crate::auth::Standing;
 use crate::capability::NativeCapability;
 use crate::capability::provider_actor::ProviderActor;
 use crate::engine::CompiledModule;
@@ -35,6 +36,10 @@ pub(crate) struct ActorIdentity {
     pub(crate) call_alias: Option<Arc<str>>,
     pub(crate) capabilities: HashSet<String>,
     pub(crate) claims: Arc<Claims<wascap::jwt::Actor>>,
+    /// How others are told of it.
+    pub(crate) entity: WasmCloudEntity,
+    /// Whether it is still trusted.
+    pub(crate) standing: Standing,
 }
 
 impl ActorIdentity {
@@ -46,13 +51,15 @@ impl ActorIdentity {
             revision: metadata.and_then(|metadata| metadata.rev).unwrap_or(0),
             call_alias: metadata.and_then(|metadata| metadata.call_alias.as_deref()).map(Arc::from),
             capabilities: metadata.and_then(|metadata| metadata.caps.clone()).unwrap_or_default().into_iter().collect(),
+            entity: WasmCloudEntity::Actor(claims.subject.clone()),
+            standing: Standing::default(),
             claims,
         }
     }
 
     /// How others are told of it.
     pub(crate) fn entity(&self) -> WasmCloudEntity {
-        WasmCloudEntity::Actor(self.key.to_string())
+        self.entity.clone()
     }
 }
 
@@ -68,16 +75,33 @@ pub(crate) struct ProviderIdentity {
     pub(crate) key: ProviderKey,
     pub(crate) contract_id: String,
     pub(crate) claims: Claims<CapabilityProvider>,
+    /// Whether the claims are those of a token that was verified. Otherwise the program vouches for them, and no date or
+    /// policy concerns them.
+    pub(crate) signed: bool,
+    /// How others are told of it.
+    pub(crate) entity: WasmCloudEntity,
+    /// Whether it is still trusted.
+    pub(crate) standing: Standing,
 }
 
 impl ProviderIdentity {
+    pub(crate) fn new(
+        key: ProviderKey,
+        contract_id: String,
+        claims: Claims<CapabilityProvider>,
+        signed: bool,
+    ) -> ProviderIdentity {
+        let entity = WasmCloudEntity::Capability {
+            id: key.id.to_string(),
+            contract_id: contract_id.clone(),
+            link_name: key.link_name.to_string(),
+        };
+        ProviderIdentity { key, contract_id, claims, signed, entity, standing: Standing::default() }
+    }
+
     /// How others are told of it.
     pub(crate) fn entity(&self) -> WasmCloudEntity {
-        WasmCloudEntity::Capability {
-            id: self.key.id.to_string(),
-            contract_id: self.contract_id.clone(),
-            link_name: self.key.link_name.to_string(),
-        }
+        self.entity.clone()
     }
 }
 
@@ -88,7 +112,7 @@ impl std::fmt::Display for ProviderIdentity {
 }
 
 /// What a provider is registered by: one provider may run under several link names.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ProviderKey {
     pub(crate) id: Arc<str>,
     pub(crate) link_name: Arc<str>,

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::Supervision;
 use super::child::Child;
@@ -10,7 +10,6 @@ use super::placement::ActorOptions;
 use super::snapshot::{ActorBlueprint, ActorIdentity, Condition, RunningActor};
 use crate::actor::Actor;
 use crate::actor::instances::Instances;
-use crate::auth;
 use crate::deadline::within;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
@@ -41,26 +40,28 @@ impl Supervision {
         let _change = self.begin_replacement(child.clone())?;
         let old = self.running(key)?;
         let claims = actor.shared_claims();
-        auth::check_validity(&claims, SystemTime::now())?;
         let identity = Arc::new(ActorIdentity::new(claims));
         self.check_update(&old.identity, &identity)?;
+        self.expect_loadable(&identity).await?;
         let ActorBlueprint { options, limits, near, .. } = &*old.blueprint;
         let module = self.modules.compile(&actor, *limits, self.dispatch.mappings()).await?;
         drop(actor);
         let blueprint = ActorBlueprint { module, options: options.clone(), limits: *limits, near: *near };
         let instances = self.make_instances(&identity, &blueprint).await?;
         let (from, to) = (old.identity.revision, identity.revision);
-        let other_capabilities = old.identity.capabilities != identity.capabilities;
+        let other_links = old.identity.capabilities != identity.capabilities || old.identity.standing.lost().is_some();
         let condition = Condition::Running;
         let blueprint = Arc::new(blueprint);
         let new = RunningActor { identity, instances: instances.clone(), condition, blueprint, draining: false };
-        if let Err(refusal) = self.change(|registry| registry.replace_actor(new)) {
+        // Trust may have ended meanwhile.
+        let trusted = self.expect_trusted(&new.identity);
+        if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.replace_actor(new))) {
             instances.close().await;
             return Err(refusal);
         }
         self.tell(child, EventKind::Updated { from, to });
         self.retire(&old.identity, &old.instances).await;
-        if other_capabilities {
+        if other_links {
             self.review_links_of(child).await;
         }
         Ok(())

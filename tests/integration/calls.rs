@@ -78,15 +78,15 @@ async fn a_host_is_called_from_threads_without_any_runtime() {
 #[actix_rt::test]
 async fn a_call_alias_stands_for_its_actor() {
     with_host(async |host| {
-        let echo = sign("tiny_echo").alias("echo").actor();
-        let key = echo.public_key();
-        host.start_actor(echo).await.unwrap();
+        let echo = sign("tiny_echo").alias("echo");
+        let key = echo.actor().public_key();
+        host.start_actor(echo.actor()).await.unwrap();
         assert_eq!(host.call_actor("echo", "Echo", b"by name").await.unwrap(), b"by name");
         let caller = start_on_next_shard(&host, sign("host_call")).await;
         let reply = host.call_actor(&caller, "Any", &host_call("", "echo", "Echo", b"by name")).await.unwrap();
         assert_eq!(host_answer(&reply).unwrap(), b"by name");
 
-        let rival = sign("tiny_echo").alias("echo").actor();
+        let rival = sign("tiny_echo").alias("echo").issued_like(&echo).actor();
         assert_eq!(kind(host.start_actor(rival.clone()).await), ErrorKind::AliasTaken);
         host.stop_actor(&key).await.unwrap();
         assert_eq!(kind(host.call_actor("echo", "Echo", b"").await), ErrorKind::ActorNotFound);

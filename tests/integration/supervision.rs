@@ -553,7 +553,8 @@ async fn seed_defect_32_a_provider_is_stopped_under_its_contract_and_that_is_tol
 async fn seed_defect_33_a_stop_is_told_once_of_what_ran_and_frees_the_alias() {
     with_host(async |host| {
         let mut events = host.events();
-        let (one, two) = (sign("tiny_echo").alias("shared"), sign("tiny_echo").alias("shared"));
+        let one = sign("tiny_echo").alias("shared");
+        let two = sign("tiny_echo").alias("shared").issued_like(&one);
         let never = sign("tiny_echo").actor().public_key();
         assert_eq!(kind(host.stop_actor(&never).await), ErrorKind::ActorNotFound);
         let first = start(&host, &one, ActorOptions::new()).await;

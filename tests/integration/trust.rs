@@ -1,11 +1,18 @@
 //! Trust: what is not vouched for is not run.
 
+mod aliases;
+mod attestation;
+mod authorizer;
+mod expiry;
+mod policy;
+mod tampering;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wascap::prelude::KeyPair;
 use wasmcloud_host::{Actor, ErrorKind};
 
-use crate::signing::{guest, sign};
+use crate::signing::{Era, guest, sign, with_token};
 use crate::support::{kind, with_host};
 
 fn now() -> u64 {
@@ -118,16 +125,58 @@ fn seed_defect_26_malformed_tokens_are_refused() {
         "€.€.€".to_owned(),
         "x".repeat(5_000_000),
     ] {
-        for section in ["jwt", "wasmcloud_jwt"] {
-            let mut bytes = module.clone();
-            let custom = wasm_encoder::CustomSection { name: section.into(), data: token.as_bytes().into() };
-            wasm_encoder::Section::append_to(&custom, &mut bytes);
+        for section in [Era::Old, Era::New] {
+            let bytes = with_token(&module, section, &token);
             let shown: String = token.chars().take(60).collect();
             assert_eq!(kind(Actor::from_slice(&bytes)), ErrorKind::InvalidToken, "{shown}");
         }
     }
     let no_metadata = sign("tiny_echo").claims(|claims| claims.metadata = None).bytes();
     assert_eq!(kind(Actor::from_slice(&no_metadata)), ErrorKind::InvalidToken);
+}
+
+#[test]
+fn seed_defect_26_well_signed_nonsense_is_refused() {
+    let module = guest("tiny_echo");
+    let signing = sign("tiny_echo");
+    let sound = serde_json::to_string(&{
+        let token = signing.token(Era::New);
+        let payload = data_encoding::BASE64URL_NOPAD.decode(token.split('.').nth(1).unwrap().as_bytes()).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&payload).unwrap()
+    })
+    .unwrap();
+    let read = |payload: &str| Actor::from_slice(&with_token(&module, Era::New, &signing.token_saying(payload)));
+    read(&sound).unwrap();
+    let with = |field: &str| format!("{},{field}}}", &sound[..sound.len() - 1]);
+    // What nobody reads is passed over, however deep it is.
+    read(&with(&format!(r#""deep":{}{}"#, "[".repeat(20_000), "]".repeat(20_000)))).unwrap();
+    let other_account = KeyPair::new_account().public_key();
+    for payload in [
+        with(&format!(r#""iss":{other_account:?}"#)),
+        with(r#""sub":"M""#),
+        with(r#""exp":1,"exp":99999999999"#),
+        with(r#""exp":-1"#),
+        with(r#""exp":1.5"#),
+        with(r#""exp":"never""#),
+        with(r#""nbf":99999999999999999999999"#),
+        with(r#""wascap":{"hash":"0"}"#),
+        with(&format!(r#""deep":{}"#, "[".repeat(20_000))),
+        sound.replace(r#""caps":[]"#, &format!(r#""caps":{}{}"#, "[".repeat(20_000), "]".repeat(20_000))),
+        with(&format!(r#""long":"{}""#, "x".repeat(3_000_000))),
+        sound.replace(r#""caps":[]"#, r#""caps":[1]"#),
+        sound.replace(r#""caps":[]"#, r#""caps":{}"#),
+        sound.replace(r#""caps":[]"#, r#""caps":[],"caps":["wasmcloud:keyvalue"]"#),
+        sound.replace(r#""rev":1"#, r#""rev":99999999999"#),
+        sound.replace(r#""wascap":"#, r#""other":"#),
+        format!("{sound}{sound}"),
+        "null".to_owned(),
+        "[]".to_owned(),
+        String::new(),
+    ] {
+        assert_ne!(payload, sound);
+        let shown: String = payload.chars().rev().take(60).collect();
+        assert_eq!(kind(read(&payload)), ErrorKind::InvalidToken, "{}", shown.chars().rev().collect::<String>());
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Guests from the fixtures, signed with keys made on the spot.
 
-use wascap::jwt::{self, Claims};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use wascap::jwt::{self, Claims, WascapEntity};
 use wascap::prelude::KeyPair;
 use wasmcloud_host::Actor;
 
@@ -10,11 +13,52 @@ pub(crate) fn guest(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
 }
 
+/// When a module was signed, which shows in how it carries its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Era {
+    /// As by wascap 0.6: in a section named `jwt`, by a token that names no revision of wascap.
+    Old,
+    /// As by wascap 0.13: in a section named `wasmcloud_jwt`.
+    New,
+}
+
+impl Era {
+    /// A token with these claims.
+    pub(crate) fn token<T>(self, mut claims: Claims<T>, account: &KeyPair) -> String
+    where
+        T: Serialize + DeserializeOwned + WascapEntity,
+    {
+        if self == Era::Old {
+            let mut fields = serde_json::to_value(&claims).unwrap();
+            fields.as_object_mut().unwrap().remove("wascap_revision");
+            claims = serde_json::from_value(fields).unwrap();
+        }
+        claims.encode(account).unwrap()
+    }
+}
+
+/// What a token names signed bytes by.
+pub(crate) fn hash(bytes: &[u8]) -> String {
+    data_encoding::HEXUPPER.encode(&Sha256::digest(bytes))
+}
+
 /// A module that is about to be signed.
 pub(crate) struct Signing {
     module: Vec<u8>,
     pub(crate) claims: Claims<jwt::Actor>,
     account: KeyPair,
+}
+
+/// A module with a token, whatever that says.
+pub(crate) fn with_token(module: &[u8], era: Era, token: &str) -> Vec<u8> {
+    let name = match era {
+        Era::Old => "jwt",
+        Era::New => "wasmcloud_jwt",
+    };
+    let mut bytes = module.to_vec();
+    let section = wasm_encoder::CustomSection { name: name.into(), data: token.as_bytes().into() };
+    wasm_encoder::Section::append_to(&section, &mut bytes);
+    bytes
 }
 
 /// Begins to sign a guest of the fixtures.
@@ -61,6 +105,13 @@ impl Signing {
         self
     }
 
+    /// Has it be signed by the account that signs `other`.
+    pub(crate) fn issued_like(mut self, other: &Signing) -> Signing {
+        self.account = KeyPair::from_seed(&other.account.seed().unwrap()).unwrap();
+        self.claims.issuer = self.account.public_key();
+        self
+    }
+
     /// The same actor, with other code.
     pub(crate) fn module(mut self, module: Vec<u8>) -> Signing {
         self.module = module;
@@ -75,6 +126,28 @@ impl Signing {
     /// The signed module.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         wascap::wasm::embed_claims(&self.module, &self.claims, &self.account).unwrap()
+    }
+
+    /// The token, as it was made in an era.
+    pub(crate) fn token(&self, era: Era) -> String {
+        let mut claims = self.claims.clone();
+        if let Some(metadata) = &mut claims.metadata {
+            metadata.module_hash = hash(&self.module);
+        }
+        era.token(claims, &self.account)
+    }
+
+    /// A token that says what it is told to, signed as it should be.
+    pub(crate) fn token_saying(&self, payload: &str) -> String {
+        let encode = |part: &[u8]| data_encoding::BASE64URL_NOPAD.encode(part);
+        let signed = format!("{}.{}", encode(br#"{"typ":"jwt","alg":"Ed25519"}"#), encode(payload.as_bytes()));
+        let signature = self.account.sign(signed.as_bytes()).unwrap();
+        format!("{signed}.{}", encode(&signature))
+    }
+
+    /// The signed module, as it was made in an era.
+    pub(crate) fn bytes_of(&self, era: Era) -> Vec<u8> {
+        with_token(&self.module, era, &self.token(era))
     }
 
     /// The signed module, verified.

@@ -29,15 +29,17 @@ impl Registry {
     /// Both ends of a link, where both run, neither is being stopped and the provider is not being made anew.
     ///
     /// # Errors
-    /// Where what runs already rules the link out: the actor is not entitled to the contract, or the provider serves
-    /// another one.
+    /// Where what runs already rules the link out: one of them is not trusted any more, the actor is not entitled to the
+    /// contract, or the provider serves another one.
     pub(in crate::supervisor) fn ends(&self, definition: &LinkDefinition) -> Result<Option<Ends>> {
         let actor = self.snapshot.actors.get(definition.actor_id.as_str());
         if let Some(actor) = actor {
+            actor.identity.standing.expect_good()?;
             attested(&actor.identity, &definition.contract_id)?;
         }
         let provider = self.snapshot.providers.get(&(definition.provider_id.as_str(), definition.link_name.as_str()));
         if let Some(provider) = provider {
+            provider.identity.standing.expect_good()?;
             serves(&provider.identity, &definition.contract_id)?;
         }
         let (Some(actor), Some(provider)) = (actor, provider) else { return Ok(None) };
