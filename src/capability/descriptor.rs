@@ -39,7 +39,7 @@ impl NativeCapability {
         link_target_name: Option<String>,
         claims: Claims<jwt::CapabilityProvider>,
     ) -> Result<NativeCapability> {
-        NativeCapability::new(Code::Blocking(Arc::new(instance)), link_target_name, claims)
+        NativeCapability::new(Code::Blocking(Arc::new(instance)), link_target_name, claims, false)
     }
 
     /// The same for a provider that waits without blocking.
@@ -51,7 +51,7 @@ impl NativeCapability {
         link_target_name: Option<String>,
         claims: Claims<jwt::CapabilityProvider>,
     ) -> Result<NativeCapability> {
-        NativeCapability::new(Code::Async(Arc::new(instance)), link_target_name, claims)
+        NativeCapability::new(Code::Async(Arc::new(instance)), link_target_name, claims, false)
     }
 
     /// The provider of an archive, for the machine that this runs on: a native plugin, which runs in the host's process.
@@ -85,17 +85,22 @@ impl NativeCapability {
     ) -> Result<NativeCapability> {
         let code = archive.target_bytes(&ProviderArchive::host_target())?;
         let code = Code::Plugin(Arc::new(Plugin::new(code.into(), isolation)));
-        NativeCapability::new(code, link_target_name, archive.claims())
+        NativeCapability::new(code, link_target_name, archive.claims(), true)
     }
 
-    fn new(code: Code, link: Option<String>, claims: Claims<jwt::CapabilityProvider>) -> Result<NativeCapability> {
+    fn new(
+        code: Code,
+        link: Option<String>,
+        claims: Claims<jwt::CapabilityProvider>,
+        signed: bool,
+    ) -> Result<NativeCapability> {
         expect_key(&claims.subject, KeyKind::Provider)?;
         let contract_id = claims.metadata.as_ref().map(|metadata| metadata.capid.clone()).ok_or_else(|| {
             Error::new(ErrorKind::InvalidArgument, "the provider's claims have no metadata, so they name no contract")
         })?;
         expect_contract(&contract_id)?;
         let key = ProviderKey::new(&claims.subject, link_name(link.as_deref()));
-        let identity = Arc::new(ProviderIdentity::new(key, contract_id, claims, false));
+        let identity = Arc::new(ProviderIdentity::new(key, contract_id, claims, signed));
         Ok(NativeCapability { identity, code })
     }
 

@@ -301,16 +301,18 @@ fn a_process_keeps_nothing_of_the_hosts_environment_that_it_need_not_have() {
 #[actix_rt::test]
 async fn a_program_that_is_no_process_for_plugins_is_told_apart_from_one() {
     with_host(async |host| {
-        let refusal = async |program: &str| {
+        let refusal = async |program: &str, arguments: &[&str]| {
             let process = PluginProcess::of(program);
+            let process = arguments.iter().fold(process, |process, argument| process.argument(argument));
             let capability = plugin(built::tally(&[]), Isolation::Process(process));
             soon(host.start_native_capability(capability)).await.unwrap_err()
         };
-        let missing = refusal("/no/such/program").await;
+        let missing = refusal("/no/such/program", &[]).await;
         assert_eq!(missing.kind(), ErrorKind::Io);
         assert!(missing.to_string().contains("install the binary `wasmcloud`"), "{missing}");
-        assert_eq!(refusal("true").await.kind(), ErrorKind::ProviderDied);
-        let echoing = refusal("cat").await;
+        assert_eq!(refusal("true", &[]).await.kind(), ErrorKind::ProviderDied);
+        // It sends back what it is sent.
+        let echoing = refusal("sh", &["-c", "cat >&0"]).await;
         assert_eq!(echoing.kind(), ErrorKind::ProviderDied);
         assert!(echoing.to_string().contains("a frame"), "{echoing}");
     })

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,7 +46,7 @@ fn take_line() -> Result<UnixStream> {
     if unsafe { libc::dup2(nothing.as_raw_fd(), 0) } < 0 {
         return Err(no_line(std::io::Error::last_os_error()));
     }
-    Ok(UnixStream::from(OwnedFd::from(line)))
+    Ok(UnixStream::from(line))
 }
 
 /// What the threads of this process share.
