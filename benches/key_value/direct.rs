@@ -1,11 +1,12 @@
 //! The embedded store's library, called without a host.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use futures_util::future::join_all;
-use redb::{Database, ReadableDatabase, TableDefinition, WriteTransaction};
-use std::sync::Arc;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+
 use tokio::sync::oneshot;
 
 const KEYS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("keys");

@@ -294,9 +294,9 @@ fn on_a_full_disk_writes_fail_and_what_was_acknowledged_can_be_read_and_deleted(
     if std::env::var_os(FULL).is_some() {
         return actix_rt::System::new().block_on(fill_the_disk());
     }
-    // Files of at most 16 MiB, and no signal where one would be larger: the write fails, as on a full disk.
+    // Files of at most 64 MiB, and no signal where one would be larger: the write fails, as on a full disk.
     let run = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 32768; exec \"$0\" --exact --nocapture \"$1\""])
+        .args(["-c", "trap '' XFSZ; ulimit -f 131072; exec \"$0\" --exact --nocapture \"$1\""])
         .arg(std::env::current_exe().unwrap())
         .arg(NAME)
         .env(FULL, "1")
@@ -311,7 +311,7 @@ async fn fill_the_disk() {
     with_provider(&embedded, async |host, provider| {
         let caller = Caller::start(&host, CONTRACT, 4).await;
         caller.link(&provider, embedded.values(Tenant::A)).await.unwrap();
-        let large = "x".repeat(1024 * 1024);
+        let large = "x".repeat(900_000);
         let mut acknowledged = Vec::new();
         let refusal = loop {
             let key = format!("key {}", acknowledged.len());
@@ -321,10 +321,10 @@ async fn fill_the_disk() {
             }
         };
         assert!(refusal.contains("could not be written"), "{refusal}");
-        assert!(acknowledged.len() > 2 && acknowledged.len() < 16, "{} were acknowledged", acknowledged.len());
+        assert!(acknowledged.len() > 8 && acknowledged.len() < 64, "{} were acknowledged", acknowledged.len());
         // It fails again and again, and never takes anything with it.
         for _ in 0..3 {
-            assert!(set(&caller, "more", &large.repeat(7)).await.is_err());
+            assert!(set(&caller, "more", &large.repeat(9)).await.is_err());
             for key in &acknowledged {
                 assert_eq!(get(&caller, key).await.as_ref(), Some(&large));
             }
