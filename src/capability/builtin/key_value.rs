@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
+use tokio::sync::RwLock;
 
 use crate::capability::{AsyncCapabilityProvider, Binding, NativeCapability, ProviderCallContext};
 use crate::error::{BoxedError, Result};
@@ -94,6 +95,8 @@ pub struct KeyValue {
 struct Link {
     store: Store,
     tenant: Tenant,
+    /// Shared by the calls that are being served, owned by what releases the store: none finds it closed.
+    in_use: RwLock<()>,
 }
 
 enum Store {
@@ -132,12 +135,14 @@ impl KeyValue {
                 Store::Embedded(lease)
             }
         };
-        Ok(Link { store, tenant })
+        Ok(Link { store, tenant, in_use: RwLock::default() })
     }
 
-    /// Releases what a link had. Redis connections end with the last call that is using them.
+    /// Releases what a link had, once its calls have ended. A Redis connection ends with the last call that is using it.
     async fn release(&self, link: Option<Arc<Link>>) {
-        if let Some(Store::Embedded(lease)) = link.as_deref().map(|link| &link.store) {
+        let Some(link) = link else { return };
+        if let Store::Embedded(lease) = &link.store {
+            let _unused = link.in_use.write().await;
             self.files.close(lease).await;
         }
     }
@@ -154,6 +159,7 @@ impl Link {
         // The operation has a copy of what it needs.
         drop(message);
         self.tenant.admit(&mut operation)?;
+        let _in_use = self.in_use.read().await;
         let mut answer = self.store.perform(operation).await?;
         self.tenant.release(&mut answer);
         Ok(answer.encode()?)
@@ -202,6 +208,7 @@ impl AsyncCapabilityProvider for KeyValue {
     async fn health(&self) -> Result<(), BoxedError> {
         let links: Vec<_> = self.links().iter().map(|(actor, link)| (actor.clone(), link.clone())).collect();
         try_join_all(links.into_iter().map(async |(actor, link)| {
+            let _in_use = link.in_use.read().await;
             link.store.health().await.map_err(|refusal| format!("the link of actor {actor}: {refusal}"))
         }))
         .await?;

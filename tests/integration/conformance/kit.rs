@@ -3,8 +3,10 @@
 //! A backend says how its provider is started, which values two tenants are linked with, and how an actor leaves a mark
 //! in what it is linked to. [`lifecycle`] does the rest, through a real guest.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
+use futures_util::future::{join, join_all};
 use wasmcloud_host::{ActorOptions, ErrorKind, Health, Host, HostBuilder, NativeCapability, WasmCloudEntity};
 
 use crate::signing::sign;
@@ -90,6 +92,7 @@ pub(crate) async fn with_provider<B: Backend>(backend: &B, test: impl AsyncFnOnc
 pub(crate) async fn lifecycle<B: Backend>(backend: &B) {
     two_tenants_at_once_are_never_mixed_up(backend).await;
     new_values_are_in_effect_at_once(backend).await;
+    new_values_under_load_fail_no_call(backend).await;
     a_bad_value_is_named_and_what_was_in_effect_stays(backend).await;
     a_link_ends_and_is_made_again(backend).await;
     a_provider_is_stopped_and_started_again(backend).await;
@@ -105,9 +108,9 @@ async fn two_tenants_at_once_are_never_mixed_up<B: Backend>(backend: &B) {
         let marks = (0..8).map(|number| format!("mixed {number}"));
         let leave = marks.clone().map(async |mark| {
             let (at_a, at_b) = (format!("{mark} a"), format!("{mark} b"));
-            futures_util::future::join(backend.leave_mark(&a, &at_a), backend.leave_mark(&b, &at_b)).await
+            join(backend.leave_mark(&a, &at_a), backend.leave_mark(&b, &at_b)).await
         });
-        futures_util::future::join_all(leave).await;
+        join_all(leave).await;
         let (at_a, at_b) = (backend.marks(&a).await, backend.marks(&b).await);
         for mark in marks {
             assert!(at_a.contains(&format!("{mark} a")) && !at_a.contains(&format!("{mark} b")), "{at_a:?}");
@@ -129,6 +132,32 @@ async fn new_values_are_in_effect_at_once<B: Backend>(backend: &B) {
         caller.link(&provider, backend.values(Tenant::A)).await.unwrap();
         let marks = backend.marks(&caller).await;
         assert!(marks.contains(&"before the change".to_owned()) && !marks.contains(&"after the change".to_owned()));
+    })
+    .await;
+}
+
+async fn new_values_under_load_fail_no_call<B: Backend>(backend: &B) {
+    with_provider(backend, async |host, provider| {
+        let caller = Caller::start(&host, B::CONTRACT, 8).await;
+        caller.link(&provider, backend.values(Tenant::A)).await.unwrap();
+        let changing = Cell::new(true);
+        let load = (0..8).map(async |number| {
+            let mut calls = 0;
+            while changing.get() {
+                backend.leave_mark(&caller, &format!("while changing {number}")).await;
+                backend.marks(&caller).await;
+                calls += 1;
+            }
+            calls
+        });
+        let changes = async {
+            for tenant in [Tenant::B, Tenant::A, Tenant::A].into_iter().cycle().take(12) {
+                caller.link(&provider, backend.values(tenant)).await.unwrap();
+            }
+            changing.set(false);
+        };
+        let (calls, ()) = join(join_all(load), changes).await;
+        assert!(calls.into_iter().all(|calls: u32| calls > 0), "there was no load");
     })
     .await;
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
+use crate::error::printable;
 
 /// What an actor asks for, read and made independent of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,7 +176,7 @@ impl Operation {
 }
 
 fn read<'a, T: Deserialize<'a>>(message: &'a [u8]) -> Result<T, Refusal> {
-    rmp_serde::from_slice(message).map_err(|error| Refusal::Malformed(error.to_string()))
+    rmp_serde::from_slice(message).map_err(|error| Refusal::Malformed(printable(error.to_string().as_bytes())))
 }
 
 fn some(Keys { keys }: Keys) -> Result<Vec<String>, Refusal> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use redb::{AccessGuard, ReadableTable};
+use redb::ReadableTable;
 
 use super::record::{Content, List, Record};
 use super::tables::{Failure, Snapshot, after, damaged, refuse};
@@ -58,20 +58,18 @@ fn range(snapshot: &Snapshot, key: &[u8], start: i32, stop: i32) -> Result<Answe
         Some(_) => refuse(Refusal::WrongKind),
     })?;
     let mut texts = Texts::default();
-    if let Some((list, first, count)) =
-        list.and_then(|list| Some((list, span(&list, start, stop)?))).map(|(list, (first, count))| (list, first, count))
-    {
-        // Where there are no gaps, what comes before need not be counted.
-        let (from, skip) = match i64::try_from(first) {
-            Ok(first) if list.is_dense() => (list.front + first, 0),
-            _ => (list.front, first),
-        };
-        let items = snapshot.items.range((key, from)..=(key, list.back))?;
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        for item in items.skip(skip).take(count) {
-            texts.add(&item?.1)?;
-        }
+    let Some(list) = list else { return Ok(texts.answer()) };
+    let Some((first, count)) = span(&list, start, stop) else { return Ok(texts.answer()) };
+    // Where there are no gaps, what comes before need not be counted.
+    let (from, skip) = match i64::try_from(first) {
+        Ok(first) if list.is_dense() => (list.front.saturating_add(first), 0),
+        _ => (list.front, first),
+    };
+    let items = snapshot.items.range((key, from)..=(key, list.back))?;
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    for item in items.skip(skip).take(count) {
+        texts.push(item?.1.value())?;
     }
     Ok(texts.answer())
 }
@@ -152,10 +150,6 @@ struct Texts {
 }
 
 impl Texts {
-    fn add(&mut self, value: &AccessGuard<'_, &'static [u8]>) -> Result<(), Failure> {
-        self.push(value.value())
-    }
-
     fn push(&mut self, value: &[u8]) -> Result<(), Failure> {
         self.cost += value.len() + TEXT_COST;
         if self.cost > ANSWER_LIMIT {
