@@ -2,6 +2,8 @@
 
 #[cfg(feature = "httpserver")]
 mod http_server;
+#[cfg(feature = "keyvalue")]
+mod key_value;
 
 use std::collections::HashMap;
 
@@ -9,6 +11,8 @@ use wascap::jwt::{self, Claims};
 
 #[cfg(feature = "httpserver")]
 pub use http_server::HttpServer;
+#[cfg(feature = "keyvalue")]
+pub use key_value::KeyValue;
 
 /// What a provider that comes with the host claims to be: the host vouches for it, so nobody signs it.
 fn claims(name: &str, public_key: &str, contract: &str) -> Claims<jwt::CapabilityProvider> {

@@ -9,6 +9,7 @@ mod artifacts;
 #[cfg(feature = "cli")]
 mod binary;
 mod calls;
+mod conformance;
 mod crowds;
 #[cfg(feature = "experiments")]
 mod experiments;

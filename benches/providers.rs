@@ -1,0 +1,42 @@
+//! What the providers that come with the host cost, against what they are built on, called without a host.
+//!
+//! `cargo bench --bench providers` prints the table and writes `target/figures/providers.json`; with the names of parts
+//! behind it (`-- keyvalue`), it runs those alone.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
+
+#[cfg(feature = "keyvalue")]
+mod key_value;
+mod support;
+
+#[path = "../tests/support/signing.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod signing;
+
+use support::report;
+
+#[actix_rt::main]
+async fn main() {
+    let mut table = Vec::new();
+    #[cfg(feature = "keyvalue")]
+    if wanted("keyvalue") {
+        table.extend(key_value::rows().await);
+    }
+    let name = if named_parts().is_empty() {
+        "providers".to_owned()
+    } else {
+        format!("providers-{}", named_parts().join("-"))
+    };
+    report(&name, "The providers", &table).expect("the figures can be written");
+}
+
+/// The parts that the command line names.
+fn named_parts() -> Vec<String> {
+    std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect()
+}
+
+/// Whether this part is to be run: all are, unless the command line names some.
+fn wanted(part: &str) -> bool {
+    let named = named_parts();
+    named.is_empty() || named.iter().any(|name| name == part)
+}

@@ -1,0 +1,113 @@
+//! An actor with two providers: it counts HTTP requests by their path, in a store that survives restarts.
+//!
+//! ```text
+//! cargo run --release --example counter
+//! curl http://localhost:8081/some/path
+//! ```
+//!
+//! The same actor counts in Redis when it is linked to one: `--url redis://localhost`.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::net::{IpAddr, SocketAddr};
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use wascap::prelude::KeyPair;
+use wasmcloud_host::builtin::{HttpServer, KeyValue};
+use wasmcloud_host::{Actor, Host, HostBuilder};
+
+/// The actor: it adds one to the counter of each request's path, and answers with the sum.
+const COUNTER: &[u8] = include_bytes!("../fixtures/guests/kvcounter.wasm");
+
+/// Serves an actor that counts HTTP requests by their path, until Ctrl-C or SIGTERM.
+#[derive(Parser)]
+#[command(after_help = "Example:\n  counter --port 9000 &\n  curl http://localhost:9000/some/path")]
+pub(crate) struct Arguments {
+    /// The port to listen on; 0 takes any free one
+    #[arg(long, short, default_value_t = 8081)]
+    port: u16,
+    /// The IP address to listen on
+    #[arg(long, short, default_value = "127.0.0.1")]
+    bind: IpAddr,
+    /// The file to keep the counters in
+    #[arg(long, default_value = "counter.redb")]
+    store: String,
+    /// A Redis server to keep the counters in instead: redis://[user:password@]host[:port]
+    #[arg(long, env = "COUNTER_REDIS_URL", hide_env_values = true)]
+    url: Option<String>,
+}
+
+#[actix_rt::main]
+async fn main() {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    if let Err(error) = run(Arguments::parse()).await {
+        eprintln!("counter: {error}");
+        std::process::exit(1);
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    // Signals that come from here on are waited for, even while things are still being started.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+
+    let host = HostBuilder::new().build();
+    host.start().await?;
+    let served = serve(&host, &arguments).await;
+    if let Ok(address) = &served {
+        println!("Listening on http://{address}");
+        println!("Try: curl http://localhost:{}/some/path", address.port());
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        eprintln!("counter: finishing what is in flight");
+    }
+    host.stop().await;
+    served.map(drop)
+}
+
+/// Starts the actor and its providers, and tells where it is served.
+pub(crate) async fn serve(host: &Host, arguments: &Arguments) -> Result<SocketAddr, Box<dyn Error>> {
+    let actor = Actor::from_slice(&sign(COUNTER)?)?;
+    let actor_id = actor.public_key();
+    host.start_actor(actor).await?;
+
+    let store = KeyValue::new(None).capability()?;
+    let store_id = store.id();
+    host.start_native_capability(store).await?;
+    let values = match &arguments.url {
+        Some(url) => HashMap::from([("URL".to_owned(), url.clone())]),
+        None => HashMap::from([("PATH".to_owned(), arguments.store.clone())]),
+    };
+    host.set_link(&actor_id, "wasmcloud:keyvalue", None, store_id, values).await?;
+
+    let http = HttpServer::new(None);
+    let server = http.capability()?;
+    let server_id = server.id();
+    host.start_native_capability(server).await?;
+    let values = HashMap::from([
+        ("PORT".to_owned(), arguments.port.to_string()),
+        ("BIND".to_owned(), arguments.bind.to_string()),
+    ]);
+    host.set_link(&actor_id, "wasmcloud:httpserver", None, server_id, values).await?;
+    http.address(&actor_id).ok_or_else(|| "the actor is linked, but not served".into())
+}
+
+/// Signs a module with keys made for this run. An actor that is shipped is signed once, by whoever answers for it.
+fn sign(module: &[u8]) -> wascap::Result<Vec<u8>> {
+    wascap::wasm::sign_buffer_with_claims(
+        "Counter".to_owned(),
+        module,
+        &KeyPair::new_module(),
+        &KeyPair::new_account(),
+        None,
+        None,
+        vec!["wasmcloud:httpserver".to_owned(), "wasmcloud:keyvalue".to_owned()],
+        vec![],
+        false,
+        Some(1),
+        Some("0.1.0".to_owned()),
+        None,
+    )
+}

@@ -1,0 +1,199 @@
+//! The thread that changes a store: batches of calls, one durable transaction each.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use redb::ReadableDatabase;
+use tokio::sync::oneshot;
+
+use super::file::File;
+use super::tables::{Failure, Snapshot, Tables};
+use super::{Job, Task};
+use crate::capability::builtin::key_value::messages::Answer;
+use crate::capability::builtin::key_value::refusal::Refusal;
+use crate::error::panic_text;
+
+/// How many calls share a transaction at most.
+const BATCH: usize = 1024;
+
+/// How many bytes of values share a transaction, but for the last value.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// How often expired keys are removed.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Starts the thread, which opens the store, and tells how that went.
+pub(super) fn start(
+    file: Arc<File>,
+    tasks: Receiver<Task>,
+    opened: oneshot::Sender<Result<(), String>>,
+) -> std::io::Result<()> {
+    let work = move || {
+        let open = file.open();
+        let is_open = open.is_ok();
+        // Where nobody waits for the store any more, nobody has it either.
+        if opened.send(open).is_ok() && is_open {
+            Writer { file: &file, last_sweep: Instant::now() }.work(&tasks);
+        }
+        file.close();
+    };
+    std::thread::Builder::new().name("keyvalue-writer".to_owned()).spawn(work)?;
+    Ok(())
+}
+
+struct Writer<'a> {
+    file: &'a File,
+    last_sweep: Instant,
+}
+
+/// What to do once a batch has been gathered.
+enum Next {
+    GoOn,
+    Close(oneshot::Sender<()>),
+}
+
+impl Writer<'_> {
+    /// Works until the store is closed, or nobody has it any more.
+    fn work(mut self, tasks: &Receiver<Task>) {
+        loop {
+            let mut batch = Vec::new();
+            let next = match tasks.recv_deadline(self.last_sweep + SWEEP_INTERVAL) {
+                Ok(Task::Perform(job)) => gather(job, tasks, &mut batch),
+                Ok(Task::Close(close)) => Next::Close(close),
+                Err(RecvTimeoutError::Timeout) => Next::GoOn,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            self.write(batch);
+            self.sweep();
+            if let Next::Close(close) = next {
+                self.file.close();
+                // Who asked may be gone.
+                let _ = close.send(());
+                return;
+            }
+        }
+    }
+
+    /// Carries out a batch, and answers once all of it is durable.
+    fn write(&self, batch: Vec<Job>) {
+        if batch.is_empty() {
+            return;
+        }
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let (operations, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|Job { operation, answer }| (operation, answer)).unzip();
+        let written = self.change(|tables| {
+            for operation in operations {
+                outcomes.push(match tables.write(operation) {
+                    Ok(answer) => Ok(answer),
+                    Err(Failure::Refused(refusal)) => Err(refusal),
+                    Err(failure) => return Err(failure),
+                });
+            }
+            Ok(())
+        });
+        let outcomes: Vec<Result<Answer, Refusal>> = match written {
+            Ok(()) => outcomes,
+            Err(error) => answers.iter().map(|_| Err(Refusal::Unavailable(error.clone()))).collect(),
+        };
+        for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            // Nobody listens any more where the call's time was up.
+            let _ = answer.send(outcome);
+        }
+    }
+
+    /// Removes what has expired, and opens again what could not be, now and then.
+    fn sweep(&mut self) {
+        if self.last_sweep.elapsed() < SWEEP_INTERVAL {
+            return;
+        }
+        self.last_sweep = Instant::now();
+        let mut expired = self.has_expired();
+        while let Ok(true) = expired {
+            expired = self.change(|tables| tables.sweep());
+        }
+        if let Err(error) = expired.and_then(|_| if self.file.get().is_none() { self.file.open() } else { Ok(()) }) {
+            log::error!("the key-value store fails, and is tried again soon: {error}");
+        }
+    }
+
+    /// Whether there is something to sweep. Most of the time there is not, and nothing needs to be written.
+    fn has_expired(&self) -> Result<bool, String> {
+        let look = || -> Result<bool, redb::Error> {
+            let database = self.file.get();
+            let Some(database) = database.as_ref() else { return Ok(false) };
+            let snapshot = Snapshot::open(&database.begin_read()?)?;
+            let mut expired = snapshot.expiries.range(..(snapshot.now, &b""[..]))?;
+            Ok(expired.next().transpose()?.is_some())
+        };
+        let looked = catch_unwind(AssertUnwindSafe(look));
+        let looked = looked.unwrap_or_else(|panic| Err(redb::Error::Corrupted(panic_text(&*panic))));
+        looked.map_err(|error| self.recover("read", &error))
+    }
+
+    /// Changes the store durably, or not at all.
+    ///
+    /// # Errors
+    /// Why it could not be changed. The store is opened again then.
+    fn change<T>(&self, change: impl FnOnce(&mut Tables<'_>) -> Result<T, Failure>) -> Result<T, String> {
+        if self.file.get().is_none() {
+            self.file.open()?;
+        }
+        let changed = catch_unwind(AssertUnwindSafe(|| self.commit(change)));
+        let changed = changed.unwrap_or_else(|panic| Err(redb::Error::Corrupted(panic_text(&*panic))));
+        changed.map_err(|error| self.recover("written", &error))
+    }
+
+    /// Opens the store again after a failure, and describes the failure.
+    fn recover(&self, what: &str, error: &redb::Error) -> String {
+        log::error!("the key-value store could not be {what}, and is opened again: {error}");
+        if let Err(error) = self.file.open() {
+            log::error!("{error}");
+        }
+        format!("it could not be {what}: {error}")
+    }
+
+    fn commit<T>(&self, change: impl FnOnce(&mut Tables<'_>) -> Result<T, Failure>) -> Result<T, redb::Error> {
+        let database = self.file.get();
+        let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
+        let mut transaction = database.begin_write()?;
+        // After a crash the store is open at once, however large it is, and what hostile values were written just before
+        // cannot pass for a commit.
+        transaction.set_quick_repair(true);
+        let changed = {
+            let mut tables = Tables::open(&transaction)?;
+            change(&mut tables)
+        };
+        match changed {
+            Ok(changed) => {
+                transaction.commit()?;
+                Ok(changed)
+            }
+            Err(Failure::Store(error)) => Err(error),
+            // Refusals are outcomes of single calls, and end there.
+            Err(Failure::Refused(refusal)) => Err(redb::Error::Corrupted(refusal.to_string())),
+        }
+    }
+}
+
+/// Adds what else is waiting to a batch, but for calls that nobody waits for any more.
+fn gather(first: Job, tasks: &Receiver<Task>, batch: &mut Vec<Job>) -> Next {
+    let mut bytes = 0;
+    let mut next = Some(first);
+    loop {
+        if let Some(job) = next.take().filter(|job| !job.answer.is_closed()) {
+            bytes += job.operation.value().map_or(0, str::len);
+            batch.push(job);
+        }
+        if batch.len() >= BATCH || bytes >= BATCH_BYTES {
+            return Next::GoOn;
+        }
+        match tasks.try_recv() {
+            Ok(Task::Perform(job)) => next = Some(job),
+            Ok(Task::Close(close)) => return Next::Close(close),
+            Err(_) => return Next::GoOn,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The conformance kit: what is asked of each provider that comes with the host, whatever its contract and backend.
+//!
+//! # Layout
+//! - `kit`: the cases of a link's life, for any backend that can leave a mark
+//! - `redis_server`: real Redis servers
+//! - `key_value`: `wasmcloud:keyvalue` on each of its backends
+
+#[cfg(feature = "keyvalue")]
+mod key_value;
+mod kit;
+#[cfg(feature = "keyvalue")]
+mod redis_server;
