@@ -1,6 +1,5 @@
 //! From a request to a call and back.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -13,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::BoxedError;
 use crate::caller::{CallError, CallErrorKind, Caller};
 use crate::cors::Cors;
-use crate::messages::{HANDLE_REQUEST, Request, Response};
+use crate::messages::{HANDLE_REQUEST, Headers, Request, Response};
 use crate::request_id::{REQUEST_ID, RequestIds};
 use crate::settings::Settings;
 
@@ -219,23 +218,10 @@ fn encode(head: &http::request::Parts, body: &[u8]) -> Result<Vec<u8>, BoxedErro
         method: head.method.as_str(),
         path: head.uri.path(),
         query_string: head.uri.query().unwrap_or_default(),
-        header: joined(&head.headers),
+        header: Headers(&head.headers),
         body,
     };
     Ok(request.encode()?)
-}
-
-/// Headers as the contract has them, one text for each name: those of a repeated name are joined in their order, as
-/// RFC 9110 has it (section 5.3), and cookies as RFC 6265 does (section 5.4).
-fn joined(headers: &HeaderMap) -> BTreeMap<&str, String> {
-    let mut joined = BTreeMap::new();
-    for name in headers.keys() {
-        let separator = if name == header::COOKIE { "; " } else { ", " };
-        let values: Vec<_> =
-            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-        joined.insert(name.as_str(), values.join(separator));
-    }
-    joined
 }
 
 fn reply(answer: &[u8]) -> Result<Reply, BoxedError> {
@@ -275,17 +261,6 @@ fn plain(status: StatusCode) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn repeated_headers_are_joined_in_their_order() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [("accept", "a"), ("accept", "b"), ("cookie", "x=1"), ("cookie", "y=2")] {
-            headers.append(name, HeaderValue::from_static(value));
-        }
-        let joined = joined(&headers);
-        assert_eq!(joined["accept"], "a, b");
-        assert_eq!(joined["cookie"], "x=1; y=2");
-    }
 
     #[test]
     fn an_actor_cannot_frame_the_response_itself() {
