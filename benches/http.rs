@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
 mod http_load;
+#[allow(dead_code, reason = "other benchmarks use more of it")]
 mod support;
 
 #[path = "../tests/support/signing.rs"]

@@ -324,7 +324,7 @@ fn idle_connections_hold_little_and_are_served_again() {
                 streams.push(stream);
             }
             let each = resident().saturating_sub(before) / CONNECTIONS;
-            assert!(each <= 24 * 1024, "{each} bytes for each");
+            assert!(each <= 20 * 1024, "{each} bytes for each");
             for stream in &mut streams {
                 get_empty(stream).await;
             }

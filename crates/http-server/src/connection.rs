@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use crate::activity::{Activity, Patience, Watched, in_time};
 use crate::caller::Caller;
@@ -59,20 +60,30 @@ pub(crate) async fn serve<C: Caller + 'static>(
     stream: TcpStream,
     site: Arc<ArcSwap<Site<C>>>,
     protocols: Protocols,
-    mut closing: watch::Receiver<bool>,
+    closing: watch::Receiver<bool>,
 ) {
     // Small responses must not wait for more to come.
     let _ = stream.set_nodelay(true);
-    let Some(tls) = site.load().tls.clone() else {
-        return speak(stream, site, protocols, closing).await;
-    };
+    match site.load().tls.clone() {
+        None => speak(stream, site, protocols, closing).await,
+        // Boxed: most connections are not encrypted, and need not have the room for it.
+        Some(tls) => Box::pin(speak_encrypted(tls, stream, site, protocols, closing)).await,
+    }
+}
+
+async fn speak_encrypted<C: Caller + 'static>(
+    tls: TlsAcceptor,
+    stream: TcpStream,
+    site: Arc<ArcSwap<Site<C>>>,
+    protocols: Protocols,
+    mut closing: watch::Receiver<bool>,
+) {
     let agreed = tokio::select! {
         agreed = tokio::time::timeout(TLS_TIMEOUT, tls.accept(stream)) => agreed,
         _ = closing.wait_for(|closing| *closing) => return,
     };
     match agreed {
-        // Boxed: most connections are not encrypted, and need not have the room for it.
-        Ok(Ok(stream)) => Box::pin(speak(stream, site, protocols, closing)).await,
+        Ok(Ok(stream)) => speak(stream, site, protocols, closing).await,
         Ok(Err(error)) => log::debug!("a client did not agree on TLS: {error}"),
         Err(_) => log::debug!("a client took too long to agree on TLS"),
     }
@@ -90,11 +101,12 @@ async fn speak<C: Caller + 'static>(
     let answer = service_fn(move |request: Request<_>| {
         let serving = observed.begin_request(request.version() == Version::HTTP_2);
         let site = site.load_full();
-        async move {
+        // Boxed: a connection keeps the room for what answers its requests, even while there are none.
+        Box::pin(async move {
             let answer = site.answer(request).await;
             drop(serving);
             Ok::<_, Infallible>(answer)
-        }
+        })
     });
     let mut connection = pin!(protocols.0.serve_connection(watched, answer));
     let to_its_end = async {
