@@ -1,5 +1,7 @@
 //! The providers that come with the host.
 
+#[cfg(feature = "httpclient")]
+mod http_client;
 #[cfg(feature = "httpserver")]
 mod http_server;
 #[cfg(feature = "keyvalue")]
@@ -9,6 +11,8 @@ use std::collections::HashMap;
 
 use wascap::jwt::{self, Claims};
 
+#[cfg(feature = "httpclient")]
+pub use http_client::HttpClient;
 #[cfg(feature = "httpserver")]
 pub use http_server::HttpServer;
 #[cfg(feature = "keyvalue")]

@@ -13,23 +13,23 @@ use wasmcloud_host::{ErrorKind, Host, HostBuilder};
 use crate::signing::{Signing, sign};
 use crate::support::{PROBE, Probe, kind, soon, until, values, with_host, with_host_of};
 
-const HTTP: &str = "wasmcloud:httpserver";
+pub(crate) const HTTP: &str = "wasmcloud:httpserver";
 
 /// A server with one actor behind it.
-struct Served {
-    http: HttpServer,
-    provider: String,
-    actor: String,
-    address: SocketAddr,
+pub(crate) struct Served {
+    pub(crate) http: HttpServer,
+    pub(crate) provider: String,
+    pub(crate) actor: String,
+    pub(crate) address: SocketAddr,
 }
 
 impl Served {
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 }
 
-async fn start_server(host: &Host) -> (HttpServer, String) {
+pub(crate) async fn start_server(host: &Host) -> (HttpServer, String) {
     let http = HttpServer::new(None);
     let capability = http.capability().unwrap();
     let provider = capability.id();
@@ -37,21 +37,27 @@ async fn start_server(host: &Host) -> (HttpServer, String) {
     (http, provider)
 }
 
-async fn start_actor(host: &Host, signing: Signing) -> String {
+pub(crate) async fn start_actor(host: &Host, signing: Signing) -> String {
     let actor = signing.capability(HTTP).actor();
     let key = actor.public_key();
     host.start_actor(actor).await.unwrap();
     key
 }
 
-async fn link(host: &Host, http: &HttpServer, provider: &str, actor: &str, more: &[(&str, &str)]) -> SocketAddr {
+pub(crate) async fn link(
+    host: &Host,
+    http: &HttpServer,
+    provider: &str,
+    actor: &str,
+    more: &[(&str, &str)],
+) -> SocketAddr {
     let mut link = values(&[("PORT", "0"), ("BIND", "127.0.0.1")]);
     link.extend(values(more));
     host.set_link(actor, HTTP, None, provider.to_owned(), link).await.unwrap();
     http.address(actor).unwrap()
 }
 
-async fn serve(host: &Host, guest: &str, link_values: &[(&str, &str)]) -> Served {
+pub(crate) async fn serve(host: &Host, guest: &str, link_values: &[(&str, &str)]) -> Served {
     let (http, provider) = start_server(host).await;
     let actor = start_actor(host, sign(guest)).await;
     let address = link(host, &http, &provider, &actor, link_values).await;
@@ -59,7 +65,7 @@ async fn serve(host: &Host, guest: &str, link_values: &[(&str, &str)]) -> Served
 }
 
 /// Sends bytes as they are and reads the answer to its end.
-async fn raw(address: SocketAddr, request: &[u8]) -> Vec<u8> {
+pub(crate) async fn raw(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
@@ -169,7 +175,7 @@ async fn an_actor_that_is_not_in_time_is_a_504_and_serves_on() {
 }
 
 /// A key-value store that answers when its probe is released.
-struct SlowStore(Probe);
+pub(crate) struct SlowStore(pub(crate) Probe);
 
 #[async_trait::async_trait(?Send)]
 impl wasmcloud_host::AsyncCapabilityProvider for SlowStore {

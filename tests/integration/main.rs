@@ -17,6 +17,9 @@ mod guests;
 mod health;
 mod host;
 mod http;
+#[cfg(feature = "httpclient")]
+mod http_client;
+mod http_protocols;
 mod instances;
 mod limits;
 mod links;

@@ -8,16 +8,25 @@
 //! - `server`: the open ports of all links
 //! - `caller`: the way to an actor
 //! - `settings`: what a link's values mean
-//! - `listener`: one open port, its connections, and how they end
+//! - `tls`, `cors`: the parts of them that have rules of their own
+//! - `listener`: one open port, and how it is closed
+//! - `connection`: one connection, in either version of HTTP
+//! - `activity`: what a connection is about, and how long it may be
 //! - `site`: from a request to a call and back
+//! - `request_id`: what joins the lines of several logs
 //! - `messages`: the contract's payloads
 
+mod activity;
 mod caller;
+mod connection;
+mod cors;
 mod listener;
 mod messages;
+mod request_id;
 mod server;
 mod settings;
 mod site;
+mod tls;
 
 pub use caller::{CallError, CallErrorKind, Caller};
 pub use server::Server;

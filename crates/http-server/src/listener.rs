@@ -1,29 +1,18 @@
-//! One open port: its connections, and how they end.
+//! One open port: how connections come, and how they are ended.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio_io_timeout::TimeoutStream;
 
 use crate::caller::Caller;
+use crate::connection::{self, Protocols};
 use crate::settings::Settings;
 use crate::site::Site;
-
-/// How long a client may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a client may take to accept a part of an answer.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long requests in flight may take to end once the port is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
@@ -129,7 +118,8 @@ async fn serve<C: Caller + 'static>(
     mut close: oneshot::Receiver<()>,
     closed: oneshot::Sender<()>,
 ) {
-    let graceful = GracefulShutdown::new();
+    let protocols = Protocols::new();
+    let (closing, is_closing) = watch::channel(false);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -137,7 +127,8 @@ async fn serve<C: Caller + 'static>(
             Some(_) = connections.join_next() => {}
             accepted = socket.accept(), if connections.len() < CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn_local(connection(stream, site.clone(), &graceful));
+                    let served = connection::serve(stream, site.clone(), protocols.clone(), is_closing.clone());
+                    connections.spawn_local(served);
                 }
                 Err(error) => {
                     log::warn!("a connection could not be accepted: {error}");
@@ -149,34 +140,9 @@ async fn serve<C: Caller + 'static>(
     drop(socket);
     // Nobody may be waiting for that alone.
     let _ = closed.send(());
-    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+    closing.send_replace(true);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_TIMEOUT, ended).await.is_err() {
         log::warn!("{} connection(s) were cut: their requests took too long to end", connections.len());
-    }
-}
-
-/// Serves one connection to its end.
-fn connection<C: Caller + 'static>(
-    stream: TcpStream,
-    site: Arc<ArcSwap<Site<C>>>,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + use<C> {
-    // Small responses must not wait for more to come.
-    let _ = stream.set_nodelay(true);
-    // A client that does not take its answer must not hold it for ever. Reading has limits of its own.
-    let mut timed = TimeoutStream::new(stream);
-    timed.set_write_timeout(Some(WRITE_TIMEOUT));
-    let answer = service_fn(move |request| {
-        let site = site.load_full();
-        async move { Ok::<_, Infallible>(site.answer(request).await) }
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(Box::pin(timed)), answer);
-    let watched = graceful.watch(served);
-    async move {
-        if let Err(error) = watched.await {
-            log::debug!("a connection ended early: {error}");
-        }
     }
 }

@@ -1,8 +1,11 @@
 //! The payloads of `wasmcloud:httpserver`, byte for byte: msgpack, structs as maps, field names as on the wire.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use hyper::header::{self, HeaderMap, HeaderName};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The operation of the actor.
 pub(crate) const HANDLE_REQUEST: &str = "HandleRequest";
@@ -14,7 +17,7 @@ pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     pub(crate) query_string: &'a str,
-    pub(crate) header: BTreeMap<&'a str, String>,
+    pub(crate) header: Headers<'a>,
     #[serde(with = "serde_bytes")]
     pub(crate) body: &'a [u8],
 }
@@ -25,6 +28,30 @@ impl Request<'_> {
         let mut bytes = Vec::with_capacity(self.body.len() + 512);
         rmp_serde::encode::write_named(&mut bytes, self)?;
         Ok(bytes)
+    }
+}
+
+/// Headers as the contract has them, one text for each name: those of a repeated name are joined in their order, as
+/// RFC 9110 has it (section 5.3), and cookies as RFC 6265 does (section 5.4).
+#[derive(Debug)]
+pub(crate) struct Headers<'a>(pub(crate) &'a HeaderMap);
+
+impl Headers<'_> {
+    fn text(&self, name: &HeaderName) -> Cow<'_, str> {
+        let mut values = self.0.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let first = values.next().unwrap_or_default();
+        let separator = if name == header::COOKIE { "; " } else { ", " };
+        values.fold(first, |text, value| Cow::Owned(format!("{text}{separator}{value}")))
+    }
+}
+
+impl Serialize for Headers<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.keys_len()))?;
+        for name in self.0.keys() {
+            map.serialize_entry(name.as_str(), &self.text(name))?;
+        }
+        map.end()
     }
 }
 
@@ -48,15 +75,26 @@ impl Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hyper::header::HeaderValue;
     use proptest::prelude::*;
 
     #[test]
     fn a_request_is_a_map_with_the_names_of_the_wire_and_a_binary_body() {
-        let header = BTreeMap::from([("a", "b".to_owned())]);
-        let request = Request { method: "GET", path: "/", query_string: "q", header, body: &[0xff] };
+        let header = HeaderMap::from_iter([(HeaderName::from_static("a"), HeaderValue::from_static("b"))]);
+        let request = Request { method: "GET", path: "/", query_string: "q", header: Headers(&header), body: &[0xff] };
         let expected: &[u8] =
             b"\x85\xa6method\xa3GET\xa4path\xa1/\xabqueryString\xa1q\xa6header\x81\xa1a\xa1b\xa4body\xc4\x01\xff";
         assert_eq!(request.encode().unwrap(), expected);
+    }
+
+    #[test]
+    fn repeated_headers_are_joined_in_their_order() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("accept", "a"), ("accept", "b"), ("cookie", "x=1"), ("cookie", "y=2")] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        assert_eq!(Headers(&headers).text(&header::ACCEPT), "a, b");
+        assert_eq!(Headers(&headers).text(&header::COOKIE), "x=1; y=2");
     }
 
     #[test]

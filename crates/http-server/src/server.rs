@@ -12,6 +12,7 @@ use crate::caller::Caller;
 use crate::listener::Listener;
 use crate::settings::Settings;
 use crate::site::Site;
+use crate::tls;
 
 /// HTTP servers for linked actors, each on a port of its own.
 pub struct Server<C> {
@@ -33,7 +34,12 @@ impl<C: Caller + 'static> Server<C> {
     /// the actor before still is.
     pub async fn bind(&self, actor: &str, values: &HashMap<String, String>, caller: C) -> Result<(), BoxedError> {
         let settings = Settings::read(values)?;
-        let site = Site::new(actor, caller, &settings);
+        let tls = match &settings.tls {
+            Some(source) => Some(tls::acceptor(source).await?),
+            None => None,
+        };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let site = Site::new(actor, caller, &settings, tls);
         if let Some(listener) = self.listeners().get(actor).filter(|listener| listener.listens_as(&settings)) {
             listener.serve_from_now_on(site);
             return Ok(());
@@ -48,7 +54,7 @@ impl<C: Caller + 'static> Server<C> {
                 }
             },
         };
-        log::info!("actor {actor} is served on http://{}", listener.address());
+        log::info!("actor {actor} is served on {scheme}://{}", listener.address());
         let before = self.listeners().insert(actor.to_owned(), listener);
         if let Some(before) = before {
             // The link has moved. The requests that came in at the old port end beside this.

@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 use std::str::FromStr;
+
+use crate::cors::Cors;
+use crate::tls::TlsSource;
 
 const DEFAULT_PORT: u16 = 8080;
 const DEFAULT_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -17,6 +21,8 @@ const LARGEST_BODY_LIMIT: usize = 63 * 1024 * 1024;
 pub(crate) struct Settings {
     pub(crate) address: SocketAddr,
     pub(crate) body_limit: usize,
+    pub(crate) tls: Option<TlsSource>,
+    pub(crate) cors: Option<Cors>,
 }
 
 impl Settings {
@@ -31,7 +37,20 @@ impl Settings {
         if body_limit > LARGEST_BODY_LIMIT {
             return Err(format!("the value BODY_LIMIT={body_limit} is too large: at most {LARGEST_BODY_LIMIT} bytes"));
         }
-        Ok(Settings { address: SocketAddr::new(ip, port), body_limit })
+        // Connections are served by the thread that the provider lives on, so this says nothing any more.
+        value(values, "WORKERS", NonZeroU16::MIN, "a number of workers (1 to 65535)")?;
+        let (tls, cors) = (tls(values)?, Cors::read(values)?);
+        Ok(Settings { address: SocketAddr::new(ip, port), body_limit, tls, cors })
+    }
+}
+
+fn tls(values: &HashMap<String, String>) -> Result<Option<TlsSource>, String> {
+    let given = |key: &str| values.get(key).map(|text| text.trim()).filter(|text| !text.is_empty()).map(str::to_owned);
+    match (given("TLS_CERT"), given("TLS_KEY")) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsSource { certificate, key })),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err("the value TLS_KEY needs the value TLS_CERT beside it".to_owned()),
+        (Some(_), None) => Err("the value TLS_CERT needs the value TLS_KEY beside it".to_owned()),
     }
 }
 
@@ -77,9 +96,20 @@ mod tests {
             ("BIND", "localhost"),
             ("BODY_LIMIT", "-1"),
             ("BODY_LIMIT", "70000000"),
+            ("WORKERS", "0"),
         ] {
             let refusal = read(&[(key, text)]).unwrap_err();
             assert!(refusal.contains(key) && refusal.contains(text), "{refusal}");
         }
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_belong_together_and_are_never_told() {
+        for key in ["TLS_CERT", "TLS_KEY"] {
+            let refusal = read(&[(key, "the content")]).unwrap_err();
+            assert!(refusal.contains(key) && !refusal.contains("the content"), "{refusal}");
+        }
+        let settings = read(&[("TLS_CERT", "the certificate"), ("TLS_KEY", "the content")]).unwrap();
+        assert!(!format!("{settings:?}").contains("the content"));
     }
 }

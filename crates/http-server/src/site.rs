@@ -1,6 +1,5 @@
 //! From a request to a call and back.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -8,10 +7,13 @@ use hyper::body::{Body, Bytes};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{StatusCode, http};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio_rustls::TlsAcceptor;
 
 use crate::BoxedError;
 use crate::caller::{CallError, CallErrorKind, Caller};
-use crate::messages::{HANDLE_REQUEST, Request, Response};
+use crate::cors::Cors;
+use crate::messages::{HANDLE_REQUEST, Headers, Request, Response};
+use crate::request_id::{REQUEST_ID, RequestIds};
 use crate::settings::Settings;
 
 /// How long a client may take to send a body.
@@ -38,21 +40,31 @@ const NOT_THE_ACTORS: [HeaderName; 7] = [
 ];
 
 /// Who answers the requests of a port, and within which bounds.
-#[derive(Debug)]
 pub(crate) struct Site<C> {
     actor: String,
+    caller: C,
     body_limit: usize,
     /// The room for bodies, in KiB.
     room: Semaphore,
-    caller: C,
+    cors: Option<Cors>,
+    ids: RequestIds,
+    /// What connections are encrypted with, if they are.
+    pub(crate) tls: Option<TlsAcceptor>,
 }
 
 type Reply = http::Response<Full<Bytes>>;
 
 impl<C: Caller> Site<C> {
-    pub(crate) fn new(actor: &str, caller: C, settings: &Settings) -> Site<C> {
-        let room = Semaphore::new(BODIES / KIB);
-        Site { actor: actor.to_owned(), body_limit: settings.body_limit, room, caller }
+    pub(crate) fn new(actor: &str, caller: C, settings: &Settings, tls: Option<TlsAcceptor>) -> Site<C> {
+        Site {
+            actor: actor.to_owned(),
+            caller,
+            body_limit: settings.body_limit,
+            room: Semaphore::new(BODIES / KIB),
+            cors: settings.cors.clone(),
+            ids: RequestIds::new(),
+            tls,
+        }
     }
 
     /// Answers one request. What goes wrong is told to the log in full and to the client as a status.
@@ -60,24 +72,48 @@ impl<C: Caller> Site<C> {
     where
         B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
     {
-        let (head, body) = request.into_parts();
-        let answered = async {
-            // Held until the request is answered: as long as its body is in memory.
-            let _room = self.make_room(&head.headers, &body)?;
-            let body = self.read(&head.headers, body).await?;
-            let call = encode(&head, &body).map_err(Failure::Host)?;
-            drop(body);
-            let answer = self.caller.call(HANDLE_REQUEST, call).await.map_err(Failure::Call)?;
-            reply(&answer).map_err(Failure::Actor)
+        let (mut head, body) = request.into_parts();
+        let id = self.ids.of(&head.headers);
+        head.headers.insert(REQUEST_ID, id.clone());
+        let preflight = self.cors.as_ref().and_then(|cors| cors.preflight(&head.method, &head.headers));
+        let mut reply = match preflight {
+            Some((status, headers)) => without_body(status, headers),
+            None => self.ask(&head, body).await.unwrap_or_else(|failure| self.explain(&head, &id, &failure)),
         };
-        answered.await.unwrap_or_else(|failure: Failure| {
-            let status = failure.status();
-            if status.is_server_error() {
-                let (actor, method, path) = (&self.actor, &head.method, head.uri.path());
-                log::error!("actor {actor} could not answer {method} {path:?} ({status}): {failure}");
-            }
-            plain(status)
-        })
+        reply.headers_mut().insert(REQUEST_ID, id);
+        if log::log_enabled!(log::Level::Debug) {
+            let (id, path) = (reply.headers()[REQUEST_ID].to_str().unwrap_or_default(), head.uri.path());
+            log::debug!("request {id}: {} {path:?} was answered with {}", head.method, reply.status());
+        }
+        reply
+    }
+
+    /// Has the actor answer a request.
+    async fn ask<B>(&self, head: &http::request::Parts, body: B) -> Result<Reply, Failure>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
+    {
+        // Held until the request is answered: as long as its body is in memory.
+        let _room = self.make_room(&head.headers, &body)?;
+        let body = self.read(&head.headers, body).await?;
+        let call = encode(head, &body).map_err(Failure::Host)?;
+        drop(body);
+        let answer = self.caller.call(HANDLE_REQUEST, call).await.map_err(Failure::Call)?;
+        let mut reply = reply(&answer).map_err(Failure::Actor)?;
+        if let Some(cors) = &self.cors {
+            cors.release(head.headers.get(header::ORIGIN), reply.headers_mut());
+        }
+        Ok(reply)
+    }
+
+    /// The reply to a request that failed, and the line on the log where the failure is not the client's.
+    fn explain(&self, head: &http::request::Parts, id: &HeaderValue, failure: &Failure) -> Reply {
+        let status = failure.status();
+        if status.is_server_error() {
+            let (id, actor, path) = (id.to_str().unwrap_or_default(), &self.actor, head.uri.path());
+            log::error!("request {id}: actor {actor} could not answer {} {path:?} ({status}): {failure}", head.method);
+        }
+        plain(status)
     }
 
     /// Sets memory aside for a body, as much as it is announced to have or may have.
@@ -182,23 +218,10 @@ fn encode(head: &http::request::Parts, body: &[u8]) -> Result<Vec<u8>, BoxedErro
         method: head.method.as_str(),
         path: head.uri.path(),
         query_string: head.uri.query().unwrap_or_default(),
-        header: joined(&head.headers),
+        header: Headers(&head.headers),
         body,
     };
     Ok(request.encode()?)
-}
-
-/// Headers as the contract has them, one text for each name: those of a repeated name are joined in their order, as
-/// RFC 9110 has it (section 5.3), and cookies as RFC 6265 does (section 5.4).
-fn joined(headers: &HeaderMap) -> BTreeMap<&str, String> {
-    let mut joined = BTreeMap::new();
-    for name in headers.keys() {
-        let separator = if name == header::COOKIE { "; " } else { ", " };
-        let values: Vec<_> =
-            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
-        joined.insert(name.as_str(), values.join(separator));
-    }
-    joined
 }
 
 fn reply(answer: &[u8]) -> Result<Reply, BoxedError> {
@@ -219,6 +242,13 @@ fn reply(answer: &[u8]) -> Result<Reply, BoxedError> {
     Ok(reply)
 }
 
+fn without_body(status: StatusCode, headers: HeaderMap) -> Reply {
+    let mut reply = http::Response::new(Full::default());
+    *reply.status_mut() = status;
+    *reply.headers_mut() = headers;
+    reply
+}
+
 /// A reply that says nothing but its status.
 fn plain(status: StatusCode) -> Reply {
     let text = status.canonical_reason().unwrap_or_default();
@@ -231,17 +261,6 @@ fn plain(status: StatusCode) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn repeated_headers_are_joined_in_their_order() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [("accept", "a"), ("accept", "b"), ("cookie", "x=1"), ("cookie", "y=2")] {
-            headers.append(name, HeaderValue::from_static(value));
-        }
-        let joined = joined(&headers);
-        assert_eq!(joined["accept"], "a, b");
-        assert_eq!(joined["cookie"], "x=1; y=2");
-    }
 
     #[test]
     fn an_actor_cannot_frame_the_response_itself() {

@@ -20,14 +20,33 @@ const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDD
 /// | `PORT` | the TCP port to listen on; `0` takes any free one (see [`HttpServer::address`]) | 8080 |
 /// | `BIND` | the IP address to listen on | `0.0.0.0`, all of the machine's |
 /// | `BODY_LIMIT` | the largest request body in bytes, 63 MiB at most; larger ones are answered with 413 | 8388608 (8 MiB) |
+/// | `TLS_CERT`, `TLS_KEY` | the certificate chain and its private key: each in PEM, or the path of a file in PEM, read when the link is made | none: no encryption |
+/// | `CORS_ALLOWED_ORIGINS` | the origins whose pages may use the actor, separated by commas, or `*` | none: CORS is left to the actor |
+/// | `CORS_ALLOWED_METHODS` | the methods that they may use | the usual ones |
+/// | `CORS_ALLOWED_HEADERS` | the headers that they may send | any |
+/// | `CORS_EXPOSED_HEADERS` | the headers of an answer that they may read, beside those that any page may | none |
+/// | `CORS_MAX_AGE_SECS` | for how many seconds a browser may remember that | 3600 |
+/// | `WORKERS` | accepted as a number above 0, as it always was, without effect | |
 ///
 /// A link is refused, naming the value, where one cannot be read or the port cannot be opened. New values for a link
 /// open the new port before the old one is closed. When a link ends, its port is closed at once, and requests in flight
 /// have 25 s to end.
 ///
+/// HTTP/1.1 and HTTP/2 are spoken, with TLS as the client prefers, without it as the client begins. A connection is closed
+/// after 75 s without a request, when the head of one takes longer than 10 s to arrive or its body longer than 30 s, and when
+/// nothing of an answer is accepted for 30 s. A head has at most 32 KiB and 100 headers (431); a port has at most 20,000
+/// connections.
+///
 /// An actor that fails is answered for with 500, one that is not in time with 504, one that is stopped or has too much to
 /// do with 503; why is on the log and never in the response. While the requests of a link hold more than 256 MiB of
 /// bodies, further ones are answered with 503 too.
+///
+/// Each request has an identity: the header `x-request-id` that it came with, if that is sane (up to 128 letters, digits and
+/// `-_.:/+=@`), or a new one. It reaches the actor in that header, and is in the response and on each line of the log that
+/// speaks of the request.
+///
+/// Where the values speak of CORS, the provider answers preflights itself, and what an actor says of allowed origins and
+/// exposed headers is replaced.
 ///
 /// Repeated headers of a request reach the actor joined, as the contract has one text for each name; bytes of a header
 /// that are no UTF-8 are replaced. Names in an actor's response that differ in case alone make repeated headers.

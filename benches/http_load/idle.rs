@@ -1,0 +1,75 @@
+//! Connections that do nothing. Their clients are in a process of their own, so that only the server's ends are weighed.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+
+use super::{Connection, runtime};
+use crate::support::{Row, Target, is_real_run};
+
+const CHILD: &str = "WASMCLOUD_BENCH_IDLE_CLIENTS";
+
+/// Whether this process is to be the clients.
+pub(crate) fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// Opens the connections and uses each once; and once more when told so.
+pub(crate) fn run_child() {
+    let asked = std::env::var(CHILD).expect("it is set");
+    let (server, count) = asked.split_once(' ').expect("an address and a number");
+    let (server, count) = (server.parse().expect("an address"), count.parse().expect("a number"));
+    runtime().block_on(async {
+        let mut connections = Vec::new();
+        for _ in 0..count {
+            let mut connection = Connection::open(server).await;
+            connection.ask().await.expect("the server answers");
+            connections.push(connection);
+        }
+        println!("idle");
+        std::io::stdin().read_line(&mut String::new()).expect("somebody says when");
+        let mut served = 0;
+        for connection in &mut connections {
+            served += usize::from(connection.ask().await.is_ok());
+        }
+        println!("{served}");
+    });
+}
+
+/// Measures what idle connections hold, and whether all are served again.
+pub(crate) fn rows(server: SocketAddr) -> Vec<Row> {
+    let count: usize = if is_real_run() { 10_000 } else { 100 };
+    let before = resident();
+    let own = std::env::current_exe().expect("this program has a file");
+    let mut child = Command::new(own)
+        .env(CHILD, format!("{server} {count}"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the clients can be started");
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let mut line = || lines.next().expect("the clients say how they are").expect("in text");
+    assert_eq!(line(), "idle");
+    let each = (resident() - before) / count as f64 / 1024.0;
+    writeln!(child.stdin.take().expect("it is piped")).expect("the clients listen");
+    let served: usize = line().parse().expect("a number");
+    child.wait().expect("the clients end");
+    let row = |what: &str, figure, unit, target| Row {
+        what: format!("{count} idle connections: {what}"),
+        per_call: None,
+        figure,
+        unit,
+        target: Some(target),
+    };
+    vec![
+        row("resident for each", each, "KiB", Target::AtMost(20.0)),
+        row("served again", served as f64, "", Target::AtLeast(count as f64)),
+    ]
+}
+
+/// What the process has in memory, in bytes; nothing on systems that do not say.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.map_or(0.0, |line| line.trim().trim_end_matches(" kB").parse::<f64>().expect("a number") * 1024.0)
+}

@@ -1,0 +1,74 @@
+//! The identity of a request: what joins the lines of several logs.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+
+/// Where a request says which it is, and its answer as well.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest identity that is taken from a client.
+const LONGEST: usize = 128;
+
+/// Makes identities for requests that come without one.
+#[derive(Debug)]
+pub(crate) struct RequestIds {
+    /// Tells this maker from all others, on this machine or another.
+    maker: u64,
+    made: AtomicU64,
+}
+
+impl RequestIds {
+    pub(crate) fn new() -> RequestIds {
+        RequestIds { maker: RandomState::new().hash_one(std::process::id()), made: AtomicU64::default() }
+    }
+
+    /// The identity of a request: its own if it has a sane one, or a new one.
+    pub(crate) fn of(&self, headers: &HeaderMap) -> HeaderValue {
+        let given = headers.get(REQUEST_ID).filter(|given| is_sane(given.as_bytes()));
+        given.cloned().unwrap_or_else(|| self.next())
+    }
+
+    fn next(&self) -> HeaderValue {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let made = self.made.fetch_add(1, Ordering::Relaxed);
+        let number = u128::from(self.maker) << 64 | u128::from(made);
+        let digit = |place: usize| DIGITS[(number >> (124 - 4 * place)) as usize & 0xf];
+        let text: [u8; 32] = std::array::from_fn(digit);
+        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    }
+}
+
+/// Whether an identity can stand on a line of a log and in a header without harm.
+fn is_sane(id: &[u8]) -> bool {
+    let fits = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
+    (1..=LONGEST).contains(&id.len()) && id.iter().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(ids: &RequestIds, given: &'static [u8]) -> HeaderValue {
+        ids.of(&HeaderMap::from_iter([(REQUEST_ID, HeaderValue::from_bytes(given).unwrap())]))
+    }
+
+    #[test]
+    fn a_sane_identity_is_kept_and_others_are_replaced() {
+        let ids = RequestIds::new();
+        assert_eq!(of(&ids, b"7b-a.B_1:2/3+4=@"), "7b-a.B_1:2/3+4=@");
+        for odd in [&b""[..], b"a b", b"a\tb", b"\xff", b"a\"b", &[b'a'; 129]] {
+            let made = of(&ids, odd);
+            assert!(made.len() == 32 && is_sane(made.as_bytes()), "{made:?}");
+        }
+    }
+
+    #[test]
+    fn identities_differ() {
+        let (one, two) = (RequestIds::new(), RequestIds::new());
+        let made = [one.next(), one.next(), two.next(), two.next()];
+        let different: std::collections::HashSet<_> = made.iter().collect();
+        assert_eq!(different.len(), 4);
+    }
+}

@@ -1,0 +1,108 @@
+//! An actor between two providers: it is asked by the HTTP server, and asks others by the HTTP client. Its link says
+//! whom it may reach.
+//!
+//! ```text
+//! cargo run --release --example proxy -- --host example.com
+//! curl http://localhost:8080/http://example.com/
+//! ```
+
+use std::collections::HashMap;
+use std::error::Error;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use wascap::prelude::KeyPair;
+use wasmcloud_host::builtin::{HttpClient, HttpServer};
+use wasmcloud_host::{Actor, Host, HostBuilder};
+
+/// The actor: it fetches the URL in the path of each request.
+const PROXY: &[u8] = include_bytes!("../fixtures/guests/proxy.wasm");
+
+const SERVER: &str = "wasmcloud:httpserver";
+const CLIENT: &str = "wasmcloud:httpclient";
+
+/// Serves an actor that fetches what the path of a request names, until Ctrl-C or SIGTERM.
+#[derive(Parser)]
+#[command(after_help = "Example:\n  proxy --host example.com &\n  curl http://localhost:8080/http://example.com/")]
+struct Arguments {
+    /// The port to listen on, at this machine's own address; 0 takes any free one
+    #[arg(long, short, default_value_t = 8080)]
+    port: u16,
+    /// The hosts that may be asked, separated by commas; any if not given
+    #[arg(long, default_value = "")]
+    host: String,
+    /// The networks that may be reached beside the public ones, separated by commas, such as 127.0.0.1 or 10.0.0.0/8
+    #[arg(long, default_value = "")]
+    network: String,
+}
+
+#[actix_rt::main]
+async fn main() {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    if let Err(error) = run(Arguments::parse()).await {
+        eprintln!("proxy: {error}");
+        std::process::exit(1);
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let host = HostBuilder::new().build();
+    host.start().await?;
+    let served = serve(&host, arguments).await;
+    if served.is_ok() {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    host.stop().await;
+    served
+}
+
+async fn serve(host: &Host, arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let actor = Actor::from_slice(&sign(PROXY)?)?;
+    let actor_id = actor.public_key();
+    host.start_actor(actor).await?;
+
+    // The way out comes first: the actor needs it as soon as it is asked.
+    let client = HttpClient::new(None).capability()?;
+    let client_id = client.id();
+    host.start_native_capability(client).await?;
+    let reach = [("ALLOWED_HOSTS", arguments.host), ("ALLOWED_NETWORKS", arguments.network)];
+    host.set_link(&actor_id, CLIENT, None, client_id, values(reach)).await?;
+
+    let http = HttpServer::new(None);
+    let server = http.capability()?;
+    let server_id = server.id();
+    host.start_native_capability(server).await?;
+    let listen = [("PORT", arguments.port.to_string()), ("BIND", "127.0.0.1".to_owned())];
+    host.set_link(&actor_id, SERVER, None, server_id, values(listen)).await?;
+
+    let address = http.address(&actor_id).ok_or("the actor is linked, but not served")?;
+    println!("Listening on http://{address}");
+    println!("Try: curl http://localhost:{}/http://example.com/", address.port());
+    Ok(())
+}
+
+fn values<const N: usize>(pairs: [(&str, String); N]) -> HashMap<String, String> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// Signs the actor with keys made for this run, and with what it may use.
+fn sign(module: &[u8]) -> wascap::Result<Vec<u8>> {
+    wascap::wasm::sign_buffer_with_claims(
+        "Proxy".to_owned(),
+        module,
+        &KeyPair::new_module(),
+        &KeyPair::new_account(),
+        None,
+        None,
+        vec![SERVER.to_owned(), CLIENT.to_owned()],
+        vec![],
+        false,
+        Some(1),
+        Some("0.1.0".to_owned()),
+        None,
+    )
+}
