@@ -66,7 +66,8 @@ pub enum EventKind {
     },
     /// What crashed is replaced.
     Restarted {
-        /// The how manieth restart within the period of its policy it is, from 1 on.
+        /// The how manieth restart within the period of its policy it is, from 1 on; 0 for what is not restarted by its policy, but
+        /// to serve what had reached it before it was stopped or updated.
         attempt: u32,
         /// How long it was waited before.
         delay: Duration,

@@ -3,20 +3,26 @@
 //!
 //! A shard is an actix arbiter. Shard 0 is the arbiter that started the host; the host makes the others and ends
 //! them. Whatever lives on a shard never leaves it, and nothing on a shard may block.
+//!
+//! # Layout
+//! - `efforts`: what takes a shard long is done one after the other, with a look at everything else in between
+
+mod efforts;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::error::{Error, ErrorKind, Result, panic_text};
+pub(crate) use efforts::{Effort, Efforts};
 
 /// How long a thread of the host's own may take to end once nothing runs on it any more.
 const THREAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,9 +32,7 @@ const THREAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Shard {
     arbiter: ArbiterHandle,
     thread: ThreadId,
-    /// Held by whoever replaces a lost instance there. When many actors crash together, they are replaced one after the
-    /// other, and what else lives on the shard is served in between.
-    replacements: Arc<Semaphore>,
+    efforts: Efforts,
 }
 
 /// A thread that the host made. It ends when this is dropped; [`OwnThread::end`] waits for that.
@@ -123,12 +127,12 @@ impl Shards {
 
 impl Shard {
     fn new(arbiter: ArbiterHandle, thread: ThreadId) -> Shard {
-        Shard { arbiter, thread, replacements: Arc::new(Semaphore::new(1)) }
+        Shard { arbiter, thread, efforts: Efforts::new() }
     }
 
-    /// The turn to replace an instance, of which there is one at a time.
-    pub(crate) fn replacements(&self) -> Arc<Semaphore> {
-        self.replacements.clone()
+    /// The turns to make efforts there.
+    pub(crate) fn efforts(&self) -> Efforts {
+        self.efforts.clone()
     }
 
     pub(crate) fn thread(&self) -> ThreadId {

@@ -14,6 +14,7 @@
 //! - `modules`: what actors are made of, compiled once
 //! - `placement`: where an actor lives
 //! - `actors`, `instances`, `providers`, `links`: how each is started, joined and stopped
+//! - `review`: the links of an actor whose claims are others than before
 //! - `updates`: other revisions, other numbers of instances
 //! - `recovery`: what happens after a crash
 //! - `trust`: whether what runs is still trusted
@@ -32,6 +33,7 @@ mod providers;
 pub(crate) mod recovery;
 mod registry;
 pub(crate) mod restart;
+mod review;
 pub(crate) mod snapshot;
 mod transition;
 mod trust;

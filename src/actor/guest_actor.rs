@@ -13,6 +13,7 @@ use super::room::Place;
 use crate::call::{self, CallContext};
 use crate::engine::Guest;
 use crate::error::Result;
+use crate::shard::{Effort, Efforts};
 
 /// One message for an actor.
 #[derive(Message)]
@@ -59,6 +60,8 @@ enum Rest {
 pub(crate) enum Answering {
     /// The guest has served it without waiting for anything.
     Now(Result<Vec<u8>>),
+    /// The guest serves it when it has the turn for that; no other message is looked at until then.
+    InTurn(Deliver, Efforts),
     /// The guest is at it; no other message is looked at until it is done.
     Later(LocalBoxFuture<'static, Done>),
     /// The message was lost on its way; the guest goes on with the next one.
@@ -76,8 +79,20 @@ impl GuestActor {
         Ok(GuestActor { role: Rc::new(role), guest: Some(guest), down: None, rest: Rest::Resting })
     }
 
-    /// Has the guest serve a message, if there is one.
+    /// Has the guest serve a message, if there is one. One that rests, or has crashed
+    /// lately, may have to wait for its turn.
     fn serve(&mut self, call: Deliver, context: &mut Context<Self>) -> Answering {
+        if !self.guest.as_ref().is_some_and(|guest| self.role.is_effort(guest)) {
+            return self.serve_now(call, context);
+        }
+        let efforts = &self.role.efforts;
+        let Some(effort) = efforts.begin_at_once() else { return Answering::InTurn(call, efforts.clone()) };
+        let answering = self.serve_now(call, context);
+        effort.end();
+        answering
+    }
+
+    fn serve_now(&mut self, call: Deliver, context: &mut Context<Self>) -> Answering {
         let Some(guest) = self.guest.take() else {
             return Answering::Now(Err(self.role.is_down(self.down.as_deref())));
         };
@@ -165,23 +180,36 @@ impl Handler<Check> for GuestActor {
 
 impl<M: Message<Result = Result<Vec<u8>>>> MessageResponse<GuestActor, M> for Answering {
     fn handle(self, context: &mut Context<GuestActor>, caller: Option<OneshotSender<Result<Vec<u8>>>>) {
-        let send = |answer| {
+        self.answer(context, caller);
+    }
+}
+
+impl Answering {
+    fn answer(self, context: &mut Context<GuestActor>, caller: Option<OneshotSender<Result<Vec<u8>>>>) {
+        let send = |caller: Option<OneshotSender<_>>, answer| {
             if let Some(caller) = caller {
                 // A caller that has given up is not there to be told.
                 let _ = caller.send(answer);
             }
         };
         match self {
-            Answering::Now(answer) => send(answer),
+            Answering::Now(answer) => send(caller, answer),
+            Answering::InTurn(call, efforts) => {
+                let turn = wrap_future(async move { efforts.begin().await });
+                context.wait(turn.map(move |effort, actor: &mut GuestActor, context| {
+                    actor.serve_now(call, context).answer(context, caller);
+                    effort.into_iter().for_each(Effort::end);
+                }));
+            }
             Answering::Later(done) => {
-                context.wait(wrap_future(done).map(|(guest, answer), actor: &mut GuestActor, context| {
-                    send(answer);
+                context.wait(wrap_future(done).map(move |(guest, answer), actor: &mut GuestActor, context| {
+                    send(caller, answer);
                     actor.take_back(guest, context);
                 }));
             }
             #[cfg(feature = "experiments")]
             Answering::Lost(answer) => {
-                context.spawn(wrap_future(answer).map(|answer, _: &mut GuestActor, _| send(answer)));
+                context.spawn(wrap_future(answer).map(move |answer, _: &mut GuestActor, _| send(caller, answer)));
             }
         }
     }

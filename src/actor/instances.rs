@@ -26,6 +26,10 @@ impl Instances {
         &self.0
     }
 
+    pub(crate) fn include(&self, instance: InstanceNumber) -> bool {
+        self.0.iter().any(|mailbox| mailbox.number() == instance)
+    }
+
     /// The instance that a message is to go to, of those that can be chosen: the one that will have served it first, by what
     /// is before it and how long it takes for a message. One on another thread has to be reached first.
     ///

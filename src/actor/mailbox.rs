@@ -35,8 +35,8 @@ pub(crate) struct Mailbox {
     host: ThreadRoom,
 }
 
-/// Which instance of an actor: no two of a host ever have the same number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which instance of an actor or provider: no two of a host ever have the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct InstanceNumber(pub(crate) usize);
 
 /// The thread that an instance lives on.

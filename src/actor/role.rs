@@ -11,7 +11,6 @@ use std::time::Instant;
 use actix::WeakAddr;
 use futures_util::future::{Either, LocalBoxFuture, poll_fn, select};
 use futures_util::{FutureExt, poll};
-use tokio::sync::Semaphore;
 
 use super::guest_actor::Deliver;
 use super::mailbox::InstanceNumber;
@@ -24,8 +23,8 @@ use crate::engine::{CompiledModule, Fault, Guest, HostCalls, REQUEST, Setting};
 use crate::entity::shorten;
 use crate::error::{Error, ErrorKind, Result, panic_text};
 use crate::limits::Limits;
+use crate::shard::{Effort, Efforts};
 use crate::supervisor::Supervisor;
-use crate::supervisor::child::Child;
 use crate::supervisor::recovery::{Crashed, Restarted};
 use crate::supervisor::restart::Verdict;
 use crate::supervisor::snapshot::ActorIdentity;
@@ -44,11 +43,16 @@ pub(crate) struct Role {
     pub(crate) pace: Pace,
     /// How often it has crashed since it last answered.
     pub(crate) crashes_in_a_row: Cell<u32>,
-    /// The turn to replace an instance on this shard.
-    pub(crate) replacements: Arc<Semaphore>,
+    /// How many messages it has to answer until it is trusted not to crash: none, before it has crashed.
+    pub(crate) probation: Cell<u32>,
+    /// The turns to replace an instance, or to enter one that rests, on this shard.
+    pub(crate) efforts: Efforts,
     /// Who decides about crashes.
     pub(crate) supervisor: WeakAddr<Supervisor>,
 }
+
+/// How many messages an actor that has crashed answers before it is trusted again.
+const PROBATION: u32 = 16;
 
 /// The instance that can serve the next message, or how it was lost, and the answer to the last one.
 pub(crate) type Done = (Result<Guest, Loss>, Result<Vec<u8>>);
@@ -141,12 +145,12 @@ impl Role {
 
     /// Reports a crash, and waits until the time of the restart.
     async fn ask_for_restart(&self, cause: String) -> Result<Restarted, String> {
-        let child = Child::Actor(self.identity.key.clone());
+        let (actor, instance) = (self.identity.key.clone(), self.number);
         let gone = || "its host has ended".to_owned();
         let supervisor = self.supervisor.upgrade().ok_or_else(gone)?;
         let in_a_row = self.crashes_in_a_row.get().saturating_add(1);
         self.crashes_in_a_row.set(in_a_row);
-        let crashed = Crashed { child: child.clone(), cause, in_a_row };
+        let crashed = Crashed { actor: actor.clone(), instance, cause, in_a_row };
         let (attempt, delay) = match supervisor.send(crashed).await.map_err(|_| gone())? {
             Verdict::Restart { attempt, delay } => (attempt, delay),
             Verdict::GiveUp(reason) => return Err(reason),
@@ -155,13 +159,12 @@ impl Role {
             // What waits is to be served before the end, which is not put off for this.
             let _ = tokio::time::timeout(delay, self.ending.closing()).await;
         }
-        Ok(Restarted { child, attempt, delay })
+        Ok(Restarted { actor, instance, attempt, delay })
     }
 
     /// A fresh instance, made when the remains of the last one are freed.
     async fn replace(&self, remains: Option<Box<Guest>>) -> Result<Guest, Fault> {
-        // It is never closed.
-        let turn = self.replacements.acquire().await;
+        let turn = self.efforts.begin().await;
         drop(remains);
         // A guest that loses one instance after the other must not keep its shard busy with that.
         tokio::task::yield_now().await;
@@ -169,12 +172,17 @@ impl Role {
         let mut making = pin!(AssertUnwindSafe(self.instantiate(context)).catch_unwind());
         let made = poll!(making.as_mut());
         // What takes longer than a step, as start functions may, holds up nobody else.
-        drop(turn);
+        turn.into_iter().for_each(Effort::end);
         let made = match made {
             Poll::Ready(made) => made,
             Poll::Pending => making.await,
         };
         made.unwrap_or_else(|panic| Err(Fault::Panicked(panic_text(&*panic))))
+    }
+
+    /// Whether to have this guest serve a message may well be an effort: to enter it, or to end it when it traps.
+    pub(super) fn is_effort(&self, guest: &Guest) -> bool {
+        !guest.is_entered() || self.probation.get() > 0
     }
 
     /// Why an actor without an instance serves nothing.
@@ -223,6 +231,7 @@ impl Role {
         let fault = match answer {
             Ok(answer) => {
                 self.crashes_in_a_row.set(0);
+                self.probation.set(self.probation.get().saturating_sub(1));
                 return (Ok(guest), Ok(answer));
             }
             Err(fault) => fault,
@@ -232,6 +241,7 @@ impl Role {
             self.crashes_in_a_row.set(0);
             Ok(guest)
         } else if fault.is_crash() {
+            self.probation.set(PROBATION);
             Err(Loss::Crash(format!("in {:?}, it {fault}", shorten(&operation)), Some(Box::new(guest))))
         } else {
             Err(Loss::Ended)

@@ -20,6 +20,7 @@ use super::plugin::Surroundings;
 use super::threads::panicked;
 use super::traits::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 use super::wire::HEALTH_REQUEST;
+use crate::actor::mailbox::InstanceNumber;
 use crate::call::{self, CallContext};
 use crate::deadline::within;
 use crate::dispatch::Dispatch;
@@ -28,10 +29,9 @@ use crate::entity::shorten;
 use crate::error::{BoxedError, Error, ErrorKind, Result};
 use crate::shard::Shards;
 use crate::supervisor::Supervisor;
-use crate::supervisor::child::Child;
 use crate::supervisor::health::Health;
 use crate::supervisor::link::LinkDefinition;
-use crate::supervisor::recovery::Crashed;
+use crate::supervisor::recovery::ProviderCrashed;
 use crate::supervisor::snapshot::{ActorIdentity, ProviderIdentity};
 
 /// How long a provider may take to start, to take or let go of a link, and to stop.
@@ -72,6 +72,7 @@ pub(crate) struct ProviderActor(Rc<Running>);
 
 struct Running {
     identity: Arc<ProviderIdentity>,
+    instance: InstanceNumber,
     provider: Arc<dyn AsyncCapabilityProvider>,
     dispatch: Dispatch,
     /// Who decides about crashes.
@@ -92,7 +93,7 @@ impl ProviderActor {
     /// # Errors
     /// Where the provider refuses to start; then there is no actor.
     pub(crate) async fn make(
-        capability: NativeCapability,
+        (capability, instance): (NativeCapability, InstanceNumber),
         dispatch: Dispatch,
         shards: Arc<Shards>,
         supervisor: WeakAddr<Supervisor>,
@@ -111,14 +112,15 @@ impl ProviderActor {
             }
             Code::Plugin(plugin) => {
                 let (of, supervisor) = (identity.clone(), supervisor.clone());
-                let lost = Box::new(move |cause| report(&supervisor, &of, cause));
+                let lost = Box::new(move |cause| report(&supervisor, (&of, instance), cause));
                 let surroundings = Surroundings { identity: identity.clone(), dispatch: dispatch.clone(), lost };
                 let start = plugin.start(surroundings);
                 within(lifecycle_deadline(), start).await.map_err(|_| too_slow(&identity, "start"))??
             }
         };
         let (ending, lifecycle, calls, idle) = Default::default();
-        Ok(ProviderActor(Rc::new(Running { identity, provider, dispatch, supervisor, ending, lifecycle, calls, idle })))
+        let running = Running { identity, instance, provider, dispatch, supervisor, ending, lifecycle, calls, idle };
+        Ok(ProviderActor(Rc::new(running)))
     }
 }
 
@@ -220,7 +222,7 @@ impl Running {
     /// Reports a crash.
     fn report(&self, error: &Error) {
         if error.kind() == ErrorKind::ProviderPanicked {
-            report(&self.supervisor, &self.identity, error.to_string());
+            report(&self.supervisor, (&self.identity, self.instance), error.to_string());
         }
     }
 
@@ -266,9 +268,9 @@ impl Drop for Counted<'_> {
 }
 
 /// Tells the supervisor that a provider has crashed.
-fn report(supervisor: &WeakAddr<Supervisor>, provider: &ProviderIdentity, cause: String) {
+fn report(supervisor: &WeakAddr<Supervisor>, (provider, instance): (&ProviderIdentity, InstanceNumber), cause: String) {
     if let Some(supervisor) = supervisor.upgrade() {
-        supervisor.do_send(Crashed { child: Child::Provider(provider.key.clone()), cause, in_a_row: 1 });
+        supervisor.do_send(ProviderCrashed { provider: provider.key.clone(), instance, cause });
     }
 }
 

@@ -156,14 +156,17 @@ impl Driver {
                 }
                 Poll::Ready(Ok(code))
             }),
-            Poll::Ready(ended) => {
-                self.leave();
-                Poll::Ready(Err(match ended {
-                    Ok(_) => Fault::Trapped("the driver ended".into()),
-                    Err(error) => Fault::of(error, self.stack_bytes),
-                }))
-            }
+            // Nobody polls this any further. To give back its stacks takes a while, and is left to whoever drops it.
+            Poll::Ready(ended) => Poll::Ready(Err(match ended {
+                Ok(_) => Fault::Trapped("the driver ended".into()),
+                Err(error) => Fault::of(error, self.stack_bytes),
+            })),
         }
+    }
+
+    /// Whether the coroutine is there.
+    pub(super) fn is_entered(&self) -> bool {
+        self.entered.is_some()
     }
 
     /// Gives back the coroutine. The next call enters the driver anew.

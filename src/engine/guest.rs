@@ -76,6 +76,11 @@ impl Guest {
         self.driver.leave();
     }
 
+    /// Whether it has stacks. Otherwise its next call enters it anew, which takes much longer than an ordinary call.
+    pub(crate) fn is_entered(&self) -> bool {
+        self.driver.is_entered()
+    }
+
     /// Hands the guest a message, to be handled as [`Guest::poll_answer`] is polled.
     pub(crate) fn begin(&self, operation: String, message: Vec<u8>, context: CallContext) {
         self.exchange.begin(operation, message, context);

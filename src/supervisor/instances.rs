@@ -54,6 +54,11 @@ impl Supervision {
         }
     }
 
+    /// The number of an instance that is about to be made.
+    pub(super) fn next_instance(&self) -> InstanceNumber {
+        InstanceNumber(self.instances.replace(self.instances.get() + 1))
+    }
+
     async fn make_instance(
         &self,
         identity: &Arc<ActorIdentity>,
@@ -64,7 +69,7 @@ impl Supervision {
             placement::Home::Shard(number) => Home::Shard(self.shards.shard(number).clone()),
             placement::Home::OwnThread => Home::Own(OwnThread::start().await?),
         };
-        let number = InstanceNumber(self.instances.replace(self.instances.get() + 1));
+        let number = self.next_instance();
         let (ending, pace) = (Arc::<Ending>::default(), Pace::new());
         let limits = blueprint.limits;
         let role = Role {
@@ -76,7 +81,8 @@ impl Supervision {
             ending: ending.clone(),
             pace: pace.clone(),
             crashes_in_a_row: Cell::new(0),
-            replacements: home.shard().replacements(),
+            probation: Cell::new(0),
+            efforts: home.shard().efforts(),
             supervisor: self.address()?,
         };
         let address = home.shard().run(async move || Ok(GuestActor::make(role).await?.start())).await?;

@@ -118,7 +118,7 @@ impl Supervision {
         join_all(keys.iter().map(|key| self.establish_link(key))).await;
     }
 
-    async fn establish_link(&self, key: &LinkKey) {
+    pub(super) async fn establish_link(&self, key: &LinkKey) {
         let _lane = self.lanes.enter(key).await;
         let link = self.registry.borrow().link(key);
         let Some(link) = link.filter(|link| link.state != LinkState::Established) else { return };
@@ -145,7 +145,7 @@ impl Supervision {
     }
 
     /// Has the provider take a link, if the authorizer allows it.
-    async fn bind(&self, ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
+    pub(super) async fn bind(&self, ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
         self.authorize_link(ends).await?;
         tell(ends, definition).await.map_err(|error| refused(definition, error))
     }
@@ -156,7 +156,7 @@ impl Supervision {
     }
 
     /// Tells what came of the wish to establish a link.
-    fn tell_of_link(&self, definition: &LinkDefinition, bound: &Result<()>) {
+    pub(super) fn tell_of_link(&self, definition: &LinkDefinition, bound: &Result<()>) {
         let (contract_id, link_name) = (definition.contract_id.clone(), definition.link_name.clone());
         let kind = match bound {
             Ok(()) => EventKind::Linked { contract_id, link_name, provider_id: definition.provider_id.clone() },
@@ -204,28 +204,8 @@ impl Supervision {
         join_all(keys.iter().map(unbind)).await;
     }
 
-    /// Judges the links of an actor anew whose capabilities are others now: those that it is not entitled to any more are
-    /// released and refused, and those that were refused are tried again.
-    pub(super) async fn review_links_of(&self, child: &Child) {
-        let keys = self.registry.borrow().links_of(child);
-        let review = async |key: &LinkKey| {
-            self.release_if_ruled_out(key).await;
-            self.establish_link(key).await;
-        };
-        join_all(keys.iter().map(review)).await;
-    }
-
-    async fn release_if_ruled_out(&self, key: &LinkKey) {
-        let _lane = self.lanes.enter(key).await;
-        let link = self.registry.borrow().link(key);
-        let ruled_out = |link: &Arc<Link>| self.registry.borrow().ends(&link.definition).is_err();
-        if let Some(link) = link.filter(ruled_out) {
-            self.suspend_link(&link).await;
-        }
-    }
-
     /// Has the provider let go of a link, which then waits. Its lane is held.
-    async fn suspend_link(&self, link: &Link) {
+    pub(super) async fn suspend_link(&self, link: &Link) {
         if let Err(error) = self.unbind_if_established(link).await {
             log::error!("the {} could not be released: {error}", link.definition.key());
         }
@@ -247,7 +227,7 @@ impl Supervision {
     }
 
     /// The provider of a link that is established.
-    fn established_provider(&self, link: &Link) -> Option<RunningProvider> {
+    pub(super) fn established_provider(&self, link: &Link) -> Option<RunningProvider> {
         if link.state != LinkState::Established {
             return None;
         }
@@ -287,7 +267,7 @@ async fn unbind(provider: &RunningProvider, definition: &LinkDefinition) -> Resu
     ask(provider, Lifecycle::Unbind { actor: definition.actor_id.as_str().into() }).await
 }
 
-async fn unbind_or_log(provider: &RunningProvider, definition: &LinkDefinition) {
+pub(super) async fn unbind_or_log(provider: &RunningProvider, definition: &LinkDefinition) {
     if let Err(error) = unbind(provider, definition).await {
         log::error!("the former {} could not be released: {error}", definition.key());
     }

@@ -10,6 +10,7 @@ use super::child::Child;
 use super::registry::serves;
 use super::restart::Verdict;
 use super::snapshot::{Condition, ProviderBlueprint, ProviderKey, RunningProvider};
+use crate::actor::mailbox::InstanceNumber;
 use crate::capability::provider_actor::{Lifecycle, ProviderActor};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
@@ -31,9 +32,9 @@ impl Supervision {
         }
         let start = self.begin_start(child.clone())?;
         let blueprint = Arc::new(blueprint);
-        let address = self.make_provider(&blueprint).await?;
+        let (instance, address) = self.make_provider(&blueprint).await?;
         let condition = Condition::Running;
-        let running = RunningProvider { identity, address: address.clone(), condition, blueprint };
+        let running = RunningProvider { identity, instance, address: address.clone(), condition, blueprint };
         let trusted = self.expect_provider_trusted(&running.identity);
         if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.add_provider(running))) {
             end(&address, self.grace).await?;
@@ -45,32 +46,45 @@ impl Supervision {
         Ok(())
     }
 
-    async fn make_provider(&self, blueprint: &ProviderBlueprint) -> Result<Addr<ProviderActor>> {
-        let (capability, dispatch) = (blueprint.capability.clone(), self.dispatch.clone());
+    async fn make_provider(&self, blueprint: &ProviderBlueprint) -> Result<(InstanceNumber, Addr<ProviderActor>)> {
+        let instance = self.next_instance();
+        let (made, dispatch) = ((blueprint.capability.clone(), instance), self.dispatch.clone());
         let (shards, supervisor) = (self.shards.clone(), self.address()?);
-        let make = async move || Ok(ProviderActor::make(capability, dispatch, shards, supervisor).await?.start());
-        self.shards.shard(blueprint.near).run(make).await
+        let make = async move || Ok(ProviderActor::make(made, dispatch, shards, supervisor).await?.start());
+        Ok((instance, self.shards.shard(blueprint.near).run(make).await?))
     }
 
-    /// Makes a provider that has crashed anew, and tells it of its links again.
-    pub(super) async fn restart_provider(&self, key: &ProviderKey, mut attempt: u32, mut delay: Duration) {
+    /// Makes a provider anew of which this instance has crashed, and tells it of its links again.
+    pub(super) async fn restart_provider(
+        &self,
+        (key, instance): (&ProviderKey, InstanceNumber),
+        mut attempt: u32,
+        mut delay: Duration,
+    ) {
         let child = Child::Provider(key.clone());
         let mut in_a_row = 1;
         loop {
             tokio::time::sleep(delay).await;
             // Whoever is stopping it has no use for another one.
             let Ok(change) = self.begin_replacement(child.clone()) else { return };
+            // It may have been stopped and started meanwhile.
+            if !self.registry.borrow().is_current(&child, instance) {
+                return;
+            }
             let remade = self.remake_provider(&child, key).await;
             drop(change);
             match remade {
                 Ok(()) => {
                     self.establish_links_of(&child).await;
-                    self.welcome_back(&child, attempt, delay);
+                    // It may have crashed again over its links.
+                    if self.change(|registry| registry.recover(&child, instance)) {
+                        self.tell(&child, EventKind::Restarted { attempt, delay });
+                    }
                     return;
                 }
                 Err(error) => {
                     in_a_row += 1;
-                    match self.judge(&child, error.to_string(), in_a_row) {
+                    match self.judge(&child, instance, error.to_string(), in_a_row) {
                         Verdict::Restart { attempt: next, delay: pause } => (attempt, delay) = (next, pause),
                         Verdict::GiveUp(_) => return,
                     }
@@ -82,15 +96,31 @@ impl Supervision {
     async fn remake_provider(&self, child: &Child, key: &ProviderKey) -> Result<()> {
         let running = self.registry.borrow().snapshot().providers.get(key).cloned();
         let running = running.ok_or_else(|| Error::new(ErrorKind::ProviderNotFound, format!("{key} does not run")))?;
-        if let Err(error) = end(&running.address, RESTART_GRACE).await {
-            log::warn!("{key} could not be stopped to be restarted: {error}");
+        self.release_crashed(child, &running).await;
+        let (instance, address) = self.make_provider(&running.blueprint).await?;
+        self.change(|registry| registry.replace_provider(key, instance, address));
+        Ok(())
+    }
+
+    /// Has a provider that is given up release everything. Its links wait until it is started again.
+    pub(super) async fn release_failed_provider(&self, key: &ProviderKey, instance: InstanceNumber) {
+        let child = Child::Provider(key.clone());
+        // Whoever is stopping it sees to it.
+        let Ok(_change) = self.begin_replacement(child.clone()) else { return };
+        let running = self.registry.borrow().snapshot().providers.get(key).cloned();
+        if let Some(running) = running.filter(|running| running.instance == instance) {
+            self.release_crashed(&child, &running).await;
         }
-        // Changes of its links that are under way find it ended; only then are they set to wait for the new one.
+    }
+
+    /// Ends what is left of a provider that has crashed.
+    async fn release_crashed(&self, child: &Child, running: &RunningProvider) {
+        if let Err(error) = end(&running.address, RESTART_GRACE).await {
+            log::warn!("{child} could not be stopped after its crash: {error}");
+        }
+        // Changes of its links that are under way find it ended; only then are they set to wait for the next one.
         self.settle_links_of(child).await;
         self.change(|registry| registry.suspend_links_of(child));
-        let address = self.make_provider(&running.blueprint).await?;
-        self.change(|registry| registry.replace_provider(key, address));
-        Ok(())
     }
 
     pub(super) async fn stop_provider(&self, key: &ProviderKey, contract_id: &str) -> Result<()> {

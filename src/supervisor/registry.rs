@@ -10,8 +10,10 @@ mod aliases;
 mod conditions;
 mod expiries;
 mod links;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use actix::Addr;
@@ -20,6 +22,7 @@ use super::child::Child;
 use super::health::Health;
 use super::restart::{RestartPolicy, Restarts};
 use super::snapshot::{ActorIdentity, ProviderKey, RunningActor, RunningProvider, Snapshot};
+use crate::actor::mailbox::InstanceNumber;
 use crate::capability::provider_actor::ProviderActor;
 use crate::entity::WasmCloudEntity;
 use crate::error::{Error, ErrorKind, Result};
@@ -72,6 +75,8 @@ struct Record {
     /// The number of its start.
     start: Start,
     restarts: Restarts,
+    /// The instances that crashed and have not been replaced so far.
+    lost: HashSet<InstanceNumber>,
 }
 
 impl Registry {
@@ -230,7 +235,7 @@ impl Registry {
 
     fn record(&mut self, child: Child, policy: RestartPolicy) {
         self.starts += 1;
-        let record = Record { start: self.starts, restarts: Restarts::new(policy) };
+        let record = Record { start: self.starts, restarts: Restarts::new(policy), lost: HashSet::new() };
         self.order.insert(record.start, child.clone());
         self.records.insert(child, record);
     }
@@ -242,9 +247,11 @@ impl Registry {
     pub(super) fn replace_actor(&mut self, actor: RunningActor) -> Result<()> {
         let key = actor.identity.key.clone();
         self.give_alias(&actor.identity)?;
-        self.forget_expiry(Child::Actor(key.clone()));
-        self.snapshot.actors.insert(key.clone(), actor);
-        self.note_expiry(Child::Actor(key));
+        let child = Child::Actor(key.clone());
+        self.forget_expiry(child.clone());
+        self.snapshot.actors.insert(key, actor);
+        self.note_expiry(child.clone());
+        self.forget_former(&child);
         Ok(())
     }
 
@@ -274,10 +281,15 @@ impl Registry {
         Ok(())
     }
 
-    /// Puts another address in the place of a provider's.
-    pub(super) fn replace_provider(&mut self, key: &ProviderKey, address: Addr<ProviderActor>) {
+    /// Puts another instance in the place of a provider's. It is not back before its links are.
+    pub(super) fn replace_provider(
+        &mut self,
+        key: &ProviderKey,
+        instance: InstanceNumber,
+        address: Addr<ProviderActor>,
+    ) {
         if let Some(provider) = self.snapshot.providers.get_mut(key) {
-            provider.address = address;
+            (provider.instance, provider.address) = (instance, address);
         }
     }
 

@@ -16,6 +16,7 @@ use super::link::{Link, LinkKey};
 use super::placement::ActorOptions;
 use super::restart::RestartPolicy;
 use crate::actor::instances::Instances;
+use crate::actor::mailbox::InstanceNumber;
 use crate::auth::Standing;
 use crate::capability::NativeCapability;
 use crate::capability::provider_actor::ProviderActor;
@@ -60,6 +61,16 @@ impl ActorIdentity {
     /// How others are told of it.
     pub(crate) fn entity(&self) -> WasmCloudEntity {
         self.entity.clone()
+    }
+
+    /// Whether providers are told the same of another actor along with its links.
+    pub(crate) fn is_bound_like(&self, other: &ActorIdentity) -> bool {
+        let told = |identity: &ActorIdentity| {
+            let claims = &identity.claims;
+            let tags = claims.metadata.as_ref().and_then(|metadata| metadata.tags.clone()).unwrap_or_default();
+            (identity.name.clone(), claims.issuer.clone(), identity.capabilities.clone(), tags, claims.expires)
+        };
+        told(self) == told(other)
     }
 }
 
@@ -146,6 +157,8 @@ pub(crate) struct RunningActor {
 #[derive(Debug, Clone)]
 pub(crate) struct RunningProvider {
     pub(crate) identity: Arc<ProviderIdentity>,
+    /// What of it there is now: it gets another number when it is made anew.
+    pub(crate) instance: InstanceNumber,
     pub(crate) address: Addr<ProviderActor>,
     pub(crate) condition: Condition,
     pub(crate) blueprint: Arc<ProviderBlueprint>,

@@ -49,7 +49,7 @@ impl Supervision {
         let blueprint = ActorBlueprint { module, options: options.clone(), limits: *limits, near: *near };
         let instances = self.make_instances(&identity, &blueprint).await?;
         let (from, to) = (old.identity.revision, identity.revision);
-        let other_links = old.identity.capabilities != identity.capabilities || old.identity.standing.lost().is_some();
+        let other_links = !identity.is_bound_like(&old.identity) || old.identity.standing.lost().is_some();
         let condition = Condition::Running;
         let blueprint = Arc::new(blueprint);
         let new = RunningActor { identity, instances: instances.clone(), condition, blueprint, draining: false };

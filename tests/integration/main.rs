@@ -30,6 +30,7 @@ mod preemption;
 mod providers;
 #[path = "../support/signing.rs"]
 mod signing;
+mod successors;
 mod supervision;
 mod support;
 mod trust;

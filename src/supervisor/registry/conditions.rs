@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Change, Registry};
+use crate::actor::mailbox::InstanceNumber;
 use crate::supervisor::child::Child;
 use crate::supervisor::restart::Verdict;
 use crate::supervisor::snapshot::Condition;
@@ -33,33 +34,85 @@ impl Registry {
         }
     }
 
-    /// Decides what is to become of a child that has crashed now, the how manieth time in a row. `chance` is a number from
-    /// 0 to 1.
-    pub(in crate::supervisor) fn crash(&mut self, child: &Child, now: Instant, in_a_row: u32, chance: f64) -> Verdict {
-        if let Some(Condition::Failed(reason)) = self.condition(child) {
+    /// Whether this instance is one of those that a child has now. Former ones may still be at work.
+    pub(in crate::supervisor) fn is_current(&self, child: &Child, instance: InstanceNumber) -> bool {
+        match child {
+            Child::Actor(key) => self.snapshot.actors.get(key).is_some_and(|actor| actor.instances.include(instance)),
+            Child::Provider(key) => {
+                self.snapshot.providers.get(key).is_some_and(|provider| provider.instance == instance)
+            }
+        }
+    }
+
+    /// Whether this instance is one of those that a child has now, and neither lost nor given up.
+    pub(in crate::supervisor) fn is_in_service(&self, child: &Child, instance: InstanceNumber) -> bool {
+        self.is_current(child, instance)
+            && !self.has_failed(child)
+            && self.records.get(child).is_some_and(|record| !record.lost.contains(&instance))
+    }
+
+    /// Decides what is to become of a child's instance that has crashed now, the how manieth time in a row. `chance` is a
+    /// number from 0 to 1.
+    pub(in crate::supervisor) fn crash(
+        &mut self,
+        child: &Child,
+        instance: InstanceNumber,
+        now: Instant,
+        in_a_row: u32,
+        chance: f64,
+    ) -> Verdict {
+        let is_current = self.is_current(child, instance);
+        if let Some(Condition::Failed(reason)) = self.condition(child)
+            && is_current
+        {
             // Another instance of it has failed before.
             return Verdict::GiveUp(reason.to_string());
         }
+        let is_last = !is_current || self.changes.get(child) == Some(&Change::Stop);
         let Some(record) = self.records.get_mut(child) else {
             return Verdict::GiveUp("it does not run any more".to_owned());
         };
-        if self.changes.get(child) == Some(&Change::Stop) && in_a_row <= LAST_RESTARTS {
+        if is_last && in_a_row <= LAST_RESTARTS {
             // What has reached it is still to be served, whatever its policy says.
             return Verdict::Restart { attempt: 0, delay: Duration::ZERO };
+        }
+        if !is_current {
+            return Verdict::GiveUp("another instance is in its place".to_owned());
         }
         let verdict = record.restarts.crash(now, in_a_row, chance);
         let condition = match &verdict {
             Verdict::Restart { attempt, .. } => Condition::Restarting(*attempt),
             Verdict::GiveUp(reason) => Condition::Failed(reason.as_str().into()),
         };
+        record.lost.insert(instance);
         self.set_condition(child, condition);
         verdict
     }
 
-    /// Takes note that a child that crashed has been replaced.
-    pub(in crate::supervisor) fn recover(&mut self, child: &Child) {
-        if matches!(self.condition(child), Some(Condition::Restarting(_))) {
+    /// Takes note that an instance that crashed has been replaced, and tells whether nothing of its child is lost any more.
+    pub(in crate::supervisor) fn recover(&mut self, child: &Child, instance: InstanceNumber) -> bool {
+        if let Some(record) = self.records.get_mut(child) {
+            record.lost.remove(&instance);
+        }
+        self.settle_condition(child)
+    }
+
+    /// Takes note that a child has other instances: nobody waits for former ones any more.
+    pub(super) fn forget_former(&mut self, child: &Child) {
+        let Some(mut lost) = self.records.get_mut(child).map(|record| std::mem::take(&mut record.lost)) else { return };
+        lost.retain(|instance| self.is_current(child, *instance));
+        if let Some(record) = self.records.get_mut(child) {
+            record.lost = lost;
+        }
+        self.settle_condition(child);
+    }
+
+    /// Has a child run that was restarted, if nothing of it is lost any more, and tells whether it runs.
+    fn settle_condition(&mut self, child: &Child) -> bool {
+        let nothing_lost = self.records.get(child).is_some_and(|record| record.lost.is_empty());
+        if nothing_lost && matches!(self.condition(child), Some(Condition::Restarting(_))) {
             self.set_condition(child, Condition::Running);
         }
+        self.condition(child) == Some(&Condition::Running)
     }
 }

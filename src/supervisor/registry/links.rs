@@ -26,7 +26,8 @@ impl Registry {
         }
     }
 
-    /// Both ends of a link, where both run, neither is being stopped and the provider is not being made anew.
+    /// Both ends of a link, where both run, neither is being stopped and the provider is neither given up nor being made
+    /// anew.
     ///
     /// # Errors
     /// Where what runs already rules the link out: one of them is not trusted any more, the actor is not entitled to the
@@ -43,8 +44,9 @@ impl Registry {
             serves(&provider.identity, &definition.contract_id)?;
         }
         let (Some(actor), Some(provider)) = (actor, provider) else { return Ok(None) };
-        let remade = self.changes.get(&Child::Provider(provider.identity.key.clone())) == Some(&Change::Replace);
-        Ok((!remade && !self.is_ending(definition)).then(|| Ends { actor: actor.clone(), provider: provider.clone() }))
+        let child = Child::Provider(provider.identity.key.clone());
+        let lacking = self.has_failed(&child) || self.is_being_replaced(&child);
+        Ok((!lacking && !self.is_ending(definition)).then(|| Ends { actor: actor.clone(), provider: provider.clone() }))
     }
 
     /// Whether an end of a link is just being stopped.

@@ -32,7 +32,8 @@ pub(super) fn hold_for_what_is_seen(view: &View) {
     let mut bound = view.beliefs.each_ref().map(|_| BTreeMap::new());
     for ((actor, port), (wish, stage)) in &view.links {
         let runs_under_it = port_of(wish.provider).link_name == port.link_name;
-        let provider_runs = runs_under_it && view.providers.contains_key(&wish.provider);
+        // One that has failed has let go of its links.
+        let provider_runs = runs_under_it && view.providers.get(&wish.provider) == Some(&false);
         let running = view.actors.get(actor);
         let entitled = running.is_none_or(|actor| actor.release.claimed.include(*port));
         let both_run = running.is_some() && provider_runs;

@@ -299,17 +299,17 @@ impl Model {
         Ok(())
     }
 
-    /// Whether both ends of a link run.
+    /// Whether both ends of a link run, and the provider has not failed.
     fn ends(&self, (actor, port): (usize, Port), wish: Wish) -> Result<bool, ErrorKind> {
         let actor = self.actors[actor];
         if actor.is_some_and(|actor| !actor.view.release.claimed.include(port)) {
             return Err(ErrorKind::CapabilityDenied);
         }
-        let runs = runs_under(port, wish.provider) && self.providers[wish.provider].is_some();
-        if runs && port == WRONG {
+        let provider = self.providers[wish.provider].as_ref().filter(|_| runs_under(port, wish.provider));
+        if provider.is_some() && port == WRONG {
             return Err(ErrorKind::InvalidArgument);
         }
-        Ok(actor.is_some() && runs)
+        Ok(actor.is_some() && provider.is_some_and(|provider| !provider.failed))
     }
 
     fn bind(&mut self, (actor, port): (usize, Port), wish: Wish) -> Result<(), ErrorKind> {
@@ -379,7 +379,9 @@ impl Model {
         if let Some(running) = &mut self.providers[provider] {
             if running.temporary {
                 running.failed = true;
+                running.bound.clear();
                 self.tell(&provider_name(provider), "failed");
+                self.suspend_where(|(_, port), wish| leads_to(port, wish, provider));
             } else {
                 running.bound.clear();
                 self.tell(&provider_name(provider), "restarted");

@@ -1,0 +1,59 @@
+//! How the links of an actor are brought up to date when its signed claims are others than before.
+
+use futures_util::future::join_all;
+
+use super::Supervision;
+use super::child::Child;
+use super::link::{LinkKey, LinkState};
+use super::links::unbind_or_log;
+
+impl Supervision {
+    /// Judges the links of an actor anew: those that it is not entitled to any more are released and refused, those that
+    /// were refused are tried again, and the providers of the others are told what the claims say now.
+    pub(super) async fn review_links_of(&self, child: &Child) {
+        let keys = self.registry.borrow().links_of(child);
+        let review = async |key: &LinkKey| {
+            self.release_if_ruled_out(key).await;
+            if !self.tell_again(key).await {
+                self.establish_link(key).await;
+            }
+        };
+        join_all(keys.iter().map(review)).await;
+    }
+
+    async fn release_if_ruled_out(&self, key: &LinkKey) {
+        let _lane = self.lanes.enter(key).await;
+        let link = self.registry.borrow().link(key);
+        let Some(link) = link else { return };
+        let is_ruled_out = self.registry.borrow().ends(&link.definition).is_err();
+        if is_ruled_out {
+            self.suspend_link(&link).await;
+        }
+    }
+
+    /// Tells the provider of an established link of it again, while calls pass, and answers whether it was established. What
+    /// the provider refuses is released.
+    async fn tell_again(&self, key: &LinkKey) -> bool {
+        let _lane = self.lanes.enter(key).await;
+        let link = self.registry.borrow().link(key);
+        let Some((link, provider)) = link.and_then(|link| self.established_provider(&link).map(|found| (link, found)))
+        else {
+            return false;
+        };
+        let ends = self.registry.borrow().ends(&link.definition);
+        // A provider that is being stopped or made anew is not told: the next one will be.
+        let Ok(Some(ends)) = ends else { return true };
+        let bound = self.bind(&ends, &link.definition).await;
+        if let Err(refusal) = &bound {
+            log::error!("the {key} is refused after an update of its actor: {refusal}");
+            self.change(|registry| registry.put_link(link.definition.clone(), LinkState::Releasing));
+            // What was in effect before is with the provider still.
+            unbind_or_log(&provider, &link.definition).await;
+            self.change(|registry| {
+                registry.put_link(link.definition.clone(), LinkState::Refused(refusal.to_string()));
+            });
+            self.tell_of_link(&link.definition, &bound);
+        }
+        true
+    }
+}
