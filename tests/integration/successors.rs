@@ -362,7 +362,11 @@ async fn providers_are_told_what_the_claims_say_after_an_update_while_calls_pass
                 assert_eq!(call(&host, &signing, "Echo").await.unwrap(), b"x");
             }
         };
-        join(load, async { updated.set(update(&signing).await == ()) }).await;
+        let update_meanwhile = async {
+            update(&signing).await;
+            updated.set(true);
+        };
+        join(load, update_meanwhile).await;
         assert_eq!(provider.seen.lock().unwrap()[1..], [Seen::Bound { tags: vec!["second".to_owned()] }]);
 
         signing = tagged(signing.revision(4), "unwelcome");
