@@ -459,7 +459,11 @@ async fn what_is_no_request_is_an_error_and_harms_nobody() {
 }
 
 /// The example `proxy`, built with the tests, behind its front door. It ends with this.
-struct Proxy(std::process::Child);
+struct Proxy {
+    process: std::process::Child,
+    /// Kept open: the example writes more than its first line.
+    _output: std::io::BufReader<std::process::ChildStdout>,
+}
 
 impl Proxy {
     /// Starts it, and waits for its first line: where it listens.
@@ -467,23 +471,24 @@ impl Proxy {
         use std::io::BufRead;
         let tests = std::env::current_exe().unwrap();
         let example = tests.ancestors().nth(2).unwrap().join("examples/proxy");
-        let mut child = std::process::Command::new(example)
+        let mut process = std::process::Command::new(example)
             .args(["--port", "0"])
             .args(arguments)
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
         let mut first = String::new();
-        std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
-        (Proxy(child), first.trim().strip_prefix("Listening on ").unwrap().to_owned())
+        let mut output = std::io::BufReader::new(process.stdout.take().unwrap());
+        output.read_line(&mut first).unwrap();
+        (Proxy { process, _output: output }, first.trim().strip_prefix("Listening on ").unwrap().to_owned())
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
