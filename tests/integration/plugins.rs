@@ -3,6 +3,7 @@
 mod built;
 mod crashes;
 mod seed;
+mod trusted;
 
 use std::path::PathBuf;
 use std::time::Duration;

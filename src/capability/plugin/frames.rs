@@ -129,3 +129,82 @@ fn cut(error: std::io::Error) -> Error {
 fn breach(what: &str) -> Error {
     Error::new(ErrorKind::ProtocolViolation, format!("between the host and a plugin's process, {what}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::order::{CallOrder, Failure, FailureKind, LinkOrder};
+    use super::*;
+
+    fn outcomes() -> impl Strategy<Value = Outcome> {
+        let kinds = prop_oneof![
+            Just(FailureKind::Failed),
+            Just(FailureKind::Panicked),
+            Just(FailureKind::TimedOut),
+            Just(FailureKind::Unavailable)
+        ];
+        prop_oneof![
+            any::<Vec<u8>>().prop_map(|bytes| Ok(ByteBuf::from(bytes))),
+            (kinds, any::<String>()).prop_map(|(kind, text)| Err(Failure { kind, text })),
+        ]
+    }
+
+    fn orders() -> impl Strategy<Value = Order> {
+        let call = (any::<(u64, u64)>(), any::<(String, String)>(), any::<Vec<u8>>());
+        let link =
+            (any::<(String, String, String)>(), any::<Vec<String>>(), any::<u64>(), any::<Vec<(String, String)>>());
+        prop_oneof![
+            call.prop_map(|((id, time_left), (actor, operation), message)| {
+                Order::Call(CallOrder { id, time_left, actor, operation, message: ByteBuf::from(message) })
+            }),
+            link.prop_map(|((actor, actor_name, issuer), tags, expires, values)| {
+                let capabilities = tags.clone();
+                Order::Bind(LinkOrder { actor, actor_name, issuer, capabilities, tags, expires, values })
+            }),
+            any::<String>().prop_map(|actor| Order::Drain { actor }),
+            any::<String>().prop_map(|actor| Order::Unbind { actor }),
+            Just(Order::Check),
+            Just(Order::Stop),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn orders_arrive_as_they_were_sent(id: u64, order in orders()) {
+            let frame = ToPlugin::Order { id, order };
+            let bytes = encode(&frame).unwrap();
+            let mut line = bytes.as_slice();
+            prop_assert_eq!(receive::<ToPlugin>(&mut line, bytes.len()).unwrap(), Some(frame));
+            prop_assert_eq!(receive::<ToPlugin>(&mut line, bytes.len()).unwrap(), None);
+        }
+
+        #[test]
+        fn answers_arrive_as_they_were_sent(id: u64, outcome in outcomes()) {
+            let frame = ToHost::Done { id, outcome };
+            let bytes = encode(&frame).unwrap();
+            prop_assert_eq!(receive::<ToHost>(&mut bytes.as_slice(), bytes.len()).unwrap(), Some(frame));
+        }
+
+        #[test]
+        fn a_frame_that_is_cut_short_is_an_error(id: u64, order in orders(), cut in any::<prop::sample::Index>()) {
+            let bytes = encode(&ToPlugin::Order { id, order }).unwrap();
+            let cut = cut.index(bytes.len() - 1) + 1;
+            prop_assume!(cut < bytes.len());
+            prop_assert!(receive::<ToPlugin>(&mut &bytes[..cut], bytes.len()).is_err());
+        }
+
+        #[test]
+        fn any_bytes_end_in_an_answer(bytes: Vec<u8>) {
+            let _ = receive::<ToHost>(&mut bytes.as_slice(), LARGEST_TO_HOST);
+            let _ = decode::<ToHost>(&bytes, bytes.len());
+            let _ = decode::<ToPlugin>(&bytes, bytes.len());
+        }
+    }
+
+    #[test]
+    fn a_frame_larger_than_allowed_is_refused_before_it_is_read() {
+        let refusal = receive::<ToHost>(&mut [0xff_u8; 8].as_slice(), LARGEST_TO_HOST).unwrap_err();
+        assert_eq!(refusal.kind(), ErrorKind::ProtocolViolation);
+    }
+}
