@@ -7,6 +7,7 @@
 
 #[cfg(feature = "keyvalue")]
 mod key_value;
+#[allow(dead_code, reason = "other benchmarks use more of it")]
 mod support;
 
 #[path = "../tests/support/signing.rs"]

@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 pub(crate) struct RedisServer {
     pub(crate) port: u16,
     more: Vec<String>,
-    process: RefCell<Child>,
+    process: RefCell<Process>,
 }
+
+/// A process that ends with its owner.
+struct Process(Child);
 
 impl RedisServer {
     pub(crate) fn start() -> RedisServer {
@@ -38,9 +41,7 @@ impl RedisServer {
 
     /// Ends it as a crash would.
     pub(crate) fn kill(&self) {
-        let mut process = self.process.borrow_mut();
-        process.kill().unwrap();
-        process.wait().unwrap();
+        self.process.borrow_mut().end();
     }
 
     /// Starts it again on the same port.
@@ -59,31 +60,37 @@ impl RedisServer {
 
     fn signal(&self, signal: &str) {
         assert!(
-            Command::new("kill").args([signal, &self.process.borrow().id().to_string()]).status().unwrap().success()
+            Command::new("kill").args([signal, &self.process.borrow().0.id().to_string()]).status().unwrap().success()
         );
     }
 }
 
-impl Drop for RedisServer {
+impl Process {
+    fn end(&mut self) {
+        // One that has ended already is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
-        // A server that has ended already is what is wanted.
-        let process = self.process.get_mut();
-        let _ = process.kill();
-        let _ = process.wait();
+        self.end();
     }
 }
 
 /// Starts a server and waits until it answers; nothing if it ends instead.
-fn launch(port: u16, more: &[String]) -> Option<Child> {
-    let mut process = Command::new("redis-server")
+fn launch(port: u16, more: &[String]) -> Option<Process> {
+    let process = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .args(more)
         .stdout(Stdio::null())
         .spawn()
         .expect("redis-server should be on the PATH");
+    let mut process = Process(process);
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(20) {
-        if process.try_wait().unwrap().is_some() {
+        if process.0.try_wait().unwrap().is_some() {
             return None;
         }
         if answers(port) {
