@@ -3,6 +3,7 @@
 mod built;
 mod crashes;
 mod seed;
+mod trust;
 
 use std::path::PathBuf;
 use std::time::Duration;
