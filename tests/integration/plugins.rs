@@ -3,7 +3,7 @@
 mod built;
 mod crashes;
 mod seed;
-mod trusted;
+mod trust;
 
 use std::path::PathBuf;
 use std::time::Duration;
