@@ -1,4 +1,5 @@
-//! What the providers that come with the host cost, against what they are built on, called without a host.
+//! What the providers that come with the host cost, against what they are built on, called without a host, and what it
+//! costs to be a plugin.
 //!
 //! `cargo bench --bench providers` prints the table and writes `target/figures/providers.json`; with the names of parts
 //! behind it (`-- keyvalue`), it runs those alone.
@@ -7,6 +8,8 @@
 
 #[cfg(feature = "keyvalue")]
 mod key_value;
+#[cfg(feature = "cli")]
+mod plugins;
 #[allow(dead_code, reason = "other benchmarks use more of it")]
 mod support;
 
@@ -22,6 +25,10 @@ async fn main() {
     #[cfg(feature = "keyvalue")]
     if wanted("keyvalue") {
         table.extend(key_value::rows().await);
+    }
+    #[cfg(feature = "cli")]
+    if wanted("plugins") {
+        table.extend(plugins::rows().await);
     }
     let name = if named_parts().is_empty() {
         "providers".to_owned()

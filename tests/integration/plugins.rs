@@ -1,5 +1,6 @@
 //! Native plugins: libraries in Rust and C, from signed archives, in the host's process and in processes of their own.
 
+#[path = "../support/plugins.rs"]
 mod built;
 mod crashes;
 mod seed;

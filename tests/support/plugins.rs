@@ -53,14 +53,14 @@ fn root() -> &'static Path {
 }
 
 /// The plugin in Rust that does what it is told, good or bad.
-pub(super) fn mischief() -> Vec<u8> {
+pub(crate) fn mischief() -> Vec<u8> {
     static BUILT: LazyLock<Vec<u8>> =
         LazyLock::new(|| build_rust(&root().join("fixtures/plugins/mischief"), "mischief"));
     BUILT.clone()
 }
 
 /// The plugin in C that counts; with one of its macros, one that no host takes.
-pub(super) fn tally(defined: &'static [&'static str]) -> Vec<u8> {
+pub(crate) fn tally(defined: &'static [&'static str]) -> Vec<u8> {
     static BUILT: LazyLock<Mutex<HashMap<&[&str], Vec<u8>>>> = LazyLock::new(Mutex::default);
     let mut built = BUILT.lock().unwrap();
     let source = root().join("fixtures/plugins/tally/tally.c");
@@ -68,20 +68,20 @@ pub(super) fn tally(defined: &'static [&'static str]) -> Vec<u8> {
 }
 
 /// A library that is none of ours.
-pub(super) fn stranger() -> Vec<u8> {
+pub(crate) fn stranger() -> Vec<u8> {
     let mut source = tempfile::Builder::new().suffix(".c").tempfile().unwrap();
     std::io::Write::write_all(&mut source, b"int nothing_of_interest = 1;\n").unwrap();
     build_c(source.path(), &[])
 }
 
 /// This project's HTTP server as a plugin. It was built with the tests.
-pub(super) fn http_server() -> Vec<u8> {
+pub(crate) fn http_server() -> Vec<u8> {
     let library = library("wasmcloud_http_server_plugin");
     std::fs::read(std::env::current_exe().unwrap().with_file_name(library)).unwrap()
 }
 
 /// An archive of a library for this machine, gzipped.
-pub(super) fn archive(contract: &str, library: Vec<u8>) -> Vec<u8> {
+pub(crate) fn archive(contract: &str, library: Vec<u8>) -> Vec<u8> {
     ProviderArchive::builder("plugin of a test", contract, "test")
         .target(ProviderArchive::host_target(), library)
         .compressed(true)
