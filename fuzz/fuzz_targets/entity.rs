@@ -11,7 +11,7 @@ fuzz_target!(|text: &str| {
         assert_ne!(operation, Some(""));
         let url = entity.url();
         let (again, none) = WasmCloudEntity::from_url(&url).expect("a URL that was written can be read");
-        assert_eq!((again.url(), none), (url, None));
+        assert_eq!((again.url().as_str(), none), (url.as_str(), None));
     }
     let (contract_id, link_name) = text.split_once('\n').unwrap_or((text, "default"));
     let entity = WasmCloudEntity::Capability {
