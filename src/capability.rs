@@ -11,7 +11,7 @@ mod descriptor;
 mod dispatcher;
 #[cfg(feature = "experiments")]
 mod disturbance;
-mod plugin;
+pub(crate) mod plugin;
 pub(crate) mod provider_actor;
 mod threads;
 mod traits;

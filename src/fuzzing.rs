@@ -54,3 +54,11 @@ pub fn replace_token(module: &[u8], token: &str) -> Result<(Vec<u8>, Vec<u8>)> {
 pub fn admit(actor: &crate::Actor) -> Result<Vec<u8>> {
     crate::engine::metered(&actor.module(), &Limits::new(), crate::Compiler::default())
 }
+
+/// Reads what a plugin's process and the host send each other, as either side would.
+///
+/// # Errors
+/// What the reader says to the first frame that it does not take.
+pub fn read_frames(bytes: &[u8]) -> Result<()> {
+    crate::capability::plugin::read_all_frames(bytes)
+}

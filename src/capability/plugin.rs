@@ -34,6 +34,8 @@ use crate::dispatch::Dispatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::snapshot::ProviderIdentity;
 pub use child::serve_plugin;
+#[cfg(feature = "fuzzing")]
+pub(crate) use frames::read_all as read_all_frames;
 pub use isolation::{Isolation, PluginProcess};
 
 /// The code of a plugin, verified, and where it is to run.

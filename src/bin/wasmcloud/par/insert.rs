@@ -15,7 +15,8 @@ use crate::secret::IssuerSource;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  wasmcloud par insert clock.par.gz --library aarch64-linux=libclock.so --issuer-seed-file account.seed")]
+  wasmcloud par insert clock.par.gz --library aarch64-linux=libclock.so \\
+      --issuer-seed-file account.seed")]
 pub(crate) struct Insert {
     /// The archive.
     #[arg(value_name = "ARCHIVE")]

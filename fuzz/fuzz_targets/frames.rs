@@ -1,0 +1,12 @@
+//! What passes between the host and a plugin's process.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use wasmcloud_host::fuzzing::read_frames;
+
+fuzz_target!(|data: &[u8]| {
+    let _ = read_frames(data);
+    // One frame, whatever its length is.
+    let length = u32::try_from(data.len()).expect("the fuzzer's inputs are small").to_le_bytes();
+    let _ = read_frames(&[length.as_slice(), data].concat());
+});
