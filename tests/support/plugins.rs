@@ -32,12 +32,12 @@ fn library(name: &str) -> String {
     format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
 }
 
-/// The library of a source in C, with some of its macros defined.
-fn build_c(source: &Path, defined: &[&str]) -> Vec<u8> {
+/// The library of a source in C or C++, with some of its macros defined.
+fn build_c(compiler: &str, source: &Path, defined: &[&str]) -> Vec<u8> {
     std::fs::create_dir_all(&*FOLDER).unwrap();
     // Built by several tests at once, perhaps.
     let built = tempfile::NamedTempFile::new_in(&*FOLDER).unwrap();
-    run(Command::new("cc")
+    run(Command::new(compiler)
         .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-I"])
         .arg(root().join("crates/provider-sdk/include"))
         .args(defined.iter().map(|name| format!("-D{name}")))
@@ -64,14 +64,19 @@ pub(crate) fn tally(defined: &'static [&'static str]) -> Vec<u8> {
     static BUILT: LazyLock<Mutex<HashMap<&[&str], Vec<u8>>>> = LazyLock::new(Mutex::default);
     let mut built = BUILT.lock().unwrap();
     let source = root().join("fixtures/plugins/tally/tally.c");
-    built.entry(defined).or_insert_with(|| build_c(&source, defined)).clone()
+    built.entry(defined).or_insert_with(|| build_c("cc", &source, defined)).clone()
+}
+
+/// The plugin in C++ that throws.
+pub(crate) fn throwing() -> Vec<u8> {
+    build_c("c++", &root().join("fixtures/plugins/throwing/throwing.cc"), &[])
 }
 
 /// A library that is none of ours.
 pub(crate) fn stranger() -> Vec<u8> {
     let mut source = tempfile::Builder::new().suffix(".c").tempfile().unwrap();
     std::io::Write::write_all(&mut source, b"int nothing_of_interest = 1;\n").unwrap();
-    build_c(source.path(), &[])
+    build_c("cc", source.path(), &[])
 }
 
 /// This project's HTTP server as a plugin. It was built with the tests.

@@ -15,7 +15,7 @@ pub(crate) fn answer_with(status: u32, bytes: Vec<u8>) -> Answer {
 }
 
 /// Frees what [`answer_with`] has made.
-unsafe extern "C" fn release(owner: *mut c_void, _: Bytes) {
+unsafe extern "C-unwind" fn release(owner: *mut c_void, _: Bytes) {
     // SAFETY: the owner is the box that was made a pointer above, and it is released once.
     drop(unsafe { Box::from_raw(owner.cast::<Vec<u8>>()) });
 }

@@ -65,7 +65,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> Vec<u8> {
     text.unwrap_or("without a text").as_bytes().to_vec()
 }
 
-unsafe extern "C" fn start<P: Provider>(host: *const HostInterface, answer: *mut Answer) -> *mut c_void {
+unsafe extern "C-unwind" fn start<P: Provider>(host: *const HostInterface, answer: *mut Answer) -> *mut c_void {
     let mut started = std::ptr::null_mut();
     // SAFETY: the host passes its interface, and an answer to write to.
     unsafe {
@@ -86,7 +86,7 @@ unsafe fn started<'a, P>(provider: *mut c_void) -> &'a Started<P> {
     unsafe { &*provider.cast::<Started<P>>() }
 }
 
-unsafe extern "C" fn bind<P: Provider>(provider: *mut c_void, link: *const LinkDefinition, answer: *mut Answer) {
+unsafe extern "C-unwind" fn bind<P: Provider>(provider: *mut c_void, link: *const LinkDefinition, answer: *mut Answer) {
     // SAFETY: the host passes what `start` returned, a link that it keeps, and an answer to write to.
     unsafe {
         answering(answer, || {
@@ -96,7 +96,7 @@ unsafe extern "C" fn bind<P: Provider>(provider: *mut c_void, link: *const LinkD
     }
 }
 
-unsafe extern "C" fn drain<P: Provider>(provider: *mut c_void, actor: Bytes, answer: *mut Answer) {
+unsafe extern "C-unwind" fn drain<P: Provider>(provider: *mut c_void, actor: Bytes, answer: *mut Answer) {
     // SAFETY: the host passes what `start` returned, a name that it keeps, and an answer to write to.
     unsafe {
         answering(answer, || {
@@ -106,7 +106,7 @@ unsafe extern "C" fn drain<P: Provider>(provider: *mut c_void, actor: Bytes, ans
     }
 }
 
-unsafe extern "C" fn unbind<P: Provider>(provider: *mut c_void, actor: Bytes, answer: *mut Answer) {
+unsafe extern "C-unwind" fn unbind<P: Provider>(provider: *mut c_void, actor: Bytes, answer: *mut Answer) {
     // SAFETY: the host passes what `start` returned, a name that it keeps, and an answer to write to.
     unsafe {
         answering(answer, || {
@@ -116,7 +116,11 @@ unsafe extern "C" fn unbind<P: Provider>(provider: *mut c_void, actor: Bytes, an
     }
 }
 
-unsafe extern "C" fn handle_call<P: Provider>(provider: *mut c_void, call: *const ProviderCall, answer: *mut Answer) {
+unsafe extern "C-unwind" fn handle_call<P: Provider>(
+    provider: *mut c_void,
+    call: *const ProviderCall,
+    answer: *mut Answer,
+) {
     // SAFETY: the host passes what `start` returned, a call that it keeps, and an answer to write to.
     unsafe {
         answering(answer, || {
@@ -132,7 +136,7 @@ unsafe extern "C" fn handle_call<P: Provider>(provider: *mut c_void, call: *cons
     }
 }
 
-unsafe extern "C" fn health<P: Provider>(provider: *mut c_void, answer: *mut Answer) {
+unsafe extern "C-unwind" fn health<P: Provider>(provider: *mut c_void, answer: *mut Answer) {
     // SAFETY: the host passes what `start` returned, and an answer to write to.
     unsafe {
         answering(answer, || {
@@ -142,7 +146,7 @@ unsafe extern "C" fn health<P: Provider>(provider: *mut c_void, answer: *mut Ans
     }
 }
 
-unsafe extern "C" fn stop<P: Provider>(provider: *mut c_void, answer: *mut Answer) {
+unsafe extern "C-unwind" fn stop<P: Provider>(provider: *mut c_void, answer: *mut Answer) {
     // SAFETY: the host passes what `start` returned, and an answer to write to.
     unsafe {
         answering(answer, || {
@@ -152,7 +156,7 @@ unsafe extern "C" fn stop<P: Provider>(provider: *mut c_void, answer: *mut Answe
     }
 }
 
-unsafe extern "C" fn destroy<P: Provider>(provider: *mut c_void) {
+unsafe extern "C-unwind" fn destroy<P: Provider>(provider: *mut c_void) {
     // SAFETY: the host passes what `start` returned, once, and nothing afterwards.
     let started = unsafe { Box::from_raw(provider.cast::<Started<P>>()) };
     // Nobody is left to hear of a panic; it must not cross all the same.

@@ -77,7 +77,7 @@ pub struct Answer {
     /// What `release` is called with.
     pub owner: *mut c_void,
     /// Frees the bytes; null where that is not needed.
-    pub release: Option<unsafe extern "C" fn(owner: *mut c_void, bytes: Bytes)>,
+    pub release: Option<unsafe extern "C-unwind" fn(owner: *mut c_void, bytes: Bytes)>,
 }
 
 /// A link that a provider is to take.
@@ -167,6 +167,8 @@ pub struct HostInterface {
 
 /// The table of a plugin: a constant named `wasmcloud_provider`. Calls come from several threads at once; `start`, `bind`,
 /// `drain`, `unbind`, `stop` and `destroy` come one after the other.
+///
+/// Nothing may unwind out of them. That they are `C-unwind` gives an exception that does a defined end: the host aborts.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct ProviderInterface {
@@ -177,21 +179,21 @@ pub struct ProviderInterface {
     /// The size of this struct in bytes. A plugin of the same version may offer more than is described here.
     pub size: u32,
     /// Makes a provider. What it returns is what the other functions are called with; null where the answer has failed.
-    pub start: unsafe extern "C" fn(host: *const HostInterface, answer: *mut Answer) -> *mut c_void,
+    pub start: unsafe extern "C-unwind" fn(host: *const HostInterface, answer: *mut Answer) -> *mut c_void,
     /// Takes a link, or new values for one.
-    pub bind: unsafe extern "C" fn(provider: *mut c_void, link: *const LinkDefinition, answer: *mut Answer),
+    pub bind: unsafe extern "C-unwind" fn(provider: *mut c_void, link: *const LinkDefinition, answer: *mut Answer),
     /// Begins no more calls to an actor, and waits for those under way.
-    pub drain: unsafe extern "C" fn(provider: *mut c_void, actor: Bytes, answer: *mut Answer),
+    pub drain: unsafe extern "C-unwind" fn(provider: *mut c_void, actor: Bytes, answer: *mut Answer),
     /// Lets go of a link.
-    pub unbind: unsafe extern "C" fn(provider: *mut c_void, actor: Bytes, answer: *mut Answer),
+    pub unbind: unsafe extern "C-unwind" fn(provider: *mut c_void, actor: Bytes, answer: *mut Answer),
     /// Serves a call.
-    pub handle_call: unsafe extern "C" fn(provider: *mut c_void, call: *const ProviderCall, answer: *mut Answer),
+    pub handle_call: unsafe extern "C-unwind" fn(provider: *mut c_void, call: *const ProviderCall, answer: *mut Answer),
     /// Tells how the provider is: done where it is well.
-    pub health: unsafe extern "C" fn(provider: *mut c_void, answer: *mut Answer),
+    pub health: unsafe extern "C-unwind" fn(provider: *mut c_void, answer: *mut Answer),
     /// Releases everything, and ends what is under way. After it, only `destroy` is called.
-    pub stop: unsafe extern "C" fn(provider: *mut c_void, answer: *mut Answer),
+    pub stop: unsafe extern "C-unwind" fn(provider: *mut c_void, answer: *mut Answer),
     /// Frees the provider. No thread of it may run in the library any more when this returns.
-    pub destroy: unsafe extern "C" fn(provider: *mut c_void),
+    pub destroy: unsafe extern "C-unwind" fn(provider: *mut c_void),
 }
 
 // SAFETY: a table of functions that may be called from any thread.

@@ -142,7 +142,7 @@ fn given(outcome: Outcome) -> Answer {
     Answer { status, bytes, owner: Box::into_raw(owner).cast(), release: Some(free) }
 }
 
-unsafe extern "C" fn free(owner: *mut c_void, _: Bytes) {
+unsafe extern "C-unwind" fn free(owner: *mut c_void, _: Bytes) {
     // SAFETY: it is the owner that `given` has made, and the plugin releases it once.
     drop(unsafe { Box::from_raw(owner.cast::<Vec<u8>>()) });
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "the functions of a library are called")]
 
 use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde_bytes::ByteBuf;
@@ -80,7 +81,10 @@ impl Drop for Instance {
 /// Asks for something that is answered in place, takes the answer and gives its bytes back.
 fn asked(ask: impl FnOnce(*mut Answer)) -> Outcome {
     let mut answer = Answer::unanswered();
-    ask(&mut answer);
+    // An exception ends the process here: there is no telling what it left behind.
+    if catch_unwind(AssertUnwindSafe(|| ask(&mut answer))).is_err() {
+        std::process::abort();
+    }
     let outcome = taken(&answer);
     if let Some(release) = answer.release {
         // SAFETY: the bytes have been copied, and this is the one time.

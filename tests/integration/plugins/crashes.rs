@@ -68,6 +68,18 @@ async fn whatever_a_plugin_does_in_its_own_process_costs_a_restart_and_nothing_e
 }
 
 #[actix_rt::test]
+async fn an_exception_does_not_cross_into_the_host() {
+    with_host(async |host| {
+        let caller = Caller::start(&host, plugin(built::throwing(), Isolation::Process(apart())), 1, &[]).await;
+        let mut events = host.events();
+        let refusal = caller.call("Any", b"").await.unwrap_err();
+        assert!(refusal.contains("died") && refusal.contains("SIGABRT"), "{refusal}");
+        restarted(&mut events).await;
+    })
+    .await;
+}
+
+#[actix_rt::test]
 async fn a_plugin_that_is_killed_while_it_is_idle_comes_back() {
     with_host(async |host| {
         let caller = Caller::start(&host, plugin(built::mischief(), Isolation::Process(apart())), 1, &[]).await;

@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use nkeys::KeyPair;
+use wascap::jwt::{self, Claims};
 use wasmcloud_host::{
-    ChildState, ErrorKind, EventKind, Host, HostBuilder, LinkState, NativeCapability, ProviderArchive, TrustPolicy,
-    WasmCloudEntity,
+    Authorizer, ChildState, Decision, ErrorKind, EventKind, Host, HostBuilder, LinkState, NativeCapability, Origin,
+    ProviderArchive, TrustPolicy, WasmCloudEntity,
 };
 
-use super::{Caller, PLUGIN, built};
+use super::{Caller, PLUGIN, both, built, plugin};
 use crate::signing::sign;
 use crate::support::{host_call, kind, soon, values, with_host, with_host_of};
 
@@ -110,4 +111,34 @@ async fn an_archive_that_was_read_in_time_is_not_started_too_late() {
         assert_eq!(kind(host.start_native_capability(capability).await), ErrorKind::TokenExpired);
     })
     .await;
+}
+
+/// Lets providers call nobody.
+struct NoCallsBack;
+
+impl Authorizer for NoCallsBack {
+    fn can_load(&self, _: &Claims<jwt::Actor>) -> Decision {
+        true.into()
+    }
+
+    fn can_invoke(&self, origin: Origin<'_>, _: &WasmCloudEntity, _: &str) -> Decision {
+        (!matches!(origin, Origin::Provider(_))).into()
+    }
+}
+
+#[actix_rt::test]
+async fn seed_defect_01_what_comes_in_from_another_process_is_authorized_like_any_call() {
+    for isolation in both() {
+        let builder = HostBuilder::new().with_shards(2).with_authorizer(NoCallsBack);
+        with_host_of(builder, async |host| {
+            let caller = Caller::start(&host, plugin(built::mischief(), isolation), 2, &[]).await;
+            assert_eq!(caller.call("Echo", b"x").await.unwrap(), b"x");
+            let back = host_call("", PLUGIN, "Echo", b"x");
+            for operation in ["CallBack", "CallBackLater", "CallOutside"] {
+                let refusal = caller.call(operation, &back).await.unwrap_err();
+                assert!(refusal.contains("authorizer"), "{operation}: {refusal}");
+            }
+        })
+        .await;
+    }
 }
