@@ -131,6 +131,18 @@ async fn a_plugin_calls_the_actors_that_are_linked_to_it() {
 }
 
 #[actix_rt::test]
+async fn every_call_of_a_flood_is_answered() {
+    for isolation in both() {
+        with_host(async |host| {
+            let caller = Caller::start(&host, plugin(built::mischief(), isolation), 2, &[]).await;
+            assert_eq!(caller.text("Flood", "").await, "5000");
+            assert_eq!(caller.call("Echo", b"x").await.unwrap(), b"x");
+        })
+        .await;
+    }
+}
+
+#[actix_rt::test]
 async fn seed_defect_19_a_plugin_that_calls_back_the_waiting_actor_is_told_so_at_once() {
     for isolation in both() {
         with_host(async |host| {

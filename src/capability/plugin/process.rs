@@ -21,7 +21,7 @@ use super::Surroundings;
 use super::desk::Desk;
 use super::frames::{self, LARGEST_TO_HOST, START, Start, ToHost, ToPlugin, VERSION};
 use super::isolation::{INHERITED, PluginProcess};
-use super::order::{ActorRequest, Failure, FailureKind, LinkOrder, Order, Outcome};
+use super::order::{ActorRequest, Failure, LinkOrder, Order, Outcome};
 use crate::capability::traits::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 use crate::error::{BoxedError, Error, ErrorKind, Result, printable};
 
@@ -34,8 +34,12 @@ const LAST_MOMENTS: Duration = Duration::from_secs(2);
 /// How many frames wait to be taken by the process.
 const WAITING: usize = 256;
 
-/// How many calls to actors a process may have under way.
-const CALLS_OUT: usize = 1024;
+/// How much of calls to actors a process may have under way at once, in pieces: each call takes one at least. While it has
+/// that much, nothing more is taken from it.
+const CALLS_OUT: usize = 4096;
+
+/// How many bytes of a call's payload take one piece.
+const PIECE: usize = 64 * 1024;
 
 /// A provider of another process, seen from its shard.
 pub(super) struct Process {
@@ -220,30 +224,37 @@ async fn serve(mut from: OwnedReadHalf, line: &Arc<Line>, desk: &Arc<Desk>) -> R
                 // Nobody listens any more where the caller's time was up.
                 let _ = waiting.map(|waiting| waiting.send(outcome));
             }
-            ToHost::CallActor { id, request } => call_actor(id, request, line, desk, &room),
+            ToHost::CallActor { id, request } => call_actor(id, request, line, desk, &room).await?,
             ToHost::Log { level, text } => log::log!(level_of(level), "{}: {}", line.name, printable(text.as_bytes())),
         }
     }
     Ok(())
 }
 
-/// Calls an actor for a process, beside everything else.
-fn call_actor(id: u64, request: ActorRequest, line: &Arc<Line>, desk: &Arc<Desk>, room: &Arc<Semaphore>) {
-    let (line, desk, place) = (line.clone(), desk.clone(), room.clone().try_acquire_owned());
+/// Calls an actor for a process, beside everything else, once there is room for it.
+async fn call_actor(
+    id: u64,
+    request: ActorRequest,
+    line: &Arc<Line>,
+    desk: &Arc<Desk>,
+    room: &Arc<Semaphore>,
+) -> Result<()> {
+    let pieces = (request.message.len() / PIECE + 1).min(CALLS_OUT);
+    let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
+    let closed = |error| Error::new(ErrorKind::Internal, "the room for calls is closed").caused_by(error);
+    let place = room.clone().acquire_many_owned(pieces).await.map_err(closed)?;
+    let (line, desk) = (line.clone(), desk.clone());
     actix_rt::spawn(async move {
-        let outcome = match place {
-            Ok(_place) => desk.serve(request).await,
-            Err(_) => {
-                let text = format!("{CALLS_OUT} calls to actors are under way");
-                Err(Failure::new(FailureKind::Unavailable, text))
-            }
-        };
+        // Held until the process has taken the answer: one that does not is given no more of them.
+        let _place = place;
+        let outcome = desk.serve(request).await;
         match frames::encode(&ToPlugin::Answer { id, outcome }) {
             // A process that has ended needs no answer.
             Ok(frame) => drop(line.frames.send(frame).await),
             Err(error) => line.condemn(error.to_string()),
         }
     });
+    Ok(())
 }
 
 fn level_of(level: u32) -> log::Level {
