@@ -3,10 +3,14 @@
 //! # Layout
 //! - `kit`: the cases of a link's life, for any backend that can leave a mark
 //! - `redis_server`: real Redis servers
+//! - `extras`: `wasmcloud:extras`
 //! - `key_value`: `wasmcloud:keyvalue` on each of its backends
+//! - `logging`: `wasmcloud:logging`
 
+mod extras;
 #[cfg(feature = "keyvalue")]
 mod key_value;
 mod kit;
+mod logging;
 #[cfg(feature = "keyvalue")]
 mod redis_server;
