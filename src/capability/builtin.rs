@@ -8,6 +8,8 @@ mod http_server;
 #[cfg(feature = "keyvalue")]
 mod key_value;
 mod logging;
+#[cfg(feature = "messaging")]
+mod messaging;
 
 use std::collections::HashMap;
 
@@ -21,6 +23,8 @@ pub use http_server::HttpServer;
 #[cfg(feature = "keyvalue")]
 pub use key_value::KeyValue;
 pub use logging::Logging;
+#[cfg(feature = "messaging")]
+pub use messaging::Messaging;
 
 /// What a provider that comes with the host claims to be: the host vouches for it, so nobody signs it.
 fn claims(name: &str, public_key: &str, contract: &str) -> Claims<jwt::CapabilityProvider> {
