@@ -12,8 +12,11 @@ use tempfile::NamedTempFile;
 pub(crate) struct NatsServer {
     pub(crate) port: u16,
     configuration: NamedTempFile,
-    process: RefCell<Child>,
+    process: RefCell<Process>,
 }
+
+/// A process that ends with whoever holds this.
+struct Process(Child);
 
 impl NatsServer {
     pub(crate) fn start() -> NatsServer {
@@ -41,8 +44,8 @@ impl NatsServer {
     /// Ends it as a crash would.
     pub(crate) fn kill(&self) {
         let mut process = self.process.borrow_mut();
-        process.kill().unwrap();
-        process.wait().unwrap();
+        process.0.kill().unwrap();
+        process.0.wait().unwrap();
     }
 
     /// Starts it again on the same port.
@@ -60,12 +63,11 @@ impl NatsServer {
     }
 }
 
-impl Drop for NatsServer {
+impl Drop for Process {
     fn drop(&mut self) {
-        // A server that has ended already is what is wanted.
-        let process = self.process.get_mut();
-        let _ = process.kill();
-        let _ = process.wait();
+        // One that has ended already is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -98,17 +100,17 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Starts a server and waits until it answers; nothing if it ends instead.
-fn launch(port: u16, configuration: &NamedTempFile) -> Option<Child> {
-    let mut process = Command::new("nats-server")
+fn launch(port: u16, configuration: &NamedTempFile) -> Option<Process> {
+    let process = Command::new("nats-server")
         .args(["--addr", "127.0.0.1", "--port", &port.to_string(), "--config"])
         .arg(configuration.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
-        .expect("nats-server should be on the PATH");
+        .spawn();
+    let mut process = Process(process.expect("nats-server should be on the PATH"));
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(20) {
-        if process.try_wait().unwrap().is_some() {
+        if process.0.try_wait().unwrap().is_some() {
             return None;
         }
         if answers(port) {

@@ -48,7 +48,7 @@ pub(super) enum Credentials {
     Password { user: String, password: String },
     Token(String),
     Key { seed: String },
-    Jwt { jwt: String, key: KeyPair },
+    Jwt { jwt: String, key: Box<KeyPair> },
     File(PathBuf),
 }
 
@@ -100,7 +100,7 @@ impl Credentials {
                 Err("the value CREDSFILE excludes CLIENT_JWT and CLIENT_SEED: the file holds both".to_owned())
             }
             (Some(path), None, None) => Ok(Credentials::File(path.into())),
-            (None, Some(jwt), Some((key, _))) => Ok(Credentials::Jwt { jwt, key }),
+            (None, Some(jwt), Some((key, _))) => Ok(Credentials::Jwt { jwt, key: Box::new(key) }),
             (None, Some(_), None) => Err("the value CLIENT_JWT needs a CLIENT_SEED beside it".to_owned()),
             (None, None, Some((_, seed))) => Ok(Credentials::Key { seed }),
             (None, None, None) => Ok(Credentials::of_address(addresses)),
