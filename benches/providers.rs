@@ -8,6 +8,8 @@
 
 #[cfg(feature = "keyvalue")]
 mod key_value;
+#[cfg(feature = "messaging")]
+mod messaging;
 #[cfg(feature = "cli")]
 mod plugins;
 #[allow(dead_code, reason = "other benchmarks use more of it")]
@@ -29,6 +31,10 @@ async fn main() {
     #[cfg(feature = "cli")]
     if wanted("plugins") {
         table.extend(plugins::rows().await);
+    }
+    #[cfg(feature = "messaging")]
+    if wanted("messaging") {
+        table.extend(messaging::rows().await);
     }
     let name = if named_parts().is_empty() {
         "providers".to_owned()

@@ -22,6 +22,7 @@ pub use watch::ProviderDescription;
 use crate::actor::Actor;
 use crate::auth::TrustPolicy;
 use crate::capability::NativeCapability;
+use crate::capability::builtin::Extras;
 use crate::dispatch::Dispatch;
 use crate::dispatch::authority::Authority;
 use crate::entity::{WasmCloudEntity, link_name};
@@ -273,7 +274,7 @@ impl Host {
     /// Links an actor to a provider, or changes the values of such a link.
     ///
     /// Where both run, the answer is the provider's own. Where one does not run yet, the link is kept and established
-    /// when it starts.
+    /// when it starts. [`Extras`] are part of every host, and started by the first link to them.
     ///
     /// # Errors
     /// `InvalidArgument` for malformed keys and contracts, and for a provider of another contract; `CapabilityDenied`
@@ -288,6 +289,9 @@ impl Host {
         provider_id: String,
         values: HashMap<String, String>,
     ) -> Result<()> {
+        if provider_id == Extras::PUBLIC_KEY && contract_id == Extras::CONTRACT {
+            self.provide_extras(link_name(link.as_deref())).await?;
+        }
         self.ask(Command::SetLink(LinkDefinition {
             actor_id: actor.to_owned(),
             provider_id,
@@ -318,6 +322,20 @@ impl Host {
     /// more often than its policy allows; `MiddlewareRefused`, `MiddlewarePanicked`.
     pub async fn call_actor(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>> {
         self.0.dispatch.call_from_host(actor, operation, message).await
+    }
+
+    /// Starts the provider of extras under this link name, unless it runs.
+    async fn provide_extras(&self, link_name: &str) -> Result<()> {
+        let key = ProviderKey::new(Extras::PUBLIC_KEY, link_name);
+        if self.0.dispatch.snapshot().providers.contains_key(&key) {
+            return Ok(());
+        }
+        let extras = Extras::new(Some(link_name.to_owned())).capability()?;
+        match self.start_native_capability(extras).await {
+            // Another link has had it started in the meantime.
+            Err(error) if error.kind() == ErrorKind::ProviderAlreadyRunning => Ok(()),
+            started => started,
+        }
     }
 
     async fn ask<Q, T>(&self, question: Q) -> Result<T>

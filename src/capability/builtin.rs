@@ -1,22 +1,30 @@
 //! The providers that come with the host.
 
+mod extras;
 #[cfg(feature = "httpclient")]
 mod http_client;
 #[cfg(feature = "httpserver")]
 mod http_server;
 #[cfg(feature = "keyvalue")]
 mod key_value;
+mod logging;
+#[cfg(feature = "messaging")]
+mod messaging;
 
 use std::collections::HashMap;
 
 use wascap::jwt::{self, Claims};
 
+pub use extras::Extras;
 #[cfg(feature = "httpclient")]
 pub use http_client::HttpClient;
 #[cfg(feature = "httpserver")]
 pub use http_server::HttpServer;
 #[cfg(feature = "keyvalue")]
 pub use key_value::KeyValue;
+pub use logging::Logging;
+#[cfg(feature = "messaging")]
+pub use messaging::Messaging;
 
 /// What a provider that comes with the host claims to be: the host vouches for it, so nobody signs it.
 fn claims(name: &str, public_key: &str, contract: &str) -> Claims<jwt::CapabilityProvider> {

@@ -244,9 +244,31 @@ impl log::Log for KeptLog {
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            self.0.lock().unwrap().push(record.args().to_string());
+            let mut line = record.args().to_string();
+            if record.target() == "wasmcloud_actor" {
+                line = format!("{} {line}{}", record.level(), Fields::of(record).0);
+            }
+            self.0.lock().unwrap().push(line);
         }
     }
 
     fn flush(&self) {}
+}
+
+/// The fields of a line, as ` key=value`.
+struct Fields(String);
+
+impl Fields {
+    fn of(record: &log::Record<'_>) -> Fields {
+        let mut fields = Fields(String::new());
+        record.key_values().visit(&mut fields).unwrap();
+        fields
+    }
+}
+
+impl<'line> log::kv::VisitSource<'line> for Fields {
+    fn visit_pair(&mut self, key: log::kv::Key<'line>, value: log::kv::Value<'line>) -> Result<(), log::kv::Error> {
+        self.0.push_str(&format!(" {key}={value}"));
+        Ok(())
+    }
 }

@@ -36,6 +36,9 @@ pub(crate) trait Backend {
     /// Leaves a mark in the place that the caller is linked to. It must outlive the link.
     async fn leave_mark(&self, caller: &Caller, mark: &str);
 
+    /// Makes ready what the marks are left with, where that is something in the host.
+    async fn prepare(&self, _host: &Host, _provider: &str) {}
+
     /// The marks that were left there.
     async fn marks(&self, caller: &Caller) -> Vec<String>;
 }
@@ -83,6 +86,7 @@ pub(crate) async fn with_provider<B: Backend>(backend: &B, test: impl AsyncFnOnc
         let capability = backend.provider();
         let provider = capability.id();
         host.start_native_capability(capability).await.unwrap();
+        backend.prepare(&host, &provider).await;
         test(host, provider).await;
     })
     .await;

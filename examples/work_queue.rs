@@ -1,0 +1,129 @@
+//! Actors that share work: jobs are published to a subject, and each reaches one of several workers.
+//!
+//! ```text
+//! cargo run --release --example work_queue -- --workers 3 --jobs 20
+//! ```
+//!
+//! Without a server the jobs stay in the host. With one, workers of many hosts share them, and anybody may publish some:
+//!
+//! ```text
+//! cargo run --release --example work_queue -- --url nats://localhost --jobs 0
+//! nats request jobs.log "some work"
+//! ```
+
+use std::collections::HashMap;
+use std::error::Error;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use wascap::prelude::KeyPair;
+use wasmcloud_host::builtin::{Logging, Messaging};
+use wasmcloud_host::{Actor, Host, HostBuilder};
+
+/// The actor: its answer to a message is the message. What it is sent to a subject that ends in `log`, it writes to the
+/// log too.
+const MESSENGER: &[u8] = include_bytes!("../fixtures/guests/messenger.wasm");
+
+/// Has several actors share jobs, and tells on the log who did which, until Ctrl-C or SIGTERM.
+#[derive(Parser)]
+#[command(after_help = "Example:\n  work_queue --workers 3 --jobs 20")]
+pub(crate) struct Arguments {
+    /// How many workers there are
+    #[arg(long, short, default_value_t = 3)]
+    workers: usize,
+    /// How many jobs are published
+    #[arg(long, short, default_value_t = 10)]
+    jobs: usize,
+    /// A NATS server to exchange messages by: nats://[user:password@]host[:port]
+    #[arg(long, env = "WORK_QUEUE_NATS_URL", hide_env_values = true)]
+    url: Option<String>,
+}
+
+#[actix_rt::main]
+async fn main() {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,wasmcloud_actor=warn")).init();
+    if let Err(error) = run(Arguments::parse()).await {
+        eprintln!("work_queue: {error}");
+        std::process::exit(1);
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    // Signals that come from here on are waited for, even while things are still being started.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+
+    let host = HostBuilder::new().build();
+    host.start().await?;
+    let worked = work(&host, &arguments).await;
+    if let Ok(published) = &worked {
+        println!("{published} job(s) were published for {} worker(s), which wait for more", arguments.workers);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    host.stop().await;
+    worked.map(drop)
+}
+
+/// Starts the workers, has the jobs published, and tells how many there are. They are done when they are on the log.
+pub(crate) async fn work(host: &Host, arguments: &Arguments) -> Result<usize, Box<dyn Error>> {
+    let (log, messaging) = (Logging::new(None).capability()?, Messaging::new(None).capability()?);
+    let (log_id, messaging_id) = (log.id(), messaging.id());
+    host.start_native_capability(log).await?;
+    host.start_native_capability(messaging).await?;
+
+    let server = arguments.url.iter().map(|url| ("URL".to_owned(), url.clone()));
+    let subscription = [("SUBSCRIPTION", "jobs.*"), ("QUEUEGROUP_NAME", "workers")];
+    let subscription = subscription.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let values: HashMap<_, _> = server.chain(subscription).collect();
+    for number in 1..=arguments.workers {
+        let worker = Actor::from_slice(&sign(&format!("Worker {number}"))?)?;
+        let worker_id = worker.public_key();
+        host.start_actor(worker).await?;
+        host.set_link(&worker_id, "wasmcloud:logging", None, log_id.clone(), HashMap::new()).await?;
+        host.set_link(&worker_id, "wasmcloud:messaging", None, messaging_id.clone(), values.clone()).await?;
+    }
+    publish(host, arguments).await
+}
+
+/// Has jobs published by an actor: what it is asked, it answers by a message to the queue.
+async fn publish(host: &Host, arguments: &Arguments) -> Result<usize, Box<dyn Error>> {
+    let Some(client) = host.actors().await?.into_iter().next() else { return Ok(0) };
+    for number in 1..=arguments.jobs {
+        let job = rmp_serde::to_vec_named(&Job {
+            subject: "put.job",
+            reply_to: "jobs.log",
+            body: serde_bytes::Bytes::new(format!("job {number}").as_bytes()),
+        })?;
+        host.call_actor(&client, "HandleMessage", &job).await?;
+    }
+    Ok(arguments.jobs)
+}
+
+/// A message of `wasmcloud:messaging`.
+#[derive(serde::Serialize)]
+struct Job<'a> {
+    subject: &'a str,
+    #[serde(rename = "replyTo")]
+    reply_to: &'a str,
+    body: &'a serde_bytes::Bytes,
+}
+
+/// Signs a worker with keys made for this run. An actor that is shipped is signed once, by whoever answers for it.
+fn sign(name: &str) -> wascap::Result<Vec<u8>> {
+    wascap::wasm::sign_buffer_with_claims(
+        name.to_owned(),
+        MESSENGER,
+        &KeyPair::new_module(),
+        &KeyPair::new_account(),
+        None,
+        None,
+        vec!["wasmcloud:logging".to_owned(), "wasmcloud:messaging".to_owned()],
+        vec![],
+        false,
+        Some(1),
+        Some("0.1.0".to_owned()),
+        None,
+    )
+}

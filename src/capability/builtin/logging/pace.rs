@@ -1,0 +1,74 @@
+//! How many lines an actor may write: so many per second, and a burst after a pause.
+
+use std::time::Instant;
+
+/// The pace of one actor, and what went beyond it.
+#[derive(Debug)]
+pub(super) struct Pace {
+    per_second: f64,
+    burst: f64,
+    /// How many lines may be written at the moment of `counted`.
+    available: f64,
+    counted: Instant,
+    suppressed: u64,
+}
+
+impl Pace {
+    pub(super) fn new(per_second: u32, burst: u32, now: Instant) -> Pace {
+        let (per_second, burst) = (f64::from(per_second), f64::from(burst));
+        Pace { per_second, burst, available: burst, counted: now, suppressed: 0 }
+    }
+
+    /// Whether another line may be written now.
+    pub(super) fn admit(&mut self, now: Instant) -> bool {
+        let gained = now.saturating_duration_since(self.counted).as_secs_f64() * self.per_second;
+        self.available = (self.available + gained).min(self.burst);
+        self.counted = now;
+        let admitted = self.available >= 1.0;
+        if admitted {
+            self.available -= 1.0;
+        }
+        admitted
+    }
+
+    /// Counts a line that is not written, and answers how many that makes.
+    pub(super) fn suppress(&mut self) -> u64 {
+        self.suppressed += 1;
+        self.suppressed
+    }
+
+    /// How many lines were suppressed since this was asked.
+    pub(super) fn take_suppressed(&mut self) -> u64 {
+        std::mem::take(&mut self.suppressed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn after_a_burst_lines_come_at_the_pace() {
+        let begin = Instant::now();
+        let mut pace = Pace::new(2, 3, begin);
+        let mut written = |milliseconds, tries: usize| {
+            (0..tries).filter(|_| pace.admit(begin + Duration::from_millis(milliseconds))).count()
+        };
+        assert_eq!(written(0, 10), 3);
+        assert_eq!(written(400, 10), 0);
+        assert_eq!(written(500, 10), 1);
+        assert_eq!(written(1500, 10), 2);
+        assert_eq!(written(1_000_000, 10), 3);
+        // A clock that goes back gives nothing and costs nothing.
+        assert_eq!(written(0, 10), 0);
+    }
+
+    #[test]
+    fn suppressed_lines_are_counted_once() {
+        let mut pace = Pace::new(1, 1, Instant::now());
+        assert_eq!((pace.suppress(), pace.suppress()), (1, 2));
+        assert_eq!((pace.take_suppressed(), pace.take_suppressed()), (2, 0));
+    }
+}

@@ -1,0 +1,86 @@
+//! What the values of a link mean.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use log::LevelFilter;
+
+use super::messages::read_level;
+
+/// What `printable` keeps of a text.
+const LONGEST_TEXT: u32 = 8192;
+
+const PACES: RangeInclusive<u32> = 1..=1_000_000;
+
+/// A link's values, read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub(super) level: LevelFilter,
+    pub(super) lines_per_second: u32,
+    pub(super) burst: u32,
+    pub(super) text_limit: usize,
+}
+
+impl Settings {
+    /// Reads the values of a link.
+    ///
+    /// # Errors
+    /// A text that names the value which cannot be read.
+    pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
+        let value = |key: &str| values.get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
+        let number = |key, default, range: RangeInclusive<u32>| number(key, value(key), default, range);
+        Ok(Settings {
+            level: level(value("LEVEL"))?,
+            lines_per_second: number("LINES_PER_SECOND", 100, PACES)?,
+            burst: number("BURST", 500, PACES)?,
+            text_limit: number("TEXT_LIMIT", LONGEST_TEXT, 1..=LONGEST_TEXT)? as usize,
+        })
+    }
+}
+
+fn level(text: Option<&str>) -> Result<LevelFilter, String> {
+    let Some(text) = text else { return Ok(LevelFilter::Trace) };
+    let level = read_level(text).ok_or_else(|| {
+        format!("the value LEVEL={text:?} is no level: it is one of error, warn, info, debug, trace and off")
+    })?;
+    Ok(level.map_or(LevelFilter::Off, |level| level.to_level_filter()))
+}
+
+fn number(key: &str, text: Option<&str>, default: u32, range: RangeInclusive<u32>) -> Result<u32, String> {
+    let Some(text) = text else { return Ok(default) };
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("the value {key}={text:?} is no number from {} to {}", range.start(), range.end()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[(&str, &str)]) -> Result<Settings, String> {
+        Settings::read(&values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())
+    }
+
+    #[test]
+    fn values_are_read() {
+        let default = Settings { level: LevelFilter::Trace, lines_per_second: 100, burst: 500, text_limit: 8192 };
+        assert_eq!(read(&[]), Ok(default));
+        let values = [("LEVEL", " Warn "), ("LINES_PER_SECOND", "1"), ("BURST", "2"), ("TEXT_LIMIT", "3")];
+        let settings = Settings { level: LevelFilter::Warn, lines_per_second: 1, burst: 2, text_limit: 3 };
+        assert_eq!(read(&values), Ok(settings));
+        assert_eq!(read(&[("LEVEL", "off")]).unwrap().level, LevelFilter::Off);
+    }
+
+    #[test]
+    fn a_bad_value_is_named() {
+        for (key, text) in [
+            ("LEVEL", "loud"),
+            ("LINES_PER_SECOND", "0"),
+            ("LINES_PER_SECOND", "many"),
+            ("BURST", "-1"),
+            ("TEXT_LIMIT", "8193"),
+        ] {
+            let refusal = read(&[(key, text)]).unwrap_err();
+            assert!(refusal.contains(key) && refusal.contains(text), "{refusal}");
+        }
+    }
+}
