@@ -1,5 +1,7 @@
 //! The providers that come with the host.
 
+#[cfg(feature = "blobstore")]
+mod blob_store;
 mod extras;
 #[cfg(feature = "httpclient")]
 mod http_client;
@@ -15,6 +17,8 @@ use std::collections::HashMap;
 
 use wascap::jwt::{self, Claims};
 
+#[cfg(feature = "blobstore")]
+pub use blob_store::BlobStore;
 pub use extras::Extras;
 #[cfg(feature = "httpclient")]
 pub use http_client::HttpClient;

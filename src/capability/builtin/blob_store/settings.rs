@@ -1,0 +1,257 @@
+//! What the values of a link mean.
+
+use std::collections::HashMap;
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+const MIB: u64 = 1024 * 1024;
+const GIB: u64 = 1024 * MIB;
+
+/// What S3 takes in parts of 5 MiB.
+const LARGEST_BLOB_LIMIT: u64 = 48 * GIB;
+const DEFAULT_BLOB_LIMIT: u64 = GIB;
+
+/// What fits a message to an actor, with some room for what is in it beside the bytes.
+const LARGEST_CHUNK_LIMIT: u64 = 32 * MIB;
+const DEFAULT_CHUNK_LIMIT: u64 = 4 * MIB;
+
+const MOST_TRANSFERS: usize = 1024;
+const DEFAULT_UPLOADS: usize = 32;
+const DEFAULT_DOWNLOADS: usize = 16;
+
+const LONGEST_UPLOAD_TIMEOUT: u64 = 7 * 24 * 60 * 60;
+const DEFAULT_UPLOAD_TIMEOUT: u64 = 10 * 60;
+
+/// Where a link without values has its blobs.
+const DEFAULT_ROOT: &str = "blobs";
+
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// The values that say something of a bucket, and nothing without one.
+const OF_A_BUCKET: [&str; 5] = ["ENDPOINT", "REGION", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_TOKEN"];
+
+/// A link's values, read.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) place: Place,
+    /// Whether the values say nothing of the place.
+    pub(super) is_default: bool,
+    pub(super) limits: Limits,
+}
+
+/// Where blobs are.
+#[derive(Debug)]
+pub(super) enum Place {
+    Directory(PathBuf),
+    Bucket(Bucket),
+}
+
+/// A bucket, and who is to use it.
+pub(super) struct Bucket {
+    pub(super) name: String,
+    /// What the names of all objects begin with; no slash around it.
+    pub(super) prefix: String,
+    pub(super) endpoint: Option<String>,
+    pub(super) region: String,
+    pub(super) access: Option<(String, Zeroizing<String>)>,
+    pub(super) token: Option<Zeroizing<String>>,
+}
+
+/// What one link may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// The largest blob, in bytes.
+    pub(super) blob: u64,
+    /// The largest chunk of a download, in bytes.
+    pub(super) chunk: u64,
+    /// Unfinished uploads at once.
+    pub(super) uploads: usize,
+    /// How long an upload may go without a chunk.
+    pub(super) upload_timeout: Duration,
+    /// Downloads at once.
+    pub(super) downloads: usize,
+}
+
+impl Settings {
+    /// Reads the values of a link.
+    ///
+    /// # Errors
+    /// A text that names the value which cannot be read. It repeats none that may be a secret.
+    pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
+        let root = given(values, "ROOT");
+        let place = match (given(values, "URL"), root) {
+            (Some(_), Some(_)) => {
+                return Err(
+                    "the values URL and ROOT exclude each other: URL names a bucket, ROOT a directory".to_owned()
+                );
+            }
+            (Some(url), None) => Place::Bucket(Bucket::read(url, values)?),
+            (None, root) => Place::Directory(root.unwrap_or(DEFAULT_ROOT).into()),
+        };
+        if let (Place::Directory(_), Some(key)) = (&place, OF_A_BUCKET.iter().find(|key| given(values, key).is_some()))
+        {
+            return Err(format!("the value {key} is about a bucket, and there is no value URL that names one"));
+        }
+        let is_default = root.is_none() && matches!(place, Place::Directory(_));
+        Ok(Settings { place, is_default, limits: Limits::read(values)? })
+    }
+}
+
+impl Limits {
+    fn read(values: &HashMap<String, String>) -> Result<Limits, String> {
+        let timeout = number(values, "UPLOAD_TIMEOUT_S", 1, DEFAULT_UPLOAD_TIMEOUT, LONGEST_UPLOAD_TIMEOUT)?;
+        Ok(Limits {
+            blob: number(values, "BLOB_LIMIT", 0, DEFAULT_BLOB_LIMIT, LARGEST_BLOB_LIMIT)?,
+            chunk: number(values, "CHUNK_LIMIT", 1, DEFAULT_CHUNK_LIMIT, LARGEST_CHUNK_LIMIT)?,
+            uploads: number(values, "UPLOADS", 1, DEFAULT_UPLOADS, MOST_TRANSFERS)?,
+            upload_timeout: Duration::from_secs(timeout),
+            downloads: number(values, "DOWNLOADS", 1, DEFAULT_DOWNLOADS, MOST_TRANSFERS)?,
+        })
+    }
+}
+
+impl Bucket {
+    fn read(url: &str, values: &HashMap<String, String>) -> Result<Bucket, String> {
+        // The URL is not repeated: somebody may have written keys into it, as for other servers.
+        let unreadable = |reason| format!("the value URL is not of the form s3://bucket/prefix: {reason}");
+        let place = url.strip_prefix("s3://").ok_or_else(|| unreadable("it does not begin with s3://"))?;
+        let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
+        let is_plain = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
+        if name.is_empty() || !name.chars().all(is_plain) {
+            return Err(unreadable("a bucket's name is of letters, digits, hyphens and dots"));
+        }
+        let prefix = prefix.trim_matches('/');
+        let is_part = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(is_plain);
+        if !prefix.is_empty() && !prefix.split('/').all(is_part) {
+            return Err(unreadable("a prefix is of letters, digits, hyphens, dots and single slashes"));
+        }
+        let endpoint = given(values, "ENDPOINT").map(endpoint).transpose()?;
+        let secret = |key| given(values, key).map(|text| Zeroizing::new(text.to_owned()));
+        let access = match (given(values, "AWS_ACCESS_KEY"), secret("AWS_SECRET_ACCESS_KEY")) {
+            (Some(key), Some(secret)) => Some((key.to_owned(), secret)),
+            (None, None) => None,
+            (Some(_), None) => return Err("the value AWS_ACCESS_KEY needs AWS_SECRET_ACCESS_KEY beside it".to_owned()),
+            (None, Some(_)) => return Err("the value AWS_SECRET_ACCESS_KEY needs AWS_ACCESS_KEY beside it".to_owned()),
+        };
+        Ok(Bucket {
+            name: name.to_owned(),
+            prefix: prefix.to_owned(),
+            endpoint,
+            region: given(values, "REGION").unwrap_or(DEFAULT_REGION).to_owned(),
+            access,
+            token: secret("AWS_TOKEN"),
+        })
+    }
+}
+
+fn endpoint(url: &str) -> Result<String, String> {
+    let address = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    match address.map(|address| address.trim_end_matches('/')) {
+        Some(address) if !address.is_empty() && !address.contains(['@', '?', '#', ' ']) => {
+            Ok(url.trim_end_matches('/').to_owned())
+        }
+        _ => Err("the value ENDPOINT is not of the form https://host or http://host:port".to_owned()),
+    }
+}
+
+/// Where it is, without any key.
+impl Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.name, self.prefix)?;
+        self.endpoint.as_ref().map_or(Ok(()), |endpoint| write!(f, " at {endpoint}"))
+    }
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+fn given<'a>(values: &'a HashMap<String, String>, key: &str) -> Option<&'a str> {
+    values.get(key).map(|text| text.trim()).filter(|text| !text.is_empty())
+}
+
+fn number<T>(values: &HashMap<String, String>, key: &str, least: T, default: T, most: T) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let Some(text) = given(values, key) else { return Ok(default) };
+    text.parse()
+        .ok()
+        .filter(|number| (&least..=&most).contains(&number))
+        .ok_or_else(|| format!("the value {key}={text:?} is not a number from {least} to {most}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[(&str, &str)]) -> Result<Settings, String> {
+        Settings::read(&values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())
+    }
+
+    #[test]
+    fn without_values_blobs_are_kept_in_a_directory() {
+        let settings = read(&[]).unwrap();
+        assert!(matches!(settings.place, Place::Directory(root) if root.as_os_str() == "blobs"));
+        assert!(settings.is_default);
+        assert_eq!(settings.limits.blob, 1 << 30);
+        assert!(!read(&[("ROOT", "/srv")]).unwrap().is_default);
+    }
+
+    #[test]
+    fn a_bucket_is_read() {
+        let settings = read(&[
+            ("URL", "s3://bucket/a/b/"),
+            ("ENDPOINT", "http://127.0.0.1:9000/"),
+            ("AWS_ACCESS_KEY", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ]);
+        let settings = settings.unwrap();
+        let Place::Bucket(bucket) = &settings.place else { panic!() };
+        assert_eq!((bucket.name.as_str(), bucket.prefix.as_str()), ("bucket", "a/b"));
+        assert_eq!((bucket.region.as_str(), bucket.endpoint.as_deref()), ("us-east-1", Some("http://127.0.0.1:9000")));
+        assert!(!settings.is_default);
+        assert_eq!(format!("{settings:?}").matches("secret").count(), 0);
+    }
+
+    #[test]
+    fn a_bad_value_is_named_and_no_secret_told() {
+        for (key, text) in [
+            ("BLOB_LIMIT", "-1"),
+            ("BLOB_LIMIT", "51539607553"),
+            ("CHUNK_LIMIT", "0"),
+            ("CHUNK_LIMIT", "40000000"),
+            ("UPLOADS", "many"),
+            ("UPLOAD_TIMEOUT_S", "0"),
+            ("DOWNLOADS", "0"),
+        ] {
+            let refusal = read(&[(key, text)]).unwrap_err();
+            assert!(refusal.contains(key) && refusal.contains(text), "{refusal}");
+        }
+        for (key, text) in [
+            ("URL", "https://secret"),
+            ("URL", "s3://"),
+            ("URL", "s3://secret:secret@bucket"),
+            ("URL", "s3://bucket/../secret"),
+            ("URL", "s3://bucket/a//secret"),
+            ("ENDPOINT", "http://secret:secret@host"),
+            ("ENDPOINT", "https://"),
+            ("AWS_ACCESS_KEY", "secret"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ] {
+            // What comes later replaces what came before.
+            let refusal = read(&[("URL", "s3://bucket"), (key, text)]).unwrap_err();
+            assert!(refusal.contains(key) && !refusal.contains("secret"), "{refusal}");
+            if key != "URL" {
+                assert!(read(&[(key, text)]).unwrap_err().contains(key), "it is of no use without a URL");
+            }
+        }
+        assert!(read(&[("URL", "s3://b"), ("ROOT", "x")]).unwrap_err().contains("exclude"));
+    }
+}
