@@ -1,0 +1,109 @@
+//! An actor that keeps files: it is asked by the HTTP server, and keeps what it is sent in a directory.
+//!
+//! ```text
+//! cargo run --release --example file_drop
+//! curl --upload-file picture.png http://localhost:8080/picture.png
+//! curl http://localhost:8080/
+//! curl --retry 9 --output copy.png http://localhost:8080/picture.png
+//! ```
+//!
+//! A file comes from the store to the actor chunk by chunk, while it serves no request: until it is there, the actor
+//! answers with 503 and `Retry-After`, which `curl --retry` follows.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::net::SocketAddr;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use wascap::prelude::KeyPair;
+use wasmcloud_host::builtin::{BlobStore, HttpServer};
+use wasmcloud_host::{Actor, Host, HostBuilder};
+
+/// The actor: `PUT`, `GET` and `DELETE` of files, `GET /` for their list.
+const FILE_DROP: &[u8] = include_bytes!("../fixtures/guests/file_drop.wasm");
+
+const SERVER: &str = "wasmcloud:httpserver";
+const STORE: &str = "wasmcloud:blobstore";
+
+/// Keeps files that are put, and gives them back, until Ctrl-C or SIGTERM.
+#[derive(Parser)]
+#[command(after_help = "Example:\n  file_drop &\n  curl --upload-file picture.png http://localhost:8080/picture.png")]
+pub(crate) struct Arguments {
+    /// The port to listen on, at this machine's own address; 0 takes any free one
+    #[arg(long, short, default_value_t = 8080)]
+    port: u16,
+    /// The directory to keep files in
+    #[arg(long, short, default_value = "file_drop")]
+    directory: String,
+}
+
+#[actix_rt::main]
+async fn main() {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    if let Err(error) = run(Arguments::parse()).await {
+        eprintln!("file_drop: {error}");
+        std::process::exit(1);
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let host = HostBuilder::new().build();
+    host.start().await?;
+    let served = serve(&host, &arguments).await;
+    if let Ok(address) = &served {
+        println!("Listening on http://{address}");
+        println!("Try: curl --upload-file FILE http://localhost:{}/FILE", address.port());
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    host.stop().await;
+    served.map(drop)
+}
+
+/// Starts the actor and what it needs, and tells where it listens.
+pub(crate) async fn serve(host: &Host, arguments: &Arguments) -> Result<SocketAddr, Box<dyn Error>> {
+    let actor = Actor::from_slice(&sign(FILE_DROP)?)?;
+    let actor_id = actor.public_key();
+    host.start_actor(actor).await?;
+
+    // The store comes first: the actor needs it as soon as it is asked.
+    let store = BlobStore::new(None).capability()?;
+    let store_id = store.id();
+    host.start_native_capability(store).await?;
+    let keep = [("ROOT", arguments.directory.clone())];
+    host.set_link(&actor_id, STORE, None, store_id, values(keep)).await?;
+
+    let http = HttpServer::new(None);
+    let server = http.capability()?;
+    let server_id = server.id();
+    host.start_native_capability(server).await?;
+    let listen = [("PORT", arguments.port.to_string()), ("BIND", "127.0.0.1".to_owned())];
+    host.set_link(&actor_id, SERVER, None, server_id, values(listen)).await?;
+    Ok(http.address(&actor_id).ok_or("the actor is linked, but not served")?)
+}
+
+fn values<const N: usize>(pairs: [(&str, String); N]) -> HashMap<String, String> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// Signs the actor with keys made for this run, and with what it may use.
+fn sign(module: &[u8]) -> wascap::Result<Vec<u8>> {
+    wascap::wasm::sign_buffer_with_claims(
+        "File drop".to_owned(),
+        module,
+        &KeyPair::new_module(),
+        &KeyPair::new_account(),
+        None,
+        None,
+        vec![SERVER.to_owned(), STORE.to_owned()],
+        vec![],
+        false,
+        Some(1),
+        Some("0.1.0".to_owned()),
+        None,
+    )
+}

@@ -1,0 +1,178 @@
+//! `wasmcloud:blobstore` on its backends: a directory and S3.
+//!
+//! # Layout
+//! - `client`: an actor that uploads and downloads
+//! - `operations`: each operation with ordinary, empty, huge, binary, unicode and hostile input
+//! - `directory`: what is true of a directory alone, and its bad days
+//! - `s3`: what is true of S3 alone, and its bad days
+//! - `file_drop`: an actor of the era through its front door, and the example that runs it
+
+mod client;
+mod directory;
+mod file_drop;
+mod operations;
+mod s3;
+
+use std::collections::HashMap;
+
+use serde_json::json;
+use tempfile::TempDir;
+use wasmcloud_host::NativeCapability;
+use wasmcloud_host::builtin::BlobStore;
+
+use super::kit::{self, Backend, Caller, Tenant, with_provider};
+use super::s3_server::{BUCKET, S3Server};
+use crate::support::{soon, values};
+use client::{chunk, field, outcome};
+
+const CONTRACT: &str = "wasmcloud:blobstore";
+
+/// The container that marks are left in.
+const MARKS: &str = "marks";
+
+/// Directories in a folder.
+struct Directory {
+    folder: TempDir,
+}
+
+impl Directory {
+    fn new() -> Directory {
+        Directory { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The path of something in the folder.
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Backend for Directory {
+    const CONTRACT: &'static str = CONTRACT;
+
+    fn provider(&self) -> NativeCapability {
+        BlobStore::new(None).capability().unwrap()
+    }
+
+    fn values(&self, tenant: Tenant) -> HashMap<String, String> {
+        values(&[("ROOT", &self.path(&format!("{tenant:?}")))])
+    }
+
+    fn bad_values(&self) -> Vec<(&'static str, HashMap<String, String>)> {
+        let file = self.path("file");
+        std::fs::write(&file, "this is no directory").unwrap();
+        let root = self.path("A");
+        vec![
+            ("ROOT", values(&[("ROOT", &file)])),
+            ("ROOT", values(&[("ROOT", &self.path("no/such/folder"))])),
+            ("ROOT", values(&[("ROOT", "/proc")])),
+            ("ROOT", values(&[("ROOT", "a\0b")])),
+            ("BLOB_LIMIT", values(&[("ROOT", &root), ("BLOB_LIMIT", "much")])),
+            ("UPLOADS", values(&[("ROOT", &root), ("UPLOADS", "0")])),
+            ("URL", values(&[("URL", "ftp://user:secret@localhost")])),
+            ("URL", values(&[("URL", "s3://bucket"), ("ROOT", &root)])),
+            ("AWS_SECRET_ACCESS_KEY", values(&[("ROOT", &root), ("AWS_SECRET_ACCESS_KEY", "secret")])),
+        ]
+    }
+
+    async fn leave_mark(&self, caller: &Caller, mark: &str) {
+        leave_mark(caller, mark).await;
+    }
+
+    async fn marks(&self, caller: &Caller) -> Vec<String> {
+        marks(caller).await
+    }
+}
+
+/// A server, whose tenants have prefixes.
+struct S3 {
+    server: S3Server,
+}
+
+impl S3 {
+    async fn new() -> S3 {
+        S3 { server: S3Server::start().await }
+    }
+
+    fn values_with(&self, more: &[(&str, &str)]) -> HashMap<String, String> {
+        let mut all = values(&[
+            ("URL", &format!("s3://{BUCKET}/some/prefix")),
+            ("ENDPOINT", &self.server.endpoint()),
+            ("AWS_ACCESS_KEY", "key"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ]);
+        all.extend(values(more));
+        all
+    }
+}
+
+impl Backend for S3 {
+    const CONTRACT: &'static str = CONTRACT;
+
+    fn provider(&self) -> NativeCapability {
+        BlobStore::new(None).capability().unwrap()
+    }
+
+    fn values(&self, tenant: Tenant) -> HashMap<String, String> {
+        self.values_with(&[("URL", &format!("s3://{BUCKET}/{tenant:?}"))])
+    }
+
+    fn bad_values(&self) -> Vec<(&'static str, HashMap<String, String>)> {
+        vec![
+            ("URL", self.values_with(&[("URL", "s3://no-such-bucket")])),
+            ("URL", self.values_with(&[("URL", "s3://user:secret@bucket")])),
+            ("URL", self.values_with(&[("ENDPOINT", "http://127.0.0.1:1")])),
+            ("ENDPOINT", self.values_with(&[("ENDPOINT", "http://secret:secret@127.0.0.1")])),
+            ("AWS_SECRET_ACCESS_KEY", self.values_with(&[("AWS_SECRET_ACCESS_KEY", "")])),
+            ("CHUNK_LIMIT", self.values_with(&[("CHUNK_LIMIT", "0")])),
+        ]
+    }
+
+    async fn leave_mark(&self, caller: &Caller, mark: &str) {
+        leave_mark(caller, mark).await;
+    }
+
+    async fn marks(&self, caller: &Caller) -> Vec<String> {
+        marks(caller).await
+    }
+}
+
+/// The marks are blobs, each uploaded by a single call.
+async fn leave_mark(caller: &Caller, mark: &str) {
+    let message = chunk(MARKS, mark, 0, 1, 1, b"x");
+    let answer = caller.call("StartUpload", &message).await.unwrap();
+    assert_eq!(outcome(&answer), Ok(()));
+}
+
+async fn marks(caller: &Caller) -> Vec<String> {
+    let message = rmp_serde::to_vec_named(&json!({"container_id": MARKS})).unwrap();
+    let answer = caller.call("ListObjects", &message).await.unwrap();
+    let blobs = field(&answer, "blobs");
+    blobs.as_array().unwrap().iter().map(|blob| blob["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Makes the container for marks in the place of each tenant: values change between two calls of an actor.
+async fn make_containers(backend: &impl Backend) {
+    with_provider(backend, async |host, provider| {
+        let caller = Caller::start(&host, CONTRACT, 1).await;
+        for tenant in [Tenant::A, Tenant::B] {
+            caller.link(&provider, backend.values(tenant)).await.unwrap();
+            let message = rmp_serde::to_vec_named(&json!({"id": MARKS})).unwrap();
+            caller.call("CreateContainer", &message).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn links_live_as_they_should_on_a_directory() {
+    let directory = Directory::new();
+    make_containers(&directory).await;
+    kit::lifecycle(&directory).await;
+}
+
+#[actix_rt::test]
+async fn links_live_as_they_should_on_s3() {
+    let s3 = soon(S3::new()).await;
+    make_containers(&s3).await;
+    kit::lifecycle(&s3).await;
+}

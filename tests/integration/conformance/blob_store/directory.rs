@@ -1,0 +1,405 @@
+//! What is true of a directory alone, and its bad days.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
+
+use super::super::kit::{Backend, Tenant, with_provider};
+use super::Directory;
+use super::client::{Client, bytes, chunk};
+use crate::support::{in_own_process, keep_log, logged, soon, until, values};
+
+/// The files and folders below a folder, with what is in the files.
+fn files_below(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            found.extend(files_below(&path).into_iter().map(|(below, bytes)| (format!("{name}/{below}"), bytes)));
+            found.push((format!("{name}/"), Vec::new()));
+        } else {
+            found.push((name, std::fs::read(&path).unwrap()));
+        }
+    }
+    found.sort();
+    found
+}
+
+fn unfinished(directory: &Directory) -> usize {
+    std::fs::read_dir(directory.path("A/.uploads")).unwrap().count()
+}
+
+#[actix_rt::test]
+async fn a_blob_is_a_file_and_nothing_else() {
+    let directory = Directory::new();
+    with_provider(&directory, async |host, provider| {
+        let client = Client::start(&host, &provider, directory.values(Tenant::A)).await;
+        let long = "x".repeat(1024);
+        for container in ["poems", "..", &long] {
+            client.create(container).await;
+            for id in ["roses.txt", "../../escape", &long] {
+                client.upload(container, id, b"red", 2).await.unwrap();
+            }
+        }
+        let files = files_below(directory.folder.path());
+        let blobs: Vec<_> = files.iter().filter(|(name, _)| !name.ends_with('/')).collect();
+        assert!(blobs.len() == 9 && blobs.iter().all(|(name, bytes)| name.starts_with("A/") && bytes == b"red"));
+        assert!(blobs.iter().any(|(name, _)| name == "A/poems/roses.txt"), "{blobs:?}");
+        let mode = std::fs::metadata(directory.path("A/poems/roses.txt")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        for container in ["poems", "..", &long] {
+            for id in ["roses.txt", "../../escape", &long] {
+                client.remove(container, id).await.unwrap();
+            }
+            client.remove_container(container).await.unwrap();
+        }
+        let left: Vec<_> = files_below(directory.folder.path()).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(left, ["A/", "A/.uploads/"]);
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn no_symbolic_link_is_followed_and_what_is_nobodys_is_left_alone() {
+    let directory = Directory::new();
+    let outside = directory.path("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(Path::new(&outside).join("file"), "keep out").unwrap();
+    with_provider(&directory, async |host, provider| {
+        let client = Client::start(&host, &provider, directory.values(Tenant::A)).await;
+        client.create("c").await;
+        symlink(&outside, directory.path("A/linked")).unwrap();
+        symlink(Path::new(&outside).join("file"), directory.path("A/c/linked")).unwrap();
+        std::fs::create_dir(directory.path("A/c/folder")).unwrap();
+        std::fs::write(directory.path("A/c/Foreign"), "somebody else's").unwrap();
+        assert!(Command::new("mkfifo").arg(directory.path("A/c/fifo")).status().unwrap().success());
+        assert!(client.list("linked").await.unwrap_err().contains("no container"));
+        assert!(client.upload("linked", "b", b"x", 1).await.unwrap_err().contains("no container"));
+        assert!(client.remove_container("linked").await.unwrap_err().contains("no container"));
+        assert!(client.start_download("linked", "file", 1, None).await.unwrap_err().contains("no container"));
+        for id in ["linked", "folder", "fifo"] {
+            assert!(client.start_download("c", id, 1, None).await.unwrap_err().contains("no blob"));
+            assert!(client.remove("c", id).await.unwrap_err().contains("no blob"));
+        }
+        assert_eq!(client.list("c").await.unwrap(), []);
+        // A blob takes the place of a link, and what the link led to stays.
+        client.upload("c", "linked", b"new", 3).await.unwrap();
+        assert!(client.upload("c", "folder", b"new", 3).await.is_err());
+        assert!(client.remove_container("c").await.unwrap_err().contains("has blobs"));
+        assert_eq!(std::fs::read(Path::new(&outside).join("file")).unwrap(), b"keep out");
+        assert_eq!(std::fs::read(directory.path("A/c/Foreign")).unwrap(), b"somebody else's");
+        assert_eq!(client.list("c").await.unwrap(), [("linked".to_owned(), 3)]);
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn unfinished_uploads_are_bounded_given_up_and_end_with_their_link() {
+    let directory = Directory::new();
+    with_provider(&directory, async |host, provider| {
+        let mut link = directory.values(Tenant::A);
+        link.extend(values(&[("UPLOADS", "3"), ("UPLOAD_TIMEOUT_S", "1"), ("BLOB_LIMIT", "1000")]));
+        let client = Client::start(&host, &provider, link.clone()).await;
+        client.create("c").await;
+        let start = async |id: &str| client.act("StartUpload", &chunk("c", id, 0, 1000, 500, &[1; 500])).await;
+        let starts = ["a", "b", "c", "d", "e", "f"].map(start);
+        let (begun, refused): (Vec<_>, Vec<_>) = join_all(starts).await.into_iter().partition(Result::is_ok);
+        assert_eq!((begun.len(), refused.len()), (3, 3));
+        assert!(refused.iter().all(|refusal| refusal.as_ref().unwrap_err().contains("UPLOADS allows 3")));
+        assert_eq!(unfinished(&directory), 3);
+        assert!(client.upload("c", "large", &[0; 1001], 1).await.unwrap_err().contains("BLOB_LIMIT"));
+        // Nobody goes on with them.
+        until(async || unfinished(&directory) == 0).await;
+        let rest = chunk("c", "a", 1, 1000, 500, &[1; 500]);
+        assert!(client.act("UploadChunk", &rest).await.unwrap_err().contains("start it"));
+        start("g").await.unwrap();
+        client.link(&provider, link).await.unwrap();
+        assert_eq!(unfinished(&directory), 0, "an upload outlived the values of its link");
+        start("h").await.unwrap();
+        host.remove_link(&client.key, super::CONTRACT, None).await.unwrap();
+        assert_eq!(unfinished(&directory), 0, "an upload outlived its link");
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn what_a_crash_left_behind_is_removed_and_what_is_being_uploaded_stays() {
+    let directory = Directory::new();
+    with_provider(&directory, async |host, provider| {
+        let client = Client::start(&host, &provider, directory.values(Tenant::A)).await;
+        client.create("c").await;
+        client.act("StartUpload", &chunk("c", "b", 0, 2, 1, b"x")).await.unwrap();
+        let uploads = directory.path("A/.uploads");
+        std::fs::write(Path::new(&uploads).join("young"), "x").unwrap();
+        std::fs::write(Path::new(&uploads).join("left behind"), "x").unwrap();
+        let long_ago = SystemTime::now() - Duration::from_secs(1000);
+        for entry in std::fs::read_dir(&uploads).unwrap() {
+            let path = entry.unwrap().path();
+            if !path.ends_with("young") {
+                std::fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+            }
+        }
+        let other = Client::start(&host, &provider, directory.values(Tenant::A)).await;
+        assert_eq!(unfinished(&directory), 2);
+        assert!(!Path::new(&uploads).join("left behind").exists());
+        client.act("UploadChunk", &chunk("c", "b", 1, 2, 1, b"y")).await.unwrap();
+        assert_eq!(other.download("c", "b", 2).await.unwrap(), b"xy");
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn downloads_at_once_are_bounded_and_read_what_was_there_when_they_began() {
+    let directory = Directory::new();
+    with_provider(&directory, async |host, provider| {
+        let mut link = directory.values(Tenant::A);
+        link.extend(values(&[("DOWNLOADS", "1")]));
+        let client = Client::start(&host, &provider, link).await;
+        client.create("c").await;
+        let (before, size) = (bytes(4 << 20), 1 << 20);
+        client.upload("c", "b", &before, size).await.unwrap();
+        let gate = client.hold_chunks();
+        client.start_download("c", "b", size as u64, None).await.unwrap();
+        let refusal = client.start_download("c", "b", 1, None).await.unwrap_err();
+        assert!(refusal.contains("DOWNLOADS allows 1"), "{refusal}");
+        client.upload("c", "b", b"after", 5).await.unwrap();
+        client.remove("c", "b").await.unwrap();
+        gate.add_permits(4);
+        let mut after = Vec::new();
+        for number in 0..4 {
+            after.extend(client.chunk(number).await.chunk_bytes);
+        }
+        assert!(after == before, "the download mixes two blobs");
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn uploads_removals_and_containers_at_once_never_get_in_each_others_way() {
+    let directory = Directory::new();
+    with_provider(&directory, async |host, provider| {
+        let client = Client::start(&host, &provider, directory.values(Tenant::A)).await;
+        // Long ids share folders, which come and go with them.
+        let id = |number: usize| format!("{}{number}", "x".repeat(600));
+        client.create("c").await;
+        join_all((0..8).map(async |number| {
+            for _ in 0..20 {
+                client.upload("c", &id(number), b"x", 1).await.unwrap();
+                client.remove("c", &id(number)).await.unwrap();
+                client.create(&id(number)).await;
+                client.remove_container(&id(number)).await.unwrap();
+            }
+            client.upload("c", &id(number), b"x", 1).await.unwrap();
+        }))
+        .await;
+        assert_eq!(client.list("c").await.unwrap().len(), 8);
+    })
+    .await;
+}
+
+#[test]
+fn a_link_without_values_keeps_its_blobs_where_the_host_was_started() {
+    const NAME: &str =
+        "conformance::blob_store::directory::a_link_without_values_keeps_its_blobs_where_the_host_was_started";
+    in_own_process(NAME, async || {
+        keep_log();
+        let directory = Directory::new();
+        std::env::set_current_dir(directory.folder.path()).unwrap();
+        with_provider(&directory, async |host, provider| {
+            let client = Client::start(&host, &provider, values(&[])).await;
+            client.create("c").await;
+            client.upload("c", "b", b"x", 1).await.unwrap();
+        })
+        .await;
+        assert_eq!(std::fs::read(directory.path("blobs/c/b")).unwrap(), b"x");
+        assert_eq!(std::fs::metadata(directory.path("blobs")).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(logged().iter().any(|line| line.contains("no ROOT or URL")), "{:?}", logged());
+    });
+}
+
+/// Where a process that is to be killed has its blobs, and what their ids begin with.
+const TO_KILL: &str = "WASMCLOUD_TEST_BLOBS_TO_KILL";
+const ROUND: &str = "WASMCLOUD_TEST_BLOBS_ROUND";
+
+const UPLOADS: u64 = 16;
+
+/// What the blob of an id holds: three chunks.
+fn content(id: &str) -> Vec<u8> {
+    id.repeat(200).into_bytes()
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
+    if let Ok(root) = std::env::var(TO_KILL) {
+        return actix_rt::System::new().block_on(upload_until_killed(&root, &std::env::var(ROUND).unwrap()));
+    }
+    let directory = Directory::new();
+    let mut uploaded = Vec::new();
+    let mut rounds = 0;
+    while uploaded.len() < 2_000 {
+        rounds += 1;
+        uploaded.extend(acknowledged_before_the_kill(&directory.path("A"), rounds));
+    }
+    actix_rt::System::new().block_on(with_provider(&directory, async |host, provider| {
+        let client = Client::start(&host, &provider, directory.values(Tenant::A)).await;
+        let listed = client.list("c").await.unwrap();
+        for id in &uploaded {
+            let expected = content(id);
+            assert!(listed.contains(&(id.clone(), expected.len() as u64)), "an acknowledged upload is gone");
+            assert_eq!(std::fs::read(directory.path(&format!("A/c/{id}"))).unwrap(), expected);
+        }
+        for (id, size) in &listed {
+            assert_eq!(*size, content(id).len() as u64, "half of an upload is there");
+        }
+        println!("{} uploads were acknowledged in {rounds} processes, and found", uploaded.len());
+    }));
+}
+
+/// Has a process upload, kills it in the midst of that, and tells what it had acknowledged.
+fn acknowledged_before_the_kill(root: &str, round: usize) -> Vec<String> {
+    let mut process = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("conformance::blob_store::directory::nothing_acknowledged_is_lost_when_the_process_is_killed")
+        .env(TO_KILL, root)
+        .env(ROUND, round.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut acknowledged = lines.filter_map(|line| line.strip_prefix("ack ").map(str::to_owned));
+    let enough = 200 + usize::from(rand::random::<u8>());
+    let mut before: Vec<String> = acknowledged.by_ref().take(enough).collect();
+    process.kill().unwrap();
+    before.extend(acknowledged);
+    process.wait().unwrap();
+    assert!(before.len() >= enough, "the process ended before it was killed");
+    before
+}
+
+async fn upload_until_killed(root: &str, round: &str) {
+    let directory = Directory::new();
+    with_provider(&directory, async |host, provider| {
+        let client = Client::start(&host, &provider, values(&[("ROOT", root)])).await;
+        client.create("c").await;
+        join_all((0..UPLOADS).map(async |number| {
+            for turn in (number..).step_by(UPLOADS as usize) {
+                let id = format!("{round}-{turn}");
+                let content = content(&id);
+                client.upload("c", &id, &content, content.len() / 2 - 1).await.unwrap();
+                println!("\nack {id}");
+            }
+        }))
+        .await;
+    })
+    .await;
+}
+
+/// Says that files of this process can be so large only.
+const FULL: &str = "WASMCLOUD_TEST_BLOBS_WITH_A_FULL_DISK";
+
+#[test]
+fn on_a_full_disk_an_upload_fails_and_gives_its_room_back() {
+    const NAME: &str = "conformance::blob_store::directory::on_a_full_disk_an_upload_fails_and_gives_its_room_back";
+    if std::env::var_os(FULL).is_some() {
+        return actix_rt::System::new().block_on(fill_the_disk());
+    }
+    // Files of at most 4 MiB, and no signal where one would be larger: the write fails, as on a full disk.
+    let run = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 8192; exec \"$0\" --exact --nocapture \"$1\""])
+        .arg(std::env::current_exe().unwrap())
+        .arg(NAME)
+        .env(FULL, "1")
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && output.contains("1 passed"), "{output}{}", String::from_utf8_lossy(&run.stderr));
+}
+
+async fn fill_the_disk() {
+    let directory = Directory::new();
+    with_provider(&directory, async |host, provider| {
+        let client = Client::start(&host, &provider, directory.values(Tenant::A)).await;
+        client.create("c").await;
+        client.upload("c", "small", &bytes(1 << 20), 1 << 20).await.unwrap();
+        let refusal = client.upload("c", "small", &bytes(8 << 20), 1 << 20).await.unwrap_err();
+        assert!(refusal.contains("could not be written"), "{refusal}");
+        assert_eq!(unfinished(&directory), 0);
+        let last = chunk("c", "small", 7, 8 << 20, 1 << 20, &[0; 1 << 20]);
+        assert!(client.act("UploadChunk", &last).await.unwrap_err().contains("start it"));
+        assert!(client.download("c", "small", 1 << 20).await.unwrap() == bytes(1 << 20), "what was there stays");
+        client.upload("c", "small", b"again", 5).await.unwrap();
+    })
+    .await;
+}
+
+#[test]
+fn a_hundred_mebibytes_go_up_and_down_in_little_memory() {
+    const NAME: &str = "conformance::blob_store::directory::a_hundred_mebibytes_go_up_and_down_in_little_memory";
+    in_own_process(NAME, async || {
+        let directory = Directory::new();
+        with_provider(&directory, async |host, provider| {
+            let client = Client::start(&host, &provider, directory.values(Tenant::A)).await;
+            client.create("c").await;
+            // What everything needs once is there.
+            client.upload("c", "b", &bytes(1 << 20), 1 << 18).await.unwrap();
+            client.start_download("c", "b", 1 << 18, None).await.unwrap();
+            until(async || client.chunks() == 4).await;
+            client.forget_chunks();
+            let idle = resident();
+            let (chunks, size) = (400, 1_u64 << 18);
+            let mut most = 0;
+            client.act("StartUpload", &chunk("c", "b", 0, chunks * size, size, b"")).await.unwrap();
+            for number in 0..chunks {
+                let part = vec![number as u8; size as usize];
+                client.act("UploadChunk", &chunk("c", "b", number, chunks * size, size, &part)).await.unwrap();
+                most = most.max(resident());
+            }
+            client.start_download("c", "b", size, None).await.unwrap();
+            for number in 0..chunks {
+                let chunk = client.next_chunk().await;
+                assert!(chunk.sequence_no == number && chunk.chunk_bytes == vec![number as u8; size as usize]);
+                most = most.max(resident());
+            }
+            let above = most.saturating_sub(idle) >> 20;
+            assert!(above <= 16, "{above} MiB above idle");
+            println!("{above} MiB above idle");
+        })
+        .await;
+    });
+}
+
+/// What the process has in memory, in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+#[actix_rt::test]
+async fn an_actor_that_is_stopped_is_sent_nothing_more() {
+    let directory = Directory::new();
+    with_provider(&directory, async |host, provider| {
+        let client = Client::start(&host, &provider, directory.values(Tenant::A)).await;
+        client.create("c").await;
+        client.upload("c", "b", &bytes(1000), 1000).await.unwrap();
+        let gate = client.hold_chunks();
+        client.start_download("c", "b", 1, None).await.unwrap();
+        client.chunk(0).await;
+        let stop = async {
+            soon(host.stop_actor(&client.key)).await.unwrap();
+        };
+        let release = async {
+            tokio::task::yield_now().await;
+            gate.add_permits(1000);
+        };
+        futures_util::future::join(stop, release).await;
+        assert!(client.chunks() < 1000);
+        assert_eq!(unfinished(&directory), 0);
+    })
+    .await;
+}
