@@ -6,6 +6,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
+#[cfg(feature = "blobstore")]
+mod blob_store;
 #[cfg(feature = "keyvalue")]
 mod key_value;
 #[cfg(feature = "messaging")]
@@ -24,6 +26,10 @@ use support::report;
 #[actix_rt::main]
 async fn main() {
     let mut table = Vec::new();
+    #[cfg(feature = "blobstore")]
+    if wanted("blobstore") {
+        table.extend(blob_store::rows().await);
+    }
     #[cfg(feature = "keyvalue")]
     if wanted("keyvalue") {
         table.extend(key_value::rows().await);
