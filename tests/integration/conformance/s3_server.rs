@@ -38,6 +38,7 @@ impl S3Server {
     }
 
     /// Starts it again on the same port, with an empty bucket.
+    #[allow(clippy::zombie_processes, reason = "it is waited for when the server is dropped")]
     pub(crate) async fn start_again(&self) {
         self.process.replace(launch(self.port).await.expect("the server starts again"));
     }
@@ -56,6 +57,7 @@ fn end(process: &mut Child) {
 }
 
 /// Starts a server and waits until it has made the bucket; nothing if it ends instead.
+#[allow(clippy::zombie_processes, reason = "whoever has the server waits for its end")]
 async fn launch(port: u16) -> Option<Child> {
     let mut process = Command::new("moto_server")
         .args(["--host", "127.0.0.1", "--port", &port.to_string()])
