@@ -89,8 +89,13 @@ struct S3 {
 }
 
 impl S3 {
-    async fn new() -> S3 {
-        S3 { server: S3Server::start().await }
+    /// A server of its own; none where the environment says that this machine cannot have one.
+    async fn new() -> Option<S3> {
+        if std::env::var_os("WASMCLOUD_TEST_WITHOUT_S3").is_some() {
+            eprintln!("left out: there is no S3 server on this machine");
+            return None;
+        }
+        Some(S3 { server: S3Server::start().await })
     }
 
     fn values_with(&self, more: &[(&str, &str)]) -> HashMap<String, String> {
@@ -172,7 +177,7 @@ async fn links_live_as_they_should_on_a_directory() {
 
 #[actix_rt::test]
 async fn links_live_as_they_should_on_s3() {
-    let s3 = soon(S3::new()).await;
+    let Some(s3) = soon(S3::new()).await else { return };
     make_containers(&s3).await;
     kit::lifecycle(&s3).await;
 }

@@ -73,7 +73,9 @@ async fn files_are_kept_in_a_directory() {
 
 #[actix_rt::test]
 async fn files_are_kept_in_s3() {
-    through_the_front_door(&soon(S3::new()).await).await;
+    if let Some(s3) = soon(S3::new()).await {
+        through_the_front_door(&s3).await;
+    }
 }
 
 #[actix_rt::test]

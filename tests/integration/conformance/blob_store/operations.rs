@@ -10,7 +10,9 @@ use crate::support::soon;
 /// Runs a test on each backend, with a client of its own.
 async fn on_each(test: impl AsyncFn(&Client)) {
     on(&Directory::new(), &test).await;
-    on(&soon(S3::new()).await, &test).await;
+    if let Some(s3) = soon(S3::new()).await {
+        on(&s3, &test).await;
+    }
 }
 
 async fn on(backend: &impl Backend, test: &impl AsyncFn(&Client)) {
