@@ -46,13 +46,13 @@ impl Host {
     }
 
     /// Asks everything that runs how it is, all at once, and waits for the answers no longer than for one: see
-    /// [`with_health_deadline`](crate::HostBuilder::with_health_deadline). It holds up no work: an actor whose instances all have calls is
-    /// [`Health::Busy`], and not asked. The others are asked with the operation `HealthRequest`. One that has no
-    /// handler for it has answered, and is healthy; one that crashes over it has crashed.
+    /// [`with_health_deadline`](crate::HostBuilder::with_health_deadline). It holds up no work: an actor whose instances
+    /// all have calls is [`Health::Busy`], and not asked. The others are asked with the operation `HealthRequest`. One
+    /// that has no handler for it has answered, and is healthy; one that crashes over it has crashed.
     ///
     /// The host asks regularly by itself, too: see [`with_health_interval`](crate::HostBuilder::with_health_interval).
-    /// When an answer is another one than the last, [`EventKind::HealthChanged`](crate::EventKind::HealthChanged) is told, and so is a first answer
-    /// other than [`Health::Healthy`]; [`Host::inventory`] tells the last one.
+    /// When an answer is another one than the last, [`EventKind::HealthChanged`](crate::EventKind::HealthChanged) is
+    /// told, and so is a first answer other than [`Health::Healthy`]; [`Host::inventory`] tells the last one.
     ///
     /// # Errors
     /// `HostNotRunning`.
