@@ -44,8 +44,7 @@ impl Efforts {
 impl Effort {
     /// Ends the effort. The next turn comes when what waits on this thread, which must be the shard, has been looked at.
     pub(crate) fn end(self) {
-        // Not with `actix_rt::spawn`: of what other threads have woken, tokio looks at one task after every thirty of the
-        // shard's own, for as long as there are any. A task of the runtime comes after all of them.
-        tokio::spawn(async move { drop(self) });
+        // Tasks of a shard are polled in the order in which they became ready.
+        actix_rt::spawn(async move { drop(self) });
     }
 }
