@@ -21,7 +21,7 @@ mod support;
 #[allow(dead_code, reason = "the tests use more of it")]
 mod signing;
 
-use support::report;
+use support::{name_of_run, report, wanted};
 
 #[actix_rt::main]
 async fn main() {
@@ -42,21 +42,5 @@ async fn main() {
     if wanted("messaging") {
         table.extend(messaging::rows().await);
     }
-    let name = if named_parts().is_empty() {
-        "providers".to_owned()
-    } else {
-        format!("providers-{}", named_parts().join("-"))
-    };
-    report(&name, "The providers", &table).expect("the figures can be written");
-}
-
-/// The parts that the command line names.
-fn named_parts() -> Vec<String> {
-    std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect()
-}
-
-/// Whether this part is to be run: all are, unless the command line names some.
-fn wanted(part: &str) -> bool {
-    let named = named_parts();
-    named.is_empty() || named.iter().any(|name| name == part)
+    report(&name_of_run("providers"), "The providers", &table).expect("the figures can be written");
 }

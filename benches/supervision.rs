@@ -1,6 +1,7 @@
 //! What crashes and updates cost those who call: nothing is lost, and what crashed is soon back.
 //!
-//! `cargo bench --bench supervision` prints the table and writes `target/figures/supervision.json`.
+//! `cargo bench --bench supervision` prints the table and writes `target/figures/supervision.json`; with the names of parts
+//! behind it (`-- crashes updates together`), it runs those alone.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
@@ -15,7 +16,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
-use support::{Row, Target, is_real_run, median, report};
+use support::{Row, Target, is_real_run, median, name_of_run, report, wanted};
 use wasmcloud_host::{ActorOptions, ErrorKind, EventKind, Events, Host, HostBuilder, Placement};
 
 const CALLERS: usize = 64;
@@ -28,13 +29,20 @@ const ECHO: &str = "Echo";
 async fn main() {
     let host = HostBuilder::new().with_shards(2).with_event_buffer(1 << 16).enable_live_updates().build();
     host.start().await.expect("the host starts");
-    let mut table = crashes_under_load(&host).await;
-    table.push(recovery(&host).await);
-    table.extend(update_under_load(&host).await);
-    table.extend(crash_together(&host, Placement::Near, "on one shard").await);
-    table.extend(crash_together(&host, Placement::Spread, "on two shards").await);
+    let mut table = Vec::new();
+    if wanted("crashes") {
+        table.extend(crashes_under_load(&host).await);
+        table.push(recovery(&host).await);
+    }
+    if wanted("updates") {
+        table.extend(update_under_load(&host).await);
+    }
+    if wanted("together") {
+        table.extend(crash_together(&host, Placement::Near, "on one shard").await);
+        table.extend(crash_together(&host, Placement::Spread, "on two shards").await);
+    }
     host.stop().await;
-    report("supervision", "Crashes and updates under load, of the guest trap.wasm", &table)
+    report(&name_of_run("supervision"), "Crashes and updates under load, of the guest trap.wasm", &table)
         .expect("the figures can be written");
 }
 

@@ -137,3 +137,22 @@ fn json(rows: &[Row]) -> String {
     }
     format!("[{entries}\n]\n")
 }
+
+/// The parts that the command line names.
+#[allow(dead_code, reason = "not every benchmark has parts")]
+fn named_parts() -> Vec<String> {
+    std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect()
+}
+
+/// Whether a part is to be run: all are, unless the command line names some.
+#[allow(dead_code, reason = "not every benchmark has parts")]
+pub(crate) fn wanted(part: &str) -> bool {
+    let named = named_parts();
+    named.is_empty() || named.iter().any(|name| name == part)
+}
+
+/// The name of the figures of this run: those of parts alone are kept apart.
+#[allow(dead_code, reason = "not every benchmark has parts")]
+pub(crate) fn name_of_run(benchmark: &str) -> String {
+    std::iter::once(benchmark.to_owned()).chain(named_parts()).collect::<Vec<_>>().join("-")
+}
