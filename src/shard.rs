@@ -22,7 +22,7 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use crate::error::{Error, ErrorKind, Result, panic_text};
-pub(crate) use efforts::{Effort, Efforts};
+pub(crate) use efforts::Efforts;
 
 /// How long a thread of the host's own may take to end once nothing runs on it any more.
 const THREAD_TIMEOUT: Duration = Duration::from_secs(10);

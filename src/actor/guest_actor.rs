@@ -13,7 +13,7 @@ use super::room::Place;
 use crate::call::{self, CallContext};
 use crate::engine::Guest;
 use crate::error::Result;
-use crate::shard::{Effort, Efforts};
+use crate::shard::Efforts;
 
 /// One message for an actor.
 #[derive(Message)]
@@ -198,7 +198,7 @@ impl Answering {
                 let turn = wrap_future(async move { efforts.begin().await });
                 context.wait(turn.map(move |effort, actor: &mut GuestActor, context| {
                     actor.serve_now(call, context).answer(context, caller);
-                    effort.into_iter().for_each(Effort::end);
+                    effort.end();
                 }));
             }
             Answering::Later(done) => {

@@ -23,7 +23,7 @@ use crate::engine::{CompiledModule, Fault, Guest, HostCalls, REQUEST, Setting};
 use crate::entity::shorten;
 use crate::error::{Error, ErrorKind, Result, panic_text};
 use crate::limits::Limits;
-use crate::shard::{Effort, Efforts};
+use crate::shard::Efforts;
 use crate::supervisor::Supervisor;
 use crate::supervisor::recovery::{Crashed, Restarted};
 use crate::supervisor::restart::Verdict;
@@ -164,15 +164,15 @@ impl Role {
 
     /// A fresh instance, made when the remains of the last one are freed.
     async fn replace(&self, remains: Option<Box<Guest>>) -> Result<Guest, Fault> {
-        let turn = self.efforts.begin().await;
+        let mut turn = self.efforts.begin().await;
         drop(remains);
         // A guest that loses one instance after the other must not keep its shard busy with that.
-        tokio::task::yield_now().await;
+        turn.look_up().await;
         let context = self.in_time(self.dispatch.begin(), Instant::now());
         let mut making = pin!(AssertUnwindSafe(self.instantiate(context)).catch_unwind());
         let made = poll!(making.as_mut());
         // What takes longer than a step, as start functions may, holds up nobody else.
-        turn.into_iter().for_each(Effort::end);
+        turn.end();
         let made = match made {
             Poll::Ready(made) => made,
             Poll::Pending => making.await,

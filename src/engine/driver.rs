@@ -156,11 +156,14 @@ impl Driver {
                 }
                 Poll::Ready(Ok(code))
             }),
-            // Nobody polls this any further. To give back its stacks takes a while, and is left to whoever drops it.
-            Poll::Ready(ended) => Poll::Ready(Err(match ended {
-                Ok(_) => Fault::Trapped("the driver ended".into()),
-                Err(error) => Fault::of(error, self.stack_bytes),
-            })),
+            Poll::Ready(ended) => {
+                // Nobody polls this any further, and the next guest to be entered can use its stack.
+                self.leave();
+                Poll::Ready(Err(match ended {
+                    Ok(_) => Fault::Trapped("the driver ended".into()),
+                    Err(error) => Fault::of(error, self.stack_bytes),
+                }))
+            }
         }
     }
 

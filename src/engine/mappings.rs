@@ -15,6 +15,10 @@ pub(super) const OF_MODULE: usize = 8;
 /// What a guest holds while it is entered: two stacks, each with a guard.
 const OF_STACKS: usize = 4;
 
+/// How many stacks may lie in wasmer's pool, which is among what is left for everything else. Each keeps what a guest has
+/// touched of it; but to map and unmap one has all threads of the process wait for each other.
+const KEPT: usize = 16;
+
 /// What is left for everything else in the process: threads, libraries, the allocator.
 const FOR_OTHERS: usize = 4096;
 
@@ -32,6 +36,8 @@ struct Budget {
     taken: AtomicUsize,
     /// By stacks alone.
     stacks: AtomicUsize,
+    /// How many stacks wasmer's pool may have by now, and not more: of several that ask at once, some may have got none.
+    pooled: AtomicUsize,
 }
 
 /// Mappings that are taken. They are given back when this is dropped.
@@ -49,7 +55,8 @@ impl Mappings {
     /// A budget of so many mappings, or of what the operating system allows a process, less some for others.
     pub(crate) fn new(limit: Option<usize>) -> Mappings {
         let limit = limit.unwrap_or_else(|| allowed().saturating_sub(FOR_OTHERS));
-        Mappings(Arc::new(Budget { limit, taken: AtomicUsize::new(0), stacks: AtomicUsize::new(0) }))
+        let [taken, stacks, pooled] = std::array::from_fn(|_| AtomicUsize::new(0));
+        Mappings(Arc::new(Budget { limit, taken, stacks, pooled }))
     }
 
     /// Takes mappings.
@@ -73,13 +80,24 @@ impl Mappings {
     pub(super) fn take_stacks(&self) -> Result<Stacks, Fault> {
         let taken = self.take("its stacks", OF_STACKS)?;
         self.0.stacks.fetch_add(OF_STACKS, Ordering::Relaxed);
+        let one_less = |pooled: usize| Some(pooled.saturating_sub(1));
+        // It is less by one even where there was none.
+        let _ = self.0.pooled.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
         Ok(Stacks(taken))
+    }
+
+    /// Notes that wasmer's pool has got a stack, and empties it where it may have too many.
+    fn note_pooled(&self) {
+        if self.0.pooled.fetch_add(1, Ordering::Relaxed) >= KEPT {
+            wasmer::sys::vm::drain_stack_pool();
+            self.0.pooled.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Whether a guest should give its stacks back as soon as it has answered: of what memories and code leave, stacks
     /// hold half, and guests at work need the rest.
     pub(super) fn are_scarce(&self) -> bool {
-        let Budget { limit, taken, stacks } = &*self.0;
+        let Budget { limit, taken, stacks, .. } = &*self.0;
         let stacks = stacks.load(Ordering::Relaxed);
         let others = taken.load(Ordering::Relaxed).saturating_sub(stacks);
         stacks > limit.saturating_sub(others) / 2
@@ -93,9 +111,9 @@ impl Drop for Taken {
 }
 
 impl Drop for Stacks {
-    /// One of the two stacks went to a pool of wasmer's, which would keep it, and whatever a guest has touched of it.
+    /// One of the two stacks goes to a pool of wasmer's.
     fn drop(&mut self) {
-        wasmer::sys::vm::drain_stack_pool();
+        self.0.from.note_pooled();
         self.0.from.0.stacks.fetch_sub(OF_STACKS, Ordering::Relaxed);
     }
 }

@@ -4,47 +4,189 @@
 //! microseconds, most of them the operating system's. A thousand in a row, as when a thousand actors crash together, would
 //! hold up a bystander for as long as a thousand of them take. Nobody knows beforehand who will trap; but who has lately
 //! is the first to be suspected.
+//!
+//! The turns go by rotation to who has waited longest and to who has come last. So whoever comes while hundreds wait does not
+//! wait for all of them, and they wait for twice as long as they would have at most.
+//!
+//! After some of them the shard looks at what its runtime has to say: at timers, at sockets, and at what waits for those.
+//! Where there is much else to do, as where guests use up their slices, that look takes its time; so efforts may take as long
+//! before the next one.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
+
+/// For how long efforts are made at least before the shard looks at its runtime.
+const LEAST: Duration = Duration::from_micros(250);
+
+/// For how long they are made at most.
+const MOST: Duration = Duration::from_millis(20);
 
 /// The turns to make an effort on one shard. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Efforts(Arc<Semaphore>);
+pub(crate) struct Efforts(Arc<Mutex<Turns>>);
 
-/// The turn to make an effort now.
 #[derive(Debug)]
-pub(crate) struct Effort {
-    _turn: OwnedSemaphorePermit,
+struct Turns {
+    /// The time for efforts, while nobody has the turn; otherwise who has it has this too.
+    time: Option<Time>,
+    waiting: VecDeque<oneshot::Sender<Effort>>,
+    /// Whether the next turn is for who came last.
+    is_for_last: bool,
 }
 
-impl From<OwnedSemaphorePermit> for Effort {
-    fn from(turn: OwnedSemaphorePermit) -> Effort {
-        Effort { _turn: turn }
-    }
+/// How long efforts have taken since the last look at the runtime, and may take until the next one.
+#[derive(Debug, Clone, Copy)]
+struct Time {
+    spent: Duration,
+    allowed: Duration,
+}
+
+/// The turn to make an effort now. The next one gets it when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Effort {
+    efforts: Efforts,
+    /// Nothing once the turn is given away.
+    time: Option<Time>,
+    since: Instant,
 }
 
 impl Efforts {
     pub(super) fn new() -> Efforts {
-        Efforts(Arc::new(Semaphore::new(1)))
+        let time = Some(Time { spent: Duration::ZERO, allowed: LEAST });
+        let turns = Turns { time, waiting: VecDeque::new(), is_for_last: false };
+        Efforts(Arc::new(Mutex::new(turns)))
     }
 
-    /// A turn, if nobody has one and nobody waits for one.
+    /// A turn, if nobody has one.
     pub(crate) fn begin_at_once(&self) -> Option<Effort> {
-        self.0.clone().try_acquire_owned().ok().map(Effort::from)
+        let time = self.with(|turns| turns.time.take())?;
+        Some(Effort { efforts: self.clone(), time: Some(time), since: Instant::now() })
     }
 
-    /// A turn, after those who have asked before. There is none any more where the shard has ended.
-    pub(crate) async fn begin(&self) -> Option<Effort> {
-        self.0.clone().acquire_owned().await.ok().map(Effort::from)
+    /// A turn, when it comes.
+    pub(crate) async fn begin(&self) -> Effort {
+        let (turn, given) = oneshot::channel();
+        self.with(|turns| turns.waiting.push_back(turn));
+        if let Some(effort) = self.begin_at_once() {
+            // It goes to the next one, who need not be this.
+            drop(effort);
+        }
+        let mut effort = given.await.unwrap_or_else(|_| unreachable!("who waits for a turn keeps the turns"));
+        effort.since = Instant::now();
+        effort
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Turns) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Turns {
+    /// Who gets the next turn.
+    fn next(&mut self) -> Option<oneshot::Sender<Effort>> {
+        self.is_for_last = !self.is_for_last;
+        if self.is_for_last { self.waiting.pop_front() } else { self.waiting.pop_back() }
     }
 }
 
 impl Effort {
+    /// Looks at what the shard's runtime has to say, in the midst of an effort.
+    pub(crate) async fn look_up(&mut self) {
+        let begin = Instant::now();
+        tokio::task::yield_now().await;
+        self.since = Instant::now();
+        self.time = Some(Time { spent: Duration::ZERO, allowed: (self.since - begin).clamp(LEAST, MOST) });
+    }
+
     /// Ends the effort. The next turn comes when what waits on this thread, which must be the shard, has been looked at.
-    pub(crate) fn end(self) {
+    pub(crate) fn end(mut self) {
+        let spent = self.since.elapsed();
+        let is_enough = self.time.as_mut().is_some_and(|time| {
+            time.spent += spent;
+            time.spent >= time.allowed
+        });
         // Tasks of a shard are polled in the order in which they became ready.
-        actix_rt::spawn(async move { drop(self) });
+        actix_rt::spawn(async move {
+            if is_enough {
+                self.look_up().await;
+            }
+        });
+    }
+}
+
+impl Drop for Effort {
+    fn drop(&mut self) {
+        let time = self.time.take();
+        if time.is_none() {
+            return;
+        }
+        let mut effort = Effort { efforts: self.efforts.clone(), time, since: self.since };
+        loop {
+            let next = self.efforts.with(|turns| {
+                let next = turns.next();
+                if next.is_none() {
+                    turns.time = effort.time.take();
+                }
+                next
+            });
+            match next.map(|next| next.send(effort)) {
+                // Who waited for it has gone.
+                Some(Err(refused)) => effort = refused,
+                Some(Ok(())) | None => return,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn turns_go_by_rotation_to_who_waits_longest_and_who_came_last() {
+        let efforts = Efforts::new();
+        let mut turn = efforts.begin_at_once().unwrap();
+        assert!(efforts.begin_at_once().is_none());
+        let mut waiting: Vec<_> = (0..5).map(|number| Some((number, Box::pin(efforts.begin())))).collect();
+        assert!(waiting.iter_mut().flatten().all(|(_, begin)| begin.now_or_never().is_none()));
+        let mut order = Vec::new();
+        while order.len() < 5 {
+            drop(turn);
+            let ready = waiting.iter_mut().find_map(|place| {
+                let (number, begin) = place.as_mut()?;
+                let begun = begin.as_mut().now_or_never().map(|effort| (*number, effort));
+                begun.inspect(|_| *place = None)
+            });
+            let (number, effort) = ready.unwrap();
+            order.push(number);
+            turn = effort;
+        }
+        assert_eq!(order, [0, 4, 1, 3, 2]);
+        drop(turn);
+        assert!(efforts.begin_at_once().is_some());
+    }
+
+    #[test]
+    fn who_has_gone_is_passed_over() {
+        let efforts = Efforts::new();
+        let turn = efforts.begin_at_once().unwrap();
+        let mut gone = Box::pin(efforts.begin());
+        let mut given = Box::pin(efforts.begin());
+        let mut stays = Box::pin(efforts.begin());
+        for begin in [&mut gone, &mut given, &mut stays] {
+            assert!(begin.as_mut().now_or_never().is_none());
+        }
+        drop(gone);
+        drop(turn);
+        // One has got the turn and goes without having looked.
+        drop(given);
+        let effort = stays.as_mut().now_or_never();
+        assert!(effort.is_some());
+        drop(effort);
+        assert!(efforts.begin_at_once().is_some());
     }
 }

@@ -208,7 +208,7 @@ async fn seed_defect_23_a_busy_child_is_busy_and_nobody_waits_for_it() {
 
 #[actix_rt::test]
 async fn seed_defect_23_children_that_hang_hold_up_neither_the_others_nor_each_other() {
-    const DEADLINE: Duration = Duration::from_secs(1);
+    const DEADLINE: Duration = Duration::from_secs(2);
     with_host_of(asking(DEADLINE), async |host| {
         let start_one = async |number: usize| {
             let on_health = if number.is_multiple_of(10) { SPIN } else { "" };
