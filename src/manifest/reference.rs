@@ -46,7 +46,7 @@ fn file(reference: &str, folder: Option<&Path>) -> Result<PathBuf> {
     if reference.is_empty() {
         return Err(Error::new(ErrorKind::InvalidArgument, "the path is empty"));
     }
-    let beside = folder.map(|folder| folder.join(reference));
+    let beside = folder.filter(|folder| !folder.as_os_str().is_empty()).map(|folder| folder.join(reference));
     let here = PathBuf::from(reference);
     let found = beside.iter().chain([&here]).find(|path| path.exists());
     match found {
@@ -63,8 +63,13 @@ fn file(reference: &str, folder: Option<&Path>) -> Result<PathBuf> {
             Err(Error::new(ErrorKind::Unsupported, message))
         }
         None => {
-            let places: Vec<String> = beside.iter().chain([&here]).map(|path| path.display().to_string()).collect();
-            Err(Error::new(ErrorKind::Io, format!("there is no file {}", places.join(" and no "))))
+            let nor_here = if beside.as_ref().is_some_and(|beside| *beside != here) {
+                ", nor in the working directory"
+            } else {
+                ""
+            };
+            let message = format!("there is no file {}{nor_here}", beside.as_ref().unwrap_or(&here).display());
+            Err(Error::new(ErrorKind::Io, message))
         }
     }
 }

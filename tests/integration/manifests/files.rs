@@ -85,13 +85,13 @@ async fn paths_begin_beside_the_manifest_and_then_where_the_program_runs() {
     with_host(async |host| {
         let manifest = folder.manifest("actors: [fixtures/guests/echo.wasm]").unwrap();
         host.apply_manifest(manifest).await.unwrap();
-        assert_eq!(host.actors().await.unwrap(), [key.clone()]);
+        assert_eq!(host.actors().await.unwrap(), std::slice::from_ref(&key));
         let manifest = folder.manifest("actors: [fixtures/guests/relay.wasm, fixtures/guests]").unwrap();
         let refused = host.apply_manifest(manifest).await.unwrap_err();
         assert_eq!(failures(&refused)[0].1, ErrorKind::Unsigned, "it was found");
         assert_eq!(failures(&refused)[1].1, ErrorKind::Io, "it is no file");
         let told = |line: &String| line.contains("fixtures/guests/relay.wasm is taken from the working directory");
-        assert!(logged().iter().any(|line| told(line)));
+        assert!(logged().iter().any(told));
     })
     .await;
 }
