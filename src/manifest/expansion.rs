@@ -172,8 +172,7 @@ mod tests {
         }
 
         #[test]
-        fn escaped_texts_come_out_as_they_were(text in any::<String>()) {
-            prop_assume!(!text.contains('$'));
+        fn escaped_texts_come_out_as_they_were(text in "[^$]{0,40}") {
             prop_assert_eq!(expand(&format!("{text}$${{{text}")), Ok(format!("{text}${{{text}")));
         }
     }
