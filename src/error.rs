@@ -49,6 +49,12 @@ pub enum ErrorKind {
     Unauthorized,
     /// An argument cannot be what it should be: a key of the wrong kind, an empty contract, a bad number.
     InvalidArgument,
+    /// The manifest cannot be read, or cannot be applied as it stands: nothing of it was.
+    InvalidManifest,
+    /// A manifest was applied in part: what the text names failed, and the rest runs.
+    ManifestIncomplete,
+    /// What is asked for is not part of this program: a provider whose feature was left out, or fetching from a registry.
+    Unsupported,
     /// No actix `System` runs on this thread, and a host needs one.
     NoActixSystem,
     /// The host was not started, or has been stopped.

@@ -2,6 +2,8 @@
 
 mod builder;
 mod inventory;
+pub(crate) mod labels;
+mod manifest;
 mod start_claim;
 mod watch;
 
@@ -36,6 +38,7 @@ use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::snapshot::ProviderKey;
 use crate::supervisor::{Command, Settings, Supervisor};
 use builder::Configuration;
+use labels::Labels;
 use start_claim::StartClaim;
 
 /// The longest period of grace: no clock ends before.
@@ -67,6 +70,9 @@ struct Inner {
     key: KeyPair,
     configuration: Configuration,
     dispatch: Dispatch,
+    labels: Labels,
+    /// Held by whoever applies a manifest: one at a time.
+    manifests: tokio::sync::Mutex<()>,
     start_claimed: AtomicBool,
     running: OnceLock<Running>,
 }
@@ -97,10 +103,13 @@ impl Host {
             let begun = dispatch.laboratory().begin(entity, experiment.clone());
             begun.unwrap_or_else(|error| log::warn!("an experiment is ignored: {error}"));
         }
+        let labels = Labels::new(configuration.labels.clone());
         Host(Arc::new(Inner {
             key,
             configuration,
             dispatch,
+            labels,
+            manifests: tokio::sync::Mutex::default(),
             start_claimed: AtomicBool::new(false),
             running: OnceLock::new(),
         }))
@@ -150,9 +159,10 @@ impl Host {
         self.0.key.public_key()
     }
 
-    /// The host's labels: those it was built with, and `hostcore.os`, `hostcore.arch`, `hostcore.osfamily`.
+    /// The host's labels: those it was built with, those of the manifests that were applied, and `hostcore.os`,
+    /// `hostcore.arch`, `hostcore.osfamily`.
     pub async fn labels(&self) -> HashMap<String, String> {
-        self.0.configuration.labels.clone()
+        self.0.labels.all()
     }
 
     /// Starts an actor. When this answers `Ok`, it can be called, and the links that waited for it have been

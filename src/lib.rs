@@ -13,6 +13,7 @@
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
 //! - [`Isolation`], [`PluginProcess`], [`serve_plugin`]: where native plugins run
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
+//! - [`HostManifest`]: a file that says what a host runs
 //! - [`Limits`], [`ActorOptions`], [`Placement`]: what an actor may use, and where it lives
 //! - [`RestartPolicy`], [`Event`], [`Inventory`], [`Health`]: what becomes of crashes, and how to watch
 //! - [`Compiler`], [`ArtifactCache`]: how modules are compiled, and where what that made is kept for the next start
@@ -44,6 +45,7 @@ mod experiment;
 pub mod fuzzing;
 mod host;
 mod limits;
+mod manifest;
 mod middleware;
 mod shard;
 pub mod signing;
@@ -66,6 +68,7 @@ pub use event::{Event, EventKind, Events};
 pub use experiment::{Experiment, InjectedFault};
 pub use host::{ActorInventory, Host, HostBuilder, Inventory, LinkInventory, ProviderDescription, ProviderInventory};
 pub use limits::Limits;
+pub use manifest::{EntryFailure, HostManifest, ManifestCapability, ManifestFailures, ManifestLink};
 pub use middleware::{Invocation, InvocationResponse, Middleware};
 pub use supervisor::child::ChildState;
 pub use supervisor::health::Health;

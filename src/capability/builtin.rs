@@ -17,6 +17,10 @@ use std::collections::HashMap;
 
 use wascap::jwt::{self, Claims};
 
+use crate::capability::NativeCapability;
+use crate::entity::shorten;
+use crate::error::{Error, ErrorKind, Result};
+
 #[cfg(feature = "blobstore")]
 pub use blob_store::BlobStore;
 pub use extras::Extras;
@@ -29,6 +33,40 @@ pub use key_value::KeyValue;
 pub use logging::Logging;
 #[cfg(feature = "messaging")]
 pub use messaging::Messaging;
+
+/// The providers that a program can be built without, by the names of their features.
+const OPTIONAL: [&str; 5] = ["blobstore", "httpclient", "httpserver", "keyvalue", "messaging"];
+
+/// The provider of this short name, which is its contract's without `wasmcloud:`, to be run under this link name.
+///
+/// # Errors
+/// `Unsupported`, naming the feature, where the program was built without it; `InvalidArgument` where there is none.
+pub(crate) fn named(name: &str, link_name: Option<String>) -> Result<NativeCapability> {
+    match name {
+        #[cfg(feature = "blobstore")]
+        "blobstore" => BlobStore::new(link_name).capability(),
+        "extras" => Extras::new(link_name).capability(),
+        #[cfg(feature = "httpclient")]
+        "httpclient" => HttpClient::new(link_name).capability(),
+        #[cfg(feature = "httpserver")]
+        "httpserver" => HttpServer::new(link_name).capability(),
+        #[cfg(feature = "keyvalue")]
+        "keyvalue" => KeyValue::new(link_name).capability(),
+        "logging" => Logging::new(link_name).capability(),
+        #[cfg(feature = "messaging")]
+        "messaging" => Messaging::new(link_name).capability(),
+        optional if OPTIONAL.contains(&optional) => {
+            let message =
+                format!("the provider {name} is not part of this program: build it with the feature {name:?}");
+            Err(Error::new(ErrorKind::Unsupported, message))
+        }
+        other => {
+            let (other, known) = (shorten(other), OPTIONAL.join(", "));
+            let message = format!("no provider {other:?} comes with the host; there are extras, logging, {known}");
+            Err(Error::new(ErrorKind::InvalidArgument, message))
+        }
+    }
+}
 
 /// What a provider that comes with the host claims to be: the host vouches for it, so nobody signs it.
 fn claims(name: &str, public_key: &str, contract: &str) -> Claims<jwt::CapabilityProvider> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use nkeys::KeyPair;
 
 use super::Host;
+use super::labels::is_own;
 use crate::auth::{Authorizer, TrustPolicy};
 use crate::dispatch::authority::InstalledAuthorizer;
 use crate::engine::{ArtifactCache, Compilation, Compiler};
@@ -81,7 +82,7 @@ impl HostBuilder {
     /// Adds a label to the host, or replaces one. Labels that begin with `hostcore.` say what the host is and cannot be
     /// replaced; an attempt is ignored, with a line on the log.
     pub fn with_label(mut self, key: &str, value: &str) -> HostBuilder {
-        if key.starts_with("hostcore.") {
+        if is_own(key) {
             log::warn!("the label {key:?} is ignored: labels beginning with hostcore. are the host's own");
         } else {
             self.0.labels.insert(key.to_owned(), value.to_owned());

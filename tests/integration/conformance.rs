@@ -21,7 +21,7 @@ mod logging;
 #[cfg(feature = "messaging")]
 mod messaging;
 #[cfg(feature = "messaging")]
-mod nats_server;
+pub(crate) mod nats_server;
 #[cfg(feature = "keyvalue")]
 mod redis_server;
 #[cfg(feature = "blobstore")]

@@ -23,6 +23,7 @@ mod http_protocols;
 mod instances;
 mod limits;
 mod links;
+mod manifests;
 mod middleware;
 mod model;
 mod plugins;

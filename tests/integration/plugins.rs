@@ -1,7 +1,7 @@
 //! Native plugins: libraries in Rust and C, from signed archives, in the host's process and in processes of their own.
 
 #[path = "../support/plugins.rs"]
-mod built;
+pub(crate) mod built;
 mod crashes;
 mod seed;
 mod trust;

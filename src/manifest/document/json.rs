@@ -1,0 +1,78 @@
+//! Reading JSON. `serde_json` has bounds of its own for the depth.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+use super::{Content, Entry, Fault, Keys, Node, Place, check_size};
+
+/// The document that a text in JSON is.
+pub(in crate::manifest) fn read(text: &str) -> Result<Node, Fault> {
+    check_size(text)?;
+    serde_json::from_str(text).map_err(|error| {
+        let place = Some(Place { line: error.line(), column: error.column() }).filter(|place| place.line > 0);
+        let said = error.to_string();
+        // The library says where in its own words.
+        let reason = said.rsplit_once(" at line ").map_or(said.as_str(), |(reason, _)| reason);
+        Fault::of_document(reason).placed(place)
+    })
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
+        let content = deserializer.deserialize_any(AnyContent)?;
+        Ok(Node { place: None, content })
+    }
+}
+
+/// Takes in whatever there is.
+struct AnyContent;
+
+impl<'de> Visitor<'de> for AnyContent {
+    type Value = Content;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Content, E> {
+        Ok(Content::Nothing)
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> Result<Content, E> {
+        Ok(Content::Literal(truth.to_string()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Content, E> {
+        Ok(Content::Literal(number.to_string()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Content, E> {
+        Ok(Content::Literal(number.to_string()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Content, E> {
+        Err(E::custom("a number is not whole, or too large: put it in quotes"))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Content, E> {
+        Ok(Content::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Content, A::Error> {
+        let mut nodes = Vec::new();
+        while let Some(node) = list.next_element()? {
+            nodes.push(node);
+        }
+        Ok(Content::List(nodes))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut mapping: A) -> Result<Content, A::Error> {
+        let (mut keys, mut entries) = (Keys::default(), Vec::new());
+        while let Some(key) = mapping.next_key::<String>()? {
+            keys.add(&key).map_err(A::Error::custom)?;
+            entries.push(Entry { key, place: None, value: mapping.next_value()? });
+        }
+        Ok(Content::Mapping(entries))
+    }
+}
