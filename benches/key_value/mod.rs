@@ -8,6 +8,9 @@ mod direct;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/integration/conformance/redis_server.rs"]
 mod redis_server;
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../../tests/integration/conformance/server_process.rs"]
+mod server_process;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

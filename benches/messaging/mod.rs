@@ -6,6 +6,9 @@
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/integration/conformance/nats_server.rs"]
 mod nats_server;
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../../tests/integration/conformance/server_process.rs"]
+mod server_process;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

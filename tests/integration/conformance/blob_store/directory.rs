@@ -1,14 +1,15 @@
 //! What is true of a directory alone, and its bad days.
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 
+use super::super::crash::{acknowledge, acknowledged_before_the_kill, to_be_killed};
+use super::super::full_disk::on_a_full_disk;
 use super::super::kit::{Backend, Tenant, with_provider};
 use super::Directory;
 use super::client::{Client, bytes, chunk};
@@ -223,10 +224,6 @@ fn a_link_without_values_keeps_its_blobs_where_the_host_was_started() {
     });
 }
 
-/// Where a process that is to be killed has its blobs, and what their ids begin with.
-const TO_KILL: &str = "WASMCLOUD_TEST_BLOBS_TO_KILL";
-const ROUND: &str = "WASMCLOUD_TEST_BLOBS_ROUND";
-
 const UPLOADS: u64 = 16;
 
 /// What the blob of an id holds: three chunks.
@@ -236,15 +233,16 @@ fn content(id: &str) -> Vec<u8> {
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
-    if let Ok(root) = std::env::var(TO_KILL) {
-        return actix_rt::System::new().block_on(upload_until_killed(&root, &std::env::var(ROUND).unwrap()));
+    const NAME: &str = "conformance::blob_store::directory::nothing_acknowledged_is_lost_when_the_process_is_killed";
+    if let Some((root, round)) = to_be_killed() {
+        return actix_rt::System::new().block_on(upload_until_killed(&root, &round));
     }
     let directory = Directory::new();
     let mut uploaded = Vec::new();
     let mut rounds = 0;
     while uploaded.len() < 10_000 {
         rounds += 1;
-        uploaded.extend(acknowledged_before_the_kill(&directory.path("A"), rounds));
+        uploaded.extend(acknowledged_before_the_kill(NAME, &directory.path("A"), rounds));
     }
     actix_rt::System::new().block_on(with_provider(&directory, async |host, provider| {
         let client = Client::start(&host, &provider, directory.values(Tenant::A)).await;
@@ -259,27 +257,6 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     }));
 }
 
-/// Has a process upload, kills it in the midst of that, and tells what it had acknowledged.
-fn acknowledged_before_the_kill(root: &str, round: usize) -> Vec<String> {
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture"])
-        .arg("conformance::blob_store::directory::nothing_acknowledged_is_lost_when_the_process_is_killed")
-        .env(TO_KILL, root)
-        .env(ROUND, round.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut acknowledged = lines.filter_map(|line| line.strip_prefix("ack ").map(str::to_owned));
-    let enough = 1_000 + usize::from(rand::random::<u8>()) * 8;
-    let mut before: Vec<String> = acknowledged.by_ref().take(enough).collect();
-    process.kill().unwrap();
-    before.extend(acknowledged);
-    process.wait().unwrap();
-    assert!(before.len() >= enough, "the process ended before it was killed");
-    before
-}
-
 async fn upload_until_killed(root: &str, round: &str) {
     let directory = Directory::new();
     with_provider(&directory, async |host, provider| {
@@ -290,7 +267,7 @@ async fn upload_until_killed(root: &str, round: &str) {
                 let id = format!("{round}-{turn}");
                 let content = content(&id);
                 client.upload("c", &id, &content, content.len() / 2 - 1).await.unwrap();
-                println!("\nack {id}");
+                acknowledge(&id);
             }
         }))
         .await;
@@ -298,25 +275,10 @@ async fn upload_until_killed(root: &str, round: &str) {
     .await;
 }
 
-/// Says that files of this process can be so large only.
-const FULL: &str = "WASMCLOUD_TEST_BLOBS_WITH_A_FULL_DISK";
-
 #[test]
 fn on_a_full_disk_an_upload_fails_and_gives_its_room_back() {
     const NAME: &str = "conformance::blob_store::directory::on_a_full_disk_an_upload_fails_and_gives_its_room_back";
-    if std::env::var_os(FULL).is_some() {
-        return actix_rt::System::new().block_on(fill_the_disk());
-    }
-    // Files of at most 4 MiB, and no signal where one would be larger: the write fails, as on a full disk.
-    let run = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 8192; exec \"$0\" --exact --nocapture \"$1\""])
-        .arg(std::env::current_exe().unwrap())
-        .arg(NAME)
-        .env(FULL, "1")
-        .output()
-        .unwrap();
-    let output = String::from_utf8_lossy(&run.stdout);
-    assert!(run.status.success() && output.contains("1 passed"), "{output}{}", String::from_utf8_lossy(&run.stderr));
+    on_a_full_disk(NAME, 4, fill_the_disk);
 }
 
 async fn fill_the_disk() {
