@@ -2,8 +2,8 @@
 //!
 //! # Layout
 //! - `kit`: the cases of a link's life, for any backend that can leave a mark
-//! - `bad_days`: those of backends that are servers
-//! - `crash`, `full_disk`: those of backends that are files
+//! - `bad_days`: what is asked of each backend on them
+//! - `crash`, `disks`: how files come to have them
 //! - `blob_store`, `extras`, `key_value`, `logging`, `messaging`: each contract on each of its backends
 //! - `server_process`: a real server that is killed, frozen and started again
 //! - `nats_server`, `redis_server`, `s3_server`: those that there are
@@ -14,9 +14,9 @@ mod bad_days;
 mod blob_store;
 #[cfg(any(feature = "blobstore", feature = "keyvalue"))]
 mod crash;
+#[cfg(any(feature = "blobstore", feature = "keyvalue", feature = "messaging"))]
+mod disks;
 mod extras;
-#[cfg(any(feature = "blobstore", feature = "keyvalue"))]
-mod full_disk;
 #[cfg(feature = "keyvalue")]
 mod key_value;
 mod kit;
@@ -29,5 +29,5 @@ mod nats_server;
 mod redis_server;
 #[cfg(feature = "blobstore")]
 mod s3_server;
-#[cfg(any(feature = "blobstore", feature = "keyvalue", feature = "messaging"))]
-mod server_process;
+#[cfg(any(feature = "blobstore", feature = "httpclient", feature = "keyvalue", feature = "messaging"))]
+pub(crate) mod server_process;

@@ -1,5 +1,8 @@
 //! The HTTP client provider: an actor's requests against real servers of every temper, and what links let them reach.
 
+#[cfg(unix)]
+mod bad_days;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

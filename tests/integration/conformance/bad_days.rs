@@ -1,11 +1,13 @@
-//! The bad days of links whose backend is a server, the same for each contract: it is down when the link is made, dies
-//! under load, or does not answer.
+//! The bad days of links, the same for each contract. A backend that is a server is down when the link is made, dies under
+//! load, or does not answer; the disk of one that is a file stands still.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
 use wasmcloud_host::{ErrorKind, Health, Host, HostBuilder, WasmCloudEntity};
 
+use super::disks::stall_the_disk;
 use super::kit::{Backend, Caller, Tenant, start_provider, with_provider};
 use super::server_process::ServerProcess;
 use crate::support::{until, with_host_of};
@@ -80,23 +82,7 @@ async fn a_server_that_does_not_answer_costs_its_own_calls_their_deadline_and_ot
         let newcomer = Caller::start(&host, B::CONTRACT, 1).await;
         let other = backend.start_beside(&host, &provider).await;
         slow.link(&provider, backend.values(Tenant::A)).await.unwrap();
-        backend.leave_mark(&slow, "before").await.unwrap();
-        backend.server().freeze();
-        let begin = Instant::now();
-        let stalled = async {
-            let outcomes = join_all((0..8).map(|_| backend.leave_mark(&slow, "meanwhile"))).await;
-            assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
-            begin.elapsed()
-        };
-        let bystander = async {
-            for number in 0..20 {
-                backend.leave_mark(&other, &format!("mark {number}")).await.unwrap();
-            }
-            begin.elapsed()
-        };
-        let (stalled, bystander) = join(stalled, bystander).await;
-        assert!(bystander < stalled, "the other link waited: {bystander:?} of {stalled:?}");
-        assert!(stalled < 3 * deadline, "errors came after the calls' deadline: {stalled:?}");
+        costs_its_own_calls_alone(backend, &slow, &other, deadline, || backend.server().freeze()).await;
         let refusal = newcomer.link(&provider, backend.values(Tenant::A)).await.unwrap_err();
         assert!(refusal.kind() == ErrorKind::LinkRefused && refusal.to_string().contains("URL"), "{refusal}");
         backend.leave_mark(&other, "while another link waits").await.unwrap();
@@ -106,6 +92,55 @@ async fn a_server_that_does_not_answer_costs_its_own_calls_their_deadline_and_ot
         until(async || backend.leave_mark(&newcomer, "after").await.is_ok()).await;
     })
     .await;
+}
+
+/// The same of a backend that is a file: the disk that it is on stands still. `beside` are the values of a link to the
+/// same provider that does not need that disk.
+pub(crate) async fn a_disk_that_stands_still_costs_its_own_calls_their_deadline_and_others_nothing<B: Backend>(
+    backend: &B,
+    beside: HashMap<String, String>,
+) {
+    let deadline = Duration::from_secs(2);
+    with_host_of(builder().with_shards(1).with_call_deadline(deadline), async |host| {
+        let provider = start_provider(backend, &host).await;
+        let slow = Caller::start(&host, B::CONTRACT, 8).await;
+        let other = Caller::start(&host, B::CONTRACT, 1).await;
+        slow.link(&provider, backend.values(Tenant::A)).await.unwrap();
+        other.link(&provider, beside).await.unwrap();
+        costs_its_own_calls_alone(backend, &slow, &other, deadline, || stall_the_disk(2 * deadline.as_secs())).await;
+        until(async || backend.leave_mark(&slow, "after").await.is_ok()).await;
+        let marks = backend.marks(&slow).await;
+        assert!(marks.contains(&"before".to_owned()) && marks.contains(&"after".to_owned()), "{marks:?}");
+    })
+    .await;
+}
+
+/// Stalls what one link needs, and looks at what becomes of its calls, and of those of another link.
+async fn costs_its_own_calls_alone<B: Backend>(
+    backend: &B,
+    slow: &Caller,
+    other: &Caller,
+    deadline: Duration,
+    stall: impl FnOnce(),
+) {
+    backend.leave_mark(slow, "before").await.unwrap();
+    backend.leave_mark(other, "before").await.unwrap();
+    stall();
+    let begin = Instant::now();
+    let stalled = async {
+        let outcomes = join_all((0..8).map(|_| backend.leave_mark(slow, "meanwhile"))).await;
+        assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+        begin.elapsed()
+    };
+    let bystander = async {
+        for number in 0..20 {
+            backend.leave_mark(other, &format!("mark {number}")).await.unwrap();
+        }
+        begin.elapsed()
+    };
+    let (stalled, bystander) = join(stalled, bystander).await;
+    assert!(bystander < stalled, "the other link waited: {bystander:?} of {stalled:?}");
+    assert!(stalled < deadline.mul_f32(1.9), "errors came after the calls' deadline: {stalled:?}");
 }
 
 fn builder() -> HostBuilder {

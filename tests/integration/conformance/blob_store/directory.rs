@@ -8,11 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 
+use super::super::bad_days;
 use super::super::crash::{acknowledge, acknowledged_before_the_kill, to_be_killed};
-use super::super::full_disk::on_a_full_disk;
+use super::super::disks::{on_a_disk_that_can_be_stalled, on_a_full_disk};
 use super::super::kit::{Backend, Tenant, with_provider};
-use super::Directory;
 use super::client::{Client, bytes, chunk};
+use super::{Directory, make_containers};
 use crate::support::{in_own_process, keep_log, logged, soon, until, values};
 
 /// The files and folders below a folder, with what is in the files.
@@ -279,6 +280,23 @@ async fn upload_until_killed(root: &str, round: &str) {
 fn on_a_full_disk_an_upload_fails_and_gives_its_room_back() {
     const NAME: &str = "conformance::blob_store::directory::on_a_full_disk_an_upload_fails_and_gives_its_room_back";
     on_a_full_disk(NAME, 4, fill_the_disk);
+}
+
+#[test]
+fn a_disk_that_stands_still_harms_only_who_needs_it() {
+    const NAME: &str = "conformance::blob_store::directory::a_disk_that_stands_still_harms_only_who_needs_it";
+    on_a_disk_that_can_be_stalled(NAME, async || {
+        let elsewhere = std::env::temp_dir().parent().unwrap().to_owned();
+        let (stalled, beside) = (Directory::new(), Directory { folder: tempfile::tempdir_in(elsewhere).unwrap() });
+        for directory in [&stalled, &beside] {
+            make_containers(directory).await;
+        }
+        bad_days::a_disk_that_stands_still_costs_its_own_calls_their_deadline_and_others_nothing(
+            &stalled,
+            beside.values(Tenant::A),
+        )
+        .await;
+    });
 }
 
 async fn fill_the_disk() {

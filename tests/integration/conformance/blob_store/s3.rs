@@ -1,6 +1,6 @@
 //! What is true of S3 alone, and its bad days.
 
-use super::super::full_disk::on_a_full_disk;
+use super::super::disks::on_a_full_disk;
 use super::super::kit::{Backend, Tenant, with_provider};
 use super::S3;
 use super::client::{Client, bytes};

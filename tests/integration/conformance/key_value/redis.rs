@@ -6,7 +6,7 @@ use futures_util::future::{join, join_all};
 use serde_json::json;
 use wasmcloud_host::ErrorKind;
 
-use super::super::full_disk::on_a_full_disk;
+use super::super::disks::on_a_full_disk;
 use super::super::kit::{Backend, Caller, Tenant, with_provider};
 use super::super::redis_server::RedisServer;
 use super::{CONTRACT, Redis, ask};
