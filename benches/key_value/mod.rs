@@ -8,9 +8,6 @@ mod direct;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/integration/conformance/redis_server.rs"]
 mod redis_server;
-#[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../../tests/integration/conformance/server_process.rs"]
-mod server_process;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -21,8 +18,8 @@ use redis_server::RedisServer;
 use wasmcloud_host::builtin::KeyValue;
 use wasmcloud_host::{ActorOptions, Host, HostBuilder};
 
-use crate::signing;
 use crate::support::{Row, Series, Target, is_real_run, median, rows as ratios};
+use crate::{server_process, signing};
 use direct::Direct;
 
 const CONTRACT: &str = "wasmcloud:keyvalue";

@@ -6,9 +6,6 @@
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/integration/conformance/nats_server.rs"]
 mod nats_server;
-#[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../../tests/integration/conformance/server_process.rs"]
-mod server_process;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -19,8 +16,8 @@ use nats_server::NatsServer;
 use wasmcloud_host::builtin::Messaging;
 use wasmcloud_host::{Host, HostBuilder};
 
-use crate::signing;
 use crate::support::{Row, Series, is_real_run, rows as ratios};
+use crate::{server_process, signing};
 
 const CONTRACT: &str = "wasmcloud:messaging";
 

@@ -90,6 +90,12 @@ pub(crate) fn host_answer(reply: &[u8]) -> Result<Vec<u8>, String> {
     }
 }
 
+/// A certificate for `localhost` with its key, both in PEM.
+pub(crate) fn certificate() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
 /// What a probe has seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {

@@ -9,8 +9,9 @@ use wasmcloud_host::ErrorKind;
 use super::super::disks::on_a_full_disk;
 use super::super::kit::{Backend, Caller, Tenant, with_provider};
 use super::super::redis_server::RedisServer;
+use super::super::server_process::free_port;
 use super::{CONTRACT, Redis, ask};
-use crate::support::{kind, until, values};
+use crate::support::{certificate, kind, until, values};
 
 #[actix_rt::test]
 async fn a_password_is_used_and_never_told() {
@@ -32,12 +33,10 @@ async fn a_password_is_used_and_never_told() {
 async fn a_server_behind_tls_is_reached_by_those_who_trust_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    std::fs::write(path("certificate"), signed.cert.pem()).unwrap();
-    std::fs::write(path("key"), signed.signing_key.serialize_pem()).unwrap();
-    let plain = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let tls_port = plain.local_addr().unwrap().port().to_string();
-    drop(plain);
+    let (certificate, key) = certificate();
+    std::fs::write(path("certificate"), certificate).unwrap();
+    std::fs::write(path("key"), key).unwrap();
+    let tls_port = free_port().to_string();
     let server = RedisServer::start_with(&[
         "--tls-port",
         &tls_port,
