@@ -12,6 +12,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy)]
 pub(super) struct LinkValues<'a>(&'a HashMap<String, String>);
 
+#[cfg_attr(not(feature = "messaging"), allow(dead_code, reason = "other providers use less of it"))]
 impl<'a> LinkValues<'a> {
     pub(super) fn new(values: &'a HashMap<String, String>) -> LinkValues<'a> {
         LinkValues(values)
