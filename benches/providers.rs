@@ -14,6 +14,9 @@ mod key_value;
 mod messaging;
 #[cfg(feature = "cli")]
 mod plugins;
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/integration/conformance/server_process.rs"]
+mod server_process;
 #[allow(dead_code, reason = "other benchmarks use more of it")]
 mod support;
 

@@ -18,8 +18,8 @@ use redis_server::RedisServer;
 use wasmcloud_host::builtin::KeyValue;
 use wasmcloud_host::{ActorOptions, Host, HostBuilder};
 
-use crate::signing;
 use crate::support::{Row, Series, Target, is_real_run, median, rows as ratios};
+use crate::{server_process, signing};
 use direct::Direct;
 
 const CONTRACT: &str = "wasmcloud:keyvalue";

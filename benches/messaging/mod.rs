@@ -16,8 +16,8 @@ use nats_server::NatsServer;
 use wasmcloud_host::builtin::Messaging;
 use wasmcloud_host::{Host, HostBuilder};
 
-use crate::signing;
 use crate::support::{Row, Series, is_real_run, rows as ratios};
+use crate::{server_process, signing};
 
 const CONTRACT: &str = "wasmcloud:messaging";
 

@@ -9,6 +9,7 @@ mod http_client;
 mod http_server;
 #[cfg(feature = "keyvalue")]
 mod key_value;
+mod link_values;
 mod logging;
 #[cfg(feature = "messaging")]
 mod messaging;

@@ -153,17 +153,7 @@ async fn failures_are_told_by_status_alone_and_in_full_on_the_log() {
 async fn an_actor_that_is_not_in_time_is_a_504_and_serves_on() {
     let builder = HostBuilder::new().with_shards(1).with_call_deadline(Duration::from_millis(200));
     with_host_of(builder, async |host| {
-        // The key-value counter waits for a store; this one does not answer until it is let.
-        let store = Probe::default();
-        let claims = crate::support::provider_claims("wasmcloud:keyvalue");
-        let slow = wasmcloud_host::NativeCapability::from_async(SlowStore(store.clone()), None, claims).unwrap();
-        let slow_id = slow.id();
-        host.start_native_capability(slow).await.unwrap();
-        let (http, provider) = start_server(&host).await;
-        let actor = start_actor(&host, sign("kvcounter").capability("wasmcloud:keyvalue")).await;
-        host.set_link(&actor, "wasmcloud:keyvalue", None, slow_id, HashMap::new()).await.unwrap();
-        let address = link(&host, &http, &provider, &actor, &[]).await;
-
+        let (address, store) = serve_with_slow_store(&host).await;
         let late = soon(reqwest::get(format!("http://{address}/a"))).await.unwrap();
         assert_eq!(late.status(), 504);
         assert_eq!(late.text().await.unwrap(), "Gateway Timeout");
@@ -174,8 +164,22 @@ async fn an_actor_that_is_not_in_time_is_a_504_and_serves_on() {
     .await;
 }
 
-/// A key-value store that answers when its probe is released.
-pub(crate) struct SlowStore(pub(crate) Probe);
+/// Serves an actor that needs a store for each request, one that answers when its probe is released.
+pub(crate) async fn serve_with_slow_store(host: &Host) -> (SocketAddr, Probe) {
+    let (http, provider) = start_server(host).await;
+    let actor = start_actor(host, sign("kvcounter").capability("wasmcloud:keyvalue")).await;
+    let address = link(host, &http, &provider, &actor, &[]).await;
+    // The store is started last, so it would be stopped first: requests need it to the end.
+    let store = Probe::default();
+    let claims = crate::support::provider_claims("wasmcloud:keyvalue");
+    let slow = wasmcloud_host::NativeCapability::from_async(SlowStore(store.clone()), None, claims).unwrap();
+    let slow_id = slow.id();
+    host.start_native_capability(slow).await.unwrap();
+    host.set_link(&actor, "wasmcloud:keyvalue", None, slow_id, HashMap::new()).await.unwrap();
+    (address, store)
+}
+
+struct SlowStore(Probe);
 
 #[async_trait::async_trait(?Send)]
 impl wasmcloud_host::AsyncCapabilityProvider for SlowStore {
@@ -322,17 +326,7 @@ async fn new_values_move_the_port_and_a_refused_change_leaves_it_open() {
 #[actix_rt::test]
 async fn a_stop_closes_the_port_and_lets_the_requests_in_flight_end() {
     with_host_of(HostBuilder::new().with_shards(1), async |host| {
-        // The store is started last, so it would be stopped first: the request needs it to the end.
-        let (http, provider) = start_server(&host).await;
-        let actor = start_actor(&host, sign("kvcounter").capability("wasmcloud:keyvalue")).await;
-        let address = link(&host, &http, &provider, &actor, &[]).await;
-        let store = Probe::default();
-        let claims = crate::support::provider_claims("wasmcloud:keyvalue");
-        let slow = wasmcloud_host::NativeCapability::from_async(SlowStore(store.clone()), None, claims).unwrap();
-        let slow_id = slow.id();
-        host.start_native_capability(slow).await.unwrap();
-        host.set_link(&actor, "wasmcloud:keyvalue", None, slow_id, HashMap::new()).await.unwrap();
-
+        let (address, store) = serve_with_slow_store(&host).await;
         let mut streams = Vec::new();
         for _ in 0..3 {
             let mut stream = TcpStream::connect(address).await.unwrap();

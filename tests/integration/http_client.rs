@@ -1,5 +1,8 @@
 //! The HTTP client provider: an actor's requests against real servers of every temper, and what links let them reach.
 
+#[cfg(unix)]
+mod bad_days;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,7 +17,7 @@ use wasmcloud_host::{ErrorKind, Host};
 
 use crate::http::serve;
 use crate::signing::sign;
-use crate::support::{host_answer, host_call, soon, values, with_host};
+use crate::support::{certificate, host_answer, host_call, soon, values, with_host};
 
 const CLIENT: &str = "wasmcloud:httpclient";
 
@@ -424,8 +427,7 @@ async fn a_released_link_closes_its_connections() {
 #[actix_rt::test]
 async fn servers_are_trusted_by_the_certificates_that_the_link_names() {
     with_host(async |host| {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let (certificate, key) = certificate();
         let served = serve(&host, "echo", &[("TLS_CERT", &certificate), ("TLS_KEY", &key)]).await;
         let url = format!("https://localhost:{}/status/201", served.address.port());
         let client = Client::start(&host, &[LOCAL]).await;

@@ -1,6 +1,5 @@
 //! The HTTP server provider: TLS, both versions of HTTP, browsers, names of requests, and clients that take their time.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::{join_all, join3};
@@ -9,15 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wasmcloud_host::{ErrorKind, HostBuilder};
 
-use crate::http::{HTTP, SlowStore, link, raw, serve, start_actor, start_server};
+use crate::http::{HTTP, link, raw, serve, serve_with_slow_store, start_actor, start_server};
 use crate::signing::sign;
-use crate::support::{Probe, in_own_process, soon, until, values, with_host, with_host_of};
-
-/// A certificate for `localhost` with its key, both in PEM.
-fn certificate() -> (String, String) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    (made.cert.pem(), made.signing_key.serialize_pem())
-}
+use crate::support::{certificate, in_own_process, soon, until, values, with_host, with_host_of};
 
 fn trusting(certificate: &str) -> reqwest::ClientBuilder {
     let root = reqwest::Certificate::from_pem(certificate.as_bytes()).unwrap();
@@ -131,16 +124,7 @@ async fn http_2_needs_no_encryption() {
 #[actix_rt::test]
 async fn requests_in_flight_on_one_http_2_connection_end_before_a_stop() {
     with_host_of(HostBuilder::new().with_shards(1), async |host| {
-        let (http, provider) = start_server(&host).await;
-        let actor = start_actor(&host, sign("kvcounter").capability("wasmcloud:keyvalue")).await;
-        let address = link(&host, &http, &provider, &actor, &[]).await;
-        let store = Probe::default();
-        let claims = crate::support::provider_claims("wasmcloud:keyvalue");
-        let slow = wasmcloud_host::NativeCapability::from_async(SlowStore(store.clone()), None, claims).unwrap();
-        let slow_id = slow.id();
-        host.start_native_capability(slow).await.unwrap();
-        host.set_link(&actor, "wasmcloud:keyvalue", None, slow_id, HashMap::new()).await.unwrap();
-
+        let (address, store) = serve_with_slow_store(&host).await;
         let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
         let answers = join_all((0..3).map(|_| client.get(format!("http://{address}/a")).send()));
         let stop = async {

@@ -13,7 +13,8 @@ use wasmcloud_host::{
     EventKind, Events, Host, HostBuilder, LinkState, NativeCapability, ProviderCallContext, Restart, RestartPolicy,
 };
 
-use crate::signing::{Signing, sign, sign_module};
+use crate::signing::{Signing, sign};
+use crate::supervision::telltale;
 use crate::support::{
     PROBE, host_answer, host_call, kind, provider_claims, soon, until, values, with_host, with_host_of,
 };
@@ -150,30 +151,10 @@ fn never_again() -> RestartPolicy {
     RestartPolicy::new().restart(Restart::Temporary)
 }
 
-/// A guest that calls the provider with each operation that it serves, and traps in `Trap`.
-fn trapping() -> Signing {
-    let module = wat::parse_str(
-        r#"(module
-            (import "wapc" "__guest_request" (func $request (param i32 i32)))
-            (import "wapc" "__guest_response" (func $response (param i32 i32)))
-            (import "wapc" "__host_call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
-            (memory (export "memory") 1)
-            (data (i32.const 8) "test:probe")
-            (func (export "__guest_call") (param $operation i32) (param $message i32) (result i32)
-                (call $request (i32.const 64) (i32.const 1024))
-                (drop (call $call (i32.const 0) (i32.const 0) (i32.const 8) (i32.const 10)
-                    (i32.const 64) (local.get $operation) (i32.const 0) (i32.const 0)))
-                (if (i32.eq (i32.load (i32.const 64)) (i32.const 0x70617254)) (then unreachable))
-                (call $response (i32.const 1024) (local.get $message))
-                (i32.const 1)))"#,
-    );
-    sign_module("trapping", module.unwrap()).capability(PROBE)
-}
-
 #[actix_rt::test]
 async fn a_crash_of_an_old_instance_after_an_update_is_not_that_of_the_new_one() {
     with_host_of(HostBuilder::new().with_shards(2).enable_live_updates(), async |host| {
-        let (provider, mut signing) = (Frail::new(9), trapping());
+        let (provider, mut signing) = (Frail::new(9), telltale());
         let actor = signing.actor();
         host.start_actor_with(actor, ActorOptions::new().restart(never_again())).await.unwrap();
         let id = provider.start(&host, RestartPolicy::new(), &[]).await.id();

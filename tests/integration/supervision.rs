@@ -56,7 +56,7 @@ fn state(host: &Host, key: &str) -> ChildState {
 }
 
 /// A guest that tells a probe of each operation that it serves, and traps in `Trap`.
-fn telltale() -> Signing {
+pub(crate) fn telltale() -> Signing {
     let module = wat::parse_str(
         r#"(module
             (import "wapc" "__guest_request" (func $request (param i32 i32)))

@@ -90,6 +90,12 @@ pub(crate) fn host_answer(reply: &[u8]) -> Result<Vec<u8>, String> {
     }
 }
 
+/// A certificate for `localhost` with its key, both in PEM.
+pub(crate) fn certificate() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
 /// What a probe has seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
@@ -215,8 +221,12 @@ pub(crate) fn in_own_process<T: Future<Output = ()>>(name: &str, test: impl FnOn
     if std::env::var_os(MARK).is_some() {
         return actix_rt::System::new().block_on(test());
     }
-    let own = std::env::current_exe().unwrap();
-    let run = std::process::Command::new(own).args(["--exact", name]).env(MARK, "1").output().unwrap();
+    run_in(std::process::Command::new(std::env::current_exe().unwrap()).env(MARK, "1"), name);
+}
+
+/// Runs one test in a process that is started like this, and fails with what that one says.
+pub(crate) fn run_in(process: &mut std::process::Command, name: &str) {
+    let run = process.args(["--exact", "--nocapture", name]).output().unwrap();
     let output = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success() && output.contains("1 passed"), "{output}{}", String::from_utf8_lossy(&run.stderr));
 }

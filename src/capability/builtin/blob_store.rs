@@ -70,7 +70,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// **A link without values keeps its blobs on disk**, in `blobs` in the directory that the host was started in, and shares
 /// them with all other links that do; a line on the log says where that is. Links with the same `ROOT`, or with the same
 /// bucket and prefix, share containers. A link is refused, naming the value, where one cannot be read, the directory
-/// cannot be written to or the bucket does not answer.
+/// cannot be written to or the bucket does not answer within 10 seconds.
 ///
 /// # What the operations do
 /// `CreateContainer` makes a container unless there is one; `RemoveContainer` removes one without blobs. A blob is

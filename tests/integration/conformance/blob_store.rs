@@ -17,12 +17,14 @@ use std::collections::HashMap;
 
 use serde_json::json;
 use tempfile::TempDir;
-use wasmcloud_host::NativeCapability;
 use wasmcloud_host::builtin::BlobStore;
+use wasmcloud_host::{Host, NativeCapability};
 
+use super::bad_days::{Served, bad_days};
 use super::kit::{self, Backend, Caller, Tenant, with_provider};
 use super::s3_server::{BUCKET, S3Server};
-use crate::support::{soon, values};
+use super::server_process::ServerProcess;
+use crate::support::values;
 use client::{chunk, field, outcome};
 
 const CONTRACT: &str = "wasmcloud:blobstore";
@@ -74,8 +76,8 @@ impl Backend for Directory {
         ]
     }
 
-    async fn leave_mark(&self, caller: &Caller, mark: &str) {
-        leave_mark(caller, mark).await;
+    async fn leave_mark(&self, caller: &Caller, mark: &str) -> Result<(), String> {
+        leave_mark(caller, mark).await
     }
 
     async fn marks(&self, caller: &Caller) -> Vec<String> {
@@ -86,16 +88,18 @@ impl Backend for Directory {
 /// A server, whose tenants have prefixes.
 struct S3 {
     server: S3Server,
+    /// For those who do not need the server.
+    beside: Directory,
 }
 
 impl S3 {
     /// A server of its own; none where the environment says that this machine cannot have one.
-    async fn new() -> Option<S3> {
+    fn new() -> Option<S3> {
         if std::env::var_os("WASMCLOUD_TEST_WITHOUT_S3").is_some() {
             eprintln!("left out: there is no S3 server on this machine");
             return None;
         }
-        Some(S3 { server: S3Server::start().await })
+        Some(S3 { server: S3Server::start(), beside: Directory::new() })
     }
 
     fn values_with(&self, more: &[(&str, &str)]) -> HashMap<String, String> {
@@ -132,8 +136,8 @@ impl Backend for S3 {
         ]
     }
 
-    async fn leave_mark(&self, caller: &Caller, mark: &str) {
-        leave_mark(caller, mark).await;
+    async fn leave_mark(&self, caller: &Caller, mark: &str) -> Result<(), String> {
+        leave_mark(caller, mark).await
     }
 
     async fn marks(&self, caller: &Caller) -> Vec<String> {
@@ -141,11 +145,28 @@ impl Backend for S3 {
     }
 }
 
+impl Served for S3 {
+    fn server(&self) -> &ServerProcess {
+        &self.server
+    }
+
+    async fn revive(&self) {
+        self.server.start_again();
+        make_containers(self).await;
+    }
+
+    async fn start_beside(&self, host: &Host, provider: &str) -> Caller {
+        let caller = Caller::start(host, CONTRACT, 1).await;
+        caller.link(provider, self.beside.values(Tenant::A)).await.unwrap();
+        make_container(&caller).await;
+        caller
+    }
+}
+
 /// The marks are blobs, each uploaded by a single call.
-async fn leave_mark(caller: &Caller, mark: &str) {
+async fn leave_mark(caller: &Caller, mark: &str) -> Result<(), String> {
     let message = chunk(MARKS, mark, 0, 1, 1, b"x");
-    let answer = caller.call("StartUpload", &message).await.unwrap();
-    assert_eq!(outcome(&answer), Ok(()));
+    outcome(&caller.call("StartUpload", &message).await?)
 }
 
 async fn marks(caller: &Caller) -> Vec<String> {
@@ -161,11 +182,15 @@ async fn make_containers(backend: &impl Backend) {
         let caller = Caller::start(&host, CONTRACT, 1).await;
         for tenant in [Tenant::A, Tenant::B] {
             caller.link(&provider, backend.values(tenant)).await.unwrap();
-            let message = rmp_serde::to_vec_named(&json!({"id": MARKS})).unwrap();
-            caller.call("CreateContainer", &message).await.unwrap();
+            make_container(&caller).await;
         }
     })
     .await;
+}
+
+async fn make_container(caller: &Caller) {
+    let message = rmp_serde::to_vec_named(&json!({"id": MARKS})).unwrap();
+    caller.call("CreateContainer", &message).await.unwrap();
 }
 
 #[actix_rt::test]
@@ -177,7 +202,14 @@ async fn links_live_as_they_should_on_a_directory() {
 
 #[actix_rt::test]
 async fn links_live_as_they_should_on_s3() {
-    let Some(s3) = soon(S3::new()).await else { return };
+    let Some(s3) = S3::new() else { return };
     make_containers(&s3).await;
     kit::lifecycle(&s3).await;
+}
+
+#[actix_rt::test]
+async fn bad_days_of_s3_are_told_and_end() {
+    let Some(s3) = S3::new() else { return };
+    make_containers(&s3).await;
+    bad_days(&s3).await;
 }

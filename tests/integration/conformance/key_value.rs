@@ -16,11 +16,13 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use wasmcloud_host::NativeCapability;
 use wasmcloud_host::builtin::KeyValue;
+use wasmcloud_host::{Host, NativeCapability};
 
+use super::bad_days::{Served, bad_days};
 use super::kit::{self, Backend, Caller, Tenant};
 use super::redis_server::RedisServer;
+use super::server_process::ServerProcess;
 use crate::support::values;
 
 const CONTRACT: &str = "wasmcloud:keyvalue";
@@ -67,8 +69,8 @@ impl Backend for Embedded {
         ]
     }
 
-    async fn leave_mark(&self, caller: &Caller, mark: &str) {
-        leave_mark(caller, mark).await;
+    async fn leave_mark(&self, caller: &Caller, mark: &str) -> Result<(), String> {
+        leave_mark(caller, mark).await
     }
 
     async fn marks(&self, caller: &Caller) -> Vec<String> {
@@ -112,8 +114,8 @@ impl Backend for Redis {
         ]
     }
 
-    async fn leave_mark(&self, caller: &Caller, mark: &str) {
-        leave_mark(caller, mark).await;
+    async fn leave_mark(&self, caller: &Caller, mark: &str) -> Result<(), String> {
+        leave_mark(caller, mark).await
     }
 
     async fn marks(&self, caller: &Caller) -> Vec<String> {
@@ -121,9 +123,25 @@ impl Backend for Redis {
     }
 }
 
+impl Served for Redis {
+    fn server(&self) -> &ServerProcess {
+        &self.server
+    }
+
+    async fn revive(&self) {
+        self.server.start_again();
+    }
+
+    async fn start_beside(&self, host: &Host, provider: &str) -> Caller {
+        let caller = Caller::start(host, CONTRACT, 1).await;
+        caller.link(provider, values(&[("PATH", ":memory:")])).await.unwrap();
+        caller
+    }
+}
+
 /// The marks are the members of a set.
-async fn leave_mark(caller: &Caller, mark: &str) {
-    ask(caller, "SetAdd", json!({"key": "marks", "value": mark})).await.unwrap();
+async fn leave_mark(caller: &Caller, mark: &str) -> Result<(), String> {
+    ask(caller, "SetAdd", json!({"key": "marks", "value": mark})).await.map(drop)
 }
 
 async fn marks(caller: &Caller) -> Vec<String> {
@@ -148,4 +166,9 @@ async fn links_live_as_they_should_on_the_embedded_store() {
 #[actix_rt::test]
 async fn links_live_as_they_should_on_redis() {
     kit::lifecycle(&Redis::new()).await;
+}
+
+#[actix_rt::test]
+async fn bad_days_of_redis_are_told_and_end() {
+    bad_days(&Redis::new()).await;
 }

@@ -34,7 +34,10 @@ pub(crate) trait Backend {
     fn bad_values(&self) -> Vec<(&'static str, HashMap<String, String>)>;
 
     /// Leaves a mark in the place that the caller is linked to. It must outlive the link.
-    async fn leave_mark(&self, caller: &Caller, mark: &str);
+    ///
+    /// # Errors
+    /// What the actor is told.
+    async fn leave_mark(&self, caller: &Caller, mark: &str) -> Result<(), String>;
 
     /// Makes ready what the marks are left with, where that is something in the host.
     async fn prepare(&self, _host: &Host, _provider: &str) {}
@@ -83,13 +86,19 @@ impl Caller {
 pub(crate) async fn with_provider<B: Backend>(backend: &B, test: impl AsyncFnOnce(Host, String)) {
     let builder = HostBuilder::new().with_shards(2).with_health_interval(None);
     with_host_of(builder, async |host| {
-        let capability = backend.provider();
-        let provider = capability.id();
-        host.start_native_capability(capability).await.unwrap();
-        backend.prepare(&host, &provider).await;
+        let provider = start_provider(backend, &host).await;
         test(host, provider).await;
     })
     .await;
+}
+
+/// Starts a provider of this backend, and answers with its public key.
+pub(crate) async fn start_provider<B: Backend>(backend: &B, host: &Host) -> String {
+    let capability = backend.provider();
+    let provider = capability.id();
+    host.start_native_capability(capability).await.unwrap();
+    backend.prepare(host, &provider).await;
+    provider
 }
 
 /// Runs every case of a link's life.
@@ -112,7 +121,8 @@ async fn two_tenants_at_once_are_never_mixed_up<B: Backend>(backend: &B) {
         let marks = (0..8).map(|number| format!("mixed {number}"));
         let leave = marks.clone().map(async |mark| {
             let (at_a, at_b) = (format!("{mark} a"), format!("{mark} b"));
-            join(backend.leave_mark(&a, &at_a), backend.leave_mark(&b, &at_b)).await
+            let left = join(backend.leave_mark(&a, &at_a), backend.leave_mark(&b, &at_b)).await;
+            assert_eq!(left, (Ok(()), Ok(())));
         });
         join_all(leave).await;
         let (at_a, at_b) = (backend.marks(&a).await, backend.marks(&b).await);
@@ -128,9 +138,9 @@ async fn new_values_are_in_effect_at_once<B: Backend>(backend: &B) {
     with_provider(backend, async |host, provider| {
         let caller = Caller::start(&host, B::CONTRACT, 1).await;
         caller.link(&provider, backend.values(Tenant::A)).await.unwrap();
-        backend.leave_mark(&caller, "before the change").await;
+        backend.leave_mark(&caller, "before the change").await.unwrap();
         caller.link(&provider, backend.values(Tenant::B)).await.unwrap();
-        backend.leave_mark(&caller, "after the change").await;
+        backend.leave_mark(&caller, "after the change").await.unwrap();
         let marks = backend.marks(&caller).await;
         assert!(marks.contains(&"after the change".to_owned()) && !marks.contains(&"before the change".to_owned()));
         caller.link(&provider, backend.values(Tenant::A)).await.unwrap();
@@ -148,7 +158,7 @@ async fn new_values_under_load_fail_no_call<B: Backend>(backend: &B) {
         let load = (0..8).map(async |number| {
             let mut calls = 0;
             while changing.get() {
-                backend.leave_mark(&caller, &format!("while changing {number}")).await;
+                backend.leave_mark(&caller, &format!("while changing {number}")).await.unwrap();
                 backend.marks(&caller).await;
                 calls += 1;
             }
@@ -176,7 +186,7 @@ async fn a_bad_value_is_named_and_what_was_in_effect_stays<B: Backend>(backend: 
             assert!(text.contains(value) && !text.contains("secret"), "{value}: {text}");
         }
         caller.link(&provider, backend.values(Tenant::A)).await.unwrap();
-        backend.leave_mark(&caller, "before the refusals").await;
+        backend.leave_mark(&caller, "before the refusals").await.unwrap();
         for (_, values) in backend.bad_values() {
             assert_eq!(kind(caller.link(&provider, values).await), ErrorKind::LinkRefused);
         }
@@ -192,7 +202,7 @@ async fn a_link_ends_and_is_made_again<B: Backend>(backend: &B) {
         // Again and again: what one link held must be free for the next.
         for round in 0..3 {
             caller.link(&provider, backend.values(Tenant::A)).await.unwrap();
-            backend.leave_mark(&caller, &format!("round {round}")).await;
+            backend.leave_mark(&caller, &format!("round {round}")).await.unwrap();
             caller.unlink().await;
             assert!(caller.call("Any", b"").await.unwrap_err().contains("link"));
         }
@@ -207,7 +217,7 @@ async fn a_provider_is_stopped_and_started_again<B: Backend>(backend: &B) {
     with_provider(backend, async |host, provider| {
         let caller = Caller::start(&host, B::CONTRACT, 1).await;
         caller.link(&provider, backend.values(Tenant::A)).await.unwrap();
-        backend.leave_mark(&caller, "before the stop").await;
+        backend.leave_mark(&caller, "before the stop").await.unwrap();
         host.stop_provider(&provider, B::CONTRACT, None).await.unwrap();
         assert!(caller.call("Any", b"").await.unwrap_err().contains("does not run"));
         host.start_native_capability(backend.provider()).await.unwrap();

@@ -22,8 +22,10 @@ use serde_json::json;
 use wasmcloud_host::builtin::{Extras, Messaging};
 use wasmcloud_host::{ActorOptions, Host, NativeCapability};
 
+use super::bad_days::{Served, bad_days};
 use super::kit::{self, Backend, Caller, Tenant};
 use super::nats_server::NatsServer;
+use super::server_process::ServerProcess;
 use crate::signing::sign;
 use crate::support::{soon, values};
 
@@ -57,8 +59,8 @@ impl Backend for Embedded {
         prepare(self, host, provider).await;
     }
 
-    async fn leave_mark(&self, caller: &Caller, mark: &str) {
-        leave_mark(caller, mark).await;
+    async fn leave_mark(&self, caller: &Caller, mark: &str) -> Result<(), String> {
+        leave_mark(caller, mark).await
     }
 
     async fn marks(&self, caller: &Caller) -> Vec<String> {
@@ -111,12 +113,29 @@ impl Backend for Nats {
         prepare(self, host, provider).await;
     }
 
-    async fn leave_mark(&self, caller: &Caller, mark: &str) {
-        leave_mark(caller, mark).await;
+    async fn leave_mark(&self, caller: &Caller, mark: &str) -> Result<(), String> {
+        leave_mark(caller, mark).await
     }
 
     async fn marks(&self, caller: &Caller) -> Vec<String> {
         marks(caller).await
+    }
+}
+
+impl Served for Nats {
+    fn server(&self) -> &ServerProcess {
+        &self.a
+    }
+
+    async fn revive(&self) {
+        self.a.start_again();
+    }
+
+    async fn start_beside(&self, host: &Host, provider: &str) -> Caller {
+        prepare(&Embedded, host, provider).await;
+        let caller = Caller::start(host, CONTRACT, 1).await;
+        caller.link(provider, Embedded.values(Tenant::A)).await.unwrap();
+        caller
     }
 }
 
@@ -128,8 +147,10 @@ async fn prepare(backend: &impl Backend, host: &Host, provider: &str) {
     }
 }
 
-async fn leave_mark(caller: &Caller, mark: &str) {
-    assert_eq!(request(caller, "marks.keep", mark.as_bytes()).await.unwrap().body, mark.as_bytes());
+async fn leave_mark(caller: &Caller, mark: &str) -> Result<(), String> {
+    let answer = request(caller, "marks.keep", mark.as_bytes()).await?;
+    assert_eq!(answer.body, mark.as_bytes());
+    Ok(())
 }
 
 async fn marks(caller: &Caller) -> Vec<String> {
@@ -193,4 +214,9 @@ async fn links_live_as_they_should_on_the_embedded_broker() {
 #[actix_rt::test]
 async fn links_live_as_they_should_on_nats() {
     kit::lifecycle(&Nats::new()).await;
+}
+
+#[actix_rt::test]
+async fn bad_days_of_nats_are_told_and_end() {
+    bad_days(&Nats::new()).await;
 }

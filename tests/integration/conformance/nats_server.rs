@@ -1,22 +1,17 @@
-//! Real NATS servers, from the `nats-server` on the `PATH`: on loopback ports of their own, and gone with their test.
+//! Real NATS servers, from the `nats-server` on the `PATH`.
 
-use std::cell::RefCell;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::ops::Deref;
+use std::process::Command;
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-/// A running server.
-pub(crate) struct NatsServer {
-    pub(crate) port: u16,
-    configuration: NamedTempFile,
-    process: RefCell<Process>,
-}
+use super::server_process::ServerProcess;
 
-/// A process that ends with whoever holds this.
-struct Process(Child);
+/// A running server.
+pub(crate) struct NatsServer(ServerProcess);
 
 impl NatsServer {
     pub(crate) fn start() -> NatsServer {
@@ -27,30 +22,16 @@ impl NatsServer {
     pub(crate) fn start_with(more: &str) -> NatsServer {
         let mut configuration = NamedTempFile::new().unwrap();
         configuration.write_all(more.as_bytes()).unwrap();
-        // Another process may take the port before the server does. Then there is another one.
-        for _ in 0..10 {
-            let port = free_port();
-            if let Some(process) = launch(port, &configuration) {
-                return NatsServer { port, configuration, process: RefCell::new(process) };
-            }
-        }
-        panic!("no nats-server could be started");
+        let command = move |port: u16| {
+            let mut command = Command::new("nats-server");
+            command.args(["--addr", "127.0.0.1", "--port", &port.to_string(), "--config"]).arg(configuration.path());
+            command
+        };
+        NatsServer(ServerProcess::start(command, answers))
     }
 
     pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
-    }
-
-    /// Ends it as a crash would.
-    pub(crate) fn kill(&self) {
-        let mut process = self.process.borrow_mut();
-        process.0.kill().unwrap();
-        process.0.wait().unwrap();
-    }
-
-    /// Starts it again on the same port.
-    pub(crate) fn start_again(&self) {
-        self.process.replace(launch(self.port, &self.configuration).expect("the server starts again"));
     }
 
     /// A conversation in the server's own protocol.
@@ -63,11 +44,11 @@ impl NatsServer {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        // One that has ended already is what is wanted.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+impl Deref for NatsServer {
+    type Target = ServerProcess;
+
+    fn deref(&self) -> &ServerProcess {
+        &self.0
     }
 }
 
@@ -94,37 +75,10 @@ impl Conversation {
     }
 }
 
-/// A port that nobody listens on.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// Starts a server and waits until it answers; nothing if it ends instead.
-fn launch(port: u16, configuration: &NamedTempFile) -> Option<Process> {
-    let process = Command::new("nats-server")
-        .args(["--addr", "127.0.0.1", "--port", &port.to_string(), "--config"])
-        .arg(configuration.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut process = Process(process.expect("nats-server should be on the PATH"));
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(20) {
-        if process.0.try_wait().unwrap().is_some() {
-            return None;
-        }
-        if answers(port) {
-            return Some(process);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("nats-server does not answer");
-}
-
 fn answers(port: u16) -> bool {
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
     stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
     // It speaks first.
     let mut answer = [0; 4];
-    std::io::Read::read_exact(&mut stream, &mut answer).is_ok() && &answer == b"INFO"
+    stream.read_exact(&mut answer).is_ok() && &answer == b"INFO"
 }

@@ -35,6 +35,9 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const MOST_RETRIES: usize = 3;
 
+/// How long the server may take to answer until a link is refused, with all that is repeated.
+const LINK_TIMEOUT: Duration = Duration::from_secs(10);
+
 const CONTAINER: &str = ".container";
 
 /// A bucket, or a part of one.
@@ -53,9 +56,11 @@ impl Objects {
         let prefix = bucket.prefix.clone();
         // The system's certificates are read from files.
         let built = blocking(move || build(bucket).map_err(|error| Refusal::unavailable("it has no client", error)));
-        let refused = |refusal| format!("the bucket of the value URL={place} cannot be used: {refusal}");
+        let refused = |refusal: Refusal| format!("the bucket of the value URL={place} cannot be used: {refusal}");
         let objects = Objects { store: Arc::new(built.await.map_err(refused)?), prefix };
-        objects.health().await.map_err(refused)?;
+        let silent =
+            |_| refused(Refusal::unavailable("it does not answer in time", "start its server, or correct URL"));
+        tokio::time::timeout(LINK_TIMEOUT, objects.health()).await.map_err(silent)?.map_err(refused)?;
         Ok(objects)
     }
 

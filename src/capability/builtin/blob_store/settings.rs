@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::fmt::{self, Display};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
+
+use super::super::link_values::LinkValues;
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
@@ -82,8 +83,9 @@ impl Settings {
     /// # Errors
     /// A text that names the value which cannot be read. It repeats none that may be a secret.
     pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
-        let root = given(values, "ROOT");
-        let place = match (given(values, "URL"), root) {
+        let values = LinkValues::new(values);
+        let root = values.get("ROOT");
+        let place = match (values.get("URL"), root) {
             (Some(_), Some(_)) => {
                 return Err(
                     "the values URL and ROOT exclude each other: URL names a bucket, ROOT a directory".to_owned()
@@ -92,8 +94,7 @@ impl Settings {
             (Some(url), None) => Place::Bucket(Bucket::read(url, values)?),
             (None, root) => Place::Directory(root.unwrap_or(DEFAULT_ROOT).into()),
         };
-        if let (Place::Directory(_), Some(key)) = (&place, OF_A_BUCKET.iter().find(|key| given(values, key).is_some()))
-        {
+        if let (Place::Directory(_), Some(key)) = (&place, values.first_of(&OF_A_BUCKET)) {
             return Err(format!("the value {key} is about a bucket, and there is no value URL that names one"));
         }
         let is_default = root.is_none() && matches!(place, Place::Directory(_));
@@ -102,20 +103,20 @@ impl Settings {
 }
 
 impl Limits {
-    fn read(values: &HashMap<String, String>) -> Result<Limits, String> {
-        let timeout = number(values, "UPLOAD_TIMEOUT_S", 1, DEFAULT_UPLOAD_TIMEOUT, LONGEST_UPLOAD_TIMEOUT)?;
+    fn read(values: LinkValues<'_>) -> Result<Limits, String> {
+        let timeout = values.number("UPLOAD_TIMEOUT_S", DEFAULT_UPLOAD_TIMEOUT, 1..=LONGEST_UPLOAD_TIMEOUT)?;
         Ok(Limits {
-            blob: number(values, "BLOB_LIMIT", 0, DEFAULT_BLOB_LIMIT, LARGEST_BLOB_LIMIT)?,
-            chunk: number(values, "CHUNK_LIMIT", 1, DEFAULT_CHUNK_LIMIT, LARGEST_CHUNK_LIMIT)?,
-            uploads: number(values, "UPLOADS", 1, DEFAULT_UPLOADS, MOST_TRANSFERS)?,
+            blob: values.number("BLOB_LIMIT", DEFAULT_BLOB_LIMIT, 0..=LARGEST_BLOB_LIMIT)?,
+            chunk: values.number("CHUNK_LIMIT", DEFAULT_CHUNK_LIMIT, 1..=LARGEST_CHUNK_LIMIT)?,
+            uploads: values.number("UPLOADS", DEFAULT_UPLOADS, 1..=MOST_TRANSFERS)?,
             upload_timeout: Duration::from_secs(timeout),
-            downloads: number(values, "DOWNLOADS", 1, DEFAULT_DOWNLOADS, MOST_TRANSFERS)?,
+            downloads: values.number("DOWNLOADS", DEFAULT_DOWNLOADS, 1..=MOST_TRANSFERS)?,
         })
     }
 }
 
 impl Bucket {
-    fn read(url: &str, values: &HashMap<String, String>) -> Result<Bucket, String> {
+    fn read(url: &str, values: LinkValues<'_>) -> Result<Bucket, String> {
         // The URL is not repeated: somebody may have written keys into it, as for other servers.
         let unreadable = |reason| format!("the value URL is not of the form s3://bucket/prefix: {reason}");
         let place = url.strip_prefix("s3://").ok_or_else(|| unreadable("it does not begin with s3://"))?;
@@ -129,9 +130,9 @@ impl Bucket {
         if !prefix.is_empty() && !prefix.split('/').all(is_part) {
             return Err(unreadable("a prefix is of letters, digits, hyphens, dots and single slashes"));
         }
-        let endpoint = given(values, "ENDPOINT").map(endpoint).transpose()?;
-        let secret = |key| given(values, key).map(|text| Zeroizing::new(text.to_owned()));
-        let access = match (given(values, "AWS_ACCESS_KEY"), secret("AWS_SECRET_ACCESS_KEY")) {
+        let endpoint = values.get("ENDPOINT").map(endpoint).transpose()?;
+        let secret = |key: &str| values.get(key).map(|text| Zeroizing::new(text.to_owned()));
+        let access = match (values.get("AWS_ACCESS_KEY"), secret("AWS_SECRET_ACCESS_KEY")) {
             (Some(key), Some(secret)) => Some((key.to_owned(), secret)),
             (None, None) => None,
             (Some(_), None) => return Err("the value AWS_ACCESS_KEY needs AWS_SECRET_ACCESS_KEY beside it".to_owned()),
@@ -141,7 +142,7 @@ impl Bucket {
             name: name.to_owned(),
             prefix: prefix.to_owned(),
             endpoint,
-            region: given(values, "REGION").unwrap_or(DEFAULT_REGION).to_owned(),
+            region: values.get("REGION").unwrap_or(DEFAULT_REGION).to_owned(),
             access,
             token: secret("AWS_TOKEN"),
         })
@@ -170,21 +171,6 @@ impl fmt::Debug for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
-}
-
-fn given<'a>(values: &'a HashMap<String, String>, key: &str) -> Option<&'a str> {
-    values.get(key).map(|text| text.trim()).filter(|text| !text.is_empty())
-}
-
-fn number<T>(values: &HashMap<String, String>, key: &str, least: T, default: T, most: T) -> Result<T, String>
-where
-    T: FromStr + PartialOrd + Display,
-{
-    let Some(text) = given(values, key) else { return Ok(default) };
-    text.parse()
-        .ok()
-        .filter(|number| (&least..=&most).contains(&number))
-        .ok_or_else(|| format!("the value {key}={text:?} is not a number from {least} to {most}"))
 }
 
 #[cfg(test)]

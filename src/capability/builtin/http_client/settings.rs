@@ -1,10 +1,9 @@
 //! What the values of a link mean.
 
 use std::collections::HashMap;
-use std::fmt::Display;
-use std::str::FromStr;
 use std::time::Duration;
 
+use super::super::link_values::LinkValues;
 use super::gate::{Gate, HostRule};
 
 /// What fits a message to or from an actor, with some room for what is in it beside the body.
@@ -35,47 +34,22 @@ impl Settings {
     /// # Errors
     /// A text that names the value which cannot be read.
     pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
-        let hosts: Option<Vec<HostRule>> = list(values, "ALLOWED_HOSTS", "a host")?;
-        let networks = list(values, "ALLOWED_NETWORKS", "an address or a network")?.unwrap_or_default();
-        let redirects = number(values, "MAX_REDIRECTS", 0, DEFAULT_REDIRECTS, MOST_REDIRECTS)?;
-        let milliseconds = |key, default| number(values, key, 1, default, LONGEST_TIMEOUT_MS);
+        let values = LinkValues::new(values);
+        let host = |text: &str| text.parse::<HostRule>().map_err(|error| format!("{text:?} is no host: {error}"));
+        let network = |text: &str| text.parse().map_err(|error| format!("{text:?} is no address or network: {error}"));
+        let hosts = values.list("ALLOWED_HOSTS", host)?;
+        let networks = values.list("ALLOWED_NETWORKS", network)?.unwrap_or_default();
+        let redirects = values.number("MAX_REDIRECTS", DEFAULT_REDIRECTS, 0..=MOST_REDIRECTS)?;
+        let milliseconds = |key, default| values.number(key, default, 1..=LONGEST_TIMEOUT_MS);
         Ok(Settings {
             gate: Gate { hosts, networks, redirects },
             timeout: Duration::from_millis(milliseconds("TIMEOUT_MS", DEFAULT_TIMEOUT_MS)?),
             connect_timeout: Duration::from_millis(milliseconds("CONNECT_TIMEOUT_MS", DEFAULT_CONNECT_TIMEOUT_MS)?),
-            request_limit: number(values, "REQUEST_LIMIT", 0, DEFAULT_LIMIT, LARGEST_LIMIT)?,
-            response_limit: number(values, "RESPONSE_LIMIT", 0, DEFAULT_LIMIT, LARGEST_LIMIT)?,
-            certificates: given(values, "CA_CERT").map(str::to_owned),
+            request_limit: values.number("REQUEST_LIMIT", DEFAULT_LIMIT, 0..=LARGEST_LIMIT)?,
+            response_limit: values.number("RESPONSE_LIMIT", DEFAULT_LIMIT, 0..=LARGEST_LIMIT)?,
+            certificates: values.get("CA_CERT").map(str::to_owned),
         })
     }
-}
-
-fn given<'a>(values: &'a HashMap<String, String>, key: &str) -> Option<&'a str> {
-    values.get(key).map(|text| text.trim()).filter(|text| !text.is_empty())
-}
-
-fn number<T>(values: &HashMap<String, String>, key: &str, least: T, default: T, most: T) -> Result<T, String>
-where
-    T: FromStr + PartialOrd + Display,
-{
-    let Some(text) = given(values, key) else { return Ok(default) };
-    text.parse()
-        .ok()
-        .filter(|number| (&least..=&most).contains(&number))
-        .ok_or_else(|| format!("the value {key}={text:?} is not a number from {least} to {most}"))
-}
-
-/// The entries of a list with commas; nothing where it is not given.
-fn list<T: FromStr<Err: Display>>(
-    values: &HashMap<String, String>,
-    key: &str,
-    expected: &str,
-) -> Result<Option<Vec<T>>, String> {
-    let Some(text) = given(values, key) else { return Ok(None) };
-    let entry = |entry: &str| {
-        entry.parse().map_err(|error| format!("the value {key} has {entry:?} in it, which is not {expected}: {error}"))
-    };
-    text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(entry).collect::<Result<_, _>>().map(Some)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
+use super::super::link_values::LinkValues;
 use super::messages::{Answer, Operation};
 use super::refusal::Refusal;
 
@@ -65,9 +66,9 @@ impl Settings {
     /// # Errors
     /// A text that names the value which cannot be read. It does not repeat a `URL`, which may hold a password.
     pub(super) fn read(actor: &str, values: &HashMap<String, String>) -> Result<Settings, String> {
-        let value = |key: &str| values.get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
-        let certificates = value("CA_FILE").map(PathBuf::from);
-        let place = match (value("URL"), value("PATH")) {
+        let values = LinkValues::new(values);
+        let certificates = values.get("CA_FILE").map(PathBuf::from);
+        let place = match (values.get("URL"), values.get("PATH")) {
             (Some(_), Some(_)) => {
                 return Err(
                     "the values URL and PATH exclude each other: URL names a Redis server, PATH the file of the \
@@ -79,8 +80,8 @@ impl Settings {
             (None, Some(IN_MEMORY)) => Place::Embedded(Location::Memory),
             (None, path) => Place::Embedded(Location::File(path.unwrap_or(DEFAULT_FILE).into())),
         };
-        let is_default = value("URL").is_none() && value("PATH").is_none();
-        Ok(Settings { place, tenant: Tenant::read(actor, value)?, is_default })
+        let is_default = !values.has("URL") && !values.has("PATH");
+        Ok(Settings { place, tenant: Tenant::read(actor, values)?, is_default })
     }
 }
 
@@ -102,8 +103,8 @@ pub(super) struct Tenant {
 }
 
 impl Tenant {
-    fn read<'a>(actor: &str, value: impl Fn(&str) -> Option<&'a str>) -> Result<Tenant, String> {
-        let prefix = value("PREFIX").unwrap_or_default();
+    fn read(actor: &str, values: LinkValues<'_>) -> Result<Tenant, String> {
+        let prefix = values.get("PREFIX").unwrap_or_default();
         if prefix.contains(SEPARATOR) {
             return Err(format!("the value PREFIX={prefix:?} holds a colon, which is what ends a prefix"));
         }
@@ -111,11 +112,10 @@ impl Tenant {
         if !prefix.is_empty() {
             prefix.push(SEPARATOR);
         }
-        let limit = |key, default, largest| limit(key, value(key), default, largest);
         Ok(Tenant {
             prefix,
-            key_limit: limit("KEY_LIMIT", DEFAULT_KEY_LIMIT, LARGEST_KEY_LIMIT)?,
-            value_limit: limit("VALUE_LIMIT", DEFAULT_VALUE_LIMIT, LARGEST_VALUE_LIMIT)?,
+            key_limit: values.number("KEY_LIMIT", DEFAULT_KEY_LIMIT, 0..=LARGEST_KEY_LIMIT)?,
+            value_limit: values.number("VALUE_LIMIT", DEFAULT_VALUE_LIMIT, 0..=LARGEST_VALUE_LIMIT)?,
         })
     }
 
@@ -143,15 +143,6 @@ impl Tenant {
         if let Answer::Deleted { key } = answer {
             key.drain(..self.prefix.len());
         }
-    }
-}
-
-fn limit(key: &str, text: Option<&str>, default: usize, largest: usize) -> Result<usize, String> {
-    let Some(text) = text else { return Ok(default) };
-    match text.parse() {
-        Ok(bytes) if bytes > largest => Err(format!("the value {key}={bytes} is too large: at most {largest} bytes")),
-        Ok(bytes) => Ok(bytes),
-        Err(error) => Err(format!("the value {key}={text:?} is not a number of bytes: {error}")),
     }
 }
 

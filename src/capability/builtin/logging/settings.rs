@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use log::LevelFilter;
 
+use super::super::link_values::LinkValues;
 use super::messages::read_level;
 
 /// What `printable` keeps of a text.
@@ -27,13 +28,12 @@ impl Settings {
     /// # Errors
     /// A text that names the value which cannot be read.
     pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
-        let value = |key: &str| values.get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
-        let number = |key, default, range: RangeInclusive<u32>| number(key, value(key), default, range);
+        let values = LinkValues::new(values);
         Ok(Settings {
-            level: level(value("LEVEL"))?,
-            lines_per_second: number("LINES_PER_SECOND", 100, PACES)?,
-            burst: number("BURST", 500, PACES)?,
-            text_limit: number("TEXT_LIMIT", LONGEST_TEXT, 1..=LONGEST_TEXT)? as usize,
+            level: level(values.get("LEVEL"))?,
+            lines_per_second: values.number("LINES_PER_SECOND", 100, PACES)?,
+            burst: values.number("BURST", 500, PACES)?,
+            text_limit: values.number("TEXT_LIMIT", LONGEST_TEXT, 1..=LONGEST_TEXT)? as usize,
         })
     }
 }
@@ -44,12 +44,6 @@ fn level(text: Option<&str>) -> Result<LevelFilter, String> {
         format!("the value LEVEL={text:?} is no level: it is one of error, warn, info, debug, trace and off")
     })?;
     Ok(level.map_or(LevelFilter::Off, |level| level.to_level_filter()))
-}
-
-fn number(key: &str, text: Option<&str>, default: u32, range: RangeInclusive<u32>) -> Result<u32, String> {
-    let Some(text) = text else { return Ok(default) };
-    let number = text.parse().ok().filter(|number| range.contains(number));
-    number.ok_or_else(|| format!("the value {key}={text:?} is no number from {} to {}", range.start(), range.end()))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! What the values of a link mean.
 
-use std::collections::HashMap;
-use std::ops::RangeInclusive;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use async_nats::ServerAddr;
 use nkeys::KeyPair;
 
+use super::super::link_values::LinkValues;
 use super::subject::{check_filter, check_group};
 
 const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
@@ -58,44 +58,42 @@ impl Settings {
     /// # Errors
     /// A text that names the value which cannot be read. It repeats none that may hold a secret.
     pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
-        let value = |key: &str| values.get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
-        let number = |key, default, range| number(key, value(key), default, range);
+        let values = LinkValues::new(values);
         Ok(Settings {
-            place: Place::read(&value)?,
-            subscriptions: subscriptions(value("SUBSCRIPTION"))?,
-            group: group(value("QUEUEGROUP_NAME"))?,
-            concurrency: number("CONCURRENCY", 8, 1..=1024)?,
-            queue_limit: number("QUEUE_LIMIT", 1024, 1..=65536)?,
-            body_limit: number("BODY_LIMIT", DEFAULT_BODY_LIMIT, 0..=LARGEST_BODY_LIMIT)?,
+            place: Place::read(values)?,
+            subscriptions: subscriptions(values)?,
+            group: group(values.get("QUEUEGROUP_NAME"))?,
+            concurrency: values.number("CONCURRENCY", 8, 1..=1024)?,
+            queue_limit: values.number("QUEUE_LIMIT", 1024, 1..=65536)?,
+            body_limit: values.number("BODY_LIMIT", DEFAULT_BODY_LIMIT, 0..=LARGEST_BODY_LIMIT)?,
         })
     }
 }
 
 impl Place {
-    fn read<'a>(value: &impl Fn(&str) -> Option<&'a str>) -> Result<Place, String> {
-        let Some(url) = value("URL") else {
-            let of_servers = ["CLIENT_JWT", "CLIENT_SEED", "CREDSFILE", "CA_FILE"].into_iter();
-            if let Some(key) = of_servers.into_iter().find(|key| value(key).is_some()) {
+    fn read(values: LinkValues<'_>) -> Result<Place, String> {
+        let Some(url) = values.get("URL") else {
+            if let Some(key) = values.first_of(&["CLIENT_JWT", "CLIENT_SEED", "CREDSFILE", "CA_FILE"]) {
                 return Err(format!("the value {key} is for a NATS server, and there is no URL of one"));
             }
-            return Ok(Place::Embedded { account: value("ACCOUNT").unwrap_or_default().to_owned() });
+            return Ok(Place::Embedded { account: values.get("ACCOUNT").unwrap_or_default().to_owned() });
         };
-        if value("ACCOUNT").is_some() {
+        if values.has("ACCOUNT") {
             return Err("the values URL and ACCOUNT exclude each other: accounts of a NATS server are told by \
                         credentials"
                 .to_owned());
         }
         let addresses = url.split(',').map(|url| address(url.trim())).collect::<Result<Vec<_>, _>>()?;
-        let credentials = Credentials::read(value, &addresses)?;
-        let certificates = value("CA_FILE").map(PathBuf::from);
+        let credentials = Credentials::read(values, &addresses)?;
+        let certificates = values.get("CA_FILE").map(PathBuf::from);
         Ok(Place::Nats(Box::new(Servers { addresses, credentials, certificates })))
     }
 }
 
 impl Credentials {
-    fn read<'a>(value: &impl Fn(&str) -> Option<&'a str>, addresses: &[ServerAddr]) -> Result<Credentials, String> {
-        let jwt = value("CLIENT_JWT").map(ToOwned::to_owned);
-        match (value("CREDSFILE"), jwt, value("CLIENT_SEED").map(key).transpose()?) {
+    fn read(values: LinkValues<'_>, addresses: &[ServerAddr]) -> Result<Credentials, String> {
+        let jwt = values.get("CLIENT_JWT").map(ToOwned::to_owned);
+        match (values.get("CREDSFILE"), jwt, values.get("CLIENT_SEED").map(key).transpose()?) {
             (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
                 Err("the value CREDSFILE excludes CLIENT_JWT and CLIENT_SEED: the file holds both".to_owned())
             }
@@ -134,15 +132,11 @@ fn key(seed: &str) -> Result<(KeyPair, String), String> {
     Ok((key, seed.to_owned()))
 }
 
-fn subscriptions(text: Option<&str>) -> Result<Vec<String>, String> {
-    let mut subscriptions: Vec<String> = Vec::new();
-    let named = text.into_iter().flat_map(|text| text.split(',')).map(str::trim);
-    for filter in named.filter(|filter| !filter.is_empty()) {
-        check_filter(filter).map_err(|error| format!("the value SUBSCRIPTION cannot be used: {error}"))?;
-        if !subscriptions.iter().any(|known| known == filter) {
-            subscriptions.push(filter.to_owned());
-        }
-    }
+fn subscriptions(values: LinkValues<'_>) -> Result<Vec<String>, String> {
+    let filter = |filter: &str| check_filter(filter).map(|()| filter.to_owned());
+    let mut subscriptions = values.list("SUBSCRIPTION", filter)?.unwrap_or_default();
+    let mut known = HashSet::new();
+    subscriptions.retain(|filter| known.insert(filter.clone()));
     Ok(subscriptions)
 }
 
@@ -150,12 +144,6 @@ fn group(text: Option<&str>) -> Result<Option<String>, String> {
     let Some(group) = text else { return Ok(None) };
     check_group(group).map_err(|error| format!("the value QUEUEGROUP_NAME cannot be used: {error}"))?;
     Ok(Some(group.to_owned()))
-}
-
-fn number(key: &str, text: Option<&str>, default: usize, range: RangeInclusive<usize>) -> Result<usize, String> {
-    let Some(text) = text else { return Ok(default) };
-    let number = text.parse().ok().filter(|number| range.contains(number));
-    number.ok_or_else(|| format!("the value {key}={text:?} is no number from {} to {}", range.start(), range.end()))
 }
 
 #[cfg(test)]

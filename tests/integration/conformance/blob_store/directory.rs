@@ -1,16 +1,19 @@
 //! What is true of a directory alone, and its bad days.
 
-use std::io::{BufRead as _, BufReader};
+use std::collections::HashMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 
+use super::super::bad_days;
+use super::super::crash::{acknowledge, acknowledged_before_the_kill, to_be_killed};
+use super::super::disks::{on_a_disk_that_can_be_stalled, on_a_full_disk};
 use super::super::kit::{Backend, Tenant, with_provider};
-use super::Directory;
 use super::client::{Client, bytes, chunk};
+use super::{Directory, make_containers};
 use crate::support::{in_own_process, keep_log, logged, soon, until, values};
 
 /// The files and folders below a folder, with what is in the files.
@@ -222,10 +225,6 @@ fn a_link_without_values_keeps_its_blobs_where_the_host_was_started() {
     });
 }
 
-/// Where a process that is to be killed has its blobs, and what their ids begin with.
-const TO_KILL: &str = "WASMCLOUD_TEST_BLOBS_TO_KILL";
-const ROUND: &str = "WASMCLOUD_TEST_BLOBS_ROUND";
-
 const UPLOADS: u64 = 16;
 
 /// What the blob of an id holds: three chunks.
@@ -235,50 +234,28 @@ fn content(id: &str) -> Vec<u8> {
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
-    if let Ok(root) = std::env::var(TO_KILL) {
-        return actix_rt::System::new().block_on(upload_until_killed(&root, &std::env::var(ROUND).unwrap()));
+    const NAME: &str = "conformance::blob_store::directory::nothing_acknowledged_is_lost_when_the_process_is_killed";
+    if let Some((root, round)) = to_be_killed() {
+        return actix_rt::System::new().block_on(upload_until_killed(&root, &round));
     }
     let directory = Directory::new();
     let mut uploaded = Vec::new();
     let mut rounds = 0;
-    while uploaded.len() < 2_000 {
+    while uploaded.len() < 10_000 {
         rounds += 1;
-        uploaded.extend(acknowledged_before_the_kill(&directory.path("A"), rounds));
+        uploaded.extend(acknowledged_before_the_kill(NAME, &directory.path("A"), rounds));
     }
     actix_rt::System::new().block_on(with_provider(&directory, async |host, provider| {
         let client = Client::start(&host, &provider, directory.values(Tenant::A)).await;
-        let listed = client.list("c").await.unwrap();
-        for id in &uploaded {
-            let expected = content(id);
-            assert!(listed.contains(&(id.clone(), expected.len() as u64)), "an acknowledged upload is gone");
-            assert_eq!(std::fs::read(directory.path(&format!("A/c/{id}"))).unwrap(), expected);
-        }
+        let listed: HashMap<_, _> = client.list("c").await.unwrap().into_iter().collect();
+        assert!(uploaded.iter().all(|id| listed.contains_key(id)), "an acknowledged upload is gone");
         for (id, size) in &listed {
-            assert_eq!(*size, content(id).len() as u64, "half of an upload is there");
+            let found = std::fs::read(directory.path(&format!("A/c/{id}"))).unwrap();
+            assert!(found == content(id) && found.len() as u64 == *size, "{id} is there, and not as it was uploaded");
         }
-        println!("{} uploads were acknowledged in {rounds} processes, and found", uploaded.len());
+        let (acknowledged, more) = (uploaded.len(), listed.len() - uploaded.len());
+        println!("{acknowledged} uploads were acknowledged in {rounds} processes, and found; so were {more} others");
     }));
-}
-
-/// Has a process upload, kills it in the midst of that, and tells what it had acknowledged.
-fn acknowledged_before_the_kill(root: &str, round: usize) -> Vec<String> {
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture"])
-        .arg("conformance::blob_store::directory::nothing_acknowledged_is_lost_when_the_process_is_killed")
-        .env(TO_KILL, root)
-        .env(ROUND, round.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut acknowledged = lines.filter_map(|line| line.strip_prefix("ack ").map(str::to_owned));
-    let enough = 200 + usize::from(rand::random::<u8>());
-    let mut before: Vec<String> = acknowledged.by_ref().take(enough).collect();
-    process.kill().unwrap();
-    before.extend(acknowledged);
-    process.wait().unwrap();
-    assert!(before.len() >= enough, "the process ended before it was killed");
-    before
 }
 
 async fn upload_until_killed(root: &str, round: &str) {
@@ -291,7 +268,7 @@ async fn upload_until_killed(root: &str, round: &str) {
                 let id = format!("{round}-{turn}");
                 let content = content(&id);
                 client.upload("c", &id, &content, content.len() / 2 - 1).await.unwrap();
-                println!("\nack {id}");
+                acknowledge(&id);
             }
         }))
         .await;
@@ -299,25 +276,27 @@ async fn upload_until_killed(root: &str, round: &str) {
     .await;
 }
 
-/// Says that files of this process can be so large only.
-const FULL: &str = "WASMCLOUD_TEST_BLOBS_WITH_A_FULL_DISK";
-
 #[test]
 fn on_a_full_disk_an_upload_fails_and_gives_its_room_back() {
     const NAME: &str = "conformance::blob_store::directory::on_a_full_disk_an_upload_fails_and_gives_its_room_back";
-    if std::env::var_os(FULL).is_some() {
-        return actix_rt::System::new().block_on(fill_the_disk());
-    }
-    // Files of at most 4 MiB, and no signal where one would be larger: the write fails, as on a full disk.
-    let run = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 8192; exec \"$0\" --exact --nocapture \"$1\""])
-        .arg(std::env::current_exe().unwrap())
-        .arg(NAME)
-        .env(FULL, "1")
-        .output()
-        .unwrap();
-    let output = String::from_utf8_lossy(&run.stdout);
-    assert!(run.status.success() && output.contains("1 passed"), "{output}{}", String::from_utf8_lossy(&run.stderr));
+    on_a_full_disk(NAME, 4, fill_the_disk);
+}
+
+#[test]
+fn a_disk_that_stands_still_harms_only_who_needs_it() {
+    const NAME: &str = "conformance::blob_store::directory::a_disk_that_stands_still_harms_only_who_needs_it";
+    on_a_disk_that_can_be_stalled(NAME, async || {
+        let elsewhere = std::env::temp_dir().parent().unwrap().to_owned();
+        let (stalled, beside) = (Directory::new(), Directory { folder: tempfile::tempdir_in(elsewhere).unwrap() });
+        for directory in [&stalled, &beside] {
+            make_containers(directory).await;
+        }
+        bad_days::a_disk_that_stands_still_costs_its_own_calls_their_deadline_and_others_nothing(
+            &stalled,
+            beside.values(Tenant::A),
+        )
+        .await;
+    });
 }
 
 async fn fill_the_disk() {

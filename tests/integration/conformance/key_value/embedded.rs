@@ -1,10 +1,8 @@
 //! What is true of the embedded store alone, and its bad days.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,6 +11,9 @@ use serde_json::json;
 use wasmcloud_host::ErrorKind;
 use wasmcloud_host::builtin::KeyValue;
 
+use super::super::bad_days;
+use super::super::crash::{acknowledge, acknowledged_before_the_kill, to_be_killed};
+use super::super::disks::{on_a_disk_that_can_be_stalled, on_a_full_disk};
 use super::super::kit::{Backend, Caller, Tenant, with_provider};
 use super::{CONTRACT, Embedded, ask};
 use crate::support::{in_own_process, keep_log, kind, logged, soon, values};
@@ -205,16 +206,13 @@ fn a_link_without_values_keeps_its_keys_where_the_host_was_started() {
     );
 }
 
-/// Where a process that is to be killed has its store, and what its keys begin with.
-const TO_KILL: &str = "WASMCLOUD_TEST_STORE_TO_KILL";
-const ROUND: &str = "WASMCLOUD_TEST_ROUND";
-
 const CALLERS: u64 = 64;
 
 #[test]
 fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
-    if let Ok(path) = std::env::var(TO_KILL) {
-        return actix_rt::System::new().block_on(write_until_killed(&path, &std::env::var(ROUND).unwrap()));
+    const NAME: &str = "conformance::key_value::embedded::nothing_acknowledged_is_lost_when_the_process_is_killed";
+    if let Some((path, round)) = to_be_killed() {
+        return actix_rt::System::new().block_on(write_until_killed(&path, &round));
     }
     let embedded = Embedded::new();
     let path = embedded.path("A.redb");
@@ -222,7 +220,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     let mut rounds = 0;
     while sets.len() + adds < 10_000 {
         rounds += 1;
-        for acknowledged in acknowledged_before_the_kill(&path, rounds) {
+        for acknowledged in acknowledged_before_the_kill(NAME, &path, rounds) {
             match acknowledged.strip_prefix("set ") {
                 Some(key) => sets.push(key.to_owned()),
                 None => adds += 1,
@@ -242,27 +240,6 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     }));
 }
 
-/// Has a process write, kills it in the midst of that, and tells what it had acknowledged.
-fn acknowledged_before_the_kill(path: &str, round: usize) -> Vec<String> {
-    let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture"])
-        .arg("conformance::key_value::embedded::nothing_acknowledged_is_lost_when_the_process_is_killed")
-        .env(TO_KILL, path)
-        .env(ROUND, round.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut acknowledged = lines.filter_map(|line| line.strip_prefix("ack ").map(str::to_owned));
-    let enough = 1_000 + usize::from(rand::random::<u8>()) * 8;
-    let mut before: Vec<String> = acknowledged.by_ref().take(enough).collect();
-    process.kill().unwrap();
-    before.extend(acknowledged);
-    process.wait().unwrap();
-    assert!(before.len() >= enough, "the process ended before it was killed");
-    before
-}
-
 async fn write_until_killed(path: &str, round: &str) {
     let embedded = Embedded::new();
     with_provider(&embedded, async |host, provider| {
@@ -273,10 +250,10 @@ async fn write_until_killed(path: &str, round: &str) {
                 let key = format!("{round} {turn}");
                 if turn % 3 == 0 {
                     ask(&caller, "Add", json!({"key": "n", "value": 1})).await.unwrap();
-                    println!("\nack add");
+                    acknowledge("add");
                 } else {
                     set(&caller, &key, &key).await.unwrap();
-                    println!("\nack set {key}");
+                    acknowledge(&format!("set {key}"));
                 }
             }
         }))
@@ -285,25 +262,22 @@ async fn write_until_killed(path: &str, round: &str) {
     .await;
 }
 
-/// Says that files of this process can be so large only.
-const FULL: &str = "WASMCLOUD_TEST_WITH_A_FULL_DISK";
-
 #[test]
 fn on_a_full_disk_writes_fail_and_what_was_acknowledged_can_be_read_and_deleted() {
     const NAME: &str = "conformance::key_value::embedded::on_a_full_disk_writes_fail_and_what_was_acknowledged_can_be_read_and_deleted";
-    if std::env::var_os(FULL).is_some() {
-        return actix_rt::System::new().block_on(fill_the_disk());
-    }
-    // Files of at most 64 MiB, and no signal where one would be larger: the write fails, as on a full disk.
-    let run = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 131072; exec \"$0\" --exact --nocapture \"$1\""])
-        .arg(std::env::current_exe().unwrap())
-        .arg(NAME)
-        .env(FULL, "1")
-        .output()
-        .unwrap();
-    let output = String::from_utf8_lossy(&run.stdout);
-    assert!(run.status.success() && output.contains("1 passed"), "{output}{}", String::from_utf8_lossy(&run.stderr));
+    on_a_full_disk(NAME, 64, fill_the_disk);
+}
+
+#[test]
+fn a_disk_that_stands_still_harms_only_who_needs_it() {
+    const NAME: &str = "conformance::key_value::embedded::a_disk_that_stands_still_harms_only_who_needs_it";
+    on_a_disk_that_can_be_stalled(NAME, async || {
+        bad_days::a_disk_that_stands_still_costs_its_own_calls_their_deadline_and_others_nothing(
+            &Embedded::new(),
+            values(&[("PATH", ":memory:")]),
+        )
+        .await;
+    });
 }
 
 async fn fill_the_disk() {

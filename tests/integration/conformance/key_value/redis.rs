@@ -1,31 +1,17 @@
 //! What is true of Redis alone, and its bad days.
 
-use std::time::{Duration, Instant};
+use std::cell::Cell;
 
 use futures_util::future::{join, join_all};
 use serde_json::json;
-use wasmcloud_host::{ErrorKind, Health, HostBuilder, WasmCloudEntity};
+use wasmcloud_host::ErrorKind;
 
+use super::super::disks::on_a_full_disk;
 use super::super::kit::{Backend, Caller, Tenant, with_provider};
 use super::super::redis_server::RedisServer;
-use super::{CONTRACT, Embedded, Redis, ask};
-use crate::support::{kind, until, values, with_host_of};
-
-#[actix_rt::test]
-async fn a_server_that_is_down_has_the_link_refused() {
-    let redis = Redis::new();
-    redis.server.kill();
-    with_provider(&redis, async |host, provider| {
-        let caller = Caller::start(&host, CONTRACT, 1).await;
-        let refusal = caller.link(&provider, redis.values(Tenant::A)).await.unwrap_err();
-        assert_eq!(refusal.kind(), ErrorKind::LinkRefused);
-        let address = format!("127.0.0.1:{}", redis.server.port);
-        assert!(refusal.to_string().contains("URL") && refusal.to_string().contains(&address), "{refusal}");
-        redis.server.start_again();
-        caller.link(&provider, redis.values(Tenant::A)).await.unwrap();
-    })
-    .await;
-}
+use super::super::server_process::free_port;
+use super::{CONTRACT, Redis, ask};
+use crate::support::{certificate, kind, until, values};
 
 #[actix_rt::test]
 async fn a_password_is_used_and_never_told() {
@@ -47,12 +33,10 @@ async fn a_password_is_used_and_never_told() {
 async fn a_server_behind_tls_is_reached_by_those_who_trust_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    std::fs::write(path("certificate"), signed.cert.pem()).unwrap();
-    std::fs::write(path("key"), signed.signing_key.serialize_pem()).unwrap();
-    let plain = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let tls_port = plain.local_addr().unwrap().port().to_string();
-    drop(plain);
+    let (certificate, key) = certificate();
+    std::fs::write(path("certificate"), certificate).unwrap();
+    std::fs::write(path("key"), key).unwrap();
+    let tls_port = free_port().to_string();
     let server = RedisServer::start_with(&[
         "--tls-port",
         &tls_port,
@@ -93,69 +77,70 @@ async fn what_others_put_there_is_no_text_but_an_error() {
 }
 
 #[actix_rt::test]
-async fn a_server_that_dies_under_load_costs_errors_and_is_used_again_by_itself() {
-    let redis = Redis::new();
+async fn what_a_server_acknowledged_before_its_end_is_not_lost_and_not_done_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().to_str().unwrap();
+    let durable = ["--appendonly", "yes", "--appendfsync", "always", "--dir", directory];
+    let redis = Redis { server: RedisServer::start_with(&durable) };
     with_provider(&redis, async |host, provider| {
         let caller = Caller::start(&host, CONTRACT, 16).await;
         caller.link(&provider, redis.values(Tenant::A)).await.unwrap();
-        let add = async || ask(&caller, "Add", json!({"key": "n", "value": 1})).await;
-        let load = async || join_all((0..64).map(|_| add())).await;
-        assert!(load().await.iter().all(Result::is_ok));
-        for _ in 0..3 {
-            let begin = Instant::now();
-            let (outcomes, ()) = join(load(), async { redis.server.kill() }).await;
-            assert!(outcomes.iter().any(Result::is_err), "nothing was under way");
-            let outcomes = load().await;
-            assert!(outcomes.iter().all(Result::is_err));
-            let text = outcomes[0].as_ref().unwrap_err();
-            assert!(text.contains("not available"), "{text}");
-            assert!(begin.elapsed() < Duration::from_secs(25), "errors came by no call's deadline");
-            let entity = entity(&provider);
-            assert!(matches!(host.health_of(entity.clone()).await.unwrap(), Health::Unhealthy { .. }));
-            redis.server.start_again();
-            until(async || add().await.is_ok()).await;
-            assert!(load().await.iter().all(Result::is_ok));
-            assert_eq!(host.health_of(entity).await.unwrap(), Health::Healthy);
-        }
-    })
-    .await;
-}
-
-#[actix_rt::test]
-async fn a_server_that_does_not_answer_costs_its_own_calls_their_deadline_and_others_nothing() {
-    let (redis, embedded) = (Redis::new(), Embedded::new());
-    let builder = HostBuilder::new().with_shards(1).with_call_deadline(Duration::from_secs(2));
-    with_host_of(builder.with_health_interval(None), async |host| {
-        let capability = redis.provider();
-        let provider = capability.id();
-        host.start_native_capability(capability).await.unwrap();
-        let slow = Caller::start(&host, CONTRACT, 8).await;
-        let other = Caller::start(&host, CONTRACT, 1).await;
-        slow.link(&provider, redis.values(Tenant::A)).await.unwrap();
-        other.link(&provider, embedded.values(Tenant::A)).await.unwrap();
-        redis.server.freeze();
-        let add = async |caller: &Caller| ask(caller, "Add", json!({"key": "n", "value": 1})).await;
-        let begin = Instant::now();
-        let stalled = async { (join_all((0..8).map(|_| add(&slow))).await, begin.elapsed()) };
-        let bystander = async {
-            for sum in 1..=20 {
-                assert_eq!(add(&other).await.unwrap(), json!({"value": sum}));
-            }
-            begin.elapsed()
+        let (sent, acknowledged) = (Cell::new(0), Cell::new(0));
+        let add = async || {
+            sent.set(sent.get() + 1);
+            let added = ask(&caller, "Add", json!({"key": "n", "value": 1})).await;
+            acknowledged.set(acknowledged.get() + i64::from(added.is_ok()));
+            added.is_ok()
         };
-        let ((outcomes, stalled), bystander) = join(stalled, bystander).await;
-        assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
-        assert!(bystander < stalled, "the other link waited: {bystander:?} of {stalled:?}");
-        redis.server.thaw();
-        until(async || add(&slow).await.is_ok()).await;
+        for round in 1..=3 {
+            let adding = join_all((0..16).map(async |_| while add().await {}));
+            let kill = async {
+                until(async || acknowledged.get() >= round * 100).await;
+                redis.server.kill();
+            };
+            join(adding, kill).await;
+            redis.server.start_again();
+            until(async || add().await).await;
+        }
+        let sum = ask(&caller, "Add", json!({"key": "n", "value": 0})).await.unwrap()["value"].as_i64().unwrap();
+        assert!((acknowledged.get()..=sent.get()).contains(&sum), "{acknowledged:?} of {sent:?} make {sum}");
+        println!("{} of {} Add were acknowledged, and {sum} done", acknowledged.get(), sent.get());
     })
     .await;
 }
 
-fn entity(provider: &str) -> WasmCloudEntity {
-    WasmCloudEntity::Capability {
-        id: provider.to_owned(),
-        contract_id: CONTRACT.to_owned(),
-        link_name: "default".to_owned(),
-    }
+#[test]
+fn a_server_with_a_full_disk_refuses_writes_and_answers_reads() {
+    const NAME: &str = "conformance::key_value::redis::a_server_with_a_full_disk_refuses_writes_and_answers_reads";
+    on_a_full_disk(NAME, 8, async || {
+        let folder = tempfile::tempdir().unwrap();
+        let on_disk = ["--appendonly", "yes", "--dir", folder.path().to_str().unwrap()];
+        let redis = Redis { server: RedisServer::start_with(&on_disk) };
+        with_provider(&redis, async |host, provider| {
+            let caller = Caller::start(&host, CONTRACT, 1).await;
+            caller.link(&provider, redis.values(Tenant::A)).await.unwrap();
+            let large = "x".repeat(900_000);
+            let mut acknowledged = 0;
+            let refusal = loop {
+                let set = json!({"key": format!("key {acknowledged}"), "value": large, "expires": 0});
+                match ask(&caller, "Set", set).await {
+                    Ok(_) => acknowledged += 1,
+                    Err(refusal) => break refusal,
+                }
+            };
+            assert!(refusal.contains("not available") && refusal.contains("AOF"), "{refusal}");
+            assert!((4..32).contains(&acknowledged), "{acknowledged} were acknowledged");
+            for number in 0..acknowledged {
+                let found = ask(&caller, "Get", json!({"key": format!("key {number}")})).await.unwrap();
+                assert!(found["value"] == large);
+            }
+            // Whoever looks after the server helps it.
+            let client = ::redis::Client::open(redis.server.url()).unwrap();
+            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+            let help = ::redis::cmd("CONFIG").arg(&["SET", "appendonly", "no"]).exec_async(&mut connection).await;
+            help.unwrap();
+            assert_eq!(ask(&caller, "Add", json!({"key": "n", "value": 1})).await.unwrap(), json!({"value": 1}));
+        })
+        .await;
+    });
 }

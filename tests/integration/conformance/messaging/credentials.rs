@@ -8,7 +8,7 @@ use wasmcloud_host::ErrorKind;
 use super::super::kit::{Caller, with_provider};
 use super::super::nats_server::NatsServer;
 use super::{CONTRACT, Embedded, publish};
-use crate::support::values;
+use crate::support::{certificate, values};
 
 /// Links with these values, and says what the refusal says.
 async fn refusal(caller: &Caller, provider: &str, pairs: &[(&str, &str)]) -> String {
@@ -139,9 +139,9 @@ async fn a_subscription_that_the_server_forbids_has_the_link_refused() {
 async fn a_server_behind_tls_is_reached_by_those_who_trust_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    std::fs::write(path("certificate"), signed.cert.pem()).unwrap();
-    std::fs::write(path("key"), signed.signing_key.serialize_pem()).unwrap();
+    let (certificate, key) = certificate();
+    std::fs::write(path("certificate"), certificate).unwrap();
+    std::fs::write(path("key"), key).unwrap();
     let server = NatsServer::start_with(&format!(
         "tls {{ cert_file: \"{}\", key_file: \"{}\" }}\n",
         path("certificate"),
