@@ -8,7 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wasmcloud_host::{ErrorKind, Host, HostManifest};
 
 use super::Folder;
-use crate::conformance::nats_server::{NatsServer, free_port};
+use crate::conformance::nats_server::NatsServer;
+use crate::conformance::server_process::free_port;
 use crate::support::{keep_log, logged, soon, until, with_host};
 
 /// A folder with an example's manifest and all signed actors.
