@@ -17,8 +17,12 @@ use tempfile::TempPath;
 use super::messages::{Blob, Name};
 use super::refusal::Refusal;
 use super::spool::{self, Spool};
-use super::store::{Source, Store, Target, blocking};
-use tree::Tree;
+use super::store::{Blocking, Source, Store, Target, blocking, blocking_meanwhile};
+use tree::{Tree, not_durable};
+
+/// How many bytes of an upload wait at most to be made durable before the last chunk has come. The disk is at work then
+/// while chunks come, and not only after the last.
+const FLUSHED_AFTER: u64 = 8 * 1024 * 1024;
 
 /// A directory of blobs.
 pub(super) struct Directory {
@@ -84,7 +88,7 @@ impl Store for Directory {
         let container = name.container.clone();
         let (file, path) = self.with(move |tree| tree.begin(&container)).await?;
         let spool = Spool::new(Arc::new(file), total, chunk_size);
-        Ok((spool, Box::new(Unpublished { tree, name, path: Some(path) })))
+        Ok((spool, Box::new(Unpublished { tree, name, path: Some(path), flushed: 0, flush: None })))
     }
 
     async fn health(&self) -> Result<(), Refusal> {
@@ -116,15 +120,39 @@ struct Unpublished {
     tree: Arc<Tree>,
     name: Name,
     path: Option<TempPath>,
+    /// How many bytes had come when the last flush was begun.
+    flushed: u64,
+    flush: Option<Blocking<()>>,
+}
+
+impl Unpublished {
+    /// Waits for the flush that was begun last, if there is one.
+    async fn end_of_flush(&mut self) -> Result<(), Refusal> {
+        match self.flush.take() {
+            Some(flush) => flush.await,
+            None => Ok(()),
+        }
+    }
 }
 
 #[async_trait]
 impl Target for Unpublished {
-    async fn advance(&mut self, _: &Spool) -> Result<(), Refusal> {
+    async fn advance(&mut self, spool: &mut Spool) -> Result<(), Refusal> {
+        let is_due = spool.contiguous() - self.flushed >= FLUSHED_AFTER;
+        if !is_due || self.flush.as_ref().is_some_and(|flush| !flush.is_done()) {
+            return Ok(());
+        }
+        self.end_of_flush().await?;
+        let file = spool.file().clone();
+        self.flushed = spool.contiguous();
+        self.flush = Some(blocking_meanwhile(move || file.sync_data().map_err(not_durable)));
         Ok(())
     }
 
-    async fn finish(&mut self, spool: &Spool) -> Result<(), Refusal> {
+    async fn finish(&mut self, spool: &mut Spool) -> Result<(), Refusal> {
+        spool.settle().await?;
+        // The operating system tells of a failure once: whom it was told must not have it pass as durable.
+        self.end_of_flush().await?;
         let path = self.path.take().ok_or_else(|| Refusal::NoUpload(self.name.id.clone()))?;
         let (tree, name, file) = (self.tree.clone(), self.name.clone(), spool.file().clone());
         blocking(move || tree.publish(&name, &file, path)).await

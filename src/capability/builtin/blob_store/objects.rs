@@ -229,7 +229,7 @@ struct Sending {
 }
 
 impl Sending {
-    async fn send_part(&mut self, spool: &Spool, length: u64) -> Result<(), Refusal> {
+    async fn send_part(&mut self, spool: &mut Spool, length: u64) -> Result<(), Refusal> {
         let bytes = spool.read(self.sent, length as usize).await?;
         let parts = match &mut self.parts {
             Some(parts) => parts,
@@ -243,7 +243,7 @@ impl Sending {
 
 #[async_trait]
 impl Target for Sending {
-    async fn advance(&mut self, spool: &Spool) -> Result<(), Refusal> {
+    async fn advance(&mut self, spool: &mut Spool) -> Result<(), Refusal> {
         // One part at a time is in memory; the last one is sent in the end.
         while spool.contiguous() - self.sent >= PART && spool.total() - self.sent > PART {
             self.send_part(spool, PART).await?;
@@ -251,7 +251,7 @@ impl Target for Sending {
         Ok(())
     }
 
-    async fn finish(&mut self, spool: &Spool) -> Result<(), Refusal> {
+    async fn finish(&mut self, spool: &mut Spool) -> Result<(), Refusal> {
         self.advance(spool).await?;
         let rest = spool.total() - self.sent;
         if self.parts.is_none() {

@@ -1,6 +1,9 @@
-//! The bytes of an upload that is not whole yet, in a file: however large it is, it takes no memory.
+//! The bytes of an upload that is not whole yet, in a file: however large it is, it takes next to no memory.
+//!
+//! A chunk is taken before it is in the file, so that the next one can come meanwhile; whoever needs it there settles the
+//! spool. What goes wrong is told with the next chunk, and at the latest before the upload is whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -8,10 +11,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::refusal::Refusal;
-use super::store::blocking;
+use super::store::{Blocking, blocking, blocking_meanwhile};
 
 /// How many chunks may have come before an earlier one has.
 const MOST_AHEAD: usize = 1024;
+
+/// How many bytes may be on their way into the file when a chunk is acknowledged.
+const MOST_ON_THE_WAY: usize = 1024 * 1024;
 
 /// A file that is filled in chunk by chunk, in any order.
 #[derive(Debug)]
@@ -23,12 +29,14 @@ pub(super) struct Spool {
     next: u64,
     /// Those that are there behind a gap.
     ahead: BTreeSet<u64>,
+    /// The chunks that are being written, with their lengths.
+    on_the_way: VecDeque<(usize, Blocking<()>)>,
 }
 
 impl Spool {
     /// An empty one. `chunk_size` is not zero, unless `total` is.
     pub(super) fn new(file: Arc<File>, total: u64, chunk_size: u64) -> Spool {
-        Spool { file, total, chunk_size, next: 0, ahead: BTreeSet::new() }
+        Spool { file, total, chunk_size, next: 0, ahead: BTreeSet::new(), on_the_way: VecDeque::new() }
     }
 
     /// How many bytes there will be.
@@ -62,15 +70,34 @@ impl Spool {
             let reason = format!("{MOST_AHEAD} chunks came before chunk {}, which is needed first", self.next);
             return Err(Refusal::WrongChunk(reason));
         }
-        let file = self.file.clone();
+        let (file, length) = (self.file.clone(), bytes.len());
         let write = move || {
             let written = file.write_all_at(&bytes, offset);
             written.map_err(|error| Refusal::unavailable("the chunk could not be written", error))
         };
-        blocking(write).await?;
+        self.on_the_way.push_back((length, blocking_meanwhile(write)));
+        self.settle_to(MOST_ON_THE_WAY).await?;
         self.ahead.insert(sequence);
         while self.ahead.remove(&self.next) {
             self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Waits until all chunks that were taken are in the file.
+    ///
+    /// # Errors
+    /// Where one could not be written.
+    pub(super) async fn settle(&mut self) -> Result<(), Refusal> {
+        self.settle_to(0).await
+    }
+
+    async fn settle_to(&mut self, most: usize) -> Result<(), Refusal> {
+        while self.on_the_way.iter().map(|(length, _)| length).sum::<usize>() > most {
+            let Some((_, written)) = self.on_the_way.front_mut() else { break };
+            let written = written.await;
+            self.on_the_way.pop_front();
+            written?;
         }
         Ok(())
     }
@@ -93,7 +120,7 @@ impl Spool {
         Ok(offset)
     }
 
-    async fn compare(&self, sequence: u64, offset: u64, bytes: Bytes) -> Result<(), Refusal> {
+    async fn compare(&mut self, sequence: u64, offset: u64, bytes: Bytes) -> Result<(), Refusal> {
         let before = self.read(offset, bytes.len()).await?;
         if before == bytes {
             return Ok(());
@@ -102,7 +129,8 @@ impl Spool {
     }
 
     /// Bytes that are there.
-    pub(super) async fn read(&self, offset: u64, length: usize) -> Result<Bytes, Refusal> {
+    pub(super) async fn read(&mut self, offset: u64, length: usize) -> Result<Bytes, Refusal> {
+        self.settle().await?;
         read(self.file.clone(), offset, length).await
     }
 }

@@ -1,9 +1,13 @@
 //! What a backend does: containers and blobs, read in ranges and written from a spool.
 
 use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use tokio::task::JoinHandle;
 
 use super::messages::{Blob, Name};
 use super::refusal::Refusal;
@@ -51,10 +55,10 @@ pub(super) trait Source: Send + Sync {
 #[async_trait]
 pub(super) trait Target: Send {
     /// More bytes are in the spool.
-    async fn advance(&mut self, spool: &Spool) -> Result<(), Refusal>;
+    async fn advance(&mut self, spool: &mut Spool) -> Result<(), Refusal>;
 
     /// All bytes are in the spool. When this returns, the blob is there.
-    async fn finish(&mut self, spool: &Spool) -> Result<(), Refusal>;
+    async fn finish(&mut self, spool: &mut Spool) -> Result<(), Refusal>;
 
     /// The upload is given up: nothing of it stays.
     async fn abandon(&mut self);
@@ -64,8 +68,33 @@ pub(super) trait Target: Send {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Refusal::Unavailable("it failed over this call".to_owned())))
+    blocking_meanwhile(work).await
+}
+
+/// The same, begun at once and waited for later, or by nobody.
+pub(super) fn blocking_meanwhile<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Blocking<T> {
+    Blocking(tokio::task::spawn_blocking(work))
+}
+
+/// Work on a thread that may block. It goes on when this is dropped.
+#[derive(Debug)]
+pub(super) struct Blocking<T>(JoinHandle<Result<T, Refusal>>);
+
+impl<T> Blocking<T> {
+    pub(super) fn is_done(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl<T> Future for Blocking<T> {
+    type Output = Result<T, Refusal>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let panicked = |_| Err(Refusal::Unavailable("it failed over this call".to_owned()));
+        self.0.poll_unpin(context).map(|done| done.unwrap_or_else(panicked))
+    }
 }
 
 /// A list of blobs that ends before it is too long to be told.

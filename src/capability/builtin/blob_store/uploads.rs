@@ -169,7 +169,9 @@ impl Upload {
 
     /// Lets go of everything. A target that is finished has nothing left to abandon.
     async fn give_up(&mut self) {
-        let Some(spool) = self.spool.take() else { return };
+        let Some(mut spool) = self.spool.take() else { return };
+        // What could not be written is given up like the rest.
+        while spool.settle().await.is_err() {}
         self.target.abandon().await;
         // Closing a large file takes its time.
         let _ = blocking(move || {

@@ -154,8 +154,7 @@ impl Tree {
 
     /// Has a file be a blob, durably. One that was there before is replaced.
     pub(super) fn publish(&self, name: &Name, file: &File, path: TempPath) -> Result<(), Refusal> {
-        let failed = |error| Refusal::unavailable("the blob could not be made durable", error);
-        file.sync_all().map_err(failed)?;
+        file.sync_all().map_err(not_durable)?;
         let mut path = Some(path);
         let published = repeat_while_not_found(|| {
             let (container, folders, file) = self.blob(name).map_err(io::Error::other)?;
@@ -169,8 +168,13 @@ impl Tree {
             sync_folder(&folder)
         });
         // Where the container is gone, that is what to tell.
-        published.or_else(|error| self.container(&name.container).and(Err(failed(error))))
+        published.or_else(|error| self.container(&name.container).and(Err(not_durable(error))))
     }
+}
+
+/// Why a blob is not there yet.
+pub(super) fn not_durable(error: io::Error) -> Refusal {
+    Refusal::unavailable("the blob could not be made durable", error)
 }
 
 fn no_blob(name: &Name, error: io::Error) -> Refusal {
