@@ -1,11 +1,11 @@
 //! The payloads of `wasmcloud:httpserver`, byte for byte: msgpack, structs as maps, field names as on the wire.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use hyper::header::{self, HeaderMap, HeaderName};
+use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The operation of the actor.
 pub(crate) const HANDLE_REQUEST: &str = "HandleRequest";
@@ -55,19 +55,47 @@ impl Serialize for Headers<'_> {
     }
 }
 
-/// What an actor answers.
+/// What an actor answers, with what can be left where it lies.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Response {
+pub(crate) struct Response<'a> {
     pub(crate) status_code: u32,
-    #[serde(default)]
-    pub(crate) header: BTreeMap<String, String>,
-    #[serde(default)]
-    pub(crate) body: serde_bytes::ByteBuf,
+    #[serde(default, borrow)]
+    pub(crate) header: Pairs<'a>,
+    #[serde(default, borrow, with = "serde_bytes")]
+    pub(crate) body: Cow<'a, [u8]>,
 }
 
-impl Response {
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Response, rmp_serde::decode::Error> {
+/// The entries of a map, in their order.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs<'a>(pub(crate) Vec<(&'a str, &'a str)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pairs<'a>, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a map of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+impl Response<'_> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Response<'_>, rmp_serde::decode::Error> {
         rmp_serde::from_slice(bytes)
     }
 }
@@ -102,7 +130,7 @@ mod tests {
         for body in [&b"\xc4\x02\x01\xff"[..], b"\x92\x01\xcc\xff"] {
             let bytes = [b"\x84\xaastatusCode\xcc\xc8\xa6status\xa2OK\xa6header\x80\xa4body", body].concat();
             let response = Response::decode(&bytes).unwrap();
-            assert_eq!((response.status_code, response.body.as_slice()), (200, &[1, 255][..]));
+            assert_eq!((response.status_code, &*response.body), (200, &[1, 255][..]));
         }
     }
 

@@ -1,5 +1,6 @@
 //! From a request to a call and back.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -38,6 +39,9 @@ const NOT_THE_ACTORS: [HeaderName; 7] = [
     header::UPGRADE,
     HeaderName::from_static("keep-alive"),
 ];
+
+/// How many headers a response gets beside the actor's: the request's identity, the date and the length.
+const ADDED_HEADERS: usize = 3;
 
 /// Who answers the requests of a port, and within which bounds.
 pub(crate) struct Site<C> {
@@ -95,11 +99,11 @@ impl<C: Caller> Site<C> {
     {
         // Held until the request is answered: as long as its body is in memory.
         let _room = self.make_room(&head.headers, &body)?;
-        let body = self.read(&head.headers, body).await?;
+        let body = if body.is_end_stream() { Bytes::new() } else { self.read(&head.headers, body).await? };
         let call = encode(head, &body).map_err(Failure::Host)?;
         drop(body);
         let answer = self.caller.call(HANDLE_REQUEST, call).await.map_err(Failure::Call)?;
-        let mut reply = reply(&answer).map_err(Failure::Actor)?;
+        let mut reply = reply(answer.into()).map_err(Failure::Actor)?;
         if let Some(cors) = &self.cors {
             cors.release(head.headers.get(header::ORIGIN), reply.headers_mut());
         }
@@ -224,21 +228,28 @@ fn encode(head: &http::request::Parts, body: &[u8]) -> Result<Vec<u8>, BoxedErro
     Ok(request.encode()?)
 }
 
-fn reply(answer: &[u8]) -> Result<Reply, BoxedError> {
-    let response = Response::decode(answer)?;
+fn reply(answer: Bytes) -> Result<Reply, BoxedError> {
+    let response = Response::decode(&answer)?;
     let status = u16::try_from(response.status_code).ok().and_then(|code| StatusCode::from_u16(code).ok());
     let status = status
         .filter(|status| !status.is_informational())
         .ok_or_else(|| format!("the actor answered with the status {}", response.status_code))?;
-    let mut reply = http::Response::new(Full::new(Bytes::from(response.body.into_vec())));
-    *reply.status_mut() = status;
-    for (name, value) in response.header {
+    let mut headers = HeaderMap::with_capacity(response.header.0.len() + ADDED_HEADERS);
+    for (name, value) in response.header.0 {
         let name = HeaderName::from_bytes(name.as_bytes())?;
         let value = HeaderValue::from_bytes(value.as_bytes())?;
         if !NOT_THE_ACTORS.contains(&name) {
-            reply.headers_mut().append(name, value);
+            headers.append(name, value);
         }
     }
+    let body = match response.body {
+        // It stays where it lies.
+        Cow::Borrowed(body) => answer.slice_ref(body),
+        Cow::Owned(body) => Bytes::from(body),
+    };
+    let mut reply = http::Response::new(Full::new(body));
+    *reply.status_mut() = status;
+    *reply.headers_mut() = headers;
     Ok(reply)
 }
 
@@ -265,7 +276,7 @@ mod tests {
     #[test]
     fn an_actor_cannot_frame_the_response_itself() {
         let answer = b"\x83\xaastatusCode\xcc\xc8\xa6header\x82\xaecontent-length\xa299\xa1x\xa1y\xa4body\xc4\x01a";
-        let reply = reply(answer).unwrap();
+        let reply = reply(Bytes::from_static(answer)).unwrap();
         assert_eq!(reply.headers().len(), 1);
         assert_eq!(reply.headers()["x"], "y");
     }
@@ -275,7 +286,7 @@ mod tests {
         let split = b"\x82\xaastatusCode\xcc\xc8\xa6header\x81\xa1x\xa3a\r\n";
         let informational = b"\x81\xaastatusCode\x65";
         for answer in [&b""[..], b"hello", split, informational, b"\x81\xaastatusCode\xcd\xff\xff"] {
-            assert!(reply(answer).is_err(), "{answer:?}");
+            assert!(reply(Bytes::from_static(answer)).is_err(), "{answer:?}");
         }
     }
 }

@@ -17,7 +17,7 @@ use super::store::{Blocking, blocking, blocking_meanwhile};
 const MOST_AHEAD: usize = 1024;
 
 /// How many bytes may be on their way into the file when a chunk is acknowledged.
-const MOST_ON_THE_WAY: usize = 1024 * 1024;
+const MOST_ON_THE_WAY: usize = 512 * 1024;
 
 /// A file that is filled in chunk by chunk, in any order.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use redb::ReadableDatabase;
 use tokio::sync::oneshot;
 
@@ -24,6 +24,11 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// How often expired keys are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+type Outcome = Result<Answer, Refusal>;
+
+/// Who waits for an answer, and what it is.
+type Answered = (oneshot::Sender<Outcome>, Outcome);
+
 /// Starts the thread, which opens the store, and tells how that went.
 pub(super) fn start(
     file: Arc<File>,
@@ -35,7 +40,8 @@ pub(super) fn start(
         let is_open = open.is_ok();
         // Where nobody waits for the store any more, nobody has it either.
         if opened.send(open).is_ok() && is_open {
-            Writer { file: &file, last_sweep: Instant::now() }.work(&tasks);
+            let last = Written { calls: 0, time: Duration::ZERO };
+            Writer { file: &file, last_sweep: Instant::now(), last }.work(&tasks);
         }
         file.close();
     };
@@ -46,6 +52,15 @@ pub(super) fn start(
 struct Writer<'a> {
     file: &'a File,
     last_sweep: Instant,
+    last: Written,
+}
+
+/// A batch that was written.
+#[derive(Clone, Copy)]
+struct Written {
+    calls: usize,
+    /// How long it took until it was durable.
+    time: Duration,
 }
 
 /// What to do once a batch has been gathered.
@@ -60,12 +75,20 @@ impl Writer<'_> {
         loop {
             let mut batch = Vec::new();
             let next = match tasks.recv_deadline(self.last_sweep + SWEEP_INTERVAL) {
-                Ok(Task::Perform(job)) => gather(job, tasks, &mut batch),
+                Ok(Task::Perform(job)) => gather(job, tasks, &mut batch, self.last),
                 Ok(Task::Close(close)) => Next::Close(close),
                 Err(RecvTimeoutError::Timeout) => Next::GoOn,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            self.write(batch);
+            if !batch.is_empty() {
+                let (calls, begin) = (batch.len(), Instant::now());
+                let answers = self.write(batch);
+                self.last = Written { calls, time: begin.elapsed() };
+                for (answer, outcome) in answers {
+                    // Nobody listens any more where the call's time was up.
+                    let _ = answer.send(outcome);
+                }
+            }
             self.sweep();
             if let Next::Close(close) = next {
                 self.file.close();
@@ -76,11 +99,8 @@ impl Writer<'_> {
         }
     }
 
-    /// Carries out a batch, and answers once all of it is durable.
-    fn write(&self, batch: Vec<Job>) {
-        if batch.is_empty() {
-            return;
-        }
+    /// Carries out a batch, and tells what to answer, once all of it is durable.
+    fn write(&self, batch: Vec<Job>) -> impl Iterator<Item = Answered> + use<> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let (operations, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|Job { operation, answer }| (operation, answer)).unzip();
@@ -94,14 +114,11 @@ impl Writer<'_> {
             }
             Ok(())
         });
-        let outcomes: Vec<Result<Answer, Refusal>> = match written {
+        let outcomes: Vec<Outcome> = match written {
             Ok(()) => outcomes,
             Err(error) => answers.iter().map(|_| Err(Refusal::Unavailable(error.clone()))).collect(),
         };
-        for (answer, outcome) in answers.into_iter().zip(outcomes) {
-            // Nobody listens any more where the call's time was up.
-            let _ = answer.send(outcome);
-        }
+        answers.into_iter().zip(outcomes)
     }
 
     /// Removes what has expired, and opens again what could not be, now and then.
@@ -179,9 +196,14 @@ impl Writer<'_> {
 }
 
 /// Adds what else is waiting to a batch, but for calls that nobody waits for any more.
-fn gather(first: Job, tasks: &Receiver<Task>, batch: &mut Vec<Job>) -> Next {
+///
+/// Whoever was answered after the last batch is likely to be about to call again. So for as long as that one took at most, as
+/// many as it had are waited for: otherwise the first to come back would have a transaction for itself, and all others would
+/// wait for two.
+fn gather(first: Job, tasks: &Receiver<Task>, batch: &mut Vec<Job>, last: Written) -> Next {
     let mut bytes = 0;
     let mut next = Some(first);
+    let patience = Instant::now() + last.time;
     loop {
         if let Some(job) = next.take().filter(|job| !job.answer.is_closed()) {
             bytes += job.operation.value().map_or(0, str::len);
@@ -190,10 +212,14 @@ fn gather(first: Job, tasks: &Receiver<Task>, batch: &mut Vec<Job>) -> Next {
         if batch.len() >= BATCH || bytes >= BATCH_BYTES {
             return Next::GoOn;
         }
-        match tasks.try_recv() {
-            Ok(Task::Perform(job)) => next = Some(job),
-            Ok(Task::Close(close)) => return Next::Close(close),
-            Err(_) => return Next::GoOn,
+        let task = match tasks.try_recv() {
+            Err(TryRecvError::Empty) if batch.len() < last.calls => tasks.recv_deadline(patience).ok(),
+            task => task.ok(),
+        };
+        match task {
+            Some(Task::Perform(job)) => next = Some(job),
+            Some(Task::Close(close)) => return Next::Close(close),
+            None => return Next::GoOn,
         }
     }
 }
