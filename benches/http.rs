@@ -8,6 +8,8 @@
 
 mod http_load;
 #[allow(dead_code, reason = "other benchmarks use more of it")]
+mod raw;
+#[allow(dead_code, reason = "other benchmarks use more of it")]
 mod support;
 
 #[path = "../tests/support/signing.rs"]
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use http_load::{Load, idle};
+use raw::{REQUEST, Raw};
 use support::{Row, Target, is_real_run, median, report};
 use wasmcloud_host::{HostBuilder, builtin};
 
@@ -36,6 +39,7 @@ fn main() {
     for (connections, least, worst_p99) in [(64, 0.70, Some(2.0)), (1, 0.80, None)] {
         table.extend(compare(through_actor, plain, connections, least, worst_p99));
     }
+    table.push(at_best(plain));
     table.extend(idle::rows(through_actor));
     report("http", "HTTP requests to an actor (echo_large.wasm), against actix-web with one worker", &table)
         .expect("the figures can be written");
@@ -66,6 +70,21 @@ fn compare(actor: SocketAddr, plain: SocketAddr, connections: usize, least: f64,
         ),
         row(format!("{connections} connection(s): p99"), median(tails), "x", worst_p99.map(Target::AtMost)),
     ]
+}
+
+/// What could be reached if the host and its HTTP server cost no more than actix-web: its time for a request, with that of
+/// the guest, called as directly as wasmer allows, on top.
+fn at_best(plain: SocketAddr) -> Row {
+    let (rounds, calls, time) = if is_real_run() { (11, 20_000, 500) } else { (1, 10, 50) };
+    let mut guest = Raw::new(&signing::guest("echo_large"), REQUEST);
+    let mut ratios = Vec::new();
+    for _ in 0..rounds {
+        let beside = 1.0 / Load::measure(plain, 64, Duration::from_millis(time)).per_second;
+        let called = support::time(calls, || guest.call()).as_secs_f64() / f64::from(calls);
+        ratios.push(beside / (beside + called));
+    }
+    let what = "64 connection(s): requests per second, if all but the guest were free".to_owned();
+    Row { what, per_call: None, figure: median(ratios), unit: "x", target: None }
 }
 
 /// Serves the echo actor on one thread, for as long as the process lasts.
