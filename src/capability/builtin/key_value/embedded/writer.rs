@@ -21,6 +21,9 @@ const BATCH: usize = 1024;
 /// How many bytes of values share a transaction, but for the last value.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
+/// How long a batch waits for others at most, however long the last one took: a disk may have stood still.
+const LONGEST_WAIT: Duration = Duration::from_millis(5);
+
 /// How often expired keys are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -203,7 +206,7 @@ impl Writer<'_> {
 fn gather(first: Job, tasks: &Receiver<Task>, batch: &mut Vec<Job>, last: Written) -> Next {
     let mut bytes = 0;
     let mut next = Some(first);
-    let patience = Instant::now() + last.time;
+    let patience = Instant::now() + last.time.min(LONGEST_WAIT);
     loop {
         if let Some(job) = next.take().filter(|job| !job.answer.is_closed()) {
             bytes += job.operation.value().map_or(0, str::len);
@@ -221,5 +224,42 @@ fn gather(first: Job, tasks: &Receiver<Task>, batch: &mut Vec<Job>, last: Writte
             Some(Task::Close(close)) => return Next::Close(close),
             None => return Next::GoOn,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capability::builtin::key_value::messages::Operation;
+
+    fn job() -> (Job, oneshot::Receiver<Outcome>) {
+        let (answer, answered) = oneshot::channel();
+        (Job { operation: Operation::Delete { key: "key".to_owned() }, answer }, answered)
+    }
+
+    #[test]
+    fn a_batch_takes_what_is_there_and_ends_with_the_store() {
+        let (send, tasks) = crossbeam_channel::unbounded();
+        let ((first, _first), (second, _second), (third, gone)) = (job(), job(), job());
+        let (close, _closed) = oneshot::channel();
+        drop(gone);
+        for task in [Task::Perform(second), Task::Perform(third), Task::Close(close)] {
+            assert!(send.send(task).is_ok());
+        }
+        let mut batch = Vec::new();
+        let last = Written { calls: 8, time: Duration::from_secs(24 * 60 * 60) };
+        assert!(matches!(gather(first, &tasks, &mut batch, last), Next::Close(_)));
+        assert_eq!(batch.len(), 2);
+    }
+
+    #[test]
+    fn nobody_waits_for_long_after_a_disk_that_stood_still() {
+        let (send, tasks) = crossbeam_channel::unbounded();
+        let (first, _answered) = job();
+        let last = Written { calls: 2, time: Duration::from_secs(24 * 60 * 60) };
+        let mut batch = Vec::new();
+        assert!(matches!(gather(first, &tasks, &mut batch, last), Next::GoOn));
+        assert_eq!(batch.len(), 1);
+        drop(send);
     }
 }
