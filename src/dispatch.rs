@@ -13,6 +13,7 @@ use actix::MailboxError;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use crate::actor::instances::Unavailable;
 use crate::actor::mailbox::Delivery;
 use crate::actor::room::HostRoom;
 use crate::auth::Origin;
@@ -184,14 +185,16 @@ impl Dispatch {
     /// `Busy`; `CallCycle` where all instances wait for this very call: it could never be answered.
     fn deliver(&self, message: Message, context: CallContext, target: &RunningActor) -> Result<(Arc<str>, Delivery)> {
         let key = &target.identity.key;
-        let Some(mailbox) = target.instances.choose(|instance| !context.waits(key, instance)) else {
-            let way = context.cycle_through(key).unwrap_or_default();
-            let message = format!("{} waits for this call already: {way}", target.identity);
-            return Err(Error::new(ErrorKind::CallCycle, message));
-        };
-        let delivery = mailbox.deliver(message, context);
-        let delivery = delivery.inspect_err(|refusal| self.0.events.tell_of_breach(key, refusal))?;
-        Ok((mailbox.actor().clone(), delivery))
+        let reserved = target.instances.reserve(|instance| !context.waits(key, instance));
+        let delivery = reserved.map_err(|why| unavailable(target, &context, why)).and_then(|reservation| {
+            let actor = reservation.mailbox().actor().clone();
+            Ok((actor, reservation.send(message, context)?))
+        });
+        delivery.inspect_err(|refusal| {
+            if refusal.kind() == ErrorKind::Busy {
+                self.0.events.tell_of_breach(key, refusal);
+            }
+        })
     }
 
     /// Waits for an actor's answer. Where its instances were replaced in the very moment of the delivery, by an update or
@@ -216,6 +219,22 @@ impl Dispatch {
             self.0.events.tell_of_breach(&key, error);
         }
         answer
+    }
+}
+
+/// Why a call is refused that no instance of its target takes.
+fn unavailable(target: &RunningActor, context: &CallContext, why: Unavailable) -> Error {
+    let identity = &target.identity;
+    match why {
+        Unavailable::NoneCanBeChosen => {
+            let way = context.cycle_through(&identity.key).unwrap_or_default();
+            Error::new(ErrorKind::CallCycle, format!("{identity} waits for this call already: {way}"))
+        }
+        Unavailable::AllFull => {
+            let limit = target.blueprint.limits.mailbox_length;
+            let message = format!("{identity} is busy: every mailbox is full: it has room for {limit} calls");
+            Error::new(ErrorKind::Busy, message)
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use actix::prelude::Request;
 use super::check::{Asked, Check};
 use super::guest_actor::{Deliver, GuestActor, Pass, Stop};
 use super::pace::Pace;
-use super::room::{HostRoom, InstanceRoom, ThreadRoom};
+use super::room::{HostRoom, InstanceRoom, Place, ThreadRoom};
 use crate::call::{CallContext, Message};
 use crate::ending::Ending;
 use crate::error::Result;
@@ -64,6 +64,33 @@ pub(crate) enum Delivery {
     Closed(Message, CallContext),
 }
 
+/// The place of a call before an instance. It is given back when this is dropped.
+pub(crate) struct Reservation<'a> {
+    mailbox: &'a Mailbox,
+    place: Place,
+}
+
+impl<'a> Reservation<'a> {
+    pub(crate) fn mailbox(&self) -> &'a Mailbox {
+        self.mailbox
+    }
+
+    /// Sends the message that the place was taken for.
+    ///
+    /// # Errors
+    /// `Busy` where the host has no room for another call.
+    pub(crate) fn send(self, message: Message, context: CallContext) -> Result<Delivery> {
+        let Reservation { mailbox, place } = self;
+        let places = Some([place, mailbox.host.take()?]);
+        // Looked at after the place is taken: whoever closes the mailbox looks at the places afterwards, and so either
+        // is seen here, or sees this message there and waits for it.
+        if mailbox.ending.is_closing() {
+            return Ok(Delivery::Closed(message, context));
+        }
+        Ok(Delivery::Sent(mailbox.address.send(Deliver { message, context, places })))
+    }
+}
+
 impl Mailbox {
     /// The mailbox of an instance, with room for `length` calls of those that the host has room for.
     pub(crate) fn new(
@@ -104,18 +131,14 @@ impl Mailbox {
         self.home.shard().thread() == thread
     }
 
-    /// Sends a message.
-    ///
-    /// # Errors
-    /// `Busy` where the instance or the host has no room for another call.
-    pub(crate) fn deliver(&self, message: Message, context: CallContext) -> Result<Delivery> {
-        let places = [self.own.take()?, self.host.take()?];
-        // Looked at after the place is taken: whoever closes the mailbox looks at the places afterwards, and so either
-        // is seen here, or sees this message there and waits for it.
-        if self.ending.is_closing() {
-            return Ok(Delivery::Closed(message, context));
-        }
-        Ok(Delivery::Sent(self.address.send(Deliver { message, context, places: Some(places) })))
+    /// Whether the instance has as many calls before it as it may have.
+    pub(super) fn is_full(&self) -> bool {
+        self.own.is_full()
+    }
+
+    /// Takes the place of a call before the instance, if there is one.
+    pub(super) fn reserve(&self) -> Option<Reservation<'_>> {
+        Some(Reservation { mailbox: self, place: self.own.take()? })
     }
 
     /// Asks the instance how it is, unless it has calls before it or takes nothing any more.

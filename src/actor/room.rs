@@ -61,9 +61,16 @@ impl InstanceRoom {
         self.taken.get()
     }
 
-    pub(super) fn take(&self) -> Result<Place> {
-        let (place, taken) = Place::take(&self.taken);
-        if taken < self.limit { Ok(place) } else { Err(full("the actor's mailbox", self.limit)) }
+    pub(super) fn is_full(&self) -> bool {
+        self.taken() >= self.limit
+    }
+
+    /// Takes a place, if there is one. An attempt that fails is never counted as a call: the next one may find a place
+    /// that was given back meanwhile.
+    pub(super) fn take(&self) -> Option<Place> {
+        let more = |taken| (taken < self.limit).then_some(taken + 1);
+        self.taken.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
+        Some(Place(self.taken.clone()))
     }
 }
 
@@ -115,17 +122,27 @@ impl ThreadRoom {
         }
         // This one's own place is among them.
         let all: usize = threads.load().iter().map(|(_, count)| count.get()).sum();
-        if all <= *limit { Ok(place) } else { Err(full("the host", *limit)) }
+        if all <= *limit {
+            return Ok(place);
+        }
+        Err(Error::new(ErrorKind::Busy, format!("the host is full: it has room for {limit} calls")))
     }
-}
-
-fn full(what: &str, limit: usize) -> Error {
-    Error::new(ErrorKind::Busy, format!("{what} is full: it has room for {limit} calls"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_finds_no_place_takes_none() {
+        let room = InstanceRoom::new(2);
+        let kept = [room.take().unwrap(), room.take().unwrap()];
+        assert!(room.take().is_none() && room.is_full());
+        assert_eq!(room.taken(), 2);
+        drop(kept);
+        assert!(room.take().is_some());
+        assert!(InstanceRoom::new(0).take().is_none());
+    }
 
     #[test]
     fn places_are_counted_over_all_threads_and_given_back() {
