@@ -29,21 +29,31 @@ pub(crate) struct ActorCall {
 #[derive(Debug, Clone)]
 pub(crate) struct CallContext {
     pub(crate) deadline: Instant,
-    waiting: Option<Arc<Waiting>>,
-    attended: Option<Arc<Attended>>,
+    callers: Option<Arc<Caller>>,
 }
 
-/// Whether somebody still waits for the answer, and for those of the calls that it is part of.
+/// A caller that waits for the answer, and those that wait for it in turn.
 #[derive(Debug)]
-struct Attended {
+struct Caller {
+    /// The actor that waits; nothing for a caller from outside, and for a provider.
+    actor: Option<CallingActor>,
     given_up: AtomicBool,
-    before: Option<Arc<Attended>>,
+    before: Option<Arc<Caller>>,
+    /// How many actors wait, this one included.
+    depth: usize,
+}
+
+/// An actor that waits for the call, and its instance.
+#[derive(Debug)]
+struct CallingActor {
+    key: Arc<str>,
+    instance: InstanceNumber,
 }
 
 /// Kept by a caller for as long as it waits for an answer. When it is dropped before, whoever works on the call learns
 /// that nobody wants the answer any more.
 #[derive(Debug)]
-pub(crate) struct Attendance(Option<Arc<Attended>>);
+pub(crate) struct Attendance(Option<Arc<Caller>>);
 
 impl Attendance {
     /// The answer has come.
@@ -54,20 +64,10 @@ impl Attendance {
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        if let Some(attended) = &self.0 {
-            attended.given_up.store(true, Ordering::Relaxed);
+        if let Some(caller) = &self.0 {
+            caller.given_up.store(true, Ordering::Relaxed);
         }
     }
-}
-
-/// An actor that waits for the call, and those that wait for it in turn.
-#[derive(Debug)]
-struct Waiting {
-    actor: Arc<str>,
-    instance: InstanceNumber,
-    before: Option<Arc<Waiting>>,
-    /// How many actors wait, this one included.
-    depth: usize,
 }
 
 impl CallContext {
@@ -75,19 +75,30 @@ impl CallContext {
     pub(crate) fn begin(limit: Duration) -> CallContext {
         let now = Instant::now();
         let deadline = now.checked_add(limit).unwrap_or_else(|| now + LONG);
-        CallContext { deadline, waiting: None, attended: None }
+        CallContext { deadline, callers: None }
     }
 
     /// The same call, made by somebody who may give up.
     pub(crate) fn attended(self) -> (CallContext, Attendance) {
-        let attended = Arc::new(Attended { given_up: AtomicBool::new(false), before: self.attended });
-        (CallContext { attended: Some(attended.clone()), ..self }, Attendance(Some(attended)))
+        let depth = self.depth();
+        self.attended_by(None, depth)
+    }
+
+    /// The context of a call that an instance of `actor` makes while it serves this one. The instance may be lost before
+    /// it has its answer.
+    pub(crate) fn through(self, actor: &Arc<str>, instance: InstanceNumber) -> (CallContext, Attendance) {
+        let depth = self.depth() + 1;
+        self.attended_by(Some(CallingActor { key: actor.clone(), instance }), depth)
+    }
+
+    fn attended_by(self, actor: Option<CallingActor>, depth: usize) -> (CallContext, Attendance) {
+        let caller = Arc::new(Caller { actor, given_up: AtomicBool::new(false), before: self.callers, depth });
+        (CallContext { callers: Some(caller.clone()), ..self }, Attendance(Some(caller)))
     }
 
     /// Whether somebody who waited for this call, or for one that it is part of, has given up.
     pub(crate) fn is_given_up(&self) -> bool {
-        std::iter::successors(self.attended.as_deref(), |attended| attended.before.as_deref())
-            .any(|attended| attended.given_up.load(Ordering::Relaxed))
+        self.callers().any(|caller| caller.given_up.load(Ordering::Relaxed))
     }
 
     /// The deadline for somebody who takes the call now and may work on it so long.
@@ -100,21 +111,15 @@ impl CallContext {
         CallContext { deadline, ..self }
     }
 
-    /// The context of a call that an instance of `actor` makes while it serves this one.
-    pub(crate) fn through(&self, actor: &Arc<str>, instance: InstanceNumber) -> CallContext {
-        let waiting = Waiting { actor: actor.clone(), instance, before: self.waiting.clone(), depth: self.depth() + 1 };
-        CallContext { deadline: self.deadline, waiting: Some(Arc::new(waiting)), attended: self.attended.clone() }
-    }
-
     /// Whether this instance of `actor` waits for this call already: it could never answer it.
     pub(crate) fn waits(&self, actor: &str, instance: InstanceNumber) -> bool {
-        self.waiting().any(|waiting| waiting.instance == instance && *waiting.actor == *actor)
+        self.waiting().any(|waiting| waiting.instance == instance && *waiting.key == *actor)
     }
 
     /// Where `actor` waits for this call already: the way the call has come, from that actor on.
     pub(crate) fn cycle_through(&self, actor: &str) -> Option<String> {
-        let steps = self.waiting().position(|waiting| *waiting.actor == *actor)?;
-        let callers = self.waiting().take(steps + 1).map(|waiting| &*waiting.actor);
+        let steps = self.waiting().position(|waiting| *waiting.key == *actor)?;
+        let callers = self.waiting().take(steps + 1).map(|waiting| &*waiting.key);
         let mut way: Vec<&str> = std::iter::once(actor).chain(callers).collect();
         way.reverse();
         Some(way.join(" -> "))
@@ -122,12 +127,17 @@ impl CallContext {
 
     /// How many actors wait for this call.
     pub(crate) fn depth(&self) -> usize {
-        self.waiting.as_ref().map_or(0, |waiting| waiting.depth)
+        self.callers.as_ref().map_or(0, |caller| caller.depth)
+    }
+
+    /// The actors that wait for this call, the last one first.
+    fn waiting(&self) -> impl Iterator<Item = &CallingActor> {
+        self.callers().filter_map(|caller| caller.actor.as_ref())
     }
 
     /// Those that wait for this call, the last one first.
-    fn waiting(&self) -> impl Iterator<Item = &Waiting> {
-        std::iter::successors(self.waiting.as_deref(), |waiting| waiting.before.as_deref())
+    fn callers(&self) -> impl Iterator<Item = &Caller> {
+        std::iter::successors(self.callers.as_deref(), |caller| caller.before.as_deref())
     }
 }
 
@@ -138,10 +148,13 @@ mod tests {
     #[test]
     fn whoever_works_on_a_call_learns_that_a_caller_has_given_up() {
         let (outer, outer_attendance) = CallContext::begin(Duration::from_secs(1)).attended();
-        let (inner, inner_attendance) = outer.through(&"a".into(), InstanceNumber(0)).attended();
-        let further = inner.through(&"b".into(), InstanceNumber(0));
+        let (calling, calling_attendance) = outer.clone().through(&"a".into(), InstanceNumber(0));
+        let (inner, inner_attendance) = calling.attended();
+        let (further, further_attendance) = inner.through(&"b".into(), InstanceNumber(0));
         assert!(!further.is_given_up());
+        further_attendance.end();
         inner_attendance.end();
+        calling_attendance.end();
         assert!(!further.is_given_up());
         drop(outer_attendance);
         assert!(further.is_given_up());
@@ -149,13 +162,30 @@ mod tests {
     }
 
     #[test]
+    fn whoever_works_on_a_call_learns_that_the_calling_instance_is_lost() {
+        let (outer, _attendance) = CallContext::begin(Duration::from_secs(1)).attended();
+        let (inner, lost) = outer.clone().through(&"a".into(), InstanceNumber(0));
+        let (further, _waits) = inner.attended();
+        assert!(!further.is_given_up());
+        drop(lost);
+        assert!(further.is_given_up());
+        assert!(!outer.is_given_up(), "the one who called the lost instance waits still");
+    }
+
+    #[test]
     fn a_cycle_is_named_from_the_actor_that_waits() {
         let context = CallContext::begin(Duration::from_secs(1));
         assert_eq!(context.cycle_through("a"), None);
-        let context = context
-            .through(&"x".into(), InstanceNumber(0))
-            .through(&"a".into(), InstanceNumber(0))
-            .through(&"b".into(), InstanceNumber(0));
+        let mut attendances = Vec::new();
+        let context = ["x", "a", "b"].into_iter().fold(context, |context, actor| {
+            let (context, attendance) = context.through(&actor.into(), InstanceNumber(0));
+            attendances.push(attendance);
+            // A provider in between is no actor.
+            let (context, attendance) = context.attended();
+            attendances.push(attendance);
+            context
+        });
+        assert_eq!(context.depth(), 3);
         assert_eq!(context.cycle_through("a").unwrap(), "a -> b -> a");
         assert_eq!(context.cycle_through("b").unwrap(), "b -> b");
         assert_eq!(context.cycle_through("c"), None);

@@ -58,7 +58,7 @@ impl Dispatch {
         call: ActorCall,
     ) -> Result<Vec<u8>> {
         let ActorCall { binding, namespace, operation, message } = call;
-        let context = context.through(&origin.key, instance);
+        let (context, attendance) = context.through(&origin.key, instance);
         self.refuse_depth(&context)?;
         let message = Message { operation, payload: message };
         let mut passage = self.0.middlewares.passage();
@@ -89,7 +89,9 @@ impl Dispatch {
                 Either::Right(answer) => self.provider_answer(&way, waiting, answer).await,
             }
         };
-        passage.leave(answer.await)
+        let answer = answer.await;
+        attendance.end();
+        passage.leave(answer)
     }
 
     /// Waits for a provider's answer. Where the provider is being replaced after a crash, the call goes to the one in its
