@@ -189,7 +189,8 @@ impl Host {
     }
 
     /// Has an actor run another revision of its code, while it is called: calls that have reached the old one are finished
-    /// there, later ones go to the new one, and none fails for the update. The module must be signed for the same actor
+    /// there, later ones go to the new one, and none fails for the update. What takes longer than the period of grace is
+    /// ended. New calls by and to the actor are judged by the new claims at once. The module must be signed for the same actor
     /// by the same account, with a higher revision and, unless
     /// [`HostBuilder::disable_strict_update_check`] says otherwise, the same capabilities. `new_reference` is where the module came from,
     /// if it came from a registry.
@@ -204,11 +205,12 @@ impl Host {
     }
 
     /// Gives an actor another number of instances, at least one. No call is lost: instances that are too many finish what
-    /// has reached them.
+    /// has reached them. What takes longer than the period of grace ([`HostBuilder::with_stop_grace`]) is ended. The actor
+    /// keeps its call alias, or goes on without one.
     ///
     /// # Errors
-    /// `ActorNotFound`, `ActorStopped`; `Busy` where it is just being changed, or where the host has no room for more;
-    /// and those of [`Host::start_actor`] where an instance cannot be made. After an error the number is as before.
+    /// `ActorNotFound`, `ActorStopped`; `Busy` where it is just being changed, where the host has no room for more, or where
+    /// it would have more than an actor may ([`ActorOptions::instances`]); and those of [`Host::start_actor`] where an instance cannot be made. After an error the number is as before.
     pub async fn scale_actor(&self, actor: &str, instances: usize) -> Result<()> {
         let instances = NonZeroUsize::new(instances).unwrap_or(NonZeroUsize::MIN);
         self.ask(Command::ScaleActor { key: actor.to_owned(), instances }).await

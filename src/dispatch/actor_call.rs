@@ -131,10 +131,15 @@ impl Dispatch {
         operation: &str,
     ) -> Result<Step<'s>> {
         way.origin.standing.expect_good()?;
-        let Some(target) = resolve::target_of(snapshot, way.origin, way.namespace, way.link_name)? else {
-            return Ok(Step::Wait(Reason::Restart));
-        };
-        let caller = Origin::Actor(&way.origin.claims);
+        let target = resolve::target_of(snapshot, way.origin, way.namespace, way.link_name)?;
+        let current = resolve::current_revision(snapshot, way.origin);
+        if let Some(current) = current {
+            // This one was updated while it serves a call: it may use what both revisions may.
+            current.standing.expect_good()?;
+            resolve::target_of(snapshot, current, way.namespace, way.link_name)?;
+        }
+        let Some(target) = target else { return Ok(Step::Wait(Reason::Restart)) };
+        let caller = Origin::Actor(&current.unwrap_or(way.origin).claims);
         Ok(match self.0.authority.ask(permit, caller, target.entity(), operation)? {
             Some(question) => Step::Wait(Reason::Authorizer(question)),
             None => Step::Send(target),

@@ -50,6 +50,13 @@ pub(super) fn target_of<'a>(
     open_actor(snapshot, namespace).map(Target::Actor).map(Some)
 }
 
+/// The revision of an actor that calls are judged by, where it is another one than that which makes the call. An actor that
+/// is not there yet has none: its start makes the call.
+pub(super) fn current_revision<'a>(snapshot: &'a Snapshot, origin: &ActorIdentity) -> Option<&'a ActorIdentity> {
+    let current = &*snapshot.actors.get(&*origin.key)?.identity;
+    (!std::ptr::eq(current, origin)).then_some(current)
+}
+
 /// The actor that a public key or call alias stands for, unless it is just being stopped.
 pub(super) fn open_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
     let actor = running_actor(snapshot, name)?;
@@ -70,6 +77,8 @@ pub(super) fn bound_actor<'a>(
         let message = format!("{origin} may not call {}: no link joins them", target.identity);
         return Err(Error::new(ErrorKind::NotLinked, message));
     }
+    // A link may outlast the claims that it was established by, until its provider has let go of it.
+    attested(&target.identity, &origin.contract_id)?;
     Ok(target)
 }
 

@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fault::Fault;
+use super::memory::Style;
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::Limits;
 
 /// What one compiled module holds, with its driver: the parts of their code.
 pub(super) const OF_MODULE: usize = 8;
@@ -71,6 +74,21 @@ impl Mappings {
         }
         let limit = self.0.limit;
         Err(Fault::NoRoom(format!("there is no room for {what}: the guests of the host may hold {limit} mappings")))
+    }
+
+    /// Refuses more guests within these limits than there is room for now. It takes nothing: each guest still has to take
+    /// its own.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub(crate) fn expect_room_for_guests(&self, guests: usize, limits: &Limits) -> Result<()> {
+        let wanted = guests.saturating_mul(Style::of(limits).mappings());
+        let limit = self.0.limit;
+        if wanted <= limit.saturating_sub(self.0.taken.load(Ordering::Relaxed)) {
+            return Ok(());
+        }
+        let message = format!("there is no room for {guests} more guests: those of the host may hold {limit} mappings");
+        Err(Error::new(ErrorKind::Busy, message))
     }
 
     /// Takes the mappings of the stacks that a guest is entered on.
@@ -140,6 +158,22 @@ mod tests {
         assert!(mappings.take_stacks().is_err());
         drop((memory, again));
         drop(mappings.take("all of them", 10).unwrap());
+    }
+
+    #[test]
+    fn guests_that_there_is_no_room_for_are_refused_before_they_are_made() {
+        let (mappings, compact) = (Mappings::new(Some(10)), Limits::new().memory_bytes(64 * 1024));
+        let taken = mappings.take("a memory", 4).unwrap();
+        mappings.expect_room_for_guests(6, &compact).unwrap();
+        for guests in [7, usize::MAX] {
+            let refusal = mappings.expect_room_for_guests(guests, &compact).unwrap_err();
+            assert_eq!(refusal.kind(), ErrorKind::Busy);
+        }
+        // A large memory is two mappings.
+        mappings.expect_room_for_guests(3, &Limits::new()).unwrap();
+        assert!(mappings.expect_room_for_guests(4, &Limits::new()).is_err());
+        drop(taken);
+        mappings.expect_room_for_guests(10, &compact).unwrap();
     }
 
     #[test]

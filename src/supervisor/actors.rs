@@ -1,10 +1,11 @@
 //! How actors are started and stopped.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Supervision;
 use super::child::Child;
+use super::instances::{close_instances, end_instances};
 use super::placement::ActorOptions;
 use super::snapshot::{ActorBlueprint, ActorIdentity, Condition, RunningActor};
 use crate::actor::Actor;
@@ -13,13 +14,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::shard::ShardNumber;
 
-/// How long the calls that are ended after the period of grace may take to end.
-const LAST_MOMENTS: Duration = Duration::from_secs(5);
-
 impl Supervision {
     /// Compiles an actor beside the shards, makes its instances complete on their own, then registers it and establishes
     /// the links that wait for it. One that has failed is stopped before.
     pub(super) async fn start_actor(&self, actor: Actor, options: ActorOptions, near: ShardNumber) -> Result<()> {
+        let limits = options.limits.unwrap_or(*self.dispatch.limits());
+        self.expect_room(&options, &limits, 0)?;
         let claims = actor.shared_claims();
         let identity = Arc::new(ActorIdentity::new(claims));
         self.expect_loadable(&identity).await?;
@@ -28,7 +28,6 @@ impl Supervision {
             self.stop_actor(&identity.key).await?;
         }
         let start = self.begin_actor_start(&identity)?;
-        let limits = options.limits.unwrap_or(*self.dispatch.limits());
         let module = self.modules.compile(&actor, limits, self.dispatch.mappings()).await?;
         // Its bytes are not needed any more, and there may be many of them.
         drop(actor);
@@ -39,7 +38,7 @@ impl Supervision {
         // Trust may have ended meanwhile.
         let trusted = self.expect_trusted(&running.identity);
         if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.add_actor(running))) {
-            instances.close().await;
+            end_instances(&instances).await;
             return Err(refusal);
         }
         self.tell(&child, EventKind::Started);
@@ -64,16 +63,11 @@ impl Supervision {
         if within(deadline, self.drain_links_of(&child)).await.is_err() {
             log::warn!("the providers of {} still had work for it when its time was up", actor.identity);
         }
-        let mut left_behind = false;
-        if within(deadline, actor.instances.close()).await.is_err() {
-            log::warn!("{} was still at work when its time was up: what it was at is ended", actor.identity);
-            actor.instances.end();
-            left_behind = within(Instant::now() + LAST_MOMENTS, actor.instances.close()).await.is_err();
-        }
+        let all_ended = close_instances(&actor.identity, &actor.instances, deadline).await;
         self.unbind_links_of(&child).await;
         self.change(|registry| registry.take_actor(key));
         self.tell(&child, EventKind::Stopped);
-        if left_behind {
+        if !all_ended {
             let message = format!("{} does not end: an instance of it is left behind", actor.identity);
             return Err(Error::new(ErrorKind::DeadlineExceeded, message));
         }

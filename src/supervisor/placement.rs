@@ -1,8 +1,10 @@
 //! Where an actor lives.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
 use super::restart::RestartPolicy;
+use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use crate::shard::{ShardNumber, Shards};
 
@@ -24,6 +26,12 @@ pub enum Placement {
     Dedicated,
 }
 
+/// How many instances of one actor there may be at most, whatever its host has room for.
+const MOST_INSTANCES: usize = 65_536;
+
+/// The same for those that have threads of their own.
+const MOST_THREADS: usize = 1024;
+
 /// Where an instance is to live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Home {
@@ -32,14 +40,19 @@ pub(super) enum Home {
 }
 
 impl Placement {
-    /// The homes of an actor's instances. `near` is the shard of whoever starts it, or one in turn.
-    pub(super) fn homes(self, instances: NonZeroUsize, near: ShardNumber, shards: &Shards) -> Vec<Home> {
-        let home = |number| match self {
+    /// The homes of those of an actor's instances that come after the first ones. `near` is the shard of whoever starts it,
+    /// or one in turn.
+    pub(super) fn homes(
+        self,
+        instances: Range<usize>,
+        near: ShardNumber,
+        shards: &Shards,
+    ) -> impl Iterator<Item = Home> {
+        instances.map(move |number| match self {
             Placement::Near => Home::Shard(shards.after(near, number)),
             Placement::Spread => Home::Shard(shards.take_turn()),
             Placement::Dedicated => Home::OwnThread,
-        };
-        (0..instances.get()).map(home).collect()
+        })
     }
 }
 
@@ -65,6 +78,20 @@ impl Default for ActorOptions {
 }
 
 impl ActorOptions {
+    /// Refuses more instances than one actor may have.
+    ///
+    /// # Errors
+    /// `Busy`.
+    pub(super) fn expect_reasonable(&self) -> Result<()> {
+        let most = if self.placement == Placement::Dedicated { MOST_THREADS } else { MOST_INSTANCES };
+        let instances = self.instances;
+        if instances.get() <= most {
+            return Ok(());
+        }
+        let message = format!("an actor of {instances} instances is refused: placed like this it may have {most}");
+        Err(Error::new(ErrorKind::Busy, message))
+    }
+
     /// The default options.
     pub fn new() -> ActorOptions {
         ActorOptions::default()
@@ -73,7 +100,7 @@ impl ActorOptions {
     /// How many instances of the actor there are, and so how many messages it serves at once; one by default, and at least
     /// one. Each has a memory of its own: what a guest keeps there between messages is not seen by the others. A message
     /// goes to the instance that will have served it first: usually to one on the shard that it comes from, as long as that
-    /// has little to do.
+    /// has little to do. One actor may have 65,536 instances, and 1,024 on threads of their own.
     pub fn instances(mut self, instances: usize) -> ActorOptions {
         self.instances = NonZeroUsize::new(instances).unwrap_or(NonZeroUsize::MIN);
         self

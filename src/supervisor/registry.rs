@@ -246,7 +246,11 @@ impl Registry {
     /// `AliasTaken` where another actor has the call alias of the new revision.
     pub(super) fn replace_actor(&mut self, actor: RunningActor) -> Result<()> {
         let key = actor.identity.key.clone();
-        self.give_alias(&actor.identity)?;
+        let before = self.snapshot.actors.get(&key).map(|before| &before.identity);
+        // One that is scaled keeps its alias, or goes on without one.
+        if !before.is_some_and(|before| Arc::ptr_eq(before, &actor.identity)) {
+            self.give_alias(&actor.identity)?;
+        }
         let child = Child::Actor(key.clone());
         self.forget_expiry(child.clone());
         self.snapshot.actors.insert(key, actor);

@@ -1,5 +1,7 @@
 //! How the links of an actor are brought up to date when its signed claims are others than before.
 
+use std::collections::HashSet;
+
 use futures_util::future::join_all;
 
 use super::Supervision;
@@ -8,10 +10,25 @@ use super::link::{LinkKey, LinkState};
 use super::links::unbind_or_log;
 
 impl Supervision {
+    /// Those links of an actor that are not established, and not about to be.
+    pub(super) fn links_that_wait(&self, child: &Child) -> Vec<LinkKey> {
+        let registry = self.registry.borrow();
+        let waits = |key: &LinkKey| {
+            let link = registry.link(key);
+            link.is_some_and(|link| matches!(link.state, LinkState::Pending | LinkState::Refused(_)))
+        };
+        let mut keys = registry.links_of(child);
+        keys.retain(waits);
+        keys
+    }
+
     /// Judges the links of an actor anew: those that it is not entitled to any more are released and refused, those that
-    /// were refused are tried again, and the providers of the others are told what the claims say now.
-    pub(super) async fn review_links_of(&self, child: &Child) {
-        let keys = self.registry.borrow().links_of(child);
+    /// were refused are tried again, and the providers of the others are told what the claims say now. Those in `judged` have
+    /// been judged already.
+    pub(super) async fn review_links_of(&self, child: &Child, judged: &[LinkKey]) {
+        let mut keys = self.registry.borrow().links_of(child);
+        let judged: HashSet<&LinkKey> = judged.iter().collect();
+        keys.retain(|key| !judged.contains(key));
         let review = async |key: &LinkKey| {
             self.release_if_ruled_out(key).await;
             if !self.tell_again(key).await {

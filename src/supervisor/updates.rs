@@ -4,13 +4,15 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::{join, join_all};
+
 use super::Supervision;
 use super::child::Child;
+use super::instances::{close_instances, end_instances};
 use super::placement::ActorOptions;
 use super::snapshot::{ActorBlueprint, ActorIdentity, Condition, RunningActor};
 use crate::actor::Actor;
 use crate::actor::instances::Instances;
-use crate::deadline::within;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 
@@ -44,6 +46,7 @@ impl Supervision {
         self.check_update(&old.identity, &identity)?;
         self.expect_loadable(&identity).await?;
         let ActorBlueprint { options, limits, near, .. } = &*old.blueprint;
+        self.expect_room(options, limits, 0)?;
         let module = self.modules.compile(&actor, *limits, self.dispatch.mappings()).await?;
         drop(actor);
         let blueprint = ActorBlueprint { module, options: options.clone(), limits: *limits, near: *near };
@@ -56,13 +59,17 @@ impl Supervision {
         // Trust may have ended meanwhile.
         let trusted = self.expect_trusted(&new.identity);
         if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.replace_actor(new))) {
-            instances.close().await;
+            end_instances(&instances).await;
             return Err(refusal);
         }
         self.tell(child, EventKind::Updated { from, to });
-        self.retire(&old.identity, &old.instances).await;
+        // What the new claims allow is there while the old revision finishes; what they do not is refused to calls from now
+        // on, and released once nothing of the old revision is under way.
+        let waiting = if other_links { self.links_that_wait(child) } else { Vec::new() };
+        let establish = join_all(waiting.iter().map(|key| self.establish_link(key)));
+        join(self.retire(&old.identity, &old.instances), establish).await;
         if other_links {
-            self.review_links_of(child).await;
+            self.review_links_of(child, &waiting).await;
         }
         Ok(())
     }
@@ -94,6 +101,7 @@ impl Supervision {
         let old = self.running(key)?;
         let ActorBlueprint { module, options, limits, near } = &*old.blueprint;
         let options = ActorOptions { instances, ..options.clone() };
+        self.expect_room(&options, limits, old.instances.mailboxes().len())?;
         let blueprint = Arc::new(ActorBlueprint { module: module.clone(), options, limits: *limits, near: *near });
         let mailboxes = old.instances.mailboxes();
         let (kept, surplus) = mailboxes.split_at(instances.get().min(mailboxes.len()));
@@ -115,10 +123,8 @@ impl Supervision {
 
     /// Waits until instances that nobody can call any more have served what had reached them, and ends what takes too long.
     async fn retire(&self, identity: &ActorIdentity, instances: &Instances) {
-        if within(Instant::now() + self.grace, instances.close()).await.is_err() {
-            log::warn!("former instances of {identity} were still at work when their time was up: that is ended");
-            instances.end();
-            instances.close().await;
+        if !close_instances(identity, instances, Instant::now() + self.grace).await {
+            log::error!("a former instance of {identity} does not end: it is left behind");
         }
     }
 }
