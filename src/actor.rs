@@ -1,12 +1,14 @@
 //! An [`Actor`]: a signed WebAssembly module, checked and ready to be started.
 
 pub(crate) mod check;
+pub(crate) mod clock;
 #[cfg(feature = "experiments")]
 mod disturbance;
 pub(crate) mod guest_actor;
 pub(crate) mod instances;
 pub(crate) mod mailbox;
 pub(crate) mod pace;
+mod recovery;
 pub(crate) mod role;
 pub(crate) mod room;
 

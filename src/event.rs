@@ -64,10 +64,16 @@ pub enum EventKind {
         /// How.
         cause: String,
     },
-    /// What crashed is replaced.
+    /// An instance of an actor was lost, but did not crash: its time was up while it waited for others, or there was no
+    /// room to make it again. It is replaced without delay, and that does not count as a restart.
+    Interrupted {
+        /// How.
+        cause: String,
+    },
+    /// What crashed, or was interrupted, is replaced.
     Restarted {
         /// The how manieth restart within the period of its policy it is, from 1 on; 0 for what is not restarted by its policy, but
-        /// to serve what had reached it before it was stopped or updated.
+        /// after an interruption, or to serve what had reached it before it was stopped or updated.
         attempt: u32,
         /// How long it was waited before.
         delay: Duration,

@@ -108,7 +108,8 @@ impl Limits {
         self
     }
 
-    /// How many calls an actor may have before it, the one it serves included; 1,024 by default. One more is `Busy`.
+    /// How many calls an instance of an actor may have before it, the one it serves included; 1,024 by default. One more is
+    /// `Busy`, where all instances have as many.
     pub fn mailbox_length(mut self, calls: usize) -> Limits {
         self.mailbox_length = calls;
         self
@@ -116,7 +117,8 @@ impl Limits {
 
     /// How long a call may take, with all the calls that it leads to; 30 s by default. For an actor with a shorter one
     /// than its host, it begins when the actor takes the call. A call that takes longer is `DeadlineExceeded`, and its
-    /// guest, if it is still at work, is replaced.
+    /// guest, if it is still at work, is replaced. That counts as a crash only where the guest itself has computed for most
+    /// of the time.
     pub fn call_deadline(mut self, deadline: Duration) -> Limits {
         self.call_deadline = deadline;
         self

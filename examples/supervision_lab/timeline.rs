@@ -129,6 +129,7 @@ pub(crate) fn describe(kind: &EventKind) -> String {
         EventKind::HostStarted | EventKind::Started => "started".to_owned(),
         EventKind::HostStopped | EventKind::Stopped => "stopped".to_owned(),
         EventKind::Crashed { cause } => format!("crashed: {cause}"),
+        EventKind::Interrupted { cause } => format!("interrupted: {cause}"),
         EventKind::Restarted { attempt, delay } => format!("restarted, attempt {attempt} after a delay of {delay:.1?}"),
         EventKind::Failed { reason } => format!("failed: {reason}"),
         EventKind::Updated { from, to } => format!("updated from revision {from} to {to}"),

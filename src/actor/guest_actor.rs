@@ -8,7 +8,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message};
 use futures_util::future::LocalBoxFuture;
 
 use super::check::Check;
-use super::role::{Done, Loss, Role, Served};
+use super::role::{Done, Down, Loss, Role, Served};
 use super::room::Place;
 use crate::call::{self, CallContext};
 use crate::engine::Guest;
@@ -40,8 +40,8 @@ pub(crate) struct GuestActor {
     role: Rc<Role>,
     /// The instance. It is away while it serves a call, and gone when a fault has retired it, until it is replaced.
     guest: Option<Guest>,
-    /// Why it is not replaced, if it is not.
-    down: Option<String>,
+    /// Why it is not there, where that is more than a moment.
+    down: Option<Down>,
     rest: Rest,
 }
 
@@ -75,8 +75,9 @@ impl GuestActor {
     /// # Errors
     /// Where the module cannot be instantiated or its start functions fail; then there is no actor.
     pub(crate) async fn make(role: Role) -> Result<GuestActor> {
+        let role = Rc::new(role);
         let guest = role.first_instance().await?;
-        Ok(GuestActor { role: Rc::new(role), guest: Some(guest), down: None, rest: Rest::Resting })
+        Ok(GuestActor { role, guest: Some(guest), down: None, rest: Rest::Resting })
     }
 
     /// Has the guest serve a message, if there is one. One that rests, or has crashed
@@ -94,7 +95,11 @@ impl GuestActor {
 
     fn serve_now(&mut self, call: Deliver, context: &mut Context<Self>) -> Answering {
         let Some(guest) = self.guest.take() else {
-            return Answering::Now(Err(self.role.is_down(self.down.as_deref())));
+            return match &self.down {
+                Some(Down::Interrupted) => Answering::Later(Box::pin(self.role.clone().revive_and_serve(call))),
+                Some(Down::GivenUp(reason)) => Answering::Now(Err(self.role.is_down(reason))),
+                None => Answering::Now(Err(self.role.is_down("it has no instance"))),
+            };
         };
         match self.role.serve(guest, call) {
             Served::Now((guest, answer)) => {
@@ -116,7 +121,7 @@ impl GuestActor {
         context.wait(wrap_future(async move { role.recover(loss).await }).map(|recovered, actor: &mut Self, _| {
             match recovered {
                 Ok(guest) => actor.guest = Some(guest),
-                Err(reason) => actor.down = Some(reason),
+                Err(down) => actor.down = Some(down),
             }
         }));
     }
@@ -131,6 +136,7 @@ impl GuestActor {
                 }
                 self.guest = Some(guest);
             }
+            Err(Loss::Down(down)) => self.down = Some(down),
             Err(loss) => self.recover(loss, context),
         }
     }

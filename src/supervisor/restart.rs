@@ -21,7 +21,8 @@ pub enum Restart {
 /// What has answered since it was last restarted is restarted at once. What crashes again and again without an answer in
 /// between waits, each time twice as long as before, less up to a half by chance so that what crashed together does not
 /// come back together. What crashes more often in a row, or more often within a period, than its policy allows is
-/// [`Failed`](crate::EventKind::Failed) until it is started again.
+/// [`Failed`](crate::EventKind::Failed) until it is started again. A guest whose time is up while it waits for others has not
+/// crashed: it is [`Interrupted`](crate::EventKind::Interrupted), replaced at once, and no policy counts that.
 ///
 /// ```
 /// use std::time::Duration;

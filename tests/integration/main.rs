@@ -9,6 +9,7 @@ mod artifacts;
 #[cfg(feature = "cli")]
 mod binary;
 mod calls;
+mod capacity;
 mod conformance;
 mod crowds;
 #[cfg(feature = "experiments")]
@@ -21,6 +22,7 @@ mod http;
 mod http_client;
 mod http_protocols;
 mod instances;
+mod interruptions;
 mod limits;
 mod links;
 mod manifests;
@@ -29,6 +31,7 @@ mod model;
 mod plugins;
 mod preemption;
 mod providers;
+mod revisions;
 #[path = "../support/signing.rs"]
 mod signing;
 mod successors;

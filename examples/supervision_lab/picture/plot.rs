@@ -116,7 +116,7 @@ fn bars(entries: &[&Entry], middle: f64, scale: &Scale) -> String {
     for entry in entries {
         let next = match entry.kind {
             EventKind::Started | EventKind::Restarted { .. } => Some(RUNNING),
-            EventKind::Crashed { .. } => Some(DOWN),
+            EventKind::Crashed { .. } | EventKind::Interrupted { .. } => Some(DOWN),
             EventKind::Failed { .. } => Some(GIVEN_UP),
             EventKind::Stopped => None,
             _ => continue,
