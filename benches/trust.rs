@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use counting::allocations;
 use support::{Row, Series, Target, is_real_run, median, report, rows};
-use wascap::jwt::{self, Claims};
+use wasmcloud_host::jwt::{self, Claims};
 use wasmcloud_host::{Actor, Authorizer, Decision, ErrorKind, Host, HostBuilder, Origin, TrustPolicy, WasmCloudEntity};
 
 /// How large the module is whose admission is timed: as large as actors of the era are.

@@ -13,8 +13,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use wascap::prelude::KeyPair;
 use wasmcloud_host::builtin::{HttpServer, KeyValue};
+use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 use wasmcloud_host::{Actor, Host, HostBuilder};
 
 /// The actor: it adds one to the counter of each request's path, and answers with the sum.
@@ -95,19 +95,11 @@ pub(crate) async fn serve(host: &Host, arguments: &Arguments) -> Result<SocketAd
 }
 
 /// Signs a module with keys made for this run. An actor that is shipped is signed once, by whoever answers for it.
-fn sign(module: &[u8]) -> wascap::Result<Vec<u8>> {
-    wascap::wasm::sign_buffer_with_claims(
-        "Counter".to_owned(),
-        module,
-        &KeyPair::new_module(),
-        &KeyPair::new_account(),
-        None,
-        None,
-        vec!["wasmcloud:httpserver".to_owned(), "wasmcloud:keyvalue".to_owned()],
-        vec![],
-        false,
-        Some(1),
-        Some("0.1.0".to_owned()),
-        None,
-    )
+fn sign(module: &[u8]) -> wasmcloud_host::Result<Vec<u8>> {
+    let claims = ActorClaims::new("Counter")
+        .capability("wasmcloud:httpserver")
+        .capability("wasmcloud:keyvalue")
+        .revision(1)
+        .version("0.1.0");
+    sign_module(module, &claims, &KeyPair::new_account(), &KeyPair::new_module())
 }

@@ -11,8 +11,8 @@ use std::net::IpAddr;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use wascap::prelude::KeyPair;
 use wasmcloud_host::builtin::HttpServer;
+use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 use wasmcloud_host::{Actor, HostBuilder};
 
 /// The actor: it answers each request with a description of it.
@@ -80,19 +80,7 @@ async fn serve(host: &wasmcloud_host::Host, arguments: Arguments) -> Result<(), 
 }
 
 /// Signs a module with keys made for this run. An actor that is shipped is signed once, by whoever answers for it.
-fn sign(module: &[u8]) -> wascap::Result<Vec<u8>> {
-    wascap::wasm::sign_buffer_with_claims(
-        "Echo".to_owned(),
-        module,
-        &KeyPair::new_module(),
-        &KeyPair::new_account(),
-        None,
-        None,
-        vec!["wasmcloud:httpserver".to_owned()],
-        vec![],
-        false,
-        Some(1),
-        Some("0.1.0".to_owned()),
-        None,
-    )
+fn sign(module: &[u8]) -> wasmcloud_host::Result<Vec<u8>> {
+    let claims = ActorClaims::new("Echo").capability("wasmcloud:httpserver").revision(1).version("0.1.0");
+    sign_module(module, &claims, &KeyPair::new_account(), &KeyPair::new_module())
 }

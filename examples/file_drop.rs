@@ -16,8 +16,8 @@ use std::net::SocketAddr;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use wascap::prelude::KeyPair;
 use wasmcloud_host::builtin::{BlobStore, HttpServer};
+use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 use wasmcloud_host::{Actor, Host, HostBuilder};
 
 /// The actor: `PUT`, `GET` and `DELETE` of files, `GET /` for their list.
@@ -91,19 +91,7 @@ fn values<const N: usize>(pairs: [(&str, String); N]) -> HashMap<String, String>
 }
 
 /// Signs the actor with keys made for this run, and with what it may use.
-fn sign(module: &[u8]) -> wascap::Result<Vec<u8>> {
-    wascap::wasm::sign_buffer_with_claims(
-        "File drop".to_owned(),
-        module,
-        &KeyPair::new_module(),
-        &KeyPair::new_account(),
-        None,
-        None,
-        vec![SERVER.to_owned(), STORE.to_owned()],
-        vec![],
-        false,
-        Some(1),
-        Some("0.1.0".to_owned()),
-        None,
-    )
+fn sign(module: &[u8]) -> wasmcloud_host::Result<Vec<u8>> {
+    let claims = ActorClaims::new("File drop").capability(SERVER).capability(STORE).revision(1).version("0.1.0");
+    sign_module(module, &claims, &KeyPair::new_account(), &KeyPair::new_module())
 }

@@ -11,8 +11,8 @@ use std::error::Error;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use wascap::prelude::KeyPair;
 use wasmcloud_host::builtin::{HttpClient, HttpServer};
+use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 use wasmcloud_host::{Actor, Host, HostBuilder};
 
 /// The actor: it fetches the URL in the path of each request.
@@ -90,19 +90,7 @@ fn values<const N: usize>(pairs: [(&str, String); N]) -> HashMap<String, String>
 }
 
 /// Signs the actor with keys made for this run, and with what it may use.
-fn sign(module: &[u8]) -> wascap::Result<Vec<u8>> {
-    wascap::wasm::sign_buffer_with_claims(
-        "Proxy".to_owned(),
-        module,
-        &KeyPair::new_module(),
-        &KeyPair::new_account(),
-        None,
-        None,
-        vec![SERVER.to_owned(), CLIENT.to_owned()],
-        vec![],
-        false,
-        Some(1),
-        Some("0.1.0".to_owned()),
-        None,
-    )
+fn sign(module: &[u8]) -> wasmcloud_host::Result<Vec<u8>> {
+    let claims = ActorClaims::new("Proxy").capability(SERVER).capability(CLIENT).revision(1).version("0.1.0");
+    sign_module(module, &claims, &KeyPair::new_account(), &KeyPair::new_module())
 }

@@ -16,8 +16,8 @@ use std::error::Error;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use wascap::prelude::KeyPair;
 use wasmcloud_host::builtin::{Logging, Messaging};
+use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 use wasmcloud_host::{Actor, Host, HostBuilder};
 
 /// The actor: its answer to a message is the message. What it is sent to a subject that ends in `log`, it writes to the
@@ -111,19 +111,8 @@ struct Job<'a> {
 }
 
 /// Signs a worker with keys made for this run. An actor that is shipped is signed once, by whoever answers for it.
-fn sign(name: &str) -> wascap::Result<Vec<u8>> {
-    wascap::wasm::sign_buffer_with_claims(
-        name.to_owned(),
-        MESSENGER,
-        &KeyPair::new_module(),
-        &KeyPair::new_account(),
-        None,
-        None,
-        vec!["wasmcloud:logging".to_owned(), "wasmcloud:messaging".to_owned()],
-        vec![],
-        false,
-        Some(1),
-        Some("0.1.0".to_owned()),
-        None,
-    )
+fn sign(name: &str) -> wasmcloud_host::Result<Vec<u8>> {
+    let claims = ActorClaims::new(name).capability("wasmcloud:logging").capability("wasmcloud:messaging");
+    let claims = claims.revision(1).version("0.1.0");
+    sign_module(MESSENGER, &claims, &KeyPair::new_account(), &KeyPair::new_module())
 }

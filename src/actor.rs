@@ -16,10 +16,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use wascap::jwt::Claims;
-
 use crate::auth;
 use crate::error::{Error, ErrorKind, Result};
+use crate::jwt::{self, Claims};
 
 /// A signed WebAssembly module whose token and hash have been verified.
 ///
@@ -32,7 +31,7 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Clone)]
 pub struct Actor {
     module: Arc<[u8]>,
-    claims: Arc<Claims<wascap::jwt::Actor>>,
+    claims: Arc<Claims<jwt::Actor>>,
 }
 
 impl Actor {
@@ -93,11 +92,11 @@ impl Actor {
     }
 
     /// All that its token claims.
-    pub fn claims(&self) -> Claims<wascap::jwt::Actor> {
+    pub fn claims(&self) -> Claims<jwt::Actor> {
         Claims::clone(&self.claims)
     }
 
-    pub(crate) fn shared_claims(&self) -> Arc<Claims<wascap::jwt::Actor>> {
+    pub(crate) fn shared_claims(&self) -> Arc<Claims<jwt::Actor>> {
         self.claims.clone()
     }
 
@@ -110,7 +109,7 @@ impl Actor {
         self.module.clone()
     }
 
-    fn metadata(&self) -> Option<&wascap::jwt::Actor> {
+    fn metadata(&self) -> Option<&jwt::Actor> {
         self.claims.metadata.as_ref()
     }
 }

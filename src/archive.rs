@@ -18,9 +18,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use wascap::jwt::{CapabilityProvider, Claims};
-
 use crate::error::{Error, ErrorKind, Result};
+use crate::jwt::{CapabilityProvider, Claims};
 pub use limits::ArchiveLimits;
 pub use write::ArchiveBuilder;
 

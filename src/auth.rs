@@ -6,6 +6,7 @@
 //! Here nothing is skipped, for any era.
 //!
 //! # Layout
+//! - `jwt`: what tokens claim
 //! - `embedding`: where a module carries its token, and its hash
 //! - `token`: what a token says, and whether that is valid
 //! - `issue`: how tokens are made
@@ -16,6 +17,7 @@
 mod authorizer;
 mod embedding;
 mod issue;
+pub mod jwt;
 mod policy;
 mod standing;
 mod token;

@@ -1,9 +1,8 @@
 //! A door to the inside for the fuzz targets in `fuzz/` (feature `fuzzing`). Embedders have no use for it.
 
-use wascap::jwt::{Actor, CapabilityProvider, Claims};
-
 use crate::auth;
 use crate::error::Result;
+use crate::jwt::{Actor, CapabilityProvider, Claims};
 use crate::limits::Limits;
 
 /// Reads text as the token of an actor.

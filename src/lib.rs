@@ -9,7 +9,8 @@
 //! - [`Host`], [`HostBuilder`]: the handle that embedders hold
 //! - [`Actor`]: a signed module, verified
 //! - [`ProviderArchive`], [`ArchiveBuilder`], [`ArchiveLimits`]: signed libraries of a provider, verified
-//! - [`signing`]: making signed modules
+//! - [`jwt`]: what tokens claim
+//! - [`signing`]: keys, and making signed modules
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
 //! - [`Isolation`], [`PluginProcess`], [`serve_plugin`]: where native plugins run
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
@@ -53,6 +54,7 @@ mod supervisor;
 
 pub use actor::Actor;
 pub use archive::{ArchiveBuilder, ArchiveLimits, ProviderArchive};
+pub use auth::jwt;
 pub use auth::{Authorizer, Decision, Origin, TrustPolicy, TrustPolicyBuilder};
 pub use capability::{
     ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, Isolation, NativeCapability,

@@ -59,11 +59,10 @@ use crate::error::{BoxedError, Result};
 ///
 /// # #[actix_rt::main]
 /// # async fn main() -> Result<(), BoxedError> {
+/// # use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 /// # let unsigned = std::fs::read("fixtures/guests/echo.wasm")?;
-/// # let (module_key, account) = (wascap::prelude::KeyPair::new_module(), wascap::prelude::KeyPair::new_account());
-/// # let signed = wascap::wasm::sign_buffer_with_claims(
-/// #     "Echo".to_owned(), unsigned, &module_key, &account, None, None, vec![], vec![], false, Some(1), None, None,
-/// # )?;
+/// # let (account, module_key) = (KeyPair::new_account(), KeyPair::new_module());
+/// # let signed = sign_module(&unsigned, &ActorClaims::new("Echo"), &account, &module_key)?;
 /// # let actor = wasmcloud_host::Actor::from_slice(&signed)?;
 /// # let actor_id = actor.public_key();
 /// let warden = Warden::default();

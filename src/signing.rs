@@ -1,9 +1,8 @@
-//! Signing modules: putting a token into one that says what it is and what it may do.
+//! Keys, and signing modules: putting a token into one that says what it is and what it may do.
 //!
 //! ```
-//! use nkeys::KeyPair;
 //! use wasmcloud_host::Actor;
-//! use wasmcloud_host::signing::{ActorClaims, sign_module};
+//! use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let module = std::fs::read("fixtures/guests/echo.wasm")?;
@@ -19,12 +18,12 @@ use std::io::Write;
 use std::path::Path;
 use std::time::SystemTime;
 
-use nkeys::KeyPair;
-use wascap::jwt::{Actor, Claims};
-
 use crate::auth::{self, Validity};
 use crate::entity::expect_contract;
 use crate::error::{Error, ErrorKind, Result};
+use crate::jwt::Actor;
+
+pub use nkeys::{KeyPair, KeyPairType};
 
 /// What a module's token is to say of it.
 #[derive(Debug, Clone)]
@@ -103,20 +102,7 @@ pub fn sign_module(module: &[u8], claims: &ActorClaims, issuer: &KeyPair, actor:
     }
     let bare = auth::without_token(module)?;
     metadata.module_hash = auth::hash_without_token(&bare)?;
-    let mut token = Claims::<Actor>::with_dates(
-        String::new(),
-        issuer.public_key(),
-        actor.public_key(),
-        None,
-        None,
-        None,
-        None,
-        false,
-        None,
-        None,
-        None,
-    );
-    token.metadata = Some(metadata);
+    let mut token = metadata.claims(issuer.public_key(), actor.public_key());
     claims.validity.apply(&mut token);
     Ok(auth::embed_token(bare, &auth::issue_token(token, issuer)?))
 }

@@ -16,6 +16,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 use tokio::sync::Notify;
 use wasmcloud_host::builtin::BlobStore;
+use wasmcloud_host::jwt;
+use wasmcloud_host::signing::KeyPair;
 use wasmcloud_host::{AsyncCapabilityProvider, Binding, BoxedError, Host, HostBuilder};
 use wasmcloud_host::{NativeCapability, ProviderCallContext};
 
@@ -166,17 +168,9 @@ impl AsyncCapabilityProvider for Sink {
     async fn stop(&self) {}
 }
 
-fn sink_claims() -> wascap::jwt::Claims<wascap::jwt::CapabilityProvider> {
-    wascap::jwt::Claims::<wascap::jwt::CapabilityProvider>::new(
-        "sink".to_owned(),
-        wascap::prelude::KeyPair::new_account().public_key(),
-        wascap::prelude::KeyPair::new_service().public_key(),
-        SINK.to_owned(),
-        "bench".to_owned(),
-        None,
-        None,
-        HashMap::new(),
-    )
+fn sink_claims() -> jwt::Claims<jwt::CapabilityProvider> {
+    let metadata = jwt::CapabilityProvider { capid: SINK.to_owned(), ..jwt::CapabilityProvider::default() };
+    metadata.claims(KeyPair::new_account().public_key(), KeyPair::new_service().public_key())
 }
 
 #[derive(Serialize)]

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use wascap::jwt::{self, Claims};
-use wascap::prelude::KeyPair;
+use wasmcloud_host::jwt::{self, Claims};
+use wasmcloud_host::signing::KeyPair;
 use wasmcloud_host::{
     AsyncCapabilityProvider, Binding, BoxedError, CapabilityProvider, Dispatcher, Host, HostBuilder, Isolation,
     NativeCapability, PluginProcess, ProviderArchive, ProviderCallContext,
@@ -56,8 +56,8 @@ impl CapabilityProvider for Echo {
 
 fn claims() -> Claims<jwt::CapabilityProvider> {
     let (account, provider) = (KeyPair::new_account().public_key(), KeyPair::new_service().public_key());
-    let (name, contract, vendor) = ("echo".to_owned(), CONTRACT.to_owned(), "bench".to_owned());
-    Claims::<jwt::CapabilityProvider>::new(name, account, provider, contract, vendor, None, None, HashMap::new())
+    jwt::CapabilityProvider { capid: CONTRACT.to_owned(), ..jwt::CapabilityProvider::default() }
+        .claims(account, provider)
 }
 
 fn plugin(isolation: Isolation) -> NativeCapability {

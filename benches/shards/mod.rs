@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use nkeys::KeyPair;
 use tokio::sync::{Mutex, Notify};
-use wascap::jwt::Claims;
+use wasmcloud_host::jwt::CapabilityProvider;
 use wasmcloud_host::{
     ActorDispatcher, ActorOptions, AsyncCapabilityProvider, Binding, BoxedError, Host, HostBuilder, NativeCapability,
     ProviderCallContext,
@@ -104,16 +104,8 @@ impl Callers {
     async fn start(host: &Host, actor: &str, number: usize, count: usize, calls: u32) -> Callers {
         let (dispatcher, go, done) = Default::default();
         let callers = Callers { dispatcher, go, done, count, calls };
-        let claims = Claims::<wascap::jwt::CapabilityProvider>::new(
-            "callers".to_owned(),
-            KeyPair::new_account().public_key(),
-            KeyPair::new_service().public_key(),
-            CONTRACT.to_owned(),
-            "bench".to_owned(),
-            None,
-            None,
-            HashMap::new(),
-        );
+        let metadata = CapabilityProvider { capid: CONTRACT.to_owned(), ..CapabilityProvider::default() };
+        let claims = metadata.claims(KeyPair::new_account().public_key(), KeyPair::new_service().public_key());
         let link_name = Some(format!("shard-{number}"));
         let capability = NativeCapability::from_async(callers.clone(), link_name.clone(), claims);
         let capability = capability.expect("the claims are well-formed");

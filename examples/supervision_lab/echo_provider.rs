@@ -1,11 +1,10 @@
 //! A provider that answers each call with its message, after a little work.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use wascap::jwt::{self, Claims};
-use wascap::prelude::KeyPair;
+use wasmcloud_host::jwt::CapabilityProvider;
+use wasmcloud_host::signing::KeyPair;
 use wasmcloud_host::{AsyncCapabilityProvider, Binding, BoxedError, NativeCapability, ProviderCallContext, Result};
 
 /// The contract of the provider.
@@ -36,15 +35,7 @@ impl AsyncCapabilityProvider for EchoProvider {
 
 /// The provider, with a key made for this run.
 pub(crate) fn capability() -> Result<NativeCapability> {
-    let claims = Claims::<jwt::CapabilityProvider>::new(
-        "echo provider".to_owned(),
-        KeyPair::new_account().public_key(),
-        KeyPair::new_service().public_key(),
-        CONTRACT.to_owned(),
-        "lab".to_owned(),
-        None,
-        None,
-        HashMap::new(),
-    );
+    let metadata = CapabilityProvider { capid: CONTRACT.to_owned(), ..CapabilityProvider::default() };
+    let claims = metadata.claims(KeyPair::new_account().public_key(), KeyPair::new_service().public_key());
     NativeCapability::from_async(EchoProvider, None, claims)
 }

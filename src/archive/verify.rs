@@ -3,11 +3,11 @@
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
-use wascap::jwt::{CapabilityProvider, Claims};
 
 use super::read::Contents;
 use crate::auth;
 use crate::error::{Error, ErrorKind, Result};
+use crate::jwt::{CapabilityProvider, Claims};
 
 /// The claims of an archive's token, after everything in the archive has been verified by them.
 ///

@@ -6,19 +6,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flate2::{Compression, GzBuilder};
 use nkeys::KeyPair;
-use wascap::jwt::{CapabilityProvider, Claims};
 
 use super::verify::library_hash;
 use super::{LIBRARY, ProviderArchive, TOKEN, is_target};
 use crate::auth::{self, Validity};
 use crate::entity::shorten;
 use crate::error::{Error, ErrorKind, Result};
+use crate::jwt::CapabilityProvider;
 
 /// An archive that is being made. Nothing is checked before it is signed.
 ///
 /// ```
-/// use nkeys::KeyPair;
 /// use wasmcloud_host::ProviderArchive;
+/// use wasmcloud_host::signing::KeyPair;
 ///
 /// # fn main() -> wasmcloud_host::Result<()> {
 /// let (account, provider) = (KeyPair::new_account(), KeyPair::new_service());
@@ -113,9 +113,7 @@ impl ArchiveBuilder {
         self.check_targets()?;
         self.metadata.target_hashes =
             self.targets.iter().map(|(target, library)| (target.clone(), library_hash(library))).collect();
-        let (issuer_key, subject) = (issuer.public_key(), provider.public_key());
-        let mut claims =
-            Claims::<CapabilityProvider>::with_provider(issuer_key, subject, None, None, self.metadata.clone());
+        let mut claims = self.metadata.clone().claims(issuer.public_key(), provider.public_key());
         self.validity.apply(&mut claims);
         let token = auth::issue_token(claims, issuer)?;
         self.write(&token).map_err(|error| Error::new(ErrorKind::Io, "cannot write the archive").caused_by(error))

@@ -4,10 +4,9 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use wascap::jwt::{self, Claims};
-
 use crate::entity::WasmCloudEntity;
 use crate::error::BoxedError;
+use crate::jwt::{self, Claims};
 
 /// Decides which actors and providers may be started, and who may call whom.
 ///
@@ -36,7 +35,7 @@ use crate::error::BoxedError;
 /// they must be quick and must not block.
 ///
 /// ```
-/// use wascap::jwt::{self, Claims};
+/// use wasmcloud_host::jwt::{self, Claims};
 /// use wasmcloud_host::{Authorizer, Decision, HostBuilder, Origin, WasmCloudEntity};
 ///
 /// /// Lets only actors delete anything, and starts none that is anonymous.

@@ -6,11 +6,11 @@ use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 use nkeys::KeyPair;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use wascap::jwt::Claims;
 
 use super::token::Subject;
 use crate::entity::{KeyKind, expect_key};
 use crate::error::{Error, ErrorKind, Result};
+use crate::jwt::Claims;
 
 const HEADER: &[u8] = br#"{"typ":"jwt","alg":"Ed25519"}"#;
 
@@ -72,7 +72,7 @@ fn seconds(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
     use crate::auth::read_token;
-    use wascap::jwt::Actor;
+    use crate::jwt::Actor;
 
     fn claims(subject: &KeyPair) -> Claims<Actor> {
         let mut claims = Claims::<Actor>::default();

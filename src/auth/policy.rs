@@ -2,10 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use wascap::jwt::{Actor, CapabilityProvider, Claims};
-
 use crate::entity::{KeyKind, expect_key, is_key, shorten};
 use crate::error::{Error, ErrorKind, Result};
+use crate::jwt::{Actor, CapabilityProvider, Claims};
 
 /// Whom a host trusts. A valid signature says who signed, and this says whose signature counts.
 ///
@@ -207,13 +206,13 @@ mod tests {
 
     fn actor(revision: Option<i32>) -> Claims<Actor> {
         let (issuer, subject) = (KeyPair::new_account().public_key(), KeyPair::new_module().public_key());
-        Claims::<Actor>::new("test".into(), issuer, subject, None, None, false, revision, None, None)
+        Actor { rev: revision, ..Actor::default() }.claims(issuer, subject)
     }
 
     fn provider(vendor: &str) -> Claims<CapabilityProvider> {
         let (issuer, subject) = (KeyPair::new_account().public_key(), KeyPair::new_service().public_key());
-        let (contract, hashes) = ("test:contract".into(), HashMap::new());
-        Claims::<CapabilityProvider>::new("test".into(), issuer, subject, contract, vendor.into(), None, None, hashes)
+        let (capid, vendor) = ("test:contract".to_owned(), vendor.to_owned());
+        CapabilityProvider { capid, vendor, ..CapabilityProvider::default() }.claims(issuer, subject)
     }
 
     /// How an actor fares with a policy: nothing where it is trusted.

@@ -6,10 +6,10 @@ use data_encoding::BASE64URL_NOPAD;
 use nkeys::KeyPair;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use wascap::jwt::{Actor, CapabilityProvider, Claims};
 
 use crate::entity::{KeyKind, expect_contract, is_key, shorten};
 use crate::error::{Error, ErrorKind, Result};
+use crate::jwt::{Actor, CapabilityProvider, Claims};
 
 const SIGNATURE_BYTES: usize = 64;
 
@@ -139,23 +139,13 @@ fn invalid(reason: impl std::fmt::Display) -> Error {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::HashMap;
     use std::time::Duration;
-    use wascap::prelude::KeyPair;
 
     fn signed(change: impl FnOnce(&mut Claims<Actor>)) -> String {
         let account = KeyPair::new_account();
-        let mut claims = Claims::<Actor>::new(
-            "test".into(),
-            account.public_key(),
-            KeyPair::new_module().public_key(),
-            Some(vec!["wasmcloud:logging".into()]),
-            None,
-            false,
-            Some(1),
-            None,
-            None,
-        );
+        let caps = Some(vec!["wasmcloud:logging".into()]);
+        let metadata = Actor { caps, rev: Some(1), ..Actor::default() };
+        let mut claims = metadata.claims(account.public_key(), KeyPair::new_module().public_key());
         change(&mut claims);
         claims.encode(&account).unwrap()
     }
@@ -197,12 +187,8 @@ mod tests {
     fn a_providers_token_names_a_provider_and_its_contract() {
         let account = KeyPair::new_account();
         let token = |subject: KeyPair, contract: &str| {
-            let (name, vendor) = ("test".to_owned(), "vendor".to_owned());
-            let hashes = HashMap::new();
-            let (issuer, subject) = (account.public_key(), subject.public_key());
-            Claims::<CapabilityProvider>::new(name, issuer, subject, contract.into(), vendor, None, None, hashes)
-                .encode(&account)
-                .unwrap()
+            let metadata = CapabilityProvider { capid: contract.into(), ..CapabilityProvider::default() };
+            metadata.claims(account.public_key(), subject.public_key()).encode(&account).unwrap()
         };
         let read = |token: String| read_token::<CapabilityProvider>(&token).map_err(|error| error.kind());
         assert!(read(token(KeyPair::new_service(), "wasmcloud:keyvalue")).is_ok());

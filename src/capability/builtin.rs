@@ -14,13 +14,10 @@ mod logging;
 #[cfg(feature = "messaging")]
 mod messaging;
 
-use std::collections::HashMap;
-
-use wascap::jwt::{self, Claims};
-
 use crate::capability::NativeCapability;
 use crate::entity::shorten;
 use crate::error::{Error, ErrorKind, Result};
+use crate::jwt::{self, Claims};
 
 #[cfg(feature = "blobstore")]
 pub use blob_store::BlobStore;
@@ -71,14 +68,12 @@ pub(crate) fn named(name: &str, link_name: Option<String>) -> Result<NativeCapab
 
 /// What a provider that comes with the host claims to be: the host vouches for it, so nobody signs it.
 fn claims(name: &str, public_key: &str, contract: &str) -> Claims<jwt::CapabilityProvider> {
-    Claims::<jwt::CapabilityProvider>::new(
-        name.to_owned(),
-        String::new(),
-        public_key.to_owned(),
-        contract.to_owned(),
-        "wasmcloud-host".to_owned(),
-        None,
-        Some(env!("CARGO_PKG_VERSION").to_owned()),
-        HashMap::new(),
-    )
+    let metadata = jwt::CapabilityProvider {
+        name: Some(name.to_owned()),
+        capid: contract.to_owned(),
+        vendor: "wasmcloud-host".to_owned(),
+        ver: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        ..jwt::CapabilityProvider::default()
+    };
+    metadata.claims(String::new(), public_key)
 }

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use wascap::jwt::{self, Claims};
-
 use super::plugin::{Isolation, Plugin};
 use super::traits::{AsyncCapabilityProvider, CapabilityProvider};
 use crate::archive::ProviderArchive;
 use crate::entity::{KeyKind, expect_contract, expect_key, link_name};
 use crate::error::{Error, ErrorKind, Result};
+use crate::jwt::{self, Claims};
 use crate::supervisor::snapshot::{ProviderIdentity, ProviderKey};
 
 /// A capability provider, ready to be started with [`Host::start_native_capability`](crate::Host::start_native_capability).

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use wascap::jwt::Claims;
-
 use super::{Host, Inventory};
 use crate::entity::{WasmCloudEntity, link_name};
 use crate::error::Result;
 use crate::event::Events;
+use crate::jwt::{self, Claims};
 use crate::supervisor::health::{CheckAll, CheckOne, Health};
 use crate::supervisor::link::{LinkDefinition, LinkState};
 
@@ -100,7 +99,7 @@ impl Host {
     ///
     /// # Errors
     /// `HostNotRunning`.
-    pub async fn actor_claims(&self) -> Result<Vec<Claims<wascap::jwt::Actor>>> {
+    pub async fn actor_claims(&self) -> Result<Vec<Claims<jwt::Actor>>> {
         self.running()?;
         let snapshot = self.0.dispatch.snapshot();
         Ok(snapshot.actors.values().map(|actor| Claims::clone(&actor.identity.claims)).collect())

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use actix::Addr;
 use imbl::shared_ptr::DefaultSharedPtr;
-use wascap::jwt::{CapabilityProvider, Claims};
 
 use super::child::Child;
 use super::health::Health;
@@ -22,6 +21,7 @@ use crate::capability::NativeCapability;
 use crate::capability::provider_actor::ProviderActor;
 use crate::engine::CompiledModule;
 use crate::entity::WasmCloudEntity;
+use crate::jwt::{self, CapabilityProvider, Claims};
 use crate::limits::Limits;
 use crate::shard::ShardNumber;
 
@@ -36,7 +36,7 @@ pub(crate) struct ActorIdentity {
     pub(crate) revision: i32,
     pub(crate) call_alias: Option<Arc<str>>,
     pub(crate) capabilities: HashSet<String>,
-    pub(crate) claims: Arc<Claims<wascap::jwt::Actor>>,
+    pub(crate) claims: Arc<Claims<jwt::Actor>>,
     /// How others are told of it.
     pub(crate) entity: WasmCloudEntity,
     /// Whether it is still trusted.
@@ -44,7 +44,7 @@ pub(crate) struct ActorIdentity {
 }
 
 impl ActorIdentity {
-    pub(crate) fn new(claims: Arc<Claims<wascap::jwt::Actor>>) -> ActorIdentity {
+    pub(crate) fn new(claims: Arc<Claims<jwt::Actor>>) -> ActorIdentity {
         let metadata = claims.metadata.as_ref();
         ActorIdentity {
             key: claims.subject.as_str().into(),

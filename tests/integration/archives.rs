@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use nkeys::KeyPair;
-use wascap::jwt::{CapabilityProvider, Claims};
+use wasmcloud_host::jwt::{CapabilityProvider, Claims};
 use wasmcloud_host::{ArchiveLimits, ErrorKind, ProviderArchive};
 
 use crate::support::kind;
@@ -338,8 +338,7 @@ fn claims_of(archive: &[u8]) -> Claims<CapabilityProvider> {
 
 /// Any claims as a token, whatever they say.
 fn token_of(claims: &Claims<CapabilityProvider>, signer: &KeyPair) -> String {
-    let signer = wascap::prelude::KeyPair::from_seed(&signer.seed().unwrap()).unwrap();
-    claims.encode(&signer).unwrap()
+    claims.encode(signer).unwrap()
 }
 
 /// The same archive with another token.

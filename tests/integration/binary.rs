@@ -246,7 +246,7 @@ fn what_is_signed_is_accepted_by_wascap_and_signing_again_replaces_the_token() {
     assert_eq!(Actor::from_slice(&second).unwrap().name(), "Later");
     for bytes in [first, second] {
         let token = wascap::wasm::extract_claims(&bytes).unwrap().unwrap();
-        let validation = wascap::jwt::validate_token::<wascap::jwt::Actor>(&token.jwt).unwrap();
+        let validation = wascap::jwt::validate_token::<wascap::jwt::Component>(&token.jwt).unwrap();
         assert!(validation.signature_valid && !validation.expired && !validation.cannot_use_yet);
         assert_eq!(
             token.claims.metadata.unwrap().module_hash,

@@ -461,7 +461,7 @@ impl Async {
     fn capability_of(
         &self,
         link_name: Option<&str>,
-        claims: wascap::jwt::Claims<wascap::jwt::CapabilityProvider>,
+        claims: wasmcloud_host::jwt::Claims<wasmcloud_host::jwt::CapabilityProvider>,
     ) -> NativeCapability {
         NativeCapability::from_async(self.clone(), link_name.map(str::to_owned), claims).unwrap()
     }

@@ -37,4 +37,5 @@ mod signing;
 mod successors;
 mod supervision;
 mod support;
+mod tokens;
 mod trust;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use nkeys::KeyPair;
 use tokio::sync::{Notify, Semaphore};
-use wascap::jwt::{self, Claims};
+use wasmcloud_host::jwt::{self, Claims};
 use wasmcloud_host::{
     AsyncCapabilityProvider, Binding, BoxedError, ErrorKind, Host, HostBuilder, NativeCapability, ProviderCallContext,
     Result,
@@ -189,16 +189,13 @@ impl AsyncCapabilityProvider for Probe {
 
 /// The claims of a provider made for a test.
 pub(crate) fn provider_claims(contract: &str) -> Claims<jwt::CapabilityProvider> {
-    Claims::<jwt::CapabilityProvider>::new(
-        "test provider".to_owned(),
-        KeyPair::new_account().public_key(),
-        KeyPair::new_service().public_key(),
-        contract.to_owned(),
-        "test".to_owned(),
-        None,
-        None,
-        HashMap::new(),
-    )
+    let metadata = jwt::CapabilityProvider {
+        name: Some("test provider".to_owned()),
+        capid: contract.to_owned(),
+        vendor: "test".to_owned(),
+        ..jwt::CapabilityProvider::default()
+    };
+    metadata.claims(KeyPair::new_account().public_key(), KeyPair::new_service().public_key())
 }
 
 /// Starts the guest `host_call` linked to a probe, and answers with both and the actor's key.

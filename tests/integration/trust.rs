@@ -9,7 +9,7 @@ mod tampering;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use wascap::prelude::KeyPair;
+use nkeys::KeyPair;
 use wasmcloud_host::{Actor, ErrorKind};
 
 use crate::signing::{Era, guest, sign, with_token};

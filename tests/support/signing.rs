@@ -1,11 +1,11 @@
 //! Guests from the fixtures, signed with keys made on the spot.
 
+use nkeys::KeyPair;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
-use wascap::jwt::{self, Claims, WascapEntity};
-use wascap::prelude::KeyPair;
 use wasmcloud_host::Actor;
+use wasmcloud_host::jwt::{self, Claims, WascapEntity};
 
 /// The bytes of an unsigned guest.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
@@ -69,17 +69,14 @@ pub(crate) fn sign(name: &str) -> Signing {
 /// Begins to sign any bytes.
 pub(crate) fn sign_module(name: &str, module: Vec<u8>) -> Signing {
     let account = KeyPair::new_account();
-    let claims = Claims::<jwt::Actor>::new(
-        name.to_owned(),
-        account.public_key(),
-        KeyPair::new_module().public_key(),
-        Some(vec![]),
-        None,
-        false,
-        Some(1),
-        Some("1.0.0".to_owned()),
-        None,
-    );
+    let metadata = jwt::Actor {
+        name: Some(name.to_owned()),
+        caps: Some(vec![]),
+        rev: Some(1),
+        ver: Some("1.0.0".to_owned()),
+        ..jwt::Actor::default()
+    };
+    let claims = metadata.claims(account.public_key(), KeyPair::new_module().public_key());
     Signing { module, claims, account }
 }
 
@@ -125,7 +122,7 @@ impl Signing {
 
     /// The signed module.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        wascap::wasm::embed_claims(&self.module, &self.claims, &self.account).unwrap()
+        self.bytes_of(Era::New)
     }
 
     /// The token, as it was made in an era.

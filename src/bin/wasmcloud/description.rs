@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
-use wascap::jwt::Claims;
+use wasmcloud_host::jwt::Claims;
 use wasmcloud_host::{Actor, ProviderArchive};
 use zeroize::Zeroizing;
 

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use actix::AsyncContext;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use wascap::jwt::Claims;
 
 use super::*;
 use crate::actor::instances::Instances;
@@ -15,6 +14,7 @@ use crate::actor::pace::Pace;
 use crate::actor::room::HostRoom;
 use crate::capability::builtin::HttpServer;
 use crate::engine::{Compilation, CompiledModule, Mappings};
+use crate::jwt::{self, Claims};
 use crate::limits::Limits;
 use crate::shard::Shards;
 use crate::supervisor::link::{LinkDefinition, LinkState};
@@ -136,10 +136,10 @@ impl World {
     }
 
     fn identity(&self, key: &str, alias: Option<&str>, capabilities: &[&str]) -> Arc<ActorIdentity> {
-        let metadata = wascap::jwt::Actor {
+        let metadata = jwt::Actor {
             caps: Some(capabilities.iter().map(|&contract| contract.to_owned()).collect()),
             call_alias: alias.map(str::to_owned),
-            ..wascap::jwt::Actor::default()
+            ..jwt::Actor::default()
         };
         let mut claims = Claims::default();
         (claims.subject, claims.metadata) = (key.to_owned(), Some(metadata));

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use nkeys::KeyPair;
-use wascap::jwt::{self, Claims};
+use wasmcloud_host::jwt::{self, Claims};
 use wasmcloud_host::{
     Authorizer, ChildState, Decision, ErrorKind, EventKind, Host, HostBuilder, LinkState, NativeCapability, Origin,
     ProviderArchive, TrustPolicy, WasmCloudEntity,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
-use wascap::jwt::{self, Claims};
+use wasmcloud_host::jwt::{self, Claims};
 use wasmcloud_host::{
     Authorizer, Decision, ErrorKind, EventKind, Host, HostBuilder, LinkState, Origin, WasmCloudEntity,
 };

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use wascap::jwt::{CapabilityProvider, Claims};
-use wascap::prelude::KeyPair;
+use nkeys::KeyPair;
+use wasmcloud_host::jwt::{CapabilityProvider, Claims};
 use wasmcloud_host::{Actor, ErrorKind, ProviderArchive, Result};
 use wasmparser::{Parser, Payload};
 
