@@ -4,6 +4,7 @@ mod builder;
 mod inventory;
 pub(crate) mod labels;
 mod manifest;
+mod own_thread;
 mod start_claim;
 mod watch;
 
@@ -39,6 +40,7 @@ use crate::supervisor::snapshot::ProviderKey;
 use crate::supervisor::{Command, Settings, Supervisor};
 use builder::Configuration;
 use labels::Labels;
+use own_thread::OwnThread;
 use start_claim::StartClaim;
 
 /// The longest period of grace: no clock ends before.
@@ -81,6 +83,8 @@ struct Inner {
 struct Running {
     supervisor: Addr<Supervisor>,
     shards: Arc<Shards>,
+    /// The thread that was made for the host, if it did not start on its embedder's.
+    own_thread: Option<OwnThread>,
 }
 
 impl Drop for Inner {
@@ -119,9 +123,39 @@ impl Host {
     /// each further shard it makes a thread of its own.
     ///
     /// # Errors
-    /// `NoActixSystem` where no actix `System` runs on this thread, `HostAlreadyStarted` at a second start, `Io` where a
-    /// thread cannot be made.
+    /// `NoActixSystem` where no actix `System` runs on this thread: see [`Host::start_on_own_thread`].
+    /// `HostAlreadyStarted` at a second start, `Io` where a thread cannot be made.
     pub async fn start(&self) -> Result<()> {
+        self.start_here(None).await
+    }
+
+    /// Starts the host on a thread of its own, with an actix `System` made for it. It is the start for programs without a
+    /// `System`, such as those under `#[tokio::main]`, and for those with no runtime at all.
+    ///
+    /// The handle is used as after [`Host::start`], from any thread. The thread ends when the host has stopped, which
+    /// [`Host::stop`] waits for.
+    ///
+    /// ```
+    /// use wasmcloud_host::HostBuilder;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> wasmcloud_host::Result<()> {
+    /// let host = HostBuilder::new().build();
+    /// host.start_on_own_thread().await?;
+    /// assert!(host.actors().await?.is_empty());
+    /// host.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `HostAlreadyStarted` at a second start, `Io` where a thread cannot be made.
+    pub async fn start_on_own_thread(&self) -> Result<()> {
+        OwnThread::start(self.clone()).await
+    }
+
+    /// Starts the host on the arbiter of this thread, which is the given one where that was made for the host.
+    async fn start_here(&self, own_thread: Option<OwnThread>) -> Result<()> {
         let claim = StartClaim::take(&self.0)?;
         let shards = Arc::new(Shards::start(self.0.configuration.shards).await?);
         self.0.dispatch.authority().work_on(&shards);
@@ -133,7 +167,7 @@ impl Host {
         });
         let settings = Settings { compilation, updates, grace, health, trust };
         let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), settings).start();
-        claim.keep(Running { supervisor, shards });
+        claim.keep(Running { supervisor, shards, own_thread });
         self.0.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStarted);
         log::info!("host {} runs with {} shard(s)", self.id(), self.0.configuration.shards);
         Ok(())
@@ -142,13 +176,14 @@ impl Host {
     /// Stops the host: providers bring no new work and finish what is under way, then every actor and provider is
     /// stopped in the reverse order of their starts, then the host's own threads. All of them share one period of grace
     /// ([`HostBuilder::with_stop_grace`]); what takes longer is ended. The actix `System` that it was
-    /// started on goes on. When this returns, that has been done, whoever asked for it first. What could not be stopped
+    /// started on goes on, unless it was made by [`Host::start_on_own_thread`]. When this returns, that has been done, whoever asked for it first. What could not be stopped
     /// in time is on the log.
     pub async fn stop(&self) {
-        let stopped = match self.0.running.get() {
-            Some(running) => running.supervisor.send(Command::Stop).await.is_ok(),
-            None => false,
-        };
+        let Some(running) = self.0.running.get() else { return };
+        let stopped = running.supervisor.send(Command::Stop).await.is_ok();
+        if let Some(thread) = &running.own_thread {
+            thread.end().await;
+        }
         if stopped {
             log::info!("host {} has stopped", self.id());
         }

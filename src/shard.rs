@@ -19,7 +19,7 @@ use std::time::Duration;
 use actix_rt::{Arbiter, ArbiterHandle};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::error::{Error, ErrorKind, Result, panic_text};
 pub(crate) use efforts::Efforts;
@@ -50,6 +50,8 @@ pub(crate) struct Shards {
     own: Vec<OwnThread>,
     /// Which shard was taken last, where one is as good as another.
     last: AtomicUsize,
+    /// Whether the host's own threads have been ended, with everything that ran on them.
+    ended: watch::Sender<bool>,
 }
 
 /// The way onto the shard of a number.
@@ -66,11 +68,12 @@ impl Shards {
             Error::new(
                 ErrorKind::NoActixSystem,
                 "no actix System runs on this thread: start the host under #[actix_rt::main], #[actix::main] or \
-                 inside an actix-web application, or make a System with actix_rt::System::new()",
+                 inside an actix-web application, or anywhere with Host::start_on_own_thread",
             )
         })?;
         let first = Shard::new(first, std::thread::current().id());
-        let mut shards = Shards { all: vec![first], own: Vec::new(), last: AtomicUsize::new(0) };
+        let mut shards =
+            Shards { all: vec![first], own: Vec::new(), last: AtomicUsize::new(0), ended: watch::Sender::new(false) };
         for _ in 1..count {
             match OwnThread::start().await {
                 Ok(thread) => {
@@ -122,6 +125,13 @@ impl Shards {
     /// Ends the shards that the host made, and waits for their threads as long as that makes sense.
     pub(crate) async fn stop_own(&self) {
         join_all(self.own.iter().map(OwnThread::end)).await;
+        self.ended.send_replace(true);
+    }
+
+    /// Waits until [`Shards::stop_own`] has ended.
+    pub(crate) async fn ended(&self) {
+        // The sender lives as long as this.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 }
 

@@ -37,6 +37,7 @@ fn without_an_actix_system_the_error_says_what_is_missing() {
         let error = attempt.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoActixSystem);
         assert!(error.to_string().contains("#[actix_rt::main]"), "{error}");
+        assert!(error.to_string().contains("Host::start_on_own_thread"), "{error}");
     }
 }
 

@@ -28,6 +28,7 @@ mod links;
 mod manifests;
 mod middleware;
 mod model;
+mod own_thread;
 mod plugins;
 mod preemption;
 mod providers;
