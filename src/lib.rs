@@ -10,7 +10,7 @@
 //! - [`Actor`]: a signed module, verified
 //! - [`ProviderArchive`], [`ArchiveBuilder`], [`ArchiveLimits`]: signed libraries of a provider, verified
 //! - [`jwt`]: what tokens claim
-//! - [`signing`]: keys, and making signed modules
+//! - [`signing`]: keys, and making signed modules; [`samples`]: a module to try it with
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
 //! - [`Isolation`], [`PluginProcess`], [`serve_plugin`]: where native plugins run
 //! - [`LinkDefinition`], [`LinkState`]: what joins them
@@ -48,6 +48,7 @@ mod host;
 mod limits;
 mod manifest;
 mod middleware;
+pub mod samples;
 mod shard;
 pub mod signing;
 mod supervisor;

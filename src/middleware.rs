@@ -60,9 +60,8 @@ use crate::error::{BoxedError, Result};
 /// # #[actix_rt::main]
 /// # async fn main() -> Result<(), BoxedError> {
 /// # use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
-/// # let unsigned = std::fs::read("fixtures/guests/echo.wasm")?;
 /// # let (account, module_key) = (KeyPair::new_account(), KeyPair::new_module());
-/// # let signed = sign_module(&unsigned, &ActorClaims::new("Echo"), &account, &module_key)?;
+/// # let signed = sign_module(wasmcloud_host::samples::ECHO, &ActorClaims::new("Echo"), &account, &module_key)?;
 /// # let actor = wasmcloud_host::Actor::from_slice(&signed)?;
 /// # let actor_id = actor.public_key();
 /// let warden = Warden::default();

@@ -5,18 +5,21 @@
 //! use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let module = std::fs::read("fixtures/guests/echo.wasm")?;
+//! let module = wasmcloud_host::samples::ECHO;
 //! let claims = ActorClaims::new("Echo").capability("wasmcloud:httpserver").revision(1);
 //! let (account, key) = (KeyPair::new_account(), KeyPair::new_module());
-//! let signed = sign_module(&module, &claims, &account, &key)?;
+//! let signed = sign_module(module, &claims, &account, &key)?;
 //! assert_eq!(Actor::from_slice(&signed)?.capabilities(), ["wasmcloud:httpserver"]);
 //! # Ok(())
 //! # }
 //! ```
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::time::SystemTime;
+
+use zeroize::Zeroizing;
 
 use crate::auth::{self, Validity};
 use crate::entity::expect_contract;
@@ -105,6 +108,27 @@ pub fn sign_module(module: &[u8], claims: &ActorClaims, issuer: &KeyPair, actor:
     let mut token = metadata.claims(issuer.public_key(), actor.public_key());
     claims.validity.apply(&mut token);
     Ok(auth::embed_token(bare, &auth::issue_token(token, issuer)?))
+}
+
+/// Reads the key whose seed a file holds, as `wasmcloud keys gen --output` writes it.
+///
+/// This reads the file where it is called, so call it from a place that may block.
+///
+/// # Errors
+/// `Io` where the file cannot be read, and `InvalidArgument` where it holds anything but one seed. Both name the file.
+pub fn read_key(path: impl AsRef<Path>) -> Result<KeyPair> {
+    const LONGEST: u64 = 1024;
+    let path = path.as_ref();
+    let mut text = Zeroizing::new(Vec::with_capacity(LONGEST as usize));
+    let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut text));
+    read.map_err(|error| {
+        Error::new(ErrorKind::Io, format!("cannot read the seed file {}", path.display())).caused_by(error)
+    })?;
+    let seed = std::str::from_utf8(text.trim_ascii()).unwrap_or_default();
+    KeyPair::from_seed(seed).map_err(|error| {
+        let message = format!("the file {} does not hold a seed (S...), or not alone", path.display());
+        Error::new(ErrorKind::InvalidArgument, message).caused_by(error)
+    })
 }
 
 /// Writes a file so that nobody ever sees half of it: beside its place first, and then into it. A file that is there is
