@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,9 +27,9 @@ pub(crate) struct Arguments {
     /// The port to listen on; 0 takes any free one
     #[arg(long, short, default_value_t = 8081)]
     port: u16,
-    /// The IP address to listen on
+    /// The IP address to listen on, or localhost
     #[arg(long, short, default_value = "127.0.0.1")]
-    bind: IpAddr,
+    bind: String,
     /// The file to keep the counters in
     #[arg(long, default_value = "counter.redb")]
     store: String,
@@ -40,7 +40,8 @@ pub(crate) struct Arguments {
 
 #[actix_rt::main]
 async fn main() {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,wasmcloud_http_server=info"))
+        .init();
     if let Err(error) = run(Arguments::parse()).await {
         eprintln!("counter: {error}");
         std::process::exit(1);
@@ -86,10 +87,8 @@ pub(crate) async fn serve(host: &Host, arguments: &Arguments) -> Result<SocketAd
     let server = http.capability()?;
     let server_id = server.id();
     host.start_native_capability(server).await?;
-    let values = HashMap::from([
-        ("PORT".to_owned(), arguments.port.to_string()),
-        ("BIND".to_owned(), arguments.bind.to_string()),
-    ]);
+    let values =
+        HashMap::from([("PORT".to_owned(), arguments.port.to_string()), ("BIND".to_owned(), arguments.bind.clone())]);
     host.set_link(&actor_id, "wasmcloud:httpserver", None, server_id, values).await?;
     http.address(&actor_id).ok_or_else(|| "the actor is linked, but not served".into())
 }

@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::net::IpAddr;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,14 +24,15 @@ struct Arguments {
     /// The port to listen on; 0 takes any free one
     #[arg(long, short, default_value_t = 8080)]
     port: u16,
-    /// The IP address to listen on
+    /// The IP address to listen on, or localhost
     #[arg(long, short, default_value = "127.0.0.1")]
-    bind: IpAddr,
+    bind: String,
 }
 
 #[actix_rt::main]
 async fn main() {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,wasmcloud_http_server=info"))
+        .init();
     if let Err(error) = run(Arguments::parse()).await {
         eprintln!("echo: {error}");
         std::process::exit(1);
@@ -67,10 +67,7 @@ async fn serve(host: &wasmcloud_host::Host, arguments: Arguments) -> Result<(), 
     let provider_id = capability.id();
     host.start_native_capability(capability).await?;
 
-    let values = HashMap::from([
-        ("PORT".to_owned(), arguments.port.to_string()),
-        ("BIND".to_owned(), arguments.bind.to_string()),
-    ]);
+    let values = HashMap::from([("PORT".to_owned(), arguments.port.to_string()), ("BIND".to_owned(), arguments.bind)]);
     host.set_link(&actor_id, "wasmcloud:httpserver", None, provider_id, values).await?;
 
     let address = http.address(&actor_id).ok_or("the actor is linked, but not served")?;

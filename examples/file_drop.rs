@@ -40,7 +40,8 @@ pub(crate) struct Arguments {
 
 #[actix_rt::main]
 async fn main() {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,wasmcloud_http_server=info"))
+        .init();
     if let Err(error) = run(Arguments::parse()).await {
         eprintln!("file_drop: {error}");
         std::process::exit(1);

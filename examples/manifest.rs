@@ -24,7 +24,8 @@ struct Arguments {
 
 #[actix_rt::main]
 async fn main() {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn,wasmcloud_http_server=info"))
+        .init();
     if let Err(error) = run(Arguments::parse()).await {
         eprintln!("manifest: {error}");
         std::process::exit(1);

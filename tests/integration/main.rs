@@ -20,7 +20,9 @@ mod host;
 mod http;
 #[cfg(feature = "httpclient")]
 mod http_client;
+mod http_places;
 mod http_protocols;
+mod http_semantics;
 mod instances;
 mod interruptions;
 mod limits;

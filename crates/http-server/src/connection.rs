@@ -1,10 +1,11 @@
 //! One connection: TLS, HTTP/1.1 or HTTP/2, and its end.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,12 +16,13 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-use crate::activity::{Activity, Patience, Watched, in_time};
+use crate::activity::{Activity, Ended, Patience, Watched, in_time};
 use crate::caller::Caller;
+use crate::peer::{Asked, Peer};
 use crate::site::Site;
+use crate::table::Admission;
 
 /// How long a client may take to agree on TLS.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,6 +37,11 @@ const STREAMS: u32 = 128;
 /// How much of one body, and of all bodies of an HTTP/2 connection, may arrive before they are read.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 512 * 1024;
+
+/// How much of what has not been sent the system may keep for one connection, beside what has no acknowledgement yet. Without
+/// that it takes some megabytes, and tells of room for more only when a third of them is gone.
+#[cfg(target_os = "linux")]
+const UNSENT_IN_SYSTEM: u32 = 128 * 1024;
 
 /// Both protocols, told apart by how a client begins.
 #[derive(Debug, Clone)]
@@ -55,20 +62,27 @@ impl Protocols {
     }
 }
 
-/// Serves a connection to its end. Once `closing` says so, it ends with the requests that are under way.
+/// Serves a connection to its end. When it is asked to, it ends with the requests that are under way.
 pub(crate) async fn serve<C: Caller + 'static>(
     stream: TcpStream,
     site: Arc<ArcSwap<Site<C>>>,
     protocols: Protocols,
-    closing: watch::Receiver<bool>,
+    admission: Admission,
 ) {
+    prepare(&stream);
+    match site.load().tls.clone() {
+        None => speak(stream, site, protocols, &admission.0, Patience::DEFAULT).await,
+        // Boxed: most connections are not encrypted, and need not have the room for it.
+        Some(tls) => Box::pin(speak_encrypted(tls, stream, site, protocols, &admission.0)).await,
+    }
+}
+
+/// Sets options of a stream. What the system does without them is right too, if slower or larger.
+fn prepare(stream: &TcpStream) {
     // Small responses must not wait for more to come.
     let _ = stream.set_nodelay(true);
-    match site.load().tls.clone() {
-        None => speak(stream, site, protocols, closing).await,
-        // Boxed: most connections are not encrypted, and need not have the room for it.
-        Some(tls) => Box::pin(speak_encrypted(tls, stream, site, protocols, closing)).await,
-    }
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_IN_SYSTEM);
 }
 
 async fn speak_encrypted<C: Caller + 'static>(
@@ -76,14 +90,18 @@ async fn speak_encrypted<C: Caller + 'static>(
     stream: TcpStream,
     site: Arc<ArcSwap<Site<C>>>,
     protocols: Protocols,
-    mut closing: watch::Receiver<bool>,
+    peer: &Arc<Peer>,
 ) {
+    let asked = poll_fn(|context| {
+        peer.wake_when_asked(context.waker());
+        if peer.asked() == Asked::Nothing { Poll::Pending } else { Poll::Ready(()) }
+    });
     let agreed = tokio::select! {
         agreed = tokio::time::timeout(TLS_TIMEOUT, tls.accept(stream)) => agreed,
-        _ = closing.wait_for(|closing| *closing) => return,
+        () = asked => return,
     };
     match agreed {
-        Ok(Ok(stream)) => speak(stream, site, protocols, closing).await,
+        Ok(Ok(stream)) => speak(stream, site, protocols, peer, Patience::DEFAULT).await,
         Ok(Err(error)) => log::debug!("a client did not agree on TLS: {error}"),
         Err(_) => log::debug!("a client took too long to agree on TLS"),
     }
@@ -93,34 +111,23 @@ async fn speak<C: Caller + 'static>(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     site: Arc<ArcSwap<Site<C>>>,
     protocols: Protocols,
-    mut closing: watch::Receiver<bool>,
+    peer: &Arc<Peer>,
+    patience: Patience,
 ) {
-    let activity = Activity::new(Patience::DEFAULT);
+    let activity = Activity::new(patience, peer.clone());
     let watched = TokioIo::new(Watched { stream, activity: activity.clone() });
     let observed = activity.clone();
     let answer = service_fn(move |request: Request<_>| {
         let serving = observed.begin_request(request.version() == Version::HTTP_2);
         let site = site.load_full();
         // Boxed: a connection keeps the room for what answers its requests, even while there are none.
-        Box::pin(async move {
-            let answer = site.answer(request).await;
-            drop(serving);
-            Ok::<_, Infallible>(answer)
-        })
+        Box::pin(async move { Ok::<_, Infallible>(site.answer(request, serving).await) })
     });
-    let mut connection = pin!(protocols.0.serve_connection(watched, answer));
-    let to_its_end = async {
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => return ended,
-            _ = closing.wait_for(|closing| *closing) => connection.as_mut().graceful_shutdown(),
-        }
-        connection.await
-    };
-    match in_time(to_its_end, &activity).await {
-        Some(Ok(())) => {}
-        Some(Err(error)) => log::debug!("a connection ended early: {error}"),
-        None => log::debug!("a connection was closed: its client took too long"),
+    let connection = pin!(protocols.0.serve_connection(watched, answer));
+    match in_time(connection, |connection| connection.graceful_shutdown(), &activity).await {
+        Ended::ByItself(Ok(())) => {}
+        Ended::ByItself(Err(error)) => log::debug!("a connection ended early: {error}"),
+        Ended::Cut => log::debug!("a connection was cut: its client took too long, or others needed what it held"),
     }
 }
 
@@ -133,3 +140,6 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisThread {
         tokio::task::spawn_local(work);
     }
 }
+
+#[cfg(test)]
+mod tests;

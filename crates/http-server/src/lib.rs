@@ -7,25 +7,40 @@
 //! # Layout
 //! - `server`: the open ports of all links
 //! - `caller`: the way to an actor
-//! - `settings`: what a link's values mean
+//! - `settings`, `names`: what a link's values mean, and which there are
 //! - `tls`, `cors`: the parts of them that have rules of their own
 //! - `listener`: one open port, and how it is closed
 //! - `connection`: one connection, in either version of HTTP
 //! - `activity`: what a connection is about, and how long it may be
+//! - `table`, `peer`: all connections, and one as the others know it
+//! - `ledger`, `client`: who may hold how much memory
+//! - `files`: how many connections there are file descriptors for
 //! - `site`: from a request to a call and back
+//! - `normalise`, `framing`: what a request and a response are, by the rules of HTTP
+//! - `body`, `answer`: the bytes of them
 //! - `request_id`: what joins the lines of several logs
 //! - `messages`: the contract's payloads
 
 mod activity;
+mod answer;
+mod body;
 mod caller;
+mod client;
 mod connection;
 mod cors;
+mod files;
+mod framing;
+mod ledger;
 mod listener;
 mod messages;
+mod names;
+mod normalise;
+mod peer;
 mod request_id;
 mod server;
 mod settings;
 mod site;
+mod table;
 mod tls;
 
 pub use caller::{CallError, CallErrorKind, Caller};

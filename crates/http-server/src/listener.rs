@@ -1,24 +1,23 @@
 //! One open port: how connections come, and how they are ended.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::caller::Caller;
 use crate::connection::{self, Protocols};
 use crate::settings::Settings;
 use crate::site::Site;
+use crate::table::{Admission, ConnectionTable};
 
 /// How long requests in flight may take to end once the port is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
-
-/// How many connections one port serves at once; further ones wait to be accepted.
-const CONNECTIONS: usize = 20_000;
 
 /// How long to wait after a connection could not be accepted: usually the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -41,11 +40,19 @@ impl<C: Caller + 'static> Listener<C> {
     ///
     /// # Errors
     /// A text that names the address and what to do.
-    pub(crate) async fn open(settings: &Settings, site: Site<C>) -> Result<Listener<C>, String> {
-        Listener::open_for(settings.address, Arc::new(ArcSwap::from_pointee(site))).await
+    pub(crate) async fn open(
+        settings: &Settings,
+        site: Site<C>,
+        table: &Arc<ConnectionTable>,
+    ) -> Result<Listener<C>, String> {
+        Listener::open_for(settings.address, Arc::new(ArcSwap::from_pointee(site)), table).await
     }
 
-    async fn open_for(asked: SocketAddr, site: Arc<ArcSwap<Site<C>>>) -> Result<Listener<C>, String> {
+    async fn open_for(
+        asked: SocketAddr,
+        site: Arc<ArcSwap<Site<C>>>,
+        table: &Arc<ConnectionTable>,
+    ) -> Result<Listener<C>, String> {
         let describe = |error: std::io::Error| {
             format!("cannot listen on {asked} ({error}): choose another PORT or BIND, or stop what listens there")
         };
@@ -53,7 +60,8 @@ impl<C: Caller + 'static> Listener<C> {
         let address = socket.local_addr().map_err(describe)?;
         let (close, close_asked) = oneshot::channel();
         let (close_done, closed) = oneshot::channel();
-        let serving = tokio::task::spawn_local(serve(socket, site.clone(), close_asked, close_done));
+        let port = Port { socket, number: table.new_port(), table: table.clone() };
+        let serving = tokio::task::spawn_local(serve(port, site.clone(), close_asked, close_done));
         Ok(Listener { asked, address, site, close, closed, serving })
     }
 
@@ -86,11 +94,12 @@ impl<C: Caller + 'static> Listener<C> {
         before: ClosedListener<C>,
         settings: &Settings,
         site: Site<C>,
+        table: &Arc<ConnectionTable>,
     ) -> Result<Listener<C>, (Option<Listener<C>>, String)> {
-        match Listener::open(settings, site).await {
+        match Listener::open(settings, site, table).await {
             Ok(listener) => Ok(listener),
             Err(refusal) => {
-                let reopened = Listener::open_for(before.asked, before.site).await;
+                let reopened = Listener::open_for(before.asked, before.site, table).await;
                 Err((reopened.inspect_err(|error| log::error!("{error}")).ok(), refusal))
             }
         }
@@ -112,35 +121,58 @@ pub(crate) struct ClosedListener<C> {
     site: Arc<ArcSwap<Site<C>>>,
 }
 
-async fn serve<C: Caller + 'static>(
+/// An open port, and its number among those of the server.
+struct Port {
     socket: TcpListener,
+    number: usize,
+    table: Arc<ConnectionTable>,
+}
+
+impl Port {
+    /// The next connection, as soon as there is a place for it.
+    async fn next(&self) -> (TcpStream, Admission) {
+        let mut is_new_trouble = true;
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, client)) => return (stream, self.table.admit(self.number, client.ip()).await),
+                Err(error) => {
+                    if std::mem::take(&mut is_new_trouble) {
+                        log::warn!("connections cannot be accepted: {error}: those that are idle are closed");
+                    }
+                    self.table.make_room();
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn serve<C: Caller + 'static>(
+    port: Port,
     site: Arc<ArcSwap<Site<C>>>,
     mut close: oneshot::Receiver<()>,
     closed: oneshot::Sender<()>,
 ) {
     let protocols = Protocols::new();
-    let (closing, is_closing) = watch::channel(false);
     let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            _ = &mut close => break,
-            Some(_) = connections.join_next() => {}
-            accepted = socket.accept(), if connections.len() < CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    let served = connection::serve(stream, site.clone(), protocols.clone(), is_closing.clone());
-                    connections.spawn_local(served);
+    {
+        let mut next = pin!(port.next());
+        loop {
+            tokio::select! {
+                _ = &mut close => break,
+                Some(_) = connections.join_next() => {}
+                (stream, admission) = &mut next => {
+                    connections.spawn_local(connection::serve(stream, site.clone(), protocols.clone(), admission));
+                    next.set(port.next());
                 }
-                Err(error) => {
-                    log::warn!("a connection could not be accepted: {error}");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
+            }
         }
     }
+    let Port { socket, number, table } = port;
     drop(socket);
     // Nobody may be waiting for that alone.
     let _ = closed.send(());
-    closing.send_replace(true);
+    table.close_port(number);
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_TIMEOUT, ended).await.is_err() {
         log::warn!("{} connection(s) were cut: their requests took too long to end", connections.len());

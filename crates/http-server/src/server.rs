@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 
@@ -12,18 +12,21 @@ use crate::caller::Caller;
 use crate::listener::Listener;
 use crate::settings::Settings;
 use crate::site::Site;
+use crate::table::ConnectionTable;
 use crate::tls;
 
 /// HTTP servers for linked actors, each on a port of its own.
 pub struct Server<C> {
     /// The open ports, by the public key of their actor.
     listeners: Mutex<HashMap<String, Listener<C>>>,
+    /// The connections at all of these ports.
+    table: Arc<ConnectionTable>,
 }
 
 impl<C: Caller + 'static> Server<C> {
     /// A server without any open port.
     pub fn new() -> Server<C> {
-        Server { listeners: Mutex::default() }
+        Server { listeners: Mutex::default(), table: ConnectionTable::new() }
     }
 
     /// Takes a link: opens the port that its values ask for and answers requests there with calls. For an actor that has
@@ -45,8 +48,9 @@ impl<C: Caller + 'static> Server<C> {
             return Ok(());
         }
         let listener = match self.take_from_same_port(actor, &settings) {
-            None => Listener::open(&settings, site).await?,
-            Some(before) => match Listener::open_instead(before.close_port().await, &settings, site).await {
+            None => Listener::open(&settings, site, &self.table).await?,
+            Some(before) => match Listener::open_instead(before.close_port().await, &settings, site, &self.table).await
+            {
                 Ok(listener) => listener,
                 Err((before, refusal)) => {
                     self.listeners().extend(before.map(|before| (actor.to_owned(), before)));
@@ -54,7 +58,7 @@ impl<C: Caller + 'static> Server<C> {
                 }
             },
         };
-        log::info!("actor {actor} is served on {scheme}://{}", listener.address());
+        tell_address(actor, scheme, listener.address());
         let before = self.listeners().insert(actor.to_owned(), listener);
         if let Some(before) = before {
             // The link has moved. The requests that came in at the old port end beside this.
@@ -95,6 +99,14 @@ impl<C: Caller + 'static> Server<C> {
     fn listeners(&self) -> MutexGuard<'_, HashMap<String, Listener<C>>> {
         // The map is whole after any panic: each use of it is a single operation.
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells the log where an actor is served. That other machines reach it is told to those who want to know of little else.
+fn tell_address(actor: &str, scheme: &str, address: SocketAddr) {
+    match address.ip().to_canonical().is_loopback() {
+        true => log::info!("actor {actor} is served on {scheme}://{address}"),
+        false => log::warn!("actor {actor} is served on {scheme}://{address}, to other machines as well"),
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use crate::cors::Cors;
+use crate::names;
 use crate::tls::TlsSource;
 
 const DEFAULT_PORT: u16 = 8080;
-const DEFAULT_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+const DEFAULT_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const DEFAULT_BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 /// What fits a message to an actor, with some room for what is in it beside the body.
@@ -29,10 +30,11 @@ impl Settings {
     /// Reads the values of a link.
     ///
     /// # Errors
-    /// A text that names the value which cannot be read.
+    /// A text that names the value which is unknown or cannot be read.
     pub(crate) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
+        names::check(values)?;
         let port = value(values, "PORT", DEFAULT_PORT, "a TCP port (0 to 65535)")?;
-        let ip = value(values, "BIND", DEFAULT_ADDRESS, "an IP address")?;
+        let Bind(ip) = value(values, "BIND", Bind(DEFAULT_ADDRESS), "an address to listen on")?;
         let body_limit = value(values, "BODY_LIMIT", DEFAULT_BODY_LIMIT, "a number of bytes")?;
         if body_limit > LARGEST_BODY_LIMIT {
             return Err(format!("the value BODY_LIMIT={body_limit} is too large: at most {LARGEST_BODY_LIMIT} bytes"));
@@ -41,6 +43,28 @@ impl Settings {
         value(values, "WORKERS", NonZeroU16::MIN, "a number of workers (1 to 65535)")?;
         let (tls, cors) = (tls(values)?, Cors::read(values)?);
         Ok(Settings { address: SocketAddr::new(ip, port), body_limit, tls, cors })
+    }
+}
+
+/// The address of this machine to listen on.
+struct Bind(IpAddr);
+
+impl FromStr for Bind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Bind, String> {
+        if text.eq_ignore_ascii_case("localhost") {
+            return Ok(Bind(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        }
+        let in_brackets = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        let address = match in_brackets {
+            Some(address) => address.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+            None => text.parse().ok(),
+        };
+        address.map(Bind).ok_or_else(|| match text.parse::<SocketAddr>() {
+            Ok(address) => format!("write BIND={} and PORT={}", address.ip(), address.port()),
+            Err(_) => "write an IP address or localhost; 0.0.0.0 and :: are all addresses of the machine".to_owned(),
+        })
     }
 }
 
@@ -77,15 +101,39 @@ mod tests {
     #[test]
     fn without_values_the_defaults_hold() {
         let settings = read(&[]).unwrap();
-        assert_eq!(settings.address.to_string(), "0.0.0.0:8080");
+        assert_eq!(settings.address.to_string(), "127.0.0.1:8080");
         assert_eq!(settings.body_limit, 8 * 1024 * 1024);
     }
 
     #[test]
     fn values_are_read() {
-        let settings = read(&[("PORT", "81"), ("BIND", "::1"), ("BODY_LIMIT", "10"), ("OTHER", "x")]).unwrap();
+        let settings = read(&[("PORT", "81"), ("BIND", "::1"), ("BODY_LIMIT", "10"), ("WORKERS", "4")]).unwrap();
         assert_eq!(settings.address.to_string(), "[::1]:81");
         assert_eq!(settings.body_limit, 10);
+    }
+
+    #[test]
+    fn an_address_is_written_as_people_do() {
+        for (text, address) in [
+            ("", "127.0.0.1:8080"),
+            ("localhost", "127.0.0.1:8080"),
+            ("LocalHost", "127.0.0.1:8080"),
+            ("::1", "[::1]:8080"),
+            ("[::1]", "[::1]:8080"),
+            (" [::] ", "[::]:8080"),
+            ("0.0.0.0", "0.0.0.0:8080"),
+            ("192.0.2.1", "192.0.2.1:8080"),
+        ] {
+            assert_eq!(read(&[("BIND", text)]).unwrap().address.to_string(), address, "{text:?}");
+        }
+        let refusal = read(&[("BIND", "[::1]:81")]).unwrap_err();
+        assert!(refusal.contains("BIND=::1 and PORT=81"), "{refusal}");
+    }
+
+    #[test]
+    fn a_mistyped_name_is_refused() {
+        let refusal = read(&[("PORTS", "81")]).unwrap_err();
+        assert!(refusal.contains("PORTS") && refusal.contains("perhaps PORT is meant"), "{refusal}");
     }
 
     #[test]
@@ -93,7 +141,13 @@ mod tests {
         for (key, text) in [
             ("PORT", "http"),
             ("PORT", "65536"),
-            ("BIND", "localhost"),
+            ("BIND", "localhost:80"),
+            ("BIND", "127.0.0.1:80"),
+            ("BIND", "[127.0.0.1]"),
+            ("BIND", "[::1"),
+            ("BIND", "*"),
+            ("BIND", "eth0"),
+            ("BIND", "127.0.0.1,127.0.0.2"),
             ("BODY_LIMIT", "-1"),
             ("BODY_LIMIT", "70000000"),
             ("WORKERS", "0"),

@@ -18,7 +18,7 @@ const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDD
 /// | link value | meaning | default |
 /// |---|---|---|
 /// | `PORT` | the TCP port to listen on; `0` takes any free one (see [`HttpServer::address`]) | 8080 |
-/// | `BIND` | the IP address to listen on | `0.0.0.0`, all of the machine's |
+/// | `BIND` | the IP address to listen on, or `localhost`; `0.0.0.0` or `::` are all of the machine's | `127.0.0.1`, this machine alone |
 /// | `BODY_LIMIT` | the largest request body in bytes, 63 MiB at most; larger ones are answered with 413 | 8388608 (8 MiB) |
 /// | `TLS_CERT`, `TLS_KEY` | the certificate chain and its private key: each in PEM, or the path of a file in PEM, read when the link is made | none: no encryption |
 /// | `CORS_ALLOWED_ORIGINS` | the origins whose pages may use the actor, separated by commas, or `*` | none: CORS is left to the actor |
@@ -28,18 +28,36 @@ const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDD
 /// | `CORS_MAX_AGE_SECS` | for how many seconds a browser may remember that | 3600 |
 /// | `WORKERS` | accepted as a number above 0, as it always was, without effect | |
 ///
-/// A link is refused, naming the value, where one cannot be read or the port cannot be opened. New values for a link
-/// open the new port before the old one is closed. When a link ends, its port is closed at once, and requests in flight
-/// have 25 s to end.
+/// A link is refused, naming the value, where one is unknown or cannot be read, or the port cannot be opened. New values for a
+/// link open the new port before the old one is closed. When a link ends, its port is closed at once, and requests in flight
+/// have 25 s to end. Where an actor is served is on the log, at the level `info`, or `warn` where other machines reach it.
 ///
 /// HTTP/1.1 and HTTP/2 are spoken, with TLS as the client prefers, without it as the client begins. A connection is closed
-/// after 75 s without a request, when the head of one takes longer than 10 s to arrive or its body longer than 30 s, and when
-/// nothing of an answer is accepted for 30 s. A head has at most 32 KiB and 100 headers (431); a port has at most 20,000
-/// connections.
+/// after 75 s without a request and when the head of one takes longer than 10 s to arrive or its body longer than 30 s. It is
+/// cut when its client takes less than 8 KiB of an answer in 30 s, whatever else it does. A head has at most 32 KiB and 100
+/// headers (431).
+///
+/// A request is judged by RFC 9110, 9112 and 9113 before the actor is asked, and refused with 400 where it has no valid host,
+/// or two, or a target or a framing that is not valid, with 501 where it asks for a tunnel (`CONNECT`) or has a transfer coding
+/// other than `chunked`, and with 417 where it expects something other than `100-continue`. The header `host` that the actor
+/// sees is what the request is addressed to: the authority of a target in absolute form, or of HTTP/2. `content-length` is the
+/// length of the body, in whichever way it came. Headers that speak of the connection do not reach the actor: `connection`,
+/// `expect`, `http2-settings`, `keep-alive`, `proxy-connection`, `te`, `trailer`, `transfer-encoding`, `upgrade`.
+///
+/// A response is framed by its body. What an actor says of its length counts where there is no body by the method or the
+/// status: in answers to `HEAD`, and with 304.
 ///
 /// An actor that fails is answered for with 500, one that is not in time with 504, one that is stopped or has too much to
-/// do with 503; why is on the log and never in the response. While the requests of a link hold more than 256 MiB of
-/// bodies, further ones are answered with 503 too.
+/// do with 503; why is on the log and never in the response.
+///
+/// All links of a server together hold at most 256 MiB of requests' bodies and as much of answers that have not been sent: 64 MiB
+/// for one connection, 128 MiB for one client (an IPv4 address, or 64 bits of an IPv6 one). What counts is what has arrived. When
+/// there is no room left, the client that holds most makes room for those that hold less: bodies that it is sending are answered
+/// with 503, connections whose answers it does not take are cut. A request whose body or answer finds no room otherwise is
+/// answered with 503.
+///
+/// A server has at most 20,000 connections, or as many as the limit of open files leaves after a reserve of a quarter (32 to
+/// 1,024). Beyond that, those that have been idle longest are closed for new ones.
 ///
 /// Each request has an identity: the header `x-request-id` that it came with, if that is sane (up to 128 letters, digits and
 /// `-_.:/+=@`), or a new one. It reaches the actor in that header, and is in the response and on each line of the log that

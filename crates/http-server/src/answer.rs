@@ -1,0 +1,64 @@
+//! The body of a response, which is held for its client until the last byte of it has been sent.
+
+use std::convert::Infallible;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::body::{Body, Buf, Bytes, Frame, SizeHint};
+
+use crate::activity::Sending;
+
+/// A whole body.
+#[derive(Debug)]
+pub(crate) struct Answer(Option<Piece>);
+
+impl Answer {
+    /// The body with what is to be known when it has been sent. Without any bytes that is now.
+    pub(crate) fn new(bytes: Bytes, sending: Sending) -> Answer {
+        Answer(Some(Piece { bytes, sending }).filter(|piece| piece.has_remaining()))
+    }
+}
+
+impl Body for Answer {
+    type Data = Piece;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |piece| piece.remaining() as u64))
+    }
+}
+
+/// The bytes of a body that are yet to be sent.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    bytes: Bytes,
+    sending: Sending,
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+        self.bytes.chunks_vectored(into)
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        self.sending.has_sent(count);
+    }
+}

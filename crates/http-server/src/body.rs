@@ -1,0 +1,133 @@
+//! The body of a request, read whole, and held for its client until the request is answered.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Bytes};
+
+use crate::BoxedError;
+use crate::ledger::Full;
+use crate::normalise::Framing;
+use crate::peer::{Holding, Peer};
+use crate::table::Kind;
+
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much of a body that is too large is read and thrown away. A client that is still sending when the connection
+/// closes may never see the answer.
+const DISCARDED: usize = 64 * 1024 * 1024;
+
+/// What a body is given room for with its first bytes, if that much is announced. Beyond that, room grows with what arrives.
+const FIRST_ROOM: usize = 16 * 1024;
+
+/// A body that has arrived. Its bytes count as its client's until `holdings` are dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) holdings: Vec<Holding>,
+}
+
+/// Why a body did not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    TooLarge,
+    CutShort,
+    TooSlow,
+    /// There is no room for it beside what others send.
+    NoRoom,
+}
+
+impl From<Full> for BodyError {
+    fn from(_: Full) -> BodyError {
+        BodyError::NoRoom
+    }
+}
+
+/// Reads a body of up to `limit` bytes.
+///
+/// # Errors
+/// It did not arrive, and nothing of it is held.
+pub(crate) async fn read<B>(
+    mut body: B,
+    framing: Framing,
+    limit: usize,
+    peer: &Arc<Peer>,
+) -> Result<Received, BodyError>
+where
+    B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
+{
+    if body.is_end_stream() {
+        return Ok(Received::default());
+    }
+    if framing.length.is_some_and(|length| length > limit) {
+        // A client that asks first is told before it sends anything.
+        if !framing.waits {
+            discard(&mut body).await;
+        }
+        return Err(BodyError::TooLarge);
+    }
+    let expected = framing.length.unwrap_or(limit).min(limit);
+    let outcome = {
+        let refused = pin!(peer.bodies_refused());
+        let receiving = pin!(receive(&mut body, expected, limit, peer));
+        // In this order: what has arrived at the first look needs neither of the others.
+        match tokio::time::timeout(BODY_TIMEOUT, select(receiving, refused)).await {
+            Ok(Either::Left((received, _))) => received,
+            Ok(Either::Right(((), _))) => Err(BodyError::NoRoom),
+            Err(_) => Err(BodyError::TooSlow),
+        }
+    };
+    if outcome.as_ref().is_err_and(|&error| error == BodyError::TooLarge) {
+        discard(&mut body).await;
+    }
+    outcome
+}
+
+async fn receive<B>(body: &mut B, expected: usize, limit: usize, peer: &Arc<Peer>) -> Result<Received, BodyError>
+where
+    B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
+{
+    let mut received = Received::default();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| BodyError::CutShort)?.into_data() else { continue };
+        if data.len() > limit - received.bytes.len() {
+            return Err(BodyError::TooLarge);
+        }
+        received.make_room(data.len(), expected, peer)?;
+        // Copied, since small pieces would keep the buffers alive that they came in.
+        received.bytes.extend_from_slice(&data);
+    }
+    received.holdings.iter_mut().try_for_each(Holding::keep)?;
+    Ok(received)
+}
+
+impl Received {
+    /// Makes room for more bytes: for as many again as have arrived, but for no more than are expected.
+    fn make_room(&mut self, more: usize, expected: usize, peer: &Arc<Peer>) -> Result<(), Full> {
+        let needed = self.bytes.len() + more;
+        if needed > self.bytes.capacity() {
+            let grown = (self.bytes.capacity() * 2).max(FIRST_ROOM).min(expected).max(needed);
+            self.holdings.push(peer.hold(Kind::Body, grown - self.bytes.capacity())?);
+            self.bytes.reserve_exact(grown - self.bytes.len());
+        }
+        Ok(())
+    }
+}
+
+async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B) {
+    let discard = async {
+        let mut left = DISCARDED;
+        while let Some(Ok(frame)) = body.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // Where the client is too slow for that, it may not see its answer.
+    let _ = tokio::time::timeout(BODY_TIMEOUT, discard).await;
+}

@@ -1,0 +1,159 @@
+//! Clients that send or take nothing, and what a server holds for them in the meantime: bytes, counted.
+
+mod bodies;
+mod unsent;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hyper::body::Bytes;
+use hyper::http;
+use tokio::io::DuplexStream;
+use tokio::task::{JoinHandle, LocalSet};
+
+use super::*;
+use crate::caller::CallError;
+use crate::ledger::Limits;
+use crate::settings::Settings;
+use crate::table::{ConnectionTable, Kind};
+
+const KIB: usize = 1024;
+
+/// Times for tests. What they are about is counted, not timed.
+const PATIENCE: Patience = Patience {
+    idle: Duration::from_secs(20),
+    head: Duration::from_secs(20),
+    write: Duration::from_secs(1),
+    end: Duration::from_millis(100),
+};
+
+const LIMITS: Limits = Limits { total: 4096 * KIB, client: 2048 * KIB, connection: 1024 * KIB };
+
+/// Who answers each request with a body of some size, and counts them.
+#[derive(Clone)]
+struct Answering {
+    size: usize,
+    called: Arc<AtomicUsize>,
+}
+
+impl Caller for Answering {
+    async fn call(&self, _: &str, _: Vec<u8>) -> Result<Vec<u8>, CallError> {
+        self.called.fetch_add(1, Ordering::Relaxed);
+        // Others have their turn, as with any actor.
+        tokio::task::yield_now().await;
+        let length = u32::try_from(self.size).unwrap().to_be_bytes();
+        let head = b"\x82\xaastatusCode\xcc\xc8\xa4body\xc6";
+        Ok([head, &length[..], &vec![b'x'; self.size]].concat())
+    }
+}
+
+/// A server without a port.
+struct Fixture {
+    table: Arc<ConnectionTable>,
+    site: Arc<ArcSwap<Site<Answering>>>,
+    called: Arc<AtomicUsize>,
+}
+
+impl Fixture {
+    /// One whose actor answers with so many bytes.
+    fn new(size: usize) -> Fixture {
+        let called = Arc::<AtomicUsize>::default();
+        let settings = Settings::read(&HashMap::new()).unwrap();
+        let site = Site::new("MACTOR", Answering { size, called: called.clone() }, &settings, None);
+        Fixture {
+            table: ConnectionTable::with(100, LIMITS, LIMITS),
+            site: Arc::new(ArcSwap::from_pointee(site)),
+            called,
+        }
+    }
+
+    /// Connects a client, whose connection takes so many bytes that it does not read.
+    async fn connect(&self, client: u8, unread: usize) -> (DuplexStream, JoinHandle<()>) {
+        let (stream, of_server) = tokio::io::duplex(unread);
+        let admission = self.table.admit(0, IpAddr::from([10, 0, 0, client])).await;
+        let site = self.site.clone();
+        let served = tokio::task::spawn_local(async move {
+            speak(of_server, site, Protocols::new(), &admission.0, PATIENCE).await;
+        });
+        (stream, served)
+    }
+
+    /// A client of HTTP/2 with this window for each answer.
+    async fn connect_2(&self, client: u8, window: u32) -> Client {
+        let (stream, served) = self.connect(client, 64 * KIB).await;
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(window).initial_connection_window_size(1 << 24).max_concurrent_reset_streams(0);
+        let (requests, mut connection) = builder.handshake(stream).await.unwrap();
+        let pings = connection.ping_pong().unwrap();
+        let connection = tokio::task::spawn_local(async move {
+            let _ = connection.await;
+        });
+        Client { requests: requests.ready().await.unwrap(), pings, connection, served }
+    }
+
+    /// How often the actor was asked.
+    fn called(&self) -> usize {
+        self.called.load(Ordering::Relaxed)
+    }
+
+    /// What is held of a kind, in bytes.
+    fn held(&self, kind: Kind) -> usize {
+        self.table.held(kind)
+    }
+}
+
+/// A client of HTTP/2.
+struct Client {
+    requests: h2::client::SendRequest<Bytes>,
+    pings: h2::PingPong,
+    connection: JoinHandle<()>,
+    served: JoinHandle<()>,
+}
+
+impl Client {
+    /// Sends a request. `length` is what it announces of a body, which is sent by the caller.
+    fn send(&mut self, length: Option<usize>) -> (h2::client::ResponseFuture, h2::SendStream<Bytes>) {
+        let mut request = http::Request::builder().method("POST").uri("http://a/");
+        if let Some(length) = length {
+            request = request.header("content-length", length);
+        }
+        self.requests.send_request(request.body(()).unwrap(), length.is_none()).unwrap()
+    }
+
+    /// The status of a request without a body whose answer is read.
+    async fn status(&mut self) -> u16 {
+        let (response, _) = self.send(None);
+        let response = soon(response).await.unwrap();
+        let status = response.status().as_u16();
+        let mut body = response.into_body();
+        while let Some(Ok(data)) = body.data().await {
+            body.flow_control().release_capacity(data.len()).unwrap();
+        }
+        status
+    }
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("what the test waits for did not happen")
+}
+
+/// Lets others run until something can be observed.
+async fn until(observed: impl Fn() -> bool) {
+    soon(async {
+        while !observed() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+}
+
+/// Lets others run for as long as they have something to do.
+async fn settle() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+}

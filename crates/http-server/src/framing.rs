@@ -1,0 +1,78 @@
+//! How a response is framed, whatever the actor says of it: by its method, its status and its body alone.
+
+use hyper::body::Bytes;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Response, StatusCode};
+
+/// Frames a response: one without a body has none, and the length that is told is the one there is.
+///
+/// Where there is no body by the method or the status, the length is that of the body that a `GET` would have had: of the one
+/// that the actor gave, or what it says of it.
+pub(crate) fn frame(method: &Method, response: &mut Response<Bytes>) {
+    let told = told_length(response.headers());
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    let length = response.body().len() as u64;
+    match (response.status(), method) {
+        (StatusCode::NO_CONTENT, _) => *response.body_mut() = Bytes::new(),
+        (StatusCode::RESET_CONTENT, _) => without_body(response, Some(0)),
+        (StatusCode::NOT_MODIFIED, _) | (_, &Method::HEAD) => {
+            without_body(response, told.filter(|_| length == 0).or((length > 0).then_some(length)));
+        }
+        // The length of a body goes without saying.
+        _ => {}
+    }
+}
+
+fn without_body(response: &mut Response<Bytes>, length: Option<u64>) {
+    *response.body_mut() = Bytes::new();
+    if let Some(length) = length {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
+
+/// The length that an actor tells, if it is one.
+fn told_length(headers: &HeaderMap) -> Option<u64> {
+    let told = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    told.bytes().all(|byte| byte.is_ascii_digit()).then(|| told.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The body and the length that are left of a response.
+    fn framed(method: Method, status: u16, told: Option<&'static str>, body: &'static str) -> (String, Option<String>) {
+        let mut response = Response::builder().status(status);
+        if let Some(told) = told {
+            response = response.header("content-length", told);
+        }
+        let mut response = response.body(Bytes::from(body)).unwrap();
+        frame(&method, &mut response);
+        let length = response.headers().get("content-length").map(|length| length.to_str().unwrap().to_owned());
+        (String::from_utf8(response.into_body().to_vec()).unwrap(), length)
+    }
+
+    #[test]
+    fn a_response_is_framed_by_what_it_is() {
+        let cases = [
+            (Method::GET, 200, None, "abc", "abc", None),
+            (Method::GET, 200, Some("99"), "abc", "abc", None),
+            (Method::GET, 200, Some("99"), "", "", None),
+            (Method::HEAD, 200, None, "", "", None),
+            (Method::HEAD, 200, None, "abc", "", Some("3")),
+            (Method::HEAD, 200, Some("99"), "", "", Some("99")),
+            (Method::HEAD, 200, Some("99"), "abc", "", Some("3")),
+            (Method::HEAD, 200, Some("+9"), "", "", None),
+            (Method::HEAD, 200, Some("a, b"), "", "", None),
+            (Method::GET, 304, Some("99"), "", "", Some("99")),
+            (Method::GET, 304, None, "abc", "", Some("3")),
+            (Method::GET, 204, Some("99"), "abc", "", None),
+            (Method::HEAD, 204, Some("99"), "", "", None),
+            (Method::POST, 205, Some("99"), "abc", "", Some("0")),
+        ];
+        for (method, status, told, body, left, length) in cases {
+            let expected = (left.to_owned(), length.map(str::to_owned));
+            assert_eq!(framed(method.clone(), status, told, body), expected, "{method} {status} {told:?} {body:?}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What a request asks, of whom and how it is framed, judged once, before anything else looks at it.
+//!
+//! The rules are those of RFC 9110 (semantics), RFC 9112 (HTTP/1.1) and RFC 9113 (HTTP/2). After them every request of
+//! either version looks alike: an origin-form path, one `host`, and no header that speaks of the connection.
+
+mod authority;
+#[cfg(test)]
+mod tests;
+
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, StatusCode, Version};
+
+use authority::{Authority, is_authority};
+
+/// Headers that speak of the connection, or that the server has acted on: they do not reach an actor.
+const OF_THE_CONNECTION: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::EXPECT,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// How the body of a request comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Framing {
+    /// The length that the client has announced, in bytes.
+    pub(crate) length: Option<usize>,
+    /// Whether the client sends its body only when it is asked for it.
+    pub(crate) waits: bool,
+    /// Whether the body comes in chunks.
+    pub(crate) chunked: bool,
+}
+
+/// Why a request is refused before anything is asked of the actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) why: &'static str,
+}
+
+const fn bad(why: &'static str) -> Refused {
+    Refused { status: StatusCode::BAD_REQUEST, why }
+}
+
+/// Judges a request and brings it into the one form that actors know: `host` is what the request is addressed to, and
+/// headers of the connection are gone.
+///
+/// # Errors
+/// The status that the client is told, and why. The request must not be answered in any other way.
+pub(crate) fn normalise(head: &mut Parts) -> Result<Framing, Refused> {
+    if head.method == Method::CONNECT {
+        return Err(Refused { status: StatusCode::NOT_IMPLEMENTED, why: "no tunnels are made" });
+    }
+    check_target(head)?;
+    let host = host(head)?;
+    let framing = framing(&head.headers)?;
+    if let Some(host) = host {
+        head.headers.insert(header::HOST, host);
+    }
+    remove_connection_headers(&mut head.headers);
+    Ok(framing)
+}
+
+/// Checks the form of the target (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
+fn check_target(head: &Parts) -> Result<(), Refused> {
+    let uri = &head.uri;
+    match uri.scheme_str() {
+        Some("http" | "https") => {}
+        Some(_) => return Err(bad("the scheme of the target is not one of HTTP")),
+        None if uri.authority().is_some() => return Err(bad("the target is an authority, which is for CONNECT alone")),
+        None => {}
+    }
+    match uri.path() {
+        "*" if head.method != Method::OPTIONS => Err(bad("the target * is for OPTIONS alone")),
+        "*" => Ok(()),
+        path if path.starts_with('/') => Ok(()),
+        _ => Err(bad("the target is no path")),
+    }
+}
+
+/// What the request is addressed to, where that is not what its header `host` says already.
+fn host(head: &Parts) -> Result<Option<HeaderValue>, Refused> {
+    let mut given = head.headers.get_all(header::HOST).iter();
+    let (host, another) = (given.next(), given.next());
+    if another.is_some() {
+        return Err(bad("there is more than one host"));
+    }
+    if host.is_some_and(|host| !is_authority(host.as_bytes())) {
+        return Err(bad("the host is not valid"));
+    }
+    let Some(target) = head.uri.authority() else {
+        return match host {
+            None if head.version > Version::HTTP_10 => Err(bad("there is no host")),
+            _ => Ok(None),
+        };
+    };
+    if !is_authority(target.as_str().as_bytes()) {
+        return Err(bad("the authority of the target is not valid"));
+    }
+    match host {
+        // In HTTP/1.1 the target counts and the header must be there all the same; in HTTP/2 they must not contradict.
+        None if head.version == Version::HTTP_11 => Err(bad("there is no host")),
+        Some(host) if head.version == Version::HTTP_2 && !is_same(host, target.as_str(), head.uri.scheme_str()) => {
+            Err(bad("the host contradicts the authority"))
+        }
+        _ => HeaderValue::from_str(target.as_str()).map(Some).map_err(|_| bad("the authority is not valid")),
+    }
+}
+
+fn is_same(host: &HeaderValue, target: &str, scheme: Option<&str>) -> bool {
+    let [host, target] = [host.as_bytes(), target.as_bytes()].map(|text| Authority::of(text, scheme));
+    host == target
+}
+
+/// How the body is framed (RFC 9112, section 6). What the parsers of either version refuse has been refused before: lengths
+/// that differ, chunks in HTTP/1.0, transfer codings in HTTP/2.
+fn framing(headers: &HeaderMap) -> Result<Framing, Refused> {
+    let chunked = match is_chunked(headers) {
+        Some(chunked) => chunked?,
+        None => false,
+    };
+    let waits = match headers.get(header::EXPECT) {
+        None => false,
+        Some(expected) if expected.as_bytes().eq_ignore_ascii_case(b"100-continue") => true,
+        Some(_) => {
+            return Err(Refused { status: StatusCode::EXPECTATION_FAILED, why: "it expects what cannot be met" });
+        }
+    };
+    Ok(Framing { length: length(headers)?, waits, chunked })
+}
+
+/// Whether a transfer coding is the one that is known, if there is any.
+fn is_chunked(headers: &HeaderMap) -> Option<Result<bool, Refused>> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter().peekable();
+    codings.peek()?;
+    let mut codings = codings.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
+    let (first, more) = (codings.next().unwrap_or_default(), codings.next().is_some());
+    let is_known = first.eq_ignore_ascii_case(b"chunked");
+    Some(match (is_known, more) {
+        (true, false) => Ok(true),
+        (true, true) => Err(bad("chunks are applied more than once, or not last")),
+        (false, _) => Err(Refused { status: StatusCode::NOT_IMPLEMENTED, why: "the transfer coding is not known" }),
+    })
+}
+
+/// The announced length. Several that agree are one.
+fn length(headers: &HeaderMap) -> Result<Option<usize>, Refused> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter().map(|line| {
+        let digits = line.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        digits.and_then(|digits| digits.parse::<usize>().ok()).ok_or(bad("the length is no number"))
+    });
+    let Some(first) = lengths.next().transpose()? else { return Ok(None) };
+    match lengths.all(|length| length == Ok(first)) {
+        true => Ok(Some(first)),
+        false => Err(bad("there are several lengths")),
+    }
+}
+
+fn remove_connection_headers(headers: &mut HeaderMap) {
+    // Most requests have one of them at most, and to look is cheaper than to remove.
+    let has = |headers: &HeaderMap, name: &HeaderName| headers.keys().any(|key| key == name);
+    for name in OF_THE_CONNECTION {
+        if has(headers, &name) {
+            headers.remove(name);
+        }
+    }
+}
