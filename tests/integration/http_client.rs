@@ -368,11 +368,57 @@ async fn an_actor_cannot_forge_what_goes_over_the_wire() {
         assert!(large.contains("REQUEST_LIMIT"), "{large}");
         assert_eq!(backend.asked(), [""; 0], "none of these has been sent");
 
-        let framing = [("host", "evil.example"), ("content-length", "0"), ("transfer-encoding", "chunked")];
-        assert_eq!(client.request("POST", &url, &framing, b"0123456789").await.unwrap().status_code, 200);
+        let host = [("host", "evil.example"), ("content-length", "10"), ("connection", "keep-alive")];
+        assert_eq!(client.request("POST", &url, &host, b"0123456789").await.unwrap().status_code, 200);
         let asked = backend.asked()[0].to_lowercase();
         assert!(asked.contains(&format!("host: {}", backend.address)) && !asked.contains("evil"), "{asked}");
-        assert!(asked.contains("content-length: 10") && !asked.contains("chunked"), "{asked}");
+        assert_eq!(asked.matches("content-length: 10\r\n").count(), 1, "{asked}");
+        for framing in [
+            ("content-length", "0"),
+            ("content-length", "11"),
+            ("Content-Length", "ten"),
+            ("transfer-encoding", "chunked"),
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("te", "trailers"),
+            ("proxy-authorization", "Basic c2VjcmV0"),
+        ] {
+            let refusal = client.request("POST", &url, &[framing], b"0123456789").await.unwrap_err();
+            assert!(refusal.contains(&framing.0.to_lowercase()) && !refusal.contains("c2VjcmV0"), "{refusal}");
+        }
+        assert_eq!(backend.asked().len(), 1, "none of these has been sent");
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_server_is_told_that_there_is_no_body_where_it_may_expect_one() {
+    with_host(async |host| {
+        let backend = answering(OK).await;
+        let client = Client::start(&host, &[LOCAL]).await;
+        let url = backend.url("/");
+        for (method, headers, length) in [
+            ("POST", &[][..], Some("content-length: 0\r\n")),
+            ("PUT", &[], Some("content-length: 0\r\n")),
+            ("PATCH", &[], Some("content-length: 0\r\n")),
+            ("POST", &[("Content-Length", "0")], Some("content-length: 0\r\n")),
+            ("DELETE", &[("content-length", "0")], Some("content-length: 0\r\n")),
+            ("DELETE", &[], None),
+            ("GET", &[], None),
+            ("HEAD", &[], None),
+        ] {
+            client.request(method, &url, headers, b"").await.unwrap();
+            let asked = backend.asked().last().unwrap().to_lowercase();
+            let (framing, expected) = (asked.matches("content-length").count(), usize::from(length.is_some()));
+            assert_eq!((framing, asked.contains("transfer-encoding")), (expected, false), "{asked}");
+            assert!(length.is_none_or(|length| asked.contains(length)), "{asked}");
+        }
+        // Over a redirect, the length goes with the body.
+        let redirecting = Backend::redirecting().await;
+        let by = redirecting.url(&format!("/{}", backend.url("/last")));
+        client.request("POST", &by, &[], b"abc").await.unwrap();
+        let last = backend.asked().last().unwrap().to_lowercase();
+        assert!(last.starts_with("get /last ") && !last.contains("content-length"), "{last}");
     })
     .await;
 }

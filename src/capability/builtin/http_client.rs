@@ -4,11 +4,13 @@
 //! - `settings`: what a link's values mean
 //! - `network`: ranges of addresses, and which are public
 //! - `gate`: where requests may go: hosts, addresses, redirects
+//! - `headers`: what a request is sent with
 //! - `exchange`: one request and its response, within the link's limits
 //! - `messages`: the contract's payloads
 
 mod exchange;
 mod gate;
+mod headers;
 mod messages;
 mod network;
 mod settings;
@@ -54,9 +56,18 @@ const REQUEST: &str = "Request";
 ///
 /// A request ends with an error for the actor when it may not go where it is to, is not done in time (the call's own deadline
 /// counts too), is too large or has a response that is, or when the responses of a link hold more than 256 MiB. What went out may have
-/// had its effect then. Bodies are passed on as they are: nothing is decompressed. Headers that belong to a connection, the
-/// length and the host are the client's own; what an actor says of them is left out. Repeated headers of a response reach the
+/// had its effect then. Bodies are passed on as they are: nothing is decompressed. Repeated headers of a response reach the
 /// actor joined by commas.
+///
+/// A request is framed by its body and addressed by its URL:
+///
+/// | header of an actor | what becomes of it |
+/// |---|---|
+/// | `content-length` | sent where it is the length of the body; any other refuses the request. Without it the client tells the length of a body, and `0` for `POST`, `PUT` and `PATCH` without one |
+/// | `host` | replaced by that of the URL |
+/// | `connection` | `close` is sent, `keep-alive` is what happens anyway; any other refuses the request |
+/// | `transfer-encoding`, `te`, `trailer`, `upgrade`, `http2-settings`, `keep-alive`, `proxy-connection`, `proxy-authorization`, `proxy-authenticate` | refuse the request |
+/// | all others | sent |
 #[derive(Clone)]
 pub struct HttpClient {
     link_name: Option<String>,

@@ -5,11 +5,12 @@ use std::error::Error as _;
 use std::io::Read;
 use std::sync::Arc;
 
-use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderMap;
 use reqwest::{Certificate, Client, Method, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::gate::{Gate, GatedResolver};
+use super::headers;
 use super::messages::{Request, Response};
 use super::settings::Settings;
 use crate::error::BoxedError;
@@ -24,20 +25,6 @@ const FILE_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// How many idle connections to one host are kept.
 const IDLE_CONNECTIONS: usize = 32;
-
-/// Headers that belong to a connection, or that the client computes itself: an actor has no say in them.
-const NOT_THE_ACTORS: [HeaderName; 10] = [
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-    header::HOST,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-];
 
 /// What one linked actor has: its connections and its limits.
 pub(super) struct Tenant {
@@ -121,13 +108,9 @@ impl Tenant {
             .ok_or_else(|| format!("{:?} is no method for a request", shortened(&request.method)))?;
         let url = Url::parse(&request.url).map_err(|error| format!("the request's URL cannot be read: {error}"))?;
         self.gate.check(&url)?;
+        let headers = headers::prepare(&method, &request.headers, request.body.len())?;
         let mut prepared = reqwest::Request::new(method, url);
-        for (name, value) in &request.headers {
-            let (name, value) = header(name, value)?;
-            if !NOT_THE_ACTORS.contains(&name) {
-                prepared.headers_mut().append(name, value);
-            }
-        }
+        *prepared.headers_mut() = headers;
         if !request.body.is_empty() {
             *prepared.body_mut() = Some(request.body.into_vec().into());
         }
@@ -166,15 +149,6 @@ fn certificates(source: &str) -> Result<Vec<Certificate>, String> {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err("the value CA_CERT holds no certificates in PEM".to_owned()),
     }
-}
-
-fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let parsed =
-        HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{:?} is no name of a header", shortened(name)))?;
-    // Not with the value: it may be secret.
-    let value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| format!("the value of the header {:?} cannot be sent", shortened(name)))?;
-    Ok((parsed, value))
 }
 
 /// Headers as the contract has them, one text for each name.
