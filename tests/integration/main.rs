@@ -26,6 +26,8 @@ mod http_semantics;
 mod instances;
 mod interruptions;
 mod limits;
+#[cfg(feature = "providers")]
+mod link_values;
 mod links;
 mod manifests;
 mod middleware;

@@ -161,8 +161,9 @@ async fn what_a_manifest_names_runs_and_is_linked() {
         capabilities:
           - {{image_ref: 'builtin:logging', link_name: aside}}
         links:
-          - {{actor: messenger, contract_id: 'wasmcloud:logging', provider_id: 'builtin:logging', link_name: aside}}
-          - {{actor: {key}, contract_id: 'wasmcloud:extras', provider_id: {}, values: {{A: b}}}}
+          - {{actor: messenger, contract_id: 'wasmcloud:logging', provider_id: 'builtin:logging', link_name: aside,
+              values: {{LEVEL: warn}}}}
+          - {{actor: {key}, contract_id: 'wasmcloud:extras', provider_id: {}}}
         ",
         Extras::PUBLIC_KEY
     ));
@@ -172,9 +173,9 @@ async fn what_a_manifest_names_runs_and_is_linked() {
         let established = Some(LinkState::Established);
         assert_eq!(host.link_state(&key, LOGGING, Some("aside")), established);
         assert_eq!(host.link_state(&key, Extras::CONTRACT, None), established);
-        let of_extras = host.link_definitions().await.unwrap();
-        let of_extras = of_extras.iter().find(|link| link.contract_id == Extras::CONTRACT).unwrap();
-        assert_eq!(of_extras.values, values(&[("A", "b")]));
+        let definitions = host.link_definitions().await.unwrap();
+        let of_logging = definitions.iter().find(|link| link.contract_id == LOGGING).unwrap();
+        assert_eq!(of_logging.values, values(&[("LEVEL", "warn")]));
     })
     .await;
 }

@@ -66,11 +66,12 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// | `UPLOADS` | unfinished uploads at once, 1024 at most | 32 |
 /// | `UPLOAD_TIMEOUT_S` | how long an upload may go without a chunk until it is given up, in seconds | 600 |
 /// | `DOWNLOADS` | downloads at once, 1024 at most | 16 |
+/// | `HTTP_PROXY`, `TOKEN_VALID_FOR` | accepted, as providers of 2021 knew them, without effect | |
 ///
 /// **A link without values keeps its blobs on disk**, in `blobs` in the directory that the host was started in, and shares
 /// them with all other links that do; a line on the log says where that is. Links with the same `ROOT`, or with the same
-/// bucket and prefix, share containers. A link is refused, naming the value, where one cannot be read, the directory
-/// cannot be written to or the bucket does not answer within 10 seconds.
+/// bucket and prefix, share containers. A link is refused, naming the value, where one is unknown or cannot be
+/// read, the directory cannot be written to or the bucket does not answer within 10 seconds.
 ///
 /// # What the operations do
 /// `CreateContainer` makes a container unless there is one; `RemoveContainer` removes one without blobs. A blob is

@@ -14,7 +14,10 @@ use uuid::Uuid;
 
 use crate::capability::{AsyncCapabilityProvider, Binding, NativeCapability, ProviderCallContext};
 use crate::error::{BoxedError, Result};
+use super::link_values::{LinkValues, Names};
 use messages::{Answer, Request, Wish};
+
+const NAMES: Names = Names { known: &[], without_effect: &[] };
 
 /// The provider of unique identities, random numbers and sequences, which is part of every host.
 ///
@@ -29,7 +32,7 @@ use messages::{Answer, Request, Wish};
 ///
 /// Both shapes of messages that are in the field are spoken, told apart by the message: actors of wasmCloud 0.18 send
 /// `{guid, sequence, random, min, max}` and read `{guid, sequenceNumber, random_number}`; later ones send nothing or
-/// `{min, max}`, and read the bare value. A range without a number in it is an error. Links have no values.
+/// `{min, max}`, and read the bare value. A range without a number in it is an error. Links have no values: one that has any is refused.
 ///
 /// ```
 /// use wasmcloud_host::builtin::Extras;
@@ -97,6 +100,7 @@ impl Extras {
 #[async_trait(?Send)]
 impl AsyncCapabilityProvider for Extras {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
+        LinkValues::of(&binding.values, NAMES)?;
         self.sequences().entry(binding.actor).or_default();
         Ok(())
     }

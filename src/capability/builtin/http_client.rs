@@ -45,8 +45,9 @@ const REQUEST: &str = "Request";
 /// | `REQUEST_LIMIT` | the largest request body in bytes, 63 MiB at most | 8388608 (8 MiB) |
 /// | `RESPONSE_LIMIT` | the largest response body in bytes, 63 MiB at most | 8388608 (8 MiB) |
 /// | `CA_CERT` | the only certificates that TLS servers are trusted by: in PEM, or the path of a file in PEM, read when the link is made | those of the system |
+/// | `timeout`, `max_redirects` | accepted, as providers of 2021 knew them, without effect | |
 ///
-/// A link is refused, naming the value, where one cannot be read. Each link has connections of its own, which are closed when
+/// A link is refused, naming the value, where one is unknown or cannot be read. Each link has connections of its own, which are closed when
 /// it ends; requests under way when its values change end under the old ones.
 ///
 /// Wherever a name leads, by whatever redirect, the addresses that it is connected to are checked when it is: those of

@@ -48,7 +48,7 @@ const PUBLIC_KEY: &str = "VBU6NIRGQTHFV7XF7YR777RELSVQLLGZJV3SFIO4IH7VVS6MEHHA6S
 /// shares them with all other links that do; a line on the log says where that is. Links with the same `PATH`, or with
 /// the same server, share keys, as actors of the era did; `PREFIX` keeps them apart.
 ///
-/// A link is refused, naming the value, where one cannot be read, the file cannot be opened or the server cannot be used. A
+/// A link is refused, naming the value, where one is unknown or cannot be read, the file cannot be opened or the server cannot be used. A
 /// file is open in one provider of one process at a time, and released with its last link.
 ///
 /// # What the operations do

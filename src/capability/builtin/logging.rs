@@ -45,7 +45,7 @@ const REPORT_AFTER: Duration = Duration::from_secs(1);
 /// | `BURST` | how many it may write at once after a pause, 1 to 1000000 | 500 |
 /// | `TEXT_LIMIT` | how many bytes of a line's text are kept, 8192 at most | 8192 (8 KiB) |
 ///
-/// A link is refused, naming the value, where one cannot be read.
+/// A link is refused, naming the value, where one is unknown or cannot be read.
 ///
 /// Each line has the target `wasmcloud_actor`, the actor's name before its text, and the structured fields `actor` (the
 /// public key), `actor_name` and `target` (as the actor calls it). Control characters are escaped, so a line of an actor

@@ -48,7 +48,7 @@ const PUBLIC_KEY: &str = "VAIXHLIZYF25MTVQYBUE5F3PSYTZBEQ2GPVWOFSMLGOKON5FZCLSO7
 /// | `QUEUE_LIMIT` | how many messages wait for it, 1 to 65536; further ones are dropped | 1024 |
 /// | `BODY_LIMIT` | the largest body in bytes that it may send or is brought, 63 MiB at most | 1048576 (1 MiB) |
 ///
-/// A link is refused, naming the value, where one cannot be read, or the server cannot be reached, refuses the credentials or
+/// A link is refused, naming the value, where one is unknown or cannot be read, or the server cannot be reached, refuses the credentials or
 /// refuses a subscription. Links without a `URL` exchange messages with each other, where they are links of the same
 /// provider. Each link to NATS has a connection of its own, closed when the link ends. Under new values it subscribes anew before
 /// the old subscriptions end, so a message may come twice; what still waits under the old ones is dropped.

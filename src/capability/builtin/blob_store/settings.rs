@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::super::link_values::LinkValues;
+use super::super::link_values::{LinkValues, Names};
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
@@ -34,6 +34,24 @@ const DEFAULT_REGION: &str = "us-east-1";
 
 /// The values that say something of a bucket, and nothing without one.
 const OF_A_BUCKET: [&str; 5] = ["ENDPOINT", "REGION", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_TOKEN"];
+
+const NAMES: Names = Names {
+    known: &[
+        "ROOT",
+        "URL",
+        "ENDPOINT",
+        "REGION",
+        "AWS_ACCESS_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_TOKEN",
+        "BLOB_LIMIT",
+        "CHUNK_LIMIT",
+        "UPLOADS",
+        "UPLOAD_TIMEOUT_S",
+        "DOWNLOADS",
+    ],
+    without_effect: &["HTTP_PROXY", "TOKEN_VALID_FOR"],
+};
 
 /// A link's values, read.
 #[derive(Debug)]
@@ -83,7 +101,7 @@ impl Settings {
     /// # Errors
     /// A text that names the value which cannot be read. It repeats none that may be a secret.
     pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
-        let values = LinkValues::new(values);
+        let values = LinkValues::of(values, NAMES)?;
         let root = values.get("ROOT");
         let place = match (values.get("URL"), root) {
             (Some(_), Some(_)) => {

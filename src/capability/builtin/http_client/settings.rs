@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::super::link_values::LinkValues;
+use super::super::link_values::{LinkValues, Names};
 use super::gate::{Gate, HostRule};
 
 /// What fits a message to or from an actor, with some room for what is in it beside the body.
@@ -15,6 +15,20 @@ const DEFAULT_CONNECT_TIMEOUT_MS: u64 = 10_000;
 const LONGEST_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 const DEFAULT_REDIRECTS: usize = 5;
 const MOST_REDIRECTS: usize = 20;
+
+const NAMES: Names = Names {
+    known: &[
+        "ALLOWED_HOSTS",
+        "ALLOWED_NETWORKS",
+        "TIMEOUT_MS",
+        "CONNECT_TIMEOUT_MS",
+        "MAX_REDIRECTS",
+        "REQUEST_LIMIT",
+        "RESPONSE_LIMIT",
+        "CA_CERT",
+    ],
+    without_effect: &["max_redirects", "timeout"],
+};
 
 /// A link's values, read.
 #[derive(Debug, Clone)]
@@ -34,7 +48,7 @@ impl Settings {
     /// # Errors
     /// A text that names the value which cannot be read.
     pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
-        let values = LinkValues::new(values);
+        let values = LinkValues::of(values, NAMES)?;
         let host = |text: &str| text.parse::<HostRule>().map_err(|error| format!("{text:?} is no host: {error}"));
         let network = |text: &str| text.parse().map_err(|error| format!("{text:?} is no address or network: {error}"));
         let hosts = values.list("ALLOWED_HOSTS", host)?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
-use super::super::link_values::LinkValues;
+use super::super::link_values::{LinkValues, Names};
 use super::messages::{Answer, Operation};
 use super::refusal::Refusal;
 
@@ -29,6 +29,9 @@ const SEPARATOR: char = ':';
 
 /// What a prefix has in the place of the actor's public key.
 const ACTOR: &str = "{actor}";
+
+const NAMES: Names =
+    Names { known: &["PATH", "URL", "CA_FILE", "PREFIX", "KEY_LIMIT", "VALUE_LIMIT"], without_effect: &[] };
 
 /// A link's values, read.
 pub(super) struct Settings {
@@ -66,8 +69,8 @@ impl Settings {
     /// # Errors
     /// A text that names the value which cannot be read. It does not repeat a `URL`, which may hold a password.
     pub(super) fn read(actor: &str, values: &HashMap<String, String>) -> Result<Settings, String> {
-        let values = LinkValues::new(values);
-        let certificates = values.get("CA_FILE").map(PathBuf::from);
+        let values = LinkValues::of(values, NAMES)?;
+        let certificates = certificates(values)?;
         let place = match (values.get("URL"), values.get("PATH")) {
             (Some(_), Some(_)) => {
                 return Err(
@@ -83,6 +86,16 @@ impl Settings {
         let is_default = !values.has("URL") && !values.has("PATH");
         Ok(Settings { place, tenant: Tenant::read(actor, values)?, is_default })
     }
+}
+
+fn certificates(values: LinkValues<'_>) -> Result<Option<PathBuf>, String> {
+    let path = values.get("CA_FILE").map(PathBuf::from);
+    let is_of_use = values.get("URL").is_some_and(|url| url.starts_with("rediss://"));
+    if path.is_some() && !is_of_use {
+        return Err("the value CA_FILE is for a Redis server with TLS, and there is no URL that begins with rediss://"
+            .to_owned());
+    }
+    Ok(path)
 }
 
 fn server(url: &str) -> Result<ConnectionInfo, String> {
@@ -193,6 +206,10 @@ mod tests {
             assert!(refusal.contains("URL") && !refusal.contains("secret"), "{refusal}");
         }
         assert!(refusal(&[("URL", "redis://h"), ("PATH", "x")]).contains("exclude"));
+        for values in [&[("CA_FILE", "f")][..], &[("CA_FILE", "f"), ("URL", "redis://h")]] {
+            assert!(refusal(values).contains("CA_FILE"));
+        }
+        assert!(read(&[("CA_FILE", "f"), ("URL", "rediss://h")]).is_ok());
     }
 
     #[test]

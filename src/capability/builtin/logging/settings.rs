@@ -5,13 +5,16 @@ use std::ops::RangeInclusive;
 
 use log::LevelFilter;
 
-use super::super::link_values::LinkValues;
+use super::super::link_values::{LinkValues, Names};
 use super::messages::read_level;
 
 /// What `printable` keeps of a text.
 const LONGEST_TEXT: u32 = 8192;
 
 const PACES: RangeInclusive<u32> = 1..=1_000_000;
+
+const NAMES: Names =
+    Names { known: &["LEVEL", "LINES_PER_SECOND", "BURST", "TEXT_LIMIT"], without_effect: &[] };
 
 /// A link's values, read.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,7 +31,7 @@ impl Settings {
     /// # Errors
     /// A text that names the value which cannot be read.
     pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
-        let values = LinkValues::new(values);
+        let values = LinkValues::of(values, NAMES)?;
         Ok(Settings {
             level: level(values.get("LEVEL"))?,
             lines_per_second: values.number("LINES_PER_SECOND", 100, PACES)?,

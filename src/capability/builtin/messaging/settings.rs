@@ -6,13 +6,30 @@ use std::path::PathBuf;
 use async_nats::ServerAddr;
 use nkeys::KeyPair;
 
-use super::super::link_values::LinkValues;
+use super::super::link_values::{LinkValues, Names};
 use super::subject::{check_filter, check_group};
 
 const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
 
 /// What fits a message to an actor, with some room for what is in it beside the body.
 const LARGEST_BODY_LIMIT: usize = 63 * 1024 * 1024;
+
+const NAMES: Names = Names {
+    known: &[
+        "SUBSCRIPTION",
+        "URL",
+        "QUEUEGROUP_NAME",
+        "CLIENT_JWT",
+        "CLIENT_SEED",
+        "CREDSFILE",
+        "CA_FILE",
+        "ACCOUNT",
+        "CONCURRENCY",
+        "QUEUE_LIMIT",
+        "BODY_LIMIT",
+    ],
+    without_effect: &[],
+};
 
 /// A link's values, read.
 pub(super) struct Settings {
@@ -58,7 +75,7 @@ impl Settings {
     /// # Errors
     /// A text that names the value which cannot be read. It repeats none that may hold a secret.
     pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
-        let values = LinkValues::new(values);
+        let values = LinkValues::of(values, NAMES)?;
         Ok(Settings {
             place: Place::read(values)?,
             subscriptions: subscriptions(values)?,
