@@ -10,6 +10,7 @@ use std::fmt;
 use nkeys::{KeyPair, KeyPairType};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::escaped;
 
 /// The link name that an empty one stands for.
 pub(crate) const DEFAULT_LINK_NAME: &str = "default";
@@ -40,9 +41,10 @@ impl fmt::Display for WasmCloudEntity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WasmCloudEntity::Host => f.write_str("the host"),
-            WasmCloudEntity::Actor(key) => write!(f, "actor {key}"),
+            WasmCloudEntity::Actor(key) => write!(f, "actor {}", escaped(key)),
             WasmCloudEntity::Capability { id, contract_id, link_name } => {
-                write!(f, "provider {id} (link name {link_name}) for {contract_id}")
+                let (link_name, contract_id) = (escaped(link_name), escaped(contract_id));
+                write!(f, "provider {} (link name {link_name}) for {contract_id}", escaped(id))
             }
         }
     }

@@ -12,7 +12,10 @@
 
 use std::any::Any;
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write};
+
+use crate::text::Escaping;
+pub(crate) use crate::text::printable;
 
 /// What an operation of this crate answers with.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -148,12 +151,14 @@ impl Error {
     }
 }
 
+/// The text with its causes. Among them may be text from files, guests and peers, so what is not to be seen is escaped.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.message)?;
+        let mut safe = Escaping(f);
+        safe.write_str(&self.0.message)?;
         let mut cause = StdError::source(self);
         while let Some(error) = cause {
-            write!(f, ": {error}")?;
+            write!(safe, ": {error}")?;
             cause = error.source();
         }
         Ok(())
@@ -178,30 +183,16 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     printable(text.unwrap_or("without a text").as_bytes())
 }
 
-/// Text from a guest or a provider, made fit for logs and errors: at most 8 KiB of it, what is no UTF-8 replaced, and
-/// control characters escaped, so that nobody can forge lines of a log.
-pub(crate) fn printable(bytes: &[u8]) -> String {
-    const LONGEST: usize = 8 * 1024;
-    let mut text = String::new();
-    for character in String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]).chars() {
-        if character.is_control() {
-            text.extend(character.escape_default());
-        } else {
-            text.push(character);
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn text_from_outside_cannot_forge_lines() {
-        assert_eq!(printable("a\nERROR \u{1b}[31mé\u{fffd}".as_bytes()), "a\\nERROR \\u{1b}[31mé\u{fffd}");
-        assert_eq!(printable(&[b'x'; 10_000]).len(), 8192);
-        assert_eq!(printable(b"\xff\xfe"), "\u{fffd}\u{fffd}");
+    fn no_text_of_a_cause_reaches_a_terminal_as_it_is() {
+        let io = std::io::Error::other("\u{1b}[31mevil\nERROR");
+        let error = Error::new(ErrorKind::InvalidArchive, "a\u{202e}b").caused_by(io);
+        assert_eq!(error.to_string(), "a\\u{202e}b: \\u{1b}[31mevil\\nERROR");
+        assert_eq!(format!("{error:?}"), format!("InvalidArchive: {error}"));
     }
 
     #[test]

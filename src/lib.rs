@@ -20,7 +20,7 @@
 //! - [`Compiler`], [`ArtifactCache`]: how modules are compiled, and where what that made is kept for the next start
 //! - [`TrustPolicy`], [`Authorizer`], [`Decision`], [`Origin`]: whose signature counts, and who may call whom
 //! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: what stands between callers and targets
-//! - [`Error`], [`ErrorKind`], [`Result`]: what can go wrong
+//! - [`Error`], [`ErrorKind`], [`Result`]: what can go wrong; [`escaped`]: text from outside, fit for a terminal
 //!
 //! # Features
 //! - `cranelift` (on by default), `singlepass`: the compilers to choose from
@@ -52,6 +52,7 @@ pub mod samples;
 mod shard;
 pub mod signing;
 mod supervisor;
+mod text;
 
 pub use actor::Actor;
 pub use archive::{ArchiveBuilder, ArchiveLimits, ProviderArchive};
@@ -78,6 +79,7 @@ pub use supervisor::health::Health;
 pub use supervisor::link::{LinkDefinition, LinkState};
 pub use supervisor::placement::{ActorOptions, Placement};
 pub use supervisor::restart::{Restart, RestartPolicy};
+pub use text::escaped;
 
 /// The README's example is run as a test.
 #[cfg(doctest)]

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 use crate::entity::shorten;
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::escaped;
 use document::{Fault, LARGEST_TEXT};
 use expansion::Expansion;
 pub use failure::{EntryFailure, ManifestFailures};
@@ -289,5 +290,5 @@ fn name(path: Option<&Path>) -> String {
 
 /// A name as it is shown: short, and without control characters.
 fn printable(name: &str) -> String {
-    shorten(name).escape_debug().to_string()
+    escaped(shorten(name)).into_owned()
 }

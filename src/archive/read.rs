@@ -14,7 +14,7 @@ use tar::EntryType;
 
 use super::{ArchiveLimits, LIBRARY, TOKEN, invalid, is_target};
 use crate::entity::shorten;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, printable};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -163,7 +163,8 @@ fn twice(name: &str) -> Error {
 }
 
 fn unreadable(error: io::Error) -> Error {
-    invalid("it is no tar file, or a damaged one").caused_by(error)
+    // What the library says repeats names as they are in the file.
+    invalid("it is no tar file, or a damaged one").caused_by(printable(error.to_string().as_bytes()))
 }
 
 /// A reader that fails where its source gives more than it may.

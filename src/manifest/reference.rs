@@ -8,6 +8,7 @@ use crate::actor::Actor;
 use crate::archive::ProviderArchive;
 use crate::capability::{NativeCapability, builtin};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::escaped;
 
 /// How references to providers begin that come with the host.
 const BUILTIN: &str = "builtin:";
@@ -53,7 +54,9 @@ fn file(reference: &str, folder: Option<&Path>) -> Result<PathBuf> {
         Some(path) if !path.is_file() => Err(Error::new(ErrorKind::Io, format!("{} is no file", path.display()))),
         Some(path) => {
             if beside.as_ref().is_some_and(|beside| beside != path) {
-                log::warn!("{} is taken from the working directory: there is none beside the manifest", path.display());
+                let name = path.to_string_lossy();
+                let name = escaped(&name);
+                log::warn!("{name} is taken from the working directory: there is none beside the manifest");
             }
             Ok(path.clone())
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entity::{KeyKind, expect_contract, expect_key};
 use crate::error::Result;
+use crate::text::escaped;
 
 /// A link as it was asked for. The field names are those of the wire.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +114,7 @@ impl LinkKey {
 
 impl std::fmt::Display for LinkKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "link {} of actor {} to {}", self.link_name, self.actor, self.contract)
+        write!(f, "link {} of actor {} to {}", escaped(&self.link_name), self.actor, escaped(&self.contract))
     }
 }
 

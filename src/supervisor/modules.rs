@@ -13,6 +13,7 @@ use crate::actor::Actor;
 use crate::engine::{self, Cache, Compilation, CompiledModule, Compiler, Mappings, Origin, WeakModule};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
+use crate::text::escaped;
 
 /// After this time there is a line on the log about a module that is still being compiled.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -70,7 +71,7 @@ impl Modules {
 
     /// Loads or compiles a module, on a thread where that may take its time.
     async fn obtain(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
-        let name = format!("actor {} ({})", actor.public_key(), actor.name().escape_debug());
+        let name = format!("actor {} ({})", actor.public_key(), escaped(&actor.name()));
         let (bytes, hash) = (actor.module(), actor.hash().to_owned());
         let (compiler, cache) = (self.compiler, self.cache.clone());
         let begin = Instant::now();

@@ -24,6 +24,7 @@ use crate::entity::WasmCloudEntity;
 use crate::jwt::{self, CapabilityProvider, Claims};
 use crate::limits::Limits;
 use crate::shard::ShardNumber;
+use crate::text::escaped;
 
 /// A persistent map. Each call looks names up, so they are hashed fast, though with a seed that nobody outside knows.
 pub(crate) type Map<K, V> = imbl::GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
@@ -76,7 +77,7 @@ impl ActorIdentity {
 
 impl std::fmt::Display for ActorIdentity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "actor {} ({})", self.key, self.name.escape_debug())
+        write!(f, "actor {} ({})", self.key, escaped(&self.name))
     }
 }
 
@@ -118,7 +119,7 @@ impl ProviderIdentity {
 
 impl std::fmt::Display for ProviderIdentity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} for {}", self.key, self.contract_id)
+        write!(f, "{} for {}", self.key, escaped(&self.contract_id))
     }
 }
 
@@ -137,7 +138,7 @@ impl ProviderKey {
 
 impl std::fmt::Display for ProviderKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "provider {} (link name {})", self.id, self.link_name)
+        write!(f, "provider {} (link name {})", self.id, escaped(&self.link_name))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 use wasmcloud_host::jwt::Claims;
-use wasmcloud_host::{Actor, ProviderArchive};
+use wasmcloud_host::{Actor, ProviderArchive, escaped};
 use zeroize::Zeroizing;
 
 use crate::moment;
@@ -86,7 +86,7 @@ impl Description {
     fn json(&self) -> String {
         let fields: Map<String, Value> =
             self.0.iter().map(|fact| (fact.field.to_owned(), fact.value.clone())).collect();
-        format!("{:#}\n", Value::Object(fields))
+        escaped_json(&format!("{:#}\n", Value::Object(fields)))
     }
 
     fn table(&self) -> String {
@@ -116,7 +116,11 @@ impl Fact {
             }
             value => vec![plain(value)],
         };
-        if lines.is_empty() { vec!["-".to_owned()] } else { lines.iter().map(|line| harmless(line)).collect() }
+        if lines.is_empty() {
+            vec!["-".to_owned()]
+        } else {
+            lines.iter().map(|line| escaped(line).into_owned()).collect()
+        }
     }
 }
 
@@ -124,16 +128,17 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Text in which control characters, and those that turn the direction of writing around, are escaped.
-fn harmless(text: &str) -> String {
-    let mut safe = String::new();
-    for character in text.chars() {
-        if character.is_control()
-            || matches!(character, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
-            safe.extend(character.escape_unicode());
-        } else {
+/// JSON in which characters that are not to be seen are written with escapes of JSON. They occur in texts alone.
+fn escaped_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for character in json.chars() {
+        if matches!(character, '\n') || escaped(character.encode_utf8(&mut [0; 4])).len() == character.len_utf8() {
             safe.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a string does not fail.
+            let _ = write!(safe, "\\u{unit:04x}");
         }
     }
     safe
@@ -147,7 +152,18 @@ mod tests {
     fn tokens_cannot_write_to_the_terminal() {
         let mut description = Description::default();
         description.add("Name", "name", json!("\u{1b}[2Jevil\nIssuer  me\u{202e}"));
-        assert_eq!(description.table(), "Name  \\u{1b}[2Jevil\\u{a}Issuer  me\\u{202e}\n");
+        assert_eq!(description.table(), "Name  \\u{1b}[2Jevil\\nIssuer  me\\u{202e}\n");
+    }
+
+    #[test]
+    fn json_says_the_same_without_a_character_that_is_not_seen() {
+        let name = "\u{1b}[2J\u{9b}31m\u{7f}evil\n\u{202e}\u{e0041}é \\ \"";
+        let mut description = Description::default();
+        description.add("Name", "name", json!(name));
+        let text = description.json();
+        assert_eq!(escaped(text.trim_end()).replace("\\n", "\n"), text.trim_end().replace("\\n", "\n"));
+        assert!(text.contains("\\u009b31m\\u007fevil\\n\\u202e\\udb40\\udc41é"), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json!({"name": name}));
     }
 
     #[test]

@@ -54,7 +54,6 @@ fn refuse_reference(path: &Path) -> Outcome<()> {
     if !is_reference || path.exists() {
         return Ok(());
     }
-    let message =
-        format!("{} is no file; images in a registry cannot be inspected: download it first", text.escape_debug());
+    let message = format!("{} is no file; images in a registry cannot be inspected: download it first", text);
     Err(Failure::Refused(message))
 }

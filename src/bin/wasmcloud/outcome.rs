@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use wasmcloud_host::escaped;
 use zeroize::Zeroizing;
 
 /// The text that a command prints, wiped afterwards because a seed may have been asked for.
@@ -32,7 +33,7 @@ impl Failure {
                 return u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
             }
         };
-        let _ = writeln!(io::stderr(), "error: {message}");
+        let _ = writeln!(io::stderr(), "error: {}", escaped(&message));
         ExitCode::from(code)
     }
 }

@@ -57,9 +57,8 @@ impl SubjectSource {
                 Secret::obtain(file, "WASMCLOUD_SUBJECT_SEED", "--subject-seed-file or --subject")?.public_key()
             }
         };
-        KeyPair::from_public_key(&public_key).map_err(|error| {
-            Failure::Usage(format!("--subject is no public key ({error}): {}", public_key.escape_debug()))
-        })
+        KeyPair::from_public_key(&public_key)
+            .map_err(|error| Failure::Usage(format!("--subject is no public key ({error}): {}", public_key)))
     }
 }
 

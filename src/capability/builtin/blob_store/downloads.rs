@@ -81,7 +81,8 @@ impl Delivery {
     async fn run(self) {
         if let Err(error) = self.deliver().await {
             let (id, actor) = (printable(self.download.name.id.as_bytes()), &self.actor);
-            log::warn!("the download of {id:?} by actor {actor} ended early: {error}");
+            let reason = printable(error.to_string().as_bytes());
+            log::warn!("the download of {id:?} by actor {actor} ended early: {reason}");
         }
     }
 

@@ -21,6 +21,7 @@ use super::refusal::Refusal;
 use super::settings::Bucket;
 use super::spool::Spool;
 use super::store::{List, Source, Store, Target, blocking};
+use crate::error::printable;
 
 /// How large the parts of a large blob are: the least that S3 takes.
 const PART: u64 = 5 * 1024 * 1024;
@@ -270,7 +271,8 @@ impl Target for Sending {
         if let Some(mut parts) = self.parts.take()
             && let Err(error) = parts.abort().await
         {
-            log::debug!("what was sent of {} could not be removed: {error}", self.path);
+            let reason = printable(error.to_string().as_bytes());
+            log::debug!("what was sent of {} could not be removed: {reason}", self.path);
         }
     }
 }

@@ -9,6 +9,7 @@ use redis::{ConnectionInfo, IntoConnectionInfo};
 use super::super::link_values::{LinkValues, Names};
 use super::messages::{Answer, Operation};
 use super::refusal::Refusal;
+use crate::text::escaped;
 
 /// Where the embedded store is without a value that says so.
 const DEFAULT_FILE: &str = "keyvalue.redb";
@@ -58,7 +59,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Location::Memory => f.write_str("memory"),
-            Location::File(path) => write!(f, "{}", path.display()),
+            Location::File(path) => f.write_str(&escaped(&path.to_string_lossy())),
         }
     }
 }

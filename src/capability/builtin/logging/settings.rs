@@ -13,8 +13,7 @@ const LONGEST_TEXT: u32 = 8192;
 
 const PACES: RangeInclusive<u32> = 1..=1_000_000;
 
-const NAMES: Names =
-    Names { known: &["LEVEL", "LINES_PER_SECOND", "BURST", "TEXT_LIMIT"], without_effect: &[] };
+const NAMES: Names = Names { known: &["LEVEL", "LINES_PER_SECOND", "BURST", "TEXT_LIMIT"], without_effect: &[] };
 
 /// A link's values, read.
 #[derive(Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::tables::{Failure, Snapshot, Tables};
 use super::{Job, Task};
 use crate::capability::builtin::key_value::messages::Answer;
 use crate::capability::builtin::key_value::refusal::Refusal;
-use crate::error::panic_text;
+use crate::error::{panic_text, printable};
 
 /// How many calls share a transaction at most.
 const BATCH: usize = 1024;
@@ -168,9 +168,10 @@ impl Writer<'_> {
 
     /// Opens the store again after a failure, and describes the failure.
     fn recover(&self, what: &str, error: &redb::Error) -> String {
+        let error = printable(error.to_string().as_bytes());
         log::error!("the key-value store could not be {what}, and is opened again: {error}");
         if let Err(error) = self.file.open() {
-            log::error!("{error}");
+            log::error!("{}", printable(error.as_bytes()));
         }
         format!("it could not be {what}: {error}")
     }
