@@ -97,8 +97,7 @@ pub(crate) fn embed_token(mut bare: Vec<u8>, token: &str) -> Vec<u8> {
 
 fn sections(module: &[u8]) -> Result<impl Iterator<Item = Result<Section<'_>>>> {
     let Some(mut rest) = module.strip_prefix(HEADER) else {
-        let message = "not a WebAssembly module: the file does not begin with its magic number and version 1";
-        return Err(Error::new(ErrorKind::InvalidModule, message));
+        return Err(Error::new(ErrorKind::InvalidModule, no_module(module)));
     };
     Ok(std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -112,6 +111,16 @@ fn sections(module: &[u8]) -> Result<impl Iterator<Item = Result<Section<'_>>>> 
             Error::new(ErrorKind::InvalidModule, "not a WebAssembly module: a section reaches past its end")
         }))
     }))
+}
+
+/// What a file is that does not begin as a module does.
+fn no_module(bytes: &[u8]) -> &'static str {
+    // Behind the magic number there is a version of two bytes, and the kind of file: 0 for modules, 1 for components.
+    if matches!(bytes, [b'\0', b'a', b's', b'm', _, _, 1, 0, ..]) {
+        return "this is a WebAssembly component, and hosts run modules: build for wasm32-unknown-unknown, and do not make a \
+                component of the module";
+    }
+    "not a WebAssembly module: the file does not begin with its magic number and version 1"
 }
 
 fn next_section<'a>(rest: &mut &'a [u8]) -> Option<Section<'a>> {

@@ -5,9 +5,13 @@ use wasmer::{ExternType, FunctionType, Module, Type};
 use crate::engine::{imports, meter};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The start functions of a guest, in the order in which they are called: its module's own, then waPC's.
-pub(super) const STARTS: [&str; 3] =
-    [meter::START, wapc::wapc_functions::TINYGO_START, wapc::wapc_functions::WAPC_INIT];
+/// What a reactor exports: the function that has to be called before any other, so that globals and the heap are there.
+const INITIALIZE: &str = "_initialize";
+
+/// The start functions of a guest, in the order in which they are called: its module's own, that of reactors, then waPC's.
+/// Those that a module does not export are left out.
+pub(super) const STARTS: [&str; 4] =
+    [meter::START, INITIALIZE, wapc::wapc_functions::TINYGO_START, wapc::wapc_functions::WAPC_INIT];
 
 pub(super) const MEMORY: &str = "memory";
 
@@ -20,7 +24,8 @@ pub(super) fn check(module: &Module) -> Result<()> {
             continue;
         }
         let Some(offered) = imports::signature(from, name) else {
-            return Err(refused(format!("it imports {from}.{name}, which is not part of the waPC interface")));
+            let remedy = remedy(from, name, import.ty()).map(|remedy| format!(": {remedy}")).unwrap_or_default();
+            return Err(refused(format!("it imports {from}.{name}, which is not part of the waPC interface{remedy}")));
         };
         if *import.ty() != ExternType::Function(offered.clone()) {
             return Err(refused(format!("it imports {from}.{name} with another type than {offered}")));
@@ -37,6 +42,33 @@ pub(super) fn check(module: &Module) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What helps against an import that no guest has, where it is known where it comes from.
+fn remedy(from: &str, name: &str, ty: &ExternType) -> Option<&'static str> {
+    match (from, name) {
+        _ if from.starts_with("wasi") => Some(
+            "it was built for WASI, and actors have no operating system; build for wasm32-unknown-unknown (Rust), with \
+             -target=wasm-unknown (TinyGo) or with -nostdlib (C), and leave out what needs files, clocks or standard output",
+        ),
+        ("env", "abort") => Some(
+            "it was built by AssemblyScript; add `--use abort=` with a function of your own that calls handleAbort of \
+             @wapc/as-guest",
+        ),
+        ("env", "seed" | "trace" | "Date.now" | "performance.now") => Some(
+            "it was built by AssemblyScript and uses what only JavaScript has, as Math.random, Date and trace do; leave that \
+             out, or ask the provider of wasmcloud:extras for random numbers",
+        ),
+        _ if matches!(ty, ExternType::Memory(_)) => {
+            Some("let the module have and export a memory of its own, without --import-memory")
+        }
+        ("wbg" | "__wbindgen_placeholder__" | "__wbindgen_externref_xform__", _) => Some(
+            "it was built for JavaScript by wasm-bindgen; leave out the crates that use it, or their features for it",
+        ),
+        ("go" | "gojs", _) => Some("it was built for JavaScript by Go; build it by TinyGo with -target=wasm-unknown"),
+        ("env", _) => Some("a function that is called has not been linked; define it, or link what defines it"),
+        _ => None,
+    }
 }
 
 /// Refuses a module that may have a memory of no pages, to which accesses would go unchecked.
