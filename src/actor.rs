@@ -11,6 +11,7 @@ pub(crate) mod pace;
 mod recovery;
 pub(crate) mod role;
 pub(crate) mod room;
+mod unknown_operation;
 
 use std::path::Path;
 use std::sync::Arc;

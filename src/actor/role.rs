@@ -17,6 +17,7 @@ use super::guest_actor::Deliver;
 use super::mailbox::InstanceNumber;
 use super::pace::Pace;
 use super::room::Place;
+use super::unknown_operation::is_refusal_of;
 use crate::call::{CallContext, Message};
 use crate::dispatch::Dispatch;
 use crate::ending::Ending;
@@ -27,9 +28,6 @@ use crate::limits::Limits;
 use crate::shard::Efforts;
 use crate::supervisor::Supervisor;
 use crate::supervisor::snapshot::ActorIdentity;
-
-/// How wapc-guest and the SDKs built on it refuse an operation that has no handler.
-const NO_HANDLER: &str = "No handler registered for function";
 
 /// What an instance of an actor is made of, however often it is replaced.
 pub(crate) struct Role {
@@ -230,9 +228,9 @@ impl Role {
     /// A fault as an error that names the actor and the operation.
     pub(super) fn explain(&self, operation: &str, fault: &Fault) -> Error {
         let kind = match fault {
-            Fault::Failed(reason) if reason.starts_with(NO_HANDLER) => ErrorKind::UnknownOperation,
+            Fault::Failed(reason) if is_refusal_of(operation, reason) => ErrorKind::UnknownOperation,
             Fault::Failed(_) => ErrorKind::ActorFailed,
-            Fault::Trapped(_) => ErrorKind::ActorTrapped,
+            Fault::Trapped { .. } => ErrorKind::ActorTrapped,
             Fault::StackExhausted { .. } => ErrorKind::StackExhausted,
             Fault::Protocol(_) => ErrorKind::ProtocolViolation,
             Fault::TooLarge { .. } => ErrorKind::MessageTooLarge,
