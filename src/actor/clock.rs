@@ -121,7 +121,7 @@ mod tests {
     }
 
     fn trap() -> Fault {
-        Fault::Trapped("deliberately".to_owned())
+        Fault::trapped("deliberately")
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Role {
             }
             InjectedFault::Crash { .. } => {
                 guest.begin(operation, payload, context);
-                Served::Now(self.conclude(guest, Err(Fault::Trapped(fault.to_string())), deadline))
+                Served::Now(self.conclude(guest, Err(Fault::trapped(fault.to_string())), deadline))
             }
             InjectedFault::Delay { delay, .. } | InjectedFault::SlowStart { delay } => {
                 guest.begin(operation, payload, context);

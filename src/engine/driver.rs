@@ -12,19 +12,20 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
 use send_wrapper::SendWrapper;
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection, ImportSection, Module,
-    TypeSection, ValType,
+    NameSection, TypeSection, ValType,
 };
 use wasmer::{FunctionType, Imports, Instance, Store, StoreAsync, Value};
 
 use super::exchange::Exchange;
 use super::fault::Fault;
+use super::functions::Functions;
 use super::mappings::{Mappings, Stacks};
 use super::turns::InTurns;
 
@@ -89,8 +90,12 @@ fn encode() -> Vec<u8> {
     let mut code = CodeSection::new();
     code.function(&run);
 
+    // Without a name, it could be mistaken for a guest that has none where frames of a stack are told apart.
+    let mut names = NameSection::new();
+    names.module("wasmcloud:driver");
+
     let mut module = Module::new();
-    module.section(&types).section(&imports).section(&functions).section(&exports).section(&code);
+    module.section(&types).section(&imports).section(&functions).section(&exports).section(&code).section(&names);
     module.finish()
 }
 
@@ -99,6 +104,8 @@ pub(super) struct Driver {
     run: wasmer::Function,
     entered: Option<Entered>,
     mappings: Mappings,
+    /// The functions of the guest.
+    functions: Arc<Functions>,
     stack_bytes: usize,
 }
 
@@ -115,7 +122,7 @@ impl Driver {
         driver: &wasmer::Module,
         guest_call: &wasmer::Function,
         exchange: &Rc<Exchange>,
-        (mappings, stack_bytes): (Mappings, usize),
+        (mappings, functions, stack_bytes): (Mappings, Arc<Functions>, usize),
     ) -> Result<Driver, Fault> {
         // wasmer wants functions to be `Send`; the wrapper holds because a guest never leaves its shard.
         let (entering, finishing) = (SendWrapper::new(exchange.clone()), SendWrapper::new(exchange.clone()));
@@ -131,7 +138,7 @@ impl Driver {
         imports.define(CALL.0, CALL.1, guest_call.clone());
         let instance = Instance::new(store, driver, &imports)?;
         let run = instance.exports.get_function(RUN).map_err(Fault::instantiation)?.clone();
-        Ok(Driver { run, entered: None, mappings, stack_bytes })
+        Ok(Driver { run, entered: None, mappings, functions, stack_bytes })
     }
 
     /// Has the guest go on with the call that the exchange holds, and answers with what `__guest_call` returned.
@@ -145,7 +152,7 @@ impl Driver {
             Some(entered) => entered,
             None => {
                 let stacks = self.mappings.take_stacks()?;
-                let run = InTurns::new(self.run.call_async(store, vec![]));
+                let run = InTurns::new(self.run.call_async(store, vec![]), self.functions.clone());
                 self.entered.insert(Entered { run, _stacks: stacks })
             }
         };
@@ -160,8 +167,8 @@ impl Driver {
                 // Nobody polls this any further, and the next guest to be entered can use its stack.
                 self.leave();
                 Poll::Ready(Err(match ended {
-                    Ok(_) => Fault::Trapped("the driver ended".into()),
-                    Err(error) => Fault::of(error, self.stack_bytes),
+                    Ok(_) => Fault::trapped("the driver ended"),
+                    Err(broken) => Fault::of(broken, self.stack_bytes, exchange.last_words()),
                 }))
             }
         }

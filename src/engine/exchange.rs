@@ -11,6 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use wasmer::Memory;
 
 use super::fault::Fault;
+use super::last_words::LastWords;
 use crate::call::{ActorCall, CallContext};
 use crate::ending::Ending;
 use crate::error::Result;
@@ -39,6 +40,8 @@ pub(super) struct Exchange {
     outcome: Cell<Option<i32>>,
     request: RefCell<Request>,
     answer: RefCell<Answer>,
+    /// The beginning of what the guest wrote to the log last.
+    last_line: RefCell<Vec<u8>>,
     host_answer: RefCell<HostAnswer>,
 }
 
@@ -80,6 +83,7 @@ impl Exchange {
             outcome: Cell::default(),
             request: RefCell::default(),
             answer: RefCell::default(),
+            last_line: RefCell::default(),
             host_answer: RefCell::default(),
         }
     }
@@ -89,6 +93,7 @@ impl Exchange {
         self.context.replace(context);
         self.request.replace(Request { operation, message, fetches: 0 });
         self.answer.take();
+        self.last_line.borrow_mut().clear();
         self.host_answer.take();
         self.outcome.take();
         self.waiting.set(true);
@@ -158,6 +163,18 @@ impl Exchange {
 
     pub(super) fn set_error(&self, error: String) {
         self.answer.borrow_mut().error = Some(error);
+    }
+
+    /// Takes note of a line that the guest wrote to the log.
+    pub(super) fn note_line(&self, line: &[u8]) {
+        let mut last = self.last_line.borrow_mut();
+        last.clear();
+        last.extend_from_slice(LastWords::kept(line));
+    }
+
+    /// What the guest has said in this call, or at its start.
+    pub(super) fn last_words(&self) -> LastWords {
+        LastWords::new(self.answer.borrow().error.as_deref(), Some(&self.last_line.borrow()))
     }
 
     /// Keeps the host's answer to the guest's call until the guest fetches it.

@@ -3,9 +3,12 @@
 use std::fmt;
 
 use wasmer::sys::vm::TrapCode;
-use wasmer::{InstantiationError, LinkError, RuntimeError};
+use wasmer::{InstantiationError, LinkError};
 
+use super::last_words::LastWords;
+use super::turns::Broken;
 use crate::deadline::Elapsed;
+use crate::error::printable;
 
 /// A message to the guest, as opposed to one from it: it is refused before the guest is entered.
 pub(crate) const REQUEST: &str = "request";
@@ -16,9 +19,14 @@ pub(crate) enum Fault {
     /// The guest ran to its end and answered with an error of its own.
     Failed(String),
     /// The guest's code trapped.
-    Trapped(String),
+    Trapped {
+        reason: String,
+        words: LastWords,
+        /// The functions that it was in, the innermost first; nothing where that is not known.
+        functions: Vec<String>,
+    },
     /// The guest's calls are nested deeper than its stack allows.
-    StackExhausted { limit: usize },
+    StackExhausted { limit: usize, words: LastWords },
     /// The guest broke the waPC protocol.
     Protocol(String),
     /// A message to or from the guest is larger than it may be.
@@ -39,19 +47,25 @@ pub(crate) enum Fault {
 
 impl Fault {
     pub(super) fn instantiation(error: impl fmt::Display) -> Fault {
-        Fault::Instantiation(error.to_string())
+        // It may name what the module imports.
+        Fault::Instantiation(printable(error.to_string().as_bytes()))
     }
 
-    /// What became of a guest that has stacks of so many bytes.
-    pub(super) fn of(error: RuntimeError, stack_bytes: usize) -> Fault {
+    /// A trap of which no more is known.
+    pub(crate) fn trapped(reason: impl Into<String>) -> Fault {
+        Fault::Trapped { reason: reason.into(), words: LastWords::default(), functions: Vec::new() }
+    }
+
+    /// What became of a guest that has stacks of so many bytes, and what it said before.
+    pub(super) fn of(Broken { error, functions }: Broken, stack_bytes: usize, words: LastWords) -> Fault {
         let error = match error.downcast::<Fault>() {
             Ok(fault) => return fault,
             Err(error) => error,
         };
-        let message = error.message();
+        let reason = error.message();
         match error.to_trap() {
-            Some(TrapCode::StackOverflow) => Fault::StackExhausted { limit: stack_bytes },
-            _ => Fault::Trapped(message),
+            Some(TrapCode::StackOverflow) => Fault::StackExhausted { limit: stack_bytes, words },
+            _ => Fault::Trapped { reason, words, functions },
         }
     }
 
@@ -88,8 +102,13 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Failed(reason) => write!(f, "answered with an error: {reason}"),
-            Fault::Trapped(reason) => write!(f, "trapped: {reason}"),
-            Fault::StackExhausted { limit } => write!(f, "used up its stack of {limit} bytes: it calls too deeply"),
+            Fault::Trapped { reason, words, functions } => {
+                write!(f, "trapped: {reason}{words}")?;
+                if functions.is_empty() { Ok(()) } else { write!(f, "; it was in {}", functions.join(" <- ")) }
+            }
+            Fault::StackExhausted { limit, words } => {
+                write!(f, "used up its stack of {limit} bytes: it calls too deeply{words}")
+            }
             Fault::Protocol(reason) => write!(f, "broke the waPC protocol: {reason}"),
             Fault::TooLarge { what, bytes, limit } => {
                 write!(f, "met a message that is too large: the {what} has {bytes} bytes, {limit} are allowed")

@@ -50,7 +50,7 @@ impl Guest {
         let Setting { actor, host, ending, limits } = setting;
         let (deadline, stack_bytes) = (context.deadline, limits.stack_bytes);
         let exchange = Rc::new(Exchange::new(limits.message_bytes, host, ending, context));
-        let Compiled { engine, style, module: code, driver, mappings, .. } = &*module.0;
+        let Compiled { engine, style, module: code, driver, functions, mappings, .. } = &*module.0;
         let taken = mappings.take("its memory", style.mappings())?;
         let mut store = Store::new(memory::within(engine.clone(), *style, stack_bytes));
         let imports = imports::define(&mut store, &exchange, actor);
@@ -61,12 +61,19 @@ impl Guest {
         let _ = exchange.memory.set(memory.clone());
         let guest_call = exports.get_function(wapc::wapc_functions::GUEST_CALL).map_err(Fault::instantiation)?.clone();
         let starts: Vec<_> = admission::STARTS.iter().filter_map(|name| exports.get_function(name).ok()).collect();
-        let driver = Driver::bind(&mut store, driver, &guest_call, &exchange, (mappings.clone(), stack_bytes))?;
+        let driver = Driver::bind(
+            &mut store,
+            driver,
+            &guest_call,
+            &exchange,
+            (mappings.clone(), functions.clone(), stack_bytes),
+        )?;
         let store = store.into_async();
         for start in starts {
             let _stacks = mappings.take_stacks()?;
-            let started = within(deadline, InTurns::new(start.call_async(&store, vec![]))).await?;
-            started.map_err(|error| Fault::of(error, stack_bytes))?;
+            let started = InTurns::new(start.call_async(&store, vec![]), functions.clone());
+            let started = within(deadline, started).await?;
+            started.map_err(|broken| Fault::of(broken, stack_bytes, exchange.last_words()))?;
         }
         Ok(Guest { exchange, store, driver, _memory: taken })
     }

@@ -109,8 +109,8 @@ fn guest_response(env: FunctionEnvMut<'_, Shared>, pointer: u32, length: u32) ->
 
 fn guest_error(env: FunctionEnvMut<'_, Shared>, pointer: u32, length: u32) -> Result<(), Fault> {
     let exchange = env.data();
-    let text = GuestMemory::of(exchange, &env)?.read_text_for_people(pointer, length)?;
-    exchange.set_error(text);
+    let text = GuestMemory::of(exchange, &env)?.read_for_people(pointer, length)?;
+    exchange.set_error(printable(&text));
     Ok(())
 }
 
@@ -134,7 +134,9 @@ fn host_error(env: FunctionEnvMut<'_, Shared>, pointer: u32) -> Result<(), Fault
 
 fn console_log(store: &mut Store, env: &FunctionEnv<Shared>, actor: String) -> Function {
     let log = move |env: FunctionEnvMut<'_, Shared>, pointer: u32, length: u32| -> Result<(), Fault> {
-        let line = GuestMemory::of(env.data(), &env)?.read_text_for_people(pointer, length)?;
+        let line = GuestMemory::of(env.data(), &env)?.read_for_people(pointer, length)?;
+        env.data().note_line(&line);
+        let line = printable(&line);
         log::info!(target: "wasmcloud_host::guest", "{actor}: {line}");
         Ok(())
     };
@@ -219,9 +221,10 @@ impl<'a> GuestMemory<'a> {
         Ok(read)
     }
 
-    fn read_text_for_people(&self, pointer: u32, length: u32) -> Result<String, Fault> {
+    /// The beginning of a text that is only shown to people.
+    fn read_for_people(&self, pointer: u32, length: u32) -> Result<Vec<u8>, Fault> {
         self.check(pointer, length)?;
-        Ok(printable(&self.read(pointer, length.min(LONGEST_TEXT))?))
+        self.read(pointer, length.min(LONGEST_TEXT))
     }
 
     fn read_text(&self, what: &str, pointer: u32, length: u32) -> Result<String, Fault> {

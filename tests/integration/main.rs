@@ -43,4 +43,5 @@ mod successors;
 mod supervision;
 mod support;
 mod tokens;
+mod toolchains;
 mod trust;

@@ -10,6 +10,8 @@ use backtrace::Backtrace;
 use libc::siginfo_t;
 use wasmer::sys::vm::{Trap, TrapCode, TrapHandlerFn, VMConfig, catch_traps, on_host_stack, raise_lib_trap};
 
+use super::super::functions::{Addresses, Functions};
+
 /// The stack that a turn lends to the end of a guest that traps.
 const STACK: usize = 128 * 1024;
 
@@ -25,12 +27,12 @@ const OVERFLOW: usize = 1;
 const OUT_OF_BOUNDS: usize = 2;
 const ILLEGAL: usize = 3;
 
-/// Runs a guest's turn.
-pub(super) fn turn<T>(work: impl FnOnce() -> T) -> T {
+/// Runs a turn of a guest that consists of these functions. When it traps, the addresses say where it was.
+pub(super) fn turn<T>(work: impl FnOnce() -> T, functions: &Functions, trapped_at: &Addresses) -> T {
     let lent = AtomicUsize::new(0);
     let handler = |_: c_int, info: *const siginfo_t, context: *const c_void| {
         // SAFETY: wasmer hands on what the operating system gave it, and the stack is lent for as long as this exists.
-        unsafe { end_guest(info, context.cast_mut(), lent.load(Ordering::Relaxed)) }
+        unsafe { end_guest(info, context.cast_mut(), lent.load(Ordering::Relaxed), (functions, trapped_at)) }
     };
     let handler: *const (dyn Fn(c_int, *const siginfo_t, *const c_void) -> bool + Send + Sync + '_) = &handler;
     // SAFETY: only the lifetime changes, and the handler outlives the call that it is for.
@@ -70,12 +72,17 @@ pub(super) fn turn<T>(work: impl FnOnce() -> T) -> T {
 ///
 /// # Safety
 /// To be called by a signal handler, with what it was called with.
-unsafe fn end_guest(info: *const siginfo_t, context: *mut c_void, lent: usize) -> bool {
+unsafe fn end_guest(
+    info: *const siginfo_t,
+    context: *mut c_void,
+    lent: usize,
+    (functions, trapped_at): (&Functions, &Addresses),
+) -> bool {
     // SAFETY: the operating system gives both, for as long as the signal is handled.
     let (fault, machine) =
         unsafe { ((*info).si_addr().addr(), &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext) };
     let signal = unsafe { (*info).si_signo };
-    let (pc, sp) = machine::position(machine);
+    let machine::Position { pc, sp, frame } = machine::position(machine);
     if !is_code_of_guests(pc) {
         return false;
     }
@@ -85,8 +92,34 @@ unsafe fn end_guest(info: *const siginfo_t, context: *mut c_void, lent: usize) -
         libc::SIGILL => ILLEGAL,
         _ => OTHER,
     };
+    if kind != OVERFLOW {
+        // SAFETY: a guest's code was interrupted, and not while it set up a frame: only an overflow does that.
+        unsafe { note_frames(pc, frame, functions, trapped_at) };
+    }
     machine::go_on(machine, trap as *const () as usize, [pc, kind], lent & !15);
     true
+}
+
+/// Notes where a guest is in the functions that it has entered and not left, the innermost first.
+///
+/// # Safety
+/// To be called while a guest's code is interrupted, behind the beginning of its function, with its frame pointer.
+unsafe fn note_frames(mut pc: usize, frame: Option<usize>, functions: &Functions, trapped_at: &Addresses) {
+    let mut frame = frame;
+    for place in trapped_at.places() {
+        // Only functions of guests are known to keep the frame pointer, so nothing is followed beyond them.
+        if !functions.contains(pc) {
+            return;
+        }
+        place.store(pc, Ordering::Relaxed);
+        let Some(here) = frame else { return };
+        // SAFETY: both compilers have all functions keep the frame pointer: it points at that of the caller, next to which is
+        // the address to return to. This is the frame of a function of the guest that has not returned.
+        let [above, back] = unsafe { (here as *const [usize; 2]).read() };
+        frame = (above > here && above.is_multiple_of(align_of::<usize>())).then_some(above);
+        // The call itself lies before the address that it returns to.
+        pc = back.wrapping_sub(1);
+    }
 }
 
 /// Whether an address is in the code of guests, which belongs to no file.
@@ -135,15 +168,24 @@ fn code_of(number: u8) -> Option<TrapCode> {
     })
 }
 
+/// Where a machine is: in its code, on its stack, and in the frames on it if those can be followed.
+struct Position {
+    pc: usize,
+    sp: usize,
+    frame: Option<usize>,
+}
+
 /// The registers of the machine.
 #[cfg(target_arch = "x86_64")]
 mod machine {
     use libc::mcontext_t;
 
-    /// Where the machine was in its code, and its stack pointer.
-    pub(super) fn position(machine: &mcontext_t) -> (usize, usize) {
+    pub(super) use super::Position;
+
+    /// Where the machine was.
+    pub(super) fn position(machine: &mcontext_t) -> Position {
         let register = |number: i32| machine.gregs[number as usize].cast_unsigned() as usize;
-        (register(libc::REG_RIP), register(libc::REG_RSP))
+        Position { pc: register(libc::REG_RIP), sp: register(libc::REG_RSP), frame: Some(register(libc::REG_RBP)) }
     }
 
     /// The number in the instruction `ud1`, which is there for nothing else.
@@ -175,9 +217,12 @@ mod machine {
 mod machine {
     use libc::mcontext_t;
 
-    /// Where the machine was in its code, and its stack pointer.
-    pub(super) fn position(machine: &mcontext_t) -> (usize, usize) {
-        (machine.pc as usize, machine.sp as usize)
+    pub(super) use super::Position;
+
+    /// Where the machine was.
+    pub(super) fn position(machine: &mcontext_t) -> Position {
+        // Singlepass has the frame pointer point at other registers than the caller's frame and the address to return to.
+        Position { pc: machine.pc as usize, sp: machine.sp as usize, frame: None }
     }
 
     /// The number in the instruction `udf`, which is there for nothing else.
