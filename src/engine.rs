@@ -12,7 +12,8 @@
 //! - `memory`: the memories and stacks that guests are given
 //! - `guest`: one running instance
 //! - `turns`: how guests that are suspended and go on in any order may still trap
-//! - `fault`: the ways a call into a guest can fail
+//! - `fault`: the ways a call into a guest can fail; `last_words`: what a guest said before
+//! - `functions`: where the functions of a guest lie, and what they are called
 //!
 //! Each module has a wasmer engine of its own: an engine gives the memory of compiled code back only when it is
 //! dropped itself, and a host lives longer than the modules that pass through it.
@@ -23,8 +24,10 @@ mod compiler;
 mod driver;
 mod exchange;
 mod fault;
+mod functions;
 mod guest;
 mod imports;
+mod last_words;
 mod mappings;
 mod memory;
 mod meter;
@@ -40,6 +43,7 @@ use cache::{Artifacts, Key};
 pub use compiler::Compiler;
 pub(crate) use exchange::HostCalls;
 pub(crate) use fault::{Fault, REQUEST};
+use functions::Functions;
 pub(crate) use guest::{Guest, Setting};
 pub(crate) use mappings::Mappings;
 
@@ -91,6 +95,8 @@ struct Compiled {
     style: memory::Style,
     module: wasmer::Module,
     driver: wasmer::Module,
+    /// The functions of the module.
+    functions: Arc<Functions>,
     /// The budget of the host that its guests are for.
     mappings: Mappings,
     /// What the code itself has taken of it.
@@ -149,7 +155,8 @@ impl CompiledModule {
             cache.keep(key, &artifacts);
         }
         let Artifacts { module, driver } = artifacts;
-        let compiled = Compiled { engine, style, module, driver, mappings, _taken: taken };
+        let functions = Arc::new(Functions::of(&module, bytes));
+        let compiled = Compiled { engine, style, module, driver, functions, mappings, _taken: taken };
         Ok((CompiledModule(Arc::new(compiled)), origin))
     }
 

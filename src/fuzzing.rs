@@ -54,6 +54,46 @@ pub fn admit(actor: &crate::Actor) -> Result<Vec<u8>> {
     crate::engine::metered(&actor.module(), &Limits::new(), crate::Compiler::default())
 }
 
+/// The operations whose payloads [`read_payload`] reads, each with its contract; the last is the answer to a health check.
+pub const OPERATIONS: [(&str, &str); 31] = [
+    ("wasmcloud:httpserver", "HandleRequest"),
+    ("wasmcloud:httpclient", "Request"),
+    ("wasmcloud:keyvalue", "Get"),
+    ("wasmcloud:keyvalue", "KeyExists"),
+    ("wasmcloud:keyvalue", "Add"),
+    ("wasmcloud:keyvalue", "Set"),
+    ("wasmcloud:keyvalue", "Del"),
+    ("wasmcloud:keyvalue", "Clear"),
+    ("wasmcloud:keyvalue", "Range"),
+    ("wasmcloud:keyvalue", "Push"),
+    ("wasmcloud:keyvalue", "ListItemDelete"),
+    ("wasmcloud:keyvalue", "SetAdd"),
+    ("wasmcloud:keyvalue", "SetRemove"),
+    ("wasmcloud:keyvalue", "SetUnion"),
+    ("wasmcloud:keyvalue", "SetIntersection"),
+    ("wasmcloud:keyvalue", "SetQuery"),
+    ("wasmcloud:messaging", "Publish"),
+    ("wasmcloud:messaging", "Request"),
+    ("wasmcloud:blobstore", "CreateContainer"),
+    ("wasmcloud:blobstore", "RemoveContainer"),
+    ("wasmcloud:blobstore", "RemoveObject"),
+    ("wasmcloud:blobstore", "ListObjects"),
+    ("wasmcloud:blobstore", "GetObjectInfo"),
+    ("wasmcloud:blobstore", "StartUpload"),
+    ("wasmcloud:blobstore", "UploadChunk"),
+    ("wasmcloud:blobstore", "StartDownload"),
+    ("wasmcloud:logging", "WriteLog"),
+    ("wasmcloud:extras", "RequestGuid"),
+    ("wasmcloud:extras", "RequestRandom"),
+    ("wasmcloud:extras", "RequestSequence"),
+    ("health", "HealthRequest"),
+];
+
+/// What a payload says to whoever it is for, as text for comparing. Nothing where it is refused.
+pub fn read_payload(contract: &str, operation: &str, payload: &[u8]) -> Option<String> {
+    crate::capability::builtin::read_payload(contract, operation, payload)
+}
+
 /// Reads what a plugin's process and the host send each other, as either side would.
 ///
 /// # Errors

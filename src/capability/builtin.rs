@@ -66,6 +66,27 @@ pub(crate) fn named(name: &str, link_name: Option<String>) -> Result<NativeCapab
     }
 }
 
+/// What the payload of an operation says to the provider that serves the contract, or to the host where it is an actor's
+/// answer, for the fuzz targets. Nothing where it is refused.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_payload(contract: &str, operation: &str, payload: &[u8]) -> Option<String> {
+    match contract {
+        #[cfg(feature = "blobstore")]
+        "wasmcloud:blobstore" => blob_store::read_payload(operation, payload),
+        "wasmcloud:extras" => extras::read_payload(operation, payload),
+        #[cfg(feature = "httpclient")]
+        "wasmcloud:httpclient" => http_client::read_payload(operation, payload),
+        #[cfg(feature = "httpserver")]
+        "wasmcloud:httpserver" => wasmcloud_http_server::read_response(payload),
+        #[cfg(feature = "keyvalue")]
+        "wasmcloud:keyvalue" => key_value::read_payload(operation, payload),
+        "wasmcloud:logging" => logging::read_payload(operation, payload),
+        #[cfg(feature = "messaging")]
+        "wasmcloud:messaging" => messaging::read_payload(operation, payload),
+        _ => super::wire::read_health(payload).err(),
+    }
+}
+
 /// What a provider that comes with the host claims to be: the host vouches for it, so nobody signs it.
 fn claims(name: &str, public_key: &str, contract: &str) -> Claims<jwt::CapabilityProvider> {
     let metadata = jwt::CapabilityProvider {

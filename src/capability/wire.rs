@@ -1,9 +1,12 @@
 //! What the host tells providers of the era, and asks of them and of actors, byte for byte: msgpack, structs as maps with
 //! field names.
+//!
+//! Encoders of some languages write nil for what is empty, so nil means the same as a field that is left out, here and in
+//! all contracts.
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::traits::Binding;
 use crate::error::printable;
@@ -24,7 +27,7 @@ const PLACEHOLDER: &[u8] = b"\x81\xabplaceholder\xc2";
 #[derive(Deserialize)]
 struct HealthResponse {
     healthy: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nil_is_default")]
     message: String,
 }
 
@@ -42,6 +45,25 @@ pub(crate) fn read_health(answer: &[u8]) -> Result<(), String> {
         Ok(HealthResponse { healthy: false, message }) => Err(printable(message.as_bytes())),
         _ => Ok(()),
     }
+}
+
+/// Reads a field for which nil means what leaving it out means.
+pub(super) fn nil_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Reads bytes, whether they are written as bin, as text or as an array of integers. Nil is none.
+#[cfg(any(feature = "blobstore", feature = "httpclient", feature = "messaging"))]
+pub(super) fn nil_is_no_bytes<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: serde_bytes::Deserialize<'de> + Default,
+{
+    serde_bytes::deserialize::<Option<T>, _>(deserializer).map(Option::unwrap_or_default)
 }
 
 /// A link in the form that providers of the era know.
@@ -76,6 +98,72 @@ impl CapabilityConfiguration {
     }
 }
 
+/// Checks how the fields of a contract's payloads are read, for the tests of each.
+#[cfg(test)]
+pub(super) mod shapes {
+    /// What becomes of a field that is written in some way.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(in crate::capability) enum Read {
+        /// The message is refused.
+        No,
+        /// It is empty.
+        Empty,
+        /// It is `a`.
+        Value,
+    }
+    use Read::{Empty, No, Value};
+
+    /// How a field may be left out, and may be written: as nil, as bin, as text, as an array of integers.
+    pub(in crate::capability) type Row = [Read; 5];
+
+    pub(in crate::capability) const BYTES: Row = [Empty, Empty, Value, Value, Value];
+    pub(in crate::capability) const TEXT: Row = [No, No, Value, Value, No];
+    pub(in crate::capability) const OPTIONAL_TEXT: Row = [Empty, Empty, Value, Value, No];
+    pub(in crate::capability) const OPTIONAL_MAP: Row = [Empty, Empty, No, No, No];
+    /// A number, a list or a structure, without which the message means nothing.
+    pub(in crate::capability) const NEEDED: Row = [No, No, No, No, No];
+
+    /// Each field with its row and a good value, which has to be empty where it may be.
+    pub(in crate::capability) type Fields<'a> = &'a [(&'a str, Row, &'a [u8])];
+
+    /// A map of msgpack, with values that are written already.
+    pub(in crate::capability) fn map(fields: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut message = vec![0x80 | u8::try_from(fields.len()).unwrap()];
+        for (name, value) in fields {
+            message.push(0xa0 | u8::try_from(name.len()).unwrap());
+            message.extend_from_slice(name.as_bytes());
+            message.extend_from_slice(value);
+        }
+        message
+    }
+
+    /// Writes each field of a message in every way, and checks that it is read as its row says.
+    pub(in crate::capability) fn check<T: std::fmt::Debug + PartialEq>(
+        fields: Fields<'_>,
+        decode: impl Fn(&[u8]) -> Option<T>,
+    ) {
+        for (field, row, _) in fields {
+            let written = |value: Option<&[u8]>| {
+                let others =
+                    fields.iter().map(|(name, _, good)| (*name, if name == field { value } else { Some(*good) }));
+                let present: Vec<_> = others.filter_map(|(name, value)| Some((name, value?))).collect();
+                decode(&map(&present))
+            };
+            let empty = written(Some(b"\xa0")).or_else(|| written(Some(b"\x80")));
+            let value = written(Some(b"\xa1a"));
+            let ways = [None, Some(&b"\xc0"[..]), Some(b"\xc4\x01a"), Some(b"\xa1a"), Some(b"\x91a")];
+            for (way, expected) in ways.into_iter().zip(row) {
+                let read = written(way);
+                match expected {
+                    No => assert_eq!(read, None, "{field} as {way:?}"),
+                    Empty => assert!(read.is_some() && read == empty, "{field} as {way:?}: {read:?}"),
+                    Value => assert!(read.is_some() && read == value, "{field} as {way:?}: {read:?}"),
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -89,6 +177,7 @@ mod tests {
         assert_eq!(read_health(b"\x81\xa7healthy\xc2"), Err(String::new()));
         assert_eq!(read_health(b"\x92\xc2\xa3low"), Err("low".to_owned()), "a struct as an array");
         assert_eq!(read_health(b"\x82\xa7healthy\xc2\xa7message\xa3a\nb"), Err("a\\nb".to_owned()));
+        assert_eq!(read_health(b"\x82\xa7healthy\xc2\xa7message\xc0"), Err(String::new()), "nil is no message");
         for something_else in [b"".as_slice(), b"\xc0", &health_request(), b"\xdf\xff\xff\xff\xff", b"\xff"] {
             assert_eq!(read_health(something_else), Ok(()), "{something_else:?}");
         }

@@ -49,5 +49,12 @@ pub use server::Server;
 /// The contract that this server serves.
 pub const CONTRACT: &str = "wasmcloud:httpserver";
 
+/// What the answer of an actor says, as text for comparing: for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn read_response(answer: &[u8]) -> Option<String> {
+    messages::Response::decode(answer).ok().map(|response| format!("{response:?}"))
+}
+
 /// A failure of any type, whose text says what happened and what to do.
 pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;

@@ -55,14 +55,28 @@ impl Serialize for Headers<'_> {
     }
 }
 
+/// Reads a field for which nil means what leaving it out means: encoders of some languages write nil for what is empty.
+fn nil_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Reads bytes, whether they are written as bin, as text or as an array of integers. Nil is none.
+fn nil_is_no_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, [u8]>, D::Error> {
+    serde_bytes::deserialize::<Option<_>, _>(deserializer).map(Option::unwrap_or_default)
+}
+
 /// What an actor answers, with what can be left where it lies.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Response<'a> {
     pub(crate) status_code: u32,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "nil_is_default")]
     pub(crate) header: Pairs<'a>,
-    #[serde(default, borrow, with = "serde_bytes")]
+    #[serde(default, borrow, deserialize_with = "nil_is_no_bytes")]
     pub(crate) body: Cow<'a, [u8]>,
 }
 
@@ -131,6 +145,36 @@ mod tests {
             let bytes = [b"\x84\xaastatusCode\xcc\xc8\xa6status\xa2OK\xa6header\x80\xa4body", body].concat();
             let response = Response::decode(&bytes).unwrap();
             assert_eq!((response.status_code, &*response.body), (200, &[1, 255][..]));
+        }
+    }
+
+    #[test]
+    fn every_field_is_read_however_it_is_written() {
+        // A field that is left out, and one that is nil, bin, text and an array of integers.
+        let ways = [None, Some(&b"\xc0"[..]), Some(b"\xc4\x01a"), Some(b"\xa1a"), Some(b"\x91a")];
+        let none = Some(&b""[..]);
+        let a = Some(&b"a"[..]);
+        for (field, bodies) in [
+            ("statusCode", [None; 5]),
+            ("status", [none; 5]),
+            ("header", [none, none, None, None, None]),
+            ("body", [none, none, a, a, a]),
+        ] {
+            for (way, expected) in ways.into_iter().zip(bodies) {
+                let good: [(&str, &[u8]); 2] = [("statusCode", b"\xcc\xc8"), ("status", b"\xa2OK")];
+                let others = good.into_iter().filter(|(name, _)| *name != field);
+                let fields: Vec<_> = others.chain(way.map(|value| (field, value))).collect();
+                let mut message = vec![0x80 | fields.len() as u8];
+                for (name, value) in fields {
+                    message.push(0xa0 | name.len() as u8);
+                    message.extend_from_slice(name.as_bytes());
+                    message.extend_from_slice(value);
+                }
+                let read = Response::decode(&message).ok();
+                let headers = read.as_ref().map_or(0, |response| response.header.0.len());
+                let body = read.map(|response| response.body.into_owned());
+                assert_eq!((body.as_deref(), headers), (expected, 0), "{field} as {way:?}");
+            }
         }
     }
 

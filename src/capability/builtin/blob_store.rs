@@ -34,6 +34,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::capability::{AsyncCapabilityProvider, Binding, NativeCapability, ProviderCallContext};
 use crate::error::{BoxedError, Result};
+use crate::text::escaped;
 use directory::Directory;
 use downloads::Downloads;
 use messages::{Answer, Blob, Chunk, Download, Operation};
@@ -152,7 +153,7 @@ async fn open(actor: &str, place: Place, is_default: bool) -> Result<Box<dyn Sto
         }
         Place::Directory(root) => {
             let directory = Directory::open(root).await?;
-            let path = directory.path().display();
+            let path = escaped(&directory.path().to_string_lossy()).into_owned();
             if is_default {
                 log::warn!("actor {actor} keeps its blobs in {path}: its link has no ROOT or URL");
             } else {
@@ -318,4 +319,10 @@ impl std::fmt::Debug for BlobStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BlobStore").field("link_name", &self.link_name).finish_non_exhaustive()
     }
+}
+
+/// What the payload of an operation says, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
+    messages::Operation::decode(operation, &bytes::Bytes::copy_from_slice(payload)).ok().map(|read| format!("{read:?}"))
 }

@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use rand::RngExt as _;
 use uuid::Uuid;
 
+use super::link_values::{LinkValues, Names};
 use crate::capability::{AsyncCapabilityProvider, Binding, NativeCapability, ProviderCallContext};
 use crate::error::{BoxedError, Result};
-use super::link_values::{LinkValues, Names};
 use messages::{Answer, Request, Wish};
 
 const NAMES: Names = Names { known: &[], without_effect: &[] };
@@ -119,4 +119,10 @@ impl AsyncCapabilityProvider for Extras {
     async fn stop(&self) {
         self.sequences().clear();
     }
+}
+
+/// What the payload of an operation says, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
+    Request::decode(operation, payload).ok().map(|read| format!("{read:?}"))
 }

@@ -131,3 +131,9 @@ impl std::fmt::Debug for HttpClient {
         f.debug_struct("HttpClient").field("link_name", &self.link_name).finish_non_exhaustive()
     }
 }
+
+/// What the payload of an operation says, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
+    (operation == REQUEST).then(|| messages::Request::decode(payload).ok()).flatten().map(|read| format!("{read:?}"))
+}

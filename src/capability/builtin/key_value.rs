@@ -228,3 +228,9 @@ impl std::fmt::Debug for KeyValue {
         f.debug_struct("KeyValue").field("link_name", &self.link_name).finish_non_exhaustive()
     }
 }
+
+/// What the payload of an operation says, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
+    messages::Operation::decode(operation, payload).ok().map(|read| format!("{read:?}"))
+}

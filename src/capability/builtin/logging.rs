@@ -193,6 +193,12 @@ impl AsyncCapabilityProvider for Logging {
     }
 }
 
+/// What the payload of an operation says, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
+    Line::decode(operation, payload).ok().map(|read| format!("{read:?}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

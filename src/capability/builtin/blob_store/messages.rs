@@ -103,7 +103,12 @@ struct FileChunk<'a> {
     chunk_size: u64,
     #[serde(default, borrow)]
     context: Option<Cow<'a, str>>,
-    #[serde(borrow, with = "serde_bytes")]
+    #[serde(
+        default,
+        borrow,
+        serialize_with = "serde_bytes::serialize",
+        deserialize_with = "crate::capability::wire::nil_is_no_bytes"
+    )]
     chunk_bytes: Cow<'a, [u8]>,
 }
 
@@ -262,6 +267,7 @@ impl Download {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capability::wire::shapes::{BYTES, Fields, NEEDED, OPTIONAL_TEXT, TEXT, check, map};
     use proptest::prelude::*;
 
     fn decode(operation: &str, message: &[u8]) -> Result<Operation, Refusal> {
@@ -294,6 +300,45 @@ mod tests {
         let download = b"\x83\xa7blob_id\xa1b\xaccontainer_id\xa1c\xaachunk_size\x04";
         let expected = Download { name: name("c", "b"), chunk_size: 4, context: None };
         assert_eq!(decode("StartDownload", download), Ok(Operation::StartDownload(expected)));
+    }
+
+    #[test]
+    fn every_field_is_read_however_it_is_written() {
+        let name: Fields<'_> = &[("id", TEXT, b"\xa1b"), ("container_id", TEXT, b"\xa1c")];
+        check(&name[..1], |message| decode("CreateContainer", message).ok());
+        check(&name[..1], |message| decode("RemoveContainer", message).ok());
+        check(name, |message| decode("RemoveObject", message).ok());
+        check(&name[1..], |message| decode("ListObjects", message).ok());
+        let blob: Fields<'_> = &[
+            ("blob_id", TEXT, b"\xa1b"),
+            name[1],
+            ("chunk_size", NEEDED, b"\x04"),
+            ("context", OPTIONAL_TEXT, b"\xa0"),
+        ];
+        check(&blob[..2], |message| decode("GetObjectInfo", message).ok());
+        // A context that is empty is one, and is sent back.
+        let download = |message: &[u8]| match decode("StartDownload", message).ok()? {
+            Operation::StartDownload(Download { name, chunk_size, context }) => {
+                Some((name, chunk_size, context.unwrap_or_default()))
+            }
+            _ => None,
+        };
+        check(blob, download);
+        let chunk: Fields<'_> = &[
+            ("sequenceNo", NEEDED, b"\x01"),
+            ("container", NEEDED, b"\x81\xa2id\xa1c"),
+            ("id", TEXT, b"\xa1b"),
+            ("totalBytes", NEEDED, b"\x06"),
+            ("chunkSize", NEEDED, b"\x04"),
+            // Nothing is done with it.
+            ("context", OPTIONAL_TEXT, b"\xa0"),
+            ("chunkBytes", BYTES, b"\xc4\x00"),
+        ];
+        for operation in ["StartUpload", "UploadChunk"] {
+            check(chunk, |message| decode(operation, &map(&[("chunk", message)])).ok());
+            let whole: Vec<_> = chunk.iter().map(|(name, _, good)| (*name, *good)).collect();
+            check(&[("chunk", NEEDED, &map(&whole))], |message| decode(operation, message).ok());
+        }
     }
 
     #[test]

@@ -132,6 +132,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::capability::wire::shapes::{Fields, NEEDED, check};
 
     #[test]
     fn the_older_shape_is_told_by_its_flags() {
@@ -154,6 +155,20 @@ mod tests {
             assert_eq!(Request::decode("RequestGuid", nothing), newer(Wish::Guid));
             assert_eq!(Request::decode("RequestSequence", nothing), newer(Wish::Sequence));
         }
+    }
+
+    #[test]
+    fn every_field_is_read_however_it_is_written() {
+        let range: Fields<'_> = &[("min", NEEDED, b"\x01"), ("max", NEEDED, b"\x09")];
+        check(range, |message| Request::decode("RequestRandom", message).ok());
+        let older: Fields<'_> = &[
+            ("guid", NEEDED, b"\xc2"),
+            ("sequence", NEEDED, b"\xc3"),
+            ("random", NEEDED, b"\xc2"),
+            range[0],
+            range[1],
+        ];
+        check(older, |message| Request::decode("RequestSequence", message).ok());
     }
 
     #[test]

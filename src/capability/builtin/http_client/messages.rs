@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::wire::{nil_is_default, nil_is_no_bytes};
+
 /// What an actor asks for.
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) url: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nil_is_default")]
     pub(super) headers: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nil_is_no_bytes")]
     pub(super) body: serde_bytes::ByteBuf,
 }
 
@@ -44,6 +46,7 @@ impl Response<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capability::wire::shapes::{BYTES, Fields, OPTIONAL_MAP, TEXT, check};
     use proptest::prelude::*;
 
     #[test]
@@ -55,6 +58,17 @@ mod tests {
             assert_eq!(request.headers["x"], "y");
             assert_eq!(request.body.as_slice(), [1, 255]);
         }
+    }
+
+    #[test]
+    fn every_field_is_read_however_it_is_written() {
+        let fields: Fields<'_> = &[
+            ("method", TEXT, b"\xa3GET"),
+            ("url", TEXT, b"\xa8http://a"),
+            ("headers", OPTIONAL_MAP, b"\x80"),
+            ("body", BYTES, b"\xc4\x00"),
+        ];
+        check(fields, |message| Request::decode(message).ok());
     }
 
     #[test]

@@ -215,6 +215,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capability::wire::shapes::{Fields, NEEDED, TEXT, check};
     use proptest::prelude::*;
 
     #[test]
@@ -229,6 +230,25 @@ mod tests {
         let expected = Operation::SetUnion { keys: vec!["a".to_owned(), "b".to_owned()] };
         assert_eq!(Operation::decode("SetUnion", union), Ok(expected));
         assert_eq!(Operation::decode("Del", b"\x91\xa1a"), Operation::decode("Clear", b"\x81\xa3key\xa1a"));
+    }
+
+    #[test]
+    fn every_field_is_read_however_it_is_written() {
+        let pair: Fields<'_> = &[("key", TEXT, b"\xa1k"), ("value", TEXT, b"\xa1v")];
+        let key = pair[0];
+        let cases: [(&[&str], Fields<'_>); 6] = [
+            (&["Get", "KeyExists", "Del", "Clear", "SetQuery"], &pair[..1]),
+            (&["Push", "ListItemDelete", "SetAdd", "SetRemove"], pair),
+            (&["Add"], &[key, ("value", NEEDED, b"\x01")]),
+            (&["Set"], &[key, pair[1], ("expires", NEEDED, b"\x00")]),
+            (&["Range"], &[key, ("start", NEEDED, b"\x00"), ("stop", NEEDED, b"\xff")]),
+            (&["SetUnion", "SetIntersection"], &[("keys", NEEDED, b"\x91\xa1k")]),
+        ];
+        for (operations, fields) in cases {
+            for operation in operations {
+                check(fields, |message| Operation::decode(operation, message).ok());
+            }
+        }
     }
 
     #[test]

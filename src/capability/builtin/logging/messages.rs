@@ -3,13 +3,14 @@
 use log::Level;
 use serde::{Deserialize, Deserializer, de};
 
+use crate::capability::wire::nil_is_default;
 use crate::error::printable;
 
 /// A line that an actor writes.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Line<'a> {
     /// What the line is about, in words of the actor's own.
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "nil_is_default")]
     pub(super) target: &'a str,
     /// How severe it is; a line without a level is not to be written.
     #[serde(deserialize_with = "level")]
@@ -67,6 +68,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::capability::wire::shapes::{Fields, NEEDED, OPTIONAL_TEXT, TEXT, check};
 
     fn level_of(written: &[u8]) -> Result<Option<Level>, String> {
         let message = [b"\x83\xa6target\xa1t\xa5level", written, b"\xa4text\xa2hi"].concat();
@@ -93,6 +95,17 @@ mod tests {
         for bad in [&b"\x06"[..], b"\xff", b"\xa0", b"\xa4loud", b"\xc0", b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff"] {
             assert!(level_of(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn every_field_is_read_however_it_is_written() {
+        let fields: Fields<'_> =
+            &[("target", OPTIONAL_TEXT, b"\xa0"), ("level", NEEDED, b"\xa4info"), ("text", TEXT, b"\xa2hi")];
+        let line = |message: &[u8]| {
+            let Line { target, level, text } = Line::decode("WriteLog", message).ok()?;
+            Some((target.to_owned(), level, text.to_owned()))
+        };
+        check(fields, line);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::subject::check_subject;
+use crate::capability::wire::nil_is_no_bytes;
 use crate::error::printable;
 
 /// The operation that brings an actor a message.
@@ -32,14 +33,14 @@ struct Publication {
     subject: String,
     #[serde(rename = "replyTo", default)]
     reply_to: Option<String>,
-    #[serde(with = "serde_bytes")]
+    #[serde(default, deserialize_with = "nil_is_no_bytes")]
     body: Vec<u8>,
 }
 
 #[derive(Deserialize)]
 struct Question {
     subject: String,
-    #[serde(with = "serde_bytes")]
+    #[serde(default, deserialize_with = "nil_is_no_bytes")]
     body: Vec<u8>,
     timeout: i64,
 }
@@ -117,6 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::capability::wire::shapes::{BYTES, Fields, NEEDED, OPTIONAL_TEXT, TEXT, check};
 
     #[test]
     fn calls_are_read_with_the_names_of_the_wire() {
@@ -131,6 +133,15 @@ mod tests {
             Operation::Request { subject: "a".into(), body: b"x".as_slice().into(), timeout: Duration::from_secs(1) };
         assert_eq!(Operation::decode("Request", request), Ok(expected));
         assert_eq!(published().unwrap(), b"\x81\xa9published\xc3");
+    }
+
+    #[test]
+    fn every_field_is_read_however_it_is_written() {
+        let publish: Fields<'_> =
+            &[("subject", TEXT, b"\xa1s"), ("replyTo", OPTIONAL_TEXT, b"\xa0"), ("body", BYTES, b"\xc4\x00")];
+        check(publish, |message| Operation::decode("Publish", message).ok());
+        let request: Fields<'_> = &[publish[0], publish[2], ("timeout", NEEDED, b"\x05")];
+        check(request, |message| Operation::decode("Request", message).ok());
     }
 
     #[test]
