@@ -35,12 +35,19 @@ pub(crate) struct CallContext {
 /// A caller that waits for the answer, and those that wait for it in turn.
 #[derive(Debug)]
 struct Caller {
-    /// The actor that waits; nothing for a caller from outside, and for a provider.
-    actor: Option<CallingActor>,
+    kind: CallerKind,
     given_up: AtomicBool,
     before: Option<Arc<Caller>>,
     /// How many actors wait, this one included.
     depth: usize,
+}
+
+/// Who waits for the call.
+#[derive(Debug)]
+enum CallerKind {
+    Outside,
+    Actor(CallingActor),
+    Provider(InstanceNumber),
 }
 
 /// An actor that waits for the call, and its instance.
@@ -81,18 +88,18 @@ impl CallContext {
     /// The same call, made by somebody who may give up.
     pub(crate) fn attended(self) -> (CallContext, Attendance) {
         let depth = self.depth();
-        self.attended_by(None, depth)
+        self.attended_by(CallerKind::Outside, depth)
     }
 
     /// The context of a call that an instance of `actor` makes while it serves this one. The instance may be lost before
     /// it has its answer.
     pub(crate) fn through(self, actor: &Arc<str>, instance: InstanceNumber) -> (CallContext, Attendance) {
         let depth = self.depth() + 1;
-        self.attended_by(Some(CallingActor { key: actor.clone(), instance }), depth)
+        self.attended_by(CallerKind::Actor(CallingActor { key: actor.clone(), instance }), depth)
     }
 
-    fn attended_by(self, actor: Option<CallingActor>, depth: usize) -> (CallContext, Attendance) {
-        let caller = Arc::new(Caller { actor, given_up: AtomicBool::new(false), before: self.callers, depth });
+    fn attended_by(self, kind: CallerKind, depth: usize) -> (CallContext, Attendance) {
+        let caller = Arc::new(Caller { kind, given_up: AtomicBool::new(false), before: self.callers, depth });
         (CallContext { callers: Some(caller.clone()), ..self }, Attendance(Some(caller)))
     }
 
@@ -109,6 +116,17 @@ impl CallContext {
     /// The same call with another deadline.
     pub(crate) fn until(self, deadline: Instant) -> CallContext {
         CallContext { deadline, ..self }
+    }
+
+    /// The same call, made by an instance of a provider, which may give up.
+    pub(crate) fn through_provider(self, instance: InstanceNumber) -> (CallContext, Attendance) {
+        let depth = self.depth();
+        self.attended_by(CallerKind::Provider(instance), depth)
+    }
+
+    /// Whether an instance of a provider waits for this call, or for one that it is part of.
+    pub(crate) fn is_awaited_by(&self, instance: InstanceNumber) -> bool {
+        self.callers().any(|caller| matches!(caller.kind, CallerKind::Provider(provider) if provider == instance))
     }
 
     /// Whether this instance of `actor` waits for this call already: it could never answer it.
@@ -132,7 +150,10 @@ impl CallContext {
 
     /// The actors that wait for this call, the last one first.
     fn waiting(&self) -> impl Iterator<Item = &CallingActor> {
-        self.callers().filter_map(|caller| caller.actor.as_ref())
+        self.callers().filter_map(|caller| match &caller.kind {
+            CallerKind::Actor(actor) => Some(actor),
+            CallerKind::Outside | CallerKind::Provider(_) => None,
+        })
     }
 
     /// Those that wait for this call, the last one first.
@@ -170,6 +191,17 @@ mod tests {
         drop(lost);
         assert!(further.is_given_up());
         assert!(!outer.is_given_up(), "the one who called the lost instance waits still");
+    }
+
+    #[test]
+    fn a_call_is_awaited_by_the_providers_that_it_has_come_through() {
+        let [first, second, other] = [1, 2, 3].map(InstanceNumber);
+        let (outer, _first_waits) = CallContext::begin(Duration::from_secs(1)).through_provider(first);
+        let (calling, _actor_waits) = outer.clone().through(&"a".into(), second);
+        let (inner, _second_waits) = calling.clone().through_provider(second);
+        assert!(inner.is_awaited_by(first) && inner.is_awaited_by(second) && !inner.is_awaited_by(other));
+        assert!(!calling.is_awaited_by(second), "an actor of that number is no provider");
+        assert_eq!(inner.depth(), 1);
     }
 
     #[test]

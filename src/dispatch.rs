@@ -11,10 +11,9 @@ use std::sync::Arc;
 
 use actix::MailboxError;
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
 
 use crate::actor::instances::Unavailable;
-use crate::actor::mailbox::Delivery;
+use crate::actor::mailbox::{Delivery, InstanceNumber};
 use crate::actor::room::HostRoom;
 use crate::auth::Origin;
 use crate::call::{CallContext, Message};
@@ -39,8 +38,6 @@ pub(crate) struct Dispatch(Arc<Shared>);
 struct Shared {
     /// What the supervisor published last.
     snapshot: ArcSwap<Snapshot>,
-    /// Told of each snapshot that is published.
-    published: Notify,
     limits: Limits,
     authority: Authority,
     middlewares: Chain,
@@ -54,12 +51,11 @@ struct Shared {
 
 impl Dispatch {
     pub(crate) fn new(limits: Limits, authority: Authority, middlewares: Chain, events: EventBus) -> Dispatch {
-        let (snapshot, published) = Default::default();
+        let snapshot = ArcSwap::default();
         let room = HostRoom::new(limits.calls_in_flight);
         let mappings = Mappings::new(limits.mappings);
         Dispatch(Arc::new(Shared {
             snapshot,
-            published,
             limits,
             authority,
             middlewares,
@@ -105,7 +101,6 @@ impl Dispatch {
     /// Puts a snapshot in force, for calls that begin from now on.
     pub(crate) fn publish(&self, snapshot: Snapshot) {
         self.0.snapshot.store(Arc::new(snapshot));
-        self.0.published.notify_waiters();
     }
 
     /// What is in force now.
@@ -148,12 +143,12 @@ impl Dispatch {
     /// A call from a provider to an actor that is linked to it.
     pub(crate) async fn call_from_provider(
         &self,
-        origin: &ProviderIdentity,
+        (origin, instance): (&ProviderIdentity, InstanceNumber),
         context: CallContext,
         actor: &str,
         message: Message,
     ) -> Result<Vec<u8>> {
-        let (context, attendance) = context.attended();
+        let (context, attendance) = context.through_provider(instance);
         let mut passage = self.0.middlewares.passage();
         let mut permit = Permit::default();
         let sent = loop {

@@ -1,6 +1,7 @@
 //! Telling work that it is to end, once and for all who are at it.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
@@ -60,6 +61,29 @@ impl Ending {
                 return;
             }
             told.await;
+        }
+    }
+}
+
+/// Ends work that is dropped before it is done.
+#[derive(Debug)]
+pub(crate) struct EndOnDrop(Option<Arc<Ending>>);
+
+impl EndOnDrop {
+    pub(crate) fn new(ending: Arc<Ending>) -> EndOnDrop {
+        EndOnDrop(Some(ending))
+    }
+
+    /// The work is done.
+    pub(crate) fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        if let Some(ending) = &self.0 {
+            ending.end();
         }
     }
 }

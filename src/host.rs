@@ -175,8 +175,9 @@ impl Host {
 
     /// Stops the host: providers bring no new work and finish what is under way, then every actor and provider is
     /// stopped in the reverse order of their starts, then the host's own threads. All of them share one period of grace
-    /// ([`HostBuilder::with_stop_grace`]); what takes longer is ended. The actix `System` that it was
-    /// started on goes on, unless it was made by [`Host::start_on_own_thread`]. When this returns, that has been done, whoever asked for it first. What could not be stopped
+    /// ([`HostBuilder::with_stop_grace`]); what takes longer is ended, and starts and other changes that are still under way
+    /// then fail with `HostNotRunning`. The actix `System` that it was started on goes on, unless it was made by
+    /// [`Host::start_on_own_thread`]. When this returns, that has been done, whoever asked for it first. What could not be stopped
     /// in time is on the log.
     pub async fn stop(&self) {
         let Some(running) = self.0.running.get() else { return };
@@ -286,7 +287,8 @@ impl Host {
     }
 
     /// Starts a capability provider. When this answers `Ok`, it runs, and the links that waited for it have been
-    /// established or refused (see [`Host::link_state`]).
+    /// established or refused (see [`Host::link_state`]). A link that the provider has not taken within 5 seconds is
+    /// [`Establishing`](crate::LinkState::Establishing) until it has; it holds up no other link.
     ///
     /// # Errors
     /// For a signed provider, `TokenExpired`, `TokenNotYetValid`, `Untrusted` or `Revoked`; `Unauthorized`;
@@ -308,11 +310,13 @@ impl Host {
         self.ask(Command::StartProvider { capability, policy, near }).await
     }
 
-    /// Stops a capability provider: everything it holds is released. Its links remain known, for its next start.
+    /// Stops a capability provider. It brings no new work and finishes what is under way while it can still be called, then
+    /// releases everything. Its links remain known, for its next start. What takes longer than the period of grace
+    /// ([`HostBuilder::with_stop_grace`]) is ended, and the provider has 5 seconds more to release what it holds.
     ///
     /// # Errors
-    /// `ProviderNotFound`; `InvalidArgument` where it serves another contract; `HostNotRunning`; and what the
-    /// provider itself fails with, though it is gone then too.
+    /// `ProviderNotFound`; `InvalidArgument` where it serves another contract; `HostNotRunning`; `DeadlineExceeded` where it
+    /// does not stop; and what the provider itself fails with. It is gone then too.
     pub async fn stop_provider(&self, provider_ref: &str, contract_id: &str, link: Option<String>) -> Result<()> {
         let key = ProviderKey::new(provider_ref, link_name(link.as_deref()));
         self.ask(Command::StopProvider { key, contract_id: contract_id.to_owned() }).await

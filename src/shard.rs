@@ -6,8 +6,10 @@
 //!
 //! # Layout
 //! - `efforts`: what takes a shard long is done one after the other, with a look at everything else in between
+//! - `portions`: what concerns many things is done with some of them at a time, with a look in between
 
 mod efforts;
+mod portions;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -23,6 +25,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::error::{Error, ErrorKind, Result, panic_text};
 pub(crate) use efforts::Efforts;
+pub(crate) use portions::{PORTION, Taken, with_each};
 
 /// How long a thread of the host's own may take to end once nothing runs on it any more.
 const THREAD_TIMEOUT: Duration = Duration::from_secs(10);

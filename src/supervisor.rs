@@ -14,9 +14,11 @@
 //! - `modules`: what actors are made of, compiled once
 //! - `placement`: where an actor lives
 //! - `actors`, `instances`, `providers`, `links`: how each is started, joined and stopped
+//! - `many_links`: what is done with all links of a child
 //! - `review`: the links of an actor whose claims are others than before
 //! - `updates`: other revisions, other numbers of instances
 //! - `recovery`: what happens after a crash
+//! - `shutdown`: how everything is stopped, and what hangs given up
 //! - `trust`: whether what runs is still trusted
 //! - `health`: whether what runs answers
 
@@ -27,6 +29,7 @@ mod instances;
 mod lanes;
 pub(crate) mod link;
 mod links;
+mod many_links;
 mod modules;
 pub(crate) mod placement;
 mod providers;
@@ -34,31 +37,33 @@ pub(crate) mod recovery;
 mod registry;
 pub(crate) mod restart;
 mod review;
+mod shutdown;
 pub(crate) mod snapshot;
+#[cfg(test)]
+mod tests;
 mod transition;
 mod trust;
 pub(crate) mod updates;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::num::NonZeroUsize;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use actix::fut::wrap_future;
 use actix::{AsyncContext, Context, Handler, Message, ResponseFuture, WeakAddr};
 use tokio::sync::{Mutex, Notify};
 
 use crate::actor::Actor;
 use crate::auth::TrustPolicy;
 use crate::capability::NativeCapability;
-use crate::deadline::within;
 use crate::dispatch::Dispatch;
+use crate::ending::Ending;
 use crate::engine::Compilation;
-use crate::entity::WasmCloudEntity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
-use crate::shard::{ShardNumber, Shards};
+use crate::shard::{ShardNumber, Shards, Taken};
 use child::Child;
 use health::{CheckPolicy, Checks};
 use lanes::Lanes;
@@ -108,7 +113,11 @@ pub(crate) enum Command {
 }
 
 /// The supervising actix actor.
-pub(crate) struct Supervisor(Rc<Supervision>);
+pub(crate) struct Supervisor {
+    supervision: Rc<Supervision>,
+    /// The commands, of which there may be many at once.
+    taken: Taken,
+}
 
 /// What the supervisor works with. It is shared by the changes under way, which all run on the supervisor's thread; the
 /// registry is never borrowed while one of them waits.
@@ -134,6 +143,8 @@ struct Supervision {
     checks: Checks,
     /// Held by whoever stops the host: everybody else who wants to waits for the same stop.
     stopping: Mutex<()>,
+    /// Ended when the host waits no more for the changes under way.
+    given_up: Arc<Ending>,
 }
 
 /// What a supervisor is made of.
@@ -149,7 +160,7 @@ impl Supervisor {
     pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>, settings: Settings) -> Supervisor {
         let Settings { compilation, updates, grace, health, trust } = settings;
         let trust = RefCell::new(trust);
-        let (lanes, own, instances, settled, checks, stopping) = Default::default();
+        let (lanes, own, instances, settled, checks, stopping, given_up) = Default::default();
         let modules = Modules::new(compilation);
         let registry = RefCell::new(Registry::open());
         let supervision = Supervision {
@@ -167,9 +178,10 @@ impl Supervisor {
             trust,
             checks,
             stopping,
+            given_up,
         };
         supervision.change(|_| ());
-        Supervisor(Rc::new(supervision))
+        Supervisor { supervision: Rc::new(supervision), taken: Taken::default() }
     }
 }
 
@@ -179,6 +191,9 @@ impl Supervision {
         let mut registry = self.registry.borrow_mut();
         let changed = change(&mut registry);
         self.dispatch.publish(registry.snapshot().clone());
+        let waiting = registry.take_changed();
+        drop(registry);
+        waiting.iter().for_each(|waiting| waiting.notify_waiters());
         changed
     }
 
@@ -196,7 +211,7 @@ impl Supervision {
         self.own.get().cloned().ok_or_else(gone)
     }
 
-    async fn carry_out(&self, command: Command) -> Result<()> {
+    async fn carry_out(self: &Rc<Self>, command: Command) -> Result<()> {
         match command {
             Command::StartActor { actor, options, near } => self.start_actor(actor, options, near).await,
             Command::StopActor { key } => self.stop_actor(&key).await,
@@ -218,42 +233,6 @@ impl Supervision {
             }
         }
     }
-
-    /// Ends everything: first all providers stop bringing work, while everybody can still be called; then child after
-    /// child goes, the one that was started last first.
-    async fn stop(&self) {
-        let _one_at_a_time = self.stopping.lock().await;
-        if !self.registry.borrow().snapshot().running {
-            return;
-        }
-        self.change(Registry::close);
-        // One period of grace for all together.
-        let deadline = Instant::now() + self.grace;
-        if within(deadline, self.drain_all_links()).await.is_err() {
-            log::warn!("providers still had work for actors when the time of the host was up");
-        }
-        loop {
-            // Listened for before looking, so that nothing that settles in between is missed.
-            let mut settled = pin!(self.settled.notified());
-            settled.as_mut().enable();
-            let last_started = self.registry.borrow().last_started().cloned();
-            let stopped = match &last_started {
-                Some(Child::Actor(key)) => self.stop_actor_by(key, deadline).await,
-                Some(Child::Provider(key)) => self.end_provider_by(key, deadline).await,
-                None if self.registry.borrow().is_settled() => break,
-                None => {
-                    settled.await;
-                    continue;
-                }
-            };
-            if let (Err(error), Some(child)) = (stopped, last_started) {
-                log::warn!("{child} did not stop as it should: {error}");
-            }
-        }
-        self.change(Registry::end);
-        self.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStopped);
-        self.shards.stop_own().await;
-    }
 }
 
 impl actix::Actor for Supervisor {
@@ -261,10 +240,10 @@ impl actix::Actor for Supervisor {
 
     fn started(&mut self, context: &mut Self::Context) {
         // An actor is started once.
-        let _ = self.0.own.set(context.address().downgrade());
-        actix_rt::spawn(trust::watch(Rc::downgrade(&self.0)));
-        if let Some(interval) = self.0.health.interval {
-            actix_rt::spawn(health::check_regularly(Rc::downgrade(&self.0), interval));
+        let _ = self.supervision.own.set(context.address().downgrade());
+        actix_rt::spawn(trust::watch(Rc::downgrade(&self.supervision)));
+        if let Some(interval) = self.supervision.health.interval {
+            actix_rt::spawn(health::check_regularly(Rc::downgrade(&self.supervision), interval));
         }
     }
 }
@@ -272,8 +251,11 @@ impl actix::Actor for Supervisor {
 impl Handler<Command> for Supervisor {
     type Result = ResponseFuture<Result<()>>;
 
-    fn handle(&mut self, command: Command, _: &mut Self::Context) -> Self::Result {
-        let supervision = self.0.clone();
-        Box::pin(async move { supervision.carry_out(command).await })
+    fn handle(&mut self, command: Command, context: &mut Self::Context) -> Self::Result {
+        if self.taken.fills_a_portion() {
+            context.wait(wrap_future(tokio::task::yield_now()));
+        }
+        let supervision = self.supervision.clone();
+        Box::pin(async move { supervision.carry_out_in_time(command).await })
     }
 }

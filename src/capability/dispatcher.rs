@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::actor::mailbox::InstanceNumber;
 use crate::call::{CallContext, Message};
 use crate::capability::traits::Dispatcher;
 use crate::dispatch::Dispatch;
@@ -16,13 +17,18 @@ use crate::supervisor::snapshot::ProviderIdentity;
 pub struct ActorDispatcher {
     dispatch: Dispatch,
     provider: Arc<ProviderIdentity>,
+    instance: InstanceNumber,
     /// The call that the provider is serving, where it calls as part of one.
     within: Option<CallContext>,
 }
 
 impl ActorDispatcher {
-    pub(crate) fn new(dispatch: Dispatch, provider: Arc<ProviderIdentity>, within: Option<CallContext>) -> Self {
-        ActorDispatcher { dispatch, provider, within }
+    pub(crate) fn new(
+        dispatch: Dispatch,
+        (provider, instance): (Arc<ProviderIdentity>, InstanceNumber),
+        within: Option<CallContext>,
+    ) -> Self {
+        ActorDispatcher { dispatch, provider, instance, within }
     }
 
     /// The call that this is part of.
@@ -38,7 +44,7 @@ impl ActorDispatcher {
     pub async fn dispatch(&self, actor: &str, operation: &str, message: Vec<u8>) -> Result<Vec<u8>> {
         let context = self.within.clone().unwrap_or_else(|| self.dispatch.begin());
         let message = Message { operation: operation.to_owned(), payload: message };
-        self.dispatch.call_from_provider(&self.provider, context, actor, message).await
+        self.dispatch.call_from_provider((&self.provider, self.instance), context, actor, message).await
     }
 }
 
@@ -65,6 +71,7 @@ pub(super) fn serving<T>(context: Option<CallContext>, work: impl FnOnce() -> T)
 pub(super) struct BlockingDispatcher {
     pub(super) dispatch: Dispatch,
     pub(super) provider: Arc<ProviderIdentity>,
+    pub(super) instance: InstanceNumber,
     pub(super) shards: Arc<Shards>,
 }
 
@@ -78,11 +85,11 @@ impl Dispatcher for BlockingDispatcher {
         let context = within.unwrap_or_else(|| self.dispatch.begin());
         let deadline = context.deadline;
         let (answer, answered) = crossbeam_channel::bounded(1);
-        let (dispatch, provider) = (self.dispatch.clone(), self.provider.clone());
+        let (dispatch, provider, instance) = (self.dispatch.clone(), self.provider.clone(), self.instance);
         let actor = actor.to_owned();
         let message = Message { operation: operation.to_owned(), payload: message.to_vec() };
         self.shards.spawn(async move {
-            let called = dispatch.call_from_provider(&provider, context, &actor, message).await;
+            let called = dispatch.call_from_provider((&provider, instance), context, &actor, message).await;
             // Nobody listens any more where the provider's thread has given up.
             let _ = answer.send(called);
         })?;

@@ -30,6 +30,7 @@ use self::in_process::InProcess;
 use self::library::Library;
 use self::process::Process;
 use super::traits::AsyncCapabilityProvider;
+use crate::actor::mailbox::InstanceNumber;
 use crate::dispatch::Dispatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::snapshot::ProviderIdentity;
@@ -50,6 +51,7 @@ pub(crate) struct Plugin {
 /// What a plugin is started with.
 pub(super) struct Surroundings {
     pub(super) identity: Arc<ProviderIdentity>,
+    pub(super) instance: InstanceNumber,
     pub(super) dispatch: Dispatch,
     /// To be told once, with the cause, when the provider is lost while nobody asks anything of it.
     pub(super) lost: Box<dyn FnOnce(String) + Send>,

@@ -112,6 +112,10 @@ async fn run<T: Send + 'static>(
 ) -> Result<T, BoxedError> {
     let (answer, answered) = oneshot::channel();
     let job = Box::new(move || {
+        // What has been given up while it waited for its turn must not come about later, beside what was done since.
+        if answer.is_closed() {
+            return;
+        }
         let done = catch_unwind(AssertUnwindSafe(part));
         // Nobody listens any more where the caller's time was up.
         let _ = answer.send(done.unwrap_or_else(|panic| Err(panicked(&*panic).into())));

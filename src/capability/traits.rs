@@ -128,9 +128,10 @@ pub trait AsyncCapabilityProvider: Send + Sync {
         Ok(())
     }
 
-    /// Releases everything: every link, every connection, every task. Called after the last call and the last change of a
-    /// link, and before a restart after a panic, which tells of the links again; what is still calling actors may finish
-    /// first.
+    /// Releases everything: every link, every connection, every task. Called after the last change of a link, and before a
+    /// restart after a panic, which tells of the links again. What is still calling actors may finish first: until this
+    /// returns, calls back that are part of that still come, and no others. It has 5 seconds, or what is left of the period
+    /// of grace; after that it is dropped.
     async fn stop(&self);
 }
 

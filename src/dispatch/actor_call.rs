@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use actix::MailboxError;
 use actix::prelude::Request;
-use futures_util::future::Either;
-use tokio::sync::futures::Notified;
+use futures_util::future::{Either, select};
+use tokio::sync::futures::OwnedNotified;
 
 use super::authority::{Permit, Question};
-use super::resolve::{self, Target};
+use super::resolve::{self, Absence, Target};
 use super::{Dispatch, MOST_MOVES};
 use crate::actor::mailbox::InstanceNumber;
 use crate::auth::Origin;
@@ -18,7 +18,7 @@ use crate::capability::provider_actor::{ProviderActor, ProviderCall};
 use crate::deadline::within;
 use crate::entity::{link_name, shorten};
 use crate::error::{Error, ErrorKind, Result};
-use crate::supervisor::snapshot::{ActorIdentity, Snapshot};
+use crate::supervisor::snapshot::{ActorIdentity, RunningProvider, Snapshot};
 
 /// What an actor's call is resolved by.
 struct Way<'a> {
@@ -35,18 +35,52 @@ enum Step<'a> {
 
 /// Why an actor's call has to wait before it is sent.
 enum Reason {
-    /// Its provider is being restarted.
-    Restart,
+    /// Its provider is being restarted, or its link is on its way to the restarted one.
+    Restart(Absence),
     /// The authorizer takes its time.
     Authorizer(Question),
 }
 
 /// What a call has waited for so far.
 #[derive(Default)]
-struct Waiting<'a> {
+struct Waiting {
     permit: Permit,
-    /// The next snapshot, where it is being listened for.
-    change: Option<Pin<Box<Notified<'a>>>>,
+    /// The next change of what is absent, where it is being listened for.
+    change: Option<Listening>,
+}
+
+/// Listens for the end of an absence.
+struct Listening {
+    absence: Absence,
+    told: [Pin<Box<OwnedNotified>>; 2],
+}
+
+impl Listening {
+    fn new(absence: Absence) -> Listening {
+        let told = [&absence.link, &absence.provider].map(|change| {
+            let mut told = Box::pin(change.clone().notified_owned());
+            told.as_mut().enable();
+            told
+        });
+        Listening { absence, told }
+    }
+
+    async fn change(self) {
+        let [link, provider] = self.told;
+        select(link, provider).await;
+    }
+}
+
+/// A call to a provider that has been sent.
+struct Sent {
+    to: InstanceNumber,
+    answer: Request<ProviderActor, ProviderCall>,
+}
+
+impl Sent {
+    fn new(provider: &RunningProvider, call: ProviderCall) -> Sent {
+        Sent { to: provider.instance, answer: provider.address.send(call) }
+    }
 }
 
 impl Dispatch {
@@ -67,14 +101,14 @@ impl Dispatch {
         let sent = loop {
             let step = {
                 let snapshot = self.0.snapshot.load();
-                match self.next_step(&snapshot, &way, &waiting.permit, &message.operation)? {
+                match self.next_step(&snapshot, &way, (&waiting.permit, &context), &message.operation)? {
                     Step::Send(target) => {
                         let ends = || (origin.entity(), target.entity().clone());
                         break passage.enter(ends, message).and_then(|message| match target {
                             Target::Actor(actor) => self.deliver(message, context, actor).map(Either::Left),
-                            Target::Provider(provider) => {
+                            Target::Provider(provider, _) => {
                                 let call = ProviderCall { actor: origin.key.clone(), message, context };
-                                Ok(Either::Right(provider.address.send(call)))
+                                Ok(Either::Right(Sent::new(provider, call)))
                             }
                         });
                     }
@@ -86,7 +120,7 @@ impl Dispatch {
         let answer = async {
             match sent? {
                 Either::Left(delivery) => self.answer(delivery).await,
-                Either::Right(answer) => self.provider_answer(&way, waiting, answer).await,
+                Either::Right(sent) => self.provider_answer(&way, waiting, sent).await,
             }
         };
         let answer = answer.await;
@@ -96,27 +130,28 @@ impl Dispatch {
 
     /// Waits for a provider's answer. Where the provider is being replaced after a crash, the call goes to the one in its
     /// place.
-    async fn provider_answer<'a>(
-        &'a self,
-        way: &Way<'_>,
-        mut waiting: Waiting<'a>,
-        mut answer: Request<ProviderActor, ProviderCall>,
-    ) -> Result<Vec<u8>> {
+    async fn provider_answer(&self, way: &Way<'_>, mut waiting: Waiting, mut sent: Sent) -> Result<Vec<u8>> {
         let contract = way.namespace;
         for _ in 0..MOST_MOVES {
-            let call = match answer.await.map_err(|error| provider_is_gone(contract, &error))? {
+            let call = match sent.answer.await.map_err(|error| provider_is_gone(contract, &error))? {
                 Ok(answer) => return answer,
                 Err(call) => call,
             };
-            let mut step = Reason::Restart;
-            answer = loop {
-                self.wait_for(step, &mut waiting, contract, call.context.deadline).await?;
-                let snapshot = self.0.snapshot.load();
-                step = match self.next_step(&snapshot, way, &waiting.permit, &call.message.operation)? {
-                    Step::Send(Target::Provider(provider)) => break provider.address.send(call),
-                    Step::Send(Target::Actor(_)) => Reason::Restart,
-                    Step::Wait(reason) => reason,
+            sent = loop {
+                let step = {
+                    let snapshot = self.0.snapshot.load();
+                    let known = (&waiting.permit, &call.context);
+                    match self.next_step(&snapshot, way, known, &call.message.operation)? {
+                        // It takes no more calls, and this is not known everywhere so far.
+                        Step::Send(Target::Provider(provider, link)) if provider.instance == sent.to => {
+                            Reason::Restart(Absence::of(provider, link))
+                        }
+                        Step::Send(Target::Provider(provider, _)) => break Sent::new(provider, call),
+                        Step::Send(Target::Actor(_)) => return Err(provider_is_gone(contract, &MailboxError::Closed)),
+                        Step::Wait(reason) => reason,
+                    }
                 };
+                self.wait_for(step, &mut waiting, contract, call.context.deadline).await?;
             };
         }
         Err(provider_is_gone(contract, &MailboxError::Closed))
@@ -127,18 +162,22 @@ impl Dispatch {
         &self,
         snapshot: &'s Snapshot,
         way: &Way<'_>,
-        permit: &Permit,
+        (permit, context): (&Permit, &CallContext),
         operation: &str,
     ) -> Result<Step<'s>> {
         way.origin.standing.expect_good()?;
-        let target = resolve::target_of(snapshot, way.origin, way.namespace, way.link_name)?;
+        let name = (way.namespace, way.link_name);
+        let target = resolve::target_of(snapshot, way.origin, name, context)?;
         let current = resolve::current_revision(snapshot, way.origin);
         if let Some(current) = current {
             // This one was updated while it serves a call: it may use what both revisions may.
             current.standing.expect_good()?;
-            resolve::target_of(snapshot, current, way.namespace, way.link_name)?;
+            resolve::target_of(snapshot, current, name, context)?.ok();
         }
-        let Some(target) = target else { return Ok(Step::Wait(Reason::Restart)) };
+        let target = match target {
+            Ok(target) => target,
+            Err(absence) => return Ok(Step::Wait(Reason::Restart(absence))),
+        };
         let caller = Origin::Actor(&current.unwrap_or(way.origin).claims);
         Ok(match self.0.authority.ask(permit, caller, target.entity(), operation)? {
             Some(question) => Step::Wait(Reason::Authorizer(question)),
@@ -147,40 +186,14 @@ impl Dispatch {
     }
 
     /// Waits for what keeps an actor's call from being sent.
-    async fn wait_for<'a>(
-        &'a self,
-        reason: Reason,
-        waiting: &mut Waiting<'a>,
-        contract: &str,
-        deadline: Instant,
-    ) -> Result<()> {
+    async fn wait_for(&self, reason: Reason, waiting: &mut Waiting, contract: &str, deadline: Instant) -> Result<()> {
         match reason {
-            Reason::Restart => self.wait_for_change(&mut waiting.change, contract, deadline).await,
+            Reason::Restart(absence) => wait_for_change(&mut waiting.change, absence, contract, deadline).await,
             Reason::Authorizer(question) => {
                 waiting.permit = self.0.authority.wait(question, deadline).await?;
                 Ok(())
             }
         }
-    }
-
-    /// Waits until another snapshot is published, from the second time on: the first time, it only begins to listen, so
-    /// that whoever looks again afterwards misses nothing.
-    async fn wait_for_change<'a>(
-        &'a self,
-        change: &mut Option<Pin<Box<Notified<'a>>>>,
-        contract: &str,
-        deadline: Instant,
-    ) -> Result<()> {
-        if let Some(change) = change.take() {
-            within(deadline, change).await.map_err(|_| {
-                let message = format!("the provider for {:?} was not back in time after a crash", shorten(contract));
-                Error::new(ErrorKind::DeadlineExceeded, message)
-            })?;
-        }
-        let mut next = Box::pin(self.0.published.notified());
-        next.as_mut().enable();
-        *change = Some(next);
-        Ok(())
     }
 
     /// Refuses a call that has passed through too many actors.
@@ -192,6 +205,24 @@ impl Dispatch {
         let message = format!("the call has passed through {} actors, {limit} are allowed", context.depth());
         Err(Error::new(ErrorKind::ChainTooDeep, message))
     }
+}
+
+/// Waits until what is absent has changed, from the second time on: the first time, it only begins to listen, so that
+/// whoever looks again afterwards misses nothing.
+async fn wait_for_change(
+    listening: &mut Option<Listening>,
+    absence: Absence,
+    contract: &str,
+    deadline: Instant,
+) -> Result<()> {
+    if let Some(listening) = listening.take().filter(|listening| listening.absence.is_same(&absence)) {
+        within(deadline, listening.change()).await.map_err(|_| {
+            let message = format!("the provider for {:?} was not back in time after a crash", shorten(contract));
+            Error::new(ErrorKind::DeadlineExceeded, message)
+        })?;
+    }
+    *listening = Some(Listening::new(absence));
+    Ok(())
 }
 
 fn provider_is_gone(contract: &str, error: &MailboxError) -> Error {

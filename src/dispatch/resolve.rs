@@ -3,7 +3,12 @@
 //! A name is a public key, then a contract that the caller is linked to, then a call alias, in this order. A name
 //! that could be a contract is never read as an alias: no actor can put itself in the place of a capability.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
 use crate::actor::role::failed;
+use crate::call::CallContext;
 use crate::entity::{KeyKind, WasmCloudEntity, is_key, shorten};
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::link::{Link, LinkState};
@@ -14,7 +19,24 @@ use crate::supervisor::snapshot::{
 /// Where a call goes.
 pub(super) enum Target<'a> {
     Actor(&'a RunningActor),
-    Provider(&'a RunningProvider),
+    Provider(&'a RunningProvider, &'a Link),
+}
+
+/// What tells that a provider, or a link to it, is back.
+pub(super) struct Absence {
+    pub(super) link: Arc<Notify>,
+    pub(super) provider: Arc<Notify>,
+}
+
+impl Absence {
+    pub(super) fn of(provider: &RunningProvider, link: &Link) -> Absence {
+        Absence { link: link.changed.clone(), provider: provider.changed.clone() }
+    }
+
+    /// Whether the same is absent.
+    pub(super) fn is_same(&self, other: &Absence) -> bool {
+        Arc::ptr_eq(&self.link, &other.link) && Arc::ptr_eq(&self.provider, &other.provider)
+    }
 }
 
 impl Target<'_> {
@@ -22,24 +44,27 @@ impl Target<'_> {
     pub(super) fn entity(&self) -> &WasmCloudEntity {
         match self {
             Target::Actor(actor) => &actor.identity.entity,
-            Target::Provider(provider) => &provider.identity.entity,
+            Target::Provider(provider, _) => &provider.identity.entity,
         }
     }
 }
 
-/// What an actor calls when it names `namespace` under a link name; nothing while it is a provider that is being
-/// restarted.
+/// What an actor calls when it names `namespace` under a link name, or what it has to wait for: a provider that is being
+/// restarted, or the link to it.
+///
+/// # Errors
+/// Why the call is refused.
 pub(super) fn target_of<'a>(
     snapshot: &'a Snapshot,
     origin: &ActorIdentity,
-    namespace: &str,
-    link_name: &str,
-) -> Result<Option<Target<'a>>> {
+    (namespace, link_name): (&str, &str),
+    context: &CallContext,
+) -> Result<Result<Target<'a>, Absence>> {
     if snapshot.actors.contains_key(namespace) {
-        return open_actor(snapshot, namespace).map(Target::Actor).map(Some);
+        return open_actor(snapshot, namespace).map(Target::Actor).map(Ok);
     }
     if let Some(link) = snapshot.link(&origin.key, namespace, link_name) {
-        return linked_provider(snapshot, origin, link);
+        return linked_provider(snapshot, origin, link, context);
     }
     if names_contract(snapshot, namespace) || origin.capabilities.contains(namespace) {
         attested(origin, namespace)?;
@@ -47,7 +72,7 @@ pub(super) fn target_of<'a>(
         let message = format!("{origin} has no link named {name:?} to {contract:?}: set one");
         return Err(Error::new(ErrorKind::NotLinked, message));
     }
-    open_actor(snapshot, namespace).map(Target::Actor).map(Some)
+    open_actor(snapshot, namespace).map(Target::Actor).map(Ok)
 }
 
 /// The revision of an actor that calls are judged by, where it is another one than that which makes the call. An actor that
@@ -116,27 +141,41 @@ pub(crate) fn attested(actor: &ActorIdentity, contract: &str) -> Result<()> {
     Err(Error::new(ErrorKind::CapabilityDenied, message))
 }
 
-fn linked_provider<'a>(snapshot: &'a Snapshot, origin: &ActorIdentity, link: &Link) -> Result<Option<Target<'a>>> {
+fn linked_provider<'a>(
+    snapshot: &'a Snapshot,
+    origin: &ActorIdentity,
+    link: &'a Link,
+    context: &CallContext,
+) -> Result<Result<Target<'a>, Absence>> {
+    attested(origin, &link.definition.contract_id)?;
+    let Some(provider) = snapshot.provider_of(link) else { return Err(not_linked(origin, link, false)) };
+    let identity = &provider.identity;
+    identity.standing.expect_good()?;
+    if let Condition::Failed(reason) = &provider.condition {
+        let message = format!("{identity} has failed: {reason}; start it again to revive it");
+        return Err(Error::new(ErrorKind::ChildFailed, message));
+    }
+    // What is to end before the provider is stopped may need it for that.
+    if link.state.actor_may_call() && context.is_awaited_by(provider.instance) {
+        return Ok(Ok(Target::Provider(provider, link)));
+    }
+    if provider.is_closing {
+        return Err(Error::new(ErrorKind::ProviderNotFound, format!("{identity} is being stopped")));
+    }
+    if provider.is_down || link.is_returning {
+        return Ok(Err(Absence::of(provider, link)));
+    }
+    if link.state.actor_may_call() {
+        return Ok(Ok(Target::Provider(provider, link)));
+    }
+    Err(not_linked(origin, link, true))
+}
+
+/// Why an actor's calls do not pass over a link.
+fn not_linked(origin: &ActorIdentity, link: &Link, provider_runs: bool) -> Error {
     let definition = &link.definition;
-    attested(origin, &definition.contract_id)?;
-    if let Some(provider) = snapshot.provider_of(link) {
-        provider.identity.standing.expect_good()?;
-    }
-    match snapshot.provider_of(link).map(|provider| (&provider.identity, &provider.condition)) {
-        Some((_, Condition::Restarting(_))) => return Ok(None),
-        Some((identity, Condition::Failed(reason))) => {
-            let message = format!("{identity} has failed: {reason}; start it again to revive it");
-            return Err(Error::new(ErrorKind::ChildFailed, message));
-        }
-        Some((_, Condition::Running)) | None => {}
-    }
-    if link.state.actor_may_call()
-        && let Some(provider) = snapshot.provider_of(link)
-    {
-        return Ok(Some(Target::Provider(provider)));
-    }
     let (contract, name) = (&definition.contract_id, &definition.link_name);
-    Err(match &link.state {
+    match &link.state {
         LinkState::Refused(reason) => {
             let message = format!("the link {name} of {origin} to {contract} could not be established: {reason}");
             Error::new(ErrorKind::NotLinked, message)
@@ -145,7 +184,7 @@ fn linked_provider<'a>(snapshot: &'a Snapshot, origin: &ActorIdentity, link: &Li
             let message = format!("the link {name} of {origin} to {contract} is still being established");
             Error::new(ErrorKind::NotLinked, message)
         }
-        LinkState::Pending | LinkState::Established if snapshot.provider_of(link).is_none() => {
+        LinkState::Pending | LinkState::Established if !provider_runs => {
             let message = format!("provider {} for {contract} does not run", definition.provider_id);
             Error::new(ErrorKind::ProviderNotFound, message)
         }
@@ -153,5 +192,5 @@ fn linked_provider<'a>(snapshot: &'a Snapshot, origin: &ActorIdentity, link: &Li
             let message = format!("the link {name} of {origin} to {contract} has been released");
             Error::new(ErrorKind::NotLinked, message)
         }
-    })
+    }
 }

@@ -1,11 +1,12 @@
 //! How actors are started and stopped.
 
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Supervision;
 use super::child::Child;
-use super::instances::{close_instances, end_instances};
+use super::instances::{LAST_MOMENTS, close_instances, end_instances};
 use super::placement::ActorOptions;
 use super::snapshot::{ActorBlueprint, ActorIdentity, Condition, RunningActor};
 use crate::actor::Actor;
@@ -14,10 +15,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::shard::ShardNumber;
 
+/// How long its providers may take at least to let go of its links, however late it is.
+const AT_LEAST: Duration = Duration::from_millis(200);
+
 impl Supervision {
     /// Compiles an actor beside the shards, makes its instances complete on their own, then registers it and establishes
     /// the links that wait for it. One that has failed is stopped before.
-    pub(super) async fn start_actor(&self, actor: Actor, options: ActorOptions, near: ShardNumber) -> Result<()> {
+    pub(super) async fn start_actor(
+        self: &Rc<Self>,
+        actor: Actor,
+        options: ActorOptions,
+        near: ShardNumber,
+    ) -> Result<()> {
         let limits = options.limits.unwrap_or(*self.dispatch.limits());
         self.expect_room(&options, &limits, 0)?;
         let claims = actor.shared_claims();
@@ -64,7 +73,11 @@ impl Supervision {
             log::warn!("the providers of {} still had work for it when its time was up", actor.identity);
         }
         let all_ended = close_instances(&actor.identity, &actor.instances, deadline).await;
-        self.unbind_links_of(&child).await;
+        // Those who share a deadline share what comes after it, too.
+        let last = (deadline + LAST_MOMENTS).max(Instant::now() + AT_LEAST);
+        if within(last, self.unbind_links_of(&child)).await.is_err() {
+            log::warn!("providers of {} had not let go of its links when their time was up", actor.identity);
+        }
         self.change(|registry| registry.take_actor(key));
         self.tell(&child, EventKind::Stopped);
         if !all_ended {

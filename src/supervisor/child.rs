@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::link::LinkDefinition;
 use super::snapshot::ProviderKey;
 use crate::entity::{WasmCloudEntity, link_name};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,14 +27,6 @@ impl Child {
             WasmCloudEntity::Host => {
                 Err(Error::new(ErrorKind::InvalidArgument, "a host is no actor or provider: ask for what runs on it"))
             }
-        }
-    }
-
-    /// Whether a link leads from or to this child.
-    pub(super) fn is_end_of(&self, definition: &LinkDefinition) -> bool {
-        match self {
-            Child::Actor(key) => *definition.actor_id == **key,
-            Child::Provider(key) => *definition.provider_id == *key.id && *definition.link_name == *key.link_name,
         }
     }
 

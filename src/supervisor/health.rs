@@ -23,9 +23,7 @@ use crate::capability::provider_actor::{ProviderActor, ProviderCheck};
 use crate::entity::WasmCloudEntity;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
-
-/// How many checks are begun before others get a turn.
-const BATCH: usize = 32;
+use crate::shard::PORTION;
 
 /// How an actor or a provider answered when it was last asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,15 +107,15 @@ impl Supervision {
 
     /// Begins to check everything that runs.
     async fn begin_checks(self: &Rc<Self>) -> Vec<(WasmCloudEntity, Shared<Check>)> {
-        let children = self.registry.borrow().children();
-        let mut checks = Vec::with_capacity(children.len());
-        for (number, (start, child, entity)) in children.into_iter().enumerate() {
-            if number % BATCH == BATCH - 1 {
-                tokio::task::yield_now().await;
-            }
-            checks.push((entity, self.check(start, child)));
+        let mut checks = Vec::new();
+        let mut last = None;
+        loop {
+            let children = self.registry.borrow().children_after(last, PORTION);
+            let Some((start, ..)) = children.last() else { return checks };
+            last = Some(*start);
+            checks.extend(children.into_iter().map(|(start, child, entity)| (entity, self.check(start, child))));
+            tokio::task::yield_now().await;
         }
-        checks
     }
 
     async fn check_one(self: &Rc<Self>, entity: &WasmCloudEntity) -> Result<Health> {
@@ -230,7 +228,7 @@ impl Handler<CheckAll> for Supervisor {
     type Result = ResponseFuture<Result<HashMap<WasmCloudEntity, Health>>>;
 
     fn handle(&mut self, _: CheckAll, _: &mut Self::Context) -> Self::Result {
-        let supervision = self.0.clone();
+        let supervision = self.supervision.clone();
         Box::pin(async move { Ok(supervision.check_all().await) })
     }
 }
@@ -239,7 +237,7 @@ impl Handler<CheckOne> for Supervisor {
     type Result = ResponseFuture<Result<Health>>;
 
     fn handle(&mut self, CheckOne(entity): CheckOne, _: &mut Self::Context) -> Self::Result {
-        let supervision = self.0.clone();
+        let supervision = self.supervision.clone();
         Box::pin(async move { supervision.check_one(&entity).await })
     }
 }

@@ -17,13 +17,13 @@ use crate::actor::mailbox::{Home, InstanceNumber, Mailbox};
 use crate::actor::pace::Pace;
 use crate::actor::role::Role;
 use crate::deadline::within;
-use crate::ending::Ending;
+use crate::ending::{EndOnDrop, Ending};
 use crate::error::Result;
 use crate::limits::Limits;
 use crate::shard::OwnThread;
 
 /// How long the calls that are ended after the period of grace may take to end.
-const LAST_MOMENTS: Duration = Duration::from_secs(5);
+pub(super) const LAST_MOMENTS: Duration = Duration::from_secs(5);
 
 impl Supervision {
     /// Makes all instances of an actor, or none.
@@ -103,7 +103,10 @@ impl Supervision {
             efforts: home.shard().efforts(),
             supervisor: self.address()?,
         };
+        // What nobody waits for any more must not go on in its start functions.
+        let wanted = EndOnDrop::new(ending.clone());
         let address = home.shard().run(async move || Ok(GuestActor::make(role).await?.start())).await?;
+        wanted.keep();
         let name = (&*identity.key, number);
         let room = (limits.mailbox_length, self.dispatch.room());
         Ok(Mailbox::new(address, name, home, (ending, pace), room))

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use crate::entity::{KeyKind, expect_contract, expect_key};
 use crate::error::Result;
@@ -88,9 +89,18 @@ pub(crate) struct Link {
     /// While the link is changed, the other definition that is in effect beside this one: the new one until its
     /// provider has answered, then the old one until its provider has let go. Both providers may call the actor.
     pub(crate) beside: Option<Arc<LinkDefinition>>,
+    /// Whether it waits for a provider that crashed, or for its place with the next one. The actor's calls wait as well.
+    pub(crate) is_returning: bool,
+    /// Told when another version of the link, or none, has been published.
+    pub(crate) changed: Arc<Notify>,
 }
 
 impl Link {
+    /// Whether it does more than wait.
+    pub(crate) fn is_live(&self) -> bool {
+        self.state != LinkState::Pending || self.beside.is_some()
+    }
+
     /// Whether the calls of this provider to the actor pass.
     pub(crate) fn lets_call(&self, provider_id: &str) -> bool {
         (self.definition.provider_id == provider_id && self.state.provider_may_call())
@@ -99,7 +109,7 @@ impl Link {
 }
 
 /// What a link is found by. Two links of one actor differ in contract or name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct LinkKey {
     pub(crate) actor: Arc<str>,
     pub(crate) contract: Arc<str>,

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
-
 use super::Supervision;
 use super::child::Child;
 use super::link::{Link, LinkDefinition, LinkKey, LinkState};
@@ -43,8 +41,9 @@ impl Supervision {
         self.change(|registry| registry.put_link(definition.clone(), LinkState::Establishing));
         let bound = self.bind(&ends, &definition).await;
         self.tell_of_link(&definition, &bound);
+        let provider = ends.provider.instance;
         self.change(|registry| match (&bound, before) {
-            (Ok(()), _) => registry.put_link(definition, LinkState::Established),
+            (Ok(()), _) => registry.conclude_link(definition, provider, LinkState::Established),
             (Err(_), Some(link)) => registry.put_link(link.definition.clone(), link.state.clone()),
             (Err(_), None) => registry.remove_link(&key),
         });
@@ -83,7 +82,7 @@ impl Supervision {
         let bound = tell(&ends, &definition).await;
         if let Err(refusal) = bound {
             let state = state_after_refusal(&refusal, former, &ends, &old).await;
-            self.change(|registry| registry.put_link(old, state));
+            self.change(|registry| registry.conclude_link(old, former.instance, state));
             let refused = Err(refused(&definition, refusal));
             self.tell_of_link(&definition, &refused);
             return refused;
@@ -95,7 +94,8 @@ impl Supervision {
             unbind_or_log(former, &old).await;
         }
         self.tell_of_link(&definition, &Ok(()));
-        self.change(|registry| registry.put_link(definition, LinkState::Established));
+        let provider = ends.provider.instance;
+        self.change(|registry| registry.conclude_link(definition, provider, LinkState::Established));
         Ok(())
     }
 
@@ -111,27 +111,20 @@ impl Supervision {
         released
     }
 
-    /// Establishes what links of a new child can be established. A refusal does not undo the child's start: it stays
-    /// on the link as its state, and on the log.
-    pub(super) async fn establish_links_of(&self, child: &Child) {
-        let keys = self.registry.borrow().links_of(child);
-        join_all(keys.iter().map(|key| self.establish_link(key))).await;
-    }
-
     pub(super) async fn establish_link(&self, key: &LinkKey) {
         let _lane = self.lanes.enter(key).await;
         let link = self.registry.borrow().link(key);
         let Some(link) = link.filter(|link| link.state != LinkState::Established) else { return };
         let definition = link.definition.clone();
         let ends = self.registry.borrow().ends(&definition);
-        let bound = match ends {
+        let (provider, bound) = match ends {
             // What ruled it out before does not any more.
             Ok(None) => return self.change(|registry| registry.put_link(definition, LinkState::Pending)),
             Ok(Some(ends)) => {
                 self.change(|registry| registry.put_link(definition.clone(), LinkState::Establishing));
-                self.bind(&ends, &definition).await
+                (Some(ends.provider.instance), self.bind(&ends, &definition).await)
             }
-            Err(refusal) => Err(refusal),
+            Err(refusal) => (None, Err(refusal)),
         };
         self.tell_of_link(&definition, &bound);
         let state = match bound {
@@ -141,7 +134,10 @@ impl Supervision {
                 LinkState::Refused(error.to_string())
             }
         };
-        self.change(|registry| registry.put_link(definition, state));
+        self.change(|registry| match provider {
+            Some(provider) => registry.conclude_link(definition, provider, state),
+            None => registry.put_link(definition, state),
+        });
     }
 
     /// Has the provider take a link, if the authorizer allows it.
@@ -165,59 +161,12 @@ impl Supervision {
         self.tell(&Child::Actor(definition.actor_id.as_str().into()), kind);
     }
 
-    /// Has the providers of a child's links bring no new work to their actors, and waits for what is under way. The
-    /// links stay established.
-    pub(super) async fn drain_links_of(&self, child: &Child) {
-        let keys = self.registry.borrow().links_of(child);
-        self.drain_links(keys).await;
-    }
-
-    /// The same for all links there are.
-    pub(super) async fn drain_all_links(&self) {
-        let keys = self.registry.borrow().snapshot().links.keys().cloned().collect();
-        self.drain_links(keys).await;
-    }
-
-    async fn drain_links(&self, keys: Vec<LinkKey>) {
-        let drain = async |key: &LinkKey| {
-            let _lane = self.lanes.enter(key).await;
-            let link = self.registry.borrow().link(key);
-            let Some(link) = link else { return };
-            let Some(provider) = self.established_provider(&link) else { return };
-            let task = Lifecycle::Drain { actor: key.actor.clone() };
-            if let Err(error) = ask(&provider, task).await {
-                log::error!("the {key} could not be drained: {error}");
-            }
-        };
-        join_all(keys.iter().map(drain)).await;
-    }
-
-    /// Has providers let go of a child's links.
-    pub(super) async fn unbind_links_of(&self, child: &Child) {
-        let keys = self.registry.borrow().links_of(child);
-        let unbind = async |key: &LinkKey| {
-            let _lane = self.lanes.enter(key).await;
-            let link = self.registry.borrow().link(key);
-            let Some(link) = link else { return };
-            self.suspend_link(&link).await;
-        };
-        join_all(keys.iter().map(unbind)).await;
-    }
-
     /// Has the provider let go of a link, which then waits. Its lane is held.
     pub(super) async fn suspend_link(&self, link: &Link) {
         if let Err(error) = self.unbind_if_established(link).await {
             log::error!("the {} could not be released: {error}", link.definition.key());
         }
         self.change(|registry| registry.put_link(link.definition.clone(), LinkState::Pending));
-    }
-
-    /// Waits until the changes of a child's links that are under way have ended.
-    pub(super) async fn settle_links_of(&self, child: &Child) {
-        let keys = self.registry.borrow().links_of(child);
-        for key in keys {
-            drop(self.lanes.enter(&key).await);
-        }
     }
 
     async fn unbind_if_established(&self, link: &Link) -> Result<()> {
@@ -273,7 +222,7 @@ pub(super) async fn unbind_or_log(provider: &RunningProvider, definition: &LinkD
     }
 }
 
-async fn ask(provider: &RunningProvider, task: Lifecycle) -> Result<()> {
+pub(super) async fn ask(provider: &RunningProvider, task: Lifecycle) -> Result<()> {
     provider.address.send(task).await.unwrap_or_else(|error| {
         let message = format!("{} ended before it answered", provider.identity);
         Err(Error::new(ErrorKind::ProviderNotFound, message).caused_by(error))

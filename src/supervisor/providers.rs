@@ -1,5 +1,6 @@
 //! How providers are started, restarted and stopped.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,21 +8,48 @@ use actix::{Actor as _, Addr};
 
 use super::Supervision;
 use super::child::Child;
+use super::recovery::{ProviderCrashed, Service};
 use super::registry::serves;
 use super::restart::Verdict;
-use super::snapshot::{Condition, ProviderBlueprint, ProviderKey, RunningProvider};
+use super::snapshot::{ProviderBlueprint, ProviderKey, RunningProvider};
 use crate::actor::mailbox::InstanceNumber;
-use crate::capability::provider_actor::{Lifecycle, ProviderActor};
+use crate::capability::provider_actor::{LAST_MOMENTS, Lifecycle, Making, ProviderActor};
+use crate::deadline::within;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 
 /// How long the calls that a provider is serving may take to end when it is restarted.
 const RESTART_GRACE: Duration = Duration::from_secs(1);
 
+/// How much longer the answer to a stop may take than the stop.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// An instance of a provider that is being made, or was and is not registered so far. Its crash is kept until then.
+struct Made<'a> {
+    supervision: &'a Supervision,
+    provider: ProviderKey,
+    instance: InstanceNumber,
+}
+
+impl Made<'_> {
+    /// How the instance crashed before it was registered, if it did.
+    fn early_crash(&self) -> Option<ProviderCrashed> {
+        let cause = self.supervision.registry.borrow_mut().stop_expecting(self.instance)?;
+        let (provider, instance) = (self.provider.clone(), self.instance);
+        Some(ProviderCrashed { provider, instance, cause, service: Service::default() })
+    }
+}
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        self.supervision.registry.borrow_mut().stop_expecting(self.instance);
+    }
+}
+
 impl Supervision {
     /// Makes a provider complete, then registers it and establishes the links that wait for it. One that has failed is
     /// stopped before.
-    pub(super) async fn start_provider(&self, mut blueprint: ProviderBlueprint) -> Result<()> {
+    pub(super) async fn start_provider(self: &Rc<Self>, mut blueprint: ProviderBlueprint) -> Result<()> {
         // How it stands is this start's own: the capability may run in another host too.
         blueprint.capability = blueprint.capability.renewed();
         let identity = blueprint.capability.identity().clone();
@@ -32,37 +60,47 @@ impl Supervision {
         }
         let start = self.begin_start(child.clone())?;
         let blueprint = Arc::new(blueprint);
-        let (instance, address) = self.make_provider(&blueprint).await?;
-        let condition = Condition::Running;
-        let running = RunningProvider { identity, instance, address: address.clone(), condition, blueprint };
+        let (made, address) = self.make_provider(&blueprint).await?;
+        let running = RunningProvider::new(identity, made.instance, address.clone(), blueprint);
         let trusted = self.expect_provider_trusted(&running.identity);
         if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.add_provider(running))) {
-            end(&address, self.grace).await?;
+            end(&address, Instant::now() + self.grace).await?;
             return Err(refusal);
         }
         self.tell(&child, EventKind::Started);
         drop(start);
+        made.early_crash().into_iter().for_each(|crash| self.judge_provider(crash));
         self.establish_links_of(&child).await;
         Ok(())
     }
 
-    async fn make_provider(&self, blueprint: &ProviderBlueprint) -> Result<(InstanceNumber, Addr<ProviderActor>)> {
+    async fn make_provider(&self, blueprint: &ProviderBlueprint) -> Result<(Made<'_>, Addr<ProviderActor>)> {
         let instance = self.next_instance();
-        let (made, dispatch) = ((blueprint.capability.clone(), instance), self.dispatch.clone());
-        let (shards, supervisor) = (self.shards.clone(), self.address()?);
-        let make = async move || Ok(ProviderActor::make(made, dispatch, shards, supervisor).await?.start());
-        Ok((instance, self.shards.shard(blueprint.near).run(make).await?))
+        let provider = blueprint.capability.identity().key.clone();
+        self.registry.borrow_mut().expect_instance(instance);
+        let made = Made { supervision: self, provider, instance };
+        let making = Making {
+            capability: blueprint.capability.clone(),
+            instance,
+            dispatch: self.dispatch.clone(),
+            shards: self.shards.clone(),
+            supervisor: self.address()?,
+            given_up: self.given_up.clone(),
+        };
+        let make = async move || Ok(ProviderActor::make(making).await?.start());
+        let address = self.shards.shard(blueprint.near).run(make).await?;
+        Ok((made, address))
     }
 
-    /// Makes a provider anew of which this instance has crashed, and tells it of its links again.
+    /// Makes a provider anew of which this instance has crashed, and tells it of its links again. It is back once they are
+    /// established, or take their time.
     pub(super) async fn restart_provider(
-        &self,
+        self: &Rc<Self>,
         (key, instance): (&ProviderKey, InstanceNumber),
         mut attempt: u32,
         mut delay: Duration,
     ) {
         let child = Child::Provider(key.clone());
-        let mut in_a_row = 1;
         loop {
             tokio::time::sleep(delay).await;
             // Whoever is stopping it has no use for another one.
@@ -74,32 +112,30 @@ impl Supervision {
             let remade = self.remake_provider(&child, key).await;
             drop(change);
             match remade {
-                Ok(()) => {
+                Ok(made) => {
+                    made.early_crash().into_iter().for_each(|crash| self.judge_provider(crash));
                     self.establish_links_of(&child).await;
-                    // It may have crashed again over its links.
+                    // It may have crashed again meanwhile.
                     if self.change(|registry| registry.recover(&child, instance)) {
                         self.tell(&child, EventKind::Restarted { attempt, delay });
                     }
                     return;
                 }
-                Err(error) => {
-                    in_a_row += 1;
-                    match self.judge(&child, instance, error.to_string(), in_a_row) {
-                        Verdict::Restart { attempt: next, delay: pause } => (attempt, delay) = (next, pause),
-                        Verdict::GiveUp(_) => return,
-                    }
-                }
+                Err(error) => match self.judge_in_a_row(&child, instance, error.to_string(), Service::default()) {
+                    Verdict::Restart { attempt: next, delay: pause } => (attempt, delay) = (next, pause),
+                    Verdict::GiveUp(_) => return,
+                },
             }
         }
     }
 
-    async fn remake_provider(&self, child: &Child, key: &ProviderKey) -> Result<()> {
+    async fn remake_provider(&self, child: &Child, key: &ProviderKey) -> Result<Made<'_>> {
         let running = self.registry.borrow().snapshot().providers.get(key).cloned();
         let running = running.ok_or_else(|| Error::new(ErrorKind::ProviderNotFound, format!("{key} does not run")))?;
         self.release_crashed(child, &running).await;
-        let (instance, address) = self.make_provider(&running.blueprint).await?;
-        self.change(|registry| registry.replace_provider(key, instance, address));
-        Ok(())
+        let (made, address) = self.make_provider(&running.blueprint).await?;
+        self.change(|registry| registry.replace_provider(key, made.instance, address));
+        Ok(made)
     }
 
     /// Has a provider that is given up release everything. Its links wait until it is started again.
@@ -115,12 +151,10 @@ impl Supervision {
 
     /// Ends what is left of a provider that has crashed.
     async fn release_crashed(&self, child: &Child, running: &RunningProvider) {
-        if let Err(error) = end(&running.address, RESTART_GRACE).await {
+        if let Err(error) = end(&running.address, Instant::now() + RESTART_GRACE).await {
             log::warn!("{child} could not be stopped after its crash: {error}");
         }
-        // Changes of its links that are under way find it ended; only then are they set to wait for the next one.
-        self.settle_links_of(child).await;
-        self.change(|registry| registry.suspend_links_of(child));
+        self.suspend_links_of(child).await;
     }
 
     pub(super) async fn stop_provider(&self, key: &ProviderKey, contract_id: &str) -> Result<()> {
@@ -135,15 +169,20 @@ impl Supervision {
         self.end_provider_by(key, Instant::now() + self.grace).await
     }
 
-    /// The same, with a period of grace that ends at a given time.
+    /// Stops a provider in the order in which nothing is lost: it brings no new work and finishes what is under way while it
+    /// can still be called; then it takes no more calls, and releases everything. What takes longer than the period of grace
+    /// is ended.
     pub(super) async fn end_provider_by(&self, key: &ProviderKey, deadline: Instant) -> Result<()> {
         let child = Child::Provider(key.clone());
         let _stop = self.begin_stop_when_settled(&child).await?;
         let running = self.registry.borrow().snapshot().providers.get(key).cloned();
         let Some(provider) = running else { return Ok(()) };
-        let ended = end(&provider.address, deadline.saturating_duration_since(Instant::now())).await;
-        // Changes of its links that are under way find it gone; only then are they set to wait.
-        self.settle_links_of(&child).await;
+        if !provider.is_down && within(deadline, self.drain_links_of(&child)).await.is_err() {
+            log::warn!("{child} still had work for actors when its time was up");
+        }
+        self.change(|registry| registry.close_provider(key));
+        let ended = end(&provider.address, deadline).await;
+        self.suspend_links_of(&child).await;
         let entity = provider.identity.entity();
         self.change(|registry| registry.take_provider(key));
         self.dispatch.events().tell(entity, EventKind::Stopped);
@@ -151,8 +190,18 @@ impl Supervision {
     }
 }
 
-async fn end(address: &Addr<ProviderActor>, grace: Duration) -> Result<()> {
-    address.send(Lifecycle::Stop { grace }).await.unwrap_or_else(|error| {
-        Err(Error::new(ErrorKind::ProviderFailed, "the provider had ended before it was stopped").caused_by(error))
-    })
+/// Ends an instance of a provider, which has until a deadline to finish what it is at.
+async fn end(address: &Addr<ProviderActor>, deadline: Instant) -> Result<()> {
+    let now = Instant::now();
+    let stop = address.send(Lifecycle::Stop { grace: deadline.saturating_duration_since(now) });
+    match within(deadline.max(now) + LAST_MOMENTS + SLACK, stop).await {
+        Ok(answer) => answer.unwrap_or_else(|error| {
+            let message = "the provider had ended before it was stopped";
+            Err(Error::new(ErrorKind::ProviderFailed, message).caused_by(error))
+        }),
+        Err(_) => {
+            let message = "the provider did not stop when its time was up, and is left behind";
+            Err(Error::new(ErrorKind::DeadlineExceeded, message))
+        }
+    }
 }

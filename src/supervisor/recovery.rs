@@ -1,11 +1,13 @@
 //! What happens after a crash: an actor's instance asks whether it may be replaced, and a provider is made anew.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Handler, Message, MessageResult};
+use futures_util::future::select;
 
 use super::child::Child;
 use super::restart::Verdict;
@@ -42,6 +44,15 @@ pub(crate) struct ProviderCrashed {
     pub(crate) provider: ProviderKey,
     pub(crate) instance: InstanceNumber,
     pub(crate) cause: String,
+    pub(crate) service: Service,
+}
+
+/// What an instance of a provider has done before it crashed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Service {
+    pub(crate) lived: Duration,
+    /// Whether it has answered a call.
+    pub(crate) has_served: bool,
 }
 
 impl Supervision {
@@ -65,23 +76,42 @@ impl Supervision {
         self.tell(child, EventKind::Crashed { cause });
     }
 
-    fn judge_provider(self: &Rc<Self>, ProviderCrashed { provider, instance, cause }: ProviderCrashed) {
+    /// Decides about the crash of a provider's instance that has done this before.
+    pub(super) fn judge_in_a_row(
+        &self,
+        child: &Child,
+        instance: InstanceNumber,
+        cause: String,
+        service: Service,
+    ) -> Verdict {
+        let in_a_row = self.registry.borrow_mut().count_crash(child, service);
+        self.judge(child, instance, cause, in_a_row)
+    }
+
+    pub(super) fn judge_provider(self: &Rc<Self>, crash: ProviderCrashed) {
+        let ProviderCrashed { provider, instance, cause, service } = crash;
+        if self.registry.borrow_mut().keep_crash(instance, &cause) {
+            // It is judged once it is registered: before that, it is nobody's.
+            return;
+        }
         let child = Child::Provider(provider.clone());
         if !self.registry.borrow().is_in_service(&child, instance) {
             // It has been given up or replaced, or is about to be: what was still at work in it is lost, and that is all.
             return self.tell_of_crash(&child, cause);
         }
-        let supervision = self.clone();
-        match self.judge(&child, instance, cause, 1) {
-            Verdict::Restart { attempt, delay } => {
-                actix_rt::spawn(async move {
-                    supervision.restart_provider((&provider, instance), attempt, delay).await;
-                });
-            }
-            Verdict::GiveUp(_) => {
-                actix_rt::spawn(async move { supervision.release_failed_provider(&provider, instance).await });
-            }
-        }
+        let (supervision, given_up) = (self.clone(), self.given_up.clone());
+        let verdict = self.judge_in_a_row(&child, instance, cause, service);
+        actix_rt::spawn(async move {
+            let recover = async {
+                match verdict {
+                    Verdict::Restart { attempt, delay } => {
+                        supervision.restart_provider((&provider, instance), attempt, delay).await;
+                    }
+                    Verdict::GiveUp(_) => supervision.release_failed_provider(&provider, instance).await,
+                }
+            };
+            select(pin!(recover), pin!(given_up.ended())).await;
+        });
     }
 }
 
@@ -98,7 +128,7 @@ impl Handler<Crashed> for Supervisor {
 
     fn handle(&mut self, crash: Crashed, _: &mut Self::Context) -> Self::Result {
         let Crashed { actor, instance, cause, in_a_row } = crash;
-        MessageResult(self.0.judge(&Child::Actor(actor), instance, cause, in_a_row))
+        MessageResult(self.supervision.judge(&Child::Actor(actor), instance, cause, in_a_row))
     }
 }
 
@@ -107,8 +137,8 @@ impl Handler<Restarted> for Supervisor {
 
     fn handle(&mut self, Restarted { actor, instance, attempt, delay }: Restarted, _: &mut Self::Context) {
         let child = Child::Actor(actor);
-        self.0.change(|registry| registry.recover(&child, instance));
-        self.0.tell(&child, EventKind::Restarted { attempt, delay });
+        self.supervision.change(|registry| registry.recover(&child, instance));
+        self.supervision.tell(&child, EventKind::Restarted { attempt, delay });
     }
 }
 
@@ -116,6 +146,6 @@ impl Handler<ProviderCrashed> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, crash: ProviderCrashed, _: &mut Self::Context) {
-        self.0.judge_provider(crash);
+        self.supervision.judge_provider(crash);
     }
 }

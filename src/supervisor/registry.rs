@@ -5,30 +5,36 @@
 //! - `conditions`: how children are
 //! - `expiries`: when tokens end
 //! - `links`: what is known of links
+//! - `providers`: providers and their instances
+//! - `recency`: names, the oldest first
 
 mod aliases;
 mod conditions;
 mod expiries;
 mod links;
+mod providers;
+mod recency;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use actix::Addr;
+use tokio::sync::Notify;
 
 use super::child::Child;
 use super::health::Health;
 use super::restart::{RestartPolicy, Restarts};
-use super::snapshot::{ActorIdentity, ProviderKey, RunningActor, RunningProvider, Snapshot};
+use super::snapshot::{ActorIdentity, RunningActor, Snapshot};
 use crate::actor::mailbox::InstanceNumber;
-use crate::capability::provider_actor::ProviderActor;
 use crate::entity::WasmCloudEntity;
 use crate::error::{Error, ErrorKind, Result};
 use aliases::Owners;
 use expiries::Expiries;
+use links::LinksOf;
 pub(super) use links::{Ends, serves};
+use providers::Expected;
+use recency::Recency;
 
 /// How many stopped actors are remembered, to tell "stopped" from "unknown".
 const REMEMBERED_STOPS: usize = 10_000;
@@ -46,6 +52,8 @@ pub(super) struct Registry {
     changes: HashMap<Child, Change>,
     /// The aliases of actors that are being started, and whose they will be.
     reserved_aliases: HashMap<Arc<str>, Arc<str>>,
+    /// The same, the other way round.
+    reservations: HashMap<Arc<str>, Arc<str>>,
     owners: Owners,
     /// When the tokens of running children end.
     expiries: Expiries,
@@ -55,8 +63,14 @@ pub(super) struct Registry {
     order: BTreeMap<Start, Child>,
     /// How many starts there have been.
     starts: Start,
-    /// The keys of `snapshot.stopped`, the oldest first.
-    stops: VecDeque<Arc<str>>,
+    /// The keys of `snapshot.stopped`.
+    stops: Recency,
+    /// The links of each child that has any, whether the child runs or not.
+    links: HashMap<Child, LinksOf>,
+    /// The instances of providers that are being made.
+    expected: Expected,
+    /// Those who wait for something that has changed since the snapshot was last published.
+    changed: Vec<Arc<Notify>>,
 }
 
 /// What is being done to a child.
@@ -77,6 +91,8 @@ struct Record {
     restarts: Restarts,
     /// The instances that crashed and have not been replaced so far.
     lost: HashSet<InstanceNumber>,
+    /// How many instances of a provider have crashed in a row.
+    in_a_row: u32,
 }
 
 impl Registry {
@@ -86,6 +102,11 @@ impl Registry {
 
     pub(super) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// Those who wait for what has changed since this was last asked. They are told once that is published.
+    pub(super) fn take_changed(&mut self) -> Vec<Arc<Notify>> {
+        std::mem::take(&mut self.changed)
     }
 
     /// Lets no more children in.
@@ -124,6 +145,7 @@ impl Registry {
         match self.usable_alias(identity) {
             Ok(None) => Ok(()),
             Ok(Some(alias)) => {
+                self.reservations.insert(identity.key.clone(), alias.clone());
                 self.reserved_aliases.insert(alias, identity.key.clone());
                 Ok(())
             }
@@ -168,8 +190,9 @@ impl Registry {
     pub(super) fn end_change(&mut self, child: &Child) {
         if self.changes.remove(child) == Some(Change::Start)
             && let Child::Actor(key) = child
+            && let Some(alias) = self.reservations.remove(key)
         {
-            self.reserved_aliases.retain(|_, holder| holder != key);
+            self.reserved_aliases.remove(&alias);
         }
     }
 
@@ -190,7 +213,14 @@ impl Registry {
 
     /// What runs, in the order of the starts.
     pub(super) fn children(&self) -> Vec<(Start, Child, WasmCloudEntity)> {
-        self.order.iter().map(|(start, child)| (*start, child.clone(), self.entity(child))).collect()
+        self.children_after(None, usize::MAX)
+    }
+
+    /// Up to so many of those that run and were started after a start.
+    pub(super) fn children_after(&self, start: Option<Start>, most: usize) -> Vec<(Start, Child, WasmCloudEntity)> {
+        // The first start has the number 1.
+        let later = self.order.range(start.unwrap_or(0) + 1..).take(most);
+        later.map(|(start, child)| (*start, child.clone(), self.entity(child))).collect()
     }
 
     /// The start of a child that runs.
@@ -225,7 +255,7 @@ impl Registry {
         let (key, policy) = (actor.identity.key.clone(), actor.blueprint.options.restart.unwrap_or_default());
         self.give_alias(&actor.identity)?;
         if self.snapshot.stopped.remove(&key).is_some() {
-            self.stops.retain(|stopped| *stopped != key);
+            self.stops.remove(&key);
         }
         self.snapshot.actors.insert(key.clone(), actor);
         self.note_expiry(Child::Actor(key.clone()));
@@ -235,7 +265,8 @@ impl Registry {
 
     fn record(&mut self, child: Child, policy: RestartPolicy) {
         self.starts += 1;
-        let record = Record { start: self.starts, restarts: Restarts::new(policy), lost: HashSet::new() };
+        let (restarts, lost) = (Restarts::new(policy), HashSet::new());
+        let record = Record { start: self.starts, restarts, lost, in_a_row: 0 };
         self.order.insert(record.start, child.clone());
         self.records.insert(child, record);
     }
@@ -266,49 +297,11 @@ impl Registry {
         self.forget_expiry(Child::Actor(key.clone()));
         self.snapshot.actors.remove(&key);
         self.snapshot.stopped.insert(key.clone());
-        self.stops.push_back(key.clone());
-        if self.stops.len() > REMEMBERED_STOPS
-            && let Some(oldest) = self.stops.pop_front()
-        {
+        self.stops.note(key.clone());
+        if let Some(oldest) = self.stops.forget_beyond(REMEMBERED_STOPS) {
             self.snapshot.stopped.remove(&oldest);
         }
         self.let_go(&Child::Actor(key));
-    }
-
-    pub(super) fn add_provider(&mut self, provider: RunningProvider) -> Result<()> {
-        self.expect_open()?;
-        let (identity, policy) = (provider.identity.clone(), provider.blueprint.policy);
-        *self.snapshot.contracts.entry(identity.contract_id.clone()).or_insert(0) += 1;
-        self.snapshot.providers.insert(identity.key.clone(), provider);
-        self.note_expiry(Child::Provider(identity.key.clone()));
-        self.record(Child::Provider(identity.key.clone()), policy);
-        Ok(())
-    }
-
-    /// Puts another instance in the place of a provider's. It is not back before its links are.
-    pub(super) fn replace_provider(
-        &mut self,
-        key: &ProviderKey,
-        instance: InstanceNumber,
-        address: Addr<ProviderActor>,
-    ) {
-        if let Some(provider) = self.snapshot.providers.get_mut(key) {
-            (provider.instance, provider.address) = (instance, address);
-        }
-    }
-
-    /// Lets go of a provider. Its links wait for its next start.
-    pub(super) fn take_provider(&mut self, key: &ProviderKey) {
-        self.forget_expiry(Child::Provider(key.clone()));
-        let Some(provider) = self.snapshot.providers.remove(key) else { return };
-        let contract = &provider.identity.contract_id;
-        match self.snapshot.contracts.get_mut(contract) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => {
-                self.snapshot.contracts.remove(contract);
-            }
-        }
-        self.let_go(&Child::Provider(key.clone()));
     }
 
     fn let_go(&mut self, child: &Child) {
@@ -316,7 +309,7 @@ impl Registry {
             self.order.remove(&record.start);
         }
         self.snapshot.health.remove(child);
-        self.suspend_links_of(child);
+        self.suspend_links_of(child, usize::MAX);
     }
 
     fn runs(&self, child: &Child) -> bool {

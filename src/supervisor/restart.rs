@@ -118,6 +118,10 @@ impl Restarts {
         Restarts { policy, recent: VecDeque::new() }
     }
 
+    pub(super) fn period(&self) -> Duration {
+        self.policy.period
+    }
+
     /// Decides about a crash that happens now, the how manieth in a row it is. `chance` is a number from 0 to 1.
     pub(super) fn crash(&mut self, now: Instant, in_a_row: u32, chance: f64) -> Verdict {
         let RestartPolicy { restart, intensity, period, in_a_row: most, .. } = self.policy;

@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use futures_util::future::join_all;
-
 use super::Supervision;
 use super::child::Child;
 use super::link::{LinkKey, LinkState};
 use super::links::unbind_or_log;
+use crate::shard::with_each;
 
 impl Supervision {
     /// Those links of an actor that are not established, and not about to be.
@@ -17,25 +16,22 @@ impl Supervision {
             let link = registry.link(key);
             link.is_some_and(|link| matches!(link.state, LinkState::Pending | LinkState::Refused(_)))
         };
-        let mut keys = registry.links_of(child);
-        keys.retain(waits);
-        keys
+        registry.links_of(child).iter().filter(|key| waits(key)).cloned().collect()
     }
 
     /// Judges the links of an actor anew: those that it is not entitled to any more are released and refused, those that
     /// were refused are tried again, and the providers of the others are told what the claims say now. Those in `judged` have
     /// been judged already.
     pub(super) async fn review_links_of(&self, child: &Child, judged: &[LinkKey]) {
-        let mut keys = self.registry.borrow().links_of(child);
+        let keys = self.registry.borrow().links_of(child);
         let judged: HashSet<&LinkKey> = judged.iter().collect();
-        keys.retain(|key| !judged.contains(key));
-        let review = async |key: &LinkKey| {
-            self.release_if_ruled_out(key).await;
-            if !self.tell_again(key).await {
-                self.establish_link(key).await;
+        let review = async |key: LinkKey| {
+            self.release_if_ruled_out(&key).await;
+            if !self.tell_again(&key).await {
+                self.establish_link(&key).await;
             }
         };
-        join_all(keys.iter().map(review)).await;
+        with_each(keys.iter().filter(|key| !judged.contains(key)).cloned(), review).await;
     }
 
     async fn release_if_ruled_out(&self, key: &LinkKey) {
@@ -67,7 +63,8 @@ impl Supervision {
             // What was in effect before is with the provider still.
             unbind_or_log(&provider, &link.definition).await;
             self.change(|registry| {
-                registry.put_link(link.definition.clone(), LinkState::Refused(refusal.to_string()));
+                let state = LinkState::Refused(refusal.to_string());
+                registry.conclude_link(link.definition.clone(), provider.instance, state);
             });
             self.tell_of_link(&link.definition, &bound);
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use actix::Addr;
 use imbl::shared_ptr::DefaultSharedPtr;
+use tokio::sync::Notify;
 
 use super::child::Child;
 use super::health::Health;
@@ -163,6 +164,33 @@ pub(crate) struct RunningProvider {
     pub(crate) address: Addr<ProviderActor>,
     pub(crate) condition: Condition,
     pub(crate) blueprint: Arc<ProviderBlueprint>,
+    /// Whether this instance has crashed: calls wait for the next one.
+    pub(crate) is_down: bool,
+    /// Whether it is being stopped and takes no more calls than those that belong to its own.
+    pub(crate) is_closing: bool,
+    /// Told when another state of the provider, or none, has been published.
+    pub(crate) changed: Arc<Notify>,
+}
+
+impl RunningProvider {
+    pub(crate) fn new(
+        identity: Arc<ProviderIdentity>,
+        instance: InstanceNumber,
+        address: Addr<ProviderActor>,
+        blueprint: Arc<ProviderBlueprint>,
+    ) -> RunningProvider {
+        let (condition, changed) = (Condition::Running, Arc::default());
+        RunningProvider {
+            identity,
+            instance,
+            address,
+            condition,
+            blueprint,
+            is_down: false,
+            is_closing: false,
+            changed,
+        }
+    }
 }
 
 /// How what runs is.

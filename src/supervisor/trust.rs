@@ -1,6 +1,6 @@
 //! Whether what runs is still trusted: tokens end, and policies are replaced.
 
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Supervision;
@@ -54,7 +54,7 @@ impl Supervision {
     }
 
     /// Puts another policy in force, and judges what runs by it.
-    pub(super) async fn set_trust_policy(&self, policy: TrustPolicy) {
+    pub(super) async fn set_trust_policy(self: &Rc<Self>, policy: TrustPolicy) {
         self.trust.replace(policy);
         let children = self.registry.borrow().children();
         // All are judged before anybody is told: by then the policy is in force.

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join;
 
 use super::Supervision;
 use super::child::Child;
@@ -15,6 +15,7 @@ use crate::actor::Actor;
 use crate::actor::instances::Instances;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
+use crate::shard::with_each;
 
 /// What may be changed of actors that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl Supervision {
         // What the new claims allow is there while the old revision finishes; what they do not is refused to calls from now
         // on, and released once nothing of the old revision is under way.
         let waiting = if other_links { self.links_that_wait(child) } else { Vec::new() };
-        let establish = join_all(waiting.iter().map(|key| self.establish_link(key)));
+        let establish = with_each(&waiting, async |key| self.establish_link(key).await);
         join(self.retire(&old.identity, &old.instances), establish).await;
         if other_links {
             self.review_links_of(child, &waiting).await;

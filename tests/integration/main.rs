@@ -25,9 +25,11 @@ mod http_protocols;
 mod http_semantics;
 mod instances;
 mod interruptions;
+mod lifecycles;
 mod limits;
 #[cfg(feature = "providers")]
 mod link_values;
+mod linked_crowds;
 mod links;
 mod manifests;
 mod middleware;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use serde_bytes::ByteBuf;
 
 use super::order::{ActorRequest, CallOrder, Failure, FailureKind, Outcome};
+use crate::actor::mailbox::InstanceNumber;
 use crate::call::CallContext;
 use crate::capability::dispatcher::ActorDispatcher;
 use crate::capability::traits::ProviderCallContext;
@@ -17,6 +18,7 @@ use crate::supervisor::snapshot::ProviderIdentity;
 /// The side of the host on which a plugin's calls are made.
 pub(super) struct Desk {
     identity: Arc<ProviderIdentity>,
+    instance: InstanceNumber,
     dispatch: Dispatch,
     last: AtomicU64,
     /// The calls that the plugin serves, by their numbers.
@@ -30,8 +32,8 @@ pub(super) struct Serving {
 }
 
 impl Desk {
-    pub(super) fn new(identity: Arc<ProviderIdentity>, dispatch: Dispatch) -> Desk {
-        Desk { identity, dispatch, last: AtomicU64::new(0), serving: Mutex::default() }
+    pub(super) fn new((identity, instance): (Arc<ProviderIdentity>, InstanceNumber), dispatch: Dispatch) -> Desk {
+        Desk { identity, instance, dispatch, last: AtomicU64::new(0), serving: Mutex::default() }
     }
 
     pub(super) fn identity(&self) -> &ProviderIdentity {
@@ -66,7 +68,8 @@ impl Desk {
                 Failure::new(FailureKind::Failed, "the call that this one was to be part of has ended")
             })?),
         };
-        let dispatcher = ActorDispatcher::new(self.dispatch.clone(), self.identity.clone(), context);
+        let provider = (self.identity.clone(), self.instance);
+        let dispatcher = ActorDispatcher::new(self.dispatch.clone(), provider, context);
         let answer = dispatcher.dispatch(&actor, &operation, message.into_vec()).await;
         answer.map(ByteBuf::from).map_err(|error| Failure::of(&error))
     }

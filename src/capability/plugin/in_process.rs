@@ -59,12 +59,12 @@ impl InProcess {
     /// # Errors
     /// Where there are no threads to be had, or the provider refuses to start.
     pub(super) async fn start(library: Arc<Library>, surroundings: Surroundings) -> Result<InProcess> {
-        let Surroundings { identity, dispatch, .. } = surroundings;
+        let Surroundings { identity, instance, dispatch, .. } = surroundings;
         let threads = Threads::start(&identity)?;
         let (requests, arrived) = crossbeam_channel::bounded(WAITING);
         let left = Arc::new(Notify::new());
         let inbox = Arc::new(Inbox { requests, left: left.clone(), name: identity.to_string() });
-        let desk = Arc::new(Desk::new(identity, dispatch));
+        let desk = Arc::new(Desk::new((identity, instance), dispatch));
         let requests = actix_rt::spawn(serve(arrived, left, desk.clone()));
         let started = InProcess { instance: Mutex::default(), threads, desk, requests };
         let start = move || Instance::start(library, inbox).map_err(Failure::into_error);

@@ -76,12 +76,12 @@ impl Process {
     /// # Errors
     /// `Io` where there is no such program, and what the process says of the plugin.
     pub(super) async fn start(program: &PluginProcess, code: Arc<[u8]>, surroundings: Surroundings) -> Result<Process> {
-        let Surroundings { identity, dispatch, lost } = surroundings;
+        let Surroundings { identity, instance, dispatch, lost } = surroundings;
         let (child, socket) = spawn(program)?;
         let (receiving, sending) = socket.into_split();
         let (frames, outgoing) = mpsc::channel(WAITING);
         let line = Arc::new(Line::new(frames, identity.to_string()));
-        let desk = Arc::new(Desk::new(identity, dispatch));
+        let desk = Arc::new(Desk::new((identity, instance), dispatch));
         let send = actix_rt::spawn(send(outgoing, sending));
         let watch = actix_rt::spawn(watch(child, receiving, line.clone(), desk.clone(), lost));
         let started = Process { line, desk, tasks: [send, watch] };

@@ -5,10 +5,11 @@
 //! no other one gets it; after that, the next one of the same issuer does. The subject of a token does not count: whoever
 //! signs a token writes any subject into it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Registry;
+use super::recency::Recency;
 use crate::dispatch::resolve::names_contract;
 use crate::entity::{KeyKind, is_key, shorten};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,7 +23,7 @@ const REMEMBERED: usize = 10_000;
 pub(super) struct Owners {
     issuers: HashMap<Arc<str>, Arc<str>>,
     /// The aliases that nobody holds, those first that were let go of first.
-    free: VecDeque<Arc<str>>,
+    free: Recency,
 }
 
 impl Owners {
@@ -34,16 +35,14 @@ impl Owners {
     /// Takes note that an actor of this issuer holds an alias.
     fn hold(&mut self, alias: &Arc<str>, issuer: &str) {
         if self.issuers.insert(alias.clone(), issuer.into()).is_some() {
-            self.free.retain(|free| free != alias);
+            self.free.remove(alias);
         }
     }
 
     /// Takes note that nobody holds an alias any more.
     fn let_go(&mut self, alias: Arc<str>) {
-        self.free.push_back(alias);
-        if self.free.len() > REMEMBERED
-            && let Some(oldest) = self.free.pop_front()
-        {
+        self.free.note(alias);
+        if let Some(oldest) = self.free.forget_beyond(REMEMBERED) {
             self.issuers.remove(&oldest);
         }
     }
@@ -119,11 +118,11 @@ mod tests {
             owners.let_go(alias);
         }
         assert_eq!(owners.of("kept"), Some("A1"), "one that is held is never forgotten");
-        assert_eq!((owners.free.len(), owners.issuers.len()), (REMEMBERED, REMEMBERED + 1));
+        assert_eq!((owners.free.names().len(), owners.issuers.len()), (REMEMBERED, REMEMBERED + 1));
         assert_eq!(owners.of("0"), None);
         owners.let_go(kept.clone());
         assert_eq!(owners.of("kept"), Some("A1"));
         owners.hold(&kept, "A1");
-        assert_eq!(owners.free.len(), REMEMBERED - 1);
+        assert_eq!(owners.free.names().len(), REMEMBERED - 1);
     }
 }

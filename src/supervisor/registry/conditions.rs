@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Change, Registry};
 use crate::actor::mailbox::InstanceNumber;
 use crate::supervisor::child::Child;
+use crate::supervisor::recovery::Service;
 use crate::supervisor::restart::Verdict;
 use crate::supervisor::snapshot::Condition;
 
@@ -27,7 +28,12 @@ impl Registry {
     fn set_condition(&mut self, child: &Child, condition: Condition) {
         let place = match child {
             Child::Actor(key) => self.snapshot.actors.get_mut(key).map(|actor| &mut actor.condition),
-            Child::Provider(key) => self.snapshot.providers.get_mut(key).map(|provider| &mut provider.condition),
+            Child::Provider(key) => self.snapshot.providers.get_mut(key).map(|provider| {
+                self.changed.push(provider.changed.clone());
+                // One that runs is another instance than the one that crashed.
+                provider.is_down |= condition != Condition::Running;
+                &mut provider.condition
+            }),
         };
         if let Some(place) = place {
             *place = condition;
@@ -87,6 +93,15 @@ impl Registry {
         record.lost.insert(instance);
         self.set_condition(child, condition);
         verdict
+    }
+
+    /// Counts a crash of a provider's instance that has done this before, and returns the how manieth in a row it is. One that
+    /// has answered a call, or lived for a period of its policy, ends the row.
+    pub(in crate::supervisor) fn count_crash(&mut self, child: &Child, service: Service) -> u32 {
+        let Some(record) = self.records.get_mut(child) else { return 1 };
+        let is_proven = service.has_served || service.lived >= record.restarts.period();
+        record.in_a_row = if is_proven { 1 } else { record.in_a_row.saturating_add(1) };
+        record.in_a_row
     }
 
     /// Takes note that an instance that crashed has been replaced, and tells whether nothing of its child is lost any more.

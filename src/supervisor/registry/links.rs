@@ -1,14 +1,22 @@
 //! What is known of links, and when they can be established.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use imbl::shared_ptr::DefaultSharedPtr;
+use tokio::sync::Notify;
+
 use super::{Change, Registry};
+use crate::actor::mailbox::InstanceNumber;
 use crate::dispatch::resolve::attested;
 use crate::entity::shorten;
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::child::Child;
 use crate::supervisor::link::{Link, LinkDefinition, LinkKey, LinkState};
-use crate::supervisor::snapshot::{ProviderIdentity, RunningActor, RunningProvider};
+use crate::supervisor::snapshot::{ProviderIdentity, ProviderKey, RunningActor, RunningProvider};
+
+/// Keys of links. A copy costs the same with one link as with a hundred thousand, and stays as it is.
+pub(in crate::supervisor) type LinkKeys = imbl::GenericHashSet<LinkKey, foldhash::fast::RandomState, DefaultSharedPtr>;
 
 /// Both ends of a link that can be established.
 pub(in crate::supervisor) struct Ends {
@@ -16,14 +24,24 @@ pub(in crate::supervisor) struct Ends {
     pub(in crate::supervisor) provider: RunningProvider,
 }
 
+/// The links of one child.
+#[derive(Debug, Default)]
+pub(super) struct LinksOf {
+    all: LinkKeys,
+    /// Those that do more than wait.
+    live: BTreeSet<LinkKey>,
+}
+
 impl Registry {
-    /// Has the links of a child wait until they are established again.
-    pub(in crate::supervisor) fn suspend_links_of(&mut self, child: &Child) {
-        for key in self.links_of(child) {
-            if let Some(link) = self.link(&key) {
-                self.put_link(link.definition.clone(), LinkState::Pending);
-            }
+    /// Has the links of a child wait until they are established again, up to so many of them. Returns whether there are
+    /// more.
+    pub(in crate::supervisor) fn suspend_links_of(&mut self, child: &Child, most: usize) -> bool {
+        for _ in 0..most {
+            let first = self.links.get(child).and_then(|links| links.live.first());
+            let Some(link) = first.and_then(|key| self.link(key)) else { return false };
+            self.put_link(link.definition.clone(), LinkState::Pending);
         }
+        true
     }
 
     /// Both ends of a link, where both run, neither is being stopped and the provider is neither given up nor being made
@@ -38,20 +56,21 @@ impl Registry {
             actor.identity.standing.expect_good()?;
             attested(&actor.identity, &definition.contract_id)?;
         }
-        let provider = self.snapshot.providers.get(&(definition.provider_id.as_str(), definition.link_name.as_str()));
+        let provider = self.provider_of(definition);
         if let Some(provider) = provider {
             provider.identity.standing.expect_good()?;
             serves(&provider.identity, &definition.contract_id)?;
         }
         let (Some(actor), Some(provider)) = (actor, provider) else { return Ok(None) };
         let child = Child::Provider(provider.identity.key.clone());
-        let lacking = self.has_failed(&child) || self.is_being_replaced(&child);
+        let lacking = provider.is_down || self.has_failed(&child) || self.is_being_replaced(&child);
         Ok((!lacking && !self.is_ending(definition)).then(|| Ends { actor: actor.clone(), provider: provider.clone() }))
     }
 
     /// Whether an end of a link is just being stopped.
     pub(in crate::supervisor) fn is_ending(&self, definition: &LinkDefinition) -> bool {
-        self.changes.iter().any(|(child, change)| *change == Change::Stop && child.is_end_of(definition))
+        !self.changes.is_empty()
+            && ends_of(definition).iter().any(|child| self.changes.get(child) == Some(&Change::Stop))
     }
 
     pub(in crate::supervisor) fn link(&self, key: &LinkKey) -> Option<Arc<Link>> {
@@ -62,6 +81,19 @@ impl Registry {
         self.put_link_beside(definition, state, None);
     }
 
+    /// Keeps a link in the state in which this instance of its provider has left it. Where the instance has crashed or ended by
+    /// now, the link waits to be established with the next one.
+    pub(in crate::supervisor) fn conclude_link(
+        &mut self,
+        definition: Arc<LinkDefinition>,
+        provider: InstanceNumber,
+        state: LinkState,
+    ) {
+        let running = self.provider_of(&definition);
+        let is_current = running.is_some_and(|running| running.instance == provider && !running.is_down);
+        self.put_link(definition, if is_current { state } else { LinkState::Pending });
+    }
+
     /// Keeps a link with another definition in effect beside it.
     pub(in crate::supervisor) fn put_link_beside(
         &mut self,
@@ -69,18 +101,85 @@ impl Registry {
         state: LinkState,
         beside: Option<Arc<LinkDefinition>>,
     ) {
-        self.snapshot.links.insert(definition.key(), Arc::new(Link { definition, state, beside }));
+        let key = definition.key();
+        let before = self.link(&key);
+        let is_returning = self.is_returning(&definition, &state, before.as_deref());
+        let changed = before.as_ref().map_or_else(Arc::<Notify>::default, |before| before.changed.clone());
+        let link = Link { definition, state, beside, is_returning, changed };
+        self.list(&key, before.as_deref(), &link);
+        self.changed.push(link.changed.clone());
+        self.snapshot.links.insert(key, Arc::new(link));
+    }
+
+    /// Whether the provider of a link is back, or will be, and the link with it.
+    fn is_returning(&self, definition: &LinkDefinition, state: &LinkState, before: Option<&Link>) -> bool {
+        let Some(provider) = self.provider_of(definition) else { return false };
+        let was_returning =
+            before.is_some_and(|link| link.is_returning && link.definition.provider_id == definition.provider_id);
+        match state {
+            LinkState::Pending => provider.is_down,
+            LinkState::Establishing => provider.is_down || was_returning,
+            _ => false,
+        }
     }
 
     pub(in crate::supervisor) fn remove_link(&mut self, key: &LinkKey) {
-        self.snapshot.links.remove(key);
+        let Some(link) = self.snapshot.links.remove(key) else { return };
+        for end in ends_of(&link.definition) {
+            self.unlist(&end, key);
+        }
+        self.changed.push(link.changed.clone());
+    }
+
+    /// Lists a link with its ends, in the place of the one before.
+    fn list(&mut self, key: &LinkKey, before: Option<&Link>, link: &Link) {
+        let moved = before.filter(|before| before.definition.provider_id != link.definition.provider_id);
+        if let Some(before) = moved {
+            self.unlist(&provider_end(&before.definition), key);
+        }
+        let is_new = before.is_none() || moved.is_some();
+        if !is_new && before.is_some_and(|before| before.is_live() == link.is_live()) {
+            return;
+        }
+        for end in ends_of(&link.definition) {
+            let links = self.links.entry(end).or_default();
+            if is_new {
+                links.all.insert(key.clone());
+            }
+            if link.is_live() {
+                links.live.insert(key.clone());
+            } else {
+                links.live.remove(key);
+            }
+        }
+    }
+
+    fn unlist(&mut self, end: &Child, key: &LinkKey) {
+        let Some(links) = self.links.get_mut(end) else { return };
+        links.all.remove(key);
+        links.live.remove(key);
+        if links.all.is_empty() {
+            self.links.remove(end);
+        }
     }
 
     /// The links that lead from or to a child.
-    pub(in crate::supervisor) fn links_of(&self, child: &Child) -> Vec<LinkKey> {
-        let links = self.snapshot.links.iter();
-        links.filter(|(_, link)| child.is_end_of(&link.definition)).map(|(key, _)| key.clone()).collect()
+    pub(in crate::supervisor) fn links_of(&self, child: &Child) -> LinkKeys {
+        self.links.get(child).map(|links| links.all.clone()).unwrap_or_default()
     }
+
+    fn provider_of(&self, definition: &LinkDefinition) -> Option<&RunningProvider> {
+        self.snapshot.providers.get(&(definition.provider_id.as_str(), definition.link_name.as_str()))
+    }
+}
+
+/// The children that a link joins.
+fn ends_of(definition: &LinkDefinition) -> [Child; 2] {
+    [Child::Actor(definition.actor_id.as_str().into()), provider_end(definition)]
+}
+
+fn provider_end(definition: &LinkDefinition) -> Child {
+    Child::Provider(ProviderKey::new(&definition.provider_id, &definition.link_name))
 }
 
 /// Refuses a contract that the provider does not serve.

@@ -1,10 +1,15 @@
 //! Plugins that crash, hang and leak.
 
-use futures_util::future::join;
-use wasmcloud_host::{Event, EventKind, Events, Isolation, WasmCloudEntity};
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use wasmcloud_host::{
+    ActorOptions, ChildState, Event, EventKind, Events, HostBuilder, Isolation, PluginProcess, WasmCloudEntity,
+};
 
 use super::{Caller, PLUGIN, apart, both, built, hasty, plugin};
-use crate::support::{host_call, in_own_process, soon, until, with_host, with_host_of};
+use crate::signing::sign;
+use crate::support::{host_call, in_own_process, soon, until, values, with_host, with_host_of};
 
 /// Waits until a provider was made anew.
 async fn restarted(events: &mut Events) -> Event {
@@ -185,4 +190,49 @@ fn a_host_that_is_stopped_leaves_no_process_behind() {
         .await;
         until(async || !lives(&process)).await;
     });
+}
+
+/// A process that is killed a few milliseconds after its start, the first times that it is started.
+fn short_lived(folder: &std::path::Path, times: usize, after: &str) -> PluginProcess {
+    let (program, count) = (env!("CARGO_BIN_EXE_wasmcloud"), folder.join("starts"));
+    let count = count.display();
+    // Killed by a child of its own, which does not have the line to the host.
+    let script = format!(
+        "echo >> {count}; if [ $(wc -l < {count}) -le {times} ]; then (sleep {after}; kill -9 $$) </dev/null >/dev/null 2>&1 & \
+         fi; exec {program} plugin-host"
+    );
+    PluginProcess::of("/bin/sh").argument("-c").argument(script)
+}
+
+#[actix_rt::test]
+async fn a_process_that_dies_early_on_a_busy_shard_is_never_taken_for_one_that_runs() {
+    for after in ["0.01", "0.03", "0.1"] {
+        let busy = HostBuilder::new().with_shards(1).with_stop_grace(Duration::from_millis(100));
+        with_host_of(busy, async |host| {
+            let folder = tempfile::tempdir().unwrap();
+            let capability = plugin(built::mischief(), Isolation::Process(short_lived(folder.path(), 3, after)));
+            // Guests that compute have their turns before each step of whatever the host does on this shard.
+            let spin = sign("spin").actor();
+            let spinning = spin.public_key();
+            host.start_actor_with(spin, ActorOptions::new().instances(16)).await.unwrap();
+            let compute = join_all((0..16).map(|_| host.call_actor(&spinning, "Spin", b"")));
+            let provider = async {
+                // A process that dies before its start is done fails the start.
+                while soon(host.start_native_capability(capability.clone())).await.is_err() {}
+                let actor = sign("host_call").capability(PLUGIN).actor();
+                let (host, actor, provider) = (host.clone(), (actor.public_key(), actor), capability.id());
+                host.start_actor(actor.1).await.unwrap();
+                let caller = Caller { host: host.clone(), actor: actor.0, provider };
+                // One that dies while it is told of a link refuses the link.
+                let link =
+                    async || host.set_link(&caller.actor, PLUGIN, None, caller.provider.clone(), values(&[])).await;
+                until(async || link().await.is_ok()).await;
+                until(async || caller.call("Echo", b"x").await.is_ok_and(|answer| answer == b"x")).await;
+                assert_eq!(host.inventory().unwrap().providers[0].state, ChildState::Running);
+                host.stop_actor(&spinning).await.unwrap();
+            };
+            join(compute, provider).await;
+        })
+        .await;
+    }
 }

@@ -1,0 +1,76 @@
+//! How everything is stopped, and what hangs is given up.
+
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Instant;
+
+use futures_util::future::{Either, select};
+
+use super::child::Child;
+use super::registry::Registry;
+use super::{Command, Supervision};
+use crate::deadline::within;
+use crate::entity::WasmCloudEntity;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventKind;
+
+impl Supervision {
+    /// Carries out a command, unless the host is stopped and has waited for that long enough.
+    pub(super) async fn carry_out_in_time(self: &Rc<Self>, command: Command) -> Result<()> {
+        if matches!(command, Command::Stop) {
+            return self.carry_out(command).await;
+        }
+        match select(pin!(self.carry_out(command)), pin!(self.given_up.ended())).await {
+            Either::Left((done, _)) => done,
+            Either::Right(_) => {
+                let message = "the host was stopped, and its time was up before this was done";
+                Err(Error::new(ErrorKind::HostNotRunning, message))
+            }
+        }
+    }
+
+    /// Ends everything: first all providers stop bringing work, while everybody can still be called; then child after
+    /// child goes, the one that was started last first.
+    pub(super) async fn stop(&self) {
+        let _one_at_a_time = self.stopping.lock().await;
+        if !self.registry.borrow().snapshot().running {
+            return;
+        }
+        self.change(Registry::close);
+        // One period of grace for all together.
+        let deadline = Instant::now() + self.grace;
+        if within(deadline, self.drain_all_links()).await.is_err() {
+            log::warn!("providers still had work for actors when the time of the host was up");
+        }
+        loop {
+            // Listened for before looking, so that nothing that settles in between is missed.
+            let mut settled = pin!(self.settled.notified());
+            settled.as_mut().enable();
+            let last_started = self.registry.borrow().last_started().cloned();
+            let stopped = match &last_started {
+                Some(Child::Actor(key)) => self.stop_actor_by(key, deadline).await,
+                Some(Child::Provider(key)) => self.end_provider_by(key, deadline).await,
+                None if self.registry.borrow().is_settled() => break,
+                None => {
+                    if self.given_up.is_ended() {
+                        settled.await;
+                    } else if within(deadline, settled).await.is_err() {
+                        log::warn!(
+                            "what was still being started or changed when the time of the host was up is given up"
+                        );
+                        self.given_up.end();
+                    }
+                    continue;
+                }
+            };
+            if let (Err(error), Some(child)) = (stopped, last_started) {
+                log::warn!("{child} did not stop as it should: {error}");
+            }
+        }
+        // What is done beside the commands, as restarts that wait for their time.
+        self.given_up.end();
+        self.change(Registry::end);
+        self.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStopped);
+        self.shards.stop_own().await;
+    }
+}
