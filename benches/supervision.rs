@@ -1,12 +1,15 @@
 //! What crashes and updates cost those who call: nothing is lost, and what crashed is soon back.
 //!
 //! `cargo bench --bench supervision` prints the table and writes `target/figures/supervision.json`; with the names of parts
-//! behind it (`-- crashes updates together`), it runs those alone.
+//! behind it (`-- crashes updates together linked`), it runs those alone.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
 #[allow(dead_code, reason = "benchmarks of ratios use more of it")]
 mod support;
+
+#[path = "supervision/linked.rs"]
+mod linked;
 
 #[path = "../tests/support/signing.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -42,6 +45,9 @@ async fn main() {
         table.extend(crash_together(&host, Placement::Spread, "on two shards").await);
     }
     host.stop().await;
+    if wanted("linked") {
+        table.extend(linked::linked_crowds().await);
+    }
     report(&name_of_run("supervision"), "Crashes and updates under load, of the guest trap.wasm", &table)
         .expect("the figures can be written");
 }

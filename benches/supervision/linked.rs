@@ -1,0 +1,160 @@
+//! What a crowd of actors that are linked to one provider costs, for each actor: to start it, to make its provider anew, to
+//! stop it. All that is linear: with eight times as many actors, each costs as much.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures_util::stream::{StreamExt, iter};
+use nkeys::KeyPair;
+use wasmcloud_host::jwt::{CapabilityProvider, Claims};
+use wasmcloud_host::{
+    AsyncCapabilityProvider, Binding, BoxedError, EventKind, Host, HostBuilder, Limits, NativeCapability,
+    ProviderCallContext,
+};
+
+use crate::signing;
+use crate::support::{Row, Target, is_real_run};
+
+const CONTRACT: &str = "bench:linked";
+
+/// How many starts and stops are asked for at once.
+const AT_ONCE: usize = 64;
+
+/// How many times as many actors the larger crowd has.
+const FACTOR: usize = 8;
+
+/// A provider that does nothing with its links, and panics over each call.
+struct Idle;
+
+#[async_trait(?Send)]
+impl AsyncCapabilityProvider for Idle {
+    async fn bind(&self, _: Binding) -> Result<(), BoxedError> {
+        Ok(())
+    }
+
+    async fn unbind(&self, _: &str) -> Result<(), BoxedError> {
+        Ok(())
+    }
+
+    async fn handle_call(&self, _: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
+        panic!("deliberate panic")
+    }
+
+    async fn stop(&self) {}
+}
+
+/// What each of a crowd's actors took.
+struct Times {
+    start: Duration,
+    restart: Duration,
+    stop: Duration,
+    /// The longest time for which the first shard looked at nothing else.
+    held: Duration,
+}
+
+/// Starts and stops crowds of two sizes.
+pub(crate) async fn linked_crowds() -> Vec<Row> {
+    let many = if is_real_run() { 10_000 } else { 160 };
+    // The first crowd has the allocator and the caches warm.
+    crowd(many / FACTOR).await;
+    let (few, many_times) = (crowd(many / FACTOR).await, crowd(many).await);
+    let row = |what: &str, of: fn(&Times) -> Duration| Row {
+        what: format!("{what}, to {} linked actors", many / FACTOR),
+        per_call: Some(of(&many_times)),
+        figure: of(&many_times).as_secs_f64() / of(&few).as_secs_f64(),
+        unit: "x",
+        target: Some(Target::AtMost(2.0)),
+    };
+    let held = Row {
+        what: format!("the longest time a shard was held by {many} linked actors"),
+        per_call: None,
+        figure: many_times.held.as_secs_f64() * 1e3,
+        unit: "ms",
+        target: Some(Target::AtMost(5.0)),
+    };
+    vec![
+        row(&format!("start {many} linked actors, each"), |times| times.start),
+        row(&format!("restart the provider of {many} linked actors, each"), |times| times.restart),
+        row(&format!("stop {many} linked actors, each"), |times| times.stop),
+        held,
+    ]
+}
+
+async fn crowd(actors: usize) -> Times {
+    let host = HostBuilder::new().with_shards(2).with_event_buffer(1 << 16).build();
+    host.start().await.expect("the host starts");
+    let capability = NativeCapability::from_async(Idle, None, claims()).expect("the claims are whole");
+    let provider = capability.id();
+    host.start_native_capability(capability).await.expect("the provider starts");
+    let limits = Limits::new().memory_bytes(1 << 20);
+    let crowd: Vec<_> = (0..actors).map(|_| signing::sign("host_call").capability(CONTRACT).actor()).collect();
+    let keys: Vec<String> = crowd.iter().map(wasmcloud_host::Actor::public_key).collect();
+    for key in &keys {
+        host.set_link(key, CONTRACT, None, provider.clone(), HashMap::new()).await.expect("the link fits");
+    }
+    let options = wasmcloud_host::ActorOptions::new().limits(limits);
+    let start = async {
+        iter(crowd)
+            .for_each_concurrent(AT_ONCE, |actor| {
+                let started = host.start_actor_with(actor, options.clone());
+                async move { started.await.expect("the actor starts") }
+            })
+            .await;
+    };
+    let (start, held_at_start) = held_during(start).await;
+    let (restart, held_at_restart) = held_during(restart(&host, &keys[0])).await;
+    let stop = async {
+        iter(&keys)
+            .for_each_concurrent(AT_ONCE, |key| {
+                let stopped = host.stop_actor(key);
+                async move { stopped.await.expect("the actor stops") }
+            })
+            .await;
+    };
+    let (stop, held_at_stop) = held_during(stop).await;
+    host.stop().await;
+    let each = |time: Duration| time / actors as u32;
+    let held = held_at_start.max(held_at_restart).max(held_at_stop);
+    Times { start: each(start), restart: each(restart), stop: each(stop), held }
+}
+
+fn claims() -> Claims<CapabilityProvider> {
+    let metadata = CapabilityProvider {
+        name: Some("idle".to_owned()),
+        capid: CONTRACT.to_owned(),
+        vendor: "bench".to_owned(),
+        ..CapabilityProvider::default()
+    };
+    metadata.claims(KeyPair::new_account().public_key(), KeyPair::new_service().public_key())
+}
+
+/// Has an actor make its provider crash, and waits until it is back with all of its links.
+async fn restart(host: &Host, actor: &str) {
+    let mut events = host.events();
+    // Binding, namespace, operation and message, each after its length.
+    let parts = ["", CONTRACT, "Any", ""].map(str::as_bytes);
+    let lengths = parts.iter().flat_map(|part| (part.len() as u32).to_le_bytes());
+    let message: Vec<u8> = lengths.chain(parts.concat()).collect();
+    host.call_actor(actor, "Any", &message).await.expect("the actor answers");
+    while !matches!(events.next().await.expect("the host runs").kind, EventKind::Restarted { .. }) {}
+}
+
+/// How long something took, and for how long at most this shard looked at nothing else meanwhile.
+async fn held_during(work: impl Future<Output = ()>) -> (Duration, Duration) {
+    let (begin, longest) = (Instant::now(), Rc::new(Cell::new(Duration::ZERO)));
+    let held = longest.clone();
+    let looking = actix_rt::spawn(async move {
+        let mut last = Instant::now();
+        loop {
+            tokio::task::yield_now().await;
+            held.set(held.get().max(last.elapsed()));
+            last = Instant::now();
+        }
+    });
+    work.await;
+    looking.abort();
+    (begin.elapsed(), longest.get())
+}
