@@ -157,7 +157,7 @@ impl Activity {
     /// When the connection has to be looked at if it goes on like this.
     fn deadline(&self) -> Option<Instant> {
         let write = self.stalled.get().map(|since| since + self.patience.write);
-        self.phase_deadline().into_iter().chain(write).chain(self.review.get()).min()
+        earlier(self.phase_deadline(), earlier(write, self.review.get()))
     }
 
     fn phase_deadline(&self) -> Option<Instant> {
@@ -186,6 +186,13 @@ impl Activity {
             (true, Phase::Idle(_), None) => Verdict::Ends,
             _ => Verdict::IsCut,
         }
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

@@ -10,6 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The operation of the actor.
 pub(crate) const HANDLE_REQUEST: &str = "HandleRequest";
 
+/// What a header takes beside its name and its value, and a request beside what is in it: at most.
+const OF_A_FIELD: usize = 10;
+const OF_A_REQUEST: usize = 64;
+
 /// What an actor is asked.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,8 +28,11 @@ pub(crate) struct Request<'a> {
 
 impl Request<'_> {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-        // Room for the body at once: the rest is a few hundred bytes.
-        let mut bytes = Vec::with_capacity(self.body.len() + 512);
+        // Room for all of it at once: what grows with a large body in it takes twice as much.
+        let headers: usize =
+            self.header.0.iter().map(|(name, value)| name.as_str().len() + value.len() + OF_A_FIELD).sum();
+        let rest = self.method.len() + self.path.len() + self.query_string.len() + headers;
+        let mut bytes = Vec::with_capacity(self.body.len() + rest + OF_A_REQUEST);
         rmp_serde::encode::write_named(&mut bytes, self)?;
         Ok(bytes)
     }
@@ -127,6 +134,17 @@ mod tests {
         let expected: &[u8] =
             b"\x85\xa6method\xa3GET\xa4path\xa1/\xabqueryString\xa1q\xa6header\x81\xa1a\xa1b\xa4body\xc4\x01\xff";
         assert_eq!(request.encode().unwrap(), expected);
+    }
+
+    #[test]
+    fn a_request_takes_little_more_than_what_is_in_it() {
+        let field =
+            |number: usize| (HeaderName::try_from(format!("x-{number}")).unwrap(), "y".repeat(300).parse().unwrap());
+        let header = HeaderMap::from_iter((0..90).map(field));
+        let body = vec![1; 1024 * 1024];
+        let request = Request { method: "POST", path: "/", query_string: "", header: Headers(&header), body: &body };
+        let encoded = request.encode().unwrap();
+        assert!(encoded.capacity() - encoded.len() < 1024, "{} of {}", encoded.len(), encoded.capacity());
     }
 
     #[test]

@@ -37,6 +37,35 @@ pub(crate) struct Framing {
     pub(crate) chunked: bool,
 }
 
+impl Framing {
+    /// That of a request without a body.
+    const NONE: Framing = Framing { length: None, waits: false, chunked: false };
+}
+
+/// What the headers of a request speak of at all: most speak of little, and to look once costs less than to ask for each.
+#[derive(Debug, Default)]
+struct Told {
+    framing: bool,
+    connection: bool,
+}
+
+impl Told {
+    fn of(headers: &HeaderMap) -> Told {
+        let mut told = Told::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "content-length" => told.framing = true,
+                "expect" | "transfer-encoding" => told = Told { framing: true, connection: true },
+                "connection" | "te" | "trailer" | "upgrade" | "http2-settings" | "keep-alive" | "proxy-connection" => {
+                    told.connection = true;
+                }
+                _ => {}
+            }
+        }
+        told
+    }
+}
+
 /// Why a request is refused before anything is asked of the actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refused {
@@ -59,11 +88,14 @@ pub(crate) fn normalise(head: &mut Parts) -> Result<Framing, Refused> {
     }
     check_target(head)?;
     let host = host(head)?;
-    let framing = framing(&head.headers)?;
+    let told = Told::of(&head.headers);
+    let framing = if told.framing { framing(&head.headers)? } else { Framing::NONE };
     if let Some(host) = host {
         head.headers.insert(header::HOST, host);
     }
-    remove_connection_headers(&mut head.headers);
+    if told.connection {
+        OF_THE_CONNECTION.iter().for_each(|name| drop(head.headers.remove(name)));
+    }
     Ok(framing)
 }
 
@@ -159,15 +191,5 @@ fn length(headers: &HeaderMap) -> Result<Option<usize>, Refused> {
     match lengths.all(|length| length == Ok(first)) {
         true => Ok(Some(first)),
         false => Err(bad("there are several lengths")),
-    }
-}
-
-fn remove_connection_headers(headers: &mut HeaderMap) {
-    // Most requests have one of them at most, and to look is cheaper than to remove.
-    let has = |headers: &HeaderMap, name: &HeaderName| headers.keys().any(|key| key == name);
-    for name in OF_THE_CONNECTION {
-        if has(headers, &name) {
-            headers.remove(name);
-        }
     }
 }

@@ -175,6 +175,9 @@ impl ConnectionTable {
         let mut evicted = Vec::new();
         let mut state = self.state();
         let granted = state.ledger(kind).hold(connection, bytes, &mut evicted);
+        if evicted.is_empty() {
+            return granted;
+        }
         let peers: Vec<_> = evicted.iter().filter_map(|&number| state.peers.get(number)?.upgrade()).collect();
         for peer in &peers {
             match kind {

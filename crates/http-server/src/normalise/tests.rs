@@ -171,6 +171,11 @@ fn headers_of_the_connection_end_here_and_others_pass() {
         ("x-mine", "kept: no client may take headers from an actor"),
         ("authorization", "Basic YQ=="),
     ];
+    for name in OF_THE_CONNECTION {
+        let expected = name.as_str() == "expect" || name.as_str() == "transfer-encoding";
+        let told = Told::of(&HeaderMap::from_iter([(name, HeaderValue::from_static("x"))]));
+        assert!(told.connection && told.framing == expected);
+    }
     let mut head = request(ONE, "POST", "/", &headers).unwrap();
     normalise(&mut head).unwrap();
     let mut left: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
