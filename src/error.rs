@@ -58,7 +58,8 @@ pub enum ErrorKind {
     ManifestIncomplete,
     /// What is asked for is not part of this program: a provider whose feature was left out, or fetching from a registry.
     Unsupported,
-    /// No actix `System` runs on this thread, and a host needs one.
+    /// No actix `System` runs on this thread, and a host needs one: see
+    /// [`Host::start_on_own_thread`](crate::Host::start_on_own_thread).
     NoActixSystem,
     /// The host was not started, or has been stopped.
     HostNotRunning,

@@ -142,7 +142,8 @@ fn certificates(source: &str) -> Result<Vec<Certificate>, String> {
             Ok(pem)
         };
         read(source).map_err(|error: std::io::Error| {
-            format!("the value CA_CERT is neither PEM nor the path of a file that can be read: {}", error.kind())
+            let path: String = source.chars().take(200).collect();
+            format!("the value CA_CERT={path:?} is neither PEM nor the path of a file that can be read: {error}")
         })?
     };
     match Certificate::from_pem_bundle(&pem) {
