@@ -65,7 +65,8 @@ pub enum EventKind {
         cause: String,
     },
     /// An instance of an actor was lost, but did not crash: its time was up while it waited for others, or there was no
-    /// room to make it again. It is replaced without delay, and that does not count as a restart.
+    /// room to make it again. It is replaced at once, without counting as a restart; where it cannot be made, it is tried
+    /// again by each call, and every second without one.
     Interrupted {
         /// How.
         cause: String,

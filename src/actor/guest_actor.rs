@@ -1,6 +1,7 @@
 //! An actor as it runs: an actix actor whose mailbox feeds one waPC guest, a message at a time.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::fut::wrap_future;
@@ -42,6 +43,8 @@ pub(crate) struct GuestActor {
     guest: Option<Guest>,
     /// Why it is not there, where that is more than a moment.
     down: Option<Down>,
+    /// Whether it will be tried to make it again.
+    is_to_be_tried: bool,
     rest: Rest,
 }
 
@@ -69,6 +72,9 @@ pub(crate) enum Answering {
     Lost(LocalBoxFuture<'static, Result<Vec<u8>>>),
 }
 
+/// How long an instance that could not be made is left alone, unless there is a message for it.
+const PAUSE: Duration = Duration::from_secs(1);
+
 impl GuestActor {
     /// Instantiates the module on this thread, which must be a shard.
     ///
@@ -77,7 +83,7 @@ impl GuestActor {
     pub(crate) async fn make(role: Role) -> Result<GuestActor> {
         let role = Rc::new(role);
         let guest = role.first_instance().await?;
-        Ok(GuestActor { role, guest: Some(guest), down: None, rest: Rest::Resting })
+        Ok(GuestActor { role, guest: Some(guest), down: None, is_to_be_tried: false, rest: Rest::Resting })
     }
 
     /// Has the guest serve a message, if there is one. One that rests, or has crashed
@@ -118,12 +124,28 @@ impl GuestActor {
     /// Replaces a lost instance. Messages wait for that where they are.
     fn recover(&self, loss: Loss, context: &mut Context<Self>) {
         let role = self.role.clone();
-        context.wait(wrap_future(async move { role.recover(loss).await }).map(|recovered, actor: &mut Self, _| {
-            match recovered {
+        context.wait(wrap_future(async move { role.recover(loss).await }).map(
+            |recovered, actor: &mut Self, context| match recovered {
                 Ok(guest) => actor.guest = Some(guest),
-                Err(down) => actor.down = Some(down),
+                Err(down) => actor.stay_down(down, context),
+            },
+        ));
+    }
+
+    /// Takes note that there is no instance for now. One that was interrupted is tried again after a while, if no message
+    /// has had it tried before.
+    fn stay_down(&mut self, down: Down, context: &mut Context<Self>) {
+        let is_interrupted = matches!(down, Down::Interrupted);
+        self.down = Some(down);
+        if !is_interrupted || std::mem::replace(&mut self.is_to_be_tried, true) {
+            return;
+        }
+        context.run_later(PAUSE, |actor, context| {
+            actor.is_to_be_tried = false;
+            if actor.guest.is_none() && matches!(actor.down, Some(Down::Interrupted)) {
+                actor.recover(Loss::Down(Down::Interrupted), context);
             }
-        }));
+        });
     }
 
     /// Takes back what a message has left of the instance.
@@ -136,7 +158,7 @@ impl GuestActor {
                 }
                 self.guest = Some(guest);
             }
-            Err(Loss::Down(down)) => self.down = Some(down),
+            Err(Loss::Down(down)) => self.stay_down(down, context),
             Err(loss) => self.recover(loss, context),
         }
     }

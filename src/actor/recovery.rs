@@ -2,7 +2,7 @@
 //!
 //! After a crash the supervisor decides whether and when there is another one. An instance that was lost for what others did
 //! is replaced at once, and that counts for nothing. Where it cannot be made for what others do, because its start waits for
-//! them beyond its time or the host has no room for it, each message has it tried again.
+//! them beyond its time or the host has no room for it, it is tried again by each message, and after a while without one.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -19,7 +19,7 @@ use crate::call::CallContext;
 use crate::engine::{Fault, Guest, HostCalls, Setting};
 use crate::error::{Result, panic_text};
 use crate::event::EventKind;
-use crate::supervisor::recovery::{Crashed, Restarted};
+use crate::supervisor::recovery::{Crashed, Interrupted, Restarted};
 use crate::supervisor::restart::Verdict;
 
 /// What a start is named by where it fails.
@@ -101,6 +101,9 @@ impl Role {
                 continue;
             };
             self.tell_of_interruption(format!("the new instance could not be made: {excuse}"));
+            if let Some(supervisor) = self.supervisor.upgrade() {
+                supervisor.do_send(Interrupted { actor: self.identity.key.clone(), instance: self.number });
+            }
             return Err((Down::Interrupted, Some(fault)));
         }
     }

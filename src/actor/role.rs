@@ -73,7 +73,7 @@ pub(crate) enum Loss {
 pub(crate) enum Down {
     /// It is not replaced any more, for this reason.
     GivenUp(String),
-    /// It could not be made, which is not its fault: the next message has it tried again.
+    /// It could not be made, which is not its fault: it is tried again with the next message, or after a while.
     Interrupted,
 }
 

@@ -53,9 +53,9 @@ impl std::fmt::Display for Child {
 pub enum ChildState {
     /// It runs.
     Running,
-    /// It crashed, and is being replaced.
+    /// It crashed, and is being replaced; or it was interrupted, and could not be made again so far.
     Restarting {
-        /// The how manieth restart within the period of its policy it is, from 1 on.
+        /// The how manieth restart within the period of its policy it is, from 1 on; 0 for what was interrupted.
         attempt: u32,
     },
     /// It crashed more often than its policy allows, and fails all calls until it is started again.

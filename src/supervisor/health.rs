@@ -59,6 +59,7 @@ impl Condition {
     pub(crate) fn health(&self) -> Option<Health> {
         let reason = match self {
             Condition::Running => return None,
+            Condition::Restarting(0) => "it was interrupted, and could not be made again so far".to_owned(),
             Condition::Restarting(attempt) => format!("it crashed and is being restarted, attempt {attempt}"),
             Condition::Failed(reason) => format!("it has failed: {reason}"),
         };

@@ -27,6 +27,14 @@ pub(crate) struct Crashed {
     pub(crate) in_a_row: u32,
 }
 
+/// An instance of an actor was lost for what others did, and cannot be made again for now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Interrupted {
+    pub(crate) actor: Arc<str>,
+    pub(crate) instance: InstanceNumber,
+}
+
 /// An actor's instance that crashed has been replaced.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -129,6 +137,14 @@ impl Handler<Crashed> for Supervisor {
     fn handle(&mut self, crash: Crashed, _: &mut Self::Context) -> Self::Result {
         let Crashed { actor, instance, cause, in_a_row } = crash;
         MessageResult(self.supervision.judge(&Child::Actor(actor), instance, cause, in_a_row))
+    }
+}
+
+impl Handler<Interrupted> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Interrupted { actor, instance }: Interrupted, _: &mut Self::Context) {
+        self.supervision.change(|registry| registry.interrupt(&Child::Actor(actor), instance));
     }
 }
 

@@ -197,7 +197,7 @@ impl RunningProvider {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Condition {
     Running,
-    /// It crashed and is being replaced: the how manieth time within the period of its policy.
+    /// It crashed and is being replaced: the how manieth time within the period of its policy; 0 for what was interrupted.
     Restarting(u32),
     /// It crashed and stays down, for this reason.
     Failed(Arc<str>),

@@ -104,6 +104,19 @@ impl Registry {
         record.in_a_row
     }
 
+    /// Takes note that an instance of a child is not there, though it has not crashed. No policy counts that.
+    pub(in crate::supervisor) fn interrupt(&mut self, child: &Child, instance: InstanceNumber) {
+        if !self.is_in_service(child, instance) {
+            return;
+        }
+        if let Some(record) = self.records.get_mut(child) {
+            record.lost.insert(instance);
+        }
+        if self.condition(child) == Some(&Condition::Running) {
+            self.set_condition(child, Condition::Restarting(0));
+        }
+    }
+
     /// Takes note that an instance that crashed has been replaced, and tells whether nothing of its child is lost any more.
     pub(in crate::supervisor) fn recover(&mut self, child: &Child, instance: InstanceNumber) -> bool {
         if let Some(record) = self.records.get_mut(child) {
