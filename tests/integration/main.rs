@@ -41,6 +41,7 @@ mod providers;
 mod revisions;
 #[path = "../support/signing.rs"]
 mod signing;
+mod stress;
 mod successors;
 mod supervision;
 mod support;
