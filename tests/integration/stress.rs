@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use wasmcloud_host::{ChildState, EventKind, Health, LinkState, WasmCloudEntity};
+use wasmcloud_host::{ChildState, ErrorKind, EventKind, Health, LinkState, Result, WasmCloudEntity};
 
 use crate::signing::sign;
 use crate::support::{host_answer, host_call, in_own_process, until, values};
@@ -27,6 +27,9 @@ use world::{Provider, World, children};
 
 /// How much happens in a round.
 const STEPS: usize = 150;
+
+/// How often a call is tried again whose time was up.
+const TRIES: usize = 20;
 
 /// How long what is under way may take to end when nothing is frozen any more.
 const PATIENCE: Duration = Duration::from_secs(100);
@@ -119,16 +122,27 @@ fn expect_reason(state: &ChildState, entity: &WasmCloudEntity, crashed: &HashSet
     }
 }
 
+/// Calls an actor. On a machine that is busy with others the time of a call is short: it is tried again where that is up.
+async fn call(world: &World, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>> {
+    let mut answer = world.host.call_actor(actor, operation, message).await;
+    for _ in 0..TRIES {
+        match &answer {
+            Err(error) if error.kind() == ErrorKind::DeadlineExceeded => {}
+            _ => break,
+        }
+        answer = world.host.call_actor(actor, operation, message).await;
+    }
+    answer
+}
+
 /// Each actor that runs answers, with each of its instances.
 async fn expect_actors(world: &World, probers: &[String], crashed: &HashSet<WasmCloudEntity>) {
     for actor in world.host.inventory().unwrap().actors {
         expect_reason(&actor.state, &WasmCloudEntity::Actor(actor.key.clone()), crashed);
         if actor.state == ChildState::Running && !probers.contains(&actor.key) {
-            let pings = (0..actor.instances * 2).map(|_| world.host.call_actor(&actor.key, "Ping", b""));
+            let pings = (0..actor.instances * 2).map(|_| call(world, &actor.key, "Ping", b""));
             for answer in join_all(pings).await {
-                if let Err(error) = answer {
-                    panic!("{} runs and does not answer: {error}", actor.key);
-                }
+                answer.unwrap_or_else(|error| panic!("{} runs and does not answer: {error}", actor.key));
             }
         }
     }
@@ -155,6 +169,6 @@ async fn expect_provider(world: &World, provider: &Provider, prober: &str, crash
         assert_eq!(state, Some(LinkState::Established), "{entity}");
     }
     let payload = host_call("", contract, if contract == world::PLUGIN { "Add" } else { "Work" }, b"1");
-    let reply = world.host.call_actor(prober, "Any", &payload).await.unwrap();
+    let reply = call(world, prober, "Any", &payload).await.unwrap();
     host_answer(&reply).unwrap_or_else(|refusal| panic!("{entity} runs and does not answer: {refusal}"));
 }

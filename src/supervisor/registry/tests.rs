@@ -63,6 +63,10 @@ enum Step {
         in_a_row: u32,
         chance: f64,
     },
+    Interrupt {
+        child: usize,
+        former: bool,
+    },
     Recover {
         actor: bool,
         child: usize,
@@ -98,6 +102,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => (child(), any::<bool>(), 1..6_u32, 0.0..=1.0).prop_map(
             |((actor, child), former, in_a_row, chance)| Step::Crash { actor, child, former, in_a_row, chance }
         ),
+        2 => (0..ACTORS.len(), any::<bool>()).prop_map(|(child, former)| Step::Interrupt { child, former }),
         4 => (child(), any::<bool>()).prop_map(|((actor, child), former)| Step::Recover { actor, child, former }),
         4 => (0..3_usize, 0..3_usize, 0..3_usize, 0..5_usize, any::<bool>()).prop_map(
             |(actor, provider, contract, state, beside)| Step::PutLink { actor, provider, contract, state, beside }
@@ -208,6 +213,18 @@ impl World {
             }
             Step::Crash { actor, child: index, former, in_a_row, chance } => {
                 self.crash(&child(actor, index), former, in_a_row, chance);
+            }
+            Step::Interrupt { child: index, former } => {
+                let child = child(true, index);
+                let (instance, before) = (self.instance(&child, former), self.registry.condition(&child).cloned());
+                let is_in_service = self.registry.is_in_service(&child, instance);
+                self.registry.interrupt(&child, instance);
+                match before {
+                    Some(Condition::Running) if is_in_service => {
+                        assert_eq!(self.registry.condition(&child), Some(&Condition::Restarting(0)));
+                    }
+                    before => assert_eq!(self.registry.condition(&child), before.as_ref()),
+                }
             }
             Step::Recover { actor, child: index, former } => {
                 let child = child(actor, index);
