@@ -7,7 +7,8 @@
 //! - `compiler`: what makes machine code of modules
 //! - `driver`: the little module that enters a guest once and keeps it between messages
 //! - `exchange`: what passes between a call and the imports that the guest reaches for
-//! - `imports`: the functions of the waPC interface
+//! - `imports`: the functions of the waPC interface, and what each costs
+//! - `interface`: their names and types (pure)
 //! - `mappings`: how much of the process guests may hold
 //! - `memory`: the memories and stacks that guests are given
 //! - `guest`: one running instance
@@ -27,6 +28,7 @@ mod fault;
 mod functions;
 mod guest;
 mod imports;
+mod interface;
 mod last_words;
 mod mappings;
 mod memory;
@@ -71,6 +73,16 @@ pub(crate) fn check_size(module: &[u8], limits: &Limits) -> Result<()> {
     Ok(())
 }
 
+/// Runs a module as it is and metered, for the fuzz targets: the longest time of the processor that passed without it asking for
+/// fuel, or nothing for a module that is not run.
+///
+/// # Errors
+/// What was different.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn compare_metered(module: &[u8]) -> std::result::Result<Option<std::time::Duration>, String> {
+    meter::compare(module, bounds(&Limits::new(), Compiler::default()))
+}
+
 fn bounds(limits: &Limits, compiler: Compiler) -> meter::Bounds {
     meter::Bounds {
         quantum: meter::QUANTUM,
@@ -97,6 +109,8 @@ struct Compiled {
     driver: wasmer::Module,
     /// The functions of the module.
     functions: Arc<Functions>,
+    /// The data that is written into each of its guests' memories, where that is not left to the engine.
+    data: Option<meter::Segments>,
     /// The budget of the host that its guests are for.
     mappings: Mappings,
     /// What the code itself has taken of it.
@@ -140,7 +154,7 @@ impl CompiledModule {
             .take("the code of another module", mappings::OF_MODULE)
             .map_err(|fault| Error::new(ErrorKind::Busy, format!("the module {fault}")))?;
         let style = memory::Style::of(limits);
-        let engine = memory::within(compiler.engine(), style, limits.stack_bytes);
+        let engine = memory::within(compiler.engine(), style, limits.stack_bytes, mappings.releases());
         let cache = cache.map(|cache| (cache, Key::new(hash, bounds(limits, compiler), &engine)));
         let loaded = cache.as_ref().and_then(|(cache, key)| cache.load(key, &engine));
         let (artifacts, origin) = match loaded {
@@ -156,7 +170,8 @@ impl CompiledModule {
         }
         let Artifacts { module, driver } = artifacts;
         let functions = Arc::new(Functions::of(&module, bytes));
-        let compiled = Compiled { engine, style, module, driver, functions, mappings, _taken: taken };
+        let data = meter::Segments::of(bytes)?;
+        let compiled = Compiled { engine, style, module, driver, functions, data, mappings, _taken: taken };
         Ok((CompiledModule(Arc::new(compiled)), origin))
     }
 

@@ -94,6 +94,15 @@ pub fn read_payload(contract: &str, operation: &str, payload: &[u8]) -> Option<S
     crate::capability::builtin::read_payload(contract, operation, payload)
 }
 
+/// Runs a module as it is and as it is run as an actor. Answers with the longest time of the processor that passed without the
+/// metered module asking for fuel, or with nothing for a module that is not run.
+///
+/// # Errors
+/// What the two runs show that is different.
+pub fn compare_metered(module: &[u8]) -> std::result::Result<Option<std::time::Duration>, String> {
+    crate::engine::compare_metered(module)
+}
+
 /// Reads what a plugin's process and the host send each other, as either side would.
 ///
 /// # Errors

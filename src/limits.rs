@@ -102,7 +102,7 @@ impl Limits {
     }
 
     /// The largest message to or from a guest, in bytes; 64 MiB by default, 1 GiB at most. A larger one is
-    /// `MessageTooLarge`.
+    /// `MessageTooLarge`, and so is a link name, namespace or operation of more than 4 KiB in a call that a guest makes.
     pub fn message_bytes(mut self, bytes: usize) -> Limits {
         self.message_bytes = bytes.min(LARGEST_MESSAGE);
         self

@@ -37,6 +37,14 @@ struct Exchange {
     host_answer: Vec<u8>,
 }
 
+type Env<'a> = FunctionEnvMut<'a, Exchange>;
+
+/// How much fuel a guest gets at once.
+const QUANTUM: i32 = 16_384;
+
+/// About what the host has a short message cost.
+const PRICE: i32 = 8;
+
 impl Raw {
     pub(crate) fn new(bytes: &[u8], job: Job) -> Raw {
         Raw::answered(bytes, job, vec![7; 64])
@@ -58,8 +66,35 @@ impl Raw {
         define("__host_response", Function::new_typed_with_env(&mut store, &env, host_response));
         define("__host_error_len", Function::new_typed(&mut store, || 0));
         define("__host_error", Function::new_typed(&mut store, |_: i32| ()));
-        // For modules that have been rewritten.
-        imports.define("wasmcloud:meter", "yield", Function::new_typed(&mut store, |_: i32| 1_000_000));
+        define("__console_log", Function::new_typed(&mut store, |_: i32, _: i32| ()));
+        // For modules that have been rewritten: nothing has to be waited for, and what returns nothing returns its price.
+        let mut define = |name: &str, function: Function| imports.define("wasmcloud:meter", name, function);
+        define("yield", Function::new_typed(&mut store, |_: i32| QUANTUM));
+        define("tick", Function::new_typed(&mut store, |_: i32| QUANTUM));
+        define(
+            "__guest_request",
+            Function::new_typed_with_env(&mut store, &env, |env: Env<'_>, operation, message| {
+                guest_request(env, operation, message);
+                PRICE
+            }),
+        );
+        define(
+            "__guest_response",
+            Function::new_typed_with_env(&mut store, &env, |env: Env<'_>, pointer, length| {
+                guest_response(env, pointer, length);
+                PRICE
+            }),
+        );
+        define(
+            "__host_response",
+            Function::new_typed_with_env(&mut store, &env, |env: Env<'_>, pointer| {
+                host_response(env, pointer);
+                PRICE
+            }),
+        );
+        define("__guest_error", Function::new_typed(&mut store, |_: i32, _: i32| PRICE));
+        define("__host_error", Function::new_typed(&mut store, |_: i32| PRICE));
+        define("__console_log", Function::new_typed(&mut store, |_: i32, _: i32| PRICE));
         let instance = Instance::new(&mut store, &module, &imports).expect("the guest is instantiated");
         env.as_mut(&mut store).memory = Some(instance.exports.get_memory("memory").expect("a memory").clone());
         if let Ok(init) = instance.exports.get_typed_function::<(), ()>(&store, "wapc_init") {

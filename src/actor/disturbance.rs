@@ -46,11 +46,11 @@ impl Role {
                 )
             }
             InjectedFault::Crash { .. } => {
-                guest.begin(operation, payload, context);
+                guest.begin(operation, payload, context, Instant::now());
                 Served::Now(self.conclude(guest, Err(Fault::trapped(fault.to_string())), deadline))
             }
             InjectedFault::Delay { delay, .. } | InjectedFault::SlowStart { delay } => {
-                guest.begin(operation, payload, context);
+                guest.begin(operation, payload, context, Instant::now());
                 let role = self.clone();
                 Served::Later(Box::pin(async move {
                     match within(deadline, role.pause(delay)).await {

@@ -109,7 +109,7 @@ impl Role {
             let call = Deliver { message: Message { operation, payload }, context, places };
             return self.serve_disturbed(guest, call, fault);
         }
-        guest.begin(operation, payload, context);
+        guest.begin(operation, payload, context, now);
         // If it has to wait, its actor polls it again at once, to be woken.
         match self.step(&mut guest, &mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => {

@@ -2,10 +2,13 @@
 //!
 //! One exchange belongs to one guest and stays on its shard. Most imports are synchronous, so everything they need
 //! lies here before the guest is entered, and everything they leave is collected after it has returned.
+//!
+//! The exchange also knows how long the guest has been at it since its shard served others. What takes longer than a slice
+//! is interrupted: the guest's own code by the meter, and what the host does for it by [`Exchange::rest_if_due`].
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
 use wasmer::Memory;
@@ -14,13 +17,16 @@ use super::fault::Fault;
 use super::last_words::LastWords;
 use crate::call::{ActorCall, CallContext};
 use crate::ending::Ending;
-use crate::error::Result;
+use crate::error::{Result, printable};
 
 /// How a guest's calls are carried out, as part of the call that it serves.
 pub(crate) type HostCalls = Box<dyn Fn(CallContext, ActorCall) -> LocalBoxFuture<'static, Result<Vec<u8>>>>;
 
-/// How often a guest may fetch the same request or answer: each time costs the host a copy that the guest does not pay.
-const MOST_FETCHES: u32 = 16;
+/// For how long a guest keeps its shard before others are served.
+const SLICE: Duration = Duration::from_micros(500);
+
+/// How much of the text of a refusal a guest gets to read, in bytes.
+const LONGEST_REFUSAL: usize = 64 * 1024;
 
 /// The buffers of one guest.
 pub(super) struct Exchange {
@@ -43,6 +49,10 @@ pub(super) struct Exchange {
     /// The beginning of what the guest wrote to the log last.
     last_line: RefCell<Vec<u8>>,
     host_answer: RefCell<HostAnswer>,
+    /// What the guest waits for the host to copy.
+    large_copy: Cell<Option<LargeCopy>>,
+    /// Since when the guest has kept its shard.
+    slice: Cell<Instant>,
 }
 
 /// What the guest is asked.
@@ -50,15 +60,14 @@ pub(super) struct Exchange {
 struct Request {
     operation: String,
     message: Vec<u8>,
-    /// How often the guest has fetched it.
-    fetches: u32,
 }
 
 /// What the guest leaves behind when it returns.
 #[derive(Default)]
 pub(super) struct Answer {
     pub(super) response: Option<Vec<u8>>,
-    pub(super) error: Option<String>,
+    /// As the guest wrote it.
+    pub(super) error: Option<Vec<u8>>,
 }
 
 /// The answer to the guest's last call into the host.
@@ -66,8 +75,17 @@ pub(super) struct Answer {
 struct HostAnswer {
     response: Vec<u8>,
     error: String,
-    /// How often the guest has fetched it.
-    fetches: u32,
+}
+
+/// A copy between the guest's memory and the exchange that takes too long for one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LargeCopy {
+    /// The request, to these places in the guest's memory.
+    Request { operation: u32, message: u32 },
+    /// So many bytes of the guest's memory, to its answer.
+    Response { pointer: u32, length: u32 },
+    /// The host's answer, to this place in the guest's memory.
+    HostResponse { pointer: u32 },
 }
 
 impl Exchange {
@@ -85,17 +103,21 @@ impl Exchange {
             answer: RefCell::default(),
             last_line: RefCell::default(),
             host_answer: RefCell::default(),
+            large_copy: Cell::default(),
+            slice: Cell::new(Instant::now()),
         }
     }
 
     /// Lays a request out for the guest, and forgets the call before.
-    pub(super) fn begin(&self, operation: String, message: Vec<u8>, context: CallContext) {
+    pub(super) fn begin(&self, operation: String, message: Vec<u8>, context: CallContext, now: Instant) {
         self.context.replace(context);
-        self.request.replace(Request { operation, message, fetches: 0 });
+        self.request.replace(Request { operation, message });
         self.answer.take();
         self.last_line.borrow_mut().clear();
         self.host_answer.take();
         self.outcome.take();
+        self.large_copy.take();
+        self.slice.set(now);
         self.waiting.set(true);
     }
 
@@ -128,6 +150,47 @@ impl Exchange {
         }
     }
 
+    /// Whether the guest has kept its shard for longer than it may at once.
+    pub(super) fn is_slice_over(&self) -> bool {
+        self.slice.get().elapsed() >= SLICE
+    }
+
+    /// Begins a new slice, when the guest goes on after others have been served.
+    pub(super) fn begin_slice(&self) {
+        self.slice.set(Instant::now());
+    }
+
+    /// Lets the shard serve others.
+    ///
+    /// # Errors
+    /// Why the guest should not go on, if it should not.
+    pub(super) async fn rest(&self) -> Result<(), Fault> {
+        tokio::task::yield_now().await;
+        self.begin_slice();
+        self.reason_to_end().map_or(Ok(()), Err)
+    }
+
+    /// Lets the shard serve others if the guest's slice is over.
+    ///
+    /// # Errors
+    /// Why the guest should not go on, if it should not.
+    pub(super) async fn rest_if_due(&self) -> Result<(), Fault> {
+        if self.is_slice_over() { self.rest().await } else { Ok(()) }
+    }
+
+    /// Keeps a copy until the guest yields, as it is about to.
+    pub(super) fn put_off(&self, copy: LargeCopy) {
+        self.large_copy.set(Some(copy));
+    }
+
+    pub(super) fn has_large_copy(&self) -> bool {
+        self.large_copy.get().is_some()
+    }
+
+    pub(super) fn take_large_copy(&self) -> Option<LargeCopy> {
+        self.large_copy.take()
+    }
+
     /// Whether there is a request that the guest has not been entered for.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.get()
@@ -151,9 +214,8 @@ impl Exchange {
     }
 
     /// Lends the request's operation and message.
-    pub(super) fn fetch_request<R>(&self, read: impl FnOnce(&[u8], &[u8]) -> Result<R, Fault>) -> Result<R, Fault> {
-        let mut request = self.request.borrow_mut();
-        count(&mut request.fetches, "its request")?;
+    pub(super) fn with_request<R>(&self, read: impl FnOnce(&[u8], &[u8]) -> R) -> R {
+        let request = self.request.borrow();
         read(request.operation.as_bytes(), &request.message)
     }
 
@@ -161,7 +223,14 @@ impl Exchange {
         self.answer.borrow_mut().response = Some(response);
     }
 
-    pub(super) fn set_error(&self, error: String) {
+    /// The buffer of an answer that the guest is about to replace, empty.
+    pub(super) fn take_response_buffer(&self) -> Vec<u8> {
+        let mut buffer = self.answer.borrow_mut().response.take().unwrap_or_default();
+        buffer.clear();
+        buffer
+    }
+
+    pub(super) fn set_error(&self, error: Vec<u8>) {
         self.answer.borrow_mut().error = Some(error);
     }
 
@@ -174,23 +243,23 @@ impl Exchange {
 
     /// What the guest has said in this call, or at its start.
     pub(super) fn last_words(&self) -> LastWords {
-        LastWords::new(self.answer.borrow().error.as_deref(), Some(&self.last_line.borrow()))
+        let error = self.answer.borrow().error.as_deref().map(printable);
+        LastWords::new(error.as_deref(), Some(&self.last_line.borrow()))
     }
 
     /// Keeps the host's answer to the guest's call until the guest fetches it.
     pub(super) fn set_host_answer(&self, answer: Result<Vec<u8>, String>) {
-        let (response, error) = match answer {
+        let (response, mut error) = match answer {
             Ok(response) => (response, String::new()),
             Err(error) => (Vec::new(), error),
         };
-        self.host_answer.replace(HostAnswer { response, error, fetches: 0 });
+        error.truncate(error.floor_char_boundary(LONGEST_REFUSAL));
+        self.host_answer.replace(HostAnswer { response, error });
     }
 
     /// Lends the host's last answer; empty before there was one.
-    pub(super) fn fetch_host_response<R>(&self, read: impl FnOnce(&[u8]) -> Result<R, Fault>) -> Result<R, Fault> {
-        let mut answer = self.host_answer.borrow_mut();
-        count(&mut answer.fetches, "the host's answer")?;
-        read(&answer.response)
+    pub(super) fn with_host_response<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+        read(&self.host_answer.borrow().response)
     }
 
     pub(super) fn host_response_length(&self) -> usize {
@@ -201,12 +270,4 @@ impl Exchange {
     pub(super) fn with_host_error<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
         read(self.host_answer.borrow().error.as_bytes())
     }
-}
-
-fn count(fetches: &mut u32, what: &str) -> Result<(), Fault> {
-    *fetches += 1;
-    if *fetches > MOST_FETCHES {
-        return Err(Fault::Protocol(format!("it fetched {what} more than {MOST_FETCHES} times")));
-    }
-    Ok(())
 }

@@ -67,8 +67,8 @@ impl Functions {
         }
         let info = self.module.info();
         let index = info.func_index(number);
-        // The meter's import is the last one, so what the module defines has moved up by one.
-        let unnamed = || format!("function {}", index.as_u32().saturating_sub(1));
+        // The meter's two imports are the last ones, so what the module defines has moved up by two.
+        let unnamed = || format!("function {}", index.as_u32().saturating_sub(2));
         Some(info.function_names.get(&index).map_or_else(unnamed, |name| shown(name)))
     }
 

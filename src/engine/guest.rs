@@ -3,18 +3,22 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
-use wasmer::{Instance, Store, StoreAsync};
+use wasmer::{Instance, Memory, Store, StoreAsync};
 
 use super::driver::Driver;
 use super::exchange::{Exchange, HostCalls};
 use super::fault::Fault;
+use super::imports::PORTION;
 use super::mappings::Taken;
+use super::meter::Segments;
 use super::turns::InTurns;
 use super::{Compiled, CompiledModule, admission, imports, memory};
 use crate::call::CallContext;
 use crate::deadline::within;
 use crate::ending::Ending;
+use crate::error::printable;
 use crate::limits::Limits;
 
 /// A guest that serves one call at a time. It stays on the shard that made it.
@@ -50,15 +54,18 @@ impl Guest {
         let Setting { actor, host, ending, limits } = setting;
         let (deadline, stack_bytes) = (context.deadline, limits.stack_bytes);
         let exchange = Rc::new(Exchange::new(limits.message_bytes, host, ending, context));
-        let Compiled { engine, style, module: code, driver, functions, mappings, .. } = &*module.0;
+        let Compiled { engine, style, module: code, driver, functions, data, mappings, .. } = &*module.0;
         let taken = mappings.take("its memory", style.mappings())?;
-        let mut store = Store::new(memory::within(engine.clone(), *style, stack_bytes));
+        let mut store = Store::new(memory::within(engine.clone(), *style, stack_bytes, mappings.releases()));
         let imports = imports::define(&mut store, &exchange, actor);
         let instance = Instance::new(&mut store, code, &imports)?;
         let exports = &instance.exports;
         let memory = exports.get_memory(admission::MEMORY).map_err(Fault::instantiation)?;
         // The exchange is new with this instance, so its memory is not set yet.
         let _ = exchange.memory.set(memory.clone());
+        if let Some(data) = data {
+            write(data, memory, &store, &exchange).await?;
+        }
         let guest_call = exports.get_function(wapc::wapc_functions::GUEST_CALL).map_err(Fault::instantiation)?.clone();
         let starts: Vec<_> = admission::STARTS.iter().filter_map(|name| exports.get_function(name).ok()).collect();
         let driver = Driver::bind(
@@ -88,9 +95,9 @@ impl Guest {
         self.driver.is_entered()
     }
 
-    /// Hands the guest a message, to be handled as [`Guest::poll_answer`] is polled.
-    pub(crate) fn begin(&self, operation: String, message: Vec<u8>, context: CallContext) {
-        self.exchange.begin(operation, message, context);
+    /// Hands the guest a message, to be handled as [`Guest::poll_answer`] is polled from now on.
+    pub(crate) fn begin(&self, operation: String, message: Vec<u8>, context: CallContext, now: Instant) {
+        self.exchange.begin(operation, message, context, now);
     }
 
     /// The operation of the call that was begun last.
@@ -107,11 +114,31 @@ impl Guest {
             let code = returned?;
             let answer = self.exchange.take_answer();
             match (code, answer.response, answer.error) {
-                (0, _, error) => Err(Fault::Failed(error.unwrap_or_else(|| "it gave no reason".into()))),
+                (0, _, error) => Err(failed(error)),
                 (_, Some(response), _) => Ok(response),
-                (_, None, Some(error)) => Err(Fault::Failed(error)),
+                (_, None, Some(error)) => Err(failed(Some(error))),
                 (_, None, None) => Err(Fault::Protocol("it returned neither a response nor an error".into())),
             }
         })
     }
+}
+
+/// Writes a module's data into the memory of its new instance, and lets the shard serve others in between.
+async fn write(data: &Segments, memory: &Memory, store: &Store, exchange: &Exchange) -> Result<(), Fault> {
+    for (to, bytes) in data.iter() {
+        let mut to = u64::from(to);
+        // A segment without bytes has its place as well.
+        let first = bytes.is_empty().then_some(bytes);
+        for portion in bytes.chunks(PORTION).chain(first) {
+            memory.view(store).write(to, portion).map_err(Fault::instantiation)?;
+            to += portion.len() as u64;
+            exchange.rest_if_due().await?;
+        }
+    }
+    Ok(())
+}
+
+/// The guest's own error, which may be any bytes.
+fn failed(error: Option<Vec<u8>>) -> Fault {
+    Fault::Failed(error.map_or_else(|| "it gave no reason".to_owned(), |error| printable(&error)))
 }

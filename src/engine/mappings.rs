@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::fault::Fault;
-use super::memory::Style;
+use super::memory::{Releases, Style};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 
@@ -41,6 +41,8 @@ struct Budget {
     stacks: AtomicUsize,
     /// How many stacks wasmer's pool may have by now, and not more: of several that ask at once, some may have got none.
     pooled: AtomicUsize,
+    /// The memories that are about to give theirs back.
+    releases: Releases,
 }
 
 /// Mappings that are taken. They are given back when this is dropped.
@@ -59,7 +61,12 @@ impl Mappings {
     pub(crate) fn new(limit: Option<usize>) -> Mappings {
         let limit = limit.unwrap_or_else(|| allowed().saturating_sub(FOR_OTHERS));
         let [taken, stacks, pooled] = std::array::from_fn(|_| AtomicUsize::new(0));
-        Mappings(Arc::new(Budget { limit, taken, stacks, pooled }))
+        Mappings(Arc::new(Budget { limit, taken, stacks, pooled, releases: Releases::default() }))
+    }
+
+    /// Where the memories of guests go when they are gone.
+    pub(super) fn releases(&self) -> Releases {
+        self.0.releases.clone()
     }
 
     /// Takes mappings.

@@ -9,8 +9,10 @@
 //!
 //! # Layout
 //! - `compact`: a memory of the compact style
+//! - `release`: giving large memories back beside the shards
 
 mod compact;
+mod release;
 
 use std::fmt;
 use std::ptr::NonNull;
@@ -23,6 +25,8 @@ use wasmer::{MemoryType, TableType};
 
 use crate::limits::Limits;
 use compact::CompactMemory;
+pub(super) use release::Releases;
+use release::Releasing;
 
 /// The largest limit on memory for which memories are compact, in pages of 64 KiB: 64 MiB.
 const LARGEST_COMPACT: u64 = 1024;
@@ -41,6 +45,7 @@ struct GuestTunables {
     base: BaseTunables,
     style: Style,
     stack: VMConfig,
+    releases: Releases,
 }
 
 impl Style {
@@ -69,10 +74,16 @@ impl fmt::Display for Style {
     }
 }
 
-/// An engine that compiles for memories of a style, and gives its guests stacks of so many bytes.
-pub(super) fn within(mut engine: wasmer::Engine, style: Style, stack_bytes: usize) -> wasmer::Engine {
+/// An engine that compiles for memories of a style, gives its guests stacks of so many bytes, and knows where their memories go
+/// when they are gone.
+pub(super) fn within(
+    mut engine: wasmer::Engine,
+    style: Style,
+    stack_bytes: usize,
+    releases: Releases,
+) -> wasmer::Engine {
     let stack = VMConfig { wasm_stack_size: Some(stack_bytes) };
-    engine.set_tunables(GuestTunables { base: BaseTunables::new(), style, stack });
+    engine.set_tunables(GuestTunables { base: BaseTunables::new(), style, stack, releases });
     engine
 }
 
@@ -100,16 +111,18 @@ impl Tunables for GuestTunables {
         style: &MemoryStyle,
         definition: NonNull<VMMemoryDefinition>,
     ) -> Result<VMMemory, MemoryError> {
-        match self.style {
+        let memory = match self.style {
             // SAFETY: the caller promises what wasmer's own tunables ask for.
-            Style::Reserved => unsafe { self.base.create_vm_memory(ty, style, definition) },
+            Style::Reserved => unsafe { self.base.create_vm_memory(ty, style, definition) }?,
             Style::Compact => {
                 // SAFETY: the caller promises that the definition is valid, and it lives in the instance that the
                 // memory belongs to.
                 let memory = unsafe { CompactMemory::new(ty, *style, definition) }?;
-                Ok(VMMemory(Box::new(memory)))
+                VMMemory(Box::new(memory))
             }
-        }
+        };
+        // SAFETY: it has just been defined, and memories of neither style move.
+        unsafe { Releasing::around(memory, self.releases.clone()) }
     }
 
     fn create_host_table(&self, ty: &TableType, style: &TableStyle) -> Result<VMTable, String> {

@@ -2,9 +2,11 @@
 //!
 //! A rewritten module keeps a count of *fuel* in a global. Code takes from it in proportion to what it is about to
 //! execute: at the head of every loop, at the entry of functions through which calls can go round in circles or
-//! whose body is long, and before operations on whole ranges of memory. When the count falls below zero the guest
-//! calls `yield`, an imported function that suspends it, lets the shard serve others, ends it if its time is up, and
-//! otherwise hands it another quantum.
+//! whose body is long, before operations on whole ranges of memory, and after functions of the host, which tell what they
+//! cost. When the count falls below zero the guest calls `tick`, an imported function that looks at the clock. While the
+//! guest's slice of time lasts, that hands it another quantum; otherwise the guest calls `yield`, which suspends it, lets
+//! the shard serve others, and ends it if its time is up. So a price need not be exact: it only has to be so high that a
+//! quantum takes no more than a few milliseconds, whatever it is spent on.
 //!
 //! Two things are large steps although they have been paid for: code of megabytes without a loop, which therefore yields on
 //! its way as well, and operations on large ranges of memory, which are carried out in portions.
@@ -15,13 +17,20 @@
 //! Everything else stays as it was: traps, exports, names, results.
 //!
 //! # Layout
+//! - `comparison`: a module before and after, for tests and fuzzing
+//! - `declared`: how much a module may consist of (pure)
 //! - `plan`: what each function and loop costs, and where it has to be paid (pure)
 //! - `rewrite`: the module with the payments put in (pure)
+//! - `segments`: data that is taken out of the module, for the host to write (pure)
 
+#[cfg(any(test, feature = "fuzzing"))]
+mod comparison;
+mod declared;
 #[cfg(test)]
 mod differential_tests;
 mod plan;
 mod rewrite;
+mod segments;
 #[cfg(test)]
 mod spec_tests;
 #[cfg(test)]
@@ -30,28 +39,41 @@ mod tests;
 mod version_tests;
 
 pub(super) use rewrite::Frames;
+pub(super) use segments::Segments;
 use wasmparser::{Validator, WasmFeatures};
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// The module name of what the rewriting has a module import: the two below, and those functions of the waPC interface that
+/// return their price.
+pub(super) const NAMESPACE: &str = "wasmcloud:meter";
+
 /// The import through which a guest yields: `(fuel) -> fuel`. What it owes, because it had to take more than it had, is
 /// paid with quanta too, and with waiting.
-pub(super) const YIELD: (&str, &str) = ("wasmcloud:meter", "yield");
+pub(super) const YIELD: (&str, &str) = (NAMESPACE, "yield");
+
+/// The import through which a guest whose fuel is used up asks for more without being suspended: `(fuel) -> fuel`, where 0 has
+/// it yield.
+pub(super) const TICK: (&str, &str) = (NAMESPACE, "tick");
 
 /// The export under which the module's own start function is kept. It is called like any other, so that it can yield.
 pub(super) const START: &str = "wasmcloud:meter/start";
 
 /// The number of the rewriting. With every change of what modules are rewritten to, or of which are refused, it goes up, so
 /// that nothing that was compiled before is taken for what would be compiled now.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
-/// How much a guest executes before it yields, in units of about one instruction: some 1 ms of ordinary code.
-pub(super) const QUANTUM: i32 = 1_000_000;
+/// How much a guest executes before the host looks at the clock, in units of about one instruction: some microseconds of
+/// ordinary code, and a few milliseconds if all of it touches memory that the operating system has yet to give.
+pub(super) const QUANTUM: i32 = 16_384;
+
+/// How much a guest may owe before it has to yield for that alone: some 1 ms of ordinary code.
+pub(super) const DEBT: i32 = 1_000_000;
 
 /// What a module is rewritten to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
-    /// How much it executes before it yields for the first time, in units of about one instruction.
+    /// How much it executes before the clock is looked at, in units of about one instruction.
     pub(super) quantum: i32,
     /// The largest linear memory, in pages of 64 KiB.
     pub(super) memory_pages: u64,
@@ -81,6 +103,22 @@ pub(super) fn rewrite(module: &[u8], bounds: Bounds) -> Result<Vec<u8>> {
     Validator::new_with_features(FEATURES).validate_all(module).map_err(|error| {
         Error::new(ErrorKind::InvalidModule, "the module is not valid WebAssembly").caused_by(error)
     })?;
+    declared::check(module, bounds)?;
     let plan = plan::Plan::of(module)?;
-    rewrite::rewrite(module, &plan, bounds)
+    rewrite::rewrite(module, &plan, segments::Moved::of(module)?, bounds)
+}
+
+/// Runs a module as it is and as it would be run as an actor, and answers with the longest time of the processor that passed
+/// without it asking for fuel; with nothing for a module that is not run at all.
+///
+/// # Errors
+/// What was different.
+#[cfg(feature = "fuzzing")]
+pub(super) fn compare(module: &[u8], bounds: Bounds) -> std::result::Result<Option<std::time::Duration>, String> {
+    let Some(comparison) = comparison::both_ways(module, bounds)? else { return Ok(None) };
+    let comparison::Comparison { before, after, usage } = comparison;
+    if before == after {
+        return Ok(Some(usage.longest.get()));
+    }
+    Err(format!("before: {before:?}\nafter: {after:?}"))
 }

@@ -16,6 +16,7 @@ mod crowds;
 mod experiments;
 mod guests;
 mod health;
+mod holds;
 mod host;
 mod http;
 #[cfg(feature = "httpclient")]

@@ -32,6 +32,9 @@ const TARGET: &str = "wasmcloud_actor";
 /// How much of an actor's name or target is on the log, in bytes.
 const LONGEST_NAME: usize = 128;
 
+/// The longest message of a line, in bytes. To look through more of it would hold the shard for longer than some milliseconds.
+const LONGEST_MESSAGE: usize = 4 * 1024 * 1024;
+
 /// How long lines are suppressed before it is said how many were.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
 
@@ -181,6 +184,10 @@ impl AsyncCapabilityProvider for Logging {
     }
 
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
+        let bytes = call.message.len();
+        if bytes > LONGEST_MESSAGE {
+            return Err(format!("the line's message has {bytes} bytes, {LONGEST_MESSAGE} are allowed").into());
+        }
         let line = Line::decode(&call.operation, &call.message)?;
         let link = self.links().get(&call.actor).cloned();
         link.ok_or_else(|| format!("actor {} is not linked to a log", call.actor))?.write(&line);

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use wasm_smith::{Config, Module};
-use wasmer::{AsStoreMut, Extern, Function, Imports, Instance, Store, Type, Value};
+use wasmer::{Function, Imports, Instance, Store, Value};
 
+use super::comparison::{Comparison, Observed, short, shown};
 use super::*;
 
 /// So little that a module yields all the time.
@@ -43,117 +44,97 @@ fn config() -> Config {
     }
 }
 
-/// What running a module shows: what each of its functions answered, or the trap it ended in, and what it left behind.
-#[derive(Debug, PartialEq)]
-enum Observed {
-    Answered(Vec<String>),
-    Trapped(String),
-    Left(u64),
-    Global(String),
-}
+/// The imports of a guest, of which modules take some.
+const IMPORTS: &str = r#"(module
+    (import "wapc" "__guest_request" (func (param i32 i32)))
+    (import "wapc" "__guest_response" (func (param i32 i32)))
+    (import "wapc" "__console_log" (func (param i32 i32)))
+    (import "wapc" "__host_response" (func (param i32)))
+    (import "wapc" "__host_error_len" (func (result i32)))
+    (import "wapc" "__host_call" (func (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32))))"#;
 
-fn run(module: &[u8], yields: &Arc<AtomicU64>) -> Result<Vec<Observed>, String> {
-    let engine = crate::engine::Compiler::default().engine();
-    let mut store = Store::new(engine);
-    let module = wasmer::Module::new(&store, module).map_err(|error| error.to_string())?;
-    let mut imports = Imports::new();
-    let counted = yields.clone();
-    let yield_function = Function::new_typed(&mut store, move |_: i32| {
-        counted.fetch_add(1, Ordering::Relaxed);
-        SMALL_QUANTUM
-    });
-    imports.define(YIELD.0, YIELD.1, yield_function);
-    let instance = match Instance::new(&mut store, &module, &imports) {
-        Ok(instance) => instance,
-        Err(error) => return Ok(vec![Observed::Trapped(short(&error.to_string()))]),
-    };
-    let mut observed = Vec::new();
-    if let Ok(start) = instance.exports.get_function(START)
-        && let Err(error) = start.call(&mut store, &[])
-    {
-        // Then there would have been no instance.
-        return Ok(vec![Observed::Trapped(short(&error.message()))]);
-    }
-    let mut exports: Vec<_> = instance.exports.iter().filter(|(name, _)| *name != START).collect();
-    exports.sort_by_key(|(name, _)| name.to_string());
-    for (_, export) in &exports {
-        if let Extern::Function(function) = export {
-            observed.push(call(&mut store, function));
-        }
-    }
-    for (_, export) in &exports {
-        match export {
-            Extern::Memory(memory) => {
-                let bytes = memory.view(&store).copy_to_vec().map_err(|error| error.to_string())?;
-                let sum = bytes.iter().fold(bytes.len() as u64, |sum, byte| sum.wrapping_mul(31) + u64::from(*byte));
-                observed.push(Observed::Left(sum));
-            }
-            Extern::Global(global) => observed.push(Observed::Global(shown(&global.get(&mut store)))),
-            Extern::Table(table) => observed.push(Observed::Left(u64::from(table.size(&store)))),
-            _ => {}
-        }
-    }
-    Ok(observed)
-}
-
-fn call(store: &mut impl AsStoreMut, function: &Function) -> Observed {
-    let arguments: Vec<Value> = function.ty(store).params().iter().map(argument).collect();
-    match function.call(store, &arguments) {
-        Ok(answers) => Observed::Answered(answers.iter().map(shown).collect()),
-        Err(error) => Observed::Trapped(short(&error.message())),
-    }
-}
-
-fn argument(ty: &Type) -> Value {
-    match ty {
-        Type::I32 => Value::I32(7),
-        Type::I64 => Value::I64(-3),
-        Type::F32 => Value::F32(1.5),
-        Type::F64 => Value::F64(-0.25),
-        Type::V128 => Value::V128(0x0102_0304_0506_0708),
-        Type::ExternRef => Value::ExternRef(None),
-        Type::FuncRef => Value::FuncRef(None),
-        Type::ExceptionRef => Value::ExceptionRef(None),
-    }
-}
-
-/// A value by its bits; a reference by whether there is one, since functions have other addresses.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::F32(value) => format!("{:x}", value.to_bits()),
-        Value::F64(value) => format!("{:x}", value.to_bits()),
-        Value::FuncRef(function) => function.is_some().to_string(),
-        Value::ExternRef(reference) => reference.is_some().to_string(),
-        other => format!("{other:?}"),
-    }
-}
-
-/// The kind of a trap, without the places in the code.
-fn short(message: &str) -> String {
-    message.lines().next().unwrap_or_default().trim_start_matches("RuntimeError: ").to_owned()
-}
-
-#[test]
-fn rewritten_modules_do_what_they_did() {
-    let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-    let (yields, mut compared, mut calls) = (Arc::new(AtomicU64::new(0)), 0, 0);
-    while compared < MODULES {
+/// Runs modules of a kind both ways, as many as it takes to compare so many.
+fn compare(config: &Config, modules: usize, seed: RngAlgorithm) -> (usize, u64, usize) {
+    let mut random = TestRng::deterministic_rng(seed);
+    let (mut yields, mut compared, mut observations, mut called) = (0, 0, 0, 0);
+    while compared < modules {
         let mut seed = vec![0; 8192];
         random.fill_bytes(&mut seed);
-        let Ok(mut made) = Module::new(config(), &mut arbitrary::Unstructured::new(&seed)) else { continue };
+        let Ok(mut made) = Module::new(config.clone(), &mut arbitrary::Unstructured::new(&seed)) else { continue };
         made.ensure_termination(2000).unwrap();
         let module = made.to_bytes();
         let rewritten = rewrite(&module, BOUNDS).unwrap();
         Validator::new_with_features(FEATURES | WasmFeatures::THREADS).validate_all(&rewritten).unwrap();
-        let before = run(&module, &yields);
-        let after = run(&rewritten, &yields);
+        let Comparison { before, after, usage } = comparison::both_ways(&module, BOUNDS).unwrap().unwrap();
         assert_eq!(before, after, "module {compared}");
-        calls += before.map_or(0, |observed| observed.len());
+        observations += before.len();
+        let calls = before.iter().filter(|observed| matches!(observed, Observed::Called(calls) if !calls.is_empty()));
+        called += calls.count();
+        yields += usage.yields.get();
         compared += 1;
     }
-    let yields = yields.load(Ordering::Relaxed);
-    println!("{compared} modules, {calls} observations compared, {yields} yields, no difference");
-    assert!(calls > 1000 && yields > 100_000, "{calls} observations, {yields} yields: too few to tell anything");
+    println!("{compared} modules, {observations} observations compared, {yields} yields, no difference");
+    (observations, yields, called)
+}
+
+#[test]
+fn rewritten_modules_do_what_they_did() {
+    let (observations, yields, _) = compare(&config(), MODULES, RngAlgorithm::ChaCha);
+    assert!(observations > 1000 && yields > 100_000, "{observations}, {yields} yields: too few to tell anything");
+}
+
+#[test]
+fn rewritten_guests_call_what_they_called() {
+    let imports = Some(wat::parse_str(IMPORTS).unwrap());
+    let guests = Config { available_imports: imports, min_imports: 1, max_imports: 6, ..config() };
+    let (_, _, called) = compare(&guests, MODULES / 4, RngAlgorithm::XorShift);
+    assert!(called > 20, "{called} guests that call something: too few to tell anything");
+}
+
+/// A module of many active data segments, with others between them, in any order and partly out of bounds.
+fn segments(random: &mut TestRng) -> Vec<u8> {
+    let mut text = String::from(r#"(module (memory (export "memory") 2)"#);
+    let (count, bad) = (65 + random.next_u32() % 40, random.next_u32().is_multiple_of(4));
+    for number in 0..count {
+        let (to, length) = (random.next_u32() % 70_000, (random.next_u32() % 40) as usize);
+        let bytes = char::from(b'a' + (number % 26) as u8).to_string().repeat(length);
+        match random.next_u32() % 5 {
+            0 => text += &format!(r#"(data "{bytes}passive")"#),
+            1 if bad => text += &format!(r#"(data (i32.const {}) "{bytes}")"#, 131_060 + to % 30),
+            _ => text += &format!(r#"(data (i32.add (i32.const {to}) (i32.const 3)) "{bytes}")"#),
+        }
+    }
+    for number in 0..count {
+        let (from, length) = (random.next_u32() % 3, random.next_u32() % 6);
+        text += &format!(
+            r#"(func (export "{number}") (memory.init {number} (i32.const {}) (i32.const {from}) (i32.const {length}))
+                (data.drop {number}))"#,
+            number * 900
+        );
+    }
+    // Enough of them, however the others have come out.
+    text += &r#"(data (i32.const 5) "")"#.repeat(65);
+    wat::parse_str(text + ")").unwrap()
+}
+
+#[test]
+fn data_that_the_host_writes_is_what_it_was() {
+    let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut trapped = 0;
+    for _ in 0..60 {
+        let module = segments(&mut random);
+        assert!(Segments::of(&module).unwrap().is_some());
+        let Comparison { before, after, .. } = comparison::both_ways(&module, BOUNDS).unwrap().unwrap();
+        // The trap of an engine names the place that the data belongs to.
+        let is_trap = |observed: &[Observed]| matches!(observed, [Observed::Trapped(_)]);
+        assert_eq!(is_trap(&before), is_trap(&after));
+        if is_trap(&before) {
+            trapped += 1;
+        } else {
+            assert_eq!(before, after);
+        }
+    }
+    assert!((5..55).contains(&trapped), "{trapped} of them do not fit");
 }
 
 /// Operations on ranges of a memory that takes several portions, with a data segment that takes two.
@@ -191,6 +172,7 @@ impl Running {
             fuel.saturating_add(QUANTUM)
         });
         imports.define(YIELD.0, YIELD.1, yield_function);
+        imports.define(TICK.0, TICK.1, Function::new_typed(&mut store, |_: i32| 0));
         let instance = Instance::new(&mut store, &module, &imports).unwrap();
         Running { store, instance }
     }

@@ -10,11 +10,11 @@
 mod cost;
 mod graph;
 
-pub(super) use cost::{cost, works_on_range};
+pub(super) use cost::{accesses_memory, cost, works_on_range};
 use graph::{Graph, NodeCost};
-use wapc::wapc_functions as names;
 use wasmparser::{ElementItems, FunctionBody, Operator, Parser, Payload, TypeRef};
 
+use crate::engine::interface;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A function that costs more than this, in units, pays at its own entry: the payment no longer matters beside it.
@@ -23,10 +23,7 @@ pub(super) const LONG: u32 = 200;
 /// A range of memory of more bytes than this is worked on in portions of so many.
 pub(super) const PORTION: u32 = 1 << 20;
 
-/// The imported functions that copy as many bytes as their last argument says.
-const COPIES: [&str; 4] = [names::GUEST_RESPONSE_FN, names::GUEST_ERROR_FN, names::HOST_CONSOLE_LOG, names::HOST_CALL];
-
-/// The cost of a call to an imported function, which is native code.
+/// The cost of a call to an imported function, which is native code. What it does beyond being called, it has paid by itself.
 const IMPORT: u32 = 50;
 
 /// No segment is taken to cost more, so that fuel stays far from the ends of 32 bits.
@@ -52,8 +49,10 @@ pub(super) struct Plan {
     pub(super) has_memory: bool,
     /// The operations in the module that may work on a large range of memory, each once.
     pub(super) large_ranges: Vec<LargeRange>,
-    /// For each imported function, whether it copies as many bytes as its last argument says.
-    copies: Vec<bool>,
+    /// For each imported function, whether it returns its price instead of nothing.
+    priced: Vec<bool>,
+    /// How many elements each table begins with.
+    tables: Vec<u64>,
 }
 
 /// An operation that may work on a large range of memory.
@@ -66,6 +65,15 @@ pub(super) enum LargeRange {
         segment: u32,
         bytes: u32,
     },
+}
+
+/// A function that the module imports.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ImportedFunction {
+    pub(super) ty: u32,
+    pub(super) parameters: u32,
+    /// Whether it returns its price instead of nothing.
+    pub(super) priced: bool,
 }
 
 /// What one function pays.
@@ -115,13 +123,16 @@ impl Plan {
         Ok(reading.plan())
     }
 
-    /// For operations, calls to the host included, that work on a range whose length is on the stack: by how many bits its
-    /// length exceeds its cost.
-    pub(super) fn range_of(&self, operator: &Operator<'_>) -> Option<u32> {
-        match operator {
-            Operator::Call { function_index } if self.copies.get(*function_index as usize) == Some(&true) => Some(4),
-            other => works_on_range(other),
-        }
+    /// What an operation on a table costs beside what it is asked to do: the engine keeps tables that do not grow in another form
+    /// as well, and makes that anew as a whole.
+    pub(super) fn cost_of_table(&self, operator: &Operator<'_>) -> Option<u32> {
+        let table = match *operator {
+            Operator::TableInit { table, .. } | Operator::TableFill { table } => table,
+            Operator::TableCopy { dst_table, .. } => dst_table,
+            _ => return None,
+        };
+        let elements = self.tables.get(table as usize).copied().unwrap_or_default();
+        (elements > 0).then(|| u32::try_from(elements / 4).map_or(MOST, |units| units.min(MOST)))
     }
 
     /// Where this operation stands among those that may work on a large range of memory, if it is one.
@@ -139,17 +150,19 @@ impl Plan {
         self.passed.get(ty as usize).map_or(0, |&passed| passed as usize)
     }
 
-    /// For each imported function, its type and how many parameters it has.
-    pub(super) fn imported(&self) -> impl Iterator<Item = (u32, u32)> {
-        let types = self.function_types.iter().take(self.imported_functions as usize);
-        types.map(|&ty| (ty, self.parameters[ty as usize]))
+    /// The functions that are imported.
+    pub(super) fn imported(&self) -> impl Iterator<Item = ImportedFunction> {
+        self.function_types.iter().zip(&self.priced).map(|(&ty, &priced)| {
+            let parameters = self.parameters[ty as usize];
+            ImportedFunction { ty, parameters, priced }
+        })
     }
 
     /// Whether a call to this function may take fuel.
     pub(super) fn takes_fuel(&self, function: u32) -> bool {
         match function.checked_sub(self.imported_functions) {
             Some(defined) => self.functions.get(defined as usize).is_none_or(|payments| payments.takes_fuel),
-            None => false,
+            None => self.priced[function as usize],
         }
     }
 }
@@ -191,11 +204,13 @@ impl Reading {
                     match import.ty {
                         TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
                             self.plan.imported_functions += 1;
-                            self.plan.copies.push(COPIES.contains(&import.name));
+                            let priced = self.returns_price(import.module, import.name, ty);
+                            self.plan.priced.push(priced);
                             self.plan.function_types.push(ty);
                         }
                         TypeRef::Global(_) => self.plan.globals += 1,
                         TypeRef::Memory(memory) => self.plan.has_memory = memory.initial > 0,
+                        TypeRef::Table(table) => self.plan.tables.push(table.initial),
                         _ => {}
                     }
                 }
@@ -239,7 +254,9 @@ impl Reading {
             }
             Payload::TableSection(tables) => {
                 for table in tables {
-                    if let wasmparser::TableInit::Expr(init) = table?.init {
+                    let table = table?;
+                    self.plan.tables.push(table.ty.initial);
+                    if let wasmparser::TableInit::Expr(init) = table.init {
                         self.take_references(init.get_operators_reader())?;
                     }
                 }
@@ -300,7 +317,7 @@ impl Reading {
                 Operator::MemoryInit { data_index, .. } => drop(self.initial.insert(data_index)),
                 _ => {}
             }
-            read.ranges |= self.plan.range_of(&operator).is_some();
+            read.ranges |= works_on_range(&operator).is_some();
             let segment = match current {
                 Some(number) => &mut read.loops[number],
                 None => &mut read.entry,
@@ -309,6 +326,19 @@ impl Reading {
             segment.calls.extend(self.callee(&operator));
         }
         Ok(read)
+    }
+
+    /// Whether an import of this type is a function of the waPC interface that returns nothing to the guest.
+    fn returns_price(&self, namespace: &str, name: &str, ty: u32) -> bool {
+        interface::find(namespace, name).is_some_and(|function| {
+            let own = &self.representatives[ty as usize];
+            let takes = |ty: &wasmparser::FuncType| {
+                ty.params().iter().all(|parameter| *parameter == wasmparser::ValType::I32)
+                    && ty.params().len() == function.parameters as usize
+                    && ty.results().is_empty()
+            };
+            !function.returns_value && self.known_types.iter().any(|(ty, known)| known == own && takes(ty))
+        })
     }
 
     /// How many values a call passes there and back.
@@ -383,7 +413,7 @@ impl Reading {
 
     fn cost_of(&self, node: usize, cyclic: bool, graph: &Graph, costs: &[NodeCost]) -> NodeCost {
         if node < self.plan.imported_functions as usize {
-            return NodeCost { own: IMPORT, charged: false, takes_fuel: false };
+            return NodeCost { own: IMPORT, charged: false, takes_fuel: self.plan.priced[node] };
         }
         let callee_takes_fuel = graph.edges[node].iter().any(|&callee| costs[callee].takes_fuel);
         let Some(body) = self.bodies.get(node - self.plan.imported_functions as usize) else {

@@ -15,16 +15,18 @@ use wasm_encoder::reencode::{self, Reencode, utils};
 use wasm_encoder::{
     ConstExpr, EntityType, ExportKind, Function, GlobalType, MemoryType, SectionId, TableType, ValType,
 };
+use wasmparser::TypeRef;
 
 use self::cashier::Till;
-use super::plan::Plan;
-use super::{Bounds, START, YIELD};
+use super::plan::{ImportedFunction, LargeRange, Plan};
+use super::segments::Moved;
+use super::{Bounds, NAMESPACE, START, TICK, YIELD};
 use crate::error::{Error, ErrorKind, Result};
 pub(in crate::engine) use headroom::Frames;
 
 /// Puts the payments of a plan into its module.
-pub(super) fn rewrite(module: &[u8], plan: &Plan, bounds: Bounds) -> Result<Vec<u8>> {
-    let mut rewriter = Rewriter { plan, bounds, next_function: 0, tables: 0, copies: 0, written: Vec::new() };
+pub(super) fn rewrite(module: &[u8], plan: &Plan, data: Option<Moved>, bounds: Bounds) -> Result<Vec<u8>> {
+    let mut rewriter = Rewriter { plan, data, bounds, next_function: 0, tables: 0, copies: 0, written: Vec::new() };
     let mut rewritten = wasm_encoder::Module::new();
     rewriter.parse_core_module(&mut rewritten, wasmparser::Parser::new(0), module).map_err(|error| match error {
         reencode::Error::UserError(refusal) => refusal,
@@ -41,6 +43,8 @@ const MOST_COPIES: usize = 2_000_000;
 
 struct Rewriter<'a> {
     plan: &'a Plan,
+    /// Where data segments have moved to, if the host writes the active ones.
+    data: Option<Moved>,
     bounds: Bounds,
     /// The number of the function whose body comes next.
     next_function: usize,
@@ -93,10 +97,22 @@ impl Rewriter<'_> {
         self.plan.globals
     }
 
+    /// The index of a function of the module's own: `yield` and `tick` are imported before it.
+    fn moved_up(&self, function: u32) -> u32 {
+        function.saturating_add(2)
+    }
+
+    fn yield_function(&self) -> u32 {
+        self.plan.imported_functions
+    }
+
+    fn tick_function(&self) -> u32 {
+        self.plan.imported_functions + 1
+    }
+
     /// The function that works on a large range in portions: these come after the module's own.
     fn range_function(&self, number: usize) -> u32 {
-        // `yield` is the last of the imported functions; those that are defined move up by one.
-        self.plan.imported_functions + 1 + (self.plan.functions.len() + number) as u32
+        self.moved_up(self.plan.imported_functions + (self.plan.functions.len() + number) as u32)
     }
 
     fn probe_function(&self) -> u32 {
@@ -105,6 +121,16 @@ impl Rewriter<'_> {
 
     fn filled_function(&self) -> u32 {
         self.probe_function() + 1
+    }
+
+    /// The type of functions of the interface with two parameters that return their price.
+    fn price_type(&self) -> u32 {
+        self.plan.types + 5
+    }
+
+    /// The type that an imported function with so many parameters has here, so that it returns its price.
+    fn priced_type(&self, parameters: u32) -> u32 {
+        if parameters == 1 { self.yield_type() } else { self.price_type() }
     }
 
     /// The function that takes the place of an imported one, `yield` included.
@@ -118,13 +144,8 @@ impl Rewriter<'_> {
     }
 
     fn till(&self) -> Till {
-        let yields = self.function_in_front_of(self.plan.imported_functions);
+        let yields = self.function_in_front_of(self.yield_function());
         Till { global: self.fuel_global(), yields, quantum: self.bounds.quantum }
-    }
-
-    /// For each imported function, `yield` being the last, its type and how many parameters it has.
-    fn imported_functions(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.plan.imported().chain([(self.yield_type(), 1)])
     }
 
     fn add_types(&mut self, types: &mut wasm_encoder::TypeSection) {
@@ -134,11 +155,14 @@ impl Rewriter<'_> {
         types.ty().function([ValType::I32; 3], []);
         types.ty().function([ValType::I32], []);
         types.ty().function(self.bounds.frames.passed(), []);
+        types.ty().function([ValType::I32; 2], [ValType::I32]);
     }
 
     fn add_imports(&mut self, imports: &mut wasm_encoder::ImportSection) {
         self.written.push(SectionId::Import);
-        imports.import(YIELD.0, YIELD.1, EntityType::Function(self.yield_type()));
+        for (namespace, name) in [YIELD, TICK] {
+            imports.import(namespace, name, EntityType::Function(self.yield_type()));
+        }
     }
 
     fn add_functions(&mut self, functions: &mut wasm_encoder::FunctionSection) {
@@ -147,9 +171,10 @@ impl Rewriter<'_> {
             functions.function(self.range_type());
         }
         functions.function(self.probe_type()).function(self.filled_type());
-        for (ty, _) in self.imported_functions() {
-            functions.function(ty);
+        for imported in self.plan.imported() {
+            functions.function(imported.ty);
         }
+        functions.function(self.yield_type());
         if self.plan.start.is_some() {
             functions.function(self.nothing_type());
         }
@@ -172,18 +197,33 @@ impl Rewriter<'_> {
     fn add_code(&mut self, code: &mut wasm_encoder::CodeSection) {
         self.written.push(SectionId::Code);
         for &range in &self.plan.large_ranges {
+            let range = match range {
+                LargeRange::Init { segment, bytes } => LargeRange::Init { segment: self.moved(segment), bytes },
+                other => other,
+            };
             code.function(&portions::in_portions(range, &self.till(), self.probe_function()));
         }
         let frames = self.bounds.frames;
         code.function(&frames.probe(self.filled_function())).function(&frames.filled());
-        for (imported, (_, parameters)) in self.imported_functions().enumerate() {
-            code.function(&headroom::in_front_of(imported as u32, parameters, self.probe_function()));
+        for (number, ImportedFunction { parameters, priced, .. }) in (0..).zip(self.plan.imported()) {
+            let mut front = headroom::in_front_of(number, parameters, priced, self.probe_function());
+            if priced {
+                self.till().pay_price(&mut front.instructions(), parameters);
+            }
+            front.instructions().end();
+            code.function(&front);
         }
+        code.function(&cashier::yield_if_due(self.tick_function(), self.yield_function(), self.probe_function()));
         if self.plan.start.is_some() {
             let mut nothing = Function::new([]);
             nothing.instructions().end();
             code.function(&nothing);
         }
+    }
+
+    /// Where a data segment has moved to.
+    fn moved(&self, segment: u32) -> u32 {
+        self.data.as_ref().map_or(segment, |data| data.index(segment))
     }
 
     /// Whether a section that something is added to is missing from the module, where the section `next` comes next.
@@ -197,7 +237,26 @@ impl Reencode for Rewriter<'_> {
 
     fn function_index(&mut self, function: u32) -> Rewritten<u32> {
         let imported = function < self.plan.imported_functions;
-        Ok(if imported { self.function_in_front_of(function) } else { function.saturating_add(1) })
+        Ok(if imported { self.function_in_front_of(function) } else { self.moved_up(function) })
+    }
+
+    fn data_index(&mut self, segment: u32) -> Rewritten<u32> {
+        Ok(self.moved(segment))
+    }
+
+    fn data_count(&mut self, count: u32) -> Rewritten<u32> {
+        Ok(self.data.as_ref().map_or(count, Moved::count))
+    }
+
+    fn parse_data_section(
+        &mut self,
+        data: &mut wasm_encoder::DataSection,
+        section: wasmparser::DataSectionReader<'_>,
+    ) -> Rewritten<()> {
+        match &self.data {
+            Some(moved) => Ok(moved.write(data, section.into_iter())?),
+            None => utils::parse_data_section(self, data, section),
+        }
     }
 
     fn func_type(&mut self, ty: wasmparser::FuncType) -> Rewritten<wasm_encoder::FuncType> {
@@ -229,13 +288,23 @@ impl Reencode for Rewriter<'_> {
         imports: &mut wasm_encoder::ImportSection,
         section: wasmparser::ImportSectionReader<'_>,
     ) -> Rewritten<()> {
-        for import in section.clone().into_imports() {
+        let plan = self.plan;
+        let mut functions = plan.imported();
+        for import in section.into_imports() {
             let import = import?;
-            if import.module == YIELD.0 {
+            if import.module == NAMESPACE {
                 return Err(refused(format!("the module imports {}.{}", import.module, import.name)));
             }
+            let is_function = matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_));
+            let priced = is_function.then(|| functions.next()).flatten().filter(|function| function.priced);
+            match priced {
+                Some(function) => {
+                    let ty = EntityType::Function(self.priced_type(function.parameters));
+                    imports.import(NAMESPACE, import.name, ty);
+                }
+                None => utils::parse_import(self, imports, import)?,
+            }
         }
-        utils::parse_import_section(self, imports, section)?;
         self.add_imports(imports);
         Ok(())
     }

@@ -40,6 +40,7 @@ impl Script {
         let mut store = Store::new(engine);
         let mut imports = Imports::new();
         imports.define(YIELD.0, YIELD.1, Function::new_typed(&mut store, |_: i32| BOUNDS.quantum));
+        imports.define(TICK.0, TICK.1, Function::new_typed(&mut store, |_: i32| 0));
         imports.register_namespace("spectest", spectest(&mut store));
         Script { store, imports, current: None, named: HashMap::new() }
     }

@@ -144,7 +144,7 @@ fn pauses(text: &str) -> usize {
         let mut last = None;
         for operator in body.get_operators_reader().unwrap() {
             let operator = operator.unwrap();
-            let calls = matches!(operator, wasmparser::Operator::Call { function_index: 4 });
+            let calls = matches!(operator, wasmparser::Operator::Call { function_index: 5 });
             pauses += usize::from(calls && matches!(last, Some(wasmparser::Operator::I32Sub)));
             last = Some(operator);
         }

@@ -56,6 +56,9 @@ async fn no_line_can_be_forged_and_none_is_longer_than_it_may_be() {
         let lines = lines_of(&caller);
         assert!(lines[0].starts_with("WARN host_call: a\\nERROR host: \\u{1b}[31mred\\r\\n actor="), "{lines:?}");
         assert!(lines[1].contains(&format!("{}... (1999960 more bytes)", "é".repeat(20))) && lines[1].len() < 300);
+        let refused = write(&caller, "warn", &"é".repeat(3_000_000)).await.unwrap_err();
+        assert!(refused.contains("bytes, 4194304 are allowed"), "{refused}");
+        assert_eq!(lines_of(&caller).len(), 2);
     })
     .await;
 }

@@ -8,7 +8,7 @@ use super::cashier::Cashier;
 use super::labels::Labels;
 use super::stretch::Stretch;
 use super::{Rewriter, Rewritten, headroom};
-use crate::engine::meter::plan::{Payments, Plan, works_on_range};
+use crate::engine::meter::plan::{Payments, Plan, accesses_memory, works_on_range};
 
 /// Puts the payments into one function.
 pub(super) fn rewrite(
@@ -62,7 +62,10 @@ impl BodyWriter<'_> {
             if leaves || calls {
                 self.cashier.give_back(&mut self.function.instructions());
             }
-            if let Some(bits) = rewriter.plan.range_of(operator) {
+            if let Some(units) = rewriter.plan.cost_of_table(operator) {
+                self.cashier.pay_anywhere(&mut self.function.instructions(), units);
+            }
+            if let Some(bits) = works_on_range(operator) {
                 self.cashier.pay_for_range(&mut self.function.instructions(), bits);
             }
             if headroom::is_function_of_engine(operator) {
@@ -237,38 +240,6 @@ fn leaves_function(operator: &Operator<'_>, depth: u32) -> bool {
         }
         _ => false,
     }
-}
-
-/// Whether this operation loads from memory or stores to it, as most of those do.
-fn accesses_memory(operator: &Operator<'_>) -> bool {
-    matches!(
-        operator,
-        Operator::I32Load { .. }
-            | Operator::I64Load { .. }
-            | Operator::F32Load { .. }
-            | Operator::F64Load { .. }
-            | Operator::I32Load8S { .. }
-            | Operator::I32Load8U { .. }
-            | Operator::I32Load16S { .. }
-            | Operator::I32Load16U { .. }
-            | Operator::I64Load8S { .. }
-            | Operator::I64Load8U { .. }
-            | Operator::I64Load16S { .. }
-            | Operator::I64Load16U { .. }
-            | Operator::I64Load32S { .. }
-            | Operator::I64Load32U { .. }
-            | Operator::I32Store { .. }
-            | Operator::I64Store { .. }
-            | Operator::F32Store { .. }
-            | Operator::F64Store { .. }
-            | Operator::I32Store8 { .. }
-            | Operator::I32Store16 { .. }
-            | Operator::I64Store8 { .. }
-            | Operator::I64Store16 { .. }
-            | Operator::I64Store32 { .. }
-            | Operator::V128Load { .. }
-            | Operator::V128Store { .. }
-    )
 }
 
 /// Whether this operation calls what may take fuel.

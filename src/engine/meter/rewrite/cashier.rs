@@ -4,8 +4,9 @@
 //! It takes the fuel from the global at its entry, gives it back before whatever may take fuel elsewhere, and before it
 //! returns. Other functions work on the global.
 
-use wasm_encoder::{BlockType, Function, Instruction, InstructionSink, MemArg};
+use wasm_encoder::{BlockType, Function, Instruction, InstructionSink, MemArg, ValType};
 
+use super::headroom;
 use crate::engine::meter::plan::{PORTION, Payments};
 
 /// Writes the payments of one function.
@@ -30,6 +31,13 @@ pub(super) struct Till {
 }
 
 impl Till {
+    /// Pays the price on the stack from the global, and yields if that is not enough.
+    pub(super) fn pay_price(&self, sink: &mut InstructionSink<'_>, local: u32) {
+        sink.local_set(local).global_get(self.global).local_get(local).i32_sub().local_tee(local);
+        sink.global_set(self.global).local_get(local).i32_const(0).i32_lt_s().if_(BlockType::Empty);
+        sink.local_get(local).call(self.yields).global_set(self.global).end();
+    }
+
     /// Yields with the fuel on the stack, however much there is, and leaves as much.
     fn yield_and_keep(&self, sink: &mut InstructionSink<'_>) {
         // What is handed out for having yielded has not been used up, so it is taken back beforehand.
@@ -42,6 +50,18 @@ impl Till {
         self.yield_and_keep(sink);
         sink.global_set(self.global);
     }
+}
+
+/// The function that takes the place of `yield`: the guest is suspended only if the host says so.
+pub(super) fn yield_if_due(tick: u32, yields: u32, probe: u32) -> Function {
+    const FUEL: u32 = 0;
+    const MORE: u32 = 1;
+    let mut function = Function::new([(1, ValType::I32)]);
+    let mut sink = function.instructions();
+    headroom::make_sure(&mut sink, probe);
+    sink.local_get(FUEL).call(tick).local_tee(MORE).i32_eqz();
+    sink.if_(BlockType::Result(ValType::I32)).local_get(FUEL).call(yields).else_().local_get(MORE).end().end();
+    function
 }
 
 impl Cashier<'_> {
@@ -124,7 +144,13 @@ impl Cashier<'_> {
         if self.keeps_fuel() {
             self.take(sink);
         }
-        let Some(units) = self.payments.entry else { return };
+        if let Some(units) = self.payments.entry {
+            self.pay_anywhere(sink, units);
+        }
+    }
+
+    /// Pays `units`, wherever the fuel is.
+    pub(super) fn pay_anywhere(&self, sink: &mut InstructionSink<'_>, units: u32) {
         if self.keeps_fuel() {
             self.pay(sink, units);
         } else {

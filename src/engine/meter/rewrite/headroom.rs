@@ -87,15 +87,16 @@ pub(super) fn make_sure(sink: &mut InstructionSink<'_>, probe: u32) {
     sink.i32_const(0).call(probe);
 }
 
-/// The function that takes the place of an imported one with so many parameters.
-pub(super) fn in_front_of(imported: u32, parameters: u32, probe: u32) -> Function {
-    let mut function = Function::new([]);
+/// The function that takes the place of an imported one with so many parameters, up to what it does after the call. One that
+/// is called for its price has a local for it after its parameters.
+pub(super) fn in_front_of(imported: u32, parameters: u32, priced: bool, probe: u32) -> Function {
+    let mut function = Function::new(priced.then_some((1, ValType::I32)));
     let mut sink = function.instructions();
     make_sure(&mut sink, probe);
     for parameter in 0..parameters {
         sink.local_get(parameter);
     }
-    sink.call(imported).end();
+    sink.call(imported);
     function
 }
 
