@@ -14,7 +14,7 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt::{self, Write};
 
-use crate::text::Escaping;
+use crate::text::{Escaping, escaped};
 pub(crate) use crate::text::printable;
 
 /// What an operation of this crate answers with.
@@ -128,22 +128,34 @@ pub enum ErrorKind {
 }
 
 /// A failure: a kind, a text, and where there is one, the cause.
+///
+/// The text says what went wrong first and where after it: `cannot listen on 127.0.0.1:8080 (address in use): choose another
+/// port; the link default of actor M... to wasmcloud:httpserver is refused`. Each part of it stands there once.
 pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
     message: String,
     source: Option<BoxedError>,
+    /// Whether the message is the context of the source and comes after it.
+    is_context: bool,
 }
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, message: message.into(), source: None }))
+        Error(Box::new(Inner { kind, message: message.into(), source: None, is_context: false }))
     }
 
+    /// Adds the cause of what the message says.
     pub(crate) fn caused_by(mut self, source: impl Into<BoxedError>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// Makes the message the context of an error that says more than it: that one comes first in the text.
+    pub(crate) fn context_of(mut self, source: impl Into<BoxedError>) -> Self {
+        self.0.is_context = true;
+        self.caused_by(source)
     }
 
     /// What went wrong, to match on.
@@ -155,11 +167,31 @@ impl Error {
 /// The text with its causes. Among them may be text from files, guests and peers, so what is not to be seen is escaped.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { message, source, is_context, .. } = &*self.0;
         let mut safe = Escaping(f);
-        safe.write_str(&self.0.message)?;
-        let mut cause = StdError::source(self);
+        match source {
+            None => safe.write_str(message),
+            Some(source) if *is_context => write!(safe, "{}; {message}", Chain(&**source)),
+            Some(source) => write!(safe, "{message}: {}", Chain(&**source)),
+        }
+    }
+}
+
+/// An error and its causes. Errors of this crate write their own causes, and so do many others: what stands there already is
+/// not repeated.
+struct Chain<'a>(&'a (dyn StdError + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = escaped(&self.0.to_string()).into_owned();
+        f.write_str(said.trim())?;
+        let mut cause = self.0.source();
         while let Some(error) = cause {
-            write!(safe, ": {error}")?;
+            let next = escaped(&error.to_string()).into_owned();
+            if !said.contains(next.trim()) {
+                write!(f, ": {}", next.trim())?;
+                said = next;
+            }
             cause = error.source();
         }
         Ok(())
@@ -203,5 +235,43 @@ mod tests {
         assert_eq!(error.to_string(), "cannot read 'echo.wasm': disk on fire");
         assert_eq!(error.kind(), ErrorKind::Io);
         assert!(error.source().is_some());
+    }
+
+    #[test]
+    fn each_part_stands_there_once_and_the_context_last() {
+        let cause = || Error::new(ErrorKind::Io, "cannot listen on port 80").caused_by("it is taken ");
+        assert_eq!(cause().to_string(), "cannot listen on port 80: it is taken");
+        let around = Error::new(ErrorKind::Io, "the start failed").caused_by(cause());
+        assert_eq!(around.to_string(), "the start failed: cannot listen on port 80: it is taken");
+        let failed = Error::new(ErrorKind::ProviderFailed, "provider V failed").context_of(cause());
+        let refused = Error::new(ErrorKind::LinkRefused, "the link is refused").context_of(failed);
+        assert_eq!(
+            refused.to_string(),
+            "cannot listen on port 80: it is taken; provider V failed; the link is refused"
+        );
+        assert!(refused.source().unwrap().is::<Error>());
+    }
+
+    /// An error that, like many, leaves its cause to its reader.
+    #[derive(Debug)]
+    struct Outer(Error);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("outer")
+        }
+    }
+
+    impl StdError for Outer {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn causes_that_an_error_leaves_out_are_written_for_it() {
+        let inner = Error::new(ErrorKind::Io, "inner").caused_by("root");
+        let error = Error::new(ErrorKind::Io, "top").caused_by(Outer(inner));
+        assert_eq!(error.to_string(), "top: outer: inner: root");
     }
 }

@@ -30,7 +30,7 @@ impl BlockingProvider {
         let started = BlockingProvider { provider, threads: Threads::start(&identity)? };
         let configured = started.in_turn(move |provider| provider.configure_dispatch(Box::new(dispatcher))).await;
         configured.map_err(|error| {
-            Error::new(ErrorKind::ProviderFailed, format!("{identity} could not be started")).caused_by(error)
+            Error::new(ErrorKind::ProviderFailed, format!("{identity} could not be started")).context_of(error)
         })?;
         Ok(started)
     }

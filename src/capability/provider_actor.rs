@@ -162,7 +162,7 @@ impl Running {
     /// provider passes on (a full queue, a call back that was refused) keep their kind.
     fn explain(&self, asked: &str, error: BoxedError) -> Error {
         let kind = error.downcast_ref::<Error>().map_or(ErrorKind::ProviderFailed, Error::kind);
-        Error::new(kind, format!("{} failed in {:?}", self.identity, shorten(asked))).caused_by(error)
+        Error::new(kind, format!("{} failed in {:?}", self.identity, shorten(asked))).context_of(error)
     }
 }
 

@@ -209,7 +209,7 @@ async fn tell(ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
 }
 
 fn refused(definition: &LinkDefinition, error: Error) -> Error {
-    Error::new(ErrorKind::LinkRefused, format!("the {} is refused", definition.key())).caused_by(error)
+    Error::new(ErrorKind::LinkRefused, format!("the {} is refused", definition.key())).context_of(error)
 }
 
 async fn unbind(provider: &RunningProvider, definition: &LinkDefinition) -> Result<()> {

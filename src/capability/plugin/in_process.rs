@@ -70,7 +70,7 @@ impl InProcess {
         let start = move || Instance::start(library, inbox).map_err(Failure::into_error);
         let instance = started.threads.in_turn(start).await.map_err(|error| {
             let message = format!("{} could not be started", started.desk.identity());
-            Error::new(ErrorKind::ProviderFailed, message).caused_by(error)
+            Error::new(ErrorKind::ProviderFailed, message).context_of(error)
         })?;
         *started.slot() = Some(Arc::new(instance));
         Ok(started)

@@ -89,7 +89,7 @@ impl Process {
         let start = Start { version: VERSION, code: ByteBuf::from(&*code), memory, open_files };
         started.line.ask(START, &ToPlugin::Start(start)).await?.map_err(|refusal| {
             let message = format!("{} could not be started", started.desk.identity());
-            Error::new(ErrorKind::ProviderFailed, message).caused_by(refusal.into_error())
+            Error::new(ErrorKind::ProviderFailed, message).context_of(refusal.into_error())
         })?;
         Ok(started)
     }

@@ -126,9 +126,10 @@ impl Running {
 impl std::fmt::Display for Lifecycle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Lifecycle::Bind { actor, .. } => write!(f, "take the link of {actor}"),
-            Lifecycle::Drain { actor } => write!(f, "drain the link of actor {actor}"),
-            Lifecycle::Unbind { actor } => write!(f, "let go of the link of actor {actor}"),
+            // Which link it is stands in the error around this one.
+            Lifecycle::Bind { .. } => f.write_str("bind"),
+            Lifecycle::Drain { .. } => f.write_str("drain"),
+            Lifecycle::Unbind { .. } => f.write_str("unbind"),
             Lifecycle::Stop { .. } => f.write_str("stop"),
         }
     }
