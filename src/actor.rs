@@ -42,15 +42,24 @@ impl Actor {
     /// # Errors
     /// `InvalidModule`, `Unsigned`, `InvalidToken`, `TokenExpired`, `TokenNotYetValid` or `Tampered`.
     pub fn from_slice(module: &[u8]) -> Result<Actor> {
-        let claims = auth::read_token(auth::embedded_token(module)?)?;
+        let claims = Actor::claims_of(module)?;
         auth::check_validity(&claims, SystemTime::now())?;
+        Ok(Actor { module: module.into(), claims: Arc::new(claims) })
+    }
+
+    /// Returns the claims of a signed module after all of it has been verified but the token's validity in time: also those
+    /// of a module that cannot be started any more, or not yet.
+    ///
+    /// # Errors
+    /// `InvalidModule`, `Unsigned`, `InvalidToken` or `Tampered`.
+    pub fn claims_of(module: &[u8]) -> Result<Claims<wascap::jwt::Actor>> {
+        let claims: Claims<wascap::jwt::Actor> = auth::read_token(auth::embedded_token(module)?)?;
         let hash = auth::hash_without_token(module)?;
-        let actor = Actor { module: module.into(), claims: Arc::new(claims) };
-        if hash != actor.hash() {
-            let message = format!("the code of actor {} is not the code that was signed", actor.claims.subject);
+        if claims.metadata.as_ref().is_none_or(|metadata| metadata.module_hash != hash) {
+            let message = format!("the code of actor {} is not the code that was signed", claims.subject);
             return Err(Error::new(ErrorKind::Tampered, message));
         }
-        Ok(actor)
+        Ok(claims)
     }
 
     /// Reads a signed module from a file, as [`Actor::from_slice`] does.

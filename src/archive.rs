@@ -17,7 +17,9 @@ mod write;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::time::SystemTime;
 
+use crate::auth;
 use crate::error::{Error, ErrorKind, Result};
 use crate::jwt::{CapabilityProvider, Claims};
 pub use limits::ArchiveLimits;
@@ -64,8 +66,18 @@ impl ProviderArchive {
     pub fn try_load_within(bytes: &[u8], limits: &ArchiveLimits) -> Result<ProviderArchive> {
         let contents = read::contents(bytes, limits)?;
         let claims = verify::claims(&contents)?;
+        auth::check_validity(&claims, SystemTime::now())?;
         let read::Contents { token, targets, compressed } = contents;
         Ok(ProviderArchive { claims, token, targets, compressed })
+    }
+
+    /// Returns the claims of an archive after all of it has been verified but the token's validity in time: also those of an
+    /// archive that cannot be used any more, or not yet.
+    ///
+    /// # Errors
+    /// `InvalidArchive`, `Unsigned`, `InvalidToken` or `Tampered`.
+    pub fn claims_of(bytes: &[u8]) -> Result<Claims<CapabilityProvider>> {
+        verify::claims(&read::contents(bytes, &ArchiveLimits::new())?)
     }
 
     /// Reads an archive from a file, as [`ProviderArchive::try_load`] does.

@@ -100,6 +100,21 @@ pub(crate) fn expect_contract(text: &str) -> Result<()> {
     ))
 }
 
+/// Refuses what should not be signed as the id of a contract: one without a vendor and a name, which no provider can serve.
+pub(crate) fn expect_whole_contract(text: &str) -> Result<()> {
+    expect_contract(text)?;
+    let is_whole = text.split_once(':').is_some_and(|(vendor, name)| {
+        let is_part = |part: &str| !part.is_empty() && part.trim() == part;
+        is_part(vendor) && is_part(name)
+    });
+    if is_whole {
+        return Ok(());
+    }
+    let message =
+        format!("{:?} is not a contract id: it has a vendor and a name, as in wasmcloud:keyvalue", shorten(text));
+    Err(Error::new(ErrorKind::InvalidArgument, message))
+}
+
 /// A link name as it is stored: an empty or missing one is `default`.
 pub(crate) fn link_name(given: Option<&str>) -> &str {
     given.filter(|name| !name.is_empty()).unwrap_or(DEFAULT_LINK_NAME)
@@ -135,6 +150,16 @@ mod tests {
         for text in ["", "M", "default", "wasmcloud:keyvalue", &"M".repeat(56), &"é".repeat(28), &wrong_sum] {
             assert!(!is_key(text, KeyKind::Actor), "{text:?}");
             assert_eq!(expect_key(text, KeyKind::Actor).unwrap_err().kind(), ErrorKind::InvalidArgument);
+        }
+    }
+
+    #[test]
+    fn contracts_that_are_signed_have_a_vendor_and_a_name() {
+        for good in ["wasmcloud:keyvalue", "a:b", "a:b:c"] {
+            assert!(expect_whole_contract(good).is_ok(), "{good}");
+        }
+        for bad in ["", "keyvalue", ":", "a:", ":b", "a: ", " a:b", "a:b\n", &"a:".repeat(200)] {
+            assert_eq!(expect_whole_contract(bad).unwrap_err().kind(), ErrorKind::InvalidArgument, "{bad}");
         }
     }
 

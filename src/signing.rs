@@ -15,14 +15,14 @@
 //! ```
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
 use crate::auth::{self, Validity};
-use crate::entity::expect_contract;
+use crate::entity::{KeyKind, expect_whole_contract, is_key, shorten};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jwt::Actor;
 
@@ -97,12 +97,14 @@ impl ActorClaims {
 ///
 /// # Errors
 /// `InvalidModule` for what is no module; `InvalidArgument` where a key is of the wrong kind, where the issuer's seed is
-/// missing, or where a capability is no contract id.
+/// missing, where a capability is no contract id, where the alias cannot be called by, where the token would never be valid,
+/// and where it would be longer than hosts read (64 KiB).
 pub fn sign_module(module: &[u8], claims: &ActorClaims, issuer: &KeyPair, actor: &KeyPair) -> Result<Vec<u8>> {
     let mut metadata = claims.metadata.clone();
     for contract in metadata.caps.iter().flatten() {
-        expect_contract(contract)?;
+        expect_whole_contract(contract)?;
     }
+    metadata.call_alias.as_deref().map_or(Ok(()), expect_alias)?;
     let bare = auth::without_token(module)?;
     metadata.module_hash = auth::hash_without_token(&bare)?;
     let mut token = metadata.claims(issuer.public_key(), actor.public_key());
@@ -131,24 +133,17 @@ pub fn read_key(path: impl AsRef<Path>) -> Result<KeyPair> {
     })
 }
 
-/// Writes a file so that nobody ever sees half of it: beside its place first, and then into it. A file that is there is
-/// replaced.
-///
-/// This writes where it is called, so call it from a place that may block.
-///
-/// # Errors
-/// `Io`.
-pub fn write_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
-    let path = path.as_ref();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let written = builder.tempfile_in(folder).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    });
-    written.map_err(|error| Error::new(ErrorKind::Io, format!("cannot write {}", path.display())).caused_by(error))
+/// Refuses a call alias that no host would call an actor by: one that could be taken for a contract or a key.
+fn expect_alias(alias: &str) -> Result<()> {
+    let reason = if alias.is_empty() || alias.chars().any(char::is_control) {
+        "it is empty, or not plain text"
+    } else if alias.contains(':') {
+        "with a colon it would be taken for a contract"
+    } else if is_key(alias, KeyKind::Actor) {
+        "it would be taken for a public key"
+    } else {
+        return Ok(());
+    };
+    let message = format!("{:?} cannot be a call alias: {reason}", shorten(alias));
+    Err(Error::new(ErrorKind::InvalidArgument, message))
 }

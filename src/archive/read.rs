@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -14,9 +15,10 @@ use tar::EntryType;
 
 use super::{ArchiveLimits, LIBRARY, TOKEN, invalid, is_target};
 use crate::entity::shorten;
-use crate::error::{Error, ErrorKind, Result, printable};
+use crate::error::{Error, ErrorKind, Result};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+const MODULE: &[u8] = b"\0asm";
 
 /// What everything in a tar file is a multiple of. A block of zeros marks its end.
 const BLOCK: u64 = 512;
@@ -49,6 +51,9 @@ pub(super) fn file(path: &Path, limits: &ArchiveLimits) -> Result<Vec<u8>> {
 /// `InvalidArchive`, with what is wrong, or `Unsigned`.
 pub(super) fn contents(bytes: &[u8], limits: &ArchiveLimits) -> Result<Contents> {
     check_size(bytes.len(), limits)?;
+    if bytes.starts_with(MODULE) {
+        return Err(invalid("it is a WebAssembly module"));
+    }
     if !bytes.starts_with(&GZIP) {
         return Ok(unpack(bytes, limits)?.0);
     }
@@ -162,10 +167,28 @@ fn twice(name: &str) -> Error {
     invalid(format!("it holds {:?} twice", shorten(name)))
 }
 
+/// An error of a reader in words of ours: those of the library repeat what the file holds.
 fn unreadable(error: io::Error) -> Error {
-    // What the library says repeats names as they are in the file.
-    invalid("it is no tar file, or a damaged one").caused_by(printable(error.to_string().as_bytes()))
+    let is_ours = error.get_ref().is_some_and(|inner| inner.is::<TooLarge>());
+    match error.kind() {
+        _ if is_ours => invalid(error),
+        io::ErrorKind::UnexpectedEof => invalid("it ends too early"),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => invalid("its compression is damaged"),
+        _ => invalid("it is no tar file, or a damaged one"),
+    }
 }
+
+/// Why nothing more is read of a source.
+#[derive(Debug)]
+struct TooLarge(u64);
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it unpacks to more than the {} bytes that are allowed", self.0)
+    }
+}
+
+impl std::error::Error for TooLarge {}
 
 /// A reader that fails where its source gives more than it may.
 struct Capped<R> {
@@ -180,7 +203,7 @@ impl<R: Read> Read for Capped<R> {
         // No buffer is longer than 64 bits can say.
         self.read = self.read.saturating_add(length as u64);
         if self.read > self.limit {
-            return Err(io::Error::other(format!("it unpacks to more than the {} bytes that are allowed", self.limit)));
+            return Err(io::Error::other(TooLarge(self.limit)));
         }
         Ok(length)
     }

@@ -10,7 +10,7 @@ use nkeys::KeyPair;
 use super::verify::library_hash;
 use super::{LIBRARY, ProviderArchive, TOKEN, is_target};
 use crate::auth::{self, Validity};
-use crate::entity::shorten;
+use crate::entity::{expect_whole_contract, shorten};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jwt::CapabilityProvider;
 
@@ -108,9 +108,11 @@ impl ArchiveBuilder {
     ///
     /// # Errors
     /// `InvalidArgument` where a key is of the wrong kind, where the issuer's seed is missing, where there is no target or
-    /// one with a name that is none, or where the contract id is not one.
+    /// one with a name that is none, where the contract id is not one, and where the token would never be valid or be longer
+    /// than hosts read (64 KiB).
     pub fn sign(mut self, issuer: &KeyPair, provider: &KeyPair) -> Result<Vec<u8>> {
         self.check_targets()?;
+        expect_whole_contract(&self.metadata.capid)?;
         self.metadata.target_hashes =
             self.targets.iter().map(|(target, library)| (target.clone(), library_hash(library))).collect();
         let mut claims = self.metadata.clone().claims(issuer.public_key(), provider.public_key());

@@ -15,7 +15,7 @@ const TOKEN_SECTION: &str = "wasmcloud_jwt";
 const TOKEN_SECTIONS: [&[u8]; 2] = [b"jwt", TOKEN_SECTION.as_bytes()];
 
 /// A token is a few hundred bytes; what is larger than this is not read as one.
-const LONGEST_TOKEN: usize = 64 * 1024;
+pub(super) const LONGEST_TOKEN: usize = 64 * 1024;
 
 /// One section of a module: the whole of its bytes, what comes after its length, and where it is a custom one, its name
 /// and data.

@@ -7,6 +7,7 @@ use nkeys::KeyPair;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::embedding::LONGEST_TOKEN;
 use super::token::Subject;
 use crate::entity::{KeyKind, expect_key};
 use crate::error::{Error, ErrorKind, Result};
@@ -44,6 +45,15 @@ pub(crate) fn issue_token<S: Subject + Serialize>(mut claims: Claims<S>, issuer:
     if let Some(Err(reason)) = claims.metadata.as_ref().map(Subject::check) {
         return Err(Error::new(ErrorKind::InvalidArgument, format!("the token would not be valid: {reason}")));
     }
+    if let (Some(begins), Some(ends)) = (claims.not_before, claims.expires)
+        && begins >= ends
+    {
+        let message = format!(
+            "the token would never be valid: it ends {} s before it begins; let it expire later, or begin earlier",
+            begins - ends
+        );
+        return Err(Error::new(ErrorKind::InvalidArgument, message));
+    }
     claims.id = String::new();
     claims.id = BASE32_NOPAD.encode(&Sha256::digest(sorted_json(&claims)?));
     let signed = format!("{}.{}", BASE64URL_NOPAD.encode(HEADER), BASE64URL_NOPAD.encode(&sorted_json(&claims)?));
@@ -51,7 +61,15 @@ pub(crate) fn issue_token<S: Subject + Serialize>(mut claims: Claims<S>, issuer:
         let message = format!("cannot sign with the key {}: its seed is needed", claims.issuer);
         Error::new(ErrorKind::InvalidArgument, message).caused_by(error)
     })?;
-    Ok(format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature)))
+    let token = format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature));
+    if token.len() > LONGEST_TOKEN {
+        let message = format!(
+            "the token has {} bytes, and hosts read at most {LONGEST_TOKEN}: let it say less (fewer or shorter tags)",
+            token.len()
+        );
+        return Err(Error::new(ErrorKind::InvalidArgument, message));
+    }
+    Ok(token)
 }
 
 fn sorted_json<S: Serialize>(claims: &Claims<S>) -> Result<Vec<u8>> {
@@ -99,6 +117,31 @@ mod tests {
         };
         assert_eq!(issue(1), issue(1));
         assert_ne!(issue(1), issue(2));
+    }
+
+    #[test]
+    fn what_no_host_would_accept_is_not_signed() {
+        let account = KeyPair::new_account();
+        let refusal = |change: fn(&mut Claims<Actor>)| {
+            let mut claims = claims(&KeyPair::new_module());
+            change(&mut claims);
+            issue_token(claims, &account).map_err(|error| error.kind())
+        };
+        let period = |begins, ends| {
+            let mut claims = claims(&KeyPair::new_module());
+            (claims.not_before, claims.expires) = (Some(begins), Some(ends));
+            issue_token(claims, &account).map_err(|error| error.kind())
+        };
+        assert!(period(1, 2).is_ok());
+        assert_eq!(period(2, 2), Err(ErrorKind::InvalidArgument));
+        assert_eq!(period(3, 2), Err(ErrorKind::InvalidArgument));
+        assert!(
+            refusal(|claims| claims.metadata.get_or_insert_default().tags = Some(vec!["x".repeat(40_000)])).is_ok()
+        );
+        assert_eq!(
+            refusal(|claims| claims.metadata.get_or_insert_default().tags = Some(vec!["x".repeat(60_000)])),
+            Err(ErrorKind::InvalidArgument)
+        );
     }
 
     #[test]
