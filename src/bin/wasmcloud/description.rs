@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
-use wasmcloud_host::jwt::Claims;
-use wasmcloud_host::{Actor, ProviderArchive, escaped};
+use wasmcloud_host::escaped;
+use wasmcloud_host::jwt::{Actor, CapabilityProvider, Claims};
 use zeroize::Zeroizing;
 
 use crate::moment;
@@ -22,20 +22,19 @@ struct Fact {
 
 impl Description {
     /// What a signed module says of itself.
-    pub(crate) fn of_actor(actor: &Actor) -> Description {
-        let claims = actor.claims();
+    pub(crate) fn of_actor(claims: &Claims<Actor>) -> Description {
         let mut description = Description::default();
         description.add("Kind", "kind", json!("actor"));
-        description.add("Name", "name", json!(actor.name()));
-        description.add_keys(&claims);
-        description.add("Capabilities", "capabilities", json!(actor.capabilities()));
-        description.add("Tags", "tags", json!(actor.tags()));
+        description.add("Name", "name", json!(claims.name()));
+        description.add_keys(claims);
         if let Some(metadata) = &claims.metadata {
+            description.add("Capabilities", "capabilities", json!(metadata.caps.as_deref().unwrap_or_default()));
+            description.add("Tags", "tags", json!(metadata.tags.as_deref().unwrap_or_default()));
             description.add("Alias", "call_alias", json!(metadata.call_alias));
             description.add("Revision", "revision", json!(metadata.rev));
             description.add("Version", "version", json!(metadata.ver));
         }
-        description.add_validity(&claims);
+        description.add_validity(claims);
         if let Some(metadata) = &claims.metadata {
             description.add("Hash", "hash", json!(metadata.module_hash));
         }
@@ -43,20 +42,19 @@ impl Description {
     }
 
     /// What a provider archive says of itself.
-    pub(crate) fn of_archive(archive: &ProviderArchive) -> Description {
-        let claims = archive.claims();
+    pub(crate) fn of_archive(claims: &Claims<CapabilityProvider>, targets: Vec<String>) -> Description {
         let mut description = Description::default();
         description.add("Kind", "kind", json!("provider"));
         description.add("Name", "name", json!(claims.name()));
-        description.add_keys(&claims);
+        description.add_keys(claims);
         if let Some(metadata) = &claims.metadata {
             description.add("Contract", "contract_id", json!(metadata.capid));
             description.add("Vendor", "vendor", json!(metadata.vendor));
             description.add("Revision", "revision", json!(metadata.rev));
             description.add("Version", "version", json!(metadata.ver));
         }
-        description.add_validity(&claims);
-        description.add("Targets", "targets", json!(archive.targets()));
+        description.add_validity(claims);
+        description.add("Targets", "targets", json!(targets));
         if let Some(metadata) = &claims.metadata {
             description.add("Hashes", "target_hashes", json!(metadata.target_hashes));
         }

@@ -1,13 +1,16 @@
 //! `wasmcloud inspect`: what a signed module or a provider archive says of itself, after all of it has been verified.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use wasmcloud_host::{Actor, ProviderArchive};
+use wasmcloud_host::{Actor, Error, ErrorKind, ProviderArchive};
 
 use crate::description::Description;
-use crate::outcome::{Failure, Outcome};
+use crate::input;
+use crate::outcome::{self, Failure, Outcome};
 
-/// Verifies a signed module or a provider archive, and shows what its token says.
+/// Verifies a signed module or a provider archive, and shows what its token says. For one that is not valid at this moment, that
+/// is shown too, and the exit code is 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -25,22 +28,58 @@ pub(crate) struct Inspect {
 
 pub(crate) fn run(command: &Inspect) -> Outcome {
     refuse_reference(&command.file)?;
-    let description = if is_module(&command.file)? {
-        Description::of_actor(&Actor::from_file(&command.file)?)
+    let bytes = input::read(&command.file, "the file")?;
+    if bytes.starts_with(MODULE) {
+        module(&bytes, command.json)
+    } else if bytes.starts_with(GZIP) || is_tar(&bytes) {
+        archive(&bytes, command.json)
     } else {
-        Description::of_archive(&ProviderArchive::from_file(&command.file)?)
-    };
-    Ok(description.print(command.json))
+        let file = command.file.display();
+        Err(Failure::Refused(format!("{file} is neither a WebAssembly module nor a provider archive")))
+    }
 }
 
-/// Whether a file begins like WebAssembly. All else may be an archive.
-fn is_module(path: &Path) -> Outcome<bool> {
-    use std::io::Read;
-    let mut beginning = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(4).read_to_end(&mut beginning))
-        .map_err(|error| Failure::Refused(format!("cannot read {}: {error}", path.display())))?;
-    Ok(beginning == b"\0asm")
+/// Describes a signed module.
+fn module(bytes: &[u8], as_json: bool) -> Outcome {
+    match Actor::from_slice(bytes) {
+        Err(error) if is_out_of_time(&error) => {
+            outcome::print(&Description::of_actor(&Actor::claims_of(bytes)?).print(as_json));
+            Err(error.into())
+        }
+        actor => Ok(Description::of_actor(&actor?.claims()).print(as_json)),
+    }
+}
+
+/// Describes a provider archive.
+pub(crate) fn archive(bytes: &[u8], as_json: bool) -> Outcome {
+    match ProviderArchive::try_load(bytes) {
+        Err(error) if is_out_of_time(&error) => {
+            let claims = ProviderArchive::claims_of(bytes)?;
+            // Those that the token names: the libraries themselves cannot be had any more.
+            let hashes = claims.metadata.iter().flat_map(|metadata| metadata.target_hashes.keys());
+            let targets = hashes.cloned().collect::<BTreeSet<String>>().into_iter().collect();
+            outcome::print(&Description::of_archive(&claims, targets).print(as_json));
+            Err(error.into())
+        }
+        archive => {
+            let archive = archive?;
+            Ok(Description::of_archive(&archive.claims(), archive.targets()).print(as_json))
+        }
+    }
+}
+
+/// Whether something is as it was signed, but not valid at this moment.
+fn is_out_of_time(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::TokenExpired | ErrorKind::TokenNotYetValid)
+}
+
+const MODULE: &[u8] = b"\0asm";
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
+/// Whether a file begins like a tar file.
+fn is_tar(bytes: &[u8]) -> bool {
+    const MAGIC_AT: usize = 257;
+    bytes.get(MAGIC_AT..).is_some_and(|rest| rest.starts_with(b"ustar"))
 }
 
 /// Refuses what is no file but looks like an image in a registry.

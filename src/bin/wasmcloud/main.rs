@@ -3,6 +3,7 @@
 //! # Layout
 //! - `arguments`: what can be asked for; each command is a room of its own
 //! - `keys`, `sign`, `inspect`, `par`: the commands
+//! - `input`, `output`: the files that commands read and write
 //! - `secret`: seeds, and where they come from
 //! - `description`: what is known of a module or an archive, for people and for programs
 //! - `moment`: spans of time as they are typed, points in time as they are read
@@ -10,10 +11,12 @@
 
 mod arguments;
 mod description;
+mod input;
 mod inspect;
 mod keys;
 mod moment;
 mod outcome;
+mod output;
 mod par;
 mod secret;
 mod sign;

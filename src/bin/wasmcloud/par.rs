@@ -1,13 +1,20 @@
 //! `wasmcloud par`: provider archives.
 
 mod create;
+pub(crate) mod format;
 mod insert;
 mod inspect;
 mod library;
+mod target;
 mod verify;
 
-use clap::Subcommand;
+use std::io::{self, Write};
+use std::path::Path;
 
+use clap::Subcommand;
+use wasmcloud_host::ProviderArchive;
+
+use crate::input;
 use crate::outcome::Outcome;
 
 /// Makes, changes and checks provider archives.
@@ -31,5 +38,26 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Insert(command) => insert::run(&command),
         Command::Inspect(command) => inspect::run(&command),
         Command::Verify(command) => verify::run(&command),
+    }
+}
+
+/// The bytes of an archive's file.
+fn read_bytes(path: &Path) -> Outcome<Vec<u8>> {
+    input::read(path, "the provider archive")
+}
+
+/// An archive from a file, verified.
+fn read(path: &Path) -> Outcome<ProviderArchive> {
+    Ok(ProviderArchive::try_load(&read_bytes(path)?)?)
+}
+
+/// Warns of libraries in an archive that no host of this project can load. Those of 2021 are among them: they speak another
+/// interface.
+fn warn_of_libraries(archive: &ProviderArchive) {
+    for target in archive.targets() {
+        let problem = archive.target_bytes(&target).map(|library| format::check(library, &target));
+        if let Ok(Err(reason)) = problem {
+            let _ = writeln!(io::stderr(), "warning: no host can load the library for {target}: {reason}");
+        }
     }
 }

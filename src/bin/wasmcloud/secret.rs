@@ -3,9 +3,8 @@
 //!
 //! What the signing library copies onto its stack while it signs is out of reach.
 
-use std::fs::File;
 use std::hint::black_box;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE32_NOPAD;
@@ -13,6 +12,8 @@ use nkeys::{KeyPair, KeyPairType};
 use zeroize::Zeroizing;
 
 use crate::outcome::{Failure, Outcome};
+use crate::output::Written;
+use crate::{input, output};
 
 /// A seed in text, by which nkeys of all implementations are exchanged: 58 characters.
 const SEED_TEXT: usize = 58;
@@ -96,17 +97,12 @@ impl Secret {
 
     /// The key whose seed a file holds, and nothing else.
     pub(crate) fn from_file(path: &Path) -> Outcome<Secret> {
-        // Read into a buffer that is large enough from the beginning, so that none is left behind unwiped.
         const LONGEST: usize = 1024;
-        let mut text = Zeroizing::new(Vec::with_capacity(LONGEST + 1));
-        let unreadable =
-            |error: io::Error| Failure::Refused(format!("cannot read the seed file {}: {error}", path.display()));
-        let file = File::open(path).map_err(unreadable)?;
-        (&file).take(LONGEST as u64).read_to_end(&mut text).map_err(unreadable)?;
+        let text = input::read_secret(path, "the seed file", LONGEST)?;
         let secret = Secret::parse(&text).ok_or_else(|| {
             Failure::Refused(format!("the file {} does not hold a seed (S...), or not alone", path.display()))
         })?;
-        warn_of_others(&file, path);
+        warn_of_others(path);
         Ok(secret)
     }
 
@@ -148,30 +144,13 @@ impl Secret {
         &self.pair
     }
 
-    /// Writes the seed into a file that only its owner can read, and that is never there in part. One that is there is
-    /// left as it is, unless it may be replaced.
-    pub(crate) fn write(&self, path: &Path, replace: bool) -> Outcome<()> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // Temporary files are made for their owner alone (0600), and where there was none.
-        let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut file| {
-            file.write_all(self.seed().as_bytes())?;
-            file.write_all(b"\n")?;
-            file.as_file().sync_all()?;
-            let placed = if replace { file.persist(path) } else { file.persist_noclobber(path) };
-            placed.map(drop).map_err(|error| error.error)
-        });
-        written.map_err(|error| {
-            Failure::Refused(match error.kind() {
-                io::ErrorKind::AlreadyExists => {
-                    format!(
-                        "{} is there already, and a seed that is lost cannot be had again: give another name, or \
-                             --force to replace it",
-                        path.display()
-                    )
-                }
-                _ => format!("cannot write the seed file {}: {error}", path.display()),
-            })
-        })
+    /// Writes the seed into a file that only its owner can read. One that is there is left as it is, unless it may be
+    /// replaced.
+    pub(crate) fn write(&self, path: &Path, replace: bool) -> Outcome<Written> {
+        let mut text = Zeroizing::new(Vec::with_capacity(SEED_TEXT + 1));
+        text.extend_from_slice(self.seed().as_bytes());
+        text.push(b'\n');
+        output::write_secret(path, &text, replace)
     }
 
     /// nkeys does not wipe its seeds: another key takes the place of this one in memory.
@@ -220,14 +199,18 @@ fn checksum_of(bytes: &[u8]) -> [u8; 2] {
     sum.to_le_bytes()
 }
 
-/// Says so when a seed file can be read by others.
-fn warn_of_others(file: &File, path: &Path) {
+/// Warns of a seed file that others can read. Pipes and devices hold nothing to be read again.
+fn warn_of_others(path: &Path) {
     #[cfg(unix)]
-    if file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::mode(&metadata) & 0o077 != 0) {
-        let _ = writeln!(io::stderr(), "warning: others can read the seed file {0}: chmod 600 {0}", path.display());
+    {
+        use std::os::unix::fs::MetadataExt;
+        let is_open = path.metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0);
+        if is_open {
+            let _ = writeln!(io::stderr(), "warning: others can read the seed file {0}: chmod 600 {0}", path.display());
+        }
     }
     #[cfg(not(unix))]
-    let _ = (file, path);
+    let _ = path;
 }
 
 #[cfg(test)]

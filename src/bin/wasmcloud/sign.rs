@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use wasmcloud_host::signing::{ActorClaims, sign_module, write_file};
+use wasmcloud_host::signing::{ActorClaims, sign_module};
 
-use crate::moment;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::Outcome;
 use crate::secret::{IssuerSource, SubjectSource};
+use crate::{input, moment, output};
 
 /// Signs a WebAssembly module, so that hosts run it as an actor. A signature that it carries is replaced.
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,8 @@ pub(crate) struct Sign {
     #[arg(value_name = "MODULE")]
     module: PathBuf,
 
-    /// Where the signed module is written. A file that is there is replaced; it may be the module itself.
+    /// Where the signed module is written, `-` for standard output. A file that is there is replaced; it may be the module
+    /// itself.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 
@@ -77,15 +78,14 @@ pub(crate) struct Release {
 }
 
 pub(crate) fn run(command: Sign) -> Outcome {
-    let module = std::fs::read(&command.module)
-        .map_err(|error| Failure::Refused(format!("cannot read the module {}: {error}", command.module.display())))?;
+    let module = input::read(&command.module, "the module")?;
     let issuer = command.issuer.key()?;
     let subject = command.subject.key()?;
     let signed = sign_module(&module, &command.claims(), issuer.key_pair(), &subject)?;
-    write_file(&command.output, &signed)?;
+    let written = output::write(&command.output, &signed)?;
     let (subject, issuer) = (subject.public_key(), issuer.public_key());
     let output = command.output.display();
-    Ok(format!("Signed {output}: actor {subject}, issued by {issuer}\n").into())
+    Ok(written.report(format!("Signed {output}: actor {subject}, issued by {issuer}\n")).into())
 }
 
 impl Sign {
@@ -105,13 +105,16 @@ impl Sign {
 /// A contract id, or the short name of one that everybody knows.
 pub(crate) fn contract(text: &str) -> Result<String, String> {
     const KNOWN: [&str; 7] = ["blobstore", "extras", "httpclient", "httpserver", "keyvalue", "logging", "messaging"];
-    if text.contains(':') {
+    if text.split_once(':').is_some_and(|(vendor, name)| !vendor.is_empty() && !name.is_empty()) {
         return Ok(text.to_owned());
     }
     if KNOWN.contains(&text) {
         return Ok(format!("wasmcloud:{text}"));
     }
-    Err(format!("a contract id has a colon, as in example:clock; those with a short name are {}", KNOWN.join(", ")))
+    Err(format!(
+        "a contract id has a vendor and a name, as in example:clock; those with a short name are {}",
+        KNOWN.join(", ")
+    ))
 }
 
 #[cfg(test)]
@@ -122,6 +125,8 @@ mod tests {
     fn contracts_have_short_names_or_a_colon() {
         assert_eq!(contract("keyvalue").unwrap(), "wasmcloud:keyvalue");
         assert_eq!(contract("example:clock").unwrap(), "example:clock");
-        assert!(contract("clock").unwrap_err().contains("httpserver"));
+        for bad in ["clock", "clock:", ":clock", ":"] {
+            assert!(contract(bad).unwrap_err().contains("httpserver"), "{bad}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use nkeys::KeyPairType;
 use zeroize::Zeroizing;
 
 use crate::outcome::Outcome;
+use crate::output::Written;
 use crate::secret::Secret;
 
 /// Makes a new key. Its seed goes into a file that only you can read (0600); its public key is printed.
@@ -20,7 +21,7 @@ pub(crate) struct Generate {
     /// What the key is for.
     kind: Kind,
 
-    /// The file for the seed. One that is there is not replaced.
+    /// The file for the seed, or `-` for standard output. A file that is there is not replaced.
     #[arg(long, short, value_name = "FILE", required_unless_present = "print_seed")]
     output: Option<PathBuf>,
 
@@ -67,13 +68,13 @@ impl From<Kind> for KeyPairType {
 
 pub(super) fn run(command: &Generate) -> Outcome {
     let secret = Secret::generate(command.kind.into())?;
-    if let Some(path) = &command.output {
-        secret.write(path, command.force)?;
-    }
+    let written = match &command.output {
+        Some(path) => secret.write(path, command.force)?,
+        None => Written::File,
+    };
     // Large enough from the beginning: growing would leave a copy of the seed behind.
     let mut text = Zeroizing::new(String::with_capacity(256));
-    text.push_str(&secret.public_key());
-    text.push('\n');
+    text.push_str(&written.report(format!("{}\n", secret.public_key())));
     if command.print_seed {
         text.push_str(&secret.seed());
         text.push('\n');

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use wasmcloud_host::signing::write_file;
 use wasmcloud_host::{ArchiveBuilder, ProviderArchive};
 
-use super::library::{self, Library};
+use super::library::Libraries;
 use crate::outcome::Outcome;
+use crate::output;
 use crate::secret::{IssuerSource, SubjectSource};
 use crate::sign::{Release, contract};
 
@@ -16,12 +16,12 @@ use crate::sign::{Release, contract};
 Examples:
   wasmcloud par create --output clock.par --name Clock --contract example:clock --vendor Example \\
       --library libclock.so --issuer-seed-file account.seed --subject-seed-file clock.seed
-  wasmcloud par create --output clock.par.gz --gzip --name Clock --contract example:clock \\
+  wasmcloud par create --output clock.par.gz --name Clock --contract example:clock \\
       --vendor Example --revision 3 --version 0.3.0 --expires-in 52w \\
       --library x86_64-linux=libclock.so --library aarch64-macos=libclock.dylib \\
       --issuer-seed-file account.seed --subject-seed-file clock.seed")]
 pub(crate) struct Create {
-    /// Where the archive is written. A file that is there is replaced.
+    /// Where the archive is written, `-` for standard output. A file that is there is replaced.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 
@@ -37,11 +37,10 @@ pub(crate) struct Create {
     #[arg(long)]
     vendor: String,
 
-    /// A library, and the target it is for: this machine's, if none is given. Can be given several times.
-    #[arg(long = "library", short, value_name = "[TARGET=]FILE", required = true)]
-    libraries: Vec<Library>,
+    #[command(flatten)]
+    libraries: Libraries,
 
-    /// Gzips the archive.
+    /// Gzips the archive. One whose name ends in .gz is gzipped anyway.
     #[arg(long)]
     gzip: bool,
 
@@ -57,16 +56,18 @@ pub(crate) struct Create {
 
 pub(super) fn run(command: Create) -> Outcome {
     let release = &command.release;
+    let compressed = command.gzip || command.output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz"));
     let mut archive =
-        ProviderArchive::builder(&command.name, &command.contract, &command.vendor).compressed(command.gzip);
+        ProviderArchive::builder(&command.name, &command.contract, &command.vendor).compressed(compressed);
     archive = release.revision.into_iter().fold(archive, ArchiveBuilder::revision);
     archive = release.version.iter().fold(archive, |archive, version| archive.version(version));
     archive = release.expires_in.into_iter().fold(archive, ArchiveBuilder::expires);
     archive = release.valid_in.into_iter().fold(archive, ArchiveBuilder::not_before);
-    archive = library::add(archive, &command.libraries)?;
+    archive = command.libraries.add_to(archive)?;
     let issuer = command.issuer.key()?;
     let subject = command.subject.key()?;
-    write_file(&command.output, &archive.sign(issuer.key_pair(), &subject)?)?;
+    let written = output::write(&command.output, &archive.sign(issuer.key_pair(), &subject)?)?;
     let (subject, issuer) = (subject.public_key(), issuer.public_key());
-    Ok(format!("Signed {}: provider {subject}, issued by {issuer}\n", command.output.display()).into())
+    let output = command.output.display();
+    Ok(written.report(format!("Signed {output}: provider {subject}, issued by {issuer}\n")).into())
 }

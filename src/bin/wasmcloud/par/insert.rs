@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use nkeys::KeyPair;
-use wasmcloud_host::ProviderArchive;
-use wasmcloud_host::signing::write_file;
 
-use super::library::{self, Library};
+use super::library::Libraries;
 use crate::outcome::{Failure, Outcome};
+use crate::output;
 use crate::secret::IssuerSource;
 
 /// Verifies an archive, adds libraries or replaces them, and signs it anew for the same provider. All else that its token
@@ -22,9 +21,8 @@ pub(crate) struct Insert {
     #[arg(value_name = "ARCHIVE")]
     archive: PathBuf,
 
-    /// A library, and the target it is for: this machine's, if none is given. Can be given several times.
-    #[arg(long = "library", short, value_name = "[TARGET=]FILE", required = true)]
-    libraries: Vec<Library>,
+    #[command(flatten)]
+    libraries: Libraries,
 
     /// Where the new archive is written; in the place of the old one, if not given.
     #[arg(long, short, value_name = "FILE")]
@@ -35,13 +33,13 @@ pub(crate) struct Insert {
 }
 
 pub(super) fn run(command: &Insert) -> Outcome {
-    let archive = ProviderArchive::from_file(&command.archive)?;
+    let archive = super::read(&command.archive)?;
     let provider = KeyPair::from_public_key(&archive.claims().subject)
         .map_err(|error| Failure::Refused(format!("the archive names no provider: {error}")))?;
-    let changed = library::add(archive.to_builder(), &command.libraries)?;
+    let changed = command.libraries.add_to(archive.to_builder())?;
     let issuer = command.issuer.key()?;
     let output = command.output.as_ref().unwrap_or(&command.archive);
-    write_file(output, &changed.sign(issuer.key_pair(), &provider)?)?;
+    let written = output::write(output, &changed.sign(issuer.key_pair(), &provider)?)?;
     let (subject, issuer) = (provider.public_key(), issuer.public_key());
-    Ok(format!("Signed {}: provider {subject}, issued by {issuer}\n", output.display()).into())
+    Ok(written.report(format!("Signed {}: provider {subject}, issued by {issuer}\n", output.display())).into())
 }

@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use wasmcloud_host::ProviderArchive;
-
-use crate::description::Description;
+use crate::inspect;
 use crate::outcome::Outcome;
 
 /// Verifies an archive, and shows what its token says and which targets it is for.
@@ -24,5 +22,5 @@ pub(crate) struct Inspect {
 }
 
 pub(super) fn run(command: &Inspect) -> Outcome {
-    Ok(Description::of_archive(&ProviderArchive::from_file(&command.archive)?).print(command.json))
+    inspect::archive(&super::read_bytes(&command.archive)?, command.json)
 }

@@ -2,11 +2,9 @@
 
 use std::path::PathBuf;
 
-use wasmcloud_host::ProviderArchive;
-
 use crate::outcome::Outcome;
 
-/// Verifies an archive: its signature, its time, and each library. Says nothing else of it.
+/// Verifies an archive: its signature, its time, and each library. Warns of libraries that this project's hosts cannot load.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -23,10 +21,11 @@ pub(crate) struct Verify {
 }
 
 pub(super) fn run(command: &Verify) -> Outcome {
-    let archive = ProviderArchive::from_file(&command.archive)?;
+    let archive = super::read(&command.archive)?;
     if let Some(target) = &command.target {
         archive.target_bytes(target)?;
     }
+    super::warn_of_libraries(&archive);
     let claims = archive.claims();
     let text = format!(
         "{} is as it was signed: provider {}, issued by {}\n",
