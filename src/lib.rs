@@ -72,7 +72,10 @@ pub use event::{Event, EventKind, Events};
 pub use experiment::{Experiment, InjectedFault};
 pub use host::{ActorInventory, Host, HostBuilder, Inventory, LinkInventory, ProviderDescription, ProviderInventory};
 pub use limits::Limits;
-pub use manifest::{EntryFailure, HostManifest, ManifestCapability, ManifestFailures, ManifestLink};
+pub use manifest::{
+    EntryFailure, HostManifest, ManifestActor, ManifestCapability, ManifestFailures, ManifestIsolation, ManifestLimits,
+    ManifestLink, ManifestRestart,
+};
 pub use middleware::{Invocation, InvocationResponse, Middleware};
 pub use supervisor::child::ChildState;
 pub use supervisor::health::Health;

@@ -7,6 +7,8 @@
 //! # Layout
 //! - `document`: text of YAML or JSON as a tree, within bounds
 //! - `schema`: which keys there are, and what they hold
+//! - `quantity`: numbers with units
+//! - `options`: how actors and providers are to run
 //! - `expansion`: `${VARIABLE:default}`
 //! - `reference`: what the place of a module or archive stands for
 //! - `plan`: a manifest checked: every module and archive read, every name resolved
@@ -15,7 +17,9 @@
 mod document;
 mod expansion;
 mod failure;
+mod options;
 pub(crate) mod plan;
+mod quantity;
 mod reference;
 mod schema;
 
@@ -31,6 +35,7 @@ use crate::text::escaped;
 use document::{Fault, LARGEST_TEXT};
 use expansion::Expansion;
 pub use failure::{EntryFailure, ManifestFailures};
+pub use options::{ManifestActor, ManifestIsolation, ManifestLimits, ManifestRestart};
 
 /// What a host is to run, and what joins it: read from a file of YAML or JSON, carried out by
 /// [`Host::apply_manifest`](crate::Host::apply_manifest).
@@ -40,10 +45,22 @@ pub use failure::{EntryFailure, ManifestFailures};
 ///   zone: cellar
 /// actors:
 ///   - counter.wasm                        # a signed module
+///   - image_ref: thumbnails.wasm          # the same, and how it is to run; all but `image_ref` can be left out
+///     instances: ${REPLICAS:2}
+///     placement: spread                   # near, spread or dedicated: see Placement
+///     limits:                             # see Limits; memory_bytes, stack_bytes, message_bytes, table_elements,
+///       memory_bytes: 32MiB               # mailbox_length, call_deadline
+///       call_deadline: 5s
+///     restart:                            # see RestartPolicy; restart (permanent, transient, temporary), intensity,
+///       intensity: 5                      # period, in_a_row, second_delay, longest_delay
+///       period: 1m
 /// capabilities:
 ///   - image_ref: builtin:keyvalue         # a provider that comes with the host
 ///   - image_ref: builtin:httpserver
 ///     link_name: default                  # the name that it runs under, `default` if left out
+///   - image_ref: clock.par.gz             # the archive of a plugin
+///     isolation:                          # in_process (the default), process, or a process with bounds of its own
+///       process: { memory_bytes: 256MiB, open_files: 64 }
 /// links:
 ///   - actor: counter                      # a call alias, or a public key (M...)
 ///     contract_id: wasmcloud:keyvalue
@@ -58,6 +75,8 @@ pub use failure::{EntryFailure, ManifestFailures};
 ///       PORT: ${PORT:8081}
 /// ```
 ///
+/// Numbers of bytes are written like `65536`, `64KiB`, `32MiB` or `1GiB`, spans of time like `500ms`, `5s`, `2m` or `1h`.
+///
 /// All keys but `image_ref` and `actor`, `contract_id`, `provider_id` can be left out, and there are no others. A key that
 /// is not known, one that is there twice, and one that holds something else than it should are errors. Labels and values of
 /// links may be numbers and truth values, and reach whoever reads them as they are written; in JSON, numbers must be whole.
@@ -65,8 +84,8 @@ pub use failure::{EntryFailure, ManifestFailures};
 ///
 /// # Modules and archives
 ///
-/// Actors are the paths of signed modules. An `image_ref` is the path of a provider archive, whose library runs in the host's
-/// process, or `builtin:` and a name:
+/// Actors are the paths of signed modules. The `image_ref` of a capability is the path of a provider archive, or `builtin:` and a
+/// name:
 ///
 /// | reference | provider | public key |
 /// |---|---|---|
@@ -85,11 +104,12 @@ pub use failure::{EntryFailure, ManifestFailures};
 /// # Variables
 ///
 /// `${NAME:default}` in a text stands for the variable of that name, and where it is not set, for the default: whatever
-/// comes up to the next `}`. `${NAME}` is an error where it is not set. A variable that is set to nothing is set. `$${`
-/// stands for `${`.
+/// comes up to the next `}`. `${NAME:-default}` is the same, and as in a shell, the default also stands for a variable that is set
+/// to nothing; so a default that begins with a minus is written `${NAME:--1}`. The shell's other forms (`:=`, `:?`, `:+`) are
+/// errors. `${NAME}` is an error where the variable is not set. `$${` stands for `${`.
 ///
 /// Variables are expanded after the file has been read, once, in texts and not in keys: whatever a variable holds,
-/// it remains one text and cannot become a list, another key, or another variable. In YAML, a text with a variable needs
+/// it remains one text or number and cannot become a list, another key, or another variable. In YAML, a text with a variable needs
 /// quotes inside of `{…}`, where `}` would end the mapping, and where the default begins with a space.
 ///
 /// # Bounds
@@ -100,8 +120,8 @@ pub use failure::{EntryFailure, ManifestFailures};
 pub struct HostManifest {
     /// Labels to be added to those of the host.
     pub labels: BTreeMap<String, String>,
-    /// The paths of the actors' signed modules.
-    pub actors: Vec<String>,
+    /// The actors.
+    pub actors: Vec<ManifestActor>,
     /// The providers.
     pub capabilities: Vec<ManifestCapability>,
     /// What joins them, in the order in which it is established.
@@ -117,6 +137,8 @@ pub struct ManifestCapability {
     pub image_ref: String,
     /// The link name that it is to run under; `default` if not given.
     pub link_name: Option<String>,
+    /// Where the library of an archive runs. Default: in the host's process. Providers that come with the host run there.
+    pub isolation: Option<ManifestIsolation>,
 }
 
 /// A link of a [`HostManifest`].
@@ -135,8 +157,8 @@ pub struct ManifestLink {
 }
 
 impl HostManifest {
-    /// Reads a manifest from a file: YAML where its name ends in `.yaml` or `.yml` or has no extension, JSON otherwise. With
-    /// `expand_env`, variables are expanded from the environment.
+    /// Reads a manifest from a file: YAML where its name ends in `.yaml` or `.yml` (in capitals too) or has no extension, JSON
+    /// otherwise. With `expand_env`, variables are expanded from the environment.
     ///
     /// This reads the file where it is called, so call it from a place that may block.
     ///
@@ -145,11 +167,16 @@ impl HostManifest {
     pub fn from_path(path: impl AsRef<Path>, expand_env: bool) -> Result<HostManifest> {
         let path = path.as_ref();
         let text = read(path)?;
-        let is_yaml = path.extension().is_none_or(|extension| extension == "yaml" || extension == "yml");
-        let document = if is_yaml { document::yaml::read(&text) } else { document::json::read(&text) };
-        let read = document.and_then(schema::manifest).map_err(|fault| invalid(Some(path), &fault))?;
-        let manifest = HostManifest { path: Some(path.to_owned()), ..read };
-        if expand_env { manifest.expand_by(&expansion::environment) } else { Ok(manifest) }
+        let format = Format::of(path);
+        let read = format.read(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text)).and_then(|mut document| {
+            if expand_env {
+                let mut expansion = Expansion::new(&expansion::environment);
+                document.each_text(&mut |text| expansion.expand(text))?;
+            }
+            schema::manifest(document)
+        });
+        let read = read.map_err(|fault| invalid(Some(path), &fault, format.note()))?;
+        Ok(HostManifest { path: Some(path.to_owned()), ..read })
     }
 
     /// Reads a manifest from text in YAML, without expanding variables.
@@ -169,7 +196,7 @@ impl HostManifest {
     /// # Errors
     /// `InvalidManifest`.
     pub fn from_yaml(text: &str) -> Result<HostManifest> {
-        document::yaml::read(text).and_then(schema::manifest).map_err(|fault| invalid(None, &fault))
+        document::yaml::read(text).and_then(schema::manifest).map_err(|fault| invalid(None, &fault, ""))
     }
 
     /// Reads a manifest from text in JSON, without expanding variables.
@@ -177,10 +204,10 @@ impl HostManifest {
     /// # Errors
     /// `InvalidManifest`.
     pub fn from_json(text: &str) -> Result<HostManifest> {
-        document::json::read(text).and_then(schema::manifest).map_err(|fault| invalid(None, &fault))
+        document::json::read(text).and_then(schema::manifest).map_err(|fault| invalid(None, &fault, ""))
     }
 
-    /// Expands variables from anywhere: `variables` answers with what a name stands for. What has been expanded should not be
+    /// Expands variables in the texts of a manifest from anywhere: `variables` answers with what a name stands for. What has been expanded should not be
     /// expanded again.
     ///
     /// ```
@@ -214,7 +241,7 @@ impl HostManifest {
             visit(&|| format!("labels.{}", printable(name)), value)?;
         }
         for (number, actor) in self.actors.iter_mut().enumerate() {
-            visit(&|| format!("actors[{number}]"), actor)?;
+            visit(&|| format!("actors[{number}].image_ref"), &mut actor.image_ref)?;
         }
         for (number, capability) in self.capabilities.iter_mut().enumerate() {
             visit(&|| format!("capabilities[{number}].image_ref"), &mut capability.image_ref)?;
@@ -242,7 +269,7 @@ impl HostManifest {
     }
 
     fn invalid(&self, fault: &Fault) -> Error {
-        invalid(self.path.as_deref(), fault)
+        invalid(self.path.as_deref(), fault, "")
     }
 }
 
@@ -276,12 +303,53 @@ fn read(path: &Path) -> Result<String> {
             length if length > LARGEST_TEXT => document::too_large(),
             _ => "it is no text in UTF-8".to_owned(),
         };
-        invalid(Some(path), &Fault::of_document(reason))
+        invalid(Some(path), &Fault::of_document(reason), "")
     })
 }
 
-fn invalid(path: Option<&Path>, fault: &Fault) -> Error {
-    Error::new(ErrorKind::InvalidManifest, format!("{} is invalid: {fault}", name(path)))
+fn invalid(path: Option<&Path>, fault: &Fault, note: &str) -> Error {
+    Error::new(ErrorKind::InvalidManifest, format!("{} is invalid: {fault}{note}", name(path)))
+}
+
+/// What some editors put before the first character of a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// What a manifest is written in, as its name tells.
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Yaml,
+    Json,
+    /// JSON because the ending of the name is no other format's.
+    JsonByDefault,
+}
+
+impl Format {
+    fn of(path: &Path) -> Format {
+        let Some(extension) = path.extension() else { return Format::Yaml };
+        let is = |known: &str| extension.eq_ignore_ascii_case(known);
+        if is("yaml") || is("yml") {
+            Format::Yaml
+        } else if is("json") {
+            Format::Json
+        } else {
+            Format::JsonByDefault
+        }
+    }
+
+    fn read(self, text: &str) -> Result<document::Node, Fault> {
+        match self {
+            Format::Yaml => document::yaml::read(text),
+            Format::Json | Format::JsonByDefault => document::json::read(text),
+        }
+    }
+
+    /// What an error says besides, so that a name that was meant to stand for YAML does not puzzle its author.
+    fn note(self) -> &'static str {
+        match self {
+            Format::JsonByDefault => " (it was read as JSON: the name of a manifest in YAML ends in .yaml or .yml)",
+            Format::Yaml | Format::Json => "",
+        }
+    }
 }
 
 fn name(path: Option<&Path>) -> String {

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Host;
-use crate::actor::Actor;
 use crate::auth::Standing;
 use crate::capability::NativeCapability;
 use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::plan::{Plan, Surroundings};
+use crate::manifest::plan::{Plan, PlannedActor, Surroundings};
 use crate::manifest::{HostManifest, ManifestFailures};
 use crate::supervisor::link::{LinkDefinition, LinkState};
 use crate::supervisor::snapshot::Condition;
@@ -25,7 +24,7 @@ impl Host {
     ///
     /// So a manifest can be applied again, after a failure or a change. What runs already with the same token is left as it
     /// is, and so are links that are established as the manifest has them; what has failed is started anew, and other values
-    /// of a link take effect. Another revision of an actor that runs is refused: see [`Host::update_actor`]. Nothing is
+    /// of a link and another number of instances take effect. Another revision of an actor that runs is refused: see [`Host::update_actor`]. Nothing is
     /// stopped or removed because a manifest does not name it.
     ///
     /// Manifests that are applied at the same time are applied one after the other. Files are read on a thread of their own.
@@ -63,12 +62,13 @@ impl Host {
 
     /// Checks a manifest beside the shards.
     async fn plan(&self, manifest: Arc<HostManifest>) -> Result<Plan> {
-        let (dispatch, module_bytes) = (self.0.dispatch.clone(), self.0.configuration.limits.module_bytes);
+        let dispatch = self.0.dispatch.clone();
+        let (limits, restart) = (self.0.configuration.limits, self.0.configuration.restart);
         let (answer, answered) = tokio::sync::oneshot::channel();
         let check = move || {
             let holder_of = |alias: &str| dispatch.snapshot().aliases.get(alias).map(|holder| holder.to_string());
             // Whoever asked may have given up.
-            let _ = answer.send(manifest.plan(&Surroundings { module_bytes, holder_of: &holder_of }));
+            let _ = answer.send(manifest.plan(&Surroundings { limits, restart, holder_of: &holder_of }));
         };
         let thread = std::thread::Builder::new().name("manifest".to_owned()).spawn(check);
         thread.map_err(|error| Error::new(ErrorKind::Io, "cannot make a thread to read files on").caused_by(error))?;
@@ -100,14 +100,20 @@ impl Host {
         if runs { Ok(()) } else { self.start_native_capability(capability).await }
     }
 
-    /// Starts an actor, unless it runs.
-    async fn have_actor(&self, actor: Actor) -> Result<()> {
+    /// Starts an actor, unless it runs. One that runs with another number of instances than it should is scaled.
+    async fn have_actor(&self, planned: PlannedActor) -> Result<()> {
+        let PlannedActor { actor, options, instances } = planned;
         let wanted = actor.shared_claims();
-        let runs = self.0.dispatch.snapshot().actors.get(wanted.subject.as_str()).is_some_and(|running| {
+        let running = self.0.dispatch.snapshot().actors.get(wanted.subject.as_str()).and_then(|running| {
             let identity = &running.identity;
-            identity.claims == wanted && is_up(&running.condition, &identity.standing) && !running.draining
+            let runs = identity.claims == wanted && is_up(&running.condition, &identity.standing) && !running.draining;
+            runs.then(|| running.instances.mailboxes().len())
         });
-        if runs { Ok(()) } else { self.start_actor(actor).await }
+        match (running, instances) {
+            (None, _) => self.start_actor_with(actor, options).await,
+            (Some(running), Some(wanted)) if running != wanted => self.scale_actor(&actor.public_key(), wanted).await,
+            (Some(_), _) => Ok(()),
+        }
     }
 
     /// Sets a link, unless it is established.

@@ -65,6 +65,32 @@ pub(super) struct Fault {
 }
 
 impl Node {
+    /// Goes through all texts but keys, each with what it is called in errors.
+    ///
+    /// # Errors
+    /// The first reason that `visit` gives, with the key and the place.
+    pub(super) fn each_text(&mut self, visit: &mut dyn FnMut(&mut String) -> Result<(), String>) -> Result<(), Fault> {
+        self.visit_texts(String::new(), visit)
+    }
+
+    fn visit_texts(
+        &mut self,
+        name: String,
+        visit: &mut dyn FnMut(&mut String) -> Result<(), String>,
+    ) -> Result<(), Fault> {
+        match &mut self.content {
+            Content::Text(text) => visit(text).map_err(|reason| Fault::at(name, reason).placed(self.place)),
+            Content::List(nodes) => nodes
+                .iter_mut()
+                .enumerate()
+                .try_for_each(|(number, node)| node.visit_texts(format!("{name}[{number}]"), visit)),
+            Content::Mapping(entries) => {
+                entries.iter_mut().try_for_each(|entry| entry.value.visit_texts(inner(&name, &entry.key), visit))
+            }
+            Content::Nothing | Content::Literal(_) => Ok(()),
+        }
+    }
+
     /// What it is called in errors.
     pub(super) fn kind(&self) -> &'static str {
         match self.content {
@@ -101,6 +127,12 @@ impl fmt::Display for Fault {
             (key, Some(place)) => write!(f, "{key} (line {}, column {}): {reason}", place.line, place.column),
         }
     }
+}
+
+/// What something inside of something is called.
+pub(super) fn inner(name: &str, key: &str) -> String {
+    let key = printable(key);
+    if name.is_empty() { key } else { format!("{name}.{key}") }
 }
 
 /// The keys of a mapping that is being read.

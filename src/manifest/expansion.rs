@@ -1,5 +1,5 @@
-//! `${NAME:default}` in a text that has been read: the text is taken apart once, and what it becomes is never looked at
-//! again.
+//! `${NAME:default}` and `${NAME:-default}` in a text that has been read: the text is taken apart once, and what it becomes is
+//! never looked at again.
 
 use std::env::{self, VarError};
 
@@ -58,21 +58,9 @@ impl<'a> Expansion<'a> {
 
     /// What stands between the braces, as its value.
     fn value(&self, variable: &str) -> Result<String, String> {
-        let (name, default) = match variable.split_once(':') {
-            Some((name, default)) => (name, Some(default)),
-            None => (variable, None),
-        };
-        if !is_name(name) {
-            return Err(
-                "a name of a variable is not made of letters, digits and _; a ${ that is meant as it stands is \
-                        written $${"
-                    .to_owned(),
-            );
-        }
-        if default.is_some_and(|default| default.contains("${")) {
-            return Err(format!("the default of the variable {name} holds a variable, which is not possible"));
-        }
-        let value = (self.variables)(name)?.or_else(|| default.map(ToOwned::to_owned));
+        let Variable { name, default, empty_is_unset } = Variable::parse(variable)?;
+        let set = (self.variables)(name)?.filter(|value| !(empty_is_unset && value.is_empty()));
+        let value = set.or_else(|| default.map(ToOwned::to_owned));
         value
             .ok_or_else(|| format!("the variable {name} is not set and has no default: set it, or write ${{{name}:…}}"))
     }
@@ -82,6 +70,41 @@ impl<'a> Expansion<'a> {
         self.room = room.ok_or_else(|| format!("with its variables it grows beyond {LARGEST_CONTENT} bytes"))?;
         expanded.push_str(text);
         Ok(())
+    }
+}
+
+/// A variable as it is written between braces: `NAME`, `NAME:default`, or as shells write it, `NAME:-default`.
+struct Variable<'a> {
+    name: &'a str,
+    default: Option<&'a str>,
+    /// Whether the default also stands for a variable that is set to nothing.
+    empty_is_unset: bool,
+}
+
+impl<'a> Variable<'a> {
+    fn parse(text: &'a str) -> Result<Variable<'a>, String> {
+        let (name, default) = match text.split_once(':') {
+            Some((name, default)) => (name, Some(default)),
+            None => (text, None),
+        };
+        if !is_name(name) {
+            return Err(
+                "a name of a variable is not made of letters, digits and _; a ${ that is meant as it stands is \
+                        written $${"
+                    .to_owned(),
+            );
+        }
+        if let Some(sign) = default.and_then(|default| default.chars().next()).filter(|sign| "=?+".contains(*sign)) {
+            return Err(format!(
+                "${{{name}:{sign}…}} is a form of the shell that is not supported: a default is written ${{{name}:…}}, or \
+                 ${{{name}:-…}} where it also stands for a variable that is set to nothing"
+            ));
+        }
+        if default.is_some_and(|default| default.contains("${")) {
+            return Err(format!("the default of the variable {name} holds a variable, which is not possible"));
+        }
+        let of_the_shell = default.and_then(|default| default.strip_prefix('-'));
+        Ok(Variable { name, default: of_the_shell.or(default), empty_is_unset: of_the_shell.is_some() })
     }
 }
 
@@ -121,6 +144,11 @@ mod tests {
             ("${PORT:8080}", "9000"),
             ("${NONE:8080}", "8080"),
             ("${NONE:}", ""),
+            ("${NONE:-8080}", "8080"),
+            ("${NONE:--1}", "-1"),
+            ("${NONE:-}", ""),
+            ("${PORT:-8080}", "9000"),
+            ("${EMPTY:-full}", "full"),
             ("${EMPTY:full}", ""),
             ("${NONE:redis://localhost:6379/}", "redis://localhost:6379/"),
             ("http://${NONE:localhost}:${PORT}/é", "http://localhost:9000/é"),
@@ -139,6 +167,10 @@ mod tests {
         for secret in ["${hunter 2}", "${hunter2", "${}", "${2hunter}", "${:hunter2}", "hunter2 ${"] {
             let refused = expand(secret).unwrap_err();
             assert!(!refused.contains("hunter"), "{secret}: {refused}");
+        }
+        for form in ["${PORT:=hunter2}", "${PORT:?hunter2}", "${PORT:+hunter2}"] {
+            let refused = expand(form).unwrap_err();
+            assert!(refused.contains("${PORT:-…}") && !refused.contains("hunter"), "{form}: {refused}");
         }
         let nested = expand("${NONE:hunter2${PORT}}").unwrap_err();
         assert!(nested.contains("NONE") && !nested.contains("hunter"), "{nested}");

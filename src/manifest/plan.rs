@@ -12,20 +12,34 @@ use crate::capability::{NativeCapability, builtin};
 use crate::entity::{KeyKind, expect_contract, expect_key, is_key, link_name, shorten};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::labels;
+use crate::limits::Limits;
 use crate::supervisor::link::LinkDefinition;
+use crate::supervisor::placement::ActorOptions;
+use crate::supervisor::restart::RestartPolicy;
 
 /// What a host has to do for a manifest: each thing with the entry that asks for it.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) capabilities: Vec<(String, NativeCapability)>,
-    pub(crate) actors: Vec<(String, Actor)>,
+    pub(crate) actors: Vec<(String, PlannedActor)>,
     pub(crate) links: Vec<(String, LinkDefinition)>,
+}
+
+/// An actor, and how it is to run.
+#[derive(Debug)]
+pub(crate) struct PlannedActor {
+    pub(crate) actor: Actor,
+    pub(crate) options: ActorOptions,
+    /// Its number of instances, where the manifest gives one.
+    pub(crate) instances: Option<usize>,
 }
 
 /// What a plan is made for.
 pub(crate) struct Surroundings<'a> {
-    /// How large a module may be.
-    pub(crate) module_bytes: usize,
+    /// The host's limits.
+    pub(crate) limits: Limits,
+    /// The host's restart policy.
+    pub(crate) restart: RestartPolicy,
     /// The public key of the actor that holds a call alias in the host.
     pub(crate) holder_of: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -79,7 +93,7 @@ impl Check<'_> {
         let (mut known, mut read) = (Known::default(), Vec::new());
         for (number, asked) in self.manifest.capabilities.iter().enumerate() {
             let entry = format!("capabilities[{number}] ({})", printable(&asked.image_ref));
-            let provider = reference::provider(&asked.image_ref, self.folder, asked.link_name.clone());
+            let provider = reference::provider(asked, self.folder);
             let provider = provider.and_then(|provider| {
                 known.add(format!("provider {} (link name {})", provider.id(), provider.link_name()), &entry)?;
                 Ok(provider)
@@ -94,11 +108,12 @@ impl Check<'_> {
         read
     }
 
-    fn actors(&mut self) -> Vec<(String, Actor)> {
+    fn actors(&mut self) -> Vec<(String, PlannedActor)> {
         let (mut known, mut read) = (Known::default(), Vec::new());
         for (number, asked) in self.manifest.actors.iter().enumerate() {
-            let entry = format!("actors[{number}] ({})", printable(asked));
-            let actor = reference::actor(asked, self.folder, self.surroundings.module_bytes).and_then(|actor| {
+            let entry = format!("actors[{number}] ({})", printable(&asked.image_ref));
+            let Surroundings { limits, restart, .. } = *self.surroundings;
+            let actor = reference::actor(&asked.image_ref, self.folder, limits.module_bytes).and_then(|actor| {
                 known.add(format!("actor {}", actor.public_key()), &entry)?;
                 if let Some(alias) = alias(&actor) {
                     known.add(format!("the call alias {}", printable(&alias)), &entry)?;
@@ -108,7 +123,8 @@ impl Check<'_> {
             let Some(actor) = self.failures.sort(&entry, actor) else { continue };
             let names = [Some(actor.public_key()), alias(&actor)];
             self.actors.extend(names.into_iter().flatten().map(|name| (name, actor.clone())));
-            read.push((entry, actor));
+            let options = asked.options(limits, restart);
+            read.push((entry, PlannedActor { actor, options, instances: asked.instances }));
         }
         read
     }

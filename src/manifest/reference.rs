@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::{ManifestCapability, ManifestIsolation};
 use crate::actor::Actor;
 use crate::archive::ProviderArchive;
 use crate::capability::{NativeCapability, builtin};
@@ -18,13 +19,19 @@ pub(super) fn builtin_name(reference: &str) -> Option<&str> {
     reference.strip_prefix(BUILTIN)
 }
 
-/// The provider that this refers to, to be run under this link name.
-pub(super) fn provider(reference: &str, folder: Option<&Path>, link_name: Option<String>) -> Result<NativeCapability> {
-    if let Some(name) = builtin_name(reference) {
+/// The provider that a manifest asks for.
+pub(super) fn provider(asked: &ManifestCapability, folder: Option<&Path>) -> Result<NativeCapability> {
+    let ManifestCapability { image_ref, link_name, isolation } = asked.clone();
+    if let Some(name) = builtin_name(&image_ref) {
+        if matches!(isolation, Some(ManifestIsolation::Process { .. })) {
+            let message = "providers that come with the host run in its process: leave out its isolation";
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
         return builtin::named(name, link_name);
     }
-    let archive = ProviderArchive::from_file(file(reference, folder)?)?;
-    NativeCapability::from_archive(&archive, link_name)
+    let archive = ProviderArchive::from_file(file(&image_ref, folder)?)?;
+    let isolation = isolation.map(ManifestIsolation::isolation).unwrap_or_default();
+    NativeCapability::from_archive_isolated(&archive, link_name, isolation)
 }
 
 /// The actor whose module this refers to. Of a file that is larger, no more is read than a module may have.

@@ -1,25 +1,96 @@
 //! Which keys a manifest has, and what they hold.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
-use super::document::{Content, Entry, Fault, Node, Place};
-use super::{HostManifest, ManifestCapability, ManifestLink, printable};
+use super::document::{Content, Entry, Fault, Node, Place, inner};
+use super::quantity;
+use super::{
+    HostManifest, ManifestActor, ManifestCapability, ManifestIsolation, ManifestLimits, ManifestLink, ManifestRestart,
+};
+use crate::supervisor::placement::Placement;
+use crate::supervisor::restart::Restart;
 
 /// The manifest that a document is.
 pub(super) fn manifest(document: Node) -> Result<HostManifest, Fault> {
     let mut fields = Fields::of(document, String::new(), &["labels", "actors", "capabilities", "links"])?;
     Ok(HostManifest {
         labels: fields.take("labels").map_or_else(|| Ok(BTreeMap::new()), named_values)?,
-        actors: fields.list("actors", text)?,
+        actors: fields.list("actors", actor)?,
         capabilities: fields.list("capabilities", capability)?,
         links: fields.list("links", link)?,
         path: None,
     })
 }
 
+/// An actor: where its module lies, and where it is a mapping, how it is to run.
+fn actor(node: Node, key: String) -> Result<ManifestActor, Fault> {
+    if !matches!(node.content, Content::Mapping(_)) {
+        return text(node, key).map(ManifestActor::from);
+    }
+    let mut fields = Fields::of(node, key, &["image_ref", "instances", "placement", "limits", "restart"])?;
+    Ok(ManifestActor {
+        image_ref: fields.required("image_ref")?,
+        instances: fields.quantity("instances", quantity::count)?,
+        placement: fields.one_of("placement", &PLACEMENTS)?,
+        limits: fields.take("limits").map_or_else(|| Ok(ManifestLimits::default()), limits)?,
+        restart: fields.take("restart").map_or_else(|| Ok(ManifestRestart::default()), restart)?,
+    })
+}
+
+const PLACEMENTS: [(&str, Placement); 3] =
+    [("near", Placement::Near), ("spread", Placement::Spread), ("dedicated", Placement::Dedicated)];
+
+const RESTARTS: [(&str, Restart); 3] =
+    [("permanent", Restart::Permanent), ("transient", Restart::Transient), ("temporary", Restart::Temporary)];
+
+fn limits((node, key): (Node, String)) -> Result<ManifestLimits, Fault> {
+    let known = ["memory_bytes", "stack_bytes", "message_bytes", "table_elements", "mailbox_length", "call_deadline"];
+    let mut fields = Fields::of(node, key, &known)?;
+    Ok(ManifestLimits {
+        memory_bytes: fields.quantity("memory_bytes", quantity::bytes)?,
+        stack_bytes: fields.quantity("stack_bytes", quantity::size)?,
+        message_bytes: fields.quantity("message_bytes", quantity::size)?,
+        table_elements: fields.quantity("table_elements", quantity::number)?,
+        mailbox_length: fields.quantity("mailbox_length", quantity::count)?,
+        call_deadline: fields.quantity("call_deadline", quantity::duration)?,
+    })
+}
+
+fn restart((node, key): (Node, String)) -> Result<ManifestRestart, Fault> {
+    let known = ["restart", "intensity", "period", "in_a_row", "second_delay", "longest_delay"];
+    let mut fields = Fields::of(node, key, &known)?;
+    Ok(ManifestRestart {
+        restart: fields.one_of("restart", &RESTARTS)?,
+        intensity: fields.quantity("intensity", quantity::number)?,
+        period: fields.quantity::<Duration>("period", quantity::duration)?,
+        in_a_row: fields.quantity("in_a_row", quantity::number)?,
+        second_delay: fields.quantity("second_delay", quantity::duration)?,
+        longest_delay: fields.quantity("longest_delay", quantity::duration)?,
+    })
+}
+
 fn capability(node: Node, key: String) -> Result<ManifestCapability, Fault> {
-    let mut fields = Fields::of(node, key, &["image_ref", "link_name"])?;
-    Ok(ManifestCapability { image_ref: fields.required("image_ref")?, link_name: fields.optional("link_name")? })
+    let mut fields = Fields::of(node, key, &["image_ref", "link_name", "isolation"])?;
+    Ok(ManifestCapability {
+        image_ref: fields.required("image_ref")?,
+        link_name: fields.optional("link_name")?,
+        isolation: fields.take("isolation").map(isolation).transpose()?,
+    })
+}
+
+/// Where a provider runs: `in_process`, `process`, or a process with bounds of its own.
+fn isolation((node, key): (Node, String)) -> Result<ManifestIsolation, Fault> {
+    let process = |memory_bytes, open_files| ManifestIsolation::Process { memory_bytes, open_files };
+    if matches!(node.content, Content::Mapping(_)) {
+        let mut fields = Fields::of(node, key, &["process"])?;
+        let Some((node, key)) = fields.take("process") else { return Ok(process(None, None)) };
+        let mut fields = Fields::of(node, key, &["memory_bytes", "open_files"])?;
+        let memory_bytes = fields.quantity("memory_bytes", quantity::bytes)?;
+        return Ok(process(memory_bytes, fields.quantity("open_files", quantity::number)?));
+    }
+    let known = [("in_process", ManifestIsolation::InProcess), ("process", process(None, None))];
+    one_of(node, key, &known)
 }
 
 fn link(node: Node, key: String) -> Result<ManifestLink, Fault> {
@@ -68,6 +139,21 @@ impl Fields {
         self.take(key).map(|(node, name)| text(node, name)).transpose()
     }
 
+    /// A quantity, such as a number of bytes, in a form that `read` knows. Variables may have made a text of it.
+    fn quantity<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, &'static str>) -> Result<Option<T>, Fault> {
+        let Some((node, name)) = self.take(key) else { return Ok(None) };
+        match &node.content {
+            Content::Text(text) | Content::Literal(text) => {
+                read(text).map(Some).map_err(|expected| Fault::at(&name, expected).placed(node.place))
+            }
+            _ => Err(wrong(&node, &name, "a number")),
+        }
+    }
+
+    fn one_of<T: Clone>(&mut self, key: &str, known: &[(&str, T)]) -> Result<Option<T>, Fault> {
+        self.take(key).map(|(node, name)| one_of(node, name, known)).transpose()
+    }
+
     fn required(&mut self, key: &str) -> Result<String, Fault> {
         let missing = Fault::at(inner(&self.name, key), "it is missing").placed(self.place);
         self.optional(key)?.ok_or(missing)
@@ -94,6 +180,17 @@ fn named_values<T: FromIterator<(String, String)>>((node, name): (Node, String))
     entries.into_iter().map(value).collect()
 }
 
+/// What one of some known words stands for.
+fn one_of<T: Clone>(node: Node, name: String, known: &[(&str, T)]) -> Result<T, Fault> {
+    let place = node.place;
+    let word = text(node, name.clone())?;
+    let found = known.iter().find(|(known, _)| *known == word).map(|(_, value)| value.clone());
+    found.ok_or_else(|| {
+        let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+        Fault::at(name, format!("it should be one of {}", words.join(", "))).placed(place)
+    })
+}
+
 fn text(node: Node, name: String) -> Result<String, Fault> {
     match node.content {
         Content::Text(text) => Ok(text),
@@ -105,12 +202,6 @@ fn text(node: Node, name: String) -> Result<String, Fault> {
 /// What is wrong with something that is not what it should be. It does not repeat it: that may be a secret.
 fn wrong(node: &Node, name: &str, expected: &str) -> Fault {
     Fault::at(name, format!("it is {} and should be {expected}", node.kind())).placed(node.place)
-}
-
-/// What something inside of something is called.
-fn inner(name: &str, key: &str) -> String {
-    let key = printable(key);
-    if name.is_empty() { key } else { format!("{name}.{key}") }
 }
 
 #[cfg(test)]
@@ -163,6 +254,11 @@ mod tests {
             ("capabilities: [hunter2]".to_owned(), "capabilities[0] ", "line 1, column 16"),
             ("capabilities: [{image_ref: a, name: b}]".to_owned(), "capabilities[0].name ", "line 1, column 31"),
             ("links: [{actor: a, contract_id: b}]".to_owned(), "links[0].provider_id ", "line 1, column 9"),
+            ("actors: [{image_ref: a, instances: hunter2}]".to_owned(), "actors[0].instances ", "line 1, column 36"),
+            ("actors: [{image_ref: a, instances: 0}]".to_owned(), "actors[0].instances ", "line 1, column 36"),
+            ("actors: [{image_ref: a, placement: hunter2}]".to_owned(), "actors[0].placement ", "line 1, column 36"),
+            ("actors: [{image_ref: a, limits: {memory: 1}}]".to_owned(), "limits.memory ", "line 1, column 34"),
+            ("capabilities: [{image_ref: a, isolation: hunter2}]".to_owned(), ".isolation ", "line 1, column 42"),
             (format!("links: [{{{link}, values: hunter2}}]"), "links[0].values ", "line 1, column 60"),
             (format!("links: [{{{link}, values: {{A: [hunter2]}}}}]"), "links[0].values.A ", "line 1, column 64"),
             (format!("links: [{{{link}, '<<': {{A: hunter2}}}}]"), "links[0].<< ", "line 1, column 52"),

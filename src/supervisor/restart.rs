@@ -34,11 +34,11 @@ pub enum Restart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestartPolicy {
     restart: Restart,
-    intensity: u32,
-    period: Duration,
+    pub(crate) intensity: u32,
+    pub(crate) period: Duration,
     in_a_row: u32,
-    shortest: Duration,
-    longest: Duration,
+    pub(crate) shortest: Duration,
+    pub(crate) longest: Duration,
 }
 
 impl RestartPolicy {

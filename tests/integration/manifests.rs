@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use wasmcloud_host::builtin::Extras;
 use wasmcloud_host::{
     Error, ErrorKind, EventKind, Host, HostBuilder, HostManifest, LinkState, ManifestFailures, ManifestLink,
-    ProviderArchive, Result,
+    ProviderArchive, Result, WasmCloudEntity,
 };
 
 use crate::plugins::built;
@@ -247,7 +247,9 @@ async fn what_fails_is_named_and_the_rest_runs() {
         let incomplete = host.apply_manifest(manifest("REFUSE: not today").unwrap()).await.unwrap_err();
         assert_eq!(incomplete.kind(), ErrorKind::ManifestIncomplete);
         assert_eq!(failures(&incomplete), [("links[0] (caller to test:probe)".to_owned(), ErrorKind::LinkRefused)]);
-        assert!(incomplete.to_string().contains("not today"), "the provider's reason is told: {incomplete}");
+        let told = incomplete.to_string();
+        assert_eq!(told.matches("not today").count(), 1, "the provider's reason is told, once: {told}");
+        assert_eq!(told.matches(&key).count(), 1, "and so is the actor: {told}");
         assert_eq!(counts(&host).await, (2, 2, 0));
 
         host.apply_manifest(manifest("").unwrap()).await.unwrap();
@@ -429,12 +431,50 @@ async fn every_provider_that_comes_with_the_host_has_its_name() {
 #[actix_rt::test]
 async fn a_manifest_can_be_made_by_a_program() {
     let mut manifest = HostManifest::default();
-    manifest.actors.push("fixtures/guests/echo.wasm".to_owned());
+    manifest.actors.push("fixtures/guests/echo.wasm".to_owned().into());
     manifest.links.push(ManifestLink { actor: "echo".to_owned(), ..Default::default() });
     with_host(async |host| {
         let refused = host.apply_manifest(manifest).await.unwrap_err();
         assert_eq!(failures(&refused)[0].1, ErrorKind::Unsigned);
         assert!(refused.to_string().starts_with("the manifest cannot be applied"), "{refused}");
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn a_manifest_says_how_its_actors_run() {
+    let folder = Folder::new();
+    let (echo, spin) = (folder.actor("echo.wasm", &sign("wasmbus_echo")), folder.actor("spin.wasm", &sign("spin")));
+    let text = |instances: usize| {
+        format!(
+            "
+            actors:
+              - {{image_ref: echo.wasm, instances: {instances}, placement: spread}}
+              - image_ref: spin.wasm
+                limits: {{call_deadline: 50ms}}
+                restart: {{restart: temporary}}
+            "
+        )
+    };
+    with_host(async |host| {
+        for instances in [3, 3, 2] {
+            host.apply_manifest(folder.manifest(&text(instances)).unwrap()).await.unwrap();
+            let inventory = host.inventory().unwrap();
+            assert_eq!(inventory.actors.iter().find(|actor| actor.key == echo).unwrap().instances, instances);
+        }
+        let mut events = host.monitor(WasmCloudEntity::Actor(spin.clone()));
+        assert_eq!(kind(soon(host.call_actor(&spin, "Spin", b"")).await), ErrorKind::DeadlineExceeded);
+        let gone = soon(async {
+            while !matches!(events.next().await.unwrap().kind, EventKind::Failed { .. }) {}
+            true
+        });
+        assert!(gone.await, "one that is temporary is not restarted");
+
+        // Nothing that cannot be is begun.
+        let text = "capabilities: [{image_ref: 'builtin:logging', isolation: process}]";
+        let refused = host.apply_manifest(HostManifest::from_yaml(text).unwrap()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidManifest);
+        assert!(refused.to_string().contains("run in its process"), "{refused}");
     })
     .await;
 }

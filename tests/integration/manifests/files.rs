@@ -1,6 +1,6 @@
 //! What is read from which files, and how variables are expanded in them.
 
-use wasmcloud_host::{ErrorKind, HostManifest};
+use wasmcloud_host::{ErrorKind, HostManifest, ManifestActor};
 
 use super::{Folder, failures};
 use crate::signing::{guest, sign};
@@ -9,10 +9,15 @@ use crate::support::{keep_log, kind, logged, with_host};
 #[test]
 fn the_extension_tells_the_format() {
     let folder = Folder::new();
-    for name in ["host", "host.yaml", "host.yml"] {
-        let path = folder.write(name, "actors:\n- echo.wasm");
-        assert_eq!(HostManifest::from_path(&path, false).unwrap().actors, ["echo.wasm"], "{name}");
+    let echo = [ManifestActor::from("echo.wasm".to_owned())];
+    for name in ["host", "host.yaml", "host.yml", "host.YAML", "host.Yml"] {
+        for mark in ["", "\u{feff}"] {
+            let path = folder.write(name, format!("{mark}actors:\n- echo.wasm"));
+            assert_eq!(HostManifest::from_path(&path, false).unwrap().actors, echo, "{name}");
+        }
     }
+    let path = folder.write("host.JSON", "\u{feff}{\"actors\": [\"echo.wasm\"]}");
+    assert_eq!(HostManifest::from_path(path, false).unwrap().actors, echo);
     for name in ["host.json", "host.manifest"] {
         let path = folder.write(name, r#"{"actors": ["echo.wasm"], "labels": {"rack": 7}}"#);
         let manifest = HostManifest::from_path(&path, false).unwrap();
@@ -20,6 +25,7 @@ fn the_extension_tells_the_format() {
         let refused = HostManifest::from_path(folder.write(name, "actors:\n- echo.wasm"), false).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::InvalidManifest);
         assert!(refused.to_string().contains(name) && refused.to_string().contains("line 1"), "{refused}");
+        assert_eq!(refused.to_string().contains("it was read as JSON"), name == "host.manifest", "{refused}");
     }
 }
 
@@ -48,12 +54,18 @@ fn the_environment_is_expanded_where_it_is_asked_for() {
     assert_eq!(as_it_is.labels["a"], "${PATH}");
     assert_eq!(expanded.labels["a"], std::env::var("PATH").unwrap());
     assert_eq!(expanded.labels["b"], "x");
+    let text =
+        "actors: [{image_ref: a, instances: '${WASMCLOUD_TEST_NOT_SET:3}', limits: {memory_bytes: '${NONE:1}MiB'}}]";
+    let actor = &HostManifest::from_path(folder.write("host.yaml", text), true).unwrap().actors[0];
+    assert_eq!((actor.instances, actor.limits.memory_bytes), (Some(3), Some(1024 * 1024)));
     let path = folder.write("host.yaml", "actors: ['${WASMCLOUD_TEST_NOT_SET}']");
     let refused = HostManifest::from_path(&path, true).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidManifest);
     let refused = refused.to_string();
     assert!(
-        ["host.yaml", "actors[0]", "WASMCLOUD_TEST_NOT_SET"].iter().all(|part| refused.contains(part)),
+        ["host.yaml", "actors[0] (line 1, column 10)", "WASMCLOUD_TEST_NOT_SET"]
+            .iter()
+            .all(|part| refused.contains(part)),
         "{refused}"
     );
 }
@@ -68,7 +80,8 @@ fn every_text_is_expanded_and_none_becomes_anything_else() {
         ";
     let wild = "x: [1]\nactors: ['${A}', \"$${\"]";
     let manifest = HostManifest::from_yaml(text).unwrap().expand(|_| Some(wild.to_owned())).unwrap();
-    assert_eq!((manifest.labels["A"].as_str(), manifest.actors.as_slice()), (wild, [wild.to_owned()].as_slice()));
+    assert_eq!((manifest.labels["A"].as_str(), manifest.actors.len()), (wild, 1));
+    assert_eq!(manifest.actors[0].image_ref, wild);
     let (capability, link) = (&manifest.capabilities[0], &manifest.links[0]);
     assert_eq!((capability.image_ref.as_str(), capability.link_name.as_deref()), (wild, Some(wild)));
     assert_eq!((link.actor.as_str(), link.contract_id.as_str(), link.provider_id.as_str()), (wild, wild, wild));

@@ -1,0 +1,170 @@
+//! How the actors and providers of a manifest are to run. What a manifest leaves out is as the host has it.
+
+use std::time::Duration;
+
+use crate::capability::{Isolation, PluginProcess};
+use crate::limits::Limits;
+use crate::supervisor::placement::{ActorOptions, Placement};
+use crate::supervisor::restart::{Restart, RestartPolicy};
+
+/// An actor of a [`HostManifest`](super::HostManifest).
+///
+/// ```
+/// use wasmcloud_host::{HostManifest, ManifestActor};
+///
+/// let manifest = HostManifest::from_yaml("
+/// actors:
+///   - echo.wasm
+///   - image_ref: counter.wasm
+///     instances: 2
+///     placement: spread
+///     limits: { memory_bytes: 32MiB, call_deadline: 5s }
+///     restart: { intensity: 5, period: 1m }
+/// ")?;
+/// assert_eq!(manifest.actors[0], ManifestActor::from("echo.wasm".to_owned()));
+/// assert_eq!(manifest.actors[1].instances, Some(2));
+/// # Ok::<(), wasmcloud_host::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ManifestActor {
+    /// The path of its signed module.
+    pub image_ref: String,
+    /// Its number of instances, at least 1. Default: 1. An actor that runs with another number is scaled.
+    pub instances: Option<usize>,
+    /// The threads that its instances are put on. Default: [`Placement::Near`].
+    pub placement: Option<Placement>,
+    /// Its limits.
+    pub limits: ManifestLimits,
+    /// Its restart policy.
+    pub restart: ManifestRestart,
+}
+
+/// Limits of an actor of a manifest, under the names of [`Limits`]. Default of each: the host's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ManifestLimits {
+    /// See [`Limits::memory_bytes`].
+    pub memory_bytes: Option<u64>,
+    /// See [`Limits::stack_bytes`].
+    pub stack_bytes: Option<usize>,
+    /// See [`Limits::message_bytes`].
+    pub message_bytes: Option<usize>,
+    /// See [`Limits::table_elements`].
+    pub table_elements: Option<u64>,
+    /// See [`Limits::mailbox_length`].
+    pub mailbox_length: Option<usize>,
+    /// See [`Limits::call_deadline`].
+    pub call_deadline: Option<Duration>,
+}
+
+/// The restart policy of an actor of a manifest, under the names of [`RestartPolicy`]. Default of each part: the host's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ManifestRestart {
+    /// See [`RestartPolicy::restart`].
+    pub restart: Option<Restart>,
+    /// The restarts that there may be within a period. See [`RestartPolicy::intensity`].
+    pub intensity: Option<u32>,
+    /// The period.
+    pub period: Option<Duration>,
+    /// See [`RestartPolicy::in_a_row`].
+    pub in_a_row: Option<u32>,
+    /// The delay of the restart after the second crash in a row. See [`RestartPolicy::delays`].
+    pub second_delay: Option<Duration>,
+    /// The longest delay.
+    pub longest_delay: Option<Duration>,
+}
+
+/// Where a provider of a manifest runs. See [`Isolation`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ManifestIsolation {
+    /// In the host's process.
+    InProcess,
+    /// In a process of its own, with the bounds of [`PluginProcess`].
+    Process {
+        /// See [`PluginProcess::memory_limit`].
+        memory_bytes: Option<u64>,
+        /// See [`PluginProcess::open_files`].
+        open_files: Option<u64>,
+    },
+}
+
+impl From<String> for ManifestActor {
+    fn from(image_ref: String) -> ManifestActor {
+        ManifestActor { image_ref, ..ManifestActor::default() }
+    }
+}
+
+impl ManifestActor {
+    /// The options that the actor is started with, on a host with these limits and this policy.
+    pub(super) fn options(&self, limits: Limits, restart: RestartPolicy) -> ActorOptions {
+        ActorOptions::new()
+            .instances(self.instances.unwrap_or(1))
+            .placement(self.placement.unwrap_or_default())
+            .limits(self.limits.within(limits))
+            .restart(self.restart.within(restart))
+    }
+}
+
+impl ManifestLimits {
+    fn within(&self, mut limits: Limits) -> Limits {
+        limits = self.memory_bytes.into_iter().fold(limits, Limits::memory_bytes);
+        limits = self.stack_bytes.into_iter().fold(limits, Limits::stack_bytes);
+        limits = self.message_bytes.into_iter().fold(limits, Limits::message_bytes);
+        limits = self.table_elements.into_iter().fold(limits, Limits::table_elements);
+        limits = self.mailbox_length.into_iter().fold(limits, Limits::mailbox_length);
+        self.call_deadline.into_iter().fold(limits, Limits::call_deadline)
+    }
+}
+
+impl ManifestRestart {
+    fn within(&self, policy: RestartPolicy) -> RestartPolicy {
+        let policy = self.restart.into_iter().fold(policy, RestartPolicy::restart);
+        let policy = self.in_a_row.into_iter().fold(policy, RestartPolicy::in_a_row);
+        let RestartPolicy { intensity, period, shortest, longest, .. } = policy;
+        policy
+            .intensity(self.intensity.unwrap_or(intensity), self.period.unwrap_or(period))
+            .delays(self.second_delay.unwrap_or(shortest), self.longest_delay.unwrap_or(longest))
+    }
+}
+
+impl ManifestIsolation {
+    pub(super) fn isolation(self) -> Isolation {
+        match self {
+            ManifestIsolation::InProcess => Isolation::InProcess,
+            ManifestIsolation::Process { memory_bytes, open_files } => {
+                let process = memory_bytes.into_iter().fold(PluginProcess::new(), PluginProcess::memory_limit);
+                Isolation::Process(open_files.into_iter().fold(process, PluginProcess::open_files))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_the_hosts() {
+        let limits = Limits::new().memory_bytes(7).mailbox_length(9);
+        assert_eq!(ManifestLimits::default().within(limits), limits);
+        let given = ManifestLimits { mailbox_length: Some(3), ..ManifestLimits::default() };
+        assert_eq!(given.within(limits), limits.mailbox_length(3));
+        let policy = RestartPolicy::new().intensity(3, Duration::from_secs(4)).in_a_row(5);
+        assert_eq!(ManifestRestart::default().within(policy), policy);
+        let given = ManifestRestart { intensity: Some(1), restart: Some(Restart::Temporary), ..Default::default() };
+        let expected = policy.restart(Restart::Temporary).intensity(1, Duration::from_secs(4));
+        assert_eq!(given.within(policy), expected);
+    }
+
+    #[test]
+    fn a_process_has_the_bounds_that_the_manifest_gives() {
+        assert!(matches!(ManifestIsolation::InProcess.isolation(), Isolation::InProcess));
+        let bounds = ManifestIsolation::Process { memory_bytes: Some(4096), open_files: Some(8) };
+        let Isolation::Process(process) = bounds.isolation() else { panic!("it is no process") };
+        let shown = format!("{process:?}");
+        assert!(shown.contains("memory: 4096") && shown.contains("open_files: 8"), "{shown}");
+    }
+}
