@@ -7,15 +7,19 @@
 //!
 //! The same actor counts in Redis when it is linked to one: `--url redis://localhost`.
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::net::SocketAddr;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 use wasmcloud_host::builtin::{HttpServer, KeyValue};
 use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 use wasmcloud_host::{Actor, Host, HostBuilder};
+
+use support::Shutdown;
 
 /// The actor: it adds one to the counter of each request's path, and answers with the sum.
 const COUNTER: &[u8] = include_bytes!("../fixtures/guests/kvcounter.wasm");
@@ -49,8 +53,7 @@ async fn main() {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    // Signals that come from here on are waited for, even while things are still being started.
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut shutdown = Shutdown::new()?;
 
     let host = HostBuilder::new().build();
     host.start().await?;
@@ -58,11 +61,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     if let Ok(address) = &served {
         println!("Listening on http://{address}");
         println!("Try: curl http://localhost:{}/some/path", address.port());
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        eprintln!("counter: finishing what is in flight");
+        shutdown.asked_for("counter").await;
     }
     host.stop().await;
     served.map(drop)

@@ -5,14 +5,18 @@
 //! curl 'http://localhost:8080/demo?test=kthxbye'
 //! ```
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::collections::HashMap;
 use std::error::Error;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 use wasmcloud_host::builtin::HttpServer;
 use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 use wasmcloud_host::{Actor, HostBuilder};
+
+use support::Shutdown;
 
 /// The actor: it answers each request with a description of it.
 const ECHO: &[u8] = include_bytes!("../fixtures/guests/echo.wasm");
@@ -40,18 +44,13 @@ async fn main() {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    // Signals that come from here on are waited for, even while things are still being started.
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut shutdown = Shutdown::new()?;
 
     let host = HostBuilder::new().build();
     host.start().await?;
     let served = serve(&host, arguments).await;
     if served.is_ok() {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        eprintln!("echo: finishing what is in flight");
+        shutdown.asked_for("echo").await;
     }
     host.stop().await;
     served

@@ -10,15 +10,19 @@
 //! A file comes from the store to the actor chunk by chunk, while it serves no request: until it is there, the actor
 //! answers with 503 and `Retry-After`, which `curl --retry` follows.
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::collections::HashMap;
 use std::error::Error;
 use std::net::SocketAddr;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 use wasmcloud_host::builtin::{BlobStore, HttpServer};
 use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 use wasmcloud_host::{Actor, Host, HostBuilder};
+
+use support::Shutdown;
 
 /// The actor: `PUT`, `GET` and `DELETE` of files, `GET /` for their list.
 const FILE_DROP: &[u8] = include_bytes!("../fixtures/guests/file_drop.wasm");
@@ -49,17 +53,14 @@ async fn main() {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut shutdown = Shutdown::new()?;
     let host = HostBuilder::new().build();
     host.start().await?;
     let served = serve(&host, &arguments).await;
     if let Ok(address) = &served {
         println!("Listening on http://{address}");
         println!("Try: curl --upload-file FILE http://localhost:{}/FILE", address.port());
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        shutdown.asked_for("file_drop").await;
     }
     host.stop().await;
     served.map(drop)

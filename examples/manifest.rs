@@ -7,12 +7,16 @@
 //!
 //! Variables such as `${PORT:8081}` come from the environment.
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::error::Error;
 use std::path::PathBuf;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 use wasmcloud_host::{HostBuilder, HostManifest};
+
+use support::Shutdown;
 
 /// Runs what a manifest names, until Ctrl-C or SIGTERM.
 #[derive(Parser)]
@@ -33,8 +37,7 @@ async fn main() {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    // Signals that come from here on are waited for, even while things are still being started.
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut shutdown = Shutdown::new()?;
     let manifest = HostManifest::from_path(&arguments.manifest, true)?;
 
     let host = HostBuilder::new().build();
@@ -44,11 +47,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         let inventory = host.inventory()?;
         let (actors, providers) = (inventory.actors.len(), inventory.providers.len());
         println!("{} runs: {actors} actor(s), {providers} provider(s)", arguments.manifest.display());
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        eprintln!("manifest: finishing what is in flight");
+        shutdown.asked_for("manifest").await;
     }
     host.stop().await;
     Ok(applied?)

@@ -6,14 +6,18 @@
 //! curl http://localhost:8080/http://example.com/
 //! ```
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::collections::HashMap;
 use std::error::Error;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 use wasmcloud_host::builtin::{HttpClient, HttpServer};
 use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 use wasmcloud_host::{Actor, Host, HostBuilder};
+
+use support::Shutdown;
 
 /// The actor: it fetches the URL in the path of each request.
 const PROXY: &[u8] = include_bytes!("../fixtures/guests/proxy.wasm");
@@ -47,15 +51,12 @@ async fn main() {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut shutdown = Shutdown::new()?;
     let host = HostBuilder::new().build();
     host.start().await?;
     let served = serve(&host, arguments).await;
     if served.is_ok() {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        shutdown.asked_for("proxy").await;
     }
     host.stop().await;
     served

@@ -11,14 +11,18 @@
 //! nats request jobs.log "some work"
 //! ```
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::collections::HashMap;
 use std::error::Error;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 use wasmcloud_host::builtin::{Logging, Messaging};
 use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 use wasmcloud_host::{Actor, Host, HostBuilder};
+
+use support::Shutdown;
 
 /// The actor: its answer to a message is the message. What it is sent to a subject that ends in `log`, it writes to the
 /// log too.
@@ -49,18 +53,14 @@ async fn main() {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    // Signals that come from here on are waited for, even while things are still being started.
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut shutdown = Shutdown::new()?;
 
     let host = HostBuilder::new().build();
     host.start().await?;
     let worked = work(&host, &arguments).await;
     if let Ok(published) = &worked {
         println!("{published} job(s) were published for {} worker(s), which wait for more", arguments.workers);
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        shutdown.asked_for("work_queue").await;
     }
     host.stop().await;
     worked.map(drop)
