@@ -52,8 +52,8 @@ impl Actor {
     ///
     /// # Errors
     /// `InvalidModule`, `Unsigned`, `InvalidToken` or `Tampered`.
-    pub fn claims_of(module: &[u8]) -> Result<Claims<wascap::jwt::Actor>> {
-        let claims: Claims<wascap::jwt::Actor> = auth::read_token(auth::embedded_token(module)?)?;
+    pub fn claims_of(module: &[u8]) -> Result<Claims<jwt::Actor>> {
+        let claims: Claims<jwt::Actor> = auth::read_token(auth::embedded_token(module)?)?;
         let hash = auth::hash_without_token(module)?;
         if claims.metadata.as_ref().is_none_or(|metadata| metadata.module_hash != hash) {
             let message = format!("the code of actor {} is not the code that was signed", claims.subject);
