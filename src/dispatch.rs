@@ -187,7 +187,7 @@ impl Dispatch {
         });
         delivery.inspect_err(|refusal| {
             if refusal.kind() == ErrorKind::Busy {
-                self.0.events.tell_of_breach(key, refusal);
+                self.0.events.tell_of_breach(key, Some(target.identity.name.clone()), refusal);
             }
         })
     }
@@ -211,7 +211,8 @@ impl Dispatch {
         if let Err(error) = &answer
             && is_limit(error.kind())
         {
-            self.0.events.tell_of_breach(&key, error);
+            let name = self.0.snapshot.load().actors.get(&key).map(|actor| actor.identity.name.clone());
+            self.0.events.tell_of_breach(&key, name, error);
         }
         answer
     }

@@ -14,8 +14,8 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt::{self, Write};
 
-use crate::text::{Escaping, escaped};
 pub(crate) use crate::text::printable;
+use crate::text::{Escaping, escaped};
 
 /// What an operation of this crate answers with.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -16,6 +16,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -25,6 +26,7 @@ use tokio::sync::broadcast::{self, Receiver, Sender};
 use crate::entity::WasmCloudEntity;
 use crate::error::{Error, ErrorKind};
 use crate::supervisor::health::Health;
+use crate::text::escaped;
 
 /// How many events wait for a subscriber that is slow.
 pub(crate) const DEFAULT_BUFFER: usize = 1024;
@@ -43,6 +45,8 @@ pub struct Event {
     pub at: SystemTime,
     /// To whom it happened.
     pub entity: WasmCloudEntity,
+    /// The name that its signer gave the actor or provider. `None` for the host, and for children that were never started.
+    pub name: Option<String>,
     /// What happened.
     pub kind: EventKind,
 }
@@ -190,8 +194,32 @@ impl Events {
 }
 
 impl Event {
-    fn now(entity: WasmCloudEntity, kind: EventKind) -> Event {
-        Event { at: SystemTime::now(), entity, kind }
+    fn now(subject: impl Into<Subject>, kind: EventKind) -> Event {
+        let Subject { entity, name } = subject.into();
+        Event { at: SystemTime::now(), entity, name, kind }
+    }
+}
+
+/// What an event is about: an entity, and its name if it has one.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    pub(crate) entity: WasmCloudEntity,
+    pub(crate) name: Option<String>,
+}
+
+impl From<WasmCloudEntity> for Subject {
+    fn from(entity: WasmCloudEntity) -> Subject {
+        Subject { entity, name: None }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.entity)?;
+        match &self.name {
+            Some(name) => write!(f, " ({})", escaped(name)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -213,13 +241,13 @@ impl EventBus {
         Events { events: self.subscribers.subscribe(), only }
     }
 
-    pub(crate) fn tell(&self, entity: WasmCloudEntity, kind: EventKind) {
+    pub(crate) fn tell(&self, subject: impl Into<Subject>, kind: EventKind) {
         // Nobody has to listen.
-        let _ = self.subscribers.send(Event::now(entity, kind));
+        let _ = self.subscribers.send(Event::now(subject, kind));
     }
 
     /// Tells that an actor breached a limit, unless that was told just before.
-    pub(crate) fn tell_of_breach(&self, actor: &str, error: &Error) {
+    pub(crate) fn tell_of_breach(&self, actor: &str, name: Option<String>, error: &Error) {
         if self.subscribers.receiver_count() == 0 {
             return;
         }
@@ -235,6 +263,6 @@ impl EventBus {
         breaches.insert((actor.to_owned(), error.kind()), now);
         drop(breaches);
         let kind = EventKind::LimitBreached { limit: error.kind(), message: error.to_string() };
-        self.tell(WasmCloudEntity::Actor(actor.to_owned()), kind);
+        self.tell(Subject { entity: WasmCloudEntity::Actor(actor.to_owned()), name }, kind);
     }
 }

@@ -62,7 +62,7 @@ use crate::dispatch::Dispatch;
 use crate::ending::Ending;
 use crate::engine::Compilation;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::EventKind;
+use crate::event::{EventKind, Subject};
 use crate::shard::{ShardNumber, Shards, Taken};
 use child::Child;
 use health::{CheckPolicy, Checks};
@@ -199,10 +199,13 @@ impl Supervision {
 
     /// Tells that something happened to a child.
     fn tell(&self, child: &Child, kind: EventKind) {
-        let registry = self.registry.borrow();
-        let entity = registry.entity(child);
-        drop(registry);
-        self.dispatch.events().tell(entity, kind);
+        let subject = self.subject(child);
+        self.dispatch.events().tell(subject, kind);
+    }
+
+    /// What events and log lines about a child name.
+    fn subject(&self, child: &Child) -> Subject {
+        self.registry.borrow().subject(child)
     }
 
     /// Where children report to.

@@ -20,7 +20,7 @@ impl Role {
     }
 
     fn tell(&self, fault: &InjectedFault) {
-        self.dispatch.events().tell(self.identity.entity(), EventKind::Injected { fault: fault.clone() });
+        self.dispatch.events().tell(self.identity.subject(), EventKind::Injected { fault: fault.clone() });
     }
 
     /// What happens to the call that the actor takes now, if anything does.

@@ -110,7 +110,7 @@ impl Role {
 
     fn tell_of_interruption(&self, cause: String) {
         log::warn!("{} was interrupted: {cause}", self.identity);
-        self.dispatch.events().tell(self.identity.entity(), EventKind::Interrupted { cause });
+        self.dispatch.events().tell(self.identity.subject(), EventKind::Interrupted { cause });
     }
 
     fn restarted(&self, attempt: u32, delay: Duration) -> Restarted {
@@ -156,12 +156,9 @@ impl Role {
     /// Makes an instance, unless the actor is ended meanwhile.
     async fn instantiate(self: &Rc<Self>, context: CallContext) -> Result<Guest, Fault> {
         self.clock.begin(Instant::now(), context.deadline, self.allotted());
-        let setting = Setting {
-            actor: &self.identity.key,
-            host: self.host_calls(),
-            ending: self.ending.clone(),
-            limits: &self.limits,
-        };
+        let name = self.identity.to_string();
+        let setting =
+            Setting { actor: &name, host: self.host_calls(), ending: self.ending.clone(), limits: &self.limits };
         let make = async {
             #[cfg(feature = "experiments")]
             self.delay_start(context.deadline).await?;

@@ -35,5 +35,5 @@ pub(super) async fn start(dispatch: &Dispatch, provider: &ProviderIdentity) {
 }
 
 fn tell(dispatch: &Dispatch, provider: &ProviderIdentity, fault: &InjectedFault) {
-    dispatch.events().tell(provider.entity(), EventKind::Injected { fault: fault.clone() });
+    dispatch.events().tell(provider.subject(), EventKind::Injected { fault: fault.clone() });
 }

@@ -79,7 +79,7 @@ impl Supervision {
             log::warn!("providers of {} had not let go of its links when their time was up", actor.identity);
         }
         self.change(|registry| registry.take_actor(key));
-        self.tell(&child, EventKind::Stopped);
+        self.dispatch.events().tell(actor.identity.subject(), EventKind::Stopped);
         if !all_ended {
             let message = format!("{} does not end: an instance of it is left behind", actor.identity);
             return Err(Error::new(ErrorKind::DeadlineExceeded, message));

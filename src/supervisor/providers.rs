@@ -152,7 +152,7 @@ impl Supervision {
     /// Ends what is left of a provider that has crashed.
     async fn release_crashed(&self, child: &Child, running: &RunningProvider) {
         if let Err(error) = end(&running.address, Instant::now() + RESTART_GRACE).await {
-            log::warn!("{child} could not be stopped after its crash: {error}");
+            log::warn!("{} could not be stopped after its crash: {error}", self.subject(&child));
         }
         self.suspend_links_of(child).await;
     }
@@ -178,14 +178,13 @@ impl Supervision {
         let running = self.registry.borrow().snapshot().providers.get(key).cloned();
         let Some(provider) = running else { return Ok(()) };
         if !provider.is_down && within(deadline, self.drain_links_of(&child)).await.is_err() {
-            log::warn!("{child} still had work for actors when its time was up");
+            log::warn!("{} still had work for actors when its time was up", self.subject(&child));
         }
         self.change(|registry| registry.close_provider(key));
         let ended = end(&provider.address, deadline).await;
         self.suspend_links_of(&child).await;
-        let entity = provider.identity.entity();
         self.change(|registry| registry.take_provider(key));
-        self.dispatch.events().tell(entity, EventKind::Stopped);
+        self.dispatch.events().tell(provider.identity.subject(), EventKind::Stopped);
         ended
     }
 }

@@ -73,14 +73,14 @@ impl Supervision {
             && !had_failed
             && self.registry.borrow().has_failed(child)
         {
-            log::error!("{child} has failed: {reason}");
+            log::error!("{} has failed: {reason}", self.subject(child));
             self.tell(child, EventKind::Failed { reason: reason.clone() });
         }
         verdict
     }
 
     fn tell_of_crash(&self, child: &Child, cause: String) {
-        log::warn!("{child} crashed: {cause}");
+        log::warn!("{} crashed: {cause}", self.subject(child));
         self.tell(child, EventKind::Crashed { cause });
     }
 

@@ -29,6 +29,7 @@ use super::snapshot::{ActorIdentity, RunningActor, Snapshot};
 use crate::actor::mailbox::InstanceNumber;
 use crate::entity::WasmCloudEntity;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Subject;
 use aliases::Owners;
 use expiries::Expiries;
 use links::LinksOf;
@@ -196,17 +197,21 @@ impl Registry {
         }
     }
 
-    /// What the world calls a child that is known, or was.
-    pub(super) fn entity(&self, child: &Child) -> WasmCloudEntity {
+    /// What events about a child name that is known, or was.
+    pub(super) fn subject(&self, child: &Child) -> Subject {
         match child {
-            Child::Actor(key) => WasmCloudEntity::Actor(key.to_string()),
+            Child::Actor(key) => match self.snapshot.actors.get(key) {
+                Some(actor) => actor.identity.subject(),
+                None => WasmCloudEntity::Actor(key.to_string()).into(),
+            },
             Child::Provider(key) => match self.snapshot.providers.get(key) {
-                Some(provider) => provider.identity.entity(),
+                Some(provider) => provider.identity.subject(),
                 None => WasmCloudEntity::Capability {
                     id: key.id.to_string(),
                     contract_id: String::new(),
                     link_name: key.link_name.to_string(),
-                },
+                }
+                .into(),
             },
         }
     }
@@ -220,7 +225,7 @@ impl Registry {
     pub(super) fn children_after(&self, start: Option<Start>, most: usize) -> Vec<(Start, Child, WasmCloudEntity)> {
         // The first start has the number 1.
         let later = self.order.range(start.unwrap_or(0) + 1..).take(most);
-        later.map(|(start, child)| (*start, child.clone(), self.entity(child))).collect()
+        later.map(|(start, child)| (*start, child.clone(), self.subject(child).entity)).collect()
     }
 
     /// The start of a child that runs.

@@ -22,6 +22,7 @@ use crate::capability::NativeCapability;
 use crate::capability::provider_actor::ProviderActor;
 use crate::engine::CompiledModule;
 use crate::entity::WasmCloudEntity;
+use crate::event::Subject;
 use crate::jwt::{self, CapabilityProvider, Claims};
 use crate::limits::Limits;
 use crate::shard::ShardNumber;
@@ -63,6 +64,11 @@ impl ActorIdentity {
     /// How others are told of it.
     pub(crate) fn entity(&self) -> WasmCloudEntity {
         self.entity.clone()
+    }
+
+    /// What events about it name.
+    pub(crate) fn subject(&self) -> Subject {
+        Subject { entity: self.entity(), name: Some(self.name.clone()) }
     }
 
     /// Whether providers are told the same of another actor along with its links.
@@ -115,6 +121,13 @@ impl ProviderIdentity {
     /// How others are told of it.
     pub(crate) fn entity(&self) -> WasmCloudEntity {
         self.entity.clone()
+    }
+}
+
+impl ProviderIdentity {
+    /// What events about it name.
+    pub(crate) fn subject(&self) -> Subject {
+        Subject { entity: self.entity(), name: Some(self.claims.name()) }
     }
 }
 

@@ -62,7 +62,7 @@ impl Supervision {
         for (child, distrust) in changed {
             match distrust {
                 Some(Distrust { reason, .. }) => {
-                    log::warn!("{child} is not trusted any more: {reason}");
+                    log::warn!("{} is not trusted any more: {reason}", self.subject(&child));
                     self.tell(&child, EventKind::Distrusted { reason });
                 }
                 None => {
@@ -104,7 +104,10 @@ impl Supervision {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let expired = self.registry.borrow_mut().take_expired(now.as_secs());
         for child in expired {
-            log::warn!("the token of {child} has ended: it cannot be called until it is updated or started anew");
+            log::warn!(
+                "the token of {} has ended: it cannot be called until it is updated or started anew",
+                self.subject(&child)
+            );
             self.tell(&child, EventKind::Expired);
         }
         let next = self.registry.borrow().next_expiry().map(Duration::from_secs);

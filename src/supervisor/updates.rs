@@ -33,7 +33,7 @@ impl Supervision {
         let child = Child::Actor(key.into());
         let updated = self.try_update(&child, key, actor).await;
         if let Err(refusal) = &updated {
-            log::warn!("the update of {child} is refused: {refusal}");
+            log::warn!("the update of {} is refused: {refusal}", self.subject(&child));
             self.tell(&child, EventKind::UpdateRefused { reason: refusal.to_string() });
         }
         updated
