@@ -20,6 +20,7 @@
 //! - `comparison`: a module before and after, for tests and fuzzing
 //! - `declared`: how much a module may consist of (pure)
 //! - `plan`: what each function and loop costs, and where it has to be paid (pure)
+//! - `measure`: what compiling a function costs (pure)
 //! - `rewrite`: the module with the payments put in (pure)
 //! - `segments`: data that is taken out of the module, for the host to write (pure)
 
@@ -28,6 +29,7 @@ mod comparison;
 mod declared;
 #[cfg(test)]
 mod differential_tests;
+mod measure;
 mod plan;
 mod rewrite;
 mod segments;
@@ -38,7 +40,9 @@ mod tests;
 #[cfg(test)]
 mod version_tests;
 
-pub(super) use rewrite::Frames;
+pub(super) use measure::{ModuleCost, THREADS};
+use rewrite::Form;
+pub(super) use rewrite::{Frames, Metered};
 pub(super) use segments::Segments;
 use wasmparser::{Validator, WasmFeatures};
 
@@ -61,7 +65,7 @@ pub(super) const START: &str = "wasmcloud:meter/start";
 
 /// The number of the rewriting. With every change of what modules are rewritten to, or of which are refused, it goes up, so
 /// that nothing that was compiled before is taken for what would be compiled now.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 
 /// How much a guest executes before the host looks at the clock, in units of about one instruction: some microseconds of
 /// ordinary code, and a few milliseconds if all of it touches memory that the operating system has yet to give.
@@ -98,14 +102,28 @@ const FEATURES: WasmFeatures = WasmFeatures::WASM1
 /// Validates a module and puts the meter in.
 ///
 /// # Errors
-/// `InvalidModule` for what does not validate, or asks for more memory or tables than the bounds allow.
+/// As for [`measured`].
 pub(super) fn rewrite(module: &[u8], bounds: Bounds) -> Result<Vec<u8>> {
+    Ok(measured(module, bounds)?.module)
+}
+
+/// Validates a module, puts the meter in, and measures what it would cost to compile.
+///
+/// # Errors
+/// `InvalidModule` for what does not validate, asks for more memory or tables than the bounds allow, or would take too long
+/// to compile.
+pub(super) fn measured(module: &[u8], bounds: Bounds) -> Result<Metered> {
+    rewrite_as(module, bounds, None)
+}
+
+/// The same, with all functions in one form if one is given.
+fn rewrite_as(module: &[u8], bounds: Bounds, form: Option<Form>) -> Result<Metered> {
     Validator::new_with_features(FEATURES).validate_all(module).map_err(|error| {
         Error::new(ErrorKind::InvalidModule, "the module is not valid WebAssembly").caused_by(error)
     })?;
     declared::check(module, bounds)?;
     let plan = plan::Plan::of(module)?;
-    rewrite::rewrite(module, &plan, segments::Moved::of(module)?, bounds)
+    rewrite::rewrite(module, &plan, segments::Moved::of(module)?, bounds, form)
 }
 
 /// Runs a module as it is and as it would be run as an actor, and answers with the longest time of the processor that passed
@@ -115,10 +133,14 @@ pub(super) fn rewrite(module: &[u8], bounds: Bounds) -> Result<Vec<u8>> {
 /// What was different.
 #[cfg(feature = "fuzzing")]
 pub(super) fn compare(module: &[u8], bounds: Bounds) -> std::result::Result<Option<std::time::Duration>, String> {
-    let Some(comparison) = comparison::both_ways(module, bounds)? else { return Ok(None) };
-    let comparison::Comparison { before, after, usage } = comparison;
-    if before == after {
-        return Ok(Some(usage.longest.get()));
+    let mut longest = None;
+    for form in [None, Some(Form::Inline), Some(Form::Calls)] {
+        let Some(comparison) = comparison::both_ways(module, bounds, form)? else { return Ok(None) };
+        let comparison::Comparison { before, after, usage } = comparison;
+        if before != after {
+            return Err(format!("before: {before:?}\nafter, paying in the form {form:?}: {after:?}"));
+        }
+        longest = longest.max(Some(usage.longest.get()));
     }
-    Err(format!("before: {before:?}\nafter: {after:?}"))
+    Ok(longest)
 }

@@ -9,7 +9,7 @@ use cpu_time::ThreadTime;
 use send_wrapper::SendWrapper;
 use wasmer::{AsStoreMut, Extern, Function, FunctionType, Imports, Instance, Memory, Store, Type, Value};
 
-use super::{Bounds, NAMESPACE, START, Segments, TICK, YIELD, rewrite};
+use super::{Bounds, Form, NAMESPACE, START, Segments, TICK, YIELD, rewrite_as};
 use crate::engine::{Compiler, interface};
 
 /// What running a module shows: what each of its functions answered, or the trap it ended in, what it called, and what it left
@@ -42,12 +42,13 @@ pub(super) struct Comparison {
     pub(super) usage: Rc<Usage>,
 }
 
-/// Runs a module both ways. Answers with nothing for a module that is refused, or that the engine does not run as it is.
+/// Runs a module both ways, with all functions paying in one form if one is given. Answers with nothing for a module that is refused, or that the engine does not run as it is.
 ///
 /// # Errors
 /// Where the engine does not run the module as it is rewritten.
-pub(super) fn both_ways(module: &[u8], bounds: Bounds) -> Result<Option<Comparison>, String> {
-    let (Ok(rewritten), Ok(data)) = (rewrite(module, bounds), Segments::of(module)) else { return Ok(None) };
+pub(super) fn both_ways(module: &[u8], bounds: Bounds, form: Option<Form>) -> Result<Option<Comparison>, String> {
+    let (Ok(rewritten), Ok(data)) = (rewrite_as(module, bounds, form), Segments::of(module)) else { return Ok(None) };
+    let rewritten = rewritten.module;
     let Ok(before) = run(module, None, bounds.quantum, &Rc::default()) else { return Ok(None) };
     let usage = Rc::new(Usage::default());
     let after = run(&rewritten, data.as_ref(), bounds.quantum, &usage)?;
@@ -55,7 +56,7 @@ pub(super) fn both_ways(module: &[u8], bounds: Bounds) -> Result<Option<Comparis
 }
 
 fn run(module: &[u8], data: Option<&Segments>, quantum: i32, usage: &Rc<Usage>) -> Result<Vec<Observed>, String> {
-    let mut store = Store::new(Compiler::default().engine());
+    let mut store = Store::new(Compiler::default().engine(std::num::NonZero::<usize>::MIN));
     let module = wasmer::Module::new(&store, module).map_err(|error| error.to_string())?;
     let imports = imports(&mut store, quantum, usage);
     let instance = match Instance::new(&mut store, &module, &imports) {

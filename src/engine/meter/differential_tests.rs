@@ -63,10 +63,12 @@ fn compare(config: &Config, modules: usize, seed: RngAlgorithm) -> (usize, u64, 
         let Ok(mut made) = Module::new(config.clone(), &mut arbitrary::Unstructured::new(&seed)) else { continue };
         made.ensure_termination(2000).unwrap();
         let module = made.to_bytes();
-        let rewritten = rewrite(&module, BOUNDS).unwrap();
+        // In which form functions pay depends on what the module can afford, so each has to do for every module.
+        let form = [None, Some(Form::Inline), Some(Form::Calls)][compared % 3];
+        let rewritten = rewrite_as(&module, BOUNDS, form).unwrap().module;
         Validator::new_with_features(FEATURES | WasmFeatures::THREADS).validate_all(&rewritten).unwrap();
-        let Comparison { before, after, usage } = comparison::both_ways(&module, BOUNDS).unwrap().unwrap();
-        assert_eq!(before, after, "module {compared}");
+        let Comparison { before, after, usage } = comparison::both_ways(&module, BOUNDS, form).unwrap().unwrap();
+        assert_eq!(before, after, "module {compared}, paying in the form {form:?}");
         observations += before.len();
         let calls = before.iter().filter(|observed| matches!(observed, Observed::Called(calls) if !calls.is_empty()));
         called += calls.count();
@@ -124,7 +126,7 @@ fn data_that_the_host_writes_is_what_it_was() {
     for _ in 0..60 {
         let module = segments(&mut random);
         assert!(Segments::of(&module).unwrap().is_some());
-        let Comparison { before, after, .. } = comparison::both_ways(&module, BOUNDS).unwrap().unwrap();
+        let Comparison { before, after, .. } = comparison::both_ways(&module, BOUNDS, None).unwrap().unwrap();
         // The trap of an engine names the place that the data belongs to.
         let is_trap = |observed: &[Observed]| matches!(observed, [Observed::Trapped(_)]);
         assert_eq!(is_trap(&before), is_trap(&after));
@@ -149,7 +151,9 @@ fn ranges() -> Vec<u8> {
             (func (export "copy") (param i32 i32 i32)
                 (memory.copy (local.get 0) (local.get 1) (local.get 2)))
             (func (export "init") (param i32 i32 i32)
-                (loop (memory.init $bytes (local.get 0) (local.get 1) (local.get 2))))
+                (loop
+                    (memory.init $bytes (local.get 0) (local.get 1) (local.get 2))
+                    (br_if 0 (i32.eqz (i32.const 1)))))
             (func (export "drop") (param i32 i32 i32) (data.drop $bytes)))"#
     );
     wat::parse_str(text).unwrap()
@@ -205,10 +209,18 @@ fn telling_number(random: &mut TestRng) -> u32 {
 
 #[test]
 fn large_ranges_are_what_they_were_in_portions() {
+    compare_large_ranges(Form::Inline);
+}
+
+#[test]
+fn large_ranges_that_are_paid_for_with_calls_are_what_they_were() {
+    compare_large_ranges(Form::Calls);
+}
+
+fn compare_large_ranges(form: Form) {
     let module = ranges();
-    let rewritten =
-        rewrite(&module, Bounds { quantum: QUANTUM, memory_pages: 80, table_elements: 0, frames: Frames::Arguments })
-            .unwrap();
+    let bounds = Bounds { quantum: QUANTUM, memory_pages: 80, table_elements: 0, frames: Frames::Arguments };
+    let rewritten = rewrite_as(&module, bounds, Some(form)).unwrap().module;
     let (yields, mut random) = (Arc::new(AtomicU64::new(0)), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let (mut before, mut after) = (Running::new(&module, &yields), Running::new(&rewritten, &yields));
     let (mut answered, mut trapped) = (0, 0);

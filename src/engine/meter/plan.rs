@@ -9,11 +9,14 @@
 
 mod cost;
 mod graph;
+mod nesting;
 
 pub(super) use cost::{accesses_memory, cost, works_on_range};
 use graph::{Graph, NodeCost};
+use nesting::Nesting;
 use wasmparser::{ElementItems, FunctionBody, Operator, Parser, Payload, TypeRef};
 
+use super::measure::{self, Arity, Cost, Signatures};
 use crate::engine::interface;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -39,8 +42,6 @@ pub(super) struct Plan {
     pub(super) globals: u32,
     /// The module's start function, if it has one.
     pub(super) start: Option<u32>,
-    /// The type index of each function, imported ones first.
-    function_types: Vec<u32>,
     /// The number of parameters of each type.
     parameters: Vec<u32>,
     /// The number of parameters and results of each type.
@@ -53,6 +54,8 @@ pub(super) struct Plan {
     priced: Vec<bool>,
     /// How many elements each table begins with.
     tables: Vec<u64>,
+    /// What its functions take and leave.
+    pub(super) signatures: Signatures,
 }
 
 /// An operation that may work on a large range of memory.
@@ -81,12 +84,23 @@ pub(super) struct ImportedFunction {
 pub(super) struct Payments {
     /// At its entry, if there.
     pub(super) entry: Option<u32>,
-    /// At the head of each of its loops, in the order of their beginnings.
-    pub(super) loops: Vec<u32>,
+    /// At the head of each of its loops, in the order of their beginnings. One that nothing goes back to is no loop, and
+    /// pays as part of what is around it.
+    pub(super) loops: Vec<Option<u32>>,
     /// Whether it or anything it calls takes fuel.
     pub(super) takes_fuel: bool,
     /// How many parameters it has.
     pub(super) parameters: u32,
+    /// What it would cost to compile as it is.
+    pub(super) cost: Cost,
+    /// How many branches lead back to its loops, each target of a table counted.
+    pub(super) ways_back: u64,
+}
+
+impl Payments {
+    pub(super) fn has_loops(&self) -> bool {
+        self.loops.iter().any(Option::is_some)
+    }
 }
 
 /// A piece of straight-line code.
@@ -108,9 +122,44 @@ enum Callee {
 #[derive(Debug, Default)]
 struct Body {
     entry: Segment,
+    /// Empty for those that are no loops.
     loops: Vec<Segment>,
+    /// For each of these, whether anything goes back to it.
+    gone_back_to: Vec<bool>,
+    /// How many branches lead back to them.
+    ways_back: u64,
+    /// What it would cost to compile as it is.
+    cost: Cost,
     /// Whether it works on whole ranges of memory, which takes fuel by itself.
     ranges: bool,
+}
+
+impl Body {
+    /// Has code in loops that nothing goes back to pay with what is around them.
+    fn merge(&mut self, nesting: &Nesting) {
+        // For each loop, the loop that its code pays with: those around it come before it.
+        let mut payers: Vec<Option<usize>> = Vec::new();
+        for (number, around) in nesting.around.iter().enumerate() {
+            let gone_back_to = nesting.gone_back_to[number];
+            let payer = if gone_back_to { Some(number) } else { around.and_then(|around| payers[around]) };
+            payers.push(payer);
+            if gone_back_to {
+                continue;
+            }
+            let Segment { cost, calls } = std::mem::take(&mut self.loops[number]);
+            let segment = match payer {
+                Some(payer) => &mut self.loops[payer],
+                None => &mut self.entry,
+            };
+            segment.cost = segment.cost.saturating_add(cost);
+            segment.calls.extend(calls);
+        }
+    }
+
+    /// For each loop, what it executes at each turn, if anything goes back to it.
+    fn turns(&self) -> impl Iterator<Item = Option<&Segment>> {
+        self.loops.iter().zip(&self.gone_back_to).map(|(segment, gone_back_to)| gone_back_to.then_some(segment))
+    }
 }
 
 impl Plan {
@@ -152,10 +201,15 @@ impl Plan {
 
     /// The functions that are imported.
     pub(super) fn imported(&self) -> impl Iterator<Item = ImportedFunction> {
-        self.function_types.iter().zip(&self.priced).map(|(&ty, &priced)| {
+        self.signatures.functions.iter().zip(&self.priced).map(|(&ty, &priced)| {
             let parameters = self.parameters[ty as usize];
             ImportedFunction { ty, parameters, priced }
         })
+    }
+
+    /// The type of a function that is defined in the module.
+    pub(super) fn type_of(&self, defined: usize) -> u32 {
+        self.signatures.functions.get(self.imported_functions as usize + defined).copied().unwrap_or_default()
     }
 
     /// Whether a call to this function may take fuel.
@@ -206,7 +260,7 @@ impl Reading {
                             self.plan.imported_functions += 1;
                             let priced = self.returns_price(import.module, import.name, ty);
                             self.plan.priced.push(priced);
-                            self.plan.function_types.push(ty);
+                            self.plan.signatures.functions.push(ty);
                         }
                         TypeRef::Global(_) => self.plan.globals += 1,
                         TypeRef::Memory(memory) => self.plan.has_memory = memory.initial > 0,
@@ -217,7 +271,7 @@ impl Reading {
             }
             Payload::FunctionSection(functions) => {
                 for ty in functions {
-                    self.plan.function_types.push(ty?);
+                    self.plan.signatures.functions.push(ty?);
                 }
             }
             Payload::MemorySection(memories) => {
@@ -281,6 +335,7 @@ impl Reading {
             }
             _ => (0, 0, index),
         };
+        self.plan.signatures.types.push(Arity { takes: parameters, leaves: results });
         self.plan.parameters.push(parameters);
         self.plan.passed.push(parameters + results);
         self.representatives.push(representative);
@@ -297,20 +352,20 @@ impl Reading {
 
     fn read_body(&mut self, body: &FunctionBody<'_>) -> wasmparser::Result<Body> {
         let mut read = Body::default();
-        // For each open block, the segment that continues after it: `None` for the function's own.
-        let mut blocks: Vec<Option<usize>> = Vec::new();
-        let mut current: Option<usize> = None;
+        let mut nesting = Nesting::default();
         for operator in body.get_operators_reader()? {
             let operator = operator?;
             match operator {
                 Operator::Loop { .. } => {
-                    blocks.push(current);
-                    current = Some(read.loops.len());
+                    nesting.open_loop();
                     read.loops.push(Segment::default());
                 }
-                Operator::Block { .. } | Operator::If { .. } => blocks.push(current),
-                // The end of the function itself closes no block.
-                Operator::End => current = blocks.pop().unwrap_or(current),
+                Operator::Block { .. } | Operator::If { .. } => nesting.open(),
+                Operator::End => nesting.close(),
+                Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => nesting.branch(relative_depth),
+                Operator::BrTable { ref targets } => {
+                    targets.targets().flatten().chain([targets.default()]).for_each(|target| nesting.branch(target));
+                }
                 Operator::RefFunc { function_index } => self.referenced.push(function_index),
                 Operator::MemoryFill { .. } => self.fills = true,
                 Operator::MemoryCopy { .. } => self.copies = true,
@@ -318,13 +373,18 @@ impl Reading {
                 _ => {}
             }
             read.ranges |= works_on_range(&operator).is_some();
-            let segment = match current {
+            let segment = match nesting.current {
                 Some(number) => &mut read.loops[number],
                 None => &mut read.entry,
             };
             segment.cost = segment.cost.saturating_add(cost(&operator)).saturating_add(self.passed_values(&operator));
             segment.calls.extend(self.callee(&operator));
         }
+        read.merge(&nesting);
+        (read.gone_back_to, read.ways_back) = (nesting.gone_back_to, nesting.ways_back);
+        let number = self.plan.imported_functions as usize + self.bodies.len();
+        let ty = self.plan.signatures.functions[number];
+        read.cost = measure::measure(&self.plan.signatures, ty, body, |number| read.gone_back_to[number])?;
         Ok(read)
     }
 
@@ -344,7 +404,7 @@ impl Reading {
     /// How many values a call passes there and back.
     fn passed_values(&self, operator: &Operator<'_>) -> u32 {
         let ty = match *operator {
-            Operator::Call { function_index } => self.plan.function_types[function_index as usize],
+            Operator::Call { function_index } => self.plan.signatures.functions[function_index as usize],
             Operator::CallIndirect { type_index, .. } => type_index,
             _ => return 0,
         };
@@ -387,12 +447,14 @@ impl Reading {
             .enumerate()
             .map(|(number, body)| {
                 let node = costs[imported + number];
-                let ty = self.plan.function_types[imported + number] as usize;
+                let ty = self.plan.signatures.functions[imported + number] as usize;
                 Payments {
                     entry: node.charged.then_some(node.own),
-                    loops: body.loops.iter().map(|segment| graph.segment_cost(segment, &costs)).collect(),
+                    loops: body.turns().map(|turn| turn.map(|segment| graph.segment_cost(segment, &costs))).collect(),
                     takes_fuel: node.takes_fuel,
                     parameters: self.plan.parameters[ty],
+                    cost: body.cost,
+                    ways_back: body.ways_back,
                 }
             })
             .collect();
@@ -423,7 +485,7 @@ impl Reading {
         };
         let own = graph.segment_cost(&body.entry, costs);
         let charged = cyclic || own > LONG;
-        let takes_fuel = charged || callee_takes_fuel || body.ranges || !body.loops.is_empty();
+        let takes_fuel = charged || callee_takes_fuel || body.ranges || body.gone_back_to.contains(&true);
         NodeCost { own, charged, takes_fuel }
     }
 }

@@ -1,10 +1,12 @@
 //! The module with the payments put in: its sections here, its functions in `body`, the payments in `cashier`.
+//! `forms` tells which of the ways of paying a module can afford,
 //! `stretch` tells where code without a loop has to yield, `portions` makes the functions that work on large ranges,
 //! `headroom` those that see to it that the host's code has room on the stack; `strides` refuses what the end of the stack
 //! cannot be guarded against.
 
 mod body;
 mod cashier;
+mod forms;
 mod headroom;
 mod labels;
 mod portions;
@@ -18,21 +20,49 @@ use wasm_encoder::{
 use wasmparser::TypeRef;
 
 use self::cashier::Till;
+use self::forms::{Budget, FORMS};
+use super::measure::{self, ModuleCost, Signatures};
 use super::plan::{ImportedFunction, LargeRange, Plan};
 use super::segments::Moved;
 use super::{Bounds, NAMESPACE, START, TICK, YIELD};
 use crate::error::{Error, ErrorKind, Result};
+pub(super) use forms::Form;
 pub(in crate::engine) use headroom::Frames;
+pub(super) use headroom::is_function_of_engine;
 
-/// Puts the payments of a plan into its module.
-pub(super) fn rewrite(module: &[u8], plan: &Plan, data: Option<Moved>, bounds: Bounds) -> Result<Vec<u8>> {
-    let mut rewriter = Rewriter { plan, data, bounds, next_function: 0, tables: 0, copies: 0, written: Vec::new() };
+/// A module with the meter in it, and what it costs to compile.
+#[derive(Debug)]
+pub(in crate::engine) struct Metered {
+    pub(in crate::engine) module: Vec<u8>,
+    pub(in crate::engine) cost: ModuleCost,
+}
+
+/// Puts the payments of a plan into its module, in the form that is given, or for each function in the fastest one that the
+/// module can afford.
+pub(super) fn rewrite(
+    module: &[u8],
+    plan: &Plan,
+    data: Option<Moved>,
+    bounds: Bounds,
+    form: Option<Form>,
+) -> Result<Metered> {
+    let (next_function, tables, copies, written) = Default::default();
+    let mut cost = ModuleCost::default();
+    plan.signatures.types.iter().for_each(|&ty| cost.add_type(ty));
+    if cost.all.is_too_steep() {
+        let reason = "the module would take too long to compile: its types pass too many values";
+        return Err(Error::new(ErrorKind::InvalidModule, reason));
+    }
+    let budget = Budget::new(plan.functions.iter().map(|payments| payments.cost));
+    let signatures = forms::signatures(plan, bounds.frames);
+    let mut rewriter =
+        Rewriter { plan, data, bounds, form, signatures, budget, next_function, tables, copies, written, cost };
     let mut rewritten = wasm_encoder::Module::new();
     rewriter.parse_core_module(&mut rewritten, wasmparser::Parser::new(0), module).map_err(|error| match error {
         reencode::Error::UserError(refusal) => refusal,
         other => Error::new(ErrorKind::InvalidModule, "the module cannot be rewritten").caused_by(other.to_string()),
     })?;
-    Ok(rewritten.finish())
+    Ok(Metered { module: rewritten.finish(), cost: rewriter.cost })
 }
 
 /// How many tables a module may have: each may be as large as a table may be.
@@ -41,11 +71,22 @@ const MOST_TABLES: usize = 4;
 /// How many operations of a module may be written more than once, so that no module grows beyond measure.
 const MOST_COPIES: usize = 2_000_000;
 
+/// What it costs to pass the fuel back to a loop.
+const WAY_BACK: u64 = 40;
+
 struct Rewriter<'a> {
     plan: &'a Plan,
     /// Where data segments have moved to, if the host writes the active ones.
     data: Option<Moved>,
     bounds: Bounds,
+    /// How all functions pay, if that is given.
+    form: Option<Form>,
+    /// What the functions of the rewritten module take and leave.
+    signatures: Signatures,
+    /// What payments in place may make the module cost more.
+    budget: Budget,
+    /// What it costs to compile what has been rewritten.
+    cost: ModuleCost,
     /// The number of the function whose body comes next.
     next_function: usize,
     /// How many tables there have been.
@@ -71,6 +112,40 @@ impl Rewriter<'_> {
             self.copies = copies;
         }
         may
+    }
+
+    /// Rewrites a function in the fastest form that the module can afford.
+    fn rewrite_function(&mut self, number: usize, body: &wasmparser::FunctionBody<'_>) -> Rewritten<Vec<u8>> {
+        let payments = &self.plan.functions[number];
+        let (copies, ty) = (self.copies, self.plan.type_of(number));
+        for form in self.form.map_or(FORMS.to_vec(), |form| vec![form]) {
+            self.copies = copies;
+            let rewritten = body::rewrite(self, form, payments, body)?.into_raw_body();
+            let reader = wasmparser::BinaryReader::new(&rewritten, 0);
+            let mut cost = measure::measure(&self.signatures, ty, &wasmparser::FunctionBody::new(reader), |_| true)?;
+            if form != Form::Calls && payments.has_loops() {
+                // The fuel is a parameter of each loop: every way back passes it.
+                cost.work += payments.ways_back * WAY_BACK;
+            }
+            if form == Form::Calls || self.budget.affords(cost, payments.cost) || self.form.is_some() {
+                self.check_cost(number, cost)?;
+                self.cost.add_function(self.plan.imported_functions as usize + number, cost, rewritten.len());
+                return Ok(rewritten);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Refuses a function that would take too long to compile.
+    fn check_cost(&self, number: usize, cost: measure::Cost) -> Rewritten<()> {
+        if !cost.is_too_steep() {
+            return Ok(());
+        }
+        let number = self.plan.imported_functions as usize + number;
+        Err(refused(format!(
+            "function {number} would take too long to compile: its loops are nested too deeply, or too many values live \
+             across too many blocks; split it into smaller functions"
+        )))
     }
 
     /// The type `() -> ()`, of the function that stands in for the module's start.
@@ -123,7 +198,7 @@ impl Rewriter<'_> {
         self.probe_function() + 1
     }
 
-    /// The type of functions of the interface with two parameters that return their price.
+    /// The type of functions of the interface with two parameters that return their price, and of the one that pays for a length.
     fn price_type(&self) -> u32 {
         self.plan.types + 5
     }
@@ -140,12 +215,13 @@ impl Rewriter<'_> {
 
     /// A function that does nothing, the last one there is.
     fn nothing_function(&self) -> u32 {
-        self.function_in_front_of(self.plan.imported_functions) + 1
+        self.till().pays_length + 1
     }
 
     fn till(&self) -> Till {
         let yields = self.function_in_front_of(self.yield_function());
-        Till { global: self.fuel_global(), yields, quantum: self.bounds.quantum }
+        let (pays, pays_length) = (yields + 1, yields + 2);
+        Till { global: self.fuel_global(), yields, pays, pays_length, quantum: self.bounds.quantum }
     }
 
     fn add_types(&mut self, types: &mut wasm_encoder::TypeSection) {
@@ -174,7 +250,7 @@ impl Rewriter<'_> {
         for imported in self.plan.imported() {
             functions.function(imported.ty);
         }
-        functions.function(self.yield_type());
+        functions.function(self.yield_type()).function(self.probe_type()).function(self.price_type());
         if self.plan.start.is_some() {
             functions.function(self.nothing_type());
         }
@@ -214,6 +290,8 @@ impl Rewriter<'_> {
             code.function(&front);
         }
         code.function(&cashier::yield_if_due(self.tick_function(), self.yield_function(), self.probe_function()));
+        let till = self.till();
+        code.function(&forms::pays(&till)).function(&forms::pays_length(&till, self.probe_function()));
         if self.plan.start.is_some() {
             let mut nothing = Function::new([]);
             nothing.instructions().end();
@@ -426,8 +504,7 @@ impl Reencode for Rewriter<'_> {
     ) -> Rewritten<()> {
         let number = self.next_function;
         self.next_function += 1;
-        let payments = &self.plan.functions[number];
-        code.function(&body::rewrite(self, payments, &body)?);
+        code.raw(&self.rewrite_function(number, &body)?);
         Ok(())
     }
 }

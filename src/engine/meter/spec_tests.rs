@@ -28,6 +28,8 @@ const UNSUPPORTED: &str = "is not supported by the engine";
 
 /// One file of the suite, and what there is of it.
 struct Script {
+    /// In which form its modules pay, if not in the one that they can afford.
+    form: Option<Form>,
     store: Store,
     imports: Imports,
     current: Option<Instance>,
@@ -35,20 +37,21 @@ struct Script {
 }
 
 impl Script {
-    fn new() -> Script {
+    fn new(form: Option<Form>) -> Script {
         let engine: wasmer::Engine = wasmer::sys::EngineBuilder::new(wasmer::sys::Cranelift::default()).engine().into();
         let mut store = Store::new(engine);
         let mut imports = Imports::new();
         imports.define(YIELD.0, YIELD.1, Function::new_typed(&mut store, |_: i32| BOUNDS.quantum));
         imports.define(TICK.0, TICK.1, Function::new_typed(&mut store, |_: i32| 0));
         imports.register_namespace("spectest", spectest(&mut store));
-        Script { store, imports, current: None, named: HashMap::new() }
+        Script { form, store, imports, current: None, named: HashMap::new() }
     }
 
     /// Rewrites a module and instantiates it, as far as it gets.
     fn instantiate(&mut self, module: &[u8]) -> Result<Instance, String> {
-        let rewritten =
-            rewrite(module, BOUNDS).map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))?;
+        let rewritten = rewrite_as(module, BOUNDS, self.form)
+            .map(|metered| metered.module)
+            .map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))?;
         let module = wasmer::Module::new(&self.store, rewritten).map_err(|error| error.to_string())?;
         let instance = Instance::new(&mut self.store, &module, &self.imports).map_err(|error| error.to_string())?;
         if let Ok(start) = instance.exports.get_function(START) {
@@ -221,9 +224,9 @@ fn v128_is(value: u128, expected: &V128Pattern) -> bool {
 }
 
 /// Runs one file. Counts the assertions that held, by kind, and tells of those that did not.
-fn run(file: &TestFile<'_>, held: &mut BTreeMap<&'static str, usize>) -> Vec<String> {
+fn run(file: &TestFile<'_>, form: Option<Form>, held: &mut BTreeMap<&'static str, usize>) -> Vec<String> {
     let buffer = file.wast().unwrap();
-    let mut script = Script::new();
+    let mut script = Script::new(form);
     let mut failures = Vec::new();
     for mut directive in buffer.directives().unwrap() {
         let (line, _) = directive.span().linecol_in(file.raw());
@@ -241,10 +244,19 @@ fn run(file: &TestFile<'_>, held: &mut BTreeMap<&'static str, usize>) -> Vec<Str
 
 #[test]
 fn rewritten_modules_pass_the_core_test_suite() {
+    pass_the_core_test_suite(None);
+}
+
+#[test]
+fn modules_that_pay_with_calls_pass_the_core_test_suite() {
+    pass_the_core_test_suite(Some(Form::Calls));
+}
+
+fn pass_the_core_test_suite(form: Option<Form>) {
     let (mut held, mut failures) = (BTreeMap::new(), Vec::new());
     for file in spec(SpecVersion::V2) {
         if LEFT_OUT.iter().all(|(name, _)| *name != file.name()) {
-            failures.extend(run(&file, &mut held));
+            failures.extend(run(&file, form, &mut held));
         }
     }
     assert_eq!(held.remove(UNSUPPORTED), Some(1));

@@ -26,7 +26,7 @@ pub(super) struct Graph {
 
 impl Graph {
     pub(super) fn new(reading: &Reading) -> Graph {
-        let functions = reading.plan.function_types.len();
+        let functions = reading.plan.signatures.functions.len();
         let mut graph = Graph { edges: vec![Vec::new(); functions + reading.representatives.len()], functions };
         let imported = reading.plan.imported_functions as usize;
         for (number, body) in reading.bodies.iter().enumerate() {
@@ -37,7 +37,7 @@ impl Graph {
             graph.edges[imported + number] = callees;
         }
         for &function in &reading.referenced {
-            let ty = reading.plan.function_types[function as usize];
+            let ty = reading.plan.signatures.functions[function as usize];
             let node = graph.node(Callee::Indirect(reading.representatives[ty as usize]));
             graph.edges[node].push(function as usize);
         }

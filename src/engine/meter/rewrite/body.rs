@@ -5,6 +5,7 @@ use wasm_encoder::{BlockType, Function, ValType};
 use wasmparser::Operator;
 
 use super::cashier::Cashier;
+use super::forms::Form;
 use super::labels::Labels;
 use super::stretch::Stretch;
 use super::{Rewriter, Rewritten, headroom};
@@ -13,6 +14,7 @@ use crate::engine::meter::plan::{Payments, Plan, accesses_memory, works_on_range
 /// Puts the payments into one function.
 pub(super) fn rewrite(
     rewriter: &mut Rewriter<'_>,
+    form: Form,
     payments: &Payments,
     body: &wasmparser::FunctionBody<'_>,
 ) -> Rewritten<Function> {
@@ -25,8 +27,10 @@ pub(super) fn rewrite(
     }
     let operators: Vec<Operator<'_>> = body.get_operators_reader()?.into_iter().collect::<wasmparser::Result<_>>()?;
     rewriter.check_function(count - payments.parameters, &operators)?;
-    let cashier = Cashier { payments, fuel: count, length: count + 1, till: rewriter.till() };
-    locals.push((2, ValType::I32));
+    let cashier = Cashier { payments, fuel: count, length: count + 1, till: rewriter.till(), form };
+    if cashier.pays_in_place() {
+        locals.push((2, ValType::I32));
+    }
     let mut writer = BodyWriter {
         cashier,
         loops: payments.loops.iter(),
@@ -43,7 +47,7 @@ pub(super) fn rewrite(
 struct BodyWriter<'a> {
     cashier: Cashier<'a>,
     /// What the loops that have not begun yet pay.
-    loops: std::slice::Iter<'a, u32>,
+    loops: std::slice::Iter<'a, Option<u32>>,
     labels: Labels,
     stretch: Stretch,
     function: Function,
@@ -68,12 +72,15 @@ impl BodyWriter<'_> {
             if let Some(bits) = works_on_range(operator) {
                 self.cashier.pay_for_range(&mut self.function.instructions(), bits);
             }
-            if headroom::is_function_of_engine(operator) {
+            let large_range = rewriter.plan.large_range(operator);
+            // The function that pays for a length makes sure of room itself.
+            let has_room = !self.cashier.pays_in_place() && works_on_range(operator).is_some();
+            if headroom::is_function_of_engine(operator) && !has_room {
                 headroom::make_sure(&mut self.function.instructions(), rewriter.probe_function());
             }
             match operator {
                 Operator::Loop { blockty } => rest = self.begin_loop(rewriter, *blockty, after)?,
-                other => match rewriter.plan.large_range(other) {
+                other => match large_range {
                     Some(number) => {
                         let (ty, portions) = (rewriter.range_type(), rewriter.range_function(number));
                         let operation = rewriter.instruction(other.clone())?;
@@ -124,7 +131,8 @@ impl BodyWriter<'_> {
     ///
     /// A call inside of a loop, even one that is hardly ever made, has the compiler keep the loop's values in memory. So
     /// the call stands in another loop around this one, which is gone round only when the fuel is used up. A loop with
-    /// parameters stays as it is: the way back to its beginning would have to bring them.
+    /// parameters stays as it is: the way back to its beginning would have to bring them. What nothing goes back to is a
+    /// block.
     fn begin_loop<'o, 'b>(
         &mut self,
         rewriter: &mut Rewriter<'_>,
@@ -132,15 +140,22 @@ impl BodyWriter<'_> {
         after: &'o [Operator<'b>],
     ) -> Rewritten<&'o [Operator<'b>]> {
         let ty = rewriter.block_type(block_type)?;
-        let units = self.loops.next().copied().unwrap_or_default();
         let mut sink = self.function.instructions();
-        if matches!(block_type, wasmparser::BlockType::FuncType(_)) {
+        let Some(units) = self.loops.next().copied().flatten() else {
+            sink.block(ty);
+            self.labels.open(1);
+            return Ok(after);
+        };
+        let has_parameters = matches!(block_type, wasmparser::BlockType::FuncType(_));
+        if has_parameters || !self.cashier.pays_in_place() {
             sink.loop_(ty);
             self.cashier.pay(&mut sink, units);
             self.labels.open(1);
             return Ok(after);
         }
-        let turn = short_turn(after, units).filter(|turn| rewriter.may_copy(turn.len() + TURN_FRAME, TURNS));
+        let turn = short_turn(after, units)
+            .filter(|_| self.cashier.form == Form::Unrolled)
+            .filter(|turn| rewriter.may_copy(turn.len() + TURN_FRAME, TURNS));
         let Some(turn) = turn else {
             self.cashier.begin_turns(&mut sink, ty, units);
             self.labels.open(2);

@@ -2,10 +2,11 @@
 //!
 //! A function with loops keeps the fuel in a local, because a loop that touches memory for each turn is a third slower.
 //! It takes the fuel from the global at its entry, gives it back before whatever may take fuel elsewhere, and before it
-//! returns. Other functions work on the global.
+//! returns. Other functions work on the global, and so do those that pay with calls.
 
 use wasm_encoder::{BlockType, Function, Instruction, InstructionSink, MemArg, ValType};
 
+use super::forms::Form;
 use super::headroom;
 use crate::engine::meter::plan::{PORTION, Payments};
 
@@ -17,6 +18,7 @@ pub(super) struct Cashier<'a> {
     /// The local that holds the length of a range.
     pub(super) length: u32,
     pub(super) till: Till,
+    pub(super) form: Form,
 }
 
 /// Where the fuel is.
@@ -26,6 +28,10 @@ pub(super) struct Till {
     pub(super) global: u32,
     /// The function that yields.
     pub(super) yields: u32,
+    /// The function that pays.
+    pub(super) pays: u32,
+    /// The function that pays for a length.
+    pub(super) pays_length: u32,
     /// How much there is for each time that a guest yields.
     pub(super) quantum: i32,
 }
@@ -67,7 +73,12 @@ pub(super) fn yield_if_due(tick: u32, yields: u32, probe: u32) -> Function {
 impl Cashier<'_> {
     /// Whether the function keeps the fuel in its local.
     pub(super) fn keeps_fuel(&self) -> bool {
-        !self.payments.loops.is_empty()
+        self.pays_in_place() && self.payments.has_loops()
+    }
+
+    /// Whether payments are code in place, and no calls.
+    pub(super) fn pays_in_place(&self) -> bool {
+        self.form != Form::Calls
     }
 
     /// Takes the fuel into the local.
@@ -82,8 +93,12 @@ impl Cashier<'_> {
         }
     }
 
-    /// Pays `units` from the local.
+    /// Pays `units` from the local, or with a call.
     pub(super) fn pay(&self, sink: &mut InstructionSink<'_>, units: u32) {
+        if !self.pays_in_place() {
+            sink.i32_const(units.cast_signed()).call(self.till.pays);
+            return;
+        }
         sink.local_get(self.fuel).i32_const(units.cast_signed());
         self.settle(sink);
     }
@@ -151,7 +166,7 @@ impl Cashier<'_> {
 
     /// Pays `units`, wherever the fuel is.
     pub(super) fn pay_anywhere(&self, sink: &mut InstructionSink<'_>, units: u32) {
-        if self.keeps_fuel() {
+        if self.keeps_fuel() || !self.pays_in_place() {
             self.pay(sink, units);
         } else {
             self.take(sink);
@@ -162,6 +177,10 @@ impl Cashier<'_> {
 
     /// Pays for an operation on a range whose length is on the stack.
     pub(super) fn pay_for_range(&self, sink: &mut InstructionSink<'_>, bits: u32) {
+        if !self.pays_in_place() {
+            sink.i32_const(bits.cast_signed()).call(self.till.pays_length);
+            return;
+        }
         sink.local_set(self.length);
         if !self.keeps_fuel() {
             self.take(sink);
@@ -178,6 +197,10 @@ impl Cashier<'_> {
     /// the range is large.
     pub(super) fn work_on_range(&self, function: &mut Function, ty: u32, portions: u32, operation: &Instruction<'_>) {
         let mut sink = function.instructions();
+        if !self.pays_in_place() {
+            sink.call(portions);
+            return;
+        }
         sink.local_get(self.length).i32_const(PORTION.cast_signed()).i32_gt_u().if_(BlockType::FunctionType(ty));
         self.give_back(&mut sink);
         sink.call(portions);

@@ -101,7 +101,7 @@ pub(super) fn in_front_of(imported: u32, parameters: u32, priced: bool, probe: u
 }
 
 /// Whether engines carry an operation out by a function of theirs: so does either compiler with all of these.
-pub(super) fn is_function_of_engine(operator: &Operator<'_>) -> bool {
+pub(in crate::engine::meter) fn is_function_of_engine(operator: &Operator<'_>) -> bool {
     matches!(
         operator,
         Operator::MemorySize { .. }
