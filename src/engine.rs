@@ -3,6 +3,8 @@
 //! # Layout
 //! - `meter`: the rewriting by which guests yield, and are kept within bounds
 //! - `admission`: what a module must export and may import
+//! - `compilation`: from a module's bytes to its machine code
+//! - `background`: threads that nothing waits for
 //! - `cache`: what compilation made, kept for the next start
 //! - `compiler`: what makes machine code of modules
 //! - `driver`: the little module that enters a guest once and keeps it between messages
@@ -20,7 +22,9 @@
 //! dropped itself, and a host lives longer than the modules that pass through it.
 
 mod admission;
+mod background;
 mod cache;
+mod compilation;
 mod compiler;
 mod driver;
 mod exchange;
@@ -39,9 +43,11 @@ use std::sync::{Arc, Weak};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
+pub(crate) use background::in_background;
 pub use cache::ArtifactCache;
+use cache::Artifacts;
 pub(crate) use cache::Cache;
-use cache::{Artifacts, Key};
+pub(crate) use compilation::{Code, Compilation, Prepared, Workshop, preparation_bytes};
 pub use compiler::Compiler;
 pub(crate) use exchange::HostCalls;
 pub(crate) use fault::{Fault, REQUEST};
@@ -92,13 +98,6 @@ fn bounds(limits: &Limits, compiler: Compiler) -> meter::Bounds {
     }
 }
 
-/// How a host comes by the machine code of modules.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Compilation {
-    pub(crate) compiler: Compiler,
-    pub(crate) artifacts: Option<ArtifactCache>,
-}
-
 /// A compiled module that somebody else keeps.
 pub(crate) struct WeakModule(Weak<Compiled>);
 
@@ -117,11 +116,23 @@ struct Compiled {
     _taken: mappings::Taken,
 }
 
-/// How a module came to be there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Compiled,
-    Cache,
+/// The part of a host's budget that the code of one module takes. It is given back when this is dropped.
+pub(crate) struct Place {
+    mappings: Mappings,
+    taken: mappings::Taken,
+}
+
+impl Place {
+    /// Takes a place in the budget of a host.
+    ///
+    /// # Errors
+    /// `Busy` where the host has no room for another module.
+    pub(crate) fn take(mappings: Mappings) -> Result<Place> {
+        let taken = mappings
+            .take("the code of another module", mappings::OF_MODULE)
+            .map_err(|fault| Error::new(ErrorKind::Busy, format!("the module {fault}")))?;
+        Ok(Place { mappings, taken })
+    }
 }
 
 impl WeakModule {
@@ -136,55 +147,15 @@ impl WeakModule {
 }
 
 impl CompiledModule {
-    /// The module of this hash, from the cache where it is kept there, and otherwise compiled. Compiling takes milliseconds
-    /// to seconds of one core, and the cache reads and writes files: never call this on a shard.
-    ///
-    /// # Errors
-    /// `InvalidModule` for what is no valid WebAssembly, or none that speaks waPC; `Busy` where the host has no room for
-    /// another module.
-    pub(crate) fn obtain(
-        bytes: &[u8],
-        hash: &str,
-        limits: &Limits,
-        (compiler, cache): (Compiler, Option<&Cache>),
-        mappings: Mappings,
-    ) -> Result<(CompiledModule, Origin)> {
-        check_size(bytes, limits)?;
-        let taken = mappings
-            .take("the code of another module", mappings::OF_MODULE)
-            .map_err(|fault| Error::new(ErrorKind::Busy, format!("the module {fault}")))?;
-        let style = memory::Style::of(limits);
-        let engine = memory::within(compiler.engine(), style, limits.stack_bytes, mappings.releases());
-        let cache = cache.map(|cache| (cache, Key::new(hash, bounds(limits, compiler), &engine)));
-        let loaded = cache.as_ref().and_then(|(cache, key)| cache.load(key, &engine));
-        let (artifacts, origin) = match loaded {
-            Some(artifacts) => (artifacts, Origin::Cache),
-            None => (compile(&engine, &metered(bytes, limits, compiler)?)?, Origin::Compiled),
-        };
-        admission::check(&artifacts.module)?;
-        if style == memory::Style::Compact && !compiler.checks_empty_memory() {
-            admission::check_memory_is_not_empty(&artifacts.module)?;
-        }
-        if let (Some((cache, key)), Origin::Compiled) = (&cache, origin) {
-            cache.keep(key, &artifacts);
-        }
-        let Artifacts { module, driver } = artifacts;
-        let functions = Arc::new(Functions::of(&module, bytes));
-        let data = meter::Segments::of(bytes)?;
-        let compiled = Compiled { engine, style, module, driver, functions, data, mappings, _taken: taken };
-        Ok((CompiledModule(Arc::new(compiled)), origin))
+    /// A module of this code, in a place that was taken before.
+    pub(crate) fn new(code: Code, place: Place) -> CompiledModule {
+        let Code { engine, style, artifacts: Artifacts { module, driver }, functions, data } = code;
+        let Place { mappings, taken } = place;
+        CompiledModule(Arc::new(Compiled { engine, style, module, driver, functions, data, mappings, _taken: taken }))
     }
 
     /// The same module, without keeping it.
     pub(crate) fn downgrade(&self) -> WeakModule {
         WeakModule(Arc::downgrade(&self.0))
     }
-}
-
-fn compile(engine: &wasmer::Engine, metered: &[u8]) -> Result<Artifacts> {
-    let module = wasmer::Module::new(engine, metered)
-        .map_err(|error| Error::new(ErrorKind::InvalidModule, "the module cannot be compiled").caused_by(error))?;
-    let driver = wasmer::Module::new(engine, driver::module())
-        .map_err(|error| Error::new(ErrorKind::Internal, "cannot compile the driver").caused_by(error))?;
-    Ok(Artifacts { module, driver })
 }

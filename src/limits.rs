@@ -19,6 +19,7 @@ use std::time::Duration;
 pub struct Limits {
     pub(crate) module_bytes: usize,
     pub(crate) compile_deadline: Duration,
+    pub(crate) compile_memory_bytes: u64,
     pub(crate) memory_bytes: u64,
     pub(crate) table_elements: u64,
     pub(crate) stack_bytes: usize,
@@ -47,6 +48,7 @@ impl Limits {
         Limits {
             module_bytes: 64 * 1024 * 1024,
             compile_deadline: Duration::from_secs(60),
+            compile_memory_bytes: 2 * 1024 * 1024 * 1024,
             memory_bytes: 256 * 1024 * 1024,
             table_elements: 100_000,
             stack_bytes: 1024 * 1024,
@@ -67,10 +69,19 @@ impl Limits {
     }
 
     /// How long the start of an actor waits for its module to be compiled; 60 s by default. A start that takes longer is
-    /// `DeadlineExceeded`. A compiler cannot be interrupted, so one thread goes on with it; of such threads there are only
-    /// so many.
+    /// `DeadlineExceeded`. The compiler then ends after the function that it is at.
     pub fn compile_deadline(mut self, deadline: Duration) -> Limits {
         self.compile_deadline = deadline;
+        self
+    }
+
+    /// How much memory compiling the host's modules may take, in bytes; 2 GiB by default, 64 MiB at least. What a
+    /// compilation takes is estimated from the module's code before it begins. Modules wait for each other where there is not
+    /// enough for all at once. A module that takes more than three eighths of it is refused as `InvalidModule`: it has
+    /// a function of about a megabyte, or tens of megabytes of code. It is a limit of the host: for one actor it has no
+    /// effect.
+    pub fn compile_memory_bytes(mut self, bytes: u64) -> Limits {
+        self.compile_memory_bytes = bytes.max(64 * 1024 * 1024);
         self
     }
 

@@ -161,7 +161,7 @@ impl Supervisor {
         let Settings { compilation, updates, grace, health, trust } = settings;
         let trust = RefCell::new(trust);
         let (lanes, own, instances, settled, checks, stopping, given_up) = Default::default();
-        let modules = Modules::new(compilation);
+        let modules = Modules::new(compilation, dispatch.limits());
         let registry = RefCell::new(Registry::open());
         let supervision = Supervision {
             dispatch,

@@ -1,5 +1,7 @@
 //! What makes machine code of modules.
 
+use std::num::NonZero;
+
 use wasmer::sys::EngineBuilder;
 
 use super::meter::Frames;
@@ -43,13 +45,21 @@ impl Default for Compiler {
 }
 
 impl Compiler {
-    /// An engine of its own for one module.
-    pub(super) fn engine(self) -> wasmer::Engine {
+    /// An engine of its own for one module, which is compiled on so many threads.
+    pub(super) fn engine(self, threads: NonZero<usize>) -> wasmer::Engine {
         match self {
             #[cfg(feature = "cranelift")]
-            Compiler::Cranelift => EngineBuilder::new(wasmer::sys::Cranelift::default()).engine().into(),
+            Compiler::Cranelift => {
+                let mut cranelift = wasmer::sys::Cranelift::default();
+                cranelift.num_threads(threads);
+                EngineBuilder::new(cranelift).engine().into()
+            }
             #[cfg(feature = "singlepass")]
-            Compiler::Singlepass => EngineBuilder::new(wasmer::sys::Singlepass::default()).engine().into(),
+            Compiler::Singlepass => {
+                let mut singlepass = wasmer::sys::Singlepass::default();
+                singlepass.num_threads(threads);
+                EngineBuilder::new(singlepass).engine().into()
+            }
         }
     }
 

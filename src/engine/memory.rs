@@ -143,3 +143,16 @@ impl Tunables for GuestTunables {
         &self.stack
     }
 }
+
+/// Gives the operating system back what the allocator keeps of memory that is free. glibc keeps most of what a large
+/// compilation took.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code, reason = "the C library has no safe interface")]
+pub(super) fn give_back() {
+    // SAFETY: it may be called at any time, by any thread, and touches free memory alone.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Other allocators give memory back by themselves.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(super) fn give_back() {}

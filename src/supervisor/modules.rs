@@ -1,4 +1,11 @@
 //! Compiled modules: each is compiled once, whichever and however many actors are made of it.
+//!
+//! # Layout
+//! - `queue`: whose module is compiled next (pure)
+//! - `slots`: where work waits for its turn
+
+mod queue;
+mod slots;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,11 +13,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
-
+use self::queue::{Capacity, Size, Work};
+use self::slots::{Slot, Slots};
 use super::lanes::Lanes;
 use crate::actor::Actor;
-use crate::engine::{self, Cache, Compilation, CompiledModule, Compiler, Mappings, Origin, WeakModule};
+use crate::ending::Ending;
+use crate::engine::{
+    self, Cache, Code, Compilation, CompiledModule, Mappings, Place, Prepared, WeakModule, Workshop, in_background,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::Limits;
 use crate::text::escaped;
@@ -18,8 +28,15 @@ use crate::text::escaped;
 /// After this time there is a line on the log about a module that is still being compiled.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How many modules are compiled at once. The others wait: compiling takes a core and much memory.
-const COMPILED_AT_ONCE: usize = 8;
+/// How many small modules are compiled at once, and how many large ones. The others wait.
+const SMALL_AT_ONCE: usize = 8;
+const LARGE_AT_ONCE: usize = 4;
+
+/// A small module takes no more work than this to compile: some tenths of a second of one core at most.
+const SMALL_WORK: u64 = 300_000;
+
+/// A module of more bytes than this is not prepared among the small ones.
+const SMALL_BYTES: usize = 512 * 1024;
 
 /// What decides how a module is compiled: the hash of its code, which its token does not change, and the bounds that are
 /// compiled into it.
@@ -35,19 +52,34 @@ pub(super) struct Modules {
     compiled: RefCell<HashMap<ModuleKey, WeakModule>>,
     /// Of actors that are started at once, one compiles and the others wait for it.
     lanes: Lanes<ModuleKey>,
-    compiler: Compiler,
-    /// How many more modules may be compiled at once.
-    threads: Arc<Semaphore>,
-    /// Where they are kept for the next start of the host, if they are.
-    cache: Option<Arc<Cache>>,
+    workshop: Workshop,
+    slots: Slots,
+    /// How much memory a small module may take to be compiled, in bytes.
+    small_memory: u64,
+    /// Closed when the host is stopped: from then on nothing is compiled.
+    ending: Ending,
 }
 
 impl Modules {
-    pub(super) fn new(compilation: Compilation) -> Modules {
+    pub(super) fn new(compilation: Compilation, limits: &Limits) -> Modules {
         let Compilation { compiler, artifacts } = compilation;
         let cache = artifacts.map(|artifacts| Arc::new(Cache::new(artifacts)));
-        let threads = Arc::new(Semaphore::new(COMPILED_AT_ONCE));
-        Modules { compiled: RefCell::default(), lanes: Lanes::default(), compiler, threads, cache }
+        let for_small = limits.compile_memory_bytes / 4;
+        let small = Capacity { slots: SMALL_AT_ONCE, bytes: for_small };
+        let large = Capacity { slots: LARGE_AT_ONCE, bytes: limits.compile_memory_bytes - for_small };
+        Modules {
+            compiled: RefCell::default(),
+            lanes: Lanes::default(),
+            workshop: Workshop { compiler, cache, memory_bytes: large.share().bytes },
+            slots: Slots::new(small, large),
+            small_memory: for_small / SMALL_AT_ONCE as u64,
+            ending: Ending::default(),
+        }
+    }
+
+    /// Has everything that is being compiled be given up, and refuses whatever comes later.
+    pub(super) fn close(&self) {
+        self.ending.close();
     }
 
     /// The compiled module of an actor, compiled beside the shards if it has to be.
@@ -72,40 +104,77 @@ impl Modules {
     /// Loads or compiles a module, on a thread where that may take its time.
     async fn obtain(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
         let name = format!("actor {} ({})", actor.public_key(), escaped(&actor.name()));
-        let (bytes, hash) = (actor.module(), actor.hash().to_owned());
-        let (compiler, cache) = (self.compiler, self.cache.clone());
         let begin = Instant::now();
-        let obtain = async {
-            // The thread keeps its place when nobody waits for it any more.
-            let place = self.threads.clone().acquire_owned().await;
-            tokio::task::spawn_blocking(move || {
-                let _place = place;
-                CompiledModule::obtain(&bytes, &hash, &limits, (compiler, cache.as_deref()), mappings)
-            })
-            .await
-        };
-        let obtained = watched(tokio::time::timeout(limits.compile_deadline, obtain), PATIENCE, || {
+        let place = Place::take(mappings.clone())?;
+        let obtain = tokio::time::timeout(limits.compile_deadline, self.make_code(actor, limits, mappings));
+        let obtained = watched(obtain, PATIENCE, || {
             log::info!("compiling {name} takes longer than {PATIENCE:?}");
         });
-        let (compiled, origin) = match obtained.await {
-            Ok(Ok(obtained)) => obtained?,
-            Ok(Err(error)) => {
-                let message = format!("the module of {name} could not be compiled");
-                return Err(Error::new(ErrorKind::Internal, message).caused_by(error));
-            }
-            Err(_) => {
-                let message = format!("the module of {name} was not compiled in {:?}", limits.compile_deadline);
-                return Err(Error::new(ErrorKind::DeadlineExceeded, message));
-            }
+        let stopped =
+            || Error::new(ErrorKind::HostNotRunning, format!("the module of {name} is not compiled any more"));
+        let made = tokio::select! {
+            biased;
+            () = self.ending.closing() => return Err(stopped()),
+            made = obtained => made,
         };
+        let Ok(made) = made else {
+            let message = format!("the module of {name} was not compiled in {:?}", limits.compile_deadline);
+            return Err(Error::new(ErrorKind::DeadlineExceeded, message));
+        };
+        let made = made?;
         let took = begin.elapsed();
-        match origin {
+        match made.origin {
             Origin::Cache => log::debug!("{name} came from the artifact cache in {took:.1?}"),
             Origin::Compiled if took > PATIENCE => log::info!("{name} was compiled in {took:.1?}"),
             Origin::Compiled => log::debug!("{name} was compiled in {took:.1?}"),
         }
-        Ok(compiled)
+        Ok(CompiledModule::new(made.code, place))
     }
+
+    /// Makes the code of a module in two steps, each with a slot of its own: what the second one takes is known after the
+    /// first. A step that is given up keeps its slot until its thread has ended, which is at most one function later: what
+    /// its memory and its core are used for, others cannot have, and its issuer's share bears it.
+    async fn make_code(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<Made> {
+        let issuer: Arc<str> = actor.issuer().into();
+        let (bytes, hash) = (actor.module(), actor.hash().to_owned());
+        let small = bytes.len() <= SMALL_BYTES;
+        let slot = self.slot(&issuer, small, engine::preparation_bytes(bytes.len())).await;
+        let workshop = self.workshop.clone();
+        let unprepared = bytes.clone();
+        let prepared = in_background(move |_| {
+            let _slot = slot;
+            workshop.prepare(&unprepared, &hash, &limits, &mappings)
+        });
+        let pending = match prepared.await?? {
+            Prepared::Loaded(code) => return Ok(Made { code, origin: Origin::Cache }),
+            Prepared::Metered(pending) => pending,
+        };
+        let demand = pending.demand();
+        let slot = self.slot(&issuer, demand.work <= SMALL_WORK, demand.memory_bytes).await;
+        let compiled = in_background(move |given_up| {
+            let _slot = slot;
+            pending.compile(&bytes, &given_up)
+        });
+        Ok(Made { code: compiled.await??, origin: Origin::Compiled })
+    }
+
+    async fn slot(&self, issuer: &Arc<str>, small: bool, bytes: u64) -> Slot {
+        let size = if small && bytes <= self.small_memory { Size::Small } else { Size::Large };
+        self.slots.enter(Work { issuer: issuer.clone(), size, bytes }).await
+    }
+}
+
+/// The code of a module.
+struct Made {
+    code: Code,
+    origin: Origin,
+}
+
+/// How code came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Compiled,
+    Cache,
 }
 
 /// Waits for work that goes on elsewhere, and tells when patience is over and it still does.

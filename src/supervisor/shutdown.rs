@@ -37,6 +37,7 @@ impl Supervision {
             return;
         }
         self.change(Registry::close);
+        self.modules.close();
         // One period of grace for all together.
         let deadline = Instant::now() + self.grace;
         if within(deadline, self.drain_all_links()).await.is_err() {

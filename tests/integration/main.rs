@@ -11,6 +11,7 @@ mod artifacts;
 mod binary;
 mod calls;
 mod capacity;
+mod compilation;
 mod conformance;
 mod crowds;
 #[cfg(feature = "experiments")]

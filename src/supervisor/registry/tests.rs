@@ -15,7 +15,7 @@ use crate::actor::mailbox::{Home, InstanceNumber, Mailbox};
 use crate::actor::pace::Pace;
 use crate::actor::room::HostRoom;
 use crate::capability::builtin::HttpServer;
-use crate::engine::{Compilation, CompiledModule, Mappings};
+use crate::engine::{CompiledModule, Mappings, Place};
 use crate::jwt::{self, Claims};
 use crate::limits::Limits;
 use crate::shard::Shards;
@@ -132,9 +132,8 @@ struct World {
 impl World {
     async fn new() -> World {
         let bytes = include_bytes!("../../../fixtures/guests/tiny_echo.wasm");
-        let (limits, compiler) = (Limits::new(), Compilation::default().compiler);
-        let (module, _) =
-            CompiledModule::obtain(bytes, "", &limits, (compiler, None), Mappings::new(Some(100))).unwrap();
+        let place = Place::take(Mappings::new(Some(100))).unwrap();
+        let module = CompiledModule::of(bytes, &Limits::new(), place);
         let shards = Shards::start(1).await.unwrap();
         World { registry: Registry::open(), shards, module, instances: 0, begin: Instant::now(), steps: 0 }
     }
