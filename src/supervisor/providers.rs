@@ -152,7 +152,7 @@ impl Supervision {
     /// Ends what is left of a provider that has crashed.
     async fn release_crashed(&self, child: &Child, running: &RunningProvider) {
         if let Err(error) = end(&running.address, Instant::now() + RESTART_GRACE).await {
-            log::warn!("{} could not be stopped after its crash: {error}", self.subject(&child));
+            log::warn!("{} could not be stopped after its crash: {error}", self.subject(child));
         }
         self.suspend_links_of(child).await;
     }
