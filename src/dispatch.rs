@@ -17,6 +17,7 @@ use crate::actor::mailbox::{Delivery, InstanceNumber};
 use crate::actor::room::HostRoom;
 use crate::auth::Origin;
 use crate::call::{CallContext, Message};
+use crate::capability::plugin::Budgets;
 use crate::engine::Mappings;
 use crate::entity::{WasmCloudEntity, shorten};
 use crate::error::{Error, ErrorKind, Result};
@@ -44,6 +45,7 @@ struct Shared {
     /// The room for calls to actors that are under way.
     room: HostRoom,
     mappings: Mappings,
+    plugins: Budgets,
     events: EventBus,
     #[cfg(feature = "experiments")]
     laboratory: Laboratory,
@@ -54,6 +56,7 @@ impl Dispatch {
         let snapshot = ArcSwap::default();
         let room = HostRoom::new(limits.calls_in_flight);
         let mappings = Mappings::new(limits.mappings);
+        let plugins = Budgets::of_host(limits.message_bytes);
         Dispatch(Arc::new(Shared {
             snapshot,
             limits,
@@ -61,6 +64,7 @@ impl Dispatch {
             middlewares,
             room,
             mappings,
+            plugins,
             events,
             #[cfg(feature = "experiments")]
             laboratory: Laboratory::default(),
@@ -85,6 +89,11 @@ impl Dispatch {
     /// The mappings of the process that the host's guests may hold.
     pub(crate) fn mappings(&self) -> Mappings {
         self.0.mappings.clone()
+    }
+
+    /// The bytes that the host may hold for its plugins.
+    pub(crate) fn plugins(&self) -> &Budgets {
+        &self.0.plugins
     }
 
     /// Where it is told what happens.

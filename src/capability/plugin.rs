@@ -8,11 +8,16 @@
 //! - `library`: from verified bytes to a checked table of functions
 //! - `instance`: a provider made by a library, safe to call
 //! - `door`: what a plugin can ask of its host, as C functions
+//! - `callbacks`: the thread on which functions of a plugin are called with answers
 //! - `desk`: where the host carries that out
+//! - `admission`, `budget`: what it takes from plugins and keeps for them
 //! - `order`: what a provider is asked for, wherever it runs
 //! - `in_process`: a plugin on threads of this process
 //! - `process`, `frames`, `child`: a plugin in a process of its own, what passes between the two, and the other end
 
+mod admission;
+mod budget;
+mod callbacks;
 mod child;
 mod desk;
 mod door;
@@ -34,6 +39,7 @@ use crate::actor::mailbox::InstanceNumber;
 use crate::dispatch::Dispatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::snapshot::ProviderIdentity;
+pub(crate) use budget::Budgets;
 pub use child::serve_plugin;
 #[cfg(feature = "fuzzing")]
 pub(crate) use frames::read_all as read_all_frames;

@@ -7,12 +7,15 @@ use std::time::Instant;
 
 use serde_bytes::ByteBuf;
 
+use super::admission::Admission;
+use super::budget::Reserved;
 use super::order::{ActorRequest, CallOrder, Failure, FailureKind, Outcome};
 use crate::actor::mailbox::InstanceNumber;
 use crate::call::CallContext;
 use crate::capability::dispatcher::ActorDispatcher;
 use crate::capability::traits::ProviderCallContext;
 use crate::dispatch::Dispatch;
+use crate::error::{Error, ErrorKind, Result};
 use crate::supervisor::snapshot::ProviderIdentity;
 
 /// The side of the host on which a plugin's calls are made.
@@ -20,6 +23,7 @@ pub(super) struct Desk {
     identity: Arc<ProviderIdentity>,
     instance: InstanceNumber,
     dispatch: Dispatch,
+    admission: Admission,
     last: AtomicU64,
     /// The calls that the plugin serves, by their numbers.
     serving: Mutex<HashMap<u64, CallContext>>,
@@ -31,9 +35,19 @@ pub(super) struct Serving {
     id: u64,
 }
 
+/// A call for a plugin to serve.
+pub(super) struct Begun {
+    pub(super) order: CallOrder,
+    pub(super) deadline: Option<Instant>,
+    pub(super) serving: Serving,
+    /// Its bytes, until the plugin is done with it.
+    pub(super) held: Reserved,
+}
+
 impl Desk {
     pub(super) fn new((identity, instance): (Arc<ProviderIdentity>, InstanceNumber), dispatch: Dispatch) -> Desk {
-        Desk { identity, instance, dispatch, last: AtomicU64::new(0), serving: Mutex::default() }
+        let admission = Admission::new(dispatch.plugins(), dispatch.limits().message_bytes);
+        Desk { identity, instance, dispatch, admission, last: AtomicU64::new(0), serving: Mutex::default() }
     }
 
     pub(super) fn identity(&self) -> &ProviderIdentity {
@@ -45,18 +59,30 @@ impl Desk {
         self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// A call as an order, and the note that it is being served.
-    pub(super) fn begin(self: &Arc<Desk>, call: ProviderCallContext) -> (CallOrder, Option<CallContext>, Serving) {
+    /// What is taken from the plugin and kept for it.
+    pub(super) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// Makes a call an order, and takes note that it is being served.
+    ///
+    /// # Errors
+    /// `Busy` where the plugin, or all plugins of the host, have too many bytes of calls before them.
+    pub(super) fn begin(self: &Arc<Desk>, call: ProviderCallContext) -> Result<Begun> {
         let ProviderCallContext { actor, operation, message, dispatcher } = call;
+        let held = self.admission.take_order(actor.len() + operation.len() + message.len()).ok_or_else(|| {
+            let message = format!("{} has as many bytes of calls before it as it may have", self.identity);
+            Error::new(ErrorKind::Busy, message)
+        })?;
         let (id, context) = (self.next(), dispatcher.into_context());
-        let now = Instant::now();
-        let left = context.as_ref().map(|context| context.deadline.saturating_duration_since(now).as_millis());
+        let deadline = context.as_ref().map(|context| context.deadline);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).as_millis());
         let time_left = left.and_then(|left| u64::try_from(left).ok()).unwrap_or(u64::MAX);
-        if let Some(context) = &context {
-            self.serving().insert(id, context.clone());
+        if let Some(context) = context {
+            self.serving().insert(id, context);
         }
         let order = CallOrder { id, time_left, actor, operation, message: ByteBuf::from(message) };
-        (order, context, Serving { desk: self.clone(), id })
+        Ok(Begun { order, deadline, serving: Serving { desk: self.clone(), id }, held })
     }
 
     /// Calls an actor for the plugin.

@@ -2,7 +2,6 @@
 
 #![allow(unsafe_code, reason = "the functions are called from C")]
 
-use std::cell::Cell;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,16 +11,20 @@ use wasmcloud_provider_sdk::interface::{
     ActorAnswered, ActorCall, Answer, Bytes, HostInterface, VERSION, level, status,
 };
 
+use super::callbacks::{Asker, Callback, Callbacks};
 use super::order::{ActorRequest, Failure, FailureKind, Outcome};
 use crate::error::printable;
 
-/// Brings an answer to whoever asked, once. Dropped, it brings that there will be none.
-pub(super) type Answered = Box<dyn FnOnce(Outcome) + Send>;
-
 /// Where what a plugin asks for leads.
 pub(super) trait Outside: Send + Sync {
-    /// Has an actor called. It does not wait.
-    fn call_actor(&self, request: ActorRequest, answered: Answered);
+    /// Has an actor called. It does not wait for the answer.
+    fn call_actor(&self, request: ActorRequest, asker: Asker);
+
+    /// The largest message to an actor that the host takes, in bytes.
+    fn largest_message(&self) -> usize;
+
+    /// The thread on which functions of the plugin are called.
+    fn callbacks(&self) -> &Callbacks;
 
     /// Writes a line on the log.
     fn log(&self, level: log::Level, text: &str);
@@ -29,11 +32,6 @@ pub(super) trait Outside: Send + Sync {
 
 /// A plugin's door to the outside: shared with the plugin, which may keep it longer than the host does.
 pub(super) struct Door(Arc<dyn Outside>);
-
-thread_local! {
-    /// Whether this thread is just bringing an answer to a plugin, and must not be held up.
-    static BRINGING: Cell<bool> = const { Cell::new(false) };
-}
 
 /// The interface over a door, which is kept until the interface is [released](release).
 pub(super) fn open(outside: Arc<dyn Outside>) -> HostInterface {
@@ -63,26 +61,21 @@ unsafe fn outside<'a>(context: *mut c_void) -> &'a dyn Outside {
 unsafe extern "C" fn call_actor(context: *mut c_void, call: *const ActorCall, answer: *mut Answer) {
     // SAFETY: the plugin holds the context, and passes a call and an answer of the interface.
     let outcome = unsafe {
-        if BRINGING.get() {
+        if Callbacks::are_on_this_thread() {
             Err(Failure::new(FailureKind::Failed, "waiting for an actor where an answer is brought would stall others"))
         } else {
-            wait_for(outside(context), request(call))
+            let outside = outside(context);
+            request(call, outside.largest_message()).and_then(|request| wait_for(outside, request))
         }
     };
     // SAFETY: the plugin passes an answer to write to.
     unsafe { answer.write(given(outcome)) };
 }
 
-fn wait_for(outside: &dyn Outside, request: Result<ActorRequest, Failure>) -> Outcome {
-    let (answered, answer) = crossbeam_channel::bounded(1);
-    outside.call_actor(
-        request?,
-        Box::new(move |outcome| {
-            // It waits for nothing else.
-            let _ = answered.send(outcome);
-        }),
-    );
-    answer.recv().unwrap_or_else(|_| Err(nobody_answers()))
+fn wait_for(outside: &dyn Outside, request: ActorRequest) -> Outcome {
+    let (asker, answer) = crossbeam_channel::bounded(1);
+    outside.call_actor(request, Asker::Thread(asker));
+    answer.recv().unwrap_or_else(|_| Err(Failure::nobody_answers()))
 }
 
 unsafe extern "C" fn call_actor_then(
@@ -91,12 +84,15 @@ unsafe extern "C" fn call_actor_then(
     answered: ActorAnswered,
     asker: *mut c_void,
 ) {
-    let mut asker = Asker { answered: Some(answered), asker };
-    // SAFETY: the plugin holds the context, and passes a call of the interface.
-    match unsafe { request(call) } {
-        // SAFETY: as above.
-        Ok(request) => unsafe { outside(context).call_actor(request, Box::new(move |outcome| asker.bring(outcome))) },
-        Err(failure) => asker.bring(Err(failure)),
+    // SAFETY: the plugin holds the context.
+    let outside = unsafe { outside(context) };
+    let asker = Asker::Function(Callback::new(answered, asker, outside.callbacks().clone()));
+    // SAFETY: the plugin passes a call of the interface.
+    match unsafe { request(call, outside.largest_message()) } {
+        Ok(request) => outside.call_actor(request, asker),
+        // A refusal comes as any other answer does, and not before this returns: a function that calls again would never
+        // come to an end.
+        Err(failure) => asker.bring(Err(failure), None),
     }
 }
 
@@ -117,12 +113,13 @@ unsafe extern "C" fn write_log(context: *mut c_void, level: u32, text: Bytes) {
 
 /// # Safety
 /// It must be a call that is filled in as the interface says.
-unsafe fn request(call: *const ActorCall) -> Result<ActorRequest, Failure> {
+unsafe fn request(call: *const ActorCall, largest: usize) -> Result<ActorRequest, Failure> {
     // SAFETY: as the caller promises.
     let (call, actor, operation, message) = unsafe {
         let call = &*call;
         (call, call.actor.as_slice(), call.operation.as_slice(), call.message.as_slice())
     };
+    ActorRequest::expect_lengths([actor.len(), operation.len()], message.len(), largest)?;
     let text = |bytes: &[u8]| {
         let text = std::str::from_utf8(bytes).map(str::to_owned);
         text.map_err(|_| Failure::new(FailureKind::Failed, "the name of the actor or operation is no UTF-8"))
@@ -135,7 +132,7 @@ unsafe fn request(call: *const ActorCall) -> Result<ActorRequest, Failure> {
 fn given(outcome: Outcome) -> Answer {
     let (status, bytes) = match outcome {
         Ok(bytes) => (status::DONE, bytes.into_vec()),
-        Err(failure) => (status_of(failure.kind), failure.text.into_bytes()),
+        Err(failure) => (failure.kind.status(), failure.text.into_bytes()),
     };
     let owner = Box::new(bytes);
     let bytes = Bytes::of(&owner);
@@ -145,46 +142,4 @@ fn given(outcome: Outcome) -> Answer {
 unsafe extern "C-unwind" fn free(owner: *mut c_void, _: Bytes) {
     // SAFETY: it is the owner that `given` has made, and the plugin releases it once.
     drop(unsafe { Box::from_raw(owner.cast::<Vec<u8>>()) });
-}
-
-fn status_of(kind: FailureKind) -> u32 {
-    match kind {
-        FailureKind::TimedOut => status::TIMED_OUT,
-        FailureKind::Unavailable => status::UNAVAILABLE,
-        FailureKind::Failed | FailureKind::Panicked => status::FAILED,
-    }
-}
-
-fn nobody_answers() -> Failure {
-    Failure::new(FailureKind::Unavailable, "the provider was stopped before the actor answered")
-}
-
-/// Who waits for an answer without blocking.
-struct Asker {
-    answered: Option<ActorAnswered>,
-    asker: *mut c_void,
-}
-
-// SAFETY: the interface says that an answer may come on any thread.
-unsafe impl Send for Asker {}
-
-impl Asker {
-    fn bring(&mut self, outcome: Outcome) {
-        let Some(answered) = self.answered.take() else { return };
-        let (status, bytes) = match &outcome {
-            Ok(bytes) => (status::DONE, Bytes::of(bytes)),
-            Err(failure) => (status_of(failure.kind), Bytes::of(failure.text.as_bytes())),
-        };
-        let answer = Answer { status, bytes, ..Answer::unanswered() };
-        let before = BRINGING.replace(true);
-        // SAFETY: the plugin waits to be called with its asker, and this is the one time.
-        unsafe { answered(self.asker, &answer) };
-        BRINGING.set(before);
-    }
-}
-
-impl Drop for Asker {
-    fn drop(&mut self) {
-        self.bring(Err(nobody_answers()));
-    }
 }

@@ -1,24 +1,29 @@
 //! What passes between the host and a plugin's process: a length in four bytes, least significant first, and then so many
 //! bytes of msgpack.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::instance::LARGEST_ANSWER;
 use super::order::{ActorRequest, Order, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The version of these frames. Both ends are this crate, but perhaps of different releases.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
-/// The largest frame that the host takes: the largest answer, and what is around it.
-pub(super) const LARGEST_TO_HOST: usize = 65 * 1024 * 1024;
+/// The most that is around an answer or a message in a frame.
+const AROUND: usize = 1024 * 1024;
 
 /// The largest frame that a plugin's process takes, which may hold the plugin.
-pub(super) const LARGEST_TO_PLUGIN: usize = 1024 * 1024 * 1024;
+pub(super) const LARGEST_TO_PLUGIN: usize = 2 * 1024 * 1024 * 1024;
+
+/// The largest frame that a host takes in which messages to actors have at most so many bytes.
+pub(super) fn largest_to_host(largest_message: usize) -> usize {
+    largest_message.max(LARGEST_ANSWER).saturating_add(AROUND)
+}
 
 /// The number of what a process is asked first.
 pub(super) const START: u64 = 0;
@@ -41,6 +46,8 @@ pub(super) struct Start {
     pub(super) code: ByteBuf,
     pub(super) memory: u64,
     pub(super) open_files: u64,
+    /// The largest message to an actor that the host takes, in bytes.
+    pub(super) largest_message: u64,
 }
 
 /// From a plugin's process to the host.
@@ -56,18 +63,22 @@ pub(super) enum ToHost {
 
 /// A frame, to be sent as it is.
 pub(super) fn encode(frame: &impl Serialize) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; 4];
-    rmp_serde::encode::write_named(&mut bytes, frame)
-        .map_err(|error| Error::new(ErrorKind::Internal, "a frame cannot be encoded").caused_by(error))?;
-    let length = u32::try_from(bytes.len() - 4).map_err(|_| breach("a frame has more than 4 GiB"))?;
-    bytes[..4].copy_from_slice(&length.to_le_bytes());
-    Ok(bytes)
+    let mut bytes = Vec::new();
+    encode_onto(&mut bytes, frame).map(|()| bytes)
 }
 
-/// Sends a frame, waiting for the other side to take it.
-pub(super) fn send(to: &mut impl Write, frame: &impl Serialize) -> Result<()> {
-    let bytes = encode(frame)?;
-    to.write_all(&bytes).and_then(|()| to.flush()).map_err(cut)
+/// Appends a frame to others. After an error they are as before.
+pub(super) fn encode_onto(bytes: &mut Vec<u8>, frame: &impl Serialize) -> Result<()> {
+    let start = bytes.len();
+    bytes.extend([0; 4]);
+    let encoded = rmp_serde::encode::write_named(bytes, frame)
+        .map_err(|error| Error::new(ErrorKind::Internal, "a frame cannot be encoded").caused_by(error))
+        .and_then(|()| u32::try_from(bytes.len() - start - 4).map_err(|_| breach("a frame has more than 4 GiB")));
+    match encoded {
+        Ok(length) => bytes[start..start + 4].copy_from_slice(&length.to_le_bytes()),
+        Err(_) => bytes.truncate(start),
+    }
+    encoded.map(drop)
 }
 
 /// The next frame; none where the other side has ended.
@@ -89,23 +100,6 @@ pub(super) fn receive<T: DeserializeOwned>(from: &mut impl Read, largest: usize)
     decode(&bytes, length).map(Some)
 }
 
-/// The same, without blocking.
-pub(super) async fn receive_async<T: DeserializeOwned>(
-    from: &mut (impl AsyncRead + Unpin),
-    largest: usize,
-) -> Result<Option<T>> {
-    let mut head = [0; 4];
-    match from.read_exact(&mut head).await {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(cut(error)),
-    }
-    let length = length(head, largest)?;
-    let mut bytes = Vec::with_capacity(length.min(64 * 1024));
-    from.take(length as u64).read_to_end(&mut bytes).await.map_err(cut)?;
-    decode(&bytes, length).map(Some)
-}
-
 fn length(head: [u8; 4], largest: usize) -> Result<usize> {
     let length = u32::from_le_bytes(head) as usize;
     if length > largest {
@@ -122,7 +116,7 @@ fn length(head: [u8; 4], largest: usize) -> Result<usize> {
 #[cfg(feature = "fuzzing")]
 pub(crate) fn read_all(bytes: &[u8]) -> Result<()> {
     let by_plugin = read_all_of::<ToPlugin>(bytes, LARGEST_TO_PLUGIN);
-    by_plugin.and(read_all_of::<ToHost>(bytes, LARGEST_TO_HOST))
+    by_plugin.and(read_all_of::<ToHost>(bytes, largest_to_host(0)))
 }
 
 #[cfg(feature = "fuzzing")]
@@ -138,7 +132,7 @@ where
 }
 
 /// Reads a frame that came whole.
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], announced: usize) -> Result<T> {
+fn decode<T: DeserializeOwned>(bytes: &[u8], announced: usize) -> Result<T> {
     if bytes.len() < announced {
         return Err(breach("a frame was cut short"));
     }
@@ -149,7 +143,8 @@ fn cut(error: std::io::Error) -> Error {
     Error::new(ErrorKind::Io, "the line between the host and a plugin's process was cut").caused_by(error)
 }
 
-fn breach(what: &str) -> Error {
+/// What the other side does that it must not.
+pub(super) fn breach(what: &str) -> Error {
     Error::new(ErrorKind::ProtocolViolation, format!("between the host and a plugin's process, {what}"))
 }
 
@@ -218,8 +213,20 @@ mod tests {
         }
 
         #[test]
+        fn frames_that_are_sent_together_arrive_one_by_one(first in outcomes(), second in outcomes()) {
+            let sent = [first, second].map(|outcome| ToHost::Done { id: 1, outcome });
+            let mut bytes = Vec::new();
+            sent.iter().for_each(|frame| encode_onto(&mut bytes, frame).unwrap());
+            let mut line = bytes.as_slice();
+            for frame in sent {
+                prop_assert_eq!(receive::<ToHost>(&mut line, bytes.len()).unwrap(), Some(frame));
+            }
+            prop_assert!(line.is_empty());
+        }
+
+        #[test]
         fn any_bytes_end_in_an_answer(bytes: Vec<u8>) {
-            let _ = receive::<ToHost>(&mut bytes.as_slice(), LARGEST_TO_HOST);
+            let _ = receive::<ToHost>(&mut bytes.as_slice(), largest_to_host(0));
             let _ = decode::<ToHost>(&bytes, bytes.len());
             let _ = decode::<ToPlugin>(&bytes, bytes.len());
         }
@@ -227,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_frame_larger_than_allowed_is_refused_before_it_is_read() {
-        let refusal = receive::<ToHost>(&mut [0xff_u8; 8].as_slice(), LARGEST_TO_HOST).unwrap_err();
+        let refusal = receive::<ToHost>(&mut [0xff_u8; 8].as_slice(), largest_to_host(0)).unwrap_err();
         assert_eq!(refusal.kind(), ErrorKind::ProtocolViolation);
     }
 }

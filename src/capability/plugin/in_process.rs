@@ -9,11 +9,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::Surroundings;
-use super::desk::Desk;
-use super::door::{Answered, Outside};
+use super::admission::Admission;
+use super::budget::Reserved;
+use super::callbacks::{Asker, Callbacks};
+use super::desk::{Begun, Desk};
+use super::door::Outside;
 use super::instance::Instance;
 use super::library::Library;
-use super::order::{ActorRequest, Failure, FailureKind, LinkOrder, Order};
+use super::order::{ActorRequest, Failure, LinkOrder, Order};
 use crate::capability::threads::Threads;
 use crate::capability::traits::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 use crate::error::{BoxedError, Error, ErrorKind, Result};
@@ -31,21 +34,41 @@ pub(super) struct InProcess {
 
 /// What a plugin's threads leave for the shard.
 struct Inbox {
-    requests: Sender<(ActorRequest, Answered)>,
+    calls: Sender<Asked>,
     left: Arc<Notify>,
+    admission: Admission,
+    callbacks: Callbacks,
     name: String,
 }
 
+/// A call to an actor that the plugin has asked for.
+struct Asked {
+    request: ActorRequest,
+    asker: Asker,
+    held: Reserved,
+}
+
 impl Outside for Inbox {
-    fn call_actor(&self, request: ActorRequest, answered: Answered) {
-        if let Err(refused) = self.requests.try_send((request, answered)) {
+    fn call_actor(&self, request: ActorRequest, asker: Asker) {
+        let held = match self.admission.take_request(&request) {
+            Ok(held) => held,
+            Err(refusal) => return asker.bring(Err(refusal), None),
+        };
+        if let Err(refused) = self.calls.try_send(Asked { request, asker, held }) {
             let full = refused.is_full();
             let text =
                 if full { format!("{WAITING} calls to actors wait") } else { "the provider was stopped".to_owned() };
-            let (_, answered) = refused.into_inner();
-            return answered(Err(Failure::new(FailureKind::Unavailable, text)));
+            return refused.into_inner().asker.bring(Err(Failure::busy(text)), None);
         }
         self.left.notify_one();
+    }
+
+    fn largest_message(&self) -> usize {
+        self.admission.largest_message()
+    }
+
+    fn callbacks(&self) -> &Callbacks {
+        &self.callbacks
     }
 
     fn log(&self, level: log::Level, text: &str) {
@@ -61,10 +84,15 @@ impl InProcess {
     pub(super) async fn start(library: Arc<Library>, surroundings: Surroundings) -> Result<InProcess> {
         let Surroundings { identity, instance, dispatch, .. } = surroundings;
         let threads = Threads::start(&identity)?;
-        let (requests, arrived) = crossbeam_channel::bounded(WAITING);
+        let callbacks = Callbacks::start(format!("provider-answers-{}", identity.contract_id)).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("cannot start a thread for {identity}")).caused_by(error)
+        })?;
+        let (calls, arrived) = crossbeam_channel::bounded(WAITING);
         let left = Arc::new(Notify::new());
-        let inbox = Arc::new(Inbox { requests, left: left.clone(), name: identity.to_string() });
+        let name = identity.to_string();
         let desk = Arc::new(Desk::new((identity, instance), dispatch));
+        let admission = desk.admission().clone();
+        let inbox = Arc::new(Inbox { calls, left: left.clone(), admission, callbacks, name });
         let requests = actix_rt::spawn(serve(arrived, left, desk.clone()));
         let started = InProcess { instance: Mutex::default(), threads, desk, requests };
         let start = move || Instance::start(library, inbox).map_err(Failure::into_error);
@@ -94,14 +122,20 @@ impl InProcess {
 }
 
 /// Carries out what a plugin asks for, side by side.
-async fn serve(requests: Receiver<(ActorRequest, Answered)>, left: Arc<Notify>, desk: Arc<Desk>) {
+async fn serve(calls: Receiver<Asked>, left: Arc<Notify>, desk: Arc<Desk>) {
     loop {
-        while let Ok((request, answered)) = requests.try_recv() {
-            let desk = desk.clone();
-            actix_rt::spawn(async move { answered(desk.serve(request).await) });
+        while let Ok(asked) = calls.try_recv() {
+            actix_rt::spawn(carry_out(asked, desk.clone()));
         }
         left.notified().await;
     }
+}
+
+async fn carry_out(Asked { request, asker, held }: Asked, desk: Arc<Desk>) {
+    let outcome = desk.serve(request).await;
+    drop(held);
+    let (outcome, held) = if asker.lets_wait() { desk.admission().keep(outcome) } else { (outcome, None) };
+    asker.bring(outcome, held);
 }
 
 #[async_trait(?Send)]
@@ -120,11 +154,10 @@ impl AsyncCapabilityProvider for InProcess {
 
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
         let instance = self.instance()?;
-        let (call, context, serving) = self.desk.begin(call);
-        let deadline = context.map(|context| context.deadline);
+        let Begun { order, deadline, serving, held } = self.desk.begin(call)?;
         let serve = move || {
-            let _serving = serving;
-            let answer = instance.carry_out(&Order::Call(call)).map_err(Failure::into_error)?;
+            let (_serving, _held) = (serving, held);
+            let answer = instance.carry_out(&Order::Call(order)).map_err(Failure::into_error)?;
             Ok(answer.into_vec())
         };
         self.threads.call(deadline, serve).await

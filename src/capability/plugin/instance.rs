@@ -16,7 +16,7 @@ use super::library::Library;
 use super::order::{CallOrder, Failure, FailureKind, LinkOrder, Order, Outcome};
 
 /// The largest answer that is taken from a provider.
-const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
+pub(super) const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 /// A provider as it lives in its library. It is destroyed when this is dropped, which may block.
 pub(super) struct Instance {

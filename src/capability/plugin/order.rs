@@ -6,6 +6,9 @@ use serde_bytes::ByteBuf;
 use crate::capability::traits::Binding;
 use crate::error::{BoxedError, Error, ErrorKind, printable};
 
+/// The longest name of an actor or of an operation that a provider may call, in bytes.
+const LONGEST_NAME: usize = 64 * 1024;
+
 /// Something to do for a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Order {
@@ -89,7 +92,44 @@ impl LinkOrder {
     }
 }
 
+impl ActorRequest {
+    /// Makes sure that a call of these lengths is one that the host takes.
+    ///
+    /// # Errors
+    /// What is too long: the same wherever the plugin runs.
+    pub(super) fn expect_lengths(names: [usize; 2], message: usize, largest: usize) -> Result<(), Failure> {
+        let refused = |text| Err(Failure::new(FailureKind::Failed, text));
+        if message > largest {
+            return refused(format!("a message of {message} bytes is larger than the limit of {largest}"));
+        }
+        match names.into_iter().max() {
+            Some(name) if name > LONGEST_NAME => {
+                refused(format!("a name of {name} bytes is longer than the limit of {LONGEST_NAME}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for a call that has come from a plugin's process.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn expect_lengths_of(&self, largest: usize) -> Result<(), Failure> {
+        let names = [self.actor.len(), self.operation.len()];
+        ActorRequest::expect_lengths(names, self.message.len(), largest)
+    }
+}
+
 impl Failure {
+    pub(super) fn nobody_answers() -> Failure {
+        Failure::new(FailureKind::Unavailable, "the provider was stopped before the actor answered")
+    }
+
+    /// What a provider is told where its host has no room for what it asks for.
+    pub(super) fn busy(text: impl Into<String>) -> Failure {
+        Failure::new(FailureKind::Unavailable, text)
+    }
+
     pub(super) fn new(kind: FailureKind, text: impl Into<String>) -> Failure {
         Failure { kind, text: text.into() }
     }
