@@ -3,7 +3,9 @@
 #![allow(unsafe_code, reason = "signals are handled here, and wasmer's calls around them make no promises themselves")]
 
 use std::ffi::{c_int, c_void};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backtrace::Backtrace;
@@ -27,8 +29,14 @@ const OVERFLOW: usize = 1;
 const OUT_OF_BOUNDS: usize = 2;
 const ILLEGAL: usize = 3;
 
+/// The code that this program, or the library that it is part of, consists of. It is a constant that only the program itself
+/// can tell; a signal handler reads it.
+static OWN_CODE: OnceLock<Range<usize>> = OnceLock::new();
+
 /// Runs a turn of a guest that consists of these functions. When it traps, the addresses say where it was.
 pub(super) fn turn<T>(work: impl FnOnce() -> T, functions: &Functions, trapped_at: &Addresses) -> T {
+    // The handler must not be the first to ask.
+    OWN_CODE.get_or_init(own_code);
     let lent = AtomicUsize::new(0);
     let handler = |_: c_int, info: *const siginfo_t, context: *const c_void| {
         // SAFETY: wasmer hands on what the operating system gave it, and the stack is lent for as long as this exists.
@@ -124,13 +132,46 @@ unsafe fn note_frames(mut pc: usize, frame: Option<usize>, functions: &Functions
 
 /// Whether an address is in the code of guests, which belongs to no file.
 ///
-/// The dynamic linker, which knows the files, takes a lock for the answer, as a signal handler must not in general. But these
+/// The dynamic linker knows the files, but not the program itself where that is linked statically, so that is looked at first.
+///
+/// The linker takes a lock for the answer, as a signal handler must not in general. But these
 /// signals come from what the thread itself executes. If that is a guest's code, the thread does not hold the lock, and
 /// who else does will give it back. If it is the host's, in the middle of the linker's even, the process is about to end.
 fn is_code_of_guests(pc: usize) -> bool {
+    if OWN_CODE.get().is_some_and(|own| own.contains(&pc)) {
+        return false;
+    }
     let mut found = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
     // SAFETY: any address may be asked for, and there is room for the answer.
     unsafe { libc::dladdr(pc as *const c_void, found.as_mut_ptr()) == 0 }
+}
+
+/// Finds the code that this function is part of, among what was loaded.
+fn own_code() -> Range<usize> {
+    let mut found = 0..0;
+    // SAFETY: the function is called with what it expects, and the answer outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(note_own_code), (&raw mut found).cast()) };
+    found
+}
+
+/// Notes in a range the segment of an object that this very code lies in, if it does, and ends the search then.
+unsafe extern "C" fn note_own_code(object: *mut libc::dl_phdr_info, _: usize, found: *mut c_void) -> c_int {
+    // SAFETY: the linker passes an object with so many headers.
+    let (start, headers) = unsafe {
+        let object = &*object;
+        (object.dlpi_addr as usize, std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()))
+    };
+    let here = own_code as *const () as usize;
+    for header in headers.iter().filter(|header| header.p_type == libc::PT_LOAD) {
+        let begin = start.wrapping_add(header.p_vaddr as usize);
+        let segment = begin..begin.wrapping_add(header.p_memsz as usize);
+        if segment.contains(&here) {
+            // SAFETY: it is the range of `own_code`.
+            unsafe { *found.cast::<Range<usize>>() = segment };
+            return 1;
+        }
+    }
+    0
 }
 
 /// Ends the guest whose turn it is with a trap.
@@ -241,5 +282,24 @@ mod machine {
         machine.regs[..2].copy_from_slice(&arguments.map(|argument| argument as u64));
         // No frame is behind it, and nowhere to return to.
         machine.regs[29..31].fill(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_of_this_program_is_known_without_the_dynamic_linker() {
+        let own = own_code();
+        let library = libc::getpid as *const () as usize;
+        for function in [is_code_of_guests as *const () as usize, trap as *const () as usize] {
+            assert!(own.contains(&function), "{function:x} is not in {own:x?}");
+        }
+        OWN_CODE.get_or_init(own_code);
+        assert!(!is_code_of_guests(own.start) && !is_code_of_guests(own.end - 1));
+        assert!(!is_code_of_guests(library), "what the dynamic linker knows is not of guests either");
+        let data = Box::new(0_u8);
+        assert!(is_code_of_guests((&raw const *data).addr()), "what belongs to no file is taken for it");
     }
 }
