@@ -110,3 +110,18 @@ pub fn compare_metered(module: &[u8]) -> std::result::Result<Option<std::time::D
 pub fn read_frames(bytes: &[u8]) -> Result<()> {
     crate::capability::plugin::read_all_frames(bytes)
 }
+
+/// The frame by which a host has a plugin's process begin with a library that is none.
+pub fn frame_of_start() -> Vec<u8> {
+    crate::capability::plugin::fuzzed_frames().start
+}
+
+/// The frame by which a host has a plugin's process end.
+pub fn frame_of_stop() -> Vec<u8> {
+    crate::capability::plugin::fuzzed_frames().stop
+}
+
+/// The frame by which a process says that it runs a plugin.
+pub fn frame_of_started() -> Vec<u8> {
+    crate::capability::plugin::fuzzed_frames().started
+}

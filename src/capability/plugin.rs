@@ -22,6 +22,8 @@ mod child;
 mod desk;
 mod door;
 mod frames;
+#[cfg(feature = "fuzzing")]
+mod fuzzed;
 mod in_process;
 mod instance;
 mod isolation;
@@ -42,7 +44,7 @@ use crate::supervisor::snapshot::ProviderIdentity;
 pub(crate) use budget::Budgets;
 pub use child::serve_plugin;
 #[cfg(feature = "fuzzing")]
-pub(crate) use frames::read_all as read_all_frames;
+pub(crate) use fuzzed::{fuzzed_frames, read_all_frames};
 pub use isolation::{Isolation, PluginProcess};
 
 /// The code of a plugin, verified, and where it is to run.

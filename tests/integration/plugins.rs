@@ -3,6 +3,8 @@
 #[path = "../support/plugins.rs"]
 pub(crate) mod built;
 mod crashes;
+mod line;
+mod orphans;
 mod seed;
 mod trust;
 

@@ -98,7 +98,10 @@ typedef struct {
     wasmcloud_bytes message;
 } wasmcloud_actor_call;
 
-/* Brings an answer, which belongs to the host, once, on a thread that must not be held up. */
+/*
+ * Brings an answer, which belongs to the host, once, on a thread that brings further answers to the same provider and must not
+ * be held up. It may call further actors, but not wait for them.
+ */
 typedef void (*wasmcloud_actor_answered)(void *asker, const wasmcloud_answer *answer);
 
 /*

@@ -79,8 +79,8 @@ impl Host {
         read(status, bytes)
     }
 
-    /// Calls an actor and does not wait: `answered` is called with its answer, once, on a thread of the host. It must not
-    /// block; a panic in it ends the process.
+    /// Calls an actor and does not wait: `answered` is called with its answer, once, on a thread that brings further answers to
+    /// this provider. It must not block; a panic in it ends the process.
     pub fn call_then(
         &self,
         actor: &str,

@@ -39,18 +39,17 @@ impl Admission {
             .ok_or_else(|| Failure::busy("as many calls to actors are under way as there may be"))
     }
 
-    /// Takes what an outcome needs until the plugin takes it. Where there is too little for that, the outcome becomes a
-    /// refusal; where there is nothing left for this either, nothing is taken.
+    /// Takes what an outcome needs until the plugin takes it. An answer for which there is too little becomes a refusal; where
+    /// there is nothing left for a refusal either, nothing is taken.
     pub(super) fn keep(&self, outcome: Outcome) -> (Outcome, Option<Reserved>) {
-        let bytes = match &outcome {
-            Ok(bytes) => bytes.len(),
-            Err(failure) => failure.text.len(),
+        let refusal = match outcome {
+            Ok(answer) => match self.budgets.answer(answer.len()) {
+                Some(held) => return (Ok(answer), Some(held)),
+                None => Failure::busy("the provider has not taken as many bytes of answers as may wait for it"),
+            },
+            Err(refusal) => refusal,
         };
-        if let Some(held) = self.budgets.answer(bytes) {
-            return (outcome, Some(held));
-        }
-        let refusal = Failure::busy("as many bytes of answers wait to be taken by the provider as may wait");
-        let held = self.budgets.answer(refusal.text.len());
+        let held = self.budgets.refusal(refusal.text.len());
         (Err(refusal), held)
     }
 }
@@ -86,22 +85,19 @@ mod tests {
     #[test]
     fn an_answer_for_which_there_is_no_room_becomes_a_refusal_and_then_nothing() {
         let admission = admission();
-        let answer = || Ok(ByteBuf::from(vec![0; 16 * 1024 * 1024]));
-        let mut held = Vec::new();
-        let refused = loop {
-            let (outcome, reserved) = admission.keep(answer());
-            held.push(reserved.unwrap());
-            if let Err(refused) = outcome {
-                break refused;
-            }
-        };
-        assert_eq!(refused.kind, FailureKind::Unavailable);
-        assert_eq!(held.len(), 3, "two answers fit, and a refusal");
-        while let (_, Some(reserved)) = admission.keep(Ok(ByteBuf::new())) {
-            held.push(reserved);
-        }
-        assert!(admission.keep(answer()).1.is_none());
-        held.clear();
-        assert!(admission.keep(answer()).0.is_ok());
+        let answer = |bytes| Ok(ByteBuf::from(vec![0; bytes]));
+        let (first, held_first) = admission.keep(answer(16 * 1024 * 1024));
+        assert!(first.is_ok());
+        let (refused, _held) = admission.keep(answer(2 * 1024 * 1024));
+        assert_eq!(refused.unwrap_err().kind, FailureKind::Unavailable);
+        let (small, _held) = admission.keep(answer(1));
+        assert!(small.is_ok(), "what is small still fits");
+        let refusal = || Err(Failure::busy("no"));
+        let held: Vec<Reserved> = std::iter::from_fn(|| admission.keep(refusal()).1).collect();
+        assert!(held.len() > 50_000, "refusals are small: {}", held.len());
+        assert!(admission.keep(answer(2 * 1024 * 1024)).1.is_none());
+        drop((held, held_first));
+        assert!(admission.keep(refusal()).1.is_some());
+        assert!(admission.keep(answer(16 * 1024 * 1024)).0.is_ok());
     }
 }

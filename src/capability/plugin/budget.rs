@@ -87,22 +87,26 @@ pub(crate) struct Budgets {
     requests: Budget,
     /// Answers of actors that a plugin has not taken yet.
     answers: Budget,
+    /// Refusals of its calls that it has not taken yet: they have to be kept, where there is no room for answers.
+    refusals: Budget,
 }
 
 impl Budgets {
     /// Makes the budgets of a host in which messages have at most so many bytes.
     pub(crate) fn of_host(message_bytes: usize) -> Budgets {
-        let [orders, requests, answers] = sizes(message_bytes).map(|bytes| Budget::new(bytes.saturating_mul(PLUGINS)));
-        Budgets { orders, requests, answers }
+        let [orders, requests, answers, refusals] =
+            sizes(message_bytes).map(|bytes| Budget::new(bytes.saturating_mul(PLUGINS)));
+        Budgets { orders, requests, answers, refusals }
     }
 
     /// Makes the budgets of a plugin out of those of its host.
     pub(super) fn of_plugin(&self, message_bytes: usize) -> Budgets {
-        let [orders, requests, answers] = sizes(message_bytes);
+        let [orders, requests, answers, refusals] = sizes(message_bytes);
         Budgets {
             orders: self.orders.part(orders),
             requests: self.requests.part(requests),
             answers: self.answers.part(answers),
+            refusals: self.refusals.part(refusals),
         }
     }
 
@@ -120,12 +124,18 @@ impl Budgets {
     pub(super) fn answer(&self, bytes: usize) -> Option<Reserved> {
         self.answers.reserve(bytes)
     }
+
+    /// Takes what a refusal needs until the plugin takes it.
+    pub(super) fn refusal(&self, bytes: usize) -> Option<Reserved> {
+        self.refusals.reserve(bytes)
+    }
 }
 
-/// The budgets of a plugin for orders, requests and answers. Each has room for the largest message.
-fn sizes(message_bytes: usize) -> [usize; 3] {
+/// The budgets of a plugin for orders, requests, answers and refusals. All but the last have room for the largest message.
+fn sizes(message_bytes: usize) -> [usize; 4] {
     let largest = message_bytes.max(LEAST_MESSAGE);
-    [largest.saturating_mul(4), largest.saturating_mul(4), largest.saturating_add(32 * MIB)]
+    let several = largest.saturating_mul(4);
+    [several, several, largest.saturating_add(MIB), 64 * MIB]
 }
 
 #[cfg(test)]

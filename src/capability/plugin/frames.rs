@@ -108,29 +108,6 @@ fn length(head: [u8; 4], largest: usize) -> Result<usize> {
     Ok(length)
 }
 
-/// Reads frames as either side would, until one is not as it should be, and makes sure that each can be written and read
-/// again. For the fuzz targets.
-///
-/// # Errors
-/// What either side says to the first that is not.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn read_all(bytes: &[u8]) -> Result<()> {
-    let by_plugin = read_all_of::<ToPlugin>(bytes, LARGEST_TO_PLUGIN);
-    by_plugin.and(read_all_of::<ToHost>(bytes, largest_to_host(0)))
-}
-
-#[cfg(feature = "fuzzing")]
-fn read_all_of<T>(mut bytes: &[u8], largest: usize) -> Result<()>
-where
-    T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
-{
-    while let Some(frame) = receive::<T>(&mut bytes, largest)? {
-        let written = encode(&frame)?;
-        assert_eq!(receive::<T>(&mut written.as_slice(), largest)?.as_ref(), Some(&frame));
-    }
-    Ok(())
-}
-
 /// Reads a frame that came whole.
 fn decode<T: DeserializeOwned>(bytes: &[u8], announced: usize) -> Result<T> {
     if bytes.len() < announced {

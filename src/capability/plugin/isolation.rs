@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 pub enum Isolation {
     /// In the host's process: the fastest, for code that is trusted like the host's own. A panic of a plugin in Rust
     /// costs the call and has the provider restarted; a segmentation fault or an exception ends the host. A call that
-    /// never ends holds one of the provider's four threads for good.
+    /// never ends holds one of the provider's four threads for good, and a function that never returns from an answer it is
+    /// called with keeps the provider's further such functions from being called.
     #[default]
     InProcess,
     /// In a child process: whatever it does, a crash, an abort, an endless loop or a leak, costs a restart of the provider
@@ -20,7 +21,10 @@ pub enum Isolation {
 /// The child process that a plugin is to run in.
 ///
 /// It is made anew with each start of the provider, has an environment of its own (see [`PluginProcess::environment`]), and
-/// ends with the host. It is no sandbox: it may open files and sockets like the host itself.
+/// ends with the host, however that ends. It is no sandbox: it may open files and sockets like the host itself.
+///
+/// A process of this program's kind stands between the host and that of the plugin. When the plugin or the host has ended,
+/// it ends what the plugin has started: on Linux all of its descendants, elsewhere those in its process group.
 #[derive(Debug, Clone)]
 pub struct PluginProcess {
     pub(super) program: PathBuf,

@@ -12,7 +12,7 @@ use crate::signing::sign;
 use crate::support::{host_call, in_own_process, soon, until, values, with_host, with_host_of};
 
 /// Waits until a provider was made anew.
-async fn restarted(events: &mut Events) -> Event {
+pub(super) async fn restarted(events: &mut Events) -> Event {
     soon(async {
         loop {
             let event = events.next().await.unwrap();
@@ -25,7 +25,7 @@ async fn restarted(events: &mut Events) -> Event {
     .await
 }
 
-fn lives(process: &str) -> bool {
+pub(super) fn lives(process: &str) -> bool {
     // One that has ended and was not waited for yet is as good as gone.
     let status = std::fs::read_to_string(format!("/proc/{process}/stat"));
     status.is_ok_and(|status| !status.contains(") Z"))
