@@ -65,7 +65,7 @@ pub(super) const START: &str = "wasmcloud:meter/start";
 
 /// The number of the rewriting. With every change of what modules are rewritten to, or of which are refused, it goes up, so
 /// that nothing that was compiled before is taken for what would be compiled now.
-pub(super) const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 6;
 
 /// How much a guest executes before the host looks at the clock, in units of about one instruction: some microseconds of
 /// ordinary code, and a few milliseconds if all of it touches memory that the operating system has yet to give.

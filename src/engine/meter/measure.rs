@@ -7,7 +7,7 @@
 //!   of those. So an operation in a thousand loops costs a million steps.
 //! - A loop has a parameter for each local variable that is used in it or in a loop inside of it, and each of those is
 //!   compared with others.
-//! - Values that live across many blocks are noted in each of them.
+//! - Values that live across many blocks are noted in each of them, and a function of many blocks is quadratic in them.
 //! - A branch or a call passes values one by one, and may be a few bytes that pass a thousand of them. That is work.
 //!
 //! The figures are estimates, in units of about what a `local.get` costs. They were found by compiling code of many
@@ -62,7 +62,7 @@ impl Signatures {
 }
 
 /// What a function costs that does nothing.
-const FUNCTION: u64 = 300;
+const FUNCTION: u64 = 20;
 
 /// What a branch costs, and the block that begins after it.
 const BRANCH: u64 = 16;
@@ -75,6 +75,9 @@ const LOOP_STEPS: u64 = 300;
 
 /// A value that lives in so many blocks costs one unit.
 const BLOCKS: u64 = 32;
+
+/// So many pairs of blocks cost one unit.
+const PAIRS_OF_BLOCKS: u64 = 160;
 
 /// Measures a function of this type. `is_loop` tells of each of its loops, by its number, whether anything goes back to it.
 pub(super) fn measure(
@@ -95,7 +98,8 @@ pub(super) fn measure(
     }
     let Measuring { frames, mut cost, .. } = measuring;
     let spans = frames.spans();
-    cost.steep = (cost.steep / LOOP_STEPS).saturating_add(spans.parameters).saturating_add(spans.blocks / BLOCKS);
+    let blocks = spans.lived_through / BLOCKS + spans.blocks.saturating_mul(spans.blocks) / PAIRS_OF_BLOCKS;
+    cost.steep = (cost.steep / LOOP_STEPS).saturating_add(spans.parameters).saturating_add(blocks);
     Ok(cost)
 }
 

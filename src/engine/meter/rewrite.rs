@@ -198,7 +198,12 @@ impl Rewriter<'_> {
         self.probe_function() + 1
     }
 
-    /// The type of functions of the interface with two parameters that return their price, and of the one that pays for a length.
+    /// The type of the function that pays for a length.
+    fn pays_length_type(&self) -> u32 {
+        self.plan.types + 6
+    }
+
+    /// The type of functions of the interface with two parameters that return their price.
     fn price_type(&self) -> u32 {
         self.plan.types + 5
     }
@@ -232,6 +237,7 @@ impl Rewriter<'_> {
         types.ty().function([ValType::I32], []);
         types.ty().function(self.bounds.frames.passed(), []);
         types.ty().function([ValType::I32; 2], [ValType::I32]);
+        types.ty().function([ValType::I32; 3], [ValType::I32]);
     }
 
     fn add_imports(&mut self, imports: &mut wasm_encoder::ImportSection) {
@@ -250,7 +256,7 @@ impl Rewriter<'_> {
         for imported in self.plan.imported() {
             functions.function(imported.ty);
         }
-        functions.function(self.yield_type()).function(self.probe_type()).function(self.price_type());
+        functions.function(self.yield_type()).function(self.probe_type()).function(self.pays_length_type());
         if self.plan.start.is_some() {
             functions.function(self.nothing_type());
         }

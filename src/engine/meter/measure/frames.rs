@@ -73,6 +73,8 @@ pub(super) struct Spans {
     /// What the parameters of its loops cost.
     pub(super) parameters: u64,
     /// Through how many blocks its values go, all in all.
+    pub(super) lived_through: u64,
+    /// How many blocks it has.
     pub(super) blocks: u64,
 }
 
@@ -182,8 +184,8 @@ impl Frames {
 
     pub(super) fn spans(&self) -> Spans {
         let reaches = |local: &Local| self.regions[local.region].saturating_sub(local.first);
-        let blocks = self.locals.values().map(reaches).fold(self.heights, u64::saturating_add);
-        Spans { parameters: self.parameters, blocks }
+        let lived_through = self.locals.values().map(reaches).fold(self.heights, u64::saturating_add);
+        Spans { parameters: self.parameters, lived_through, blocks: self.blocks }
     }
 
     fn begin_region(&mut self) {

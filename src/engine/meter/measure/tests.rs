@@ -95,3 +95,9 @@ fn types_that_pass_many_values_are_steep() {
     assert!(!of_types(5, 10_000).is_too_steep() && !of_types(1000, 5).is_too_steep());
     assert!(of_types(1000, 1000).is_too_steep());
 }
+
+#[test]
+fn many_blocks_are_steep() {
+    let blocks = |count: usize| function(&"(block (br_if 0 (local.get 0)))".repeat(count));
+    assert!(!blocks(5000).is_too_steep() && blocks(100_000).is_too_steep());
+}

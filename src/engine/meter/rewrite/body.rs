@@ -66,11 +66,9 @@ impl BodyWriter<'_> {
             if leaves || calls {
                 self.cashier.give_back(&mut self.function.instructions());
             }
-            if let Some(units) = rewriter.plan.cost_of_table(operator) {
-                self.cashier.pay_anywhere(&mut self.function.instructions(), units);
-            }
             if let Some(bits) = works_on_range(operator) {
-                self.cashier.pay_for_range(&mut self.function.instructions(), bits);
+                let units = rewriter.plan.cost_of_table(operator).unwrap_or_default();
+                self.cashier.pay_for_range(&mut self.function.instructions(), bits, units);
             }
             let large_range = rewriter.plan.large_range(operator);
             // The function that pays for a length makes sure of room itself.

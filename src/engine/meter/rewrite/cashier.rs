@@ -175,11 +175,14 @@ impl Cashier<'_> {
         }
     }
 
-    /// Pays for an operation on a range whose length is on the stack.
-    pub(super) fn pay_for_range(&self, sink: &mut InstructionSink<'_>, bits: u32) {
+    /// Pays for an operation on a range whose length is on the stack, and `units` more.
+    pub(super) fn pay_for_range(&self, sink: &mut InstructionSink<'_>, bits: u32, units: u32) {
         if !self.pays_in_place() {
-            sink.i32_const(bits.cast_signed()).call(self.till.pays_length);
+            sink.i32_const(bits.cast_signed()).i32_const(units.cast_signed()).call(self.till.pays_length);
             return;
+        }
+        if units > 0 {
+            self.pay_anywhere(sink, units);
         }
         sink.local_set(self.length);
         if !self.keeps_fuel() {

@@ -36,10 +36,10 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// The budget of a module whose functions would cost so much as they are: half of it, and an allowance.
+    /// The budget of a module whose functions would cost so much as they are: four fifths of it, and an allowance.
     pub(super) fn new(costs: impl Iterator<Item = Cost>) -> Budget {
         let sum = costs.map(Cost::total).fold(0, u64::saturating_add);
-        Budget { left: ALLOWANCE + sum / 2 }
+        Budget { left: ALLOWANCE + sum / 5 * 4 }
     }
 
     /// Whether a function may cost so much instead of what it would as it is. If so, it is accounted for.
@@ -53,15 +53,16 @@ impl Budget {
 /// What the functions of a rewritten module take and leave.
 pub(super) fn signatures(plan: &Plan, frames: Frames) -> Signatures {
     let mut types = plan.signatures.types.clone();
-    let helpers = [(1, 1), (0, 0), (3, 0), (1, 0), (frames.passed().len() as u32, 0), (2, 1)];
+    let helpers = [(1, 1), (0, 0), (3, 0), (1, 0), (frames.passed().len() as u32, 0), (2, 1), (3, 1)];
     types.extend(helpers.map(|(takes, leaves)| Arity { takes, leaves }));
-    let [yields, nothing, range, pays, filled, pays_length] = std::array::from_fn(|helper| plan.types + helper as u32);
+    let [yields, nothing, range, pays, filled, price, pays_length] =
+        std::array::from_fn(|helper| plan.types + helper as u32);
     let (imported, defined) = plan.signatures.functions.split_at(plan.imported_functions as usize);
     let mut functions: Vec<u32> = plan
         .imported()
         .map(|function| match function {
             ImportedFunction { priced: true, parameters: 1, .. } => yields,
-            ImportedFunction { priced: true, .. } => pays_length,
+            ImportedFunction { priced: true, .. } => price,
             ImportedFunction { ty, .. } => ty,
         })
         .collect();
@@ -85,13 +86,14 @@ pub(super) fn pays(till: &Till) -> Function {
     function
 }
 
-/// The function that pays for a length, which exceeds its cost by as many bits as it is passed, and answers with the length.
-/// It makes sure of room on the stack for the operation that comes next.
+/// The function that pays for a length, which exceeds its cost by as many bits as it is passed, and some units more. It answers
+/// with the length, and makes sure of room on the stack for the operation that comes next.
 pub(super) fn pays_length(till: &Till, probe: u32) -> Function {
     let mut function = Function::new([]);
     let mut sink = function.instructions();
     headroom::make_sure(&mut sink, probe);
-    sink.global_get(till.global).local_get(0).local_get(1).i32_shr_u().i32_sub().global_set(till.global);
+    sink.global_get(till.global).local_get(0).local_get(1).i32_shr_u().i32_sub();
+    sink.local_get(2).i32_sub().global_set(till.global);
     yield_if_negative(&mut function, till);
     function.instructions().local_get(0).end();
     function
