@@ -105,8 +105,8 @@ impl Limits {
     }
 
     /// How much stack the calls inside of a guest may use, in bytes; 1 MiB by default, 64 KiB at least and 64 MiB at most.
-    /// A guest whose calls are nested deeper is ended with `StackExhausted`, and so is one that calls the host, or grows its
-    /// memory and the like, with less than 8 KiB of it left.
+    /// A guest whose calls are nested deeper is ended with `StackExhausted`, and so is one that calls the host, grows its
+    /// memory and the like, or has used up its fuel, with less than 8 KiB of it left.
     pub fn stack_bytes(mut self, bytes: usize) -> Limits {
         self.stack_bytes = bytes.clamp(64 * 1024, 64 * 1024 * 1024);
         self

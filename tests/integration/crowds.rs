@@ -232,11 +232,17 @@ fn a_guest_overflows_its_stack_before_it_enters_the_host_at_any_depth() {
 async fn overflow_before_the_host() {
     const STACK: i32 = 64 * 1024;
     with_host_of(resilient(), async |host| {
-        let key = start(&host, diver_to_the_host(), Limits::new().stack_bytes(STACK as usize)).await.unwrap();
-        let deepest = too_deep(&host, &key, 0).await;
-        let calls = too_deep(&host, &key, 1).await;
-        let headroom = (deepest - calls) * (STACK / deepest);
+        let with_stack = async |bytes: i32| {
+            start(&host, diver_to_the_host(), Limits::new().stack_bytes(bytes as usize)).await.unwrap()
+        };
+        // What a dive of one call takes is the same on any stack; what is left of it is the room for the host.
+        let more = too_deep(&host, &with_stack(2 * STACK).await, 1).await;
+        let key = with_stack(STACK).await;
+        let (deepest, calls) = (too_deep(&host, &key, 0).await, too_deep(&host, &key, 1).await);
+        let headroom = STACK - calls * STACK / (more - calls);
         assert!((7 * 1024..12 * 1024).contains(&headroom), "{headroom} bytes");
+        // A guest that dives asks the host for fuel on its way, for which there has to be the same room.
+        assert!(deepest >= calls, "{deepest} calls deep, {calls} before a call of the host");
         for operation in 1..OPERATIONS {
             let enough = (calls - 10..calls - 2).map(|depth| (depth, None));
             // From where there is too little for the host's code to where there is too little for the guest's.
