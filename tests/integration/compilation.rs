@@ -62,8 +62,9 @@ async fn a_small_module_starts_while_many_large_ones_are_compiled() {
             assert_eq!(host.call_actor(&key, "Echo", b"x").await.unwrap(), b"x");
         }
         soon(host.stop()).await;
-        for refused in all_large.await {
-            assert_eq!(kind(refused), ErrorKind::HostNotRunning);
+        for started in all_large.await {
+            // A quick compiler may be done with some of them before the host's period of grace is over.
+            assert!(started.is_ok() || kind(started) == ErrorKind::HostNotRunning);
         }
     })
     .await;
