@@ -93,7 +93,7 @@ async fn what_would_take_too_much_memory_to_compile_is_refused_with_the_figures(
 #[actix_rt::test]
 async fn a_compilation_that_is_given_up_leaves_its_place_to_others() {
     // The code of one module takes eight mappings, an actor some more.
-    let limits = Limits::new().compile_deadline(std::time::Duration::from_millis(200)).mappings(30);
+    let limits = Limits::new().compile_deadline(std::time::Duration::from_millis(30)).mappings(30);
     let host = with_tested_compiler(HostBuilder::new().with_limits(limits)).build();
     host.start().await.unwrap();
     let long = sign_module("long", guest_with_a_long_function(LONG)).actor();
