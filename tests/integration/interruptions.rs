@@ -400,7 +400,9 @@ async fn an_update_and_a_scaling_do_not_wait_for_an_instance_whose_thread_is_hel
         let echo = host_call("", PROBE, "Echo", b"x");
         assert_eq!(host_answer(&soon(host.call_actor(&key, "Any", &echo)).await.unwrap()).unwrap(), b"x");
         let_go.send(()).unwrap();
-        assert_eq!(kind(soon(call).await.unwrap()), ErrorKind::ActorStopped);
+        // It is ended, unless its thread gets to its answer before.
+        let outcome = soon(call).await.unwrap();
+        assert!(outcome.is_ok() || kind(outcome) == ErrorKind::ActorStopped);
 
         // Another instance that is too many is held, and the host's stop waits for neither.
         soon(host.scale_actor(&key, 2)).await.unwrap();
