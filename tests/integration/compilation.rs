@@ -63,8 +63,9 @@ async fn a_small_module_starts_while_many_large_ones_are_compiled() {
         }
         soon(host.stop()).await;
         for started in all_large.await {
-            // A quick compiler may be done with some of them before the host's period of grace is over.
-            assert!(started.is_ok() || kind(started) == ErrorKind::HostNotRunning);
+            // Singlepass may be done with some of them before the host's period of grace is over.
+            let quick = std::env::var("WASMCLOUD_TEST_COMPILER").is_ok_and(|compiler| compiler == "singlepass");
+            assert!((quick && started.is_ok()) || kind(started) == ErrorKind::HostNotRunning);
         }
     })
     .await;
