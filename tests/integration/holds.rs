@@ -28,8 +28,12 @@ const DEADLINE: Duration = Duration::from_millis(400);
 /// code is not optimised here, and the operating system takes longer to give memory while the machine is loaded.
 const LONGEST: Duration = Duration::from_millis(15);
 
+/// How often something is measured until it holds the shard for a short time. Page faults and interrupts count as processor
+/// time of the thread, and a loaded machine prolongs single ones at random. What holds a shard by itself does so every time.
+const ROUNDS: usize = 4;
+
 /// How long a shard was held.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Held {
     longest: Duration,
     /// How often the bystander had its turn.
@@ -57,6 +61,23 @@ async fn beside<T>(work: impl Future<Output = T>) -> (T, Held) {
         }
     });
     (done.await, held)
+}
+
+/// Measures until every part of the work holds the shard for a short time, and returns the shortest hold of each part.
+async fn shortest<const PARTS: usize>(mut measure: impl AsyncFnMut() -> [Held; PARTS]) -> [Held; PARTS] {
+    let mut shortest = measure().await;
+    for _ in 1..ROUNDS {
+        if shortest.iter().all(|held| held.longest <= LONGEST) {
+            break;
+        }
+        let again = measure().await;
+        for (held, again) in shortest.iter_mut().zip(again) {
+            if again.longest < held.longest {
+                *held = again;
+            }
+        }
+    }
+    shortest
 }
 
 /// Runs a test with a host whose only shard is this thread.
@@ -102,12 +123,16 @@ async fn start(host: &Host, text: &str) -> String {
 /// Starts a guest, calls it, and has the figures tell how long that held the shard. The call ends as it should.
 async fn measure(host: &Host, figures: &mut Figures, what: &str, text: &str, message: &[u8], ends: ErrorKind) {
     let key = start(host, text).await;
-    let mut call = std::pin::pin!(host.call_actor(&key, "Any", message));
-    // The caller copies its message in one step, wherever it is.
-    assert!(futures_util::poll!(&mut call).is_pending(), "{what}");
-    let (ended, held) = beside(call).await;
-    let kind = ended.map(|answer| answer.len()).map_err(|error| error.kind());
-    assert_eq!(kind, Err(ends), "{what}");
+    let [held] = shortest(async || {
+        let mut call = std::pin::pin!(host.call_actor(&key, "Any", message));
+        // The caller copies its message in one step, wherever it is.
+        assert!(futures_util::poll!(&mut call).is_pending(), "{what}");
+        let (ended, held) = beside(call).await;
+        let kind = ended.map(|answer| answer.len()).map_err(|error| error.kind());
+        assert_eq!(kind, Err(ends), "{what}");
+        [held]
+    })
+    .await;
     figures.add(what, held);
     host.stop_actor(&key).await.unwrap();
 }

@@ -30,9 +30,9 @@ pub(crate) fn run(command: &Inspect) -> Outcome {
     refuse_reference(&command.file)?;
     let bytes = input::read(&command.file, "the file")?;
     if bytes.starts_with(MODULE) {
-        module(&bytes, command.json)
+        module(&command.file, &bytes, command.json)
     } else if bytes.starts_with(GZIP) || is_tar(&bytes) {
-        archive(&bytes, command.json)
+        archive(&command.file, &bytes, command.json)
     } else {
         let file = command.file.display();
         Err(Failure::Refused(format!("{file} is neither a WebAssembly module nor a provider archive")))
@@ -40,18 +40,19 @@ pub(crate) fn run(command: &Inspect) -> Outcome {
 }
 
 /// Describes a signed module.
-fn module(bytes: &[u8], as_json: bool) -> Outcome {
+fn module(path: &Path, bytes: &[u8], as_json: bool) -> Outcome {
     match Actor::from_slice(bytes) {
         Err(error) if is_out_of_time(&error) => {
             outcome::print(&Description::of_actor(&Actor::claims_of(bytes)?).print(as_json));
-            Err(error.into())
+            Err(Failure::of_file(path, &error))
         }
-        actor => Ok(Description::of_actor(&actor?.claims()).print(as_json)),
+        Err(error) => Err(Failure::of_file(path, &error)),
+        Ok(actor) => Ok(Description::of_actor(&actor.claims()).print(as_json)),
     }
 }
 
 /// Describes a provider archive.
-pub(crate) fn archive(bytes: &[u8], as_json: bool) -> Outcome {
+pub(crate) fn archive(path: &Path, bytes: &[u8], as_json: bool) -> Outcome {
     match ProviderArchive::try_load(bytes) {
         Err(error) if is_out_of_time(&error) => {
             let claims = ProviderArchive::claims_of(bytes)?;
@@ -59,12 +60,10 @@ pub(crate) fn archive(bytes: &[u8], as_json: bool) -> Outcome {
             let hashes = claims.metadata.iter().flat_map(|metadata| metadata.target_hashes.keys());
             let targets = hashes.cloned().collect::<BTreeSet<String>>().into_iter().collect();
             outcome::print(&Description::of_archive(&claims, targets).print(as_json));
-            Err(error.into())
+            Err(Failure::of_file(path, &error))
         }
-        archive => {
-            let archive = archive?;
-            Ok(Description::of_archive(&archive.claims(), archive.targets()).print(as_json))
-        }
+        Err(error) => Err(Failure::of_file(path, &error)),
+        Ok(archive) => Ok(Description::of_archive(&archive.claims(), archive.targets()).print(as_json)),
     }
 }
 

@@ -2,6 +2,7 @@
 //! was refused, 2 for what cannot be asked for.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use wasmcloud_host::escaped;
@@ -22,6 +23,11 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Returns the failure of a command whose input file was refused. The file's name follows the cause.
+    pub(crate) fn of_file(path: &Path, error: &impl std::fmt::Display) -> Failure {
+        Failure::Refused(format!("{error}; in the file {}", path.display()))
+    }
+
     /// Says on standard error what is wrong.
     pub(crate) fn report(self) -> ExitCode {
         let (message, code) = match self {
@@ -42,6 +48,12 @@ impl From<wasmcloud_host::Error> for Failure {
     fn from(error: wasmcloud_host::Error) -> Failure {
         Failure::Refused(error.to_string())
     }
+}
+
+/// Prints a warning on standard error, escaped.
+pub(crate) fn warn(message: &str) {
+    // There is nobody left to tell when this fails.
+    let _ = writeln!(io::stderr(), "warning: {}", escaped(message));
 }
 
 /// Prints what a command has to say. Whoever reads no further has read enough.

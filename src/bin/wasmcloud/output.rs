@@ -300,9 +300,9 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A path as it is shown in messages.
-fn shown(path: &Path) -> String {
-    path.display().to_string()
+/// Returns a path as messages and reports show it. Its name may hold anything, so it is escaped.
+pub(crate) fn shown(path: &Path) -> String {
+    wasmcloud_host::escaped(&path.display().to_string()).into_owned()
 }
 
 /// The text of an error without the name of a temporary file, which its user knows nothing of.

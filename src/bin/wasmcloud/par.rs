@@ -8,14 +8,13 @@ mod library;
 mod target;
 mod verify;
 
-use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Subcommand;
 use wasmcloud_host::ProviderArchive;
 
 use crate::input;
-use crate::outcome::Outcome;
+use crate::outcome::{self, Failure, Outcome};
 
 /// Makes, changes and checks provider archives.
 #[derive(Debug, Subcommand)]
@@ -48,7 +47,7 @@ fn read_bytes(path: &Path) -> Outcome<Vec<u8>> {
 
 /// An archive from a file, verified.
 fn read(path: &Path) -> Outcome<ProviderArchive> {
-    Ok(ProviderArchive::try_load(&read_bytes(path)?)?)
+    ProviderArchive::try_load(&read_bytes(path)?).map_err(|error| Failure::of_file(path, &error))
 }
 
 /// Warns of libraries in an archive that no host of this project can load. Those of 2021 are among them: they speak another
@@ -57,7 +56,7 @@ fn warn_of_libraries(archive: &ProviderArchive) {
     for target in archive.targets() {
         let problem = archive.target_bytes(&target).map(|library| format::check(library, &target));
         if let Ok(Err(reason)) = problem {
-            let _ = writeln!(io::stderr(), "warning: no host can load the library for {target}: {reason}");
+            outcome::warn(&format!("no host can load the library for {target}: {reason}"));
         }
     }
 }

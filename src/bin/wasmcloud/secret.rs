@@ -4,14 +4,13 @@
 //! What the signing library copies onto its stack while it signs is out of reach.
 
 use std::hint::black_box;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE32_NOPAD;
 use nkeys::{KeyPair, KeyPairType};
 use zeroize::Zeroizing;
 
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{self, Failure, Outcome};
 use crate::output::Written;
 use crate::{input, output};
 
@@ -206,7 +205,7 @@ fn warn_of_others(path: &Path) {
         use std::os::unix::fs::MetadataExt;
         let is_open = path.metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0);
         if is_open {
-            let _ = writeln!(io::stderr(), "warning: others can read the seed file {0}: chmod 600 {0}", path.display());
+            outcome::warn(&format!("others can read the seed file {0}: chmod 600 {0}", path.display()));
         }
     }
     #[cfg(not(unix))]

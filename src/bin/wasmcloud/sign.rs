@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use wasmcloud_host::ErrorKind;
 use wasmcloud_host::signing::{ActorClaims, sign_module};
 
-use crate::outcome::Outcome;
+use crate::outcome::{Failure, Outcome};
 use crate::secret::{IssuerSource, SubjectSource};
 use crate::{input, moment, output};
 
@@ -81,10 +82,13 @@ pub(crate) fn run(command: Sign) -> Outcome {
     let module = input::read(&command.module, "the module")?;
     let issuer = command.issuer.key()?;
     let subject = command.subject.key()?;
-    let signed = sign_module(&module, &command.claims(), issuer.key_pair(), &subject)?;
+    let signed = sign_module(&module, &command.claims(), issuer.key_pair(), &subject).map_err(|error| match error.kind() {
+        ErrorKind::InvalidModule => Failure::of_file(&command.module, &error),
+        _ => error.into(),
+    })?;
     let written = output::write(&command.output, &signed)?;
     let (subject, issuer) = (subject.public_key(), issuer.public_key());
-    let output = command.output.display();
+    let output = output::shown(&command.output);
     Ok(written.report(format!("Signed {output}: actor {subject}, issued by {issuer}\n")).into())
 }
 

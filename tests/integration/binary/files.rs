@@ -164,3 +164,20 @@ fn a_seed_comes_from_a_pipe_too_and_errors_name_the_file_that_was_asked_for() {
     assert!(shell.refused("keys inspect .").contains("is a directory"));
     assert!(shell.refused("keys inspect /dev/zero").contains("more than"));
 }
+
+#[test]
+fn a_refused_file_is_named_and_no_name_reaches_the_terminal_raw() {
+    let (shell, ..) = Shell::with_keys();
+    shell.write("bad\u{1b}[31m.par", b"\x1f\x8b no archive");
+    shell.write("bad\u{1b}[31m.wasm", b"\0asm no module");
+    for refused in ["par verify", "par inspect", "inspect"] {
+        let said = shell.refused(&format!("{refused} bad\u{1b}[31m.par"));
+        assert!(said.ends_with("; in the file bad\\u{1b}[31m.par\n"), "{refused}: {said}");
+    }
+    for refused in ["inspect bad\u{1b}[31m.wasm", &format!("sign bad\u{1b}[31m.wasm -o new.wasm -n Bad {KEYS}")] {
+        let said = shell.refused(refused);
+        assert!(said.ends_with("; in the file bad\\u{1b}[31m.wasm\n"), "{refused}: {said}");
+    }
+    let said = shell.done(&sign("good\u{1b}[31m.wasm"));
+    assert!(said.starts_with("Signed good\\u{1b}[31m.wasm: actor M"), "{said}");
+}

@@ -2,33 +2,38 @@
 
 use std::time::Instant;
 
-use wasmcloud_host::{ErrorKind, Host, HostBuilder};
+use wasmcloud_host::{Actor, ErrorKind, Host, HostBuilder};
 
-use super::{DEADLINE, Figures, IMPORTS, beside};
+use super::{DEADLINE, Figures, Held, IMPORTS, beside, shortest};
 use crate::signing::sign_module;
 use crate::support::with_host_of;
 
 /// Starts a guest and calls it as often as there is time for; each time, it crashes and is replaced.
 async fn measure_crashes(host: &Host, figures: &mut Figures, what: &str, module: Vec<u8>, ends: ErrorKind) {
     let actor = sign_module("under measurement", module).actor();
+    let [start, crashes, stop] = shortest(async || crash_for_a_while(host, what, actor.clone(), ends).await).await;
+    figures.add(format!("{what}: start"), start);
+    figures.add(format!("{what}: crashes"), crashes);
+    figures.add(format!("{what}: stop"), stop);
+}
+
+/// Returns how long the shard was held by an actor's start, by its crashes, and by its stop.
+async fn crash_for_a_while(host: &Host, what: &str, actor: Actor, ends: ErrorKind) -> [Held; 3] {
     let key = actor.public_key();
-    let (started, begun) = beside(host.start_actor(actor)).await;
+    let (started, start) = beside(host.start_actor(actor)).await;
     started.unwrap_or_else(|error| panic!("{what}: {error}"));
-    let (calls, held) = beside(async {
+    let ((), crashes) = beside(async {
         let (begin, mut calls) = (Instant::now(), 0);
         while calls < 2 || begin.elapsed() < DEADLINE {
             let ended = host.call_actor(&key, "Any", b"").await;
             assert_eq!(ended.map_err(|error| error.kind()), Err(ends), "{what}");
             calls += 1;
         }
-        calls
     })
     .await;
     let (stopped, stop) = beside(host.stop_actor(&key)).await;
     stopped.unwrap();
-    figures.add(format!("{what}: start"), begun);
-    figures.add(format!("{what}: {calls} crashes"), held);
-    figures.add(format!("{what}: stop"), stop);
+    [start, crashes, stop]
 }
 
 fn crashing(parts: &str, code: &str) -> Vec<u8> {

@@ -68,6 +68,6 @@ pub(super) fn run(command: Create) -> Outcome {
     let subject = command.subject.key()?;
     let written = output::write(&command.output, &archive.sign(issuer.key_pair(), &subject)?)?;
     let (subject, issuer) = (subject.public_key(), issuer.public_key());
-    let output = command.output.display();
+    let output = output::shown(&command.output);
     Ok(written.report(format!("Signed {output}: provider {subject}, issued by {issuer}\n")).into())
 }

@@ -35,11 +35,11 @@ pub(crate) struct Insert {
 pub(super) fn run(command: &Insert) -> Outcome {
     let archive = super::read(&command.archive)?;
     let provider = KeyPair::from_public_key(&archive.claims().subject)
-        .map_err(|error| Failure::Refused(format!("the archive names no provider: {error}")))?;
+        .map_err(|error| Failure::of_file(&command.archive, &error))?;
     let changed = command.libraries.add_to(archive.to_builder())?;
     let issuer = command.issuer.key()?;
     let output = command.output.as_ref().unwrap_or(&command.archive);
     let written = output::write(output, &changed.sign(issuer.key_pair(), &provider)?)?;
     let (subject, issuer) = (provider.public_key(), issuer.public_key());
-    Ok(written.report(format!("Signed {}: provider {subject}, issued by {issuer}\n", output.display())).into())
+    Ok(written.report(format!("Signed {}: provider {subject}, issued by {issuer}\n", output::shown(output))).into())
 }

@@ -22,5 +22,5 @@ pub(crate) struct Inspect {
 }
 
 pub(super) fn run(command: &Inspect) -> Outcome {
-    inspect::archive(&super::read_bytes(&command.archive)?, command.json)
+    inspect::archive(&command.archive, &super::read_bytes(&command.archive)?, command.json)
 }

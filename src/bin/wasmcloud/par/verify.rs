@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::outcome::Outcome;
+use crate::outcome::{Failure, Outcome};
+use crate::output;
 
 /// Verifies an archive: its signature, its time, and each library. Warns of libraries that this project's hosts cannot load.
 #[derive(Debug, clap::Args)]
@@ -23,13 +24,13 @@ pub(crate) struct Verify {
 pub(super) fn run(command: &Verify) -> Outcome {
     let archive = super::read(&command.archive)?;
     if let Some(target) = &command.target {
-        archive.target_bytes(target)?;
+        archive.target_bytes(target).map_err(|error| Failure::of_file(&command.archive, &error))?;
     }
     super::warn_of_libraries(&archive);
     let claims = archive.claims();
     let text = format!(
         "{} is as it was signed: provider {}, issued by {}\n",
-        command.archive.display(),
+        output::shown(&command.archive),
         claims.subject,
         claims.issuer
     );
