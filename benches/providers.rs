@@ -6,13 +6,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
-#[cfg(feature = "blobstore")]
 mod blob_store;
-#[cfg(feature = "keyvalue")]
 mod key_value;
-#[cfg(feature = "messaging")]
 mod messaging;
-#[cfg(feature = "cli")]
 mod plugins;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/integration/conformance/server_process.rs"]
@@ -24,24 +20,32 @@ mod support;
 #[allow(dead_code, reason = "the tests use more of it")]
 mod signing;
 
+use std::process::ExitCode;
+
 use support::{name_of_run, report, wanted};
 
-#[actix_rt::main]
-async fn main() {
+/// The argument by which this program is the process of a plugin.
+const PLUGIN_HOST: &str = "plugin-host";
+
+fn main() -> ExitCode {
+    if std::env::args_os().skip(1).eq([PLUGIN_HOST]) {
+        return wasmcloud_host::serve_plugin();
+    }
+    actix_rt::System::new().block_on(measure());
+    ExitCode::SUCCESS
+}
+
+async fn measure() {
     let mut table = Vec::new();
-    #[cfg(feature = "blobstore")]
     if wanted("blobstore") {
         table.extend(blob_store::rows().await);
     }
-    #[cfg(feature = "keyvalue")]
     if wanted("keyvalue") {
         table.extend(key_value::rows().await);
     }
-    #[cfg(feature = "cli")]
     if wanted("plugins") {
         table.extend(plugins::rows().await);
     }
-    #[cfg(feature = "messaging")]
     if wanted("messaging") {
         table.extend(messaging::rows().await);
     }

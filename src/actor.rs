@@ -1,135 +1,24 @@
-//! An [`Actor`]: a signed WebAssembly module, checked and ready to be started.
+//! Actors as they run: actix actors whose mailboxes feed one waPC guest each.
+//!
+//! # Layout
+//! - `guest_actor`: the actix actor of one instance
+//! - `instance_context`: what an instance serves its calls with
+//! - `recovery`: how an instance is replaced
+//! - `clock`: how much of a call's time the guest itself uses
+//! - `supervision`: how an instance reports to its supervisor
+//! - `unknown_operation`: how guests of different SDKs refuse an operation
+//! - `fault_injection`: the faults of experiments
 
-pub(crate) mod check;
-pub(crate) mod clock;
+mod clock;
 #[cfg(feature = "experiments")]
-mod disturbance;
-pub(crate) mod guest_actor;
-pub(crate) mod instances;
-pub(crate) mod mailbox;
-pub(crate) mod pace;
+mod fault_injection;
+mod guest_actor;
+mod instance_context;
 mod recovery;
-pub(crate) mod role;
-pub(crate) mod room;
+mod supervision;
 mod unknown_operation;
 
-use std::path::Path;
-use std::sync::Arc;
-use std::time::SystemTime;
-
-use crate::auth;
-use crate::error::{Error, ErrorKind, Result};
-use crate::jwt::{self, Claims};
-
-/// A signed WebAssembly module whose token and hash have been verified.
-///
-/// ```
-/// use wasmcloud_host::{Actor, ErrorKind};
-///
-/// let unsigned = Actor::from_file("fixtures/guests/echo.wasm").unwrap_err();
-/// assert_eq!(unsigned.kind(), ErrorKind::Unsigned);
-/// ```
-#[derive(Clone)]
-pub struct Actor {
-    module: Arc<[u8]>,
-    claims: Arc<Claims<jwt::Actor>>,
-}
-
-impl Actor {
-    /// Reads a signed module and verifies it: the token's signature and keys, its validity at this moment, and
-    /// that the code is the code which was signed.
-    ///
-    /// # Errors
-    /// `InvalidModule`, `Unsigned`, `InvalidToken`, `TokenExpired`, `TokenNotYetValid` or `Tampered`.
-    pub fn from_slice(module: &[u8]) -> Result<Actor> {
-        let claims = Actor::claims_of(module)?;
-        auth::check_validity(&claims, SystemTime::now())?;
-        Ok(Actor { module: module.into(), claims: Arc::new(claims) })
-    }
-
-    /// Returns the claims of a signed module after all of it has been verified but the token's validity in time: also those
-    /// of a module that cannot be started any more, or not yet.
-    ///
-    /// # Errors
-    /// `InvalidModule`, `Unsigned`, `InvalidToken` or `Tampered`.
-    pub fn claims_of(module: &[u8]) -> Result<Claims<jwt::Actor>> {
-        let claims: Claims<jwt::Actor> = auth::read_token(auth::embedded_token(module)?)?;
-        let hash = auth::hash_without_token(module)?;
-        if claims.metadata.as_ref().is_none_or(|metadata| metadata.module_hash != hash) {
-            let message = format!("the code of actor {} is not the code that was signed", claims.subject);
-            return Err(Error::new(ErrorKind::Tampered, message));
-        }
-        Ok(claims)
-    }
-
-    /// Reads a signed module from a file, as [`Actor::from_slice`] does.
-    ///
-    /// This reads the file where it is called, so call it from a place that may block.
-    ///
-    /// # Errors
-    /// `Io` where the file cannot be read, and those of [`Actor::from_slice`].
-    pub fn from_file(path: impl AsRef<Path>) -> Result<Actor> {
-        let path = path.as_ref();
-        let module = std::fs::read(path).map_err(|error| {
-            Error::new(ErrorKind::Io, format!("cannot read the actor module {}", path.display())).caused_by(error)
-        })?;
-        Actor::from_slice(&module)
-    }
-
-    /// The actor's public key, by which it is called: 56 characters beginning with `M`.
-    pub fn public_key(&self) -> String {
-        self.claims.subject.clone()
-    }
-
-    /// The name that its signer gave it, or `Anonymous`.
-    pub fn name(&self) -> String {
-        self.claims.name()
-    }
-
-    /// The public key of the account that signed it, beginning with `A`.
-    pub fn issuer(&self) -> String {
-        self.claims.issuer.clone()
-    }
-
-    /// The contracts of the capabilities it may use, such as `wasmcloud:keyvalue`.
-    pub fn capabilities(&self) -> Vec<String> {
-        self.metadata().and_then(|metadata| metadata.caps.clone()).unwrap_or_default()
-    }
-
-    /// The tags that its signer gave it.
-    pub fn tags(&self) -> Vec<String> {
-        self.metadata().and_then(|metadata| metadata.tags.clone()).unwrap_or_default()
-    }
-
-    /// All that its token claims.
-    pub fn claims(&self) -> Claims<jwt::Actor> {
-        Claims::clone(&self.claims)
-    }
-
-    pub(crate) fn shared_claims(&self) -> Arc<Claims<jwt::Actor>> {
-        self.claims.clone()
-    }
-
-    /// The hash of its code, as it was signed and verified.
-    pub(crate) fn hash(&self) -> &str {
-        self.metadata().map_or("", |metadata| &metadata.module_hash)
-    }
-
-    pub(crate) fn module(&self) -> Arc<[u8]> {
-        self.module.clone()
-    }
-
-    fn metadata(&self) -> Option<&jwt::Actor> {
-        self.claims.metadata.as_ref()
-    }
-}
-
-impl std::fmt::Debug for Actor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Actor")
-            .field("public_key", &self.claims.subject)
-            .field("name", &self.claims.name())
-            .field("issuer", &self.claims.issuer)
-            .finish_non_exhaustive()
-    }
-}
+pub(crate) use clock::Clock;
+pub(crate) use guest_actor::GuestActor;
+pub(crate) use instance_context::InstanceContext;
+pub(crate) use supervision::SupervisorHandle;

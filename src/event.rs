@@ -22,11 +22,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{self, Receiver, Sender};
-
-use crate::entity::WasmCloudEntity;
-use crate::error::{Error, ErrorKind};
-use crate::supervisor::health::Health;
-use crate::text::escaped;
+use wasmcloud_core::entity::WasmCloudEntity;
+use wasmcloud_core::error::{Error, ErrorKind};
+use wasmcloud_core::health::Health;
+use wasmcloud_core::text::escaped;
 
 /// How many events wait for a subscriber that is slow.
 pub(crate) const DEFAULT_BUFFER: usize = 1024;
@@ -241,13 +240,13 @@ impl EventBus {
         Events { events: self.subscribers.subscribe(), only }
     }
 
-    pub(crate) fn tell(&self, subject: impl Into<Subject>, kind: EventKind) {
+    pub(crate) fn emit(&self, subject: impl Into<Subject>, kind: EventKind) {
         // Nobody has to listen.
         let _ = self.subscribers.send(Event::now(subject, kind));
     }
 
     /// Tells that an actor breached a limit, unless that was told just before.
-    pub(crate) fn tell_of_breach(&self, actor: &str, name: Option<String>, error: &Error) {
+    pub(crate) fn emit_breach(&self, actor: &str, name: Option<String>, error: &Error) {
         if self.subscribers.receiver_count() == 0 {
             return;
         }
@@ -263,6 +262,6 @@ impl EventBus {
         breaches.insert((actor.to_owned(), error.kind()), now);
         drop(breaches);
         let kind = EventKind::LimitBreached { limit: error.kind(), message: error.to_string() };
-        self.tell(Subject { entity: WasmCloudEntity::Actor(actor.to_owned()), name }, kind);
+        self.emit(Subject { entity: WasmCloudEntity::Actor(actor.to_owned()), name }, kind);
     }
 }

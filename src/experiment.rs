@@ -3,10 +3,10 @@
 //! # Layout
 //! - [`Experiment`], [`InjectedFault`]: the plan, and what it does to which call (pure)
 //! - `chance`: the numbers that a seed stands for (pure)
-//! - `laboratory`: the experiments of a host, and how far they have come
+//! - `running`: the experiments of a host, and how far they have come
 
 mod chance;
-pub(crate) mod laboratory;
+pub(crate) mod running;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

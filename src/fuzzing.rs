@@ -1,16 +1,15 @@
 //! A door to the inside for the fuzz targets in `fuzz/` (feature `fuzzing`). Embedders have no use for it.
 
-use crate::auth;
-use crate::error::Result;
-use crate::jwt::{Actor, CapabilityProvider, Claims};
-use crate::limits::Limits;
+use wasmcloud_claims::jwt::{Actor, CapabilityProvider, Claims};
+use wasmcloud_core::error::Result;
+use wasmcloud_core::limits::Limits;
 
 /// Reads text as the token of an actor.
 ///
 /// # Errors
 /// `InvalidToken`.
 pub fn read_actor_token(token: &str) -> Result<Claims<Actor>> {
-    auth::read_token(token)
+    wasmcloud_claims::read_token(token)
 }
 
 /// Reads text as the token of a provider.
@@ -18,7 +17,7 @@ pub fn read_actor_token(token: &str) -> Result<Claims<Actor>> {
 /// # Errors
 /// `InvalidToken`.
 pub fn read_provider_token(token: &str) -> Result<Claims<CapabilityProvider>> {
-    auth::read_token(token)
+    wasmcloud_claims::read_token(token)
 }
 
 /// The token that a module carries.
@@ -26,7 +25,7 @@ pub fn read_provider_token(token: &str) -> Result<Claims<CapabilityProvider>> {
 /// # Errors
 /// `InvalidModule`, `Unsigned` or `InvalidToken`.
 pub fn embedded_token(module: &[u8]) -> Result<&str> {
-    auth::embedded_token(module)
+    wasmcloud_claims::embedded_token(module)
 }
 
 /// The hash of a module without its token.
@@ -34,7 +33,7 @@ pub fn embedded_token(module: &[u8]) -> Result<&str> {
 /// # Errors
 /// `InvalidModule`.
 pub fn hash_without_token(module: &[u8]) -> Result<String> {
-    auth::hash_without_token(module)
+    wasmcloud_claims::hash_without_token(module)
 }
 
 /// A module without its token, and the same with another one.
@@ -42,8 +41,8 @@ pub fn hash_without_token(module: &[u8]) -> Result<String> {
 /// # Errors
 /// `InvalidModule`.
 pub fn replace_token(module: &[u8], token: &str) -> Result<(Vec<u8>, Vec<u8>)> {
-    let bare = auth::without_token(module)?;
-    Ok((bare.clone(), auth::embed_token(bare, token)))
+    let bare = wasmcloud_claims::without_token(module)?;
+    Ok((bare.clone(), wasmcloud_claims::embed_token(bare, token)))
 }
 
 /// A verified module as it would be compiled.
@@ -51,7 +50,7 @@ pub fn replace_token(module: &[u8], token: &str) -> Result<(Vec<u8>, Vec<u8>)> {
 /// # Errors
 /// `InvalidModule`.
 pub fn admit(actor: &crate::Actor) -> Result<Vec<u8>> {
-    crate::engine::metered(&actor.module(), &Limits::new(), crate::Compiler::default())
+    wasmcloud_engine::metered(&actor.module(), &Limits::new(), crate::Compiler::default())
 }
 
 /// The operations whose payloads [`read_payload`] reads, each with its contract; the last is the answer to a health check.
@@ -91,7 +90,7 @@ pub const OPERATIONS: [(&str, &str); 31] = [
 
 /// What a payload says to whoever it is for, as text for comparing. Nothing where it is refused.
 pub fn read_payload(contract: &str, operation: &str, payload: &[u8]) -> Option<String> {
-    crate::capability::builtin::read_payload(contract, operation, payload)
+    wasmcloud_providers::read_payload(contract, operation, payload)
 }
 
 /// Runs a module as it is and as it is run as an actor. Answers with the longest time of the processor that passed without the
@@ -100,7 +99,7 @@ pub fn read_payload(contract: &str, operation: &str, payload: &[u8]) -> Option<S
 /// # Errors
 /// What the two runs show that is different.
 pub fn compare_metered(module: &[u8]) -> std::result::Result<Option<std::time::Duration>, String> {
-    crate::engine::compare_metered(module)
+    wasmcloud_engine::compare_metered(module)
 }
 
 /// Reads what a plugin's process and the host send each other, as either side would.
@@ -108,20 +107,20 @@ pub fn compare_metered(module: &[u8]) -> std::result::Result<Option<std::time::D
 /// # Errors
 /// What the reader says to the first frame that it does not take.
 pub fn read_frames(bytes: &[u8]) -> Result<()> {
-    crate::capability::plugin::read_all_frames(bytes)
+    wasmcloud_plugin::read_all_frames(bytes)
 }
 
 /// The frame by which a host has a plugin's process begin with a library that is none.
 pub fn frame_of_start() -> Vec<u8> {
-    crate::capability::plugin::fuzzed_frames().start
+    wasmcloud_plugin::fuzzed_frames().start
 }
 
 /// The frame by which a host has a plugin's process end.
 pub fn frame_of_stop() -> Vec<u8> {
-    crate::capability::plugin::fuzzed_frames().stop
+    wasmcloud_plugin::fuzzed_frames().stop
 }
 
 /// The frame by which a process says that it runs a plugin.
 pub fn frame_of_started() -> Vec<u8> {
-    crate::capability::plugin::fuzzed_frames().started
+    wasmcloud_plugin::fuzzed_frames().started
 }

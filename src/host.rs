@@ -2,7 +2,7 @@
 
 mod builder;
 mod inventory;
-pub(crate) mod labels;
+mod labels;
 mod manifest;
 mod own_thread;
 mod start_claim;
@@ -17,27 +17,27 @@ use std::time::Duration;
 
 use actix::{Actor as _, Addr, Handler, Message};
 use nkeys::KeyPair;
+use wasmcloud_claims::Actor;
+use wasmcloud_claims::TrustPolicy;
+use wasmcloud_core::entity::{WasmCloudEntity, link_name};
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::identity::ProviderKey;
+use wasmcloud_plugin::NativeCapability;
+use wasmcloud_providers::Extras;
 
 pub use builder::HostBuilder;
 pub use inventory::{ActorInventory, Inventory, LinkInventory, ProviderInventory};
 pub use watch::ProviderDescription;
 
-use crate::actor::Actor;
-use crate::auth::TrustPolicy;
-use crate::capability::NativeCapability;
-use crate::capability::builtin::Extras;
 use crate::dispatch::Dispatch;
 use crate::dispatch::authority::Authority;
-use crate::entity::{WasmCloudEntity, link_name};
-use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventBus, EventKind};
-use crate::middleware::chain::Chain;
+use crate::link::{LinkDefinition, LinkKey};
+use crate::middleware::chain::MiddlewareChain;
 use crate::shard::Shards;
-use crate::supervisor::link::{LinkDefinition, LinkKey};
 use crate::supervisor::placement::ActorOptions;
 use crate::supervisor::restart::RestartPolicy;
-use crate::supervisor::snapshot::ProviderKey;
-use crate::supervisor::{Command, Settings, Supervisor};
+use crate::supervisor::{Command, Supervisor, SupervisorConfig};
 use builder::Configuration;
 use labels::Labels;
 use own_thread::OwnThread;
@@ -98,13 +98,13 @@ impl Drop for Inner {
 
 impl Host {
     fn new(configuration: Configuration, key: KeyPair) -> Host {
-        let middlewares = Chain::new(configuration.middlewares.clone());
+        let middlewares = MiddlewareChain::new(configuration.middlewares.clone());
         let events = EventBus::new(configuration.event_buffer);
         let authority = Authority::new(configuration.authorizer.clone());
         let dispatch = Dispatch::new(configuration.limits, authority, middlewares, events);
         #[cfg(feature = "experiments")]
         for (entity, experiment) in &configuration.experiments {
-            let begun = dispatch.laboratory().begin(entity, experiment.clone());
+            let begun = dispatch.experiments().begin(entity, experiment.clone());
             begun.unwrap_or_else(|error| log::warn!("an experiment is ignored: {error}"));
         }
         let labels = Labels::new(configuration.labels.clone());
@@ -165,10 +165,10 @@ impl Host {
             log::warn!("host {} trusts whoever signs: see HostBuilder::with_trust_policy", self.id());
             TrustPolicy::default()
         });
-        let settings = Settings { compilation, updates, grace, health, trust };
-        let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), settings).start();
+        let config = SupervisorConfig { compilation, updates, grace, health, trust };
+        let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), config).start();
         claim.keep(Running { supervisor, shards, own_thread });
-        self.0.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStarted);
+        self.0.dispatch.events().emit(WasmCloudEntity::Host, EventKind::HostStarted);
         log::info!("host {} runs with {} shard(s)", self.id(), self.0.configuration.shards);
         Ok(())
     }
@@ -271,7 +271,7 @@ impl Host {
     /// `InvalidArgument` for an entity that is neither an actor nor a provider, or whose key is malformed.
     #[cfg(feature = "experiments")]
     pub fn experiment(&self, entity: &WasmCloudEntity, experiment: crate::Experiment) -> Result<()> {
-        self.0.dispatch.laboratory().begin(entity, experiment)
+        self.0.dispatch.experiments().begin(entity, experiment)
     }
 
     /// Stops an actor, by its public key. From now on it takes no new calls; its providers finish what they are working

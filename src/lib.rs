@@ -28,16 +28,9 @@
 //!   no code for them
 
 mod actor;
-mod archive;
-mod auth;
-mod call;
-mod capability;
-mod deadline;
+mod authorizer;
+mod child;
 mod dispatch;
-mod ending;
-mod engine;
-mod entity;
-mod error;
 mod event;
 #[cfg(feature = "experiments")]
 mod experiment;
@@ -45,44 +38,48 @@ mod experiment;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
-mod limits;
+mod identity;
+mod labels;
+mod lifecycle;
+mod link;
 mod manifest;
 mod middleware;
+mod provider;
 pub mod samples;
 mod shard;
-pub mod signing;
 mod supervisor;
-mod text;
 
-pub use actor::Actor;
-pub use archive::{ArchiveBuilder, ArchiveLimits, ProviderArchive};
-pub use auth::jwt;
-pub use auth::{Authorizer, Decision, Origin, TrustPolicy, TrustPolicyBuilder};
-pub use capability::{
-    ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, Isolation, NativeCapability,
-    NullDispatcher, PluginProcess, ProviderCallContext, builtin, serve_plugin,
-};
-#[doc(hidden)]
-pub use engine::metered;
-pub use engine::{ArtifactCache, Compiler};
-pub use entity::{SYSTEM_ACTOR, WasmCloudEntity};
-pub use error::{BoxedError, Error, ErrorKind, Result};
+pub use authorizer::{Authorizer, Decision, Origin};
+pub use child::ChildState;
 pub use event::{Event, EventKind, Events};
 #[cfg(feature = "experiments")]
 pub use experiment::{Experiment, InjectedFault};
 pub use host::{ActorInventory, Host, HostBuilder, Inventory, LinkInventory, ProviderDescription, ProviderInventory};
-pub use limits::Limits;
+pub use link::{LinkDefinition, LinkState};
 pub use manifest::{
     EntryFailure, HostManifest, ManifestActor, ManifestCapability, ManifestFailures, ManifestIsolation, ManifestLimits,
     ManifestLink, ManifestRestart,
 };
 pub use middleware::{Invocation, InvocationResponse, Middleware};
-pub use supervisor::child::ChildState;
-pub use supervisor::health::Health;
-pub use supervisor::link::{LinkDefinition, LinkState};
 pub use supervisor::placement::{ActorOptions, Placement};
 pub use supervisor::restart::{Restart, RestartPolicy};
-pub use text::escaped;
+pub use wasmcloud_claims::{
+    Actor, ArchiveBuilder, ArchiveLimits, ProviderArchive, TrustPolicy, TrustPolicyBuilder, jwt, signing,
+};
+pub use wasmcloud_core::entity::{SYSTEM_ACTOR, WasmCloudEntity};
+pub use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
+pub use wasmcloud_core::health::Health;
+pub use wasmcloud_core::limits::Limits;
+pub use wasmcloud_core::text::escaped;
+#[doc(hidden)]
+pub use wasmcloud_engine::metered;
+pub use wasmcloud_engine::{ArtifactCache, Compiler};
+pub use wasmcloud_plugin::{Isolation, NativeCapability, PluginProcess, serve_plugin};
+pub use wasmcloud_provider::{
+    ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NullDispatcher,
+    ProviderCallContext,
+};
+pub use wasmcloud_providers as builtin;
 
 /// The README's example is run as a test.
 #[cfg(doctest)]

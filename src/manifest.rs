@@ -29,9 +29,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::entity::shorten;
-use crate::error::{Error, ErrorKind, Result};
-use crate::text::escaped;
+use wasmcloud_core::entity::shorten;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::text::escaped;
+
 use document::{Fault, LARGEST_TEXT};
 use expansion::Expansion;
 pub use failure::{EntryFailure, ManifestFailures};

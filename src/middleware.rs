@@ -3,8 +3,8 @@
 
 pub(crate) mod chain;
 
-use crate::entity::WasmCloudEntity;
-use crate::error::{BoxedError, Result};
+use wasmcloud_core::entity::WasmCloudEntity;
+use wasmcloud_core::error::{BoxedError, Result};
 
 /// Stands between the callers and the targets of a host, and may watch, rewrite or refuse calls.
 ///

@@ -5,11 +5,11 @@
 //! them. Whatever lives on a shard never leaves it, and nothing on a shard may block.
 //!
 //! # Layout
-//! - `efforts`: what takes a shard long is done one after the other, with a look at everything else in between
-//! - `portions`: what concerns many things is done with some of them at a time, with a look in between
+//! - `slow_path`: work that takes a shard long is done one piece after the other, with time for everything else in between
+//! - `batches`: work on many things at once is done in batches
 
-mod efforts;
-mod portions;
+mod batches;
+mod slow_path;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -22,10 +22,10 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::sync::{oneshot, watch};
+use wasmcloud_core::error::{Error, ErrorKind, Result, panic_text};
 
-use crate::error::{Error, ErrorKind, Result, panic_text};
-pub(crate) use efforts::Efforts;
-pub(crate) use portions::{PORTION, Taken, with_each};
+pub(crate) use batches::{BATCH, BatchCounter, for_each_in_batches};
+pub(crate) use slow_path::SlowPathQueue;
 
 /// How long a thread of the host's own may take to end once nothing runs on it any more.
 const THREAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ const THREAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Shard {
     arbiter: ArbiterHandle,
     thread: ThreadId,
-    efforts: Efforts,
+    slow_path: SlowPathQueue,
 }
 
 /// A thread that the host made. It ends when this is dropped; [`OwnThread::end`] waits for that.
@@ -140,12 +140,12 @@ impl Shards {
 
 impl Shard {
     fn new(arbiter: ArbiterHandle, thread: ThreadId) -> Shard {
-        Shard { arbiter, thread, efforts: Efforts::new() }
+        Shard { arbiter, thread, slow_path: SlowPathQueue::new() }
     }
 
-    /// The turns to make efforts there.
-    pub(crate) fn efforts(&self) -> Efforts {
-        self.efforts.clone()
+    /// Returns the queue for slow paths on this shard.
+    pub(crate) fn slow_path(&self) -> SlowPathQueue {
+        self.slow_path.clone()
     }
 
     pub(crate) fn thread(&self) -> ThreadId {

@@ -1,44 +1,40 @@
-//! The supervisor: the one actor that owns claims, links, call aliases and children.
+//! The supervisor: the actor that owns claims, links, call aliases and children.
 //!
-//! Every change passes through its mailbox and is carried out beside other changes, so a slow start holds up nobody.
-//! After each step it publishes an immutable snapshot that calls are resolved by.
+//! Every change passes through its mailbox and is carried out concurrently with other changes, so a slow start delays no
+//! other change. After each step the supervisor publishes an immutable snapshot, by which calls are resolved.
 //!
 //! # Layout
-//! - `registry`: what is known, and the rules for changing it (pure)
-//! - `snapshot`: what of it is published
-//! - `link`: links and their states (pure)
-//! - `child`: what is started, stopped and restarted
-//! - `restart`: how often and how soon (pure)
+//! - `registry`: the state, and the rules for changing it (pure)
+//! - `restart`: how often and how soon children are restarted (pure)
+//! - `blueprint`: what further instances of a child are made of
 //! - `transition`: starts, stops and other changes under way
-//! - `lanes`: one change at a time for one link
-//! - `modules`: what actors are made of, compiled once
-//! - `placement`: where an actor lives
-//! - `actors`, `instances`, `providers`, `links`: how each is started, joined and stopped
-//! - `many_links`: what is done with all links of a child
-//! - `review`: the links of an actor whose claims are others than before
-//! - `updates`: other revisions, other numbers of instances
-//! - `recovery`: what happens after a crash
-//! - `shutdown`: how everything is stopped, and what hangs given up
-//! - `trust`: whether what runs is still trusted
-//! - `health`: whether what runs answers
+//! - `keyed_lock`: one change at a time for one link
+//! - `modules`: the modules of actors, compiled once
+//! - `placement`: which threads an actor lives on
+//! - `actors`, `instances`, `providers`: starts and stops
+//! - `links`, `many_links`: changes of one link, and of all links of a child
+//! - `review`: the links of an actor whose claims have changed
+//! - `updates`: new revisions, and other numbers of instances
+//! - `recovery`: decisions about crashes
+//! - `shutdown`: the stop of everything
+//! - `trust`: tokens that end, and trust policies that are replaced
+//! - `health`: health checks
 
 mod actors;
-pub(crate) mod child;
+mod blueprint;
 pub(crate) mod health;
 mod instances;
-mod lanes;
-pub(crate) mod link;
+mod keyed_lock;
 mod links;
 mod many_links;
 mod modules;
 pub(crate) mod placement;
 mod providers;
-pub(crate) mod recovery;
+mod recovery;
 mod registry;
 pub(crate) mod restart;
 mod review;
 mod shutdown;
-pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
 mod transition;
@@ -54,35 +50,35 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::{AsyncContext, Context, Handler, Message, ResponseFuture, WeakAddr};
 use tokio::sync::{Mutex, Notify};
+use wasmcloud_claims::{Actor, TrustPolicy};
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::identity::ProviderKey;
+use wasmcloud_core::shutdown::ShutdownSignal;
+use wasmcloud_engine::Compilation;
+use wasmcloud_plugin::{Budgets, NativeCapability};
 
-use crate::actor::Actor;
-use crate::auth::TrustPolicy;
-use crate::capability::NativeCapability;
+use crate::child::Child;
 use crate::dispatch::Dispatch;
-use crate::ending::Ending;
-use crate::engine::Compilation;
-use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventKind, Subject};
-use crate::shard::{ShardNumber, Shards, Taken};
-use child::Child;
+use crate::link::{LinkDefinition, LinkKey};
+use crate::shard::{BatchCounter, ShardNumber, Shards};
+use blueprint::ProviderBlueprint;
 use health::{CheckPolicy, Checks};
-use lanes::Lanes;
-use link::{LinkDefinition, LinkKey};
+use keyed_lock::KeyedLock;
 use modules::Modules;
 use placement::ActorOptions;
 use registry::Registry;
 use restart::RestartPolicy;
-use snapshot::{ProviderBlueprint, ProviderKey};
 use updates::UpdatePolicy;
 
-/// A change that somebody asks for. The answer is its real outcome.
+/// A change that is requested of the supervisor. The answer is its real outcome.
 #[derive(Message)]
 #[rtype(result = "Result<()>")]
 pub(crate) enum Command {
     StartActor {
         actor: Actor,
         options: ActorOptions,
-        /// The shard of whoever asks, or one in turn.
+        /// The shard of the caller, or the next one in turn.
         near: ShardNumber,
     },
     StopActor {
@@ -115,40 +111,43 @@ pub(crate) enum Command {
 /// The supervising actix actor.
 pub(crate) struct Supervisor {
     supervision: Rc<Supervision>,
-    /// The commands, of which there may be many at once.
-    taken: Taken,
+    /// Counts commands, of which many may arrive at once.
+    commands: BatchCounter,
 }
 
-/// What the supervisor works with. It is shared by the changes under way, which all run on the supervisor's thread; the
-/// registry is never borrowed while one of them waits.
+/// The state of the supervisor. The changes under way share it on the supervisor's thread. None of them borrows the registry
+/// while it waits.
 struct Supervision {
     dispatch: Dispatch,
     shards: Arc<Shards>,
     registry: RefCell<Registry>,
-    lanes: Lanes<LinkKey>,
+    links: KeyedLock<LinkKey>,
     modules: Modules,
     updates: UpdatePolicy,
     /// How long a stop waits for what is under way.
     grace: Duration,
+    /// The bytes that the host may hold for its plugins.
+    budgets: Budgets,
     /// The supervisor's own address, from its start on.
     own: OnceCell<WeakAddr<Supervisor>>,
-    /// How many instances there have been.
+    /// The number of instances so far.
     instances: Cell<usize>,
-    /// Told of each change of a child that ends.
+    /// Notified when a change of a child ends.
     settled: Notify,
     health: CheckPolicy,
-    /// Whose signature counts.
+    /// The trust policy in force.
     trust: RefCell<TrustPolicy>,
     /// The health checks under way.
     checks: Checks,
-    /// Held by whoever stops the host: everybody else who wants to waits for the same stop.
+    /// Held during the stop of the host. Further stops wait for the same stop.
     stopping: Mutex<()>,
-    /// Ended when the host waits no more for the changes under way.
-    given_up: Arc<Ending>,
+    /// Ended when the host no longer waits for changes under way.
+    abandoned: Arc<ShutdownSignal>,
 }
 
-/// What a supervisor is made of.
-pub(crate) struct Settings {
+/// The configuration of a supervisor.
+#[derive(Debug)]
+pub(crate) struct SupervisorConfig {
     pub(crate) compilation: Compilation,
     pub(crate) updates: UpdatePolicy,
     pub(crate) grace: Duration,
@@ -157,36 +156,33 @@ pub(crate) struct Settings {
 }
 
 impl Supervisor {
-    pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>, settings: Settings) -> Supervisor {
-        let Settings { compilation, updates, grace, health, trust } = settings;
-        let trust = RefCell::new(trust);
-        let (lanes, own, instances, settled, checks, stopping, given_up) = Default::default();
-        let modules = Modules::new(compilation, dispatch.limits());
-        let registry = RefCell::new(Registry::open());
+    pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>, config: SupervisorConfig) -> Supervisor {
+        let SupervisorConfig { compilation, updates, grace, health, trust } = config;
         let supervision = Supervision {
+            modules: Modules::new(compilation, dispatch.limits()),
+            budgets: Budgets::of_host(dispatch.limits().message_bytes),
             dispatch,
             shards,
-            registry,
-            lanes,
-            modules,
+            registry: RefCell::new(Registry::open()),
+            links: KeyedLock::default(),
             updates,
             grace,
-            own,
-            instances,
-            settled,
+            own: OnceCell::new(),
+            instances: Cell::new(0),
+            settled: Notify::new(),
             health,
-            trust,
-            checks,
-            stopping,
-            given_up,
+            trust: RefCell::new(trust),
+            checks: Checks::default(),
+            stopping: Mutex::new(()),
+            abandoned: Arc::default(),
         };
         supervision.change(|_| ());
-        Supervisor { supervision: Rc::new(supervision), taken: Taken::default() }
+        Supervisor { supervision: Rc::new(supervision), commands: BatchCounter::default() }
     }
 }
 
 impl Supervision {
-    /// Changes the registry and publishes the result.
+    /// Changes the registry, publishes the result, and notifies those who wait for it.
     fn change<T>(&self, change: impl FnOnce(&mut Registry) -> T) -> T {
         let mut registry = self.registry.borrow_mut();
         let changed = change(&mut registry);
@@ -197,18 +193,18 @@ impl Supervision {
         changed
     }
 
-    /// Tells that something happened to a child.
-    fn tell(&self, child: &Child, kind: EventKind) {
+    /// Emits an event about a child.
+    fn emit(&self, child: &Child, kind: EventKind) {
         let subject = self.subject(child);
-        self.dispatch.events().tell(subject, kind);
+        self.dispatch.events().emit(subject, kind);
     }
 
-    /// What events and log lines about a child name.
+    /// Returns the subject of events and log lines about a child.
     fn subject(&self, child: &Child) -> Subject {
         self.registry.borrow().subject(child)
     }
 
-    /// Where children report to.
+    /// Returns the address that children report to.
     fn address(&self) -> Result<WeakAddr<Supervisor>> {
         let gone = || Error::new(ErrorKind::Internal, "the supervisor was asked before it was started");
         self.own.get().cloned().ok_or_else(gone)
@@ -255,7 +251,7 @@ impl Handler<Command> for Supervisor {
     type Result = ResponseFuture<Result<()>>;
 
     fn handle(&mut self, command: Command, context: &mut Self::Context) -> Self::Result {
-        if self.taken.fills_a_portion() {
+        if self.commands.completes_batch() {
             context.wait(wrap_future(tokio::task::yield_now()));
         }
         let supervision = self.supervision.clone();

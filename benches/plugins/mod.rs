@@ -103,7 +103,8 @@ impl Linked {
 pub(crate) async fn rows() -> Vec<Row> {
     let (rounds, calls) = if is_real_run() { (15, 2_000) } else { (1, 10) };
     let claims_of = |result: wasmcloud_host::Result<NativeCapability>| result.expect("its claims are whole");
-    let apart = PluginProcess::of(env!("CARGO_BIN_EXE_wasmcloud")).argument("plugin-host");
+    let apart =
+        PluginProcess::of(std::env::current_exe().expect("the path of this program")).argument(crate::PLUGIN_HOST);
     let kinds = [
         ("a provider of the program", claims_of(NativeCapability::from_async(Echo, None, claims()))),
         ("a blocking provider of the program", claims_of(NativeCapability::from_instance(Echo, None, claims()))),

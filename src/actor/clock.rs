@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use crate::engine::Fault;
+use wasmcloud_engine::Fault;
 
 /// What a guest does with the time of a call. It is told of each step of the guest.
 #[derive(Debug)]

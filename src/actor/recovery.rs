@@ -1,8 +1,8 @@
-//! How the instances of an actor are made, and replaced when they are lost.
+//! How guests are created, and replaced when they are lost.
 //!
-//! After a crash the supervisor decides whether and when there is another one. An instance that was lost for what others did
-//! is replaced at once, and that counts for nothing. Where it cannot be made for what others do, because its start waits for
-//! them beyond its time or the host has no room for it, it is tried again by each message, and after a while without one.
+//! After a crash the supervisor decides whether and when the guest is replaced. A guest that was interrupted through no fault
+//! of its own is replaced at once, which no policy counts. If it cannot be replaced because its start waits for others too long
+//! or the host has no room, each call tries again, and a timer does without calls.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -12,27 +12,27 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use futures_util::{FutureExt, poll};
+use wasmcloud_core::call::CallContext;
+use wasmcloud_core::error::{Result, panic_text};
+use wasmcloud_engine::{Fault, Guest, GuestConfig, HostCalls};
 
-use super::guest_actor::Deliver;
-use super::role::{Done, Down, Loss, Role, Served};
-use crate::call::CallContext;
-use crate::engine::{Fault, Guest, HostCalls, Setting};
-use crate::error::{Result, panic_text};
+use super::instance_context::{Completion, Down, InstanceContext, Loss, Progress};
+use crate::dispatch::CallingActor;
+use crate::dispatch::messages::Deliver;
 use crate::event::EventKind;
-use crate::supervisor::recovery::{Crashed, Interrupted, Restarted};
-use crate::supervisor::restart::Verdict;
+use crate::lifecycle::{Crashed, Interrupted, Restarted, Verdict};
 
-/// What a start is named by where it fails.
+/// The operation that errors of a start name.
 const START: &str = "its start";
 
-impl Role {
-    /// The instance that an actor starts with.
-    pub(super) async fn first_instance(self: &Rc<Self>) -> Result<Guest> {
+impl InstanceContext {
+    /// Creates the guest that an instance starts with.
+    pub(super) async fn first_guest(self: &Rc<Self>) -> Result<Guest> {
         let context = self.in_time(self.dispatch.begin(), Instant::now());
         self.instantiate(context).await.map_err(|fault| self.explain(START, &fault))
     }
 
-    /// Replaces a lost instance, when and if the supervisor wants it to be.
+    /// Replaces a lost guest, if and when the supervisor decides so.
     ///
     /// # Errors
     /// Why it is not replaced now.
@@ -40,44 +40,46 @@ impl Role {
         self.try_to_recover(loss).await.map_err(|(down, _)| down)
     }
 
-    /// Replaces an instance that could not be made before, and has it serve a message.
-    pub(super) async fn revive_and_serve(self: Rc<Self>, call: Deliver) -> Done {
-        let (operation, now) = (call.message.operation.clone(), Instant::now());
-        let refusal = self.refusal(&operation, &call.message.payload, now, &call.context);
+    /// Replaces a guest that could not be replaced before, and serves a call with it.
+    pub(super) async fn revive_and_serve(self: Rc<Self>, call: Deliver) -> Completion {
+        let (operation, now) = (call.request.operation.clone(), Instant::now());
+        let refusal = self.refusal(&operation, &call.request.payload, now, &call.context);
         if let Some(fault) = refusal {
-            return (Err(Loss::Down(Down::Interrupted)), Err(self.explain(&operation, &fault)));
+            let answer = Err(self.explain(&operation, &fault));
+            return Completion { guest: Err(Loss::Down(Down::Interrupted)), answer };
         }
         match self.try_to_recover(Loss::Down(Down::Interrupted)).await {
-            Ok(guest) => match self.serve(guest, call) {
-                Served::Now(done) => done,
-                Served::Later(done) => done.await,
+            Ok(guest) => match self.serve_call(guest, call) {
+                Progress::Done(done) => done,
+                Progress::Pending(done) => done.await,
                 #[cfg(feature = "experiments")]
-                Served::Lost(guest, answer) => (Ok(guest), answer.await),
+                Progress::Lost(guest, answer) => Completion { guest: Ok(guest), answer: answer.await },
             },
             Err((down, fault)) => {
                 let error = match (&down, fault) {
                     (_, Some(fault)) => self.explain(START, &fault),
-                    (Down::GivenUp(reason), None) => self.is_down(reason),
+                    (Down::CancelFlag(reason), None) => self.is_down(reason),
                     (Down::Interrupted, None) => self.explain(START, &Fault::Ended),
                 };
-                (Err(Loss::Down(down)), Err(error))
+                Completion { guest: Err(Loss::Down(down)), answer: Err(error) }
             }
         }
     }
 
-    /// Replaces an instance. Where that fails for what others do, the fault is told too.
+    /// Replaces a guest. If that fails through no fault of its own, the fault is returned as well.
     async fn try_to_recover(self: &Rc<Self>, mut loss: Loss) -> Result<Guest, (Down, Option<Fault>)> {
         loop {
-            if self.ending.is_ended() {
-                return Err((Down::GivenUp("it was stopped".to_owned()), None));
+            if self.shutdown.is_ended() {
+                return Err((Down::CancelFlag("it was stopped".to_owned()), None));
             }
             let (restart, remains) = match loss {
                 Loss::Ended => (None, None),
-                Loss::Crash(cause, remains) => {
-                    (Some(self.ask_for_restart(cause).await.map_err(|reason| (Down::GivenUp(reason), None))?), remains)
-                }
+                Loss::Crash(cause, remains) => (
+                    Some(self.ask_for_restart(cause).await.map_err(|reason| (Down::CancelFlag(reason), None))?),
+                    remains,
+                ),
                 Loss::Interrupted(cause, remains) => {
-                    self.tell_of_interruption(cause);
+                    self.report_interruption(cause);
                     (Some(self.restarted(0, Duration::ZERO)), Some(remains))
                 }
                 Loss::Down(Down::Interrupted) => (Some(self.restarted(0, Duration::ZERO)), None),
@@ -85,8 +87,8 @@ impl Role {
             };
             let fault = match self.replace(remains).await {
                 Ok(guest) => {
-                    if let (Some(restart), Some(supervisor)) = (restart, self.supervisor.upgrade()) {
-                        supervisor.do_send(restart);
+                    if let Some(restart) = restart {
+                        self.supervisor.restarted(restart);
                     }
                     return Ok(guest);
                 }
@@ -100,51 +102,48 @@ impl Role {
                 loss = Loss::Crash(format!("the new instance {fault}"), None);
                 continue;
             };
-            self.tell_of_interruption(format!("the new instance could not be made: {excuse}"));
-            if let Some(supervisor) = self.supervisor.upgrade() {
-                supervisor.do_send(Interrupted { actor: self.identity.key.clone(), instance: self.number });
-            }
+            self.report_interruption(format!("the new instance could not be made: {excuse}"));
+            self.supervisor.interrupted(Interrupted { actor: self.identity.key.clone(), instance: self.number });
             return Err((Down::Interrupted, Some(fault)));
         }
     }
 
-    fn tell_of_interruption(&self, cause: String) {
+    fn report_interruption(&self, cause: String) {
         log::warn!("{} was interrupted: {cause}", self.identity);
-        self.dispatch.events().tell(self.identity.subject(), EventKind::Interrupted { cause });
+        self.dispatch.events().emit(self.identity.subject(), EventKind::Interrupted { cause });
     }
 
     fn restarted(&self, attempt: u32, delay: Duration) -> Restarted {
         Restarted { actor: self.identity.key.clone(), instance: self.number, attempt, delay }
     }
 
-    /// Reports a crash, and waits until the time of the restart.
+    /// Reports a crash, and waits for the decision and the delay of the restart.
     async fn ask_for_restart(&self, cause: String) -> Result<Restarted, String> {
-        let gone = || "its host has ended".to_owned();
-        let supervisor = self.supervisor.upgrade().ok_or_else(gone)?;
         let in_a_row = self.crashes_in_a_row.get().saturating_add(1);
         self.crashes_in_a_row.set(in_a_row);
         let crashed = Crashed { actor: self.identity.key.clone(), instance: self.number, cause, in_a_row };
-        let (attempt, delay) = match supervisor.send(crashed).await.map_err(|_| gone())? {
+        let verdict = self.supervisor.crashed(crashed).await.ok_or_else(|| "its host has ended".to_owned())?;
+        let (attempt, delay) = match verdict {
             Verdict::Restart { attempt, delay } => (attempt, delay),
             Verdict::GiveUp(reason) => return Err(reason),
         };
         if !delay.is_zero() {
-            // What waits is to be served before the end, which is not put off for this.
-            let _ = tokio::time::timeout(delay, self.ending.closing()).await;
+            // A stop does not wait for the delay: the calls in the mailbox are to be served before it.
+            let _ = tokio::time::timeout(delay, self.shutdown.closing()).await;
         }
         Ok(self.restarted(attempt, delay))
     }
 
-    /// A fresh instance, made when the remains of the last one are freed.
+    /// Creates a guest after the remains of the last one are freed.
     async fn replace(self: &Rc<Self>, remains: Option<Box<Guest>>) -> Result<Guest, Fault> {
-        let mut turn = self.efforts.begin().await;
+        let mut turn = self.slow_path.begin().await;
         drop(remains);
-        // A guest that loses one instance after the other must not keep its shard busy with that.
-        turn.look_up().await;
+        // An actor that loses one guest after the other must not keep its shard busy with that.
+        turn.yield_if_due().await;
         let context = self.in_time(self.dispatch.begin(), Instant::now());
         let mut making = pin!(AssertUnwindSafe(self.instantiate(context)).catch_unwind());
         let made = poll!(making.as_mut());
-        // What takes longer than a step, as start functions may, holds up nobody else.
+        // A start that takes longer than one step does not hold up the queue.
         turn.end();
         let made = match made {
             Poll::Ready(made) => made,
@@ -153,32 +152,37 @@ impl Role {
         made.unwrap_or_else(|panic| Err(Fault::Panicked(panic_text(&*panic))))
     }
 
-    /// Makes an instance, unless the actor is ended meanwhile.
+    /// Creates a guest, unless the instance is ended in the meantime.
     async fn instantiate(self: &Rc<Self>, context: CallContext) -> Result<Guest, Fault> {
         self.clock.begin(Instant::now(), context.deadline, self.allotted());
         let name = self.identity.to_string();
-        let setting =
-            Setting { actor: &name, host: self.host_calls(), ending: self.ending.clone(), limits: &self.limits };
+        let config = GuestConfig {
+            actor: &name,
+            host: self.host_calls(),
+            shutdown: self.shutdown.clone(),
+            limits: &self.limits,
+        };
         let make = async {
             #[cfg(feature = "experiments")]
             self.delay_start(context.deadline).await?;
-            Guest::start(&self.module, setting, context).await
+            Guest::start(&self.module, config, context).await
         };
-        let (made, ended) = (pin!(self.clock.count(make)), pin!(self.ending.ended()));
+        let (made, ended) = (pin!(self.clock.count(make)), pin!(self.shutdown.ended()));
         match select(made, ended).await {
             Either::Left((made, _)) => made,
             Either::Right(_) => Err(Fault::Ended),
         }
     }
 
-    /// What becomes of a guest's calls: they are dispatched, as part of the call that the guest serves.
+    /// Returns how a guest's calls are carried out: they are dispatched as part of the call that the guest serves.
     fn host_calls(self: &Rc<Self>) -> HostCalls {
-        let role = self.clone();
+        let instance = self.clone();
         Box::new(move |context, call| {
-            let role = role.clone();
+            let instance = instance.clone();
             Box::pin(async move {
-                let _waiting = role.clock.wait();
-                role.dispatch.call_from_actor((&role.identity, role.number), context, call).await
+                let _waiting = instance.clock.wait();
+                let origin = CallingActor { identity: &instance.identity, instance: instance.number };
+                instance.dispatch.call_from_actor(origin, context, call).await
             })
         })
     }

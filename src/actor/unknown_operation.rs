@@ -1,7 +1,7 @@
 //! How guests say that they have no handler for an operation. waPC has no sign for it, so the text of their error has to
 //! tell; each SDK has a text of its own.
 
-use crate::error::printable;
+use wasmcloud_core::text::printable;
 
 /// What stands before the operation in that text.
 const PHRASES: [&str; 6] = [

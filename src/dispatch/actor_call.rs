@@ -1,33 +1,33 @@
-//! An actor's call: to another actor or, over a link, to a provider, which it may have to wait for.
+//! Calls that actors make: to another actor or, over a link, to a provider, which may have to be waited for.
 
 use std::pin::Pin;
 use std::time::Instant;
 
 use actix::MailboxError;
-use actix::prelude::Request;
+use actix::dev::RecipientRequest;
 use futures_util::future::{Either, select};
 use tokio::sync::futures::OwnedNotified;
+use wasmcloud_core::call::{CallContext, GuestCall, Request};
+use wasmcloud_core::deadline::within;
+use wasmcloud_core::entity::{link_name, shorten};
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::identity::InstanceNumber;
 
-use super::authority::{Permit, Question};
-use super::resolve::{self, Absence, Target};
-use super::{Dispatch, MOST_MOVES};
-use crate::actor::mailbox::InstanceNumber;
-use crate::auth::Origin;
-use crate::call::{ActorCall, CallContext, Message};
-use crate::capability::provider_actor::{ProviderActor, ProviderCall};
-use crate::deadline::within;
-use crate::entity::{link_name, shorten};
-use crate::error::{Error, ErrorKind, Result};
-use crate::supervisor::snapshot::{ActorIdentity, RunningProvider, Snapshot};
+use super::authority::{Approval, PendingDecision};
+use super::provider_mailbox::ProviderCall;
+use super::resolve::{self, Absence, Name, Target};
+use super::snapshot::{RunningProvider, Snapshot};
+use super::{CallingActor, Dispatch, MOST_MOVES};
+use crate::authorizer::Origin;
+use crate::identity::ActorIdentity;
 
 /// What an actor's call is resolved by.
-struct Way<'a> {
+struct Lookup<'a> {
     origin: &'a ActorIdentity,
-    namespace: &'a str,
-    link_name: &'a str,
+    name: Name<'a>,
 }
 
-/// What becomes of an actor's call next.
+/// The next step of an actor's call.
 enum Step<'a> {
     Send(Target<'a>),
     Wait(Reason),
@@ -37,14 +37,14 @@ enum Step<'a> {
 enum Reason {
     /// Its provider is being restarted, or its link is on its way to the restarted one.
     Restart(Absence),
-    /// The authorizer takes its time.
-    Authorizer(Question),
+    /// The authorizer has not decided yet.
+    Authorizer(PendingDecision),
 }
 
 /// What a call has waited for so far.
 #[derive(Default)]
 struct Waiting {
-    permit: Permit,
+    approval: Approval,
     /// The next change of what is absent, where it is being listened for.
     change: Option<Listening>,
 }
@@ -52,21 +52,21 @@ struct Waiting {
 /// Listens for the end of an absence.
 struct Listening {
     absence: Absence,
-    told: [Pin<Box<OwnedNotified>>; 2],
+    changes: [Pin<Box<OwnedNotified>>; 2],
 }
 
 impl Listening {
     fn new(absence: Absence) -> Listening {
-        let told = [&absence.link, &absence.provider].map(|change| {
-            let mut told = Box::pin(change.clone().notified_owned());
-            told.as_mut().enable();
-            told
+        let changes = [&absence.link, &absence.provider].map(|change| {
+            let mut changed = Box::pin(change.clone().notified_owned());
+            changed.as_mut().enable();
+            changed
         });
-        Listening { absence, told }
+        Listening { absence, changes }
     }
 
     async fn change(self) {
-        let [link, provider] = self.told;
+        let [link, provider] = self.changes;
         select(link, provider).await;
     }
 }
@@ -74,40 +74,41 @@ impl Listening {
 /// A call to a provider that has been sent.
 struct Sent {
     to: InstanceNumber,
-    answer: Request<ProviderActor, ProviderCall>,
+    answer: RecipientRequest<ProviderCall>,
 }
 
 impl Sent {
     fn new(provider: &RunningProvider, call: ProviderCall) -> Sent {
-        Sent { to: provider.instance, answer: provider.address.send(call) }
+        Sent { to: provider.instance, answer: provider.mailbox.call(call) }
     }
 }
 
 impl Dispatch {
-    /// A call from an actor: to another actor or, over a link, to a provider.
+    /// Calls another actor or, over a link, a provider for an actor.
     pub(crate) async fn call_from_actor(
         &self,
-        (origin, instance): (&ActorIdentity, InstanceNumber),
+        origin: CallingActor<'_>,
         context: CallContext,
-        call: ActorCall,
+        call: GuestCall,
     ) -> Result<Vec<u8>> {
-        let ActorCall { binding, namespace, operation, message } = call;
-        let (context, attendance) = context.through(&origin.key, instance);
+        let GuestCall { binding, namespace, operation, payload } = call;
+        let (context, guard) = context.through_actor(&origin.identity.key, origin.instance);
         self.refuse_depth(&context)?;
-        let message = Message { operation, payload: message };
-        let mut passage = self.0.middlewares.passage();
-        let way = Way { origin, namespace: &namespace, link_name: link_name(Some(&binding)) };
+        let request = Request { operation, payload };
+        let mut middlewares = self.0.middlewares.begin_call();
+        let name = Name { namespace: &namespace, link_name: link_name(Some(&binding)) };
+        let lookup = Lookup { origin: origin.identity, name };
         let mut waiting = Waiting::default();
         let sent = loop {
             let step = {
                 let snapshot = self.0.snapshot.load();
-                match self.next_step(&snapshot, &way, (&waiting.permit, &context), &message.operation)? {
+                match self.next_step(&snapshot, &lookup, &waiting.approval, &context, &request.operation)? {
                     Step::Send(target) => {
-                        let ends = || (origin.entity(), target.entity().clone());
-                        break passage.enter(ends, message).and_then(|message| match target {
-                            Target::Actor(actor) => self.deliver(message, context, actor).map(Either::Left),
+                        let ends = || (origin.identity.entity.clone(), target.entity().clone());
+                        break middlewares.enter(ends, request).and_then(|request| match target {
+                            Target::Actor(actor) => self.deliver(request, context, actor).map(Either::Left),
                             Target::Provider(provider, _) => {
-                                let call = ProviderCall { actor: origin.key.clone(), message, context };
+                                let call = ProviderCall { actor: origin.identity.key.clone(), request, context };
                                 Ok(Either::Right(Sent::new(provider, call)))
                             }
                         });
@@ -120,18 +121,17 @@ impl Dispatch {
         let answer = async {
             match sent? {
                 Either::Left(delivery) => self.answer(delivery).await,
-                Either::Right(sent) => self.provider_answer(&way, waiting, sent).await,
+                Either::Right(sent) => self.provider_answer(&lookup, waiting, sent).await,
             }
         };
         let answer = answer.await;
-        attendance.end();
-        passage.leave(answer)
+        guard.disarm();
+        middlewares.leave(answer)
     }
 
-    /// Waits for a provider's answer. Where the provider is being replaced after a crash, the call goes to the one in its
-    /// place.
-    async fn provider_answer(&self, way: &Way<'_>, mut waiting: Waiting, mut sent: Sent) -> Result<Vec<u8>> {
-        let contract = way.namespace;
+    /// Waits for a provider's answer. If the provider is being restarted after a crash, the call goes to its next instance.
+    async fn provider_answer(&self, lookup: &Lookup<'_>, mut waiting: Waiting, mut sent: Sent) -> Result<Vec<u8>> {
+        let contract = lookup.name.namespace;
         for _ in 0..MOST_MOVES {
             let call = match sent.answer.await.map_err(|error| provider_is_gone(contract, &error))? {
                 Ok(answer) => return answer,
@@ -140,9 +140,14 @@ impl Dispatch {
             sent = loop {
                 let step = {
                     let snapshot = self.0.snapshot.load();
-                    let known = (&waiting.permit, &call.context);
-                    match self.next_step(&snapshot, way, known, &call.message.operation)? {
-                        // It takes no more calls, and this is not known everywhere so far.
+                    match self.next_step(
+                        &snapshot,
+                        lookup,
+                        &waiting.approval,
+                        &call.context,
+                        &call.request.operation,
+                    )? {
+                        // It takes no more calls, and the snapshot does not say so yet.
                         Step::Send(Target::Provider(provider, link)) if provider.instance == sent.to => {
                             Reason::Restart(Absence::of(provider, link))
                         }
@@ -157,40 +162,41 @@ impl Dispatch {
         Err(provider_is_gone(contract, &MailboxError::Closed))
     }
 
-    /// Where an actor's call goes now, if it may.
+    /// Returns where an actor's call goes now, or what it has to wait for.
     fn next_step<'s>(
         &self,
         snapshot: &'s Snapshot,
-        way: &Way<'_>,
-        (permit, context): (&Permit, &CallContext),
+        lookup: &Lookup<'_>,
+        approval: &Approval,
+        context: &CallContext,
         operation: &str,
     ) -> Result<Step<'s>> {
-        way.origin.standing.expect_good()?;
-        let name = (way.namespace, way.link_name);
-        let target = resolve::target_of(snapshot, way.origin, name, context)?;
-        let current = resolve::current_revision(snapshot, way.origin);
+        let &Lookup { origin, name } = lookup;
+        origin.trust.expect_trusted()?;
+        let target = resolve::target_of(snapshot, origin, name, context)?;
+        let current = resolve::current_revision(snapshot, origin);
         if let Some(current) = current {
-            // This one was updated while it serves a call: it may use what both revisions may.
-            current.standing.expect_good()?;
+            // The actor was updated while this revision serves a call. It may use what both revisions may use.
+            current.trust.expect_trusted()?;
             resolve::target_of(snapshot, current, name, context)?.ok();
         }
         let target = match target {
             Ok(target) => target,
             Err(absence) => return Ok(Step::Wait(Reason::Restart(absence))),
         };
-        let caller = Origin::Actor(&current.unwrap_or(way.origin).claims);
-        Ok(match self.0.authority.ask(permit, caller, target.entity(), operation)? {
-            Some(question) => Step::Wait(Reason::Authorizer(question)),
+        let caller = Origin::Actor(&current.unwrap_or(origin).claims);
+        Ok(match self.0.authority.ask(approval, caller, target.entity(), operation)? {
+            Some(decision) => Step::Wait(Reason::Authorizer(decision)),
             None => Step::Send(target),
         })
     }
 
-    /// Waits for what keeps an actor's call from being sent.
+    /// Waits for the reason that keeps an actor's call from being sent.
     async fn wait_for(&self, reason: Reason, waiting: &mut Waiting, contract: &str, deadline: Instant) -> Result<()> {
         match reason {
             Reason::Restart(absence) => wait_for_change(&mut waiting.change, absence, contract, deadline).await,
-            Reason::Authorizer(question) => {
-                waiting.permit = self.0.authority.wait(question, deadline).await?;
+            Reason::Authorizer(decision) => {
+                waiting.approval = self.0.authority.wait(decision, deadline).await?;
                 Ok(())
             }
         }
@@ -207,8 +213,8 @@ impl Dispatch {
     }
 }
 
-/// Waits until what is absent has changed, from the second time on: the first time, it only begins to listen, so that
-/// whoever looks again afterwards misses nothing.
+/// Begins to listen for the end of an absence at the first call, and waits for it from the second call on. So a caller that
+/// looks at the snapshot in between misses no change.
 async fn wait_for_change(
     listening: &mut Option<Listening>,
     absence: Absence,

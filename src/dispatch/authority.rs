@@ -1,4 +1,4 @@
-//! The host's authorizer, if it has one, and the way of one question to it and back.
+//! The host's authorizer, if it has one, and the way of one decision to it and back.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
+use wasmcloud_core::deadline::within;
+use wasmcloud_core::entity::{WasmCloudEntity, shorten};
+use wasmcloud_core::error::{Error, ErrorKind, Result, panic_text};
 
-use crate::auth::{Authorizer, Decision, Later, Origin};
-use crate::deadline::within;
-use crate::entity::{WasmCloudEntity, shorten};
-use crate::error::{Error, ErrorKind, Result, panic_text};
+use crate::authorizer::{Authorizer, Decision, Later, Origin};
 use crate::shard::Shards;
 
 /// An authorizer, and the name of its type for those who read errors.
@@ -32,10 +32,10 @@ pub(crate) struct Authority {
 /// What has been allowed after a wait. It holds for the target that was asked about: while a call waits, its name may
 /// come to stand for another one.
 #[derive(Default)]
-pub(crate) struct Permit(Option<WasmCloudEntity>);
+pub(crate) struct Approval(Option<WasmCloudEntity>);
 
-/// A question that the authorizer takes its time for.
-pub(crate) struct Question {
+/// A decision that the authorizer takes its time for.
+pub(crate) struct PendingDecision {
     answer: Later,
     what: String,
     about: Option<WasmCloudEntity>,
@@ -58,25 +58,25 @@ impl Authority {
         let _ = self.shards.set(Arc::downgrade(shards));
     }
 
-    /// Asks whether a call may be made. Where the authorizer takes its time, the answer is its question, to be waited for
-    /// and then asked again with the permit that came of it.
+    /// Asks whether a call may be made. Where the authorizer takes its time, the answer is its decision, to be waited for
+    /// and then asked again with the approval that came of it.
     ///
     /// # Errors
     /// `Unauthorized`.
     pub(crate) fn ask(
         &self,
-        permit: &Permit,
+        approval: &Approval,
         origin: Origin<'_>,
         target: &WasmCloudEntity,
         operation: &str,
-    ) -> Result<Option<Question>> {
+    ) -> Result<Option<PendingDecision>> {
         let Some(installed) = &self.installed else { return Ok(None) };
-        if permit.0.as_ref() == Some(target) {
+        if approval.0.as_ref() == Some(target) {
             return Ok(None);
         }
         let what = || format!("{origin} to ask {:?} of {target}", shorten(operation));
         let answer = installed.decide(|authorizer| authorizer.can_invoke(origin, target, operation), what)?;
-        Ok(answer.map(|answer| Question { answer, what: what(), about: Some(target.clone()) }))
+        Ok(answer.map(|answer| PendingDecision { answer, what: what(), about: Some(target.clone()) }))
     }
 
     /// Asks whether an actor or provider may be started, and waits for the answer until a deadline.
@@ -92,7 +92,7 @@ impl Authority {
         let Some(installed) = &self.installed else { return Ok(()) };
         let what = || format!("to load {child}");
         match installed.decide(ask, what)? {
-            Some(answer) => self.wait(Question { answer, what: what(), about: None }, deadline).await.map(drop),
+            Some(answer) => self.wait(PendingDecision { answer, what: what(), about: None }, deadline).await.map(drop),
             None => Ok(()),
         }
     }
@@ -108,8 +108,8 @@ impl Authority {
         operation: &str,
         deadline: Instant,
     ) -> Result<()> {
-        match self.ask(&Permit::default(), origin, target, operation)? {
-            Some(question) => self.wait(question, deadline).await.map(drop),
+        match self.ask(&Approval::default(), origin, target, operation)? {
+            Some(decision) => self.wait(decision, deadline).await.map(drop),
             None => Ok(()),
         }
     }
@@ -118,8 +118,8 @@ impl Authority {
     ///
     /// # Errors
     /// `Unauthorized`, or `DeadlineExceeded`.
-    pub(crate) async fn wait(&self, question: Question, deadline: Instant) -> Result<Permit> {
-        let Question { answer, what, about } = question;
+    pub(crate) async fn wait(&self, decision: PendingDecision, deadline: Instant) -> Result<Approval> {
+        let PendingDecision { answer, what, about } = decision;
         let gone = || Error::new(ErrorKind::HostNotRunning, "the host was stopped before its authorizer had answered");
         let installed = self.installed.as_ref().ok_or_else(gone)?;
         let (decided, decision) = oneshot::channel();
@@ -131,7 +131,7 @@ impl Authority {
         })?;
         drop(shards);
         match decision.await.map_err(|_| gone())? {
-            Ok(Ok(Ok(()))) => Ok(Permit(about)),
+            Ok(Ok(Ok(()))) => Ok(Approval(about)),
             Ok(Ok(Err(reason))) => Err(installed.refused(&what, reason)),
             Ok(Err(panic)) => Err(installed.panicked(&what, &panic_text(&*panic))),
             Err(_) => {
@@ -157,7 +157,7 @@ impl InstalledAuthorizer {
         }
     }
 
-    fn refused(&self, what: &str, reason: crate::error::BoxedError) -> Error {
+    fn refused(&self, what: &str, reason: wasmcloud_core::error::BoxedError) -> Error {
         Error::new(ErrorKind::Unauthorized, format!("the authorizer {} does not allow {what}", self.name))
             .caused_by(reason)
     }

@@ -6,15 +6,13 @@
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use wasmcloud_core::call::CallContext;
+use wasmcloud_core::entity::{KeyKind, WasmCloudEntity, is_key, shorten};
+use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-use crate::actor::role::failed;
-use crate::call::CallContext;
-use crate::entity::{KeyKind, WasmCloudEntity, is_key, shorten};
-use crate::error::{Error, ErrorKind, Result};
-use crate::supervisor::link::{Link, LinkState};
-use crate::supervisor::snapshot::{
-    ActorIdentity, Condition, ProviderIdentity, RunningActor, RunningProvider, Snapshot,
-};
+use crate::dispatch::snapshot::{Condition, RunningActor, RunningProvider, Snapshot};
+use crate::identity::{ActorIdentity, ProviderIdentity};
+use crate::link::{Link, LinkState};
 
 /// Where a call goes.
 pub(super) enum Target<'a> {
@@ -22,7 +20,14 @@ pub(super) enum Target<'a> {
     Provider(&'a RunningProvider, &'a Link),
 }
 
-/// What tells that a provider, or a link to it, is back.
+/// The name that an actor calls.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) link_name: &'a str,
+}
+
+/// Notifies that a provider, or a link to it, is back.
 pub(super) struct Absence {
     pub(super) link: Arc<Notify>,
     pub(super) provider: Arc<Notify>,
@@ -57,7 +62,7 @@ impl Target<'_> {
 pub(super) fn target_of<'a>(
     snapshot: &'a Snapshot,
     origin: &ActorIdentity,
-    (namespace, link_name): (&str, &str),
+    Name { namespace, link_name }: Name<'_>,
     context: &CallContext,
 ) -> Result<Result<Target<'a>, Absence>> {
     if snapshot.actors.contains_key(namespace) {
@@ -111,7 +116,7 @@ pub(super) fn bound_actor<'a>(
 pub(super) fn running_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
     let by_alias = || snapshot.aliases.get(name).and_then(|holder| snapshot.actors.get(holder));
     if let Some(actor) = snapshot.actors.get(name).or_else(by_alias) {
-        actor.identity.standing.expect_good()?;
+        actor.identity.trust.expect_trusted()?;
         return match &actor.condition {
             Condition::Failed(reason) => Err(failed(&actor.identity, reason)),
             Condition::Running | Condition::Restarting(_) => Ok(actor),
@@ -150,7 +155,7 @@ fn linked_provider<'a>(
     attested(origin, &link.definition.contract_id)?;
     let Some(provider) = snapshot.provider_of(link) else { return Err(not_linked(origin, link, false)) };
     let identity = &provider.identity;
-    identity.standing.expect_good()?;
+    identity.trust.expect_trusted()?;
     if let Condition::Failed(reason) = &provider.condition {
         let message = format!("{identity} has failed: {reason}; start it again to revive it");
         return Err(Error::new(ErrorKind::ChildFailed, message));
@@ -193,4 +198,9 @@ fn not_linked(origin: &ActorIdentity, link: &Link, provider_runs: bool) -> Error
             Error::new(ErrorKind::NotLinked, message)
         }
     }
+}
+
+/// Returns the error of a call to an actor that is not restarted any more.
+pub(crate) fn failed(identity: &ActorIdentity, reason: &str) -> Error {
+    Error::new(ErrorKind::ChildFailed, format!("{identity} has failed: {reason}; start it again to revive it"))
 }

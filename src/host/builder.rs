@@ -4,23 +4,24 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use nkeys::KeyPair;
+use wasmcloud_claims::TrustPolicy;
+use wasmcloud_core::limits::Limits;
+use wasmcloud_engine::{ArtifactCache, Compilation, Compiler};
 
 use super::Host;
-use super::labels::is_own;
-use crate::auth::{Authorizer, TrustPolicy};
+use crate::authorizer::Authorizer;
 use crate::dispatch::authority::InstalledAuthorizer;
-use crate::engine::{ArtifactCache, Compilation, Compiler};
-#[cfg(feature = "experiments")]
-use crate::entity::WasmCloudEntity;
 use crate::event;
 #[cfg(feature = "experiments")]
 use crate::experiment::Experiment;
-use crate::limits::Limits;
+use crate::labels::is_reserved;
 use crate::middleware::Middleware;
-use crate::middleware::chain::Installed;
+use crate::middleware::chain::InstalledMiddleware;
 use crate::supervisor::health::CheckPolicy;
 use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::updates::UpdatePolicy;
+#[cfg(feature = "experiments")]
+use wasmcloud_core::entity::WasmCloudEntity;
 
 /// Everything a host is built from, but its key.
 #[derive(Debug, Clone)]
@@ -32,7 +33,7 @@ pub(super) struct Configuration {
     /// Nothing where the embedder has not said whom it trusts.
     pub(super) trust: Option<TrustPolicy>,
     pub(super) authorizer: Option<InstalledAuthorizer>,
-    pub(super) middlewares: Vec<Installed>,
+    pub(super) middlewares: Vec<InstalledMiddleware>,
     pub(super) restart: RestartPolicy,
     pub(super) updates: UpdatePolicy,
     pub(super) grace: Option<Duration>,
@@ -82,7 +83,7 @@ impl HostBuilder {
     /// Adds a label to the host, or replaces one. Labels that begin with `hostcore.` say what the host is and cannot be
     /// replaced; an attempt is ignored, with a line on the log.
     pub fn with_label(mut self, key: &str, value: &str) -> HostBuilder {
-        if is_own(key) {
+        if is_reserved(key) {
             log::warn!("the label {key:?} is ignored: labels beginning with hostcore. are the host's own");
         } else {
             self.0.labels.insert(key.to_owned(), value.to_owned());
@@ -150,7 +151,7 @@ impl HostBuilder {
     /// Puts a middleware between the callers and the targets of the host, further in than those installed before. Hosts
     /// built from clones of this builder share it.
     pub fn with_middleware(mut self, middleware: impl Middleware + 'static) -> HostBuilder {
-        self.0.middlewares.push(Installed::new(middleware));
+        self.0.middlewares.push(InstalledMiddleware::new(middleware));
         self
     }
 

@@ -1,10 +1,11 @@
 //! What runs in a host, and how it is, at one moment.
 
-use crate::auth::Standing;
-use crate::supervisor::child::{Child, ChildState};
-use crate::supervisor::health::Health;
-use crate::supervisor::link::LinkState;
-use crate::supervisor::snapshot::{Condition, RunningActor, RunningProvider, Snapshot};
+use wasmcloud_claims::TrustState;
+use wasmcloud_core::health::Health;
+
+use crate::child::{Child, ChildState};
+use crate::dispatch::snapshot::{Condition, RunningActor, RunningProvider, Snapshot, distrust_health};
+use crate::link::LinkState;
 
 /// What runs in a host at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl Inventory {
         let mut providers: Vec<ProviderInventory> =
             snapshot.providers.values().map(|running| provider(running, snapshot)).collect();
         providers.sort_by(|one, other| (&one.id, &one.link_name).cmp(&(&other.id, &other.link_name)));
-        let link = |link: &std::sync::Arc<crate::supervisor::link::Link>| LinkInventory {
+        let link = |link: &std::sync::Arc<crate::link::Link>| LinkInventory {
             actor_id: link.definition.actor_id.clone(),
             contract_id: link.definition.contract_id.clone(),
             link_name: link.definition.link_name.clone(),
@@ -111,8 +112,8 @@ fn actor(actor: &RunningActor, snapshot: &Snapshot) -> ActorInventory {
         revision: identity.revision,
         instances: mailboxes.len(),
         calls: mailboxes.iter().map(|mailbox| mailbox.load()).sum(),
-        state: if actor.draining { ChildState::Stopping } else { state(&identity.standing, &actor.condition) },
-        health: health(&identity.standing, &actor.condition, Child::Actor(identity.key.clone()), snapshot),
+        state: if actor.draining { ChildState::Stopping } else { state(&identity.trust, &actor.condition) },
+        health: health(&identity.trust, &actor.condition, Child::Actor(identity.key.clone()), snapshot),
     }
 }
 
@@ -123,18 +124,18 @@ fn provider(provider: &RunningProvider, snapshot: &Snapshot) -> ProviderInventor
         contract_id: identity.contract_id.clone(),
         link_name: identity.key.link_name.to_string(),
         name: identity.claims.name(),
-        state: state(&identity.standing, &provider.condition),
-        health: health(&identity.standing, &provider.condition, Child::Provider(identity.key.clone()), snapshot),
+        state: state(&identity.trust, &provider.condition),
+        health: health(&identity.trust, &provider.condition, Child::Provider(identity.key.clone()), snapshot),
     }
 }
 
 /// What is known of a child without asking it.
-fn health(standing: &Standing, condition: &Condition, child: Child, snapshot: &Snapshot) -> Option<Health> {
-    standing.health().or_else(|| condition.health()).or_else(|| snapshot.health.get(&child).cloned())
+fn health(trust: &TrustState, condition: &Condition, child: Child, snapshot: &Snapshot) -> Option<Health> {
+    distrust_health(trust).or_else(|| condition.health()).or_else(|| snapshot.health.get(&child).cloned())
 }
 
-fn state(standing: &Standing, condition: &Condition) -> ChildState {
-    match standing.lost() {
+fn state(trust: &TrustState, condition: &Condition) -> ChildState {
+    match trust.lost() {
         Some(distrust) if distrust.is_expiry() => return ChildState::Expired,
         Some(distrust) => return ChildState::Distrusted { reason: distrust.reason.clone() },
         None => {}

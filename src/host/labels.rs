@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Whether a label is one of those by which a host says what it is. Nobody can replace them.
-pub(crate) fn is_own(key: &str) -> bool {
-    key.starts_with("hostcore.")
-}
+use crate::labels::is_reserved;
 
 /// A host's labels.
 pub(super) struct Labels(Mutex<HashMap<String, String>>);
@@ -22,7 +19,7 @@ impl Labels {
 
     /// Adds labels, in the place of those of the same names. The host's own stay.
     pub(super) fn merge(&self, labels: BTreeMap<String, String>) {
-        self.lock().extend(labels.into_iter().filter(|(key, _)| !is_own(key)));
+        self.lock().extend(labels.into_iter().filter(|(key, _)| !is_reserved(key)));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, String>> {

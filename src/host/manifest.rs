@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use wasmcloud_claims::TrustState;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_plugin::NativeCapability;
 
 use super::Host;
-use crate::auth::Standing;
-use crate::capability::NativeCapability;
-use crate::error::{Error, ErrorKind, Result};
-use crate::manifest::plan::{Plan, PlannedActor, Surroundings};
+use crate::dispatch::snapshot::Condition;
+use crate::link::{LinkDefinition, LinkState};
+use crate::manifest::plan::{Plan, PlanContext, PlannedActor};
 use crate::manifest::{HostManifest, ManifestFailures};
-use crate::supervisor::link::{LinkDefinition, LinkState};
-use crate::supervisor::snapshot::Condition;
 
 impl Host {
     /// Has the host run what a manifest names: adds its labels, starts its providers, then its actors, and then sets its links
@@ -49,7 +49,7 @@ impl Host {
     /// ```
     ///
     /// # Errors
-    /// `InvalidManifest` where nothing was done; `ManifestIncomplete` where something failed and the rest runs. The source of
+    /// `InvalidManifest` where nothing was done; `ManifestIncomplete` where something failed and the rest runs. The cause of
     /// both is [`ManifestFailures`], with each entry's own error. `HostNotRunning`; `Io` where no thread can be made.
     pub async fn apply_manifest(&self, manifest: HostManifest) -> Result<()> {
         self.running()?;
@@ -68,7 +68,7 @@ impl Host {
         let check = move || {
             let holder_of = |alias: &str| dispatch.snapshot().aliases.get(alias).map(|holder| holder.to_string());
             // Whoever asked may have given up.
-            let _ = answer.send(manifest.plan(&Surroundings { limits, restart, holder_of: &holder_of }));
+            let _ = answer.send(manifest.plan(&PlanContext { limits, restart, holder_of: &holder_of }));
         };
         let thread = std::thread::Builder::new().name("manifest".to_owned()).spawn(check);
         thread.map_err(|error| Error::new(ErrorKind::Io, "cannot make a thread to read files on").caused_by(error))?;
@@ -92,10 +92,10 @@ impl Host {
 
     /// Starts a provider, unless it runs.
     async fn have_provider(&self, capability: NativeCapability) -> Result<()> {
-        let wanted = capability.identity();
+        let wanted = capability.descriptor();
         let runs = self.0.dispatch.snapshot().providers.get(&wanted.key).is_some_and(|running| {
             let same = if wanted.signed { running.identity.claims == wanted.claims } else { !running.identity.signed };
-            same && is_up(&running.condition, &running.identity.standing)
+            same && is_up(&running.condition, &running.identity.trust)
         });
         if runs { Ok(()) } else { self.start_native_capability(capability).await }
     }
@@ -106,7 +106,7 @@ impl Host {
         let wanted = actor.shared_claims();
         let running = self.0.dispatch.snapshot().actors.get(wanted.subject.as_str()).and_then(|running| {
             let identity = &running.identity;
-            let runs = identity.claims == wanted && is_up(&running.condition, &identity.standing) && !running.draining;
+            let runs = identity.claims == wanted && is_up(&running.condition, &identity.trust) && !running.draining;
             runs.then(|| running.instances.mailboxes().len())
         });
         match (running, instances) {
@@ -133,6 +133,6 @@ impl Host {
 }
 
 /// Whether something can be called, or will be when it has been replaced after a crash.
-fn is_up(condition: &Condition, standing: &Standing) -> bool {
-    !matches!(condition, Condition::Failed(_)) && standing.lost().is_none()
+fn is_up(condition: &Condition, trust: &TrustState) -> bool {
+    !matches!(condition, Condition::Failed(_)) && trust.lost().is_none()
 }

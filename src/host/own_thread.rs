@@ -3,9 +3,9 @@
 use std::future::Future;
 
 use tokio::sync::{oneshot, watch};
+use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::Host;
-use crate::error::{Error, ErrorKind, Result};
 
 /// The thread that a host made to start on.
 #[derive(Debug)]

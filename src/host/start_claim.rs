@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+
 use super::{Inner, Running};
-use crate::error::{Error, ErrorKind, Result};
 
 /// The right to start a host: one start at a time, and none after one that succeeded.
 pub(super) struct StartClaim<'a>(&'a Inner);

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use wasmcloud_claims::jwt::{self, Claims};
+use wasmcloud_core::entity::{WasmCloudEntity, link_name};
+use wasmcloud_core::error::Result;
+use wasmcloud_core::health::Health;
+
 use super::{Host, Inventory};
-use crate::entity::{WasmCloudEntity, link_name};
-use crate::error::Result;
 use crate::event::Events;
-use crate::jwt::{self, Claims};
-use crate::supervisor::health::{CheckAll, CheckOne, Health};
-use crate::supervisor::link::{LinkDefinition, LinkState};
+use crate::link::{LinkDefinition, LinkState};
+use crate::supervisor::health::{CheckAll, CheckOne};
 
 /// A provider that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, ErrorKind};
+use wasmcloud_core::error::{Error, ErrorKind};
 
 /// An entry of a manifest that failed.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct EntryFailure {
 ///
 /// let refused = host.apply_manifest(manifest).await.unwrap_err();
 /// assert_eq!(refused.kind(), ErrorKind::InvalidManifest);
-/// let failures = refused.source().and_then(|source| source.downcast_ref::<ManifestFailures>()).unwrap();
+/// let failures = refused.cause().and_then(|cause| cause.downcast_ref::<ManifestFailures>()).unwrap();
 /// let kinds: Vec<_> = failures.entries().iter().map(|failure| failure.error.kind()).collect();
 /// assert_eq!(kinds, [ErrorKind::Io, ErrorKind::Unsigned]);
 /// # host.stop().await;

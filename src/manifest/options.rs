@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::capability::{Isolation, PluginProcess};
-use crate::limits::Limits;
+use wasmcloud_core::limits::Limits;
+use wasmcloud_plugin::{Isolation, PluginProcess};
+
 use crate::supervisor::placement::{ActorOptions, Placement};
 use crate::supervisor::restart::{Restart, RestartPolicy};
 

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::Path;
 
+use wasmcloud_claims::Actor;
+use wasmcloud_core::entity::{KeyKind, expect_contract, expect_key, is_key, link_name, shorten};
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::limits::Limits;
+use wasmcloud_plugin::NativeCapability;
+
 use super::failure::ManifestFailures;
 use super::{HostManifest, ManifestLink, printable, reference};
-use crate::actor::Actor;
-use crate::capability::{NativeCapability, builtin};
-use crate::entity::{KeyKind, expect_contract, expect_key, is_key, link_name, shorten};
-use crate::error::{Error, ErrorKind, Result};
-use crate::host::labels;
-use crate::limits::Limits;
-use crate::supervisor::link::LinkDefinition;
+use crate::labels;
+use crate::link::LinkDefinition;
 use crate::supervisor::placement::ActorOptions;
 use crate::supervisor::restart::RestartPolicy;
 
@@ -35,7 +36,7 @@ pub(crate) struct PlannedActor {
 }
 
 /// What a plan is made for.
-pub(crate) struct Surroundings<'a> {
+pub(crate) struct PlanContext<'a> {
     /// The host's limits.
     pub(crate) limits: Limits,
     /// The host's restart policy.
@@ -48,7 +49,7 @@ pub(crate) struct Surroundings<'a> {
 struct Check<'a> {
     manifest: &'a HostManifest,
     folder: Option<&'a Path>,
-    surroundings: &'a Surroundings<'a>,
+    context: &'a PlanContext<'a>,
     /// The actors that were read, by public key and by call alias.
     actors: HashMap<String, Actor>,
     /// The providers that were read, by public key and by what the manifest calls them; nothing for those that failed.
@@ -65,11 +66,11 @@ impl HostManifest {
     ///
     /// # Errors
     /// `InvalidManifest`, with all entries that cannot be carried out.
-    pub(crate) fn plan(&self, surroundings: &Surroundings<'_>) -> Result<Plan> {
+    pub(crate) fn plan(&self, context: &PlanContext<'_>) -> Result<Plan> {
         let mut check = Check {
             manifest: self,
             folder: self.path.as_deref().and_then(Path::parent),
-            surroundings,
+            context,
             actors: HashMap::new(),
             providers: HashMap::new(),
             failures: ManifestFailures::default(),
@@ -83,7 +84,7 @@ impl HostManifest {
 
 impl Check<'_> {
     fn labels(&mut self) {
-        for label in self.manifest.labels.keys().filter(|label| labels::is_own(label)) {
+        for label in self.manifest.labels.keys().filter(|label| labels::is_reserved(label)) {
             let entry = format!("labels.{}", printable(label));
             self.failures.add(entry, argument("labels that begin with hostcore. say what a host is, and stay"));
         }
@@ -112,7 +113,7 @@ impl Check<'_> {
         let (mut known, mut read) = (Known::default(), Vec::new());
         for (number, asked) in self.manifest.actors.iter().enumerate() {
             let entry = format!("actors[{number}] ({})", printable(&asked.image_ref));
-            let Surroundings { limits, restart, .. } = *self.surroundings;
+            let PlanContext { limits, restart, .. } = *self.context;
             let actor = reference::actor(&asked.image_ref, self.folder, limits.module_bytes).and_then(|actor| {
                 known.add(format!("actor {}", actor.public_key()), &entry)?;
                 if let Some(alias) = alias(&actor) {
@@ -171,7 +172,7 @@ impl Check<'_> {
             return Ok(name.to_owned());
         }
         let named = self.actors.get(name).map(Actor::public_key);
-        named.or_else(|| (self.surroundings.holder_of)(name)).ok_or_else(|| {
+        named.or_else(|| (self.context.holder_of)(name)).ok_or_else(|| {
             let message = format!(
                 "{:?} is no actor's public key (M...), and no actor of the manifest or the host has it as its call alias",
                 shorten(name)
@@ -185,7 +186,7 @@ impl Check<'_> {
         let provider = match (self.providers.get(name), reference::builtin_name(name)) {
             (Some(Some(provider)), _) => provider.clone(),
             (Some(None), _) => return Err(Error::new(ErrorKind::ProviderNotFound, "it could not be read")),
-            (None, Some(builtin)) => builtin::named(builtin, None)?,
+            (None, Some(builtin)) => wasmcloud_providers::named(builtin, None)?,
             (None, None) => {
                 expect_key(name, KeyKind::Provider)?;
                 return Ok(name.to_owned());

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use wasmcloud_claims::Actor;
+use wasmcloud_claims::ProviderArchive;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::text::escaped;
+use wasmcloud_plugin::NativeCapability;
+
 use super::{ManifestCapability, ManifestIsolation};
-use crate::actor::Actor;
-use crate::archive::ProviderArchive;
-use crate::capability::{NativeCapability, builtin};
-use crate::error::{Error, ErrorKind, Result};
-use crate::text::escaped;
 
 /// How references to providers begin that come with the host.
 const BUILTIN: &str = "builtin:";
@@ -27,7 +28,7 @@ pub(super) fn provider(asked: &ManifestCapability, folder: Option<&Path>) -> Res
             let message = "providers that come with the host run in its process: leave out its isolation";
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
-        return builtin::named(name, link_name);
+        return wasmcloud_providers::named(name, link_name);
     }
     let archive = ProviderArchive::from_file(file(&image_ref, folder)?)?;
     let isolation = isolation.map(ManifestIsolation::isolation).unwrap_or_default();
@@ -92,7 +93,7 @@ fn names_registry(reference: &str) -> bool {
     }
     let Some((host, path)) = reference.split_once('/') else { return false };
     let is_host = host == "localhost" || (host.contains(['.', ':']) && !matches!(host, "." | ".."));
-    is_host && !path.is_empty() && ![".wasm", ".par", ".par.gz"].iter().any(|ending| path.ends_with(ending))
+    is_host && !path.is_empty() && ![".wasm", ".par", ".par.gz"].iter().any(|shutdown| path.ends_with(shutdown))
 }
 
 #[cfg(test)]

@@ -5,22 +5,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wasmcloud_core::call::Request;
+use wasmcloud_core::entity::{WasmCloudEntity, shorten};
+use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result, panic_text};
+
 use super::{Call, Invocation, InvocationResponse, Middleware};
-use crate::call::Message;
-use crate::entity::{WasmCloudEntity, shorten};
-use crate::error::{BoxedError, Error, ErrorKind, Result, panic_text};
 
 /// The middlewares of a host, in the order of their installation.
 #[derive(Default)]
-pub(crate) struct Chain {
-    middlewares: Vec<Installed>,
+pub(crate) struct MiddlewareChain {
+    middlewares: Vec<InstalledMiddleware>,
     /// How many calls they have been shown.
     calls: AtomicU64,
 }
 
 /// A middleware, and the name of its type for those who read errors.
 #[derive(Clone)]
-pub(crate) struct Installed {
+pub(crate) struct InstalledMiddleware {
     middleware: Arc<dyn Middleware>,
     name: &'static str,
 }
@@ -28,8 +29,8 @@ pub(crate) struct Installed {
 /// The way of one call through the middlewares. Where there are none it costs nothing.
 ///
 /// When it is dropped before the call has been answered, the middlewares are told that the caller is gone.
-pub(crate) struct Passage<'a> {
-    chain: &'a Chain,
+pub(crate) struct MiddlewareCall<'a> {
+    chain: &'a MiddlewareChain,
     /// The call, from the time it is shown to the first middleware until it is answered.
     shown: Option<Box<Shown>>,
 }
@@ -41,29 +42,29 @@ struct Shown {
     passed: usize,
 }
 
-impl Chain {
-    pub(crate) fn new(middlewares: Vec<Installed>) -> Chain {
-        Chain { middlewares, calls: AtomicU64::new(0) }
+impl MiddlewareChain {
+    pub(crate) fn new(middlewares: Vec<InstalledMiddleware>) -> MiddlewareChain {
+        MiddlewareChain { middlewares, calls: AtomicU64::new(0) }
     }
 
     /// The way that a call is about to take.
-    pub(crate) fn passage(&self) -> Passage<'_> {
-        Passage { chain: self, shown: None }
+    pub(crate) fn begin_call(&self) -> MiddlewareCall<'_> {
+        MiddlewareCall { chain: self, shown: None }
     }
 }
 
-impl Passage<'_> {
+impl MiddlewareCall<'_> {
     /// Shows the call to the middlewares, and answers with its message as they leave it.
-    /// [`Passage::leave`] is to follow, even where they refuse it. `ends` tells who calls and who is called.
+    /// [`MiddlewareCall::leave`] is to follow, even where they refuse it. `ends` tells who calls and who is called.
     pub(crate) fn enter(
         &mut self,
         ends: impl FnOnce() -> (WasmCloudEntity, WasmCloudEntity),
-        message: Message,
-    ) -> Result<Message> {
+        request: Request,
+    ) -> Result<Request> {
         if self.chain.middlewares.is_empty() {
-            return Ok(message);
+            return Ok(request);
         }
-        let Message { operation, payload: message } = message;
+        let Request { operation, payload: message } = request;
         let (origin, target) = ends();
         let call = Call { number: self.chain.calls.fetch_add(1, Ordering::Relaxed), origin, target };
         let mut invocation = Invocation { call, operation, message };
@@ -75,7 +76,7 @@ impl Passage<'_> {
         });
         let Invocation { call, operation, message } = invocation;
         self.shown = Some(Box::new(Shown { call, operation: operation.clone(), passed }));
-        entered.map(|()| Message { operation, payload: message })
+        entered.map(|()| Request { operation, payload: message })
     }
 
     /// Shows what has come of the call to the middlewares that let it pass, and answers with what they make of it.
@@ -87,7 +88,7 @@ impl Passage<'_> {
     }
 }
 
-impl Drop for Passage<'_> {
+impl Drop for MiddlewareCall<'_> {
     fn drop(&mut self) {
         if let Some(shown) = self.shown.take() {
             let message =
@@ -99,7 +100,7 @@ impl Drop for Passage<'_> {
     }
 }
 
-impl Chain {
+impl MiddlewareChain {
     fn after(&self, shown: Shown, answer: Result<Vec<u8>>) -> Result<Vec<u8>> {
         let Shown { call, operation, passed } = shown;
         let mut response = InvocationResponse { call, operation, answer };
@@ -112,9 +113,9 @@ impl Chain {
     }
 }
 
-impl Installed {
-    pub(crate) fn new<M: Middleware + 'static>(middleware: M) -> Installed {
-        Installed { middleware: Arc::new(middleware), name: std::any::type_name::<M>() }
+impl InstalledMiddleware {
+    pub(crate) fn new<M: Middleware + 'static>(middleware: M) -> InstalledMiddleware {
+        InstalledMiddleware { middleware: Arc::new(middleware), name: std::any::type_name::<M>() }
     }
 
     fn before(&self, invocation: &mut Invocation) -> Result<()> {
@@ -153,7 +154,7 @@ impl Installed {
     }
 }
 
-impl fmt::Debug for Installed {
+impl fmt::Debug for InstalledMiddleware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }

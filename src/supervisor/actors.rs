@@ -4,16 +4,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use wasmcloud_claims::Actor;
+use wasmcloud_core::deadline::within;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+
 use super::Supervision;
-use super::child::Child;
 use super::instances::{LAST_MOMENTS, close_instances, end_instances};
 use super::placement::ActorOptions;
-use super::snapshot::{ActorBlueprint, ActorIdentity, Condition, RunningActor};
-use crate::actor::Actor;
-use crate::deadline::within;
-use crate::error::{Error, ErrorKind, Result};
+use crate::child::Child;
+use crate::dispatch::snapshot::RunningActor;
 use crate::event::EventKind;
+use crate::identity::ActorIdentity;
 use crate::shard::ShardNumber;
+use crate::supervisor::blueprint::ActorBlueprint;
 
 /// How long its providers may take at least to let go of its links, however late it is.
 const AT_LEAST: Duration = Duration::from_millis(200);
@@ -41,16 +44,15 @@ impl Supervision {
         // Its bytes are not needed any more, and there may be many of them.
         drop(actor);
         let blueprint = Arc::new(ActorBlueprint { module, options, limits, near });
-        let instances = self.make_instances(&identity, &blueprint).await?;
-        let condition = Condition::Running;
-        let running = RunningActor { identity, instances: instances.clone(), condition, blueprint, draining: false };
+        let instances = self.create_instances(&identity, &blueprint).await?;
+        let running = RunningActor::new(identity, instances.clone());
         // Trust may have ended meanwhile.
         let trusted = self.expect_trusted(&running.identity);
-        if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.add_actor(running))) {
+        if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.add_actor(running, blueprint))) {
             end_instances(&instances).await;
             return Err(refusal);
         }
-        self.tell(&child, EventKind::Started);
+        self.emit(&child, EventKind::Started);
         drop(start);
         self.establish_links_of(&child).await;
         Ok(())
@@ -79,7 +81,7 @@ impl Supervision {
             log::warn!("providers of {} had not let go of its links when their time was up", actor.identity);
         }
         self.change(|registry| registry.take_actor(key));
-        self.dispatch.events().tell(actor.identity.subject(), EventKind::Stopped);
+        self.dispatch.events().emit(actor.identity.subject(), EventKind::Stopped);
         if !all_ended {
             let message = format!("{} does not end: an instance of it is left behind", actor.identity);
             return Err(Error::new(ErrorKind::DeadlineExceeded, message));

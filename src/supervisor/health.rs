@@ -1,78 +1,29 @@
-//! Health: whether what runs answers when it is asked.
+//! Health checks of children.
 //!
-//! A check never holds up work, nor the other checks. All children are asked at once, each has the same time, and who
-//! is at work is not asked at all. A child is asked once at a time: who wants to know meanwhile gets the same answer.
+//! A check delays neither calls nor other checks. All children are asked at once and have the same time, and a child that
+//! serves calls is not asked. A child is asked once at a time: further askers get the answer of the check under way.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use actix::prelude::Request;
+use actix::dev::RecipientRequest;
 use actix::{Handler, Message, ResponseFuture};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, Shared, WeakShared, join_all};
+use wasmcloud_core::entity::WasmCloudEntity;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::health::Health;
 
-use super::child::Child;
 use super::registry::{Registry, Start};
-use super::snapshot::Condition;
 use super::{Supervision, Supervisor};
-use crate::actor::check;
-use crate::auth::Standing;
-use crate::capability::provider_actor::{ProviderActor, ProviderCheck};
-use crate::entity::WasmCloudEntity;
-use crate::error::{Error, ErrorKind, Result};
+use crate::child::Child;
+use crate::dispatch::health_check::PendingCheck;
+use crate::dispatch::provider_mailbox::ProviderCheck;
+use crate::dispatch::snapshot::{Condition, distrust_health};
 use crate::event::EventKind;
-use crate::shard::PORTION;
-
-/// How an actor or a provider answered when it was last asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Health {
-    /// It is well.
-    Healthy,
-    /// It says that it is not well, failed over the question, or has crashed.
-    Unhealthy {
-        /// What it says, or how it failed to.
-        reason: String,
-    },
-    /// It is at work, or just being stopped or updated, so it was not asked: work comes first.
-    Busy,
-    /// It was asked and did not answer in time.
-    Unanswered,
-}
-
-impl Health {
-    /// How something is that failed to answer.
-    pub(crate) fn of_failure(error: &Error) -> Health {
-        match error.kind() {
-            // Who is ended in the midst of a check is being stopped or updated, and not to blame.
-            ErrorKind::Busy | ErrorKind::ActorStopped => Health::Busy,
-            ErrorKind::DeadlineExceeded => Health::Unanswered,
-            _ => Health::Unhealthy { reason: error.to_string() },
-        }
-    }
-}
-
-impl Condition {
-    /// How something is that is down, and so cannot be asked.
-    pub(crate) fn health(&self) -> Option<Health> {
-        let reason = match self {
-            Condition::Running => return None,
-            Condition::Restarting(0) => "it was interrupted, and could not be made again so far".to_owned(),
-            Condition::Restarting(attempt) => format!("it crashed and is being restarted, attempt {attempt}"),
-            Condition::Failed(reason) => format!("it has failed: {reason}"),
-        };
-        Some(Health::Unhealthy { reason })
-    }
-}
-
-impl Standing {
-    /// How something is that is not trusted any more, and so is not asked.
-    pub(crate) fn health(&self) -> Option<Health> {
-        self.lost().map(|distrust| Health::Unhealthy { reason: distrust.reason.clone() })
-    }
-}
+use crate::shard::BATCH;
 
 /// When, and for how long, children are asked.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +62,7 @@ impl Supervision {
         let mut checks = Vec::new();
         let mut last = None;
         loop {
-            let children = self.registry.borrow().children_after(last, PORTION);
+            let children = self.registry.borrow().children_after(last, BATCH);
             let Some((start, ..)) = children.last() else { return checks };
             last = Some(*start);
             checks.extend(children.into_iter().map(|(start, child, entity)| (entity, self.check(start, child))));
@@ -174,7 +125,7 @@ impl Supervision {
         if before.as_ref() != Some(health) {
             self.change(|registry| registry.note_health(child, health.clone()));
             if before.is_some() || *health != Health::Healthy {
-                self.tell(child, EventKind::HealthChanged { health: health.clone() });
+                self.emit(child, EventKind::HealthChanged { health: health.clone() });
             }
         }
         true
@@ -185,15 +136,15 @@ impl Supervision {
 enum Asked {
     /// It is not asked: this is known.
     NotAtAll(Health),
-    Instance(check::Asked),
-    Provider(Request<ProviderActor, ProviderCheck>),
+    Instance(PendingCheck),
+    Provider(RecipientRequest<ProviderCheck>),
 }
 
 impl Registry {
     /// Asks a child how it is, unless that is known or it is at work. Nothing where it was stopped meanwhile.
     fn ask(&self, start: Start, child: &Child, time: Duration) -> Option<Asked> {
         self.last_health(start, child)?;
-        let distrusted = self.standing(child).and_then(Standing::health);
+        let distrusted = self.trust(child).and_then(distrust_health);
         if let Some(down) = distrusted.or_else(|| self.condition(child)?.health()) {
             return Some(Asked::NotAtAll(down));
         }
@@ -206,7 +157,7 @@ impl Registry {
             }
             Child::Provider(key) => {
                 let provider = self.snapshot().providers.get(key)?;
-                Asked::Provider(provider.address.send(ProviderCheck { time }))
+                Asked::Provider(provider.mailbox.check(time))
             }
         })
     }

@@ -1,4 +1,4 @@
-//! How the instances of actors are made.
+//! Creates and ends the instances of actors.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -6,36 +6,36 @@ use std::time::{Duration, Instant};
 
 use actix::Actor as _;
 use futures_util::future::join_all;
+use wasmcloud_core::deadline::within;
+use wasmcloud_core::error::Result;
+use wasmcloud_core::identity::InstanceNumber;
+use wasmcloud_core::limits::Limits;
+use wasmcloud_core::shutdown::{ShutdownOnDrop, ShutdownSignal};
 
 use super::Supervision;
-use super::placement::{self, ActorOptions};
-use super::snapshot::{ActorBlueprint, ActorIdentity};
-use crate::actor::clock::Clock;
-use crate::actor::guest_actor::GuestActor;
-use crate::actor::instances::Instances;
-use crate::actor::mailbox::{Home, InstanceNumber, Mailbox};
-use crate::actor::pace::Pace;
-use crate::actor::role::Role;
-use crate::deadline::within;
-use crate::ending::{EndOnDrop, Ending};
-use crate::error::Result;
-use crate::limits::Limits;
+use super::blueprint::ActorBlueprint;
+use super::placement::{ActorOptions, ThreadChoice};
+use crate::actor::{Clock, GuestActor, InstanceContext, SupervisorHandle};
+use crate::dispatch::instances::Instances;
+use crate::dispatch::latency::LatencyEstimate;
+use crate::dispatch::mailbox::{InstanceThread, Mailbox, MailboxConfig};
+use crate::identity::ActorIdentity;
 use crate::shard::OwnThread;
 
-/// How long the calls that are ended after the period of grace may take to end.
+/// How long calls that are ended after the period of grace may take to end.
 pub(super) const LAST_MOMENTS: Duration = Duration::from_secs(5);
 
 impl Supervision {
-    /// Makes all instances of an actor, or none.
-    pub(super) async fn make_instances(
+    /// Creates all instances of an actor, or none.
+    pub(super) async fn create_instances(
         &self,
         identity: &Arc<ActorIdentity>,
         blueprint: &ActorBlueprint,
     ) -> Result<Instances> {
-        Ok(Instances::new(self.make_instances_from(0, identity, blueprint).await?))
+        Ok(Instances::new(self.create_instances_from(0, identity, blueprint).await?))
     }
 
-    /// Refuses more instances of an actor than it may have, or than the host has room for. Nothing has been made then.
+    /// Checks that an actor may have this many instances, and that the host has room for them.
     ///
     /// # Errors
     /// `Busy`.
@@ -45,76 +45,85 @@ impl Supervision {
         self.dispatch.mappings().expect_room_for_guests(more, limits)
     }
 
-    /// Makes those instances of an actor that come after the first ones, or none.
-    pub(super) async fn make_instances_from(
+    /// Creates the instances of an actor from number `first` on, or none.
+    pub(super) async fn create_instances_from(
         &self,
         first: usize,
         identity: &Arc<ActorIdentity>,
         blueprint: &ActorBlueprint,
     ) -> Result<Vec<Mailbox>> {
         let ActorBlueprint { options, near, .. } = blueprint;
-        let homes = options.placement.homes(first..options.instances.get(), *near, &self.shards);
-        let make = homes.map(|home| self.make_instance(identity, blueprint, home));
-        let (mut made, mut failure) = (Vec::new(), None);
-        for instance in join_all(make).await {
+        let threads = options.placement.threads(first..options.instances.get(), *near, &self.shards);
+        let create = threads.map(|thread| self.create_instance(identity, blueprint, thread));
+        let mut created = Vec::new();
+        let mut failure = None;
+        for instance in join_all(create).await {
             match instance {
-                Ok(mailbox) => made.push(mailbox),
+                Ok(mailbox) => created.push(mailbox),
                 Err(error) => failure = Some(error),
             }
         }
         match failure {
-            None => Ok(made),
+            None => Ok(created),
             Some(error) => {
-                end_instances(&Instances::new(made)).await;
+                end_instances(&Instances::new(created)).await;
                 Err(error)
             }
         }
     }
 
-    /// The number of an instance that is about to be made.
+    /// Returns the number of the next instance.
     pub(super) fn next_instance(&self) -> InstanceNumber {
         InstanceNumber(self.instances.replace(self.instances.get() + 1))
     }
 
-    async fn make_instance(
+    async fn create_instance(
         &self,
         identity: &Arc<ActorIdentity>,
         blueprint: &ActorBlueprint,
-        home: placement::Home,
+        thread: ThreadChoice,
     ) -> Result<Mailbox> {
-        let home = match home {
-            placement::Home::Shard(number) => Home::Shard(self.shards.shard(number).clone()),
-            placement::Home::OwnThread => Home::Own(OwnThread::start().await?),
+        let thread = match thread {
+            ThreadChoice::Shard(number) => InstanceThread::Shard(self.shards.shard(number).clone()),
+            ThreadChoice::Own => InstanceThread::Own(OwnThread::start().await?),
         };
         let number = self.next_instance();
-        let (ending, pace) = (Arc::<Ending>::default(), Pace::new());
+        let shutdown = Arc::<ShutdownSignal>::default();
+        let latency = LatencyEstimate::new();
         let limits = blueprint.limits;
-        let role = Role {
+        let instance = InstanceContext {
             identity: identity.clone(),
             number,
             module: blueprint.module.clone(),
             dispatch: self.dispatch.clone(),
             limits,
-            ending: ending.clone(),
-            pace: pace.clone(),
+            shutdown: shutdown.clone(),
+            latency: latency.clone(),
             clock: Clock::new(),
             crashes_in_a_row: Cell::new(0),
             probation: Cell::new(0),
-            efforts: home.shard().efforts(),
-            supervisor: self.address()?,
+            slow_path: thread.shard().slow_path(),
+            supervisor: SupervisorHandle::new(&self.address()?),
         };
-        // What nobody waits for any more must not go on in its start functions.
-        let wanted = EndOnDrop::new(ending.clone());
-        let address = home.shard().run(async move || Ok(GuestActor::make(role).await?.start())).await?;
-        wanted.keep();
-        let name = (&*identity.key, number);
-        let room = (limits.mailbox_length, self.dispatch.room());
-        Ok(Mailbox::new(address, name, home, (ending, pace), room))
+        // An abandoned start must not go on in its start functions.
+        let guard = ShutdownOnDrop::new(shutdown.clone());
+        let address = thread.shard().run(async move || Ok(GuestActor::create(instance).await?.start())).await?;
+        guard.disarm();
+        let config = MailboxConfig {
+            actor: &identity.key,
+            number,
+            thread,
+            shutdown,
+            latency,
+            length: limits.mailbox_length,
+            host: self.dispatch.limiter(),
+        };
+        Ok(Mailbox::new(address, config))
     }
 }
 
-/// Waits until instances that nobody calls any more have served what had reached them, and ends what they are at when their
-/// time is up. Whether all of them have ended: one may be held by its thread.
+/// Waits until instances that are not called any more have served their calls, and ends their calls at the deadline. Returns
+/// whether all instances have ended: the thread of one may be blocked.
 pub(super) async fn close_instances(identity: &ActorIdentity, instances: &Instances, deadline: Instant) -> bool {
     if within(deadline, instances.close()).await.is_ok() {
         return true;
@@ -123,7 +132,7 @@ pub(super) async fn close_instances(identity: &ActorIdentity, instances: &Instan
     end_instances(instances).await
 }
 
-/// Has instances end what they are at. Whether they have, a few moments later.
+/// Ends the calls of instances, and the instances. Returns whether all instances have ended a few seconds later.
 pub(super) async fn end_instances(instances: &Instances) -> bool {
     instances.end();
     within(Instant::now() + LAST_MOMENTS, instances.close()).await.is_ok()

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_provider::wire::BIND_ACTOR;
+
 use super::Supervision;
-use super::child::Child;
-use super::link::{Link, LinkDefinition, LinkKey, LinkState};
 use super::registry::Ends;
-use super::snapshot::RunningProvider;
-use crate::auth::Origin;
-use crate::capability::provider_actor::Lifecycle;
-use crate::capability::wire::BIND_ACTOR;
-use crate::error::{Error, ErrorKind, Result};
+use crate::authorizer::Origin;
+use crate::child::Child;
+use crate::dispatch::provider_mailbox::Lifecycle;
+use crate::dispatch::snapshot::RunningProvider;
 use crate::event::EventKind;
+use crate::link::{Link, LinkDefinition, LinkKey, LinkState};
 
 impl Supervision {
     /// Takes a link in. Where both ends run it is established, and the answer is the provider's; otherwise it waits
@@ -20,7 +21,7 @@ impl Supervision {
         definition.validate()?;
         let definition = Arc::new(definition);
         let key = definition.key();
-        let _lane = self.lanes.enter(&key).await;
+        let _lock = self.links.lock(&key).await;
         self.registry.borrow().expect_open()?;
         let before = self.registry.borrow().link(&key);
         match before.as_deref().and_then(|link| Some((link, self.established_provider(link)?))) {
@@ -40,7 +41,7 @@ impl Supervision {
         };
         self.change(|registry| registry.put_link(definition.clone(), LinkState::Establishing));
         let bound = self.bind(&ends, &definition).await;
-        self.tell_of_link(&definition, &bound);
+        self.emit_link(&definition, &bound);
         let provider = ends.provider.instance;
         self.change(|registry| match (&bound, before) {
             (Ok(()), _) => registry.conclude_link(definition, provider, LinkState::Established),
@@ -73,18 +74,18 @@ impl Supervision {
         };
         let allowed = self.authorize_link(&ends).await;
         if allowed.is_err() {
-            self.tell_of_link(&definition, &allowed);
+            self.emit_link(&definition, &allowed);
             return allowed;
         }
         self.change(|registry| {
             registry.put_link_beside(old.clone(), LinkState::Established, Some(definition.clone()));
         });
-        let bound = tell(&ends, &definition).await;
+        let bound = send_bind(&ends, &definition).await;
         if let Err(refusal) = bound {
             let state = state_after_refusal(&refusal, former, &ends, &old).await;
             self.change(|registry| registry.conclude_link(old, former.instance, state));
             let refused = Err(refused(&definition, refusal));
-            self.tell_of_link(&definition, &refused);
+            self.emit_link(&definition, &refused);
             return refused;
         }
         if old.provider_id != definition.provider_id {
@@ -93,7 +94,7 @@ impl Supervision {
             });
             unbind_or_log(former, &old).await;
         }
-        self.tell_of_link(&definition, &Ok(()));
+        self.emit_link(&definition, &Ok(()));
         let provider = ends.provider.instance;
         self.change(|registry| registry.conclude_link(definition, provider, LinkState::Established));
         Ok(())
@@ -101,18 +102,18 @@ impl Supervision {
 
     /// Has the provider let go of a link, and forgets it.
     pub(super) async fn remove_link(&self, key: &LinkKey) -> Result<()> {
-        let _lane = self.lanes.enter(key).await;
+        let _lock = self.links.lock(key).await;
         let link = self.registry.borrow().link(key);
         let link = link.ok_or_else(|| Error::new(ErrorKind::NotLinked, format!("there is no {key}")))?;
         let released = self.unbind_if_established(&link).await;
         self.change(|registry| registry.remove_link(key));
         let (contract_id, link_name) = (key.contract.to_string(), key.link_name.to_string());
-        self.tell(&Child::Actor(key.actor.clone()), EventKind::Unlinked { contract_id, link_name });
+        self.emit(&Child::Actor(key.actor.clone()), EventKind::Unlinked { contract_id, link_name });
         released
     }
 
     pub(super) async fn establish_link(&self, key: &LinkKey) {
-        let _lane = self.lanes.enter(key).await;
+        let _lock = self.links.lock(key).await;
         let link = self.registry.borrow().link(key);
         let Some(link) = link.filter(|link| link.state != LinkState::Established) else { return };
         let definition = link.definition.clone();
@@ -126,7 +127,7 @@ impl Supervision {
             }
             Err(refusal) => (None, Err(refusal)),
         };
-        self.tell_of_link(&definition, &bound);
+        self.emit_link(&definition, &bound);
         let state = match bound {
             Ok(()) => LinkState::Established,
             Err(error) => {
@@ -143,7 +144,7 @@ impl Supervision {
     /// Has the provider take a link, if the authorizer allows it.
     pub(super) async fn bind(&self, ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
         self.authorize_link(ends).await?;
-        tell(ends, definition).await.map_err(|error| refused(definition, error))
+        send_bind(ends, definition).await.map_err(|error| refused(definition, error))
     }
 
     async fn authorize_link(&self, ends: &Ends) -> Result<()> {
@@ -152,13 +153,13 @@ impl Supervision {
     }
 
     /// Tells what came of the wish to establish a link.
-    pub(super) fn tell_of_link(&self, definition: &LinkDefinition, bound: &Result<()>) {
+    pub(super) fn emit_link(&self, definition: &LinkDefinition, bound: &Result<()>) {
         let (contract_id, link_name) = (definition.contract_id.clone(), definition.link_name.clone());
         let kind = match bound {
             Ok(()) => EventKind::Linked { contract_id, link_name, provider_id: definition.provider_id.clone() },
             Err(error) => EventKind::LinkRefused { contract_id, link_name, reason: error.to_string() },
         };
-        self.tell(&Child::Actor(definition.actor_id.as_str().into()), kind);
+        self.emit(&Child::Actor(definition.actor_id.as_str().into()), kind);
     }
 
     /// Has the provider let go of a link, which then waits. Its lane is held.
@@ -196,16 +197,16 @@ async fn state_after_refusal(
     if !same || refusal.kind() != ErrorKind::DeadlineExceeded {
         return LinkState::Established;
     }
-    match tell(ends, old).await {
+    match send_bind(ends, old).await {
         Ok(()) => LinkState::Established,
         Err(error) => LinkState::Refused(error.to_string()),
     }
 }
 
 /// Tells the provider of a link. Its own error says why it did not take it.
-async fn tell(ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
+async fn send_bind(ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
     let task = Lifecycle::Bind { actor: ends.actor.identity.clone(), definition: definition.clone() };
-    ask(&ends.provider, task).await
+    change_link(&ends.provider, task).await
 }
 
 fn refused(definition: &LinkDefinition, error: Error) -> Error {
@@ -213,7 +214,7 @@ fn refused(definition: &LinkDefinition, error: Error) -> Error {
 }
 
 async fn unbind(provider: &RunningProvider, definition: &LinkDefinition) -> Result<()> {
-    ask(provider, Lifecycle::Unbind { actor: definition.actor_id.as_str().into() }).await
+    change_link(provider, Lifecycle::Unbind { actor: definition.actor_id.as_str().into() }).await
 }
 
 pub(super) async fn unbind_or_log(provider: &RunningProvider, definition: &LinkDefinition) {
@@ -222,8 +223,8 @@ pub(super) async fn unbind_or_log(provider: &RunningProvider, definition: &LinkD
     }
 }
 
-pub(super) async fn ask(provider: &RunningProvider, task: Lifecycle) -> Result<()> {
-    provider.address.send(task).await.unwrap_or_else(|error| {
+pub(super) async fn change_link(provider: &RunningProvider, change: Lifecycle) -> Result<()> {
+    provider.mailbox.change(change).await.unwrap_or_else(|error| {
         let message = format!("{} ended before it answered", provider.identity);
         Err(Error::new(ErrorKind::ProviderNotFound, message).caused_by(error))
     })

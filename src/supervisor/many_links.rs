@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Supervision;
-use super::child::Child;
-use super::link::{LinkKey, LinkState};
-use super::links::ask;
-use crate::capability::provider_actor::Lifecycle;
-use crate::shard::{PORTION, with_each};
+use super::links::change_link;
+use crate::child::Child;
+use crate::dispatch::provider_mailbox::Lifecycle;
+use crate::link::{LinkKey, LinkState};
+use crate::shard::{BATCH, for_each_in_batches};
 
 /// How long a start, or a restart, waits for the links that it establishes. Those whose providers take longer are
 /// established when they have answered.
@@ -25,7 +25,7 @@ impl Supervision {
         }
         let supervision = self.clone();
         let establish = async move {
-            with_each(keys.iter().cloned(), async |key| supervision.establish_link(&key).await).await;
+            for_each_in_batches(keys.iter().cloned(), async |key| supervision.establish_link(&key).await).await;
         };
         if tokio::time::timeout(LINKS_PATIENCE, actix_rt::spawn(establish)).await.is_err() {
             log::warn!("links of {child} are not established after {LINKS_PATIENCE:?}: their providers take longer");
@@ -36,13 +36,13 @@ impl Supervision {
     /// links stay established.
     pub(super) async fn drain_links_of(&self, child: &Child) {
         let keys = self.registry.borrow().links_of(child);
-        with_each(keys.iter().cloned(), async |key| self.drain_link(&key).await).await;
+        for_each_in_batches(keys.iter().cloned(), async |key| self.drain_link(&key).await).await;
     }
 
     /// The same for all links there are.
     pub(super) async fn drain_all_links(&self) {
         let links = self.registry.borrow().snapshot().links.clone();
-        with_each(links.keys().cloned(), async |key| self.drain_link(&key).await).await;
+        for_each_in_batches(links.keys().cloned(), async |key| self.drain_link(&key).await).await;
     }
 
     async fn drain_link(&self, key: &LinkKey) {
@@ -51,12 +51,12 @@ impl Supervision {
         if !is_established {
             return;
         }
-        let _lane = self.lanes.enter(key).await;
+        let _lock = self.links.lock(key).await;
         let link = self.registry.borrow().link(key);
         let Some(link) = link else { return };
         let Some(provider) = self.established_provider(&link) else { return };
         let task = Lifecycle::Drain { actor: key.actor.clone() };
-        if let Err(error) = ask(&provider, task).await {
+        if let Err(error) = change_link(&provider, task).await {
             log::error!("the {key} could not be drained: {error}");
         }
     }
@@ -65,17 +65,17 @@ impl Supervision {
     pub(super) async fn unbind_links_of(&self, child: &Child) {
         let keys = self.registry.borrow().links_of(child);
         let unbind = async |key: LinkKey| {
-            let _lane = self.lanes.enter(&key).await;
+            let _lock = self.links.lock(&key).await;
             let link = self.registry.borrow().link(&key);
             let Some(link) = link else { return };
             self.suspend_link(&link).await;
         };
-        with_each(keys.iter().cloned(), unbind).await;
+        for_each_in_batches(keys.iter().cloned(), unbind).await;
     }
 
     /// Has the links of a provider that has ended wait for the next one. Changes of them that are under way find it ended.
     pub(super) async fn suspend_links_of(&self, child: &Child) {
-        while self.change(|registry| registry.suspend_links_of(child, PORTION)) {
+        while self.change(|registry| registry.suspend_links_of(child, BATCH)) {
             tokio::task::yield_now().await;
         }
     }

@@ -13,17 +13,19 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use wasmcloud_claims::Actor;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::limits::Limits;
+use wasmcloud_core::shutdown::ShutdownSignal;
+use wasmcloud_core::text::escaped;
+use wasmcloud_engine::{
+    Cache, Code, CodeReservation, Compilation, CompiledModule, CompilerContext, Mappings, Prepared, WeakModule,
+    check_size, in_background, preparation_bytes,
+};
+
 use self::queue::{Capacity, Size, Work};
 use self::slots::{Slot, Slots};
-use super::lanes::Lanes;
-use crate::actor::Actor;
-use crate::ending::Ending;
-use crate::engine::{
-    self, Cache, Code, Compilation, CompiledModule, Mappings, Place, Prepared, WeakModule, Workshop, in_background,
-};
-use crate::error::{Error, ErrorKind, Result};
-use crate::limits::Limits;
-use crate::text::escaped;
+use super::keyed_lock::KeyedLock;
 
 /// After this time there is a line on the log about a module that is still being compiled.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,13 +53,13 @@ struct ModuleKey {
 pub(super) struct Modules {
     compiled: RefCell<HashMap<ModuleKey, WeakModule>>,
     /// Of actors that are started at once, one compiles and the others wait for it.
-    lanes: Lanes<ModuleKey>,
-    workshop: Workshop,
+    locks: KeyedLock<ModuleKey>,
+    context: CompilerContext,
     slots: Slots,
     /// How much memory a small module may take to be compiled, in bytes.
     small_memory: u64,
     /// Closed when the host is stopped: from then on nothing is compiled.
-    ending: Ending,
+    shutdown: ShutdownSignal,
 }
 
 impl Modules {
@@ -69,28 +71,28 @@ impl Modules {
         let large = Capacity { slots: LARGE_AT_ONCE, bytes: limits.compile_memory_bytes - for_small };
         Modules {
             compiled: RefCell::default(),
-            lanes: Lanes::default(),
-            workshop: Workshop { compiler, cache, memory_bytes: large.share().bytes },
+            locks: KeyedLock::default(),
+            context: CompilerContext { compiler, cache, memory_bytes: large.share().bytes },
             slots: Slots::new(small, large),
             small_memory: for_small / SMALL_AT_ONCE as u64,
-            ending: Ending::default(),
+            shutdown: ShutdownSignal::default(),
         }
     }
 
     /// Has everything that is being compiled be given up, and refuses whatever comes later.
     pub(super) fn close(&self) {
-        self.ending.close();
+        self.shutdown.close();
     }
 
     /// The compiled module of an actor, compiled beside the shards if it has to be.
     pub(super) async fn compile(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
-        engine::check_size(&actor.module(), &limits)?;
+        check_size(&actor.module(), &limits)?;
         let key = ModuleKey {
             hash: actor.hash().into(),
             memory_pages: limits.memory_pages(),
             table_elements: limits.table_elements,
         };
-        let _lane = self.lanes.enter(&key).await;
+        let _lock = self.locks.lock(&key).await;
         if let Some(compiled) = self.compiled.borrow().get(&key).and_then(WeakModule::upgrade) {
             return Ok(compiled);
         }
@@ -105,7 +107,7 @@ impl Modules {
     async fn obtain(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
         let name = format!("actor {} ({})", actor.public_key(), escaped(&actor.name()));
         let begin = Instant::now();
-        let place = Place::take(mappings.clone())?;
+        let place = CodeReservation::take(mappings.clone())?;
         let obtain = tokio::time::timeout(limits.compile_deadline, self.make_code(actor, limits, mappings));
         let obtained = watched(obtain, PATIENCE, || {
             log::info!("compiling {name} takes longer than {PATIENCE:?}");
@@ -114,7 +116,7 @@ impl Modules {
             || Error::new(ErrorKind::HostNotRunning, format!("the module of {name} is not compiled any more"));
         let made = tokio::select! {
             biased;
-            () = self.ending.closing() => return Err(stopped()),
+            () = self.shutdown.closing() => return Err(stopped()),
             made = obtained => made,
         };
         let Ok(made) = made else {
@@ -138,12 +140,12 @@ impl Modules {
         let issuer: Arc<str> = actor.issuer().into();
         let (bytes, hash) = (actor.module(), actor.hash().to_owned());
         let small = bytes.len() <= SMALL_BYTES;
-        let slot = self.slot(&issuer, small, engine::preparation_bytes(bytes.len())).await;
-        let workshop = self.workshop.clone();
+        let slot = self.slot(&issuer, small, preparation_bytes(bytes.len())).await;
+        let context = self.context.clone();
         let unprepared = bytes.clone();
         let prepared = in_background(move |_| {
             let _slot = slot;
-            workshop.prepare(&unprepared, &hash, &limits, &mappings)
+            context.prepare(&unprepared, &hash, &limits, &mappings)
         });
         let pending = match prepared.await?? {
             Prepared::Loaded(code) => return Ok(Made { code, origin: Origin::Cache }),
@@ -151,9 +153,9 @@ impl Modules {
         };
         let demand = pending.demand();
         let slot = self.slot(&issuer, demand.work <= SMALL_WORK, demand.memory_bytes).await;
-        let compiled = in_background(move |given_up| {
+        let compiled = in_background(move |abandoned| {
             let _slot = slot;
-            pending.compile(&bytes, &given_up)
+            pending.compile(&bytes, &abandoned)
         });
         Ok(Made { code: compiled.await??, origin: Origin::Compiled })
     }

@@ -3,9 +3,10 @@
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::limits::Limits;
+
 use super::restart::RestartPolicy;
-use crate::error::{Error, ErrorKind, Result};
-use crate::limits::Limits;
 use crate::shard::{ShardNumber, Shards};
 
 /// Which threads the instances of an actor are put on.
@@ -32,26 +33,27 @@ const MOST_INSTANCES: usize = 65_536;
 /// The same for those that have threads of their own.
 const MOST_THREADS: usize = 1024;
 
-/// Where an instance is to live.
+/// The thread that is chosen for an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Home {
+pub(super) enum ThreadChoice {
     Shard(ShardNumber),
-    OwnThread,
+    /// A thread that serves no other instance.
+    Own,
 }
 
 impl Placement {
-    /// The homes of those of an actor's instances that come after the first ones. `near` is the shard of whoever starts it,
-    /// or one in turn.
-    pub(super) fn homes(
+    /// Returns the threads of an actor's instances with these numbers. `near` is the shard that starts the actor, or the next
+    /// one in turn.
+    pub(super) fn threads(
         self,
         instances: Range<usize>,
         near: ShardNumber,
         shards: &Shards,
-    ) -> impl Iterator<Item = Home> {
+    ) -> impl Iterator<Item = ThreadChoice> {
         instances.map(move |number| match self {
-            Placement::Near => Home::Shard(shards.after(near, number)),
-            Placement::Spread => Home::Shard(shards.take_turn()),
-            Placement::Dedicated => Home::OwnThread,
+            Placement::Near => ThreadChoice::Shard(shards.after(near, number)),
+            Placement::Spread => ThreadChoice::Shard(shards.take_turn()),
+            Placement::Dedicated => ThreadChoice::Own,
         })
     }
 }

@@ -4,19 +4,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor as _, Addr};
+use actix::Actor as _;
+use wasmcloud_core::deadline::within;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::identity::{InstanceNumber, ProviderKey};
 
 use super::Supervision;
-use super::child::Child;
-use super::recovery::{ProviderCrashed, Service};
+use super::blueprint::ProviderBlueprint;
 use super::registry::serves;
-use super::restart::Verdict;
-use super::snapshot::{ProviderBlueprint, ProviderKey, RunningProvider};
-use crate::actor::mailbox::InstanceNumber;
-use crate::capability::provider_actor::{LAST_MOMENTS, Lifecycle, Making, ProviderActor};
-use crate::deadline::within;
-use crate::error::{Error, ErrorKind, Result};
+use crate::child::Child;
+use crate::dispatch::provider_mailbox::{Lifecycle, ProviderMailbox};
+use crate::dispatch::snapshot::RunningProvider;
 use crate::event::EventKind;
+use crate::identity::ProviderIdentity;
+use crate::lifecycle::{ProviderCrashed, ServiceRecord, Verdict};
+use crate::provider::{CrashReports, LAST_MOMENTS, ProviderActor, ProviderStart};
 
 /// How long the calls that a provider is serving may take to end when it is restarted.
 const RESTART_GRACE: Duration = Duration::from_secs(1);
@@ -24,35 +26,33 @@ const RESTART_GRACE: Duration = Duration::from_secs(1);
 /// How much longer the answer to a stop may take than the stop.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// An instance of a provider that is being made, or was and is not registered so far. Its crash is kept until then.
-struct Made<'a> {
+/// An instance of a provider that is starting, or has started and is not registered yet. Its crash is kept until then.
+struct StartingInstance<'a> {
     supervision: &'a Supervision,
     provider: ProviderKey,
     instance: InstanceNumber,
 }
 
-impl Made<'_> {
+impl StartingInstance<'_> {
     /// How the instance crashed before it was registered, if it did.
     fn early_crash(&self) -> Option<ProviderCrashed> {
         let cause = self.supervision.registry.borrow_mut().stop_expecting(self.instance)?;
         let (provider, instance) = (self.provider.clone(), self.instance);
-        Some(ProviderCrashed { provider, instance, cause, service: Service::default() })
+        Some(ProviderCrashed { provider, instance, cause, service: ServiceRecord::default() })
     }
 }
 
-impl Drop for Made<'_> {
+impl Drop for StartingInstance<'_> {
     fn drop(&mut self) {
         self.supervision.registry.borrow_mut().stop_expecting(self.instance);
     }
 }
 
 impl Supervision {
-    /// Makes a provider complete, then registers it and establishes the links that wait for it. One that has failed is
-    /// stopped before.
-    pub(super) async fn start_provider(self: &Rc<Self>, mut blueprint: ProviderBlueprint) -> Result<()> {
-        // How it stands is this start's own: the capability may run in another host too.
-        blueprint.capability = blueprint.capability.renewed();
-        let identity = blueprint.capability.identity().clone();
+    /// Starts a provider, registers it, and establishes the links that wait for it. A provider that has failed is stopped
+    /// first.
+    pub(super) async fn start_provider(self: &Rc<Self>, blueprint: ProviderBlueprint) -> Result<()> {
+        let identity = Arc::new(ProviderIdentity::new(blueprint.capability.descriptor()));
         self.expect_provider_loadable(&identity).await?;
         let child = Child::Provider(identity.key.clone());
         if self.registry.borrow().has_failed(&child) {
@@ -60,88 +60,97 @@ impl Supervision {
         }
         let start = self.begin_start(child.clone())?;
         let blueprint = Arc::new(blueprint);
-        let (made, address) = self.make_provider(&blueprint).await?;
-        let running = RunningProvider::new(identity, made.instance, address.clone(), blueprint);
+        let (starting, mailbox) = self.start_instance(&blueprint, &identity).await?;
+        let running = RunningProvider::new(identity, starting.instance, mailbox.clone());
         let trusted = self.expect_provider_trusted(&running.identity);
-        if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.add_provider(running))) {
-            end(&address, Instant::now() + self.grace).await?;
+        if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.add_provider(running, blueprint))) {
+            end(&mailbox, Instant::now() + self.grace).await?;
             return Err(refusal);
         }
-        self.tell(&child, EventKind::Started);
+        self.emit(&child, EventKind::Started);
         drop(start);
-        made.early_crash().into_iter().for_each(|crash| self.judge_provider(crash));
+        starting.early_crash().into_iter().for_each(|crash| self.judge_provider(crash));
         self.establish_links_of(&child).await;
         Ok(())
     }
 
-    async fn make_provider(&self, blueprint: &ProviderBlueprint) -> Result<(Made<'_>, Addr<ProviderActor>)> {
+    async fn start_instance(
+        &self,
+        blueprint: &ProviderBlueprint,
+        identity: &Arc<ProviderIdentity>,
+    ) -> Result<(StartingInstance<'_>, ProviderMailbox)> {
         let instance = self.next_instance();
-        let provider = blueprint.capability.identity().key.clone();
+        let provider = identity.key.clone();
         self.registry.borrow_mut().expect_instance(instance);
-        let made = Made { supervision: self, provider, instance };
-        let making = Making {
+        let starting = StartingInstance { supervision: self, provider: provider.clone(), instance };
+        let start = ProviderStart {
             capability: blueprint.capability.clone(),
-            instance,
+            identity: identity.clone(),
+            reports: CrashReports::new(self.address()?.recipient(), provider, instance),
             dispatch: self.dispatch.clone(),
             shards: self.shards.clone(),
-            supervisor: self.address()?,
-            given_up: self.given_up.clone(),
+            budgets: self.budgets.clone(),
+            abandoned: self.abandoned.clone(),
         };
-        let make = async move || Ok(ProviderActor::make(making).await?.start());
-        let address = self.shards.shard(blueprint.near).run(make).await?;
-        Ok((made, address))
+        let create = async move || Ok(ProviderActor::create(start).await?.start());
+        let address = self.shards.shard(blueprint.near).run(create).await?;
+        Ok((starting, ProviderMailbox::new(address)))
     }
 
-    /// Makes a provider anew of which this instance has crashed, and tells it of its links again. It is back once they are
-    /// established, or take their time.
+    /// Restarts a provider whose instance has crashed, and establishes its links again. The provider counts as running once
+    /// its links are established, or some of them take long.
     pub(super) async fn restart_provider(
         self: &Rc<Self>,
-        (key, instance): (&ProviderKey, InstanceNumber),
+        key: &ProviderKey,
+        instance: InstanceNumber,
         mut attempt: u32,
         mut delay: Duration,
     ) {
         let child = Child::Provider(key.clone());
         loop {
             tokio::time::sleep(delay).await;
-            // Whoever is stopping it has no use for another one.
+            // A provider that is being stopped is not restarted.
             let Ok(change) = self.begin_replacement(child.clone()) else { return };
             // It may have been stopped and started meanwhile.
             if !self.registry.borrow().is_current(&child, instance) {
                 return;
             }
-            let remade = self.remake_provider(&child, key).await;
+            let replaced = self.replace_instance(&child, key).await;
             drop(change);
-            match remade {
-                Ok(made) => {
-                    made.early_crash().into_iter().for_each(|crash| self.judge_provider(crash));
+            match replaced {
+                Ok(starting) => {
+                    starting.early_crash().into_iter().for_each(|crash| self.judge_provider(crash));
                     self.establish_links_of(&child).await;
                     // It may have crashed again meanwhile.
                     if self.change(|registry| registry.recover(&child, instance)) {
-                        self.tell(&child, EventKind::Restarted { attempt, delay });
+                        self.emit(&child, EventKind::Restarted { attempt, delay });
                     }
                     return;
                 }
-                Err(error) => match self.judge_in_a_row(&child, instance, error.to_string(), Service::default()) {
-                    Verdict::Restart { attempt: next, delay: pause } => (attempt, delay) = (next, pause),
-                    Verdict::GiveUp(_) => return,
-                },
+                Err(error) => {
+                    match self.judge_in_a_row(&child, instance, error.to_string(), ServiceRecord::default()) {
+                        Verdict::Restart { attempt: next, delay: pause } => (attempt, delay) = (next, pause),
+                        Verdict::GiveUp(_) => return,
+                    }
+                }
             }
         }
     }
 
-    async fn remake_provider(&self, child: &Child, key: &ProviderKey) -> Result<Made<'_>> {
-        let running = self.registry.borrow().snapshot().providers.get(key).cloned();
-        let running = running.ok_or_else(|| Error::new(ErrorKind::ProviderNotFound, format!("{key} does not run")))?;
+    async fn replace_instance(&self, child: &Child, key: &ProviderKey) -> Result<StartingInstance<'_>> {
+        let not_running = || Error::new(ErrorKind::ProviderNotFound, format!("{key} does not run"));
+        let running = self.registry.borrow().snapshot().providers.get(key).cloned().ok_or_else(not_running)?;
+        let blueprint = self.registry.borrow().provider_blueprint(key).ok_or_else(not_running)?;
         self.release_crashed(child, &running).await;
-        let (made, address) = self.make_provider(&running.blueprint).await?;
-        self.change(|registry| registry.replace_provider(key, made.instance, address));
-        Ok(made)
+        let (starting, mailbox) = self.start_instance(&blueprint, &running.identity).await?;
+        self.change(|registry| registry.replace_provider(key, starting.instance, mailbox));
+        Ok(starting)
     }
 
-    /// Has a provider that is given up release everything. Its links wait until it is started again.
+    /// Ends the instance of a provider that has failed. Its links wait for its next start.
     pub(super) async fn release_failed_provider(&self, key: &ProviderKey, instance: InstanceNumber) {
         let child = Child::Provider(key.clone());
-        // Whoever is stopping it sees to it.
+        // A stop ends the instance itself.
         let Ok(_change) = self.begin_replacement(child.clone()) else { return };
         let running = self.registry.borrow().snapshot().providers.get(key).cloned();
         if let Some(running) = running.filter(|running| running.instance == instance) {
@@ -149,9 +158,9 @@ impl Supervision {
         }
     }
 
-    /// Ends what is left of a provider that has crashed.
+    /// Ends the remains of a provider that has crashed.
     async fn release_crashed(&self, child: &Child, running: &RunningProvider) {
-        if let Err(error) = end(&running.address, Instant::now() + RESTART_GRACE).await {
+        if let Err(error) = end(&running.mailbox, Instant::now() + RESTART_GRACE).await {
             log::warn!("{} could not be stopped after its crash: {error}", self.subject(child));
         }
         self.suspend_links_of(child).await;
@@ -164,13 +173,13 @@ impl Supervision {
         self.end_provider(key).await
     }
 
-    /// Has a provider finish what it is at and release everything. Its links wait for its next start.
+    /// Stops a provider. Its links wait for its next start.
     pub(super) async fn end_provider(&self, key: &ProviderKey) -> Result<()> {
         self.end_provider_by(key, Instant::now() + self.grace).await
     }
 
-    /// Stops a provider in the order in which nothing is lost: it brings no new work and finishes what is under way while it
-    /// can still be called; then it takes no more calls, and releases everything. What takes longer than the period of grace
+    /// Stops a provider in the order in which nothing is lost: it delivers no new calls and finishes those under way while it
+    /// can still be called; then it accepts no more calls, and releases everything. Work that takes longer than the deadline
     /// is ended.
     pub(super) async fn end_provider_by(&self, key: &ProviderKey, deadline: Instant) -> Result<()> {
         let child = Child::Provider(key.clone());
@@ -181,18 +190,18 @@ impl Supervision {
             log::warn!("{} still had work for actors when its time was up", self.subject(&child));
         }
         self.change(|registry| registry.close_provider(key));
-        let ended = end(&provider.address, deadline).await;
+        let ended = end(&provider.mailbox, deadline).await;
         self.suspend_links_of(&child).await;
         self.change(|registry| registry.take_provider(key));
-        self.dispatch.events().tell(provider.identity.subject(), EventKind::Stopped);
+        self.dispatch.events().emit(provider.identity.subject(), EventKind::Stopped);
         ended
     }
 }
 
-/// Ends an instance of a provider, which has until a deadline to finish what it is at.
-async fn end(address: &Addr<ProviderActor>, deadline: Instant) -> Result<()> {
+/// Ends an instance of a provider, which may finish its work until the deadline.
+async fn end(mailbox: &ProviderMailbox, deadline: Instant) -> Result<()> {
     let now = Instant::now();
-    let stop = address.send(Lifecycle::Stop { grace: deadline.saturating_duration_since(now) });
+    let stop = mailbox.change(Lifecycle::Stop { grace: deadline.saturating_duration_since(now) });
     match within(deadline.max(now) + LAST_MOMENTS + SLACK, stop).await {
         Ok(answer) => answer.unwrap_or_else(|error| {
             let message = "the provider had ended before it was stopped";

@@ -3,70 +3,21 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use actix::{Handler, Message, MessageResult};
+use actix::{Handler, MessageResult};
 use futures_util::future::select;
+use wasmcloud_core::identity::InstanceNumber;
 
-use super::child::Child;
-use super::restart::Verdict;
-use super::snapshot::ProviderKey;
 use super::{Supervision, Supervisor};
-use crate::actor::mailbox::InstanceNumber;
+use crate::child::Child;
 use crate::event::EventKind;
-
-/// An instance of an actor crashed. The answer is what is to become of it.
-#[derive(Message)]
-#[rtype(result = "Verdict")]
-pub(crate) struct Crashed {
-    pub(crate) actor: Arc<str>,
-    pub(crate) instance: InstanceNumber,
-    pub(crate) cause: String,
-    /// The how manieth crash in a row it is, without an answer in between.
-    pub(crate) in_a_row: u32,
-}
-
-/// An instance of an actor was lost for what others did, and cannot be made again for now.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Interrupted {
-    pub(crate) actor: Arc<str>,
-    pub(crate) instance: InstanceNumber,
-}
-
-/// An actor's instance that crashed has been replaced.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Restarted {
-    pub(crate) actor: Arc<str>,
-    pub(crate) instance: InstanceNumber,
-    pub(crate) attempt: u32,
-    pub(crate) delay: Duration,
-}
-
-/// A provider crashed. The supervisor makes it anew, or has it release everything.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct ProviderCrashed {
-    pub(crate) provider: ProviderKey,
-    pub(crate) instance: InstanceNumber,
-    pub(crate) cause: String,
-    pub(crate) service: Service,
-}
-
-/// What an instance of a provider has done before it crashed.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Service {
-    pub(crate) lived: Duration,
-    /// Whether it has answered a call.
-    pub(crate) has_served: bool,
-}
+use crate::lifecycle::{Crashed, Interrupted, ProviderCrashed, Restarted, ServiceRecord, Verdict};
 
 impl Supervision {
     /// Decides about a crash, and tells of it.
     pub(super) fn judge(&self, child: &Child, instance: InstanceNumber, cause: String, in_a_row: u32) -> Verdict {
-        self.tell_of_crash(child, cause);
+        self.emit_crash(child, cause);
         let had_failed = self.registry.borrow().has_failed(child);
         let verdict = self.change(|registry| registry.crash(child, instance, Instant::now(), in_a_row, chance()));
         if let Verdict::GiveUp(reason) = &verdict
@@ -74,14 +25,14 @@ impl Supervision {
             && self.registry.borrow().has_failed(child)
         {
             log::error!("{} has failed: {reason}", self.subject(child));
-            self.tell(child, EventKind::Failed { reason: reason.clone() });
+            self.emit(child, EventKind::Failed { reason: reason.clone() });
         }
         verdict
     }
 
-    fn tell_of_crash(&self, child: &Child, cause: String) {
+    fn emit_crash(&self, child: &Child, cause: String) {
         log::warn!("{} crashed: {cause}", self.subject(child));
-        self.tell(child, EventKind::Crashed { cause });
+        self.emit(child, EventKind::Crashed { cause });
     }
 
     /// Decides about the crash of a provider's instance that has done this before.
@@ -90,7 +41,7 @@ impl Supervision {
         child: &Child,
         instance: InstanceNumber,
         cause: String,
-        service: Service,
+        service: ServiceRecord,
     ) -> Verdict {
         let in_a_row = self.registry.borrow_mut().count_crash(child, service);
         self.judge(child, instance, cause, in_a_row)
@@ -105,20 +56,20 @@ impl Supervision {
         let child = Child::Provider(provider.clone());
         if !self.registry.borrow().is_in_service(&child, instance) {
             // It has been given up or replaced, or is about to be: what was still at work in it is lost, and that is all.
-            return self.tell_of_crash(&child, cause);
+            return self.emit_crash(&child, cause);
         }
-        let (supervision, given_up) = (self.clone(), self.given_up.clone());
+        let (supervision, abandoned) = (self.clone(), self.abandoned.clone());
         let verdict = self.judge_in_a_row(&child, instance, cause, service);
         actix_rt::spawn(async move {
             let recover = async {
                 match verdict {
                     Verdict::Restart { attempt, delay } => {
-                        supervision.restart_provider((&provider, instance), attempt, delay).await;
+                        supervision.restart_provider(&provider, instance, attempt, delay).await;
                     }
                     Verdict::GiveUp(_) => supervision.release_failed_provider(&provider, instance).await,
                 }
             };
-            select(pin!(recover), pin!(given_up.ended())).await;
+            select(pin!(recover), pin!(abandoned.ended())).await;
         });
     }
 }
@@ -154,7 +105,7 @@ impl Handler<Restarted> for Supervisor {
     fn handle(&mut self, Restarted { actor, instance, attempt, delay }: Restarted, _: &mut Self::Context) {
         let child = Child::Actor(actor);
         self.supervision.change(|registry| registry.recover(&child, instance));
-        self.supervision.tell(&child, EventKind::Restarted { attempt, delay });
+        self.supervision.emit(&child, EventKind::Restarted { attempt, delay });
     }
 }
 

@@ -21,15 +21,18 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use wasmcloud_core::entity::WasmCloudEntity;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::health::Health;
+use wasmcloud_core::identity::InstanceNumber;
+use wasmcloud_core::identity::ProviderKey;
 
-use super::child::Child;
-use super::health::Health;
+use super::blueprint::{ActorBlueprint, ProviderBlueprint};
 use super::restart::{RestartPolicy, Restarts};
-use super::snapshot::{ActorIdentity, RunningActor, Snapshot};
-use crate::actor::mailbox::InstanceNumber;
-use crate::entity::WasmCloudEntity;
-use crate::error::{Error, ErrorKind, Result};
+use crate::child::Child;
+use crate::dispatch::snapshot::{RunningActor, Snapshot};
 use crate::event::Subject;
+use crate::identity::ActorIdentity;
 use aliases::Owners;
 use expiries::Expiries;
 use links::LinksOf;
@@ -94,6 +97,14 @@ struct Record {
     lost: HashSet<InstanceNumber>,
     /// How many instances of a provider have crashed in a row.
     in_a_row: u32,
+    blueprint: Blueprint,
+}
+
+/// What further instances of a child are made of.
+#[derive(Debug)]
+enum Blueprint {
+    Actor(Arc<ActorBlueprint>),
+    Provider(Arc<ProviderBlueprint>),
 }
 
 impl Registry {
@@ -255,23 +266,24 @@ impl Registry {
     }
 
     /// Takes in an actor that has been made, and its call alias.
-    pub(super) fn add_actor(&mut self, actor: RunningActor) -> Result<()> {
+    pub(super) fn add_actor(&mut self, actor: RunningActor, blueprint: Arc<ActorBlueprint>) -> Result<()> {
         self.expect_open()?;
-        let (key, policy) = (actor.identity.key.clone(), actor.blueprint.options.restart.unwrap_or_default());
+        let key = actor.identity.key.clone();
+        let policy = blueprint.options.restart.unwrap_or_default();
         self.give_alias(&actor.identity)?;
         if self.snapshot.stopped.remove(&key).is_some() {
             self.stops.remove(&key);
         }
         self.snapshot.actors.insert(key.clone(), actor);
         self.note_expiry(Child::Actor(key.clone()));
-        self.record(Child::Actor(key), policy);
+        self.record(Child::Actor(key), policy, Blueprint::Actor(blueprint));
         Ok(())
     }
 
-    fn record(&mut self, child: Child, policy: RestartPolicy) {
+    fn record(&mut self, child: Child, policy: RestartPolicy, blueprint: Blueprint) {
         self.starts += 1;
-        let (restarts, lost) = (Restarts::new(policy), HashSet::new());
-        let record = Record { start: self.starts, restarts, lost, in_a_row: 0 };
+        let restarts = Restarts::new(policy);
+        let record = Record { start: self.starts, restarts, lost: HashSet::new(), in_a_row: 0, blueprint };
         self.order.insert(record.start, child.clone());
         self.records.insert(child, record);
     }
@@ -280,7 +292,7 @@ impl Registry {
     ///
     /// # Errors
     /// `AliasTaken` where another actor has the call alias of the new revision.
-    pub(super) fn replace_actor(&mut self, actor: RunningActor) -> Result<()> {
+    pub(super) fn replace_actor(&mut self, actor: RunningActor, blueprint: Arc<ActorBlueprint>) -> Result<()> {
         let key = actor.identity.key.clone();
         let before = self.snapshot.actors.get(&key).map(|before| &before.identity);
         // One that is scaled keeps its alias, or goes on without one.
@@ -291,8 +303,27 @@ impl Registry {
         self.forget_expiry(child.clone());
         self.snapshot.actors.insert(key, actor);
         self.note_expiry(child.clone());
+        if let Some(record) = self.records.get_mut(&child) {
+            record.blueprint = Blueprint::Actor(blueprint);
+        }
         self.forget_former(&child);
         Ok(())
+    }
+
+    /// Returns what further instances of an actor are made of.
+    pub(super) fn actor_blueprint(&self, key: &str) -> Option<Arc<ActorBlueprint>> {
+        match &self.records.get(&Child::Actor(key.into()))?.blueprint {
+            Blueprint::Actor(blueprint) => Some(blueprint.clone()),
+            Blueprint::Provider(_) => None,
+        }
+    }
+
+    /// Returns what a provider is restarted from.
+    pub(super) fn provider_blueprint(&self, key: &ProviderKey) -> Option<Arc<ProviderBlueprint>> {
+        match &self.records.get(&Child::Provider(key.clone()))?.blueprint {
+            Blueprint::Provider(blueprint) => Some(blueprint.clone()),
+            Blueprint::Actor(_) => None,
+        }
     }
 
     /// Lets go of an actor and its alias. Its links wait for its next start.

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::lifecycle::Verdict;
+
 /// When something that has ended is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -96,15 +98,6 @@ impl Default for RestartPolicy {
     }
 }
 
-/// What is to become of something that crashed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is replaced after the delay.
-    Restart { attempt: u32, delay: Duration },
-    /// It stays down, for this reason.
-    GiveUp(String),
-}
-
 /// The restarts of one child.
 #[derive(Debug)]
 pub(super) struct Restarts {
@@ -192,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_crashes_is_given_up() {
+    fn what_only_crashes_is_cancelled() {
         let mut restarts = Restarts::new(RestartPolicy::new().in_a_row(3));
         assert!((1..=3).all(|row| matches!(restarts.crash(Instant::now(), row, 0.0), Verdict::Restart { .. })));
         assert!(matches!(restarts.crash(Instant::now(), 1, 0.0), Verdict::Restart { .. }));

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::Supervision;
-use super::child::Child;
-use super::link::{LinkKey, LinkState};
 use super::links::unbind_or_log;
-use crate::shard::with_each;
+use crate::child::Child;
+use crate::link::{LinkKey, LinkState};
+use crate::shard::for_each_in_batches;
 
 impl Supervision {
     /// Those links of an actor that are not established, and not about to be.
@@ -31,11 +31,11 @@ impl Supervision {
                 self.establish_link(&key).await;
             }
         };
-        with_each(keys.iter().filter(|key| !judged.contains(key)).cloned(), review).await;
+        for_each_in_batches(keys.iter().filter(|key| !judged.contains(key)).cloned(), review).await;
     }
 
     async fn release_if_ruled_out(&self, key: &LinkKey) {
-        let _lane = self.lanes.enter(key).await;
+        let _lock = self.links.lock(key).await;
         let link = self.registry.borrow().link(key);
         let Some(link) = link else { return };
         let is_ruled_out = self.registry.borrow().ends(&link.definition).is_err();
@@ -47,7 +47,7 @@ impl Supervision {
     /// Tells the provider of an established link of it again, while calls pass, and answers whether it was established. What
     /// the provider refuses is released.
     async fn tell_again(&self, key: &LinkKey) -> bool {
-        let _lane = self.lanes.enter(key).await;
+        let _lock = self.links.lock(key).await;
         let link = self.registry.borrow().link(key);
         let Some((link, provider)) = link.and_then(|link| self.established_provider(&link).map(|found| (link, found)))
         else {
@@ -66,7 +66,7 @@ impl Supervision {
                 let state = LinkState::Refused(refusal.to_string());
                 registry.conclude_link(link.definition.clone(), provider.instance, state);
             });
-            self.tell_of_link(&link.definition, &bound);
+            self.emit_link(&link.definition, &bound);
         }
         true
     }

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use futures_util::future::{Either, select};
+use wasmcloud_core::deadline::within;
+use wasmcloud_core::entity::WasmCloudEntity;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-use super::child::Child;
 use super::registry::Registry;
 use super::{Command, Supervision};
-use crate::deadline::within;
-use crate::entity::WasmCloudEntity;
-use crate::error::{Error, ErrorKind, Result};
+use crate::child::Child;
 use crate::event::EventKind;
 
 impl Supervision {
@@ -20,7 +20,7 @@ impl Supervision {
         if matches!(command, Command::Stop) {
             return self.carry_out(command).await;
         }
-        match select(pin!(self.carry_out(command)), pin!(self.given_up.ended())).await {
+        match select(pin!(self.carry_out(command)), pin!(self.abandoned.ended())).await {
             Either::Left((done, _)) => done,
             Either::Right(_) => {
                 let message = "the host was stopped, and its time was up before this was done";
@@ -53,13 +53,13 @@ impl Supervision {
                 Some(Child::Provider(key)) => self.end_provider_by(key, deadline).await,
                 None if self.registry.borrow().is_settled() => break,
                 None => {
-                    if self.given_up.is_ended() {
+                    if self.abandoned.is_ended() {
                         settled.await;
                     } else if within(deadline, settled).await.is_err() {
                         log::warn!(
                             "what was still being started or changed when the time of the host was up is given up"
                         );
-                        self.given_up.end();
+                        self.abandoned.end();
                     }
                     continue;
                 }
@@ -69,9 +69,9 @@ impl Supervision {
             }
         }
         // What is done beside the commands, as restarts that wait for their time.
-        self.given_up.end();
+        self.abandoned.end();
         self.change(Registry::end);
-        self.dispatch.events().tell(WasmCloudEntity::Host, EventKind::HostStopped);
+        self.dispatch.events().emit(WasmCloudEntity::Host, EventKind::HostStopped);
         self.shards.stop_own().await;
     }
 }

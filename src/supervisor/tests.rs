@@ -4,19 +4,19 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix::{Actor as _, Addr};
+use wasmcloud_claims::jwt;
+use wasmcloud_core::error::BoxedError;
+use wasmcloud_core::identity::InstanceNumber;
+use wasmcloud_core::limits::Limits;
+use wasmcloud_provider::{CapabilityProvider, Dispatcher};
 
-use super::recovery::{ProviderCrashed, Service};
 use super::restart::Restart;
-use super::snapshot::Condition;
 use super::*;
-use crate::actor::mailbox::InstanceNumber;
-use crate::capability::{CapabilityProvider, Dispatcher};
 use crate::dispatch::authority::Authority;
-use crate::error::BoxedError;
+use crate::dispatch::snapshot::Condition;
 use crate::event::EventBus;
-use crate::jwt;
-use crate::limits::Limits;
-use crate::middleware::chain::Chain;
+use crate::lifecycle::{ProviderCrashed, ServiceRecord};
+use crate::middleware::chain::MiddlewareChain;
 
 const CONTRACT: &str = "test:early";
 
@@ -36,7 +36,7 @@ impl CapabilityProvider for Early {
             let supervisor = self.supervisor.lock().unwrap().clone().unwrap();
             let (provider, instance) = (self.provider.clone(), InstanceNumber(start));
             let cause = format!("early crash {start}");
-            let crashed = ProviderCrashed { provider, instance, cause, service: Service::default() };
+            let crashed = ProviderCrashed { provider, instance, cause, service: ServiceRecord::default() };
             // Until the supervisor has taken note of it.
             actix_rt::System::new().block_on(supervisor.send(crashed)).unwrap();
         }
@@ -53,9 +53,9 @@ impl CapabilityProvider for Early {
 /// Starts a provider whose first instances crash early, and returns its condition and instance once it is settled.
 async fn started(crashes: usize, policy: RestartPolicy) -> (Condition, InstanceNumber) {
     let limits = Limits::new();
-    let dispatch = Dispatch::new(limits, Authority::new(None), Chain::new(Vec::new()), EventBus::new(64));
+    let dispatch = Dispatch::new(limits, Authority::new(None), MiddlewareChain::new(Vec::new()), EventBus::new(64));
     let shards = Arc::new(Shards::start(1).await.unwrap());
-    let settings = Settings {
+    let config = SupervisorConfig {
         compilation: Compilation::default(),
         updates: UpdatePolicy { enabled: false, strict: true },
         grace: Duration::from_secs(5),
@@ -63,7 +63,7 @@ async fn started(crashes: usize, policy: RestartPolicy) -> (Condition, InstanceN
         trust: TrustPolicy::default(),
     };
     let near = shards.current_or_next();
-    let supervisor = Supervisor::new(dispatch.clone(), shards, settings).start();
+    let supervisor = Supervisor::new(dispatch.clone(), shards, config).start();
     let vendor = nkeys::KeyPair::new_service().public_key();
     let issuer = nkeys::KeyPair::new_account().public_key();
     let metadata = jwt::CapabilityProvider {

@@ -3,11 +3,12 @@
 
 use std::pin::pin;
 
+use wasmcloud_core::error::Result;
+
 use super::Supervision;
-use super::child::Child;
 use super::registry::Registry;
-use super::snapshot::ActorIdentity;
-use crate::error::Result;
+use crate::child::Child;
+use crate::identity::ActorIdentity;
 
 /// A change under way. It ends when this is dropped, however that comes about.
 pub(super) struct Transition<'a> {

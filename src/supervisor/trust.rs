@@ -3,12 +3,14 @@
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use wasmcloud_claims::{Distrust, TrustPolicy, check_validity};
+use wasmcloud_core::error::Result;
+
 use super::Supervision;
-use super::child::Child;
-use super::snapshot::{ActorIdentity, ProviderIdentity};
-use crate::auth::{self, Distrust, TrustPolicy};
-use crate::error::Result;
+use crate::authorizer::Authorizer;
+use crate::child::Child;
 use crate::event::EventKind;
+use crate::identity::{ActorIdentity, ProviderIdentity};
 
 /// The longest time between two looks at the clock, which somebody may set while it is waited. Nobody is called for longer
 /// than this after the end of its token.
@@ -28,13 +30,13 @@ impl Supervision {
     /// Refuses a provider that is not trusted, or that the authorizer does not let in.
     pub(super) async fn expect_provider_loadable(&self, identity: &ProviderIdentity) -> Result<()> {
         self.expect_provider_trusted(identity)?;
-        let ask = |authorizer: &dyn auth::Authorizer| authorizer.can_load_provider(&identity.claims);
+        let ask = |authorizer: &dyn Authorizer| authorizer.can_load_provider(&identity.claims);
         self.dispatch.authority().ask_to_load(identity, self.call_deadline(), ask).await
     }
 
     /// Refuses an actor whose token is not valid now, or that the policy does not trust.
     pub(super) fn expect_trusted(&self, identity: &ActorIdentity) -> Result<()> {
-        auth::check_validity(&identity.claims, SystemTime::now())?;
+        check_validity(&identity.claims, SystemTime::now())?;
         self.trust.borrow().judge_actor(&identity.claims)
     }
 
@@ -44,7 +46,7 @@ impl Supervision {
         if !identity.signed {
             return Ok(());
         }
-        auth::check_validity(&identity.claims, SystemTime::now())?;
+        check_validity(&identity.claims, SystemTime::now())?;
         self.trust.borrow().judge_provider(&identity.claims)
     }
 
@@ -63,10 +65,10 @@ impl Supervision {
             match distrust {
                 Some(Distrust { reason, .. }) => {
                     log::warn!("{} is not trusted any more: {reason}", self.subject(&child));
-                    self.tell(&child, EventKind::Distrusted { reason });
+                    self.emit(&child, EventKind::Distrusted { reason });
                 }
                 None => {
-                    self.tell(&child, EventKind::Trusted);
+                    self.emit(&child, EventKind::Trusted);
                     // What could not be linked while it was not trusted.
                     self.establish_links_of(&child).await;
                 }
@@ -77,8 +79,8 @@ impl Supervision {
     /// Judges a child that runs by the policy in force. Nothing where that changes nothing.
     fn judge_anew(&self, child: Child) -> Option<(Child, Option<Distrust>)> {
         let registry = self.registry.borrow();
-        let standing = registry.standing(&child)?;
-        if standing.has_expired() {
+        let trust = registry.trust(&child)?;
+        if trust.has_expired() {
             return None;
         }
         let policy = self.trust.borrow();
@@ -90,10 +92,10 @@ impl Supervision {
             }
         };
         let distrust = judged.err().map(Distrust::from);
-        if standing.lost().as_deref() == distrust.as_ref() {
+        if trust.lost().as_deref() == distrust.as_ref() {
             return None;
         }
-        standing.set(distrust.clone());
+        trust.set(distrust.clone());
         drop(registry);
         Some((child, distrust))
     }
@@ -108,7 +110,7 @@ impl Supervision {
                 "the token of {} has ended: it cannot be called until it is updated or started anew",
                 self.subject(&child)
             );
-            self.tell(&child, EventKind::Expired);
+            self.emit(&child, EventKind::Expired);
         }
         let next = self.registry.borrow().next_expiry().map(Duration::from_secs);
         let pause = next.map_or(LONGEST_PAUSE, |next| next.saturating_sub(now));

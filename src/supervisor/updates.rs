@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::join;
+use wasmcloud_claims::Actor;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::Supervision;
-use super::child::Child;
 use super::instances::{close_instances, end_instances};
 use super::placement::ActorOptions;
-use super::snapshot::{ActorBlueprint, ActorIdentity, Condition, RunningActor};
-use crate::actor::Actor;
-use crate::actor::instances::Instances;
-use crate::error::{Error, ErrorKind, Result};
+use crate::child::Child;
+use crate::dispatch::instances::Instances;
+use crate::dispatch::snapshot::RunningActor;
 use crate::event::EventKind;
-use crate::shard::with_each;
+use crate::identity::ActorIdentity;
+use crate::shard::for_each_in_batches;
+use crate::supervisor::blueprint::ActorBlueprint;
 
 /// What may be changed of actors that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl Supervision {
         let updated = self.try_update(&child, key, actor).await;
         if let Err(refusal) = &updated {
             log::warn!("the update of {} is refused: {refusal}", self.subject(&child));
-            self.tell(&child, EventKind::UpdateRefused { reason: refusal.to_string() });
+            self.emit(&child, EventKind::UpdateRefused { reason: refusal.to_string() });
         }
         updated
     }
@@ -42,32 +44,32 @@ impl Supervision {
     async fn try_update(&self, child: &Child, key: &str, actor: Actor) -> Result<()> {
         let _change = self.begin_replacement(child.clone())?;
         let old = self.running(key)?;
+        let old_blueprint = self.blueprint(key)?;
         let claims = actor.shared_claims();
         let identity = Arc::new(ActorIdentity::new(claims));
         self.check_update(&old.identity, &identity)?;
         self.expect_loadable(&identity).await?;
-        let ActorBlueprint { options, limits, near, .. } = &*old.blueprint;
+        let ActorBlueprint { options, limits, near, .. } = &*old_blueprint;
         self.expect_room(options, limits, 0)?;
         let module = self.modules.compile(&actor, *limits, self.dispatch.mappings()).await?;
         drop(actor);
         let blueprint = ActorBlueprint { module, options: options.clone(), limits: *limits, near: *near };
-        let instances = self.make_instances(&identity, &blueprint).await?;
+        let instances = self.create_instances(&identity, &blueprint).await?;
         let (from, to) = (old.identity.revision, identity.revision);
-        let other_links = !identity.is_bound_like(&old.identity) || old.identity.standing.lost().is_some();
-        let condition = Condition::Running;
+        let other_links = !identity.has_same_binding(&old.identity) || old.identity.trust.lost().is_some();
+        let new = RunningActor::new(identity, instances.clone());
         let blueprint = Arc::new(blueprint);
-        let new = RunningActor { identity, instances: instances.clone(), condition, blueprint, draining: false };
         // Trust may have ended meanwhile.
         let trusted = self.expect_trusted(&new.identity);
-        if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.replace_actor(new))) {
+        if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.replace_actor(new, blueprint))) {
             end_instances(&instances).await;
             return Err(refusal);
         }
-        self.tell(child, EventKind::Updated { from, to });
+        self.emit(child, EventKind::Updated { from, to });
         // What the new claims allow is there while the old revision finishes; what they do not is refused to calls from now
         // on, and released once nothing of the old revision is under way.
         let waiting = if other_links { self.links_that_wait(child) } else { Vec::new() };
-        let establish = with_each(&waiting, async |key| self.establish_link(key).await);
+        let establish = for_each_in_batches(&waiting, async |key| self.establish_link(key).await);
         join(self.retire(&old.identity, &old.instances), establish).await;
         if other_links {
             self.review_links_of(child, &waiting).await;
@@ -100,20 +102,26 @@ impl Supervision {
         let child = Child::Actor(key.into());
         let _change = self.begin_replacement(child.clone())?;
         let old = self.running(key)?;
-        let ActorBlueprint { module, options, limits, near } = &*old.blueprint;
+        let old_blueprint = self.blueprint(key)?;
+        let ActorBlueprint { module, options, limits, near } = &*old_blueprint;
         let options = ActorOptions { instances, ..options.clone() };
         self.expect_room(&options, limits, old.instances.mailboxes().len())?;
         let blueprint = Arc::new(ActorBlueprint { module: module.clone(), options, limits: *limits, near: *near });
         let mailboxes = old.instances.mailboxes();
         let (kept, surplus) = mailboxes.split_at(instances.get().min(mailboxes.len()));
-        let more = self.make_instances_from(kept.len(), &old.identity, &blueprint).await?;
+        let more = self.create_instances_from(kept.len(), &old.identity, &blueprint).await?;
         let all = Instances::new(kept.iter().cloned().chain(more).collect());
         // It may have crashed meanwhile.
         let current = self.running(key)?;
-        self.change(|registry| registry.replace_actor(RunningActor { instances: all, blueprint, ..current }))?;
-        self.tell(&child, EventKind::Scaled { instances: instances.get() });
+        self.change(|registry| registry.replace_actor(RunningActor { instances: all, ..current }, blueprint))?;
+        self.emit(&child, EventKind::Scaled { instances: instances.get() });
         self.retire(&old.identity, &Instances::new(surplus.to_vec())).await;
         Ok(())
+    }
+
+    fn blueprint(&self, key: &str) -> Result<Arc<ActorBlueprint>> {
+        let blueprint = self.registry.borrow().actor_blueprint(key);
+        blueprint.ok_or_else(|| Error::new(ErrorKind::ActorNotFound, format!("actor {key} does not run")))
     }
 
     fn running(&self, key: &str) -> Result<RunningActor> {

@@ -10,6 +10,7 @@ use nkeys::KeyPair;
 use wasmcloud_host::jwt::{CapabilityProvider, Claims};
 use wasmcloud_host::{ArchiveLimits, ErrorKind, ProviderArchive};
 
+use crate::signing::in_repository;
 use crate::support::kind;
 
 mod tampering;
@@ -172,7 +173,7 @@ fn archives_that_could_not_be_loaded_are_not_signed() {
 fn archives_of_the_era_are_read() {
     // Written by provider-archive 0.4.0 with wascap 0.6.1.
     for name in ["era.par", "era.par.gz"] {
-        let path = format!("{}/fixtures/archives/{name}", env!("CARGO_MANIFEST_DIR"));
+        let path = in_repository(&format!("fixtures/archives/{name}"));
         let archive = ProviderArchive::from_file(path).unwrap();
         let metadata = archive.claims().metadata.unwrap();
         assert_eq!((metadata.name.as_deref(), metadata.capid.as_str()), (Some("Clock"), "example:clock"));

@@ -116,7 +116,6 @@ async fn the_next_host_starts_from_what_the_first_one_compiled() {
     assert_eq!(place.files_ending(".draft"), [] as [PathBuf; 0]);
 }
 
-#[cfg(all(feature = "cranelift", feature = "singlepass"))]
 #[actix_rt::test]
 async fn each_compiler_has_artifacts_of_its_own() {
     use wasmcloud_host::Compiler::{Cranelift, Singlepass};

@@ -8,26 +8,16 @@
 //! - `server_process`: a real server that is killed, frozen and started again
 //! - `nats_server`, `redis_server`, `s3_server`: those that there are
 
-#[cfg(any(feature = "blobstore", feature = "keyvalue", feature = "messaging"))]
 mod bad_days;
-#[cfg(feature = "blobstore")]
 mod blob_store;
-#[cfg(any(feature = "blobstore", feature = "keyvalue"))]
 mod crash;
-#[cfg(any(feature = "blobstore", feature = "keyvalue", feature = "messaging"))]
 mod disks;
 mod extras;
-#[cfg(feature = "keyvalue")]
 mod key_value;
 mod kit;
 mod logging;
-#[cfg(feature = "messaging")]
 mod messaging;
-#[cfg(feature = "messaging")]
 pub(crate) mod nats_server;
-#[cfg(feature = "keyvalue")]
 mod redis_server;
-#[cfg(feature = "blobstore")]
 mod s3_server;
-#[cfg(any(feature = "blobstore", feature = "httpclient", feature = "keyvalue", feature = "messaging"))]
 pub(crate) mod server_process;

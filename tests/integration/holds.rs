@@ -85,27 +85,26 @@ async fn with_one_shard(test: impl AsyncFnOnce(Host)) {
     with_host_of(HostBuilder::new().with_shards(1).with_call_deadline(DEADLINE), test).await;
 }
 
-/// What was measured, for one table.
+/// What was measured, for one table, which is printed as it is filled.
 struct Figures {
-    title: &'static str,
     rows: Vec<(String, Held)>,
 }
 
 impl Figures {
     fn new(title: &'static str) -> Figures {
-        Figures { title, rows: Vec::new() }
+        println!("{title:<60} {:>12} {:>9}", "longest hold", "turns");
+        Figures { rows: Vec::new() }
     }
 
+    /// Adds a row to the table, and prints it.
     fn add(&mut self, what: impl Into<String>, held: Held) {
-        self.rows.push((what.into(), held));
+        let what = what.into();
+        println!("{what:<60} {:>9.2} ms {:>9}", held.longest.as_secs_f64() * 1e3, held.turns);
+        self.rows.push((what, held));
     }
 
-    /// Prints the table, and fails where a shard was held for too long.
+    /// Fails where a shard was held for too long.
     fn judge(self) {
-        println!("{:<60} {:>12} {:>9}", self.title, "longest hold", "turns");
-        for (what, held) in &self.rows {
-            println!("{what:<60} {:>9.2} ms {:>9}", held.longest.as_secs_f64() * 1e3, held.turns);
-        }
         let too_long: Vec<_> = self.rows.iter().filter(|(_, held)| held.longest > LONGEST).collect();
         assert!(too_long.is_empty(), "held for too long: {too_long:?}");
     }

@@ -7,30 +7,27 @@
 mod actors;
 mod archives;
 mod artifacts;
-#[cfg(feature = "cli")]
 mod binary;
 mod calls;
 mod capacity;
 mod compilation;
 mod conformance;
 mod crowds;
-#[cfg(feature = "experiments")]
 mod experiments;
 mod guests;
 mod health;
 mod holds;
 mod host;
 mod http;
-#[cfg(feature = "httpclient")]
 mod http_client;
 mod http_places;
 mod http_protocols;
 mod http_semantics;
 mod instances;
 mod interruptions;
+mod layers;
 mod lifecycles;
 mod limits;
-#[cfg(feature = "providers")]
 mod link_values;
 mod linked_crowds;
 mod links;

@@ -4,13 +4,11 @@
 //! - `files`: what is read from which files
 //! - `examples`: the manifests of the examples, through their front doors
 
-#[cfg(all(feature = "cli", feature = "providers", unix))]
+#[cfg(unix)]
 mod examples;
 mod files;
 
-#[cfg(feature = "providers")]
 use std::collections::HashMap;
-use std::error::Error as _;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -21,7 +19,7 @@ use wasmcloud_host::{
 };
 
 use crate::plugins::built;
-use crate::signing::{Signing, guest, sign};
+use crate::signing::{Signing, guest, in_repository, sign};
 use crate::support::{PROBE, Probe, kind, soon, values, with_host, with_host_of};
 
 const LOGGING: &str = "wasmcloud:logging";
@@ -57,7 +55,7 @@ impl Folder {
 
 /// The entries that failed, and how.
 fn failures(error: &Error) -> Vec<(String, ErrorKind)> {
-    let failures: &ManifestFailures = error.source().unwrap().downcast_ref().unwrap();
+    let failures: &ManifestFailures = error.cause().unwrap().downcast_ref().unwrap();
     failures.entries().iter().map(|failure| (failure.entry.clone(), failure.error.kind())).collect()
 }
 
@@ -407,7 +405,6 @@ async fn a_host_that_does_not_run_applies_nothing() {
     assert!(!host.labels().await.contains_key("zone"));
 }
 
-#[cfg(feature = "providers")]
 #[actix_rt::test]
 async fn every_provider_that_comes_with_the_host_has_its_name() {
     let names = ["blobstore", "extras", "httpclient", "httpserver", "keyvalue", "logging", "messaging"];
@@ -431,7 +428,7 @@ async fn every_provider_that_comes_with_the_host_has_its_name() {
 #[actix_rt::test]
 async fn a_manifest_can_be_made_by_a_program() {
     let mut manifest = HostManifest::default();
-    manifest.actors.push("fixtures/guests/echo.wasm".to_owned().into());
+    manifest.actors.push(in_repository("fixtures/guests/echo.wasm").display().to_string().into());
     manifest.links.push(ManifestLink { actor: "echo".to_owned(), ..Default::default() });
     with_host(async |host| {
         let refused = host.apply_manifest(manifest).await.unwrap_err();

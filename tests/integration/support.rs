@@ -34,7 +34,6 @@ pub(crate) async fn with_host_of(builder: HostBuilder, test: impl AsyncFnOnce(Ho
 /// Chooses the compiler that the environment asks the tests to be run with, if it does: all must pass with each.
 pub(crate) fn with_tested_compiler(builder: HostBuilder) -> HostBuilder {
     match std::env::var("WASMCLOUD_TEST_COMPILER").as_deref() {
-        #[cfg(feature = "singlepass")]
         Ok("singlepass") => builder.with_compiler(wasmcloud_host::Compiler::Singlepass),
         Ok(other) => panic!("the tests know no compiler {other:?}, or were built without it"),
         Err(_) => builder,

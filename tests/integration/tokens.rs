@@ -8,7 +8,7 @@ use wasmcloud_host::jwt::{self, Claims, WascapEntity};
 use wasmcloud_host::signing::{ActorClaims, KeyPair, KeyPairType, sign_module};
 use wasmcloud_host::{Actor, ProviderArchive};
 
-use crate::signing::{Era, guest, hash, with_token};
+use crate::signing::{Era, guest, hash, in_repository, with_token};
 
 /// The dates in the tokens, in seconds.
 const EXPIRES: u64 = 4_102_444_800;
@@ -29,8 +29,8 @@ fn service() -> KeyPair {
 }
 
 fn fixture(name: &str) -> Vec<u8> {
-    let path = format!("{}/fixtures/tokens/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
+    let path = in_repository(&format!("fixtures/tokens/{name}"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
 }
 
 fn lines(name: &str) -> Vec<String> {

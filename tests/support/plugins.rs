@@ -8,6 +8,8 @@ use std::sync::{LazyLock, Mutex};
 use nkeys::KeyPair;
 use wasmcloud_host::ProviderArchive;
 
+use crate::signing::in_repository;
+
 /// The folder that plugins are built in.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins"));
 
@@ -39,7 +41,7 @@ fn build_c(compiler: &str, source: &Path, defined: &[&str]) -> Vec<u8> {
     let built = tempfile::NamedTempFile::new_in(&*FOLDER).unwrap();
     run(Command::new(compiler)
         .args(["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-I"])
-        .arg(root().join("crates/provider-sdk/include"))
+        .arg(in_repository("crates/provider-sdk/include"))
         .args(defined.iter().map(|name| format!("-D{name}")))
         .arg("-o")
         .arg(built.path())
@@ -48,14 +50,10 @@ fn build_c(compiler: &str, source: &Path, defined: &[&str]) -> Vec<u8> {
     std::fs::read(built.path()).unwrap()
 }
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 /// The plugin in Rust that does what it is told, good or bad.
 pub(crate) fn mischief() -> Vec<u8> {
     static BUILT: LazyLock<Vec<u8>> =
-        LazyLock::new(|| build_rust(&root().join("fixtures/plugins/mischief"), "mischief"));
+        LazyLock::new(|| build_rust(&in_repository("fixtures/plugins/mischief"), "mischief"));
     BUILT.clone()
 }
 
@@ -63,13 +61,13 @@ pub(crate) fn mischief() -> Vec<u8> {
 pub(crate) fn tally(defined: &'static [&'static str]) -> Vec<u8> {
     static BUILT: LazyLock<Mutex<HashMap<&[&str], Vec<u8>>>> = LazyLock::new(Mutex::default);
     let mut built = BUILT.lock().unwrap();
-    let source = root().join("fixtures/plugins/tally/tally.c");
+    let source = in_repository("fixtures/plugins/tally/tally.c");
     built.entry(defined).or_insert_with(|| build_c("cc", &source, defined)).clone()
 }
 
 /// The plugin in C++ that throws.
 pub(crate) fn throwing() -> Vec<u8> {
-    build_c("c++", &root().join("fixtures/plugins/throwing/throwing.cc"), &[])
+    build_c("c++", &in_repository("fixtures/plugins/throwing/throwing.cc"), &[])
 }
 
 /// A library that is none of ours.

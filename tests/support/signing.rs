@@ -1,5 +1,7 @@
 //! Guests from the fixtures, signed with keys made on the spot.
 
+use std::path::{Path, PathBuf};
+
 use nkeys::KeyPair;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,10 +9,17 @@ use sha2::{Digest, Sha256};
 use wasmcloud_host::Actor;
 use wasmcloud_host::jwt::{self, Claims, WascapEntity};
 
+/// Returns the path of something in the repository, whichever of its packages this is built for.
+pub(crate) fn in_repository(path: &str) -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = package.ancestors().find(|folder| folder.join("fixtures").is_dir()).expect("a folder with fixtures");
+    root.join(path)
+}
+
 /// The bytes of an unsigned guest.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
-    let path = format!("{}/fixtures/guests/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
+    let path = in_repository(&format!("fixtures/guests/{name}.wasm"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
 }
 
 /// When a module was signed, which shows in how it carries its token.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::time::Instant;
 
-use crate::peer::Peer;
+use crate::table::Peer;
 use sending::Progress;
 pub(crate) use sending::Sending;
 pub(crate) use timer::{Ended, in_time};

@@ -11,8 +11,8 @@ use hyper::body::{Body, Bytes};
 use crate::BoxedError;
 use crate::ledger::Full;
 use crate::normalise::Framing;
-use crate::peer::{Holding, Peer};
 use crate::table::Kind;
+use crate::table::{Holding, Peer};
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);

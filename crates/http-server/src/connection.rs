@@ -20,9 +20,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::activity::{Activity, Ended, Patience, Watched, in_time};
 use crate::caller::Caller;
-use crate::peer::{Asked, Peer};
 use crate::site::Site;
 use crate::table::Admission;
+use crate::table::{Asked, Peer};
 
 /// How long a client may take to agree on TLS.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);

@@ -35,7 +35,6 @@ mod listener;
 mod messages;
 mod names;
 mod normalise;
-mod peer;
 mod request_id;
 mod server;
 mod settings;

@@ -18,10 +18,10 @@ use crate::cors::Cors;
 use crate::framing::frame;
 use crate::messages::{HANDLE_REQUEST, Headers, Request, Response};
 use crate::normalise::{Framing, Refused, normalise};
-use crate::peer::{Holding, Peer};
 use crate::request_id::{REQUEST_ID, RequestIds};
 use crate::settings::Settings;
 use crate::table::Kind;
+use crate::table::{Holding, Peer};
 
 /// Headers that belong to a connection: an actor has no say in them. Of the length it tells, [`frame`] decides.
 const NOT_THE_ACTORS: [HeaderName; 7] = [

@@ -2,6 +2,8 @@
 //!
 //! When there are as many as there may be and another one comes, those that have been idle longest are cut.
 
+mod peer;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,7 +16,7 @@ use tokio::sync::Notify;
 use crate::client::ClientAddress;
 use crate::files;
 use crate::ledger::{Full, Grant, Ledger, Limits};
-use crate::peer::{Asked, Peer};
+pub(crate) use peer::{Asked, Holding, Peer};
 
 const MIB: usize = 1024 * 1024;
 

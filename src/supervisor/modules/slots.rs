@@ -86,15 +86,15 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn work_begins_when_a_slot_is_left_and_holds_nothing_when_it_is_given_up() {
+    async fn work_begins_when_a_slot_is_left_and_holds_nothing_when_it_is_cancelled() {
         let capacity = Capacity { slots: 2, bytes: 10 };
         let slots = Slots::new(capacity, capacity);
         let first = slots.enter(work("a")).await;
         let _other = slots.enter(work("b")).await;
-        let mut given_up = Box::pin(slots.enter(work("a")));
+        let mut abandoned = Box::pin(slots.enter(work("a")));
         let mut next = pin!(slots.enter(work("a")));
-        assert!(poll!(&mut given_up).is_pending() && poll!(next.as_mut()).is_pending());
-        drop(given_up);
+        assert!(poll!(&mut abandoned).is_pending() && poll!(next.as_mut()).is_pending());
+        drop(abandoned);
         drop(first);
         let next = next.await;
         // Of what had its turn and was given up at the same moment, nothing is left.

@@ -8,12 +8,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use wasmcloud_core::entity::{KeyKind, is_key, shorten};
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+
 use super::Registry;
 use super::recency::Recency;
 use crate::dispatch::resolve::names_contract;
-use crate::entity::{KeyKind, is_key, shorten};
-use crate::error::{Error, ErrorKind, Result};
-use crate::supervisor::snapshot::ActorIdentity;
+use crate::identity::ActorIdentity;
 
 /// How many aliases are remembered that nobody holds. Beyond that, the one is forgotten that was let go of first.
 const REMEMBERED: usize = 10_000;

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use wasmcloud_core::identity::InstanceNumber;
+
 use super::{Change, Registry};
-use crate::actor::mailbox::InstanceNumber;
-use crate::supervisor::child::Child;
-use crate::supervisor::recovery::Service;
-use crate::supervisor::restart::Verdict;
-use crate::supervisor::snapshot::Condition;
+use crate::child::Child;
+use crate::dispatch::snapshot::Condition;
+use crate::lifecycle::ServiceRecord;
+use crate::lifecycle::Verdict;
 
 /// How often an instance that is being stopped is replaced, if it does nothing but crash.
 const LAST_RESTARTS: u32 = 3;
@@ -97,7 +98,7 @@ impl Registry {
 
     /// Counts a crash of a provider's instance that has done this before, and returns the how manieth in a row it is. One that
     /// has answered a call, or lived for a period of its policy, ends the row.
-    pub(in crate::supervisor) fn count_crash(&mut self, child: &Child, service: Service) -> u32 {
+    pub(in crate::supervisor) fn count_crash(&mut self, child: &Child, service: ServiceRecord) -> u32 {
         let Some(record) = self.records.get_mut(child) else { return 1 };
         let is_proven = service.has_served || service.lived >= record.restarts.period();
         record.in_a_row = if is_proven { 1 } else { record.in_a_row.saturating_add(1) };

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use wasmcloud_claims::{Distrust, TrustState};
+use wasmcloud_core::error::ErrorKind;
+
 use super::Registry;
-use crate::auth::{Distrust, Standing};
-use crate::error::ErrorKind;
-use crate::supervisor::child::Child;
+use crate::child::Child;
 
 /// The ends of tokens, in seconds since 1970, the next one first. What runs is found by its token's end, so looking for those
 /// that have ended takes no longer with many children.
@@ -13,10 +14,10 @@ pub(super) type Expiries = BTreeSet<(u64, Child)>;
 
 impl Registry {
     /// Whether a child that runs is still trusted.
-    pub(in crate::supervisor) fn standing(&self, child: &Child) -> Option<&Standing> {
+    pub(in crate::supervisor) fn trust(&self, child: &Child) -> Option<&TrustState> {
         match child {
-            Child::Actor(key) => self.snapshot.actors.get(key).map(|actor| &actor.identity.standing),
-            Child::Provider(key) => self.snapshot.providers.get(key).map(|provider| &provider.identity.standing),
+            Child::Actor(key) => self.snapshot.actors.get(key).map(|actor| &actor.identity.trust),
+            Child::Provider(key) => self.snapshot.providers.get(key).map(|provider| &provider.identity.trust),
         }
     }
 
@@ -54,11 +55,11 @@ impl Registry {
         let mut expired = Vec::new();
         while let Some((_, child)) = self.expiries.first().filter(|(expires, _)| *expires <= now).cloned() {
             self.expiries.pop_first();
-            let running = self.standing(&child);
+            let running = self.trust(&child);
             // Who was scaled since is noted anew, but not news.
-            if let Some(standing) = running.filter(|standing| !standing.has_expired()) {
+            if let Some(trust) = running.filter(|trust| !trust.has_expired()) {
                 let reason = format!("the token of {child} has ended: update it, or start it anew, with another one");
-                standing.set(Some(Distrust { kind: ErrorKind::TokenExpired, reason }));
+                trust.set(Some(Distrust { kind: ErrorKind::TokenExpired, reason }));
                 expired.push(child);
             }
         }

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use imbl::shared_ptr::DefaultSharedPtr;
 use tokio::sync::Notify;
+use wasmcloud_core::entity::shorten;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::identity::InstanceNumber;
+use wasmcloud_core::identity::ProviderKey;
 
 use super::{Change, Registry};
-use crate::actor::mailbox::InstanceNumber;
+use crate::child::Child;
 use crate::dispatch::resolve::attested;
-use crate::entity::shorten;
-use crate::error::{Error, ErrorKind, Result};
-use crate::supervisor::child::Child;
-use crate::supervisor::link::{Link, LinkDefinition, LinkKey, LinkState};
-use crate::supervisor::snapshot::{ProviderIdentity, ProviderKey, RunningActor, RunningProvider};
+use crate::dispatch::snapshot::{RunningActor, RunningProvider};
+use crate::identity::ProviderIdentity;
+use crate::link::{Link, LinkDefinition, LinkKey, LinkState};
 
 /// Keys of links. A copy costs the same with one link as with a hundred thousand, and stays as it is.
 pub(in crate::supervisor) type LinkKeys = imbl::GenericHashSet<LinkKey, foldhash::fast::RandomState, DefaultSharedPtr>;
@@ -53,12 +55,12 @@ impl Registry {
     pub(in crate::supervisor) fn ends(&self, definition: &LinkDefinition) -> Result<Option<Ends>> {
         let actor = self.snapshot.actors.get(definition.actor_id.as_str());
         if let Some(actor) = actor {
-            actor.identity.standing.expect_good()?;
+            actor.identity.trust.expect_trusted()?;
             attested(&actor.identity, &definition.contract_id)?;
         }
         let provider = self.provider_of(definition);
         if let Some(provider) = provider {
-            provider.identity.standing.expect_good()?;
+            provider.identity.trust.expect_trusted()?;
             serves(&provider.identity, &definition.contract_id)?;
         }
         let (Some(actor), Some(provider)) = (actor, provider) else { return Ok(None) };

@@ -1,15 +1,17 @@
 //! Providers, and their instances: those that are being made, and the one that a provider has.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use actix::Addr;
+use wasmcloud_core::error::Result;
+use wasmcloud_core::identity::InstanceNumber;
+use wasmcloud_core::identity::ProviderKey;
 
-use super::Registry;
-use crate::actor::mailbox::InstanceNumber;
-use crate::capability::provider_actor::ProviderActor;
-use crate::error::Result;
-use crate::supervisor::child::Child;
-use crate::supervisor::snapshot::{ProviderKey, RunningProvider};
+use super::{Blueprint, Registry};
+use crate::child::Child;
+use crate::dispatch::provider_mailbox::ProviderMailbox;
+use crate::dispatch::snapshot::RunningProvider;
+use crate::supervisor::blueprint::ProviderBlueprint;
 
 /// The instances that are being made, and how those crashed that did so before they were registered.
 pub(super) type Expected = HashMap<InstanceNumber, Option<String>>;
@@ -37,10 +39,12 @@ impl Registry {
         &mut self,
         key: &ProviderKey,
         instance: InstanceNumber,
-        address: Addr<ProviderActor>,
+        mailbox: ProviderMailbox,
     ) {
         if let Some(provider) = self.snapshot.providers.get_mut(key) {
-            (provider.instance, provider.address, provider.is_down) = (instance, address, false);
+            provider.instance = instance;
+            provider.mailbox = mailbox;
+            provider.is_down = false;
             self.changed.push(provider.changed.clone());
         }
     }
@@ -54,13 +58,18 @@ impl Registry {
     }
 
     /// Takes in a provider that has been made.
-    pub(in crate::supervisor) fn add_provider(&mut self, provider: RunningProvider) -> Result<()> {
+    pub(in crate::supervisor) fn add_provider(
+        &mut self,
+        provider: RunningProvider,
+        blueprint: Arc<ProviderBlueprint>,
+    ) -> Result<()> {
         self.expect_open()?;
-        let (identity, policy) = (provider.identity.clone(), provider.blueprint.policy);
+        let identity = provider.identity.clone();
+        let policy = blueprint.policy;
         *self.snapshot.contracts.entry(identity.contract_id.clone()).or_insert(0) += 1;
         self.snapshot.providers.insert(identity.key.clone(), provider);
         self.note_expiry(Child::Provider(identity.key.clone()));
-        self.record(Child::Provider(identity.key.clone()), policy);
+        self.record(Child::Provider(identity.key.clone()), policy, Blueprint::Provider(blueprint));
         Ok(())
     }
 

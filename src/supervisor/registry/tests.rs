@@ -8,23 +8,28 @@ use std::time::{Duration, Instant};
 use actix::AsyncContext;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use wasmcloud_claims::jwt::{self, Claims};
+use wasmcloud_core::identity::ProviderKey;
+use wasmcloud_core::limits::Limits;
+use wasmcloud_engine::{CodeReservation, CompiledModule, Mappings};
+use wasmcloud_provider::ProviderDescriptor;
+use wasmcloud_providers::HttpServer;
 
 use super::*;
-use crate::actor::instances::Instances;
-use crate::actor::mailbox::{Home, InstanceNumber, Mailbox};
-use crate::actor::pace::Pace;
-use crate::actor::room::HostRoom;
-use crate::capability::builtin::HttpServer;
-use crate::engine::{CompiledModule, Mappings, Place};
-use crate::jwt::{self, Claims};
-use crate::limits::Limits;
+use crate::actor::GuestActor;
+use crate::dispatch::call_limiter::HostLimiter;
+use crate::dispatch::instances::Instances;
+use crate::dispatch::latency::LatencyEstimate;
+use crate::dispatch::mailbox::{InstanceThread, Mailbox, MailboxConfig};
+use crate::dispatch::provider_mailbox::ProviderMailbox;
+use crate::dispatch::snapshot::{Condition, RunningProvider};
+use crate::identity::ProviderIdentity;
+use crate::lifecycle::Verdict;
+use crate::link::{LinkDefinition, LinkState};
+use crate::provider::ProviderActor;
 use crate::shard::Shards;
-use crate::supervisor::link::{LinkDefinition, LinkState};
+use crate::supervisor::blueprint::{ActorBlueprint, ProviderBlueprint};
 use crate::supervisor::placement::ActorOptions;
-use crate::supervisor::restart::Verdict;
-use crate::supervisor::snapshot::{
-    ActorBlueprint, Condition, ProviderBlueprint, ProviderIdentity, ProviderKey, RunningProvider,
-};
 
 const ACTORS: [&str; 3] = ["MA", "MB", "MC"];
 const PROVIDERS: [&str; 3] = ["VA", "VB", "VC"];
@@ -132,8 +137,8 @@ struct World {
 impl World {
     async fn new() -> World {
         let bytes = include_bytes!("../../../fixtures/guests/tiny_echo.wasm");
-        let place = Place::take(Mappings::new(Some(100))).unwrap();
-        let module = CompiledModule::of(bytes, &Limits::new(), place);
+        let reservation = CodeReservation::take(Mappings::new(Some(100))).unwrap();
+        let module = CompiledModule::compile(bytes, &Limits::new(), reservation).unwrap();
         let shards = Shards::start(1).await.unwrap();
         World { registry: Registry::open(), shards, module, instances: 0, begin: Instant::now(), steps: 0 }
     }
@@ -155,27 +160,39 @@ impl World {
     }
 
     /// An actor that is entitled to all contracts but the last one.
-    fn actor(&mut self, key: &str, alias: Option<&str>, instances: usize) -> RunningActor {
+    fn actor(&mut self, key: &str, alias: Option<&str>, instances: usize) -> (RunningActor, Arc<ActorBlueprint>) {
         let near = self.shards.current_or_next();
         let mailboxes = (0..instances).map(|_| {
-            let (address, number) = (actix::Context::new().address(), self.next_instance());
-            let home = Home::Shard(self.shards.shard(near).clone());
-            Mailbox::new(address, (key, number), home, (Arc::default(), Pace::new()), (1, &HostRoom::new(1)))
+            let address: actix::Addr<GuestActor> = actix::Context::new().address();
+            let config = MailboxConfig {
+                actor: key,
+                number: self.next_instance(),
+                thread: InstanceThread::Shard(self.shards.shard(near).clone()),
+                shutdown: Arc::default(),
+                latency: LatencyEstimate::new(),
+                length: 1,
+                host: &HostLimiter::new(1),
+            };
+            Mailbox::new(address, config)
         });
         let instances = Instances::new(mailboxes.collect());
         let (module, options, limits) = (self.module.clone(), ActorOptions::new().restart(policy()), Limits::new());
         let blueprint = Arc::new(ActorBlueprint { module, options, limits, near });
         let identity = self.identity(key, alias, &CONTRACTS[..2]);
-        RunningActor { identity, instances, condition: Condition::Running, blueprint, draining: false }
+        (RunningActor::new(identity, instances), blueprint)
     }
 
-    fn provider(&mut self, index: usize) -> RunningProvider {
+    fn provider(&mut self, index: usize) -> (RunningProvider, Arc<ProviderBlueprint>) {
         let near = self.shards.current_or_next();
         let capability = HttpServer::new(None).capability().unwrap();
         let key = ProviderKey::new(PROVIDERS[index], "default");
-        let identity = ProviderIdentity::new(key, CONTRACTS[index].to_owned(), Claims::default(), false);
+        let contract_id = CONTRACTS[index].to_owned();
+        let descriptor = ProviderDescriptor { key, contract_id, claims: Claims::default(), signed: false };
+        let identity = ProviderIdentity::new(&descriptor);
         let blueprint = Arc::new(ProviderBlueprint { capability, policy: policy(), near });
-        RunningProvider::new(Arc::new(identity), self.next_instance(), actix::Context::new().address(), blueprint)
+        let address: actix::Addr<ProviderActor> = actix::Context::new().address();
+        let mailbox = ProviderMailbox::new(address);
+        (RunningProvider::new(Arc::new(identity), self.next_instance(), mailbox), blueprint)
     }
 
     /// An instance that a child has, if it is to be none of the former ones.
@@ -254,16 +271,16 @@ impl World {
                 let reserved = self.registry.reserved_aliases.iter().find(|(_, holder)| &***holder == ACTORS[index]);
                 let alias = reserved.map(|(alias, _)| alias.to_string());
                 let added = if actor {
-                    let started = self.actor(ACTORS[index], alias.as_deref(), instances);
-                    self.registry.add_actor(started)
+                    let (started, blueprint) = self.actor(ACTORS[index], alias.as_deref(), instances);
+                    self.registry.add_actor(started, blueprint)
                 } else {
-                    let started = self.provider(index);
-                    self.registry.add_provider(started)
+                    let (started, blueprint) = self.provider(index);
+                    self.registry.add_provider(started, blueprint)
                 };
                 assert_eq!(added.is_ok(), !self.registry.closing, "an alias that was reserved is free: {added:?}");
             }
             Some(Change::Replace) if !fails && actor => {
-                let mut other = self.actor(ACTORS[index], alias, instances);
+                let (mut other, blueprint) = self.actor(ACTORS[index], alias, instances);
                 let RunningActor { identity: before, instances: kept, condition, .. } =
                     self.registry.snapshot.actors[ACTORS[index]].clone();
                 // Another number of instances keeps what there is, and another revision does not.
@@ -272,14 +289,14 @@ impl World {
                     other.instances = Instances::new(kept.chain(other.instances.mailboxes()).cloned().collect());
                     other.condition = condition;
                 }
-                if self.registry.replace_actor(other).is_err() {
+                if self.registry.replace_actor(other, blueprint).is_err() {
                     assert!(Arc::ptr_eq(&before, &self.registry.snapshot.actors[ACTORS[index]].identity));
                 }
             }
             Some(Change::Replace) if !fails => {
-                let RunningProvider { identity, instance, address, .. } = self.provider(index);
+                let (RunningProvider { identity, instance, mailbox, .. }, _) = self.provider(index);
                 while self.registry.suspend_links_of(&child, 2) {}
-                self.registry.replace_provider(&identity.key, instance, address);
+                self.registry.replace_provider(&identity.key, instance, mailbox);
             }
             Some(Change::Stop) => {
                 match &child {
@@ -454,9 +471,10 @@ fn of_the_actors_that_were_stopped_only_the_last_ones_are_remembered() {
         let stopped = REMEMBERED_STOPS + 3;
         for number in 0..stopped {
             let key = format!("M{number}");
-            let (child, actor) = (Child::Actor(key.as_str().into()), world.actor(&key, None, 1));
+            let child = Child::Actor(key.as_str().into());
+            let (actor, blueprint) = world.actor(&key, None, 1);
             world.registry.begin_start(&child).unwrap();
-            world.registry.add_actor(actor).unwrap();
+            world.registry.add_actor(actor, blueprint).unwrap();
             world.registry.end_change(&child);
             world.registry.begin_stop(&child).unwrap();
             world.registry.take_actor(&key);

@@ -23,7 +23,6 @@ fn engine(compiler: Compiler) -> wasmer::Engine {
             cranelift.num_threads(threads);
             EngineBuilder::new(cranelift).engine().into()
         }
-        #[cfg(feature = "singlepass")]
         Compiler::Singlepass => {
             let mut singlepass = wasmer::sys::Singlepass::new();
             singlepass.num_threads(threads);
@@ -123,7 +122,7 @@ fn no_shape_of_code_takes_cranelift_three_times_as_long() {
 }
 
 #[test]
-#[cfg(all(target_os = "linux", feature = "singlepass"))]
+#[cfg(target_os = "linux")]
 fn no_shape_of_code_takes_singlepass_three_times_as_long() {
     const NAME: &str = "compilation::cost::no_shape_of_code_takes_singlepass_three_times_as_long";
     in_own_process(NAME, async || compare_all(Compiler::Singlepass, &sizes(&[4000])));

@@ -10,15 +10,17 @@ use wasmcloud_host::{ErrorKind, Host, HostManifest};
 use super::Folder;
 use crate::conformance::nats_server::NatsServer;
 use crate::conformance::server_process::free_port;
+use crate::signing::in_repository;
 use crate::support::{keep_log, logged, soon, until, with_host};
 
 /// A folder with an example's manifest and all signed actors.
 fn example(name: &str) -> Folder {
-    let (folder, examples) = (Folder::new(), concat!(env!("CARGO_MANIFEST_DIR"), "/examples/manifests"));
-    let mut sign = Command::new(format!("{examples}/sign"));
+    let folder = Folder::new();
+    let examples = in_repository("examples/manifests");
+    let mut sign = Command::new(examples.join("sign"));
     let output = sign.arg(folder.path("")).env("WASMCLOUD", env!("CARGO_BIN_EXE_wasmcloud")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::copy(format!("{examples}/{name}.yaml"), folder.path("host.yaml")).unwrap();
+    std::fs::copy(examples.join(format!("{name}.yaml")), folder.path("host.yaml")).unwrap();
     folder
 }
 

@@ -92,18 +92,17 @@ fn every_text_is_expanded_and_none_becomes_anything_else() {
 async fn paths_begin_beside_the_manifest_and_then_where_the_program_runs() {
     keep_log();
     let folder = Folder::new();
-    std::fs::create_dir_all(folder.path("fixtures/guests")).unwrap();
-    // Beside the manifest there is a signed one of this name; where the tests run there is an unsigned one, and others.
-    let key = folder.actor("fixtures/guests/echo.wasm", &sign("echo"));
+    // Beside the manifest there is a signed module of this name; where the tests run there is another file, and others.
+    let key = folder.actor("Cargo.toml", &sign("echo"));
     with_host(async |host| {
-        let manifest = folder.manifest("actors: [fixtures/guests/echo.wasm]").unwrap();
+        let manifest = folder.manifest("actors: [Cargo.toml]").unwrap();
         host.apply_manifest(manifest).await.unwrap();
         assert_eq!(host.actors().await.unwrap(), std::slice::from_ref(&key));
-        let manifest = folder.manifest("actors: [fixtures/guests/relay.wasm, fixtures/guests]").unwrap();
+        let manifest = folder.manifest("actors: [src/main.rs, src]").unwrap();
         let refused = host.apply_manifest(manifest).await.unwrap_err();
-        assert_eq!(failures(&refused)[0].1, ErrorKind::Unsigned, "it was found");
+        assert_eq!(failures(&refused)[0].1, ErrorKind::InvalidModule, "it was found");
         assert_eq!(failures(&refused)[1].1, ErrorKind::Io, "it is no file");
-        let told = |line: &String| line.contains("fixtures/guests/relay.wasm is taken from the working directory");
+        let told = |line: &String| line.contains("src/main.rs is taken from the working directory");
         assert!(logged().iter().any(told));
     })
     .await;

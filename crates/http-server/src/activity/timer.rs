@@ -7,7 +7,7 @@ use std::task::{Poll, ready};
 use tokio::time::Instant;
 
 use super::{Activity, Verdict};
-use crate::peer::Asked;
+use crate::table::Asked;
 
 /// How a connection came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

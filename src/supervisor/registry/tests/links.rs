@@ -1,7 +1,7 @@
 //! What changes of links cost and leave behind, and how crashes of their providers are counted.
 
 use super::*;
-use crate::supervisor::recovery::Service;
+use crate::lifecycle::ServiceRecord;
 
 /// What this thread has computed so far, in nanoseconds.
 #[cfg(target_os = "linux")]
@@ -24,10 +24,10 @@ fn a_change_takes_no_longer_with_many_links_and_children() {
         world.registry = Registry::open();
         let provider = child_of(PROVIDERS[0]);
         world.registry.begin_start(&provider).unwrap();
-        let running = world.provider(0);
-        world.registry.add_provider(running).unwrap();
+        let (running, blueprint) = world.provider(0);
+        world.registry.add_provider(running, blueprint).unwrap();
         world.registry.end_change(&provider);
-        let template = world.actor("M", None, 1);
+        let (template, blueprint) = world.actor("M", None, 1);
         let begin = computed();
         let children: Vec<Child> =
             (0..actors).map(|number| Child::Actor(format!("M{number}").as_str().into())).collect();
@@ -41,7 +41,7 @@ fn a_change_takes_no_longer_with_many_links_and_children() {
         for (number, child) in children.iter().enumerate() {
             let alias = format!("alias{number}");
             let identity = world.identity(&format!("M{number}"), Some(&alias), &CONTRACTS[..1]);
-            world.registry.add_actor(RunningActor { identity, ..template.clone() }).unwrap();
+            world.registry.add_actor(RunningActor { identity, ..template.clone() }, blueprint.clone()).unwrap();
             world.registry.end_change(child);
             assert_eq!(world.registry.links_of(child).len(), 1);
             assert!(world.registry.ends(&link_of(number)).unwrap().is_some());
@@ -85,10 +85,10 @@ fn a_link_concluded_with_an_instance_that_has_crashed_or_ended_waits_for_the_nex
             let link = world.registry.link(&link.key()).unwrap();
             (link.state.clone(), link.is_returning)
         };
-        let running = world.provider(0);
+        let (running, blueprint) = world.provider(0);
         let first = running.instance;
         world.registry.begin_start(&child).unwrap();
-        world.registry.add_provider(running).unwrap();
+        world.registry.add_provider(running, blueprint).unwrap();
         world.registry.end_change(&child);
         world.registry.conclude_link(link.clone(), first, LinkState::Established);
         assert_eq!(state(&world), (LinkState::Established, false));
@@ -98,8 +98,8 @@ fn a_link_concluded_with_an_instance_that_has_crashed_or_ended_waits_for_the_nex
         world.registry.conclude_link(link.clone(), first, LinkState::Established);
         assert_eq!(state(&world), (LinkState::Pending, true), "calls over it wait");
 
-        let RunningProvider { identity, instance: second, address, .. } = world.provider(0);
-        world.registry.replace_provider(&identity.key, second, address);
+        let (RunningProvider { identity, instance: second, mailbox, .. }, _) = world.provider(0);
+        world.registry.replace_provider(&identity.key, second, mailbox);
         world.registry.put_link(link.clone(), LinkState::Establishing);
         assert_eq!(state(&world), (LinkState::Establishing, true));
         world.registry.conclude_link(link.clone(), first, LinkState::Refused("late".to_owned()));
@@ -119,10 +119,10 @@ fn crashes_are_in_a_row_until_a_provider_has_served_or_lived_for_long() {
         let mut world = World::new().await;
         let child = child_of(PROVIDERS[0]);
         world.registry.begin_start(&child).unwrap();
-        let running = world.provider(0);
-        world.registry.add_provider(running).unwrap();
+        let (running, blueprint) = world.provider(0);
+        world.registry.add_provider(running, blueprint).unwrap();
         let mut count = |lived: u64, has_served: bool| {
-            world.registry.count_crash(&child, Service { lived: Duration::from_millis(lived), has_served })
+            world.registry.count_crash(&child, ServiceRecord { lived: Duration::from_millis(lived), has_served })
         };
         let counted = [count(0, false), count(5, false), count(5, true), count(19, false), count(20, false)];
         assert_eq!(counted, [1, 2, 1, 2, 1]);

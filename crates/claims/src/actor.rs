@@ -1,0 +1,129 @@
+//! An [`Actor`]: a signed WebAssembly module, verified and ready to be started.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+
+use crate::embedding::{embedded_token, hash_without_token};
+use crate::jwt::{self, Claims};
+use crate::token::{check_validity, read_token};
+
+/// A signed WebAssembly module whose token and hash have been verified.
+///
+/// ```
+/// use wasmcloud_host::{Actor, ErrorKind};
+///
+/// let unsigned = Actor::from_file("fixtures/guests/echo.wasm").unwrap_err();
+/// assert_eq!(unsigned.kind(), ErrorKind::Unsigned);
+/// ```
+#[derive(Clone)]
+pub struct Actor {
+    module: Arc<[u8]>,
+    claims: Arc<Claims<jwt::Actor>>,
+}
+
+impl Actor {
+    /// Reads a signed module and verifies it: the token's signature and keys, its validity at this moment, and
+    /// that the code is the code which was signed.
+    ///
+    /// # Errors
+    /// `InvalidModule`, `Unsigned`, `InvalidToken`, `TokenExpired`, `TokenNotYetValid` or `Tampered`.
+    pub fn from_slice(module: &[u8]) -> Result<Actor> {
+        let claims = Actor::claims_of(module)?;
+        check_validity(&claims, SystemTime::now())?;
+        Ok(Actor { module: module.into(), claims: Arc::new(claims) })
+    }
+
+    /// Returns the claims of a signed module after all of it has been verified but the token's validity in time: also those
+    /// of a module that cannot be started any more, or not yet.
+    ///
+    /// # Errors
+    /// `InvalidModule`, `Unsigned`, `InvalidToken` or `Tampered`.
+    pub fn claims_of(module: &[u8]) -> Result<Claims<jwt::Actor>> {
+        let claims: Claims<jwt::Actor> = read_token(embedded_token(module)?)?;
+        let hash = hash_without_token(module)?;
+        if claims.metadata.as_ref().is_none_or(|metadata| metadata.module_hash != hash) {
+            let message = format!("the code of actor {} is not the code that was signed", claims.subject);
+            return Err(Error::new(ErrorKind::Tampered, message));
+        }
+        Ok(claims)
+    }
+
+    /// Reads a signed module from a file, as [`Actor::from_slice`] does.
+    ///
+    /// This reads the file where it is called, so call it from a place that may block.
+    ///
+    /// # Errors
+    /// `Io` where the file cannot be read, and those of [`Actor::from_slice`].
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Actor> {
+        let path = path.as_ref();
+        let module = std::fs::read(path).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("cannot read the actor module {}", path.display())).caused_by(error)
+        })?;
+        Actor::from_slice(&module)
+    }
+
+    /// The actor's public key, by which it is called: 56 characters beginning with `M`.
+    pub fn public_key(&self) -> String {
+        self.claims.subject.clone()
+    }
+
+    /// The name that its signer gave it, or `Anonymous`.
+    pub fn name(&self) -> String {
+        self.claims.name()
+    }
+
+    /// The public key of the account that signed it, beginning with `A`.
+    pub fn issuer(&self) -> String {
+        self.claims.issuer.clone()
+    }
+
+    /// The contracts of the capabilities it may use, such as `wasmcloud:keyvalue`.
+    pub fn capabilities(&self) -> Vec<String> {
+        self.metadata().and_then(|metadata| metadata.caps.clone()).unwrap_or_default()
+    }
+
+    /// The tags that its signer gave it.
+    pub fn tags(&self) -> Vec<String> {
+        self.metadata().and_then(|metadata| metadata.tags.clone()).unwrap_or_default()
+    }
+
+    /// All that its token claims.
+    pub fn claims(&self) -> Claims<jwt::Actor> {
+        Claims::clone(&self.claims)
+    }
+
+    /// Returns the claims of the token without copying them.
+    #[doc(hidden)]
+    pub fn shared_claims(&self) -> Arc<Claims<jwt::Actor>> {
+        self.claims.clone()
+    }
+
+    /// Returns the hash of the code, as it was signed and verified.
+    #[doc(hidden)]
+    pub fn hash(&self) -> &str {
+        self.metadata().map_or("", |metadata| &metadata.module_hash)
+    }
+
+    /// Returns the bytes of the module.
+    #[doc(hidden)]
+    pub fn module(&self) -> Arc<[u8]> {
+        self.module.clone()
+    }
+
+    fn metadata(&self) -> Option<&jwt::Actor> {
+        self.claims.metadata.as_ref()
+    }
+}
+
+impl std::fmt::Debug for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Actor")
+            .field("public_key", &self.claims.subject)
+            .field("name", &self.claims.name())
+            .field("issuer", &self.claims.issuer)
+            .finish_non_exhaustive()
+    }
+}

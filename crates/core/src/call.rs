@@ -1,0 +1,234 @@
+//! A call: what is asked, by whom, until when, and whether the answer is still wanted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::identity::InstanceNumber;
+
+/// The deadline of a call whose limit reaches beyond what the clock can represent.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// An operation and its payload, as an actor or a provider receives them.
+#[derive(Debug)]
+pub struct Request {
+    /// The name of the operation.
+    pub operation: String,
+    /// The payload, in the encoding of the contract.
+    pub payload: Vec<u8>,
+}
+
+/// A call that a guest makes, in waPC's terms.
+#[derive(Debug)]
+pub struct GuestCall {
+    /// The link name. Empty for the default one.
+    pub binding: String,
+    /// The contract, public key or call alias that is called.
+    pub namespace: String,
+    /// The name of the operation.
+    pub operation: String,
+    /// The payload, in the encoding of the contract.
+    pub payload: Vec<u8>,
+}
+
+/// The context of one call. All calls of a chain share one deadline.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// When the call fails if it has not been answered.
+    pub deadline: Instant,
+    callers: Option<Arc<Caller>>,
+}
+
+/// A caller that waits for the answer, and the callers that wait for it in turn.
+#[derive(Debug)]
+struct Caller {
+    kind: CallerKind,
+    is_cancelled: AtomicBool,
+    before: Option<Arc<Caller>>,
+    /// How many actors wait, this one included.
+    depth: usize,
+}
+
+#[derive(Debug)]
+enum CallerKind {
+    Outside,
+    Actor(CallingActor),
+    Provider(InstanceNumber),
+}
+
+/// An actor that waits for the call, and its instance.
+#[derive(Debug)]
+struct CallingActor {
+    key: Arc<str>,
+    instance: InstanceNumber,
+}
+
+/// Cancels a call when it is dropped before the answer has arrived. The caller keeps it while it waits.
+#[derive(Debug)]
+#[must_use = "dropping the guard cancels the call"]
+pub struct CancellationGuard(Option<Arc<Caller>>);
+
+impl CancellationGuard {
+    /// Ends the wait without cancelling the call: the answer has arrived.
+    pub fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancellationGuard {
+    fn drop(&mut self) {
+        if let Some(caller) = &self.0 {
+            caller.is_cancelled.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl CallContext {
+    /// Returns the context of a call that begins a chain and may take `limit`.
+    pub fn begin(limit: Duration) -> CallContext {
+        let now = Instant::now();
+        let deadline = now.checked_add(limit).unwrap_or_else(|| now + LONGEST);
+        CallContext { deadline, callers: None }
+    }
+
+    /// Returns the same call with a guard that cancels it.
+    pub fn cancellable(self) -> (CallContext, CancellationGuard) {
+        let depth = self.depth();
+        self.called_by(CallerKind::Outside, depth)
+    }
+
+    /// Returns the context of a call that an instance of `actor` makes while it serves this one. The guard cancels the call
+    /// when the instance is lost.
+    pub fn through_actor(self, actor: &Arc<str>, instance: InstanceNumber) -> (CallContext, CancellationGuard) {
+        let depth = self.depth() + 1;
+        self.called_by(CallerKind::Actor(CallingActor { key: actor.clone(), instance }), depth)
+    }
+
+    /// Returns the context of a call that an instance of a provider makes while it serves this one.
+    pub fn through_provider(self, instance: InstanceNumber) -> (CallContext, CancellationGuard) {
+        let depth = self.depth();
+        self.called_by(CallerKind::Provider(instance), depth)
+    }
+
+    fn called_by(self, kind: CallerKind, depth: usize) -> (CallContext, CancellationGuard) {
+        let caller = Arc::new(Caller { kind, is_cancelled: AtomicBool::new(false), before: self.callers, depth });
+        (CallContext { callers: Some(caller.clone()), ..self }, CancellationGuard(Some(caller)))
+    }
+
+    /// Returns whether this call, or one that it is part of, has been cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.callers().any(|caller| caller.is_cancelled.load(Ordering::Relaxed))
+    }
+
+    /// Returns the deadline for a callee that takes the call at `now` and may work on it for `limit`.
+    pub fn deadline_within(&self, limit: Duration, now: Instant) -> Instant {
+        now.checked_add(limit).map_or(self.deadline, |own| own.min(self.deadline))
+    }
+
+    /// Returns the same call with another deadline.
+    #[must_use]
+    pub fn until(self, deadline: Instant) -> CallContext {
+        CallContext { deadline, ..self }
+    }
+
+    /// Returns whether an instance of a provider waits for this call, or for one that it is part of.
+    pub fn is_awaited_by(&self, instance: InstanceNumber) -> bool {
+        self.callers().any(|caller| matches!(caller.kind, CallerKind::Provider(provider) if provider == instance))
+    }
+
+    /// Returns whether this instance of `actor` already waits for this call. It could never answer the call.
+    pub fn waits(&self, actor: &str, instance: InstanceNumber) -> bool {
+        self.waiting().any(|waiting| waiting.instance == instance && *waiting.key == *actor)
+    }
+
+    /// Returns the path of the call from `actor` back to it, where `actor` already waits for this call.
+    pub fn cycle_through(&self, actor: &str) -> Option<String> {
+        let steps = self.waiting().position(|waiting| *waiting.key == *actor)?;
+        let callers = self.waiting().take(steps + 1).map(|waiting| &*waiting.key);
+        let mut path: Vec<&str> = std::iter::once(actor).chain(callers).collect();
+        path.reverse();
+        Some(path.join(" -> "))
+    }
+
+    /// Returns how many actors wait for this call.
+    pub fn depth(&self) -> usize {
+        self.callers.as_ref().map_or(0, |caller| caller.depth)
+    }
+
+    /// The actors that wait for this call, the last one first.
+    fn waiting(&self) -> impl Iterator<Item = &CallingActor> {
+        self.callers().filter_map(|caller| match &caller.kind {
+            CallerKind::Actor(actor) => Some(actor),
+            CallerKind::Outside | CallerKind::Provider(_) => None,
+        })
+    }
+
+    /// The callers that wait for this call, the last one first.
+    fn callers(&self) -> impl Iterator<Item = &Caller> {
+        std::iter::successors(self.callers.as_deref(), |caller| caller.before.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callee_learns_that_a_caller_has_cancelled() {
+        let (outer, outer_guard) = CallContext::begin(Duration::from_secs(1)).cancellable();
+        let (calling, calling_guard) = outer.clone().through_actor(&"a".into(), InstanceNumber(0));
+        let (inner, inner_guard) = calling.cancellable();
+        let (further, further_guard) = inner.through_actor(&"b".into(), InstanceNumber(0));
+        assert!(!further.is_cancelled());
+        further_guard.disarm();
+        inner_guard.disarm();
+        calling_guard.disarm();
+        assert!(!further.is_cancelled());
+        drop(outer_guard);
+        assert!(further.is_cancelled());
+        assert!(outer.is_cancelled());
+    }
+
+    #[test]
+    fn a_callee_learns_that_the_calling_instance_is_lost() {
+        let (outer, _guard) = CallContext::begin(Duration::from_secs(1)).cancellable();
+        let (inner, lost) = outer.clone().through_actor(&"a".into(), InstanceNumber(0));
+        let (further, _waits) = inner.cancellable();
+        assert!(!further.is_cancelled());
+        drop(lost);
+        assert!(further.is_cancelled());
+        assert!(!outer.is_cancelled(), "the one who called the lost instance waits still");
+    }
+
+    #[test]
+    fn a_call_is_awaited_by_the_providers_that_it_has_come_through() {
+        let [first, second, other] = [1, 2, 3].map(InstanceNumber);
+        let (outer, _first_waits) = CallContext::begin(Duration::from_secs(1)).through_provider(first);
+        let (calling, _actor_waits) = outer.clone().through_actor(&"a".into(), second);
+        let (inner, _second_waits) = calling.clone().through_provider(second);
+        assert!(inner.is_awaited_by(first) && inner.is_awaited_by(second) && !inner.is_awaited_by(other));
+        assert!(!calling.is_awaited_by(second), "an actor of that number is no provider");
+        assert_eq!(inner.depth(), 1);
+    }
+
+    #[test]
+    fn a_cycle_is_named_from_the_actor_that_waits() {
+        let context = CallContext::begin(Duration::from_secs(1));
+        assert_eq!(context.cycle_through("a"), None);
+        let mut guards = Vec::new();
+        let context = ["x", "a", "b"].into_iter().fold(context, |context, actor| {
+            let (context, guard) = context.through_actor(&actor.into(), InstanceNumber(0));
+            guards.push(guard);
+            // A provider in between is no actor.
+            let (context, guard) = context.cancellable();
+            guards.push(guard);
+            context
+        });
+        assert_eq!(context.depth(), 3);
+        assert_eq!(context.cycle_through("a").unwrap(), "a -> b -> a");
+        assert_eq!(context.cycle_through("b").unwrap(), "b -> b");
+        assert_eq!(context.cycle_through("c"), None);
+        assert!(context.waits("a", InstanceNumber(0)));
+        assert!(!context.waits("a", InstanceNumber(1)));
+    }
+}

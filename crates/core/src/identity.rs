@@ -1,0 +1,38 @@
+//! What instances and providers of one host are told apart by.
+
+use std::sync::Arc;
+
+use crate::text::escaped;
+
+/// The number of an instance of an actor or provider. No two instances of a host ever have the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct InstanceNumber(pub usize);
+
+/// The key that a provider is registered by. One provider may run under several link names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProviderKey {
+    /// The provider's public key.
+    pub id: Arc<str>,
+    /// The link name that it runs under.
+    pub link_name: Arc<str>,
+}
+
+impl ProviderKey {
+    /// Returns the key of a provider under a link name.
+    pub fn new(id: &str, link_name: &str) -> ProviderKey {
+        ProviderKey { id: id.into(), link_name: link_name.into() }
+    }
+}
+
+impl std::fmt::Display for ProviderKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "provider {} (link name {})", self.id, escaped(&self.link_name))
+    }
+}
+
+/// Finds a provider by borrowed names.
+impl equivalent::Equivalent<ProviderKey> for (&str, &str) {
+    fn equivalent(&self, key: &ProviderKey) -> bool {
+        *self.0 == *key.id && *self.1 == *key.link_name
+    }
+}

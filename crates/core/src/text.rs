@@ -1,0 +1,147 @@
+//! Escapes text from outside for terminals and logs. Every such text passes through here.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+/// How much is kept of a text of unknown length, in bytes.
+const LONGEST: usize = 8 * 1024;
+
+/// Escapes all invisible characters of a text, as Rust does: `\n`, `\u{1b}`, `\u{202e}`.
+///
+/// Control characters could control a terminal or forge a line of a log. Characters that change the direction of writing,
+/// break lines or have no width could make one text look like another. All errors and log lines of the runtime are escaped.
+/// Escaping an escaped text changes nothing.
+///
+/// ```
+/// assert_eq!(wasmcloud_host::escaped("evil\u{1b}[31m\nERROR"), "evil\\u{1b}[31m\\nERROR");
+/// assert_eq!(wasmcloud_host::escaped("harmless: \"é\" \\ 日本語"), "harmless: \"é\" \\ 日本語");
+/// ```
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    let Some(first) = text.find(is_invisible) else { return Cow::Borrowed(text) };
+    let mut safe = String::with_capacity(text.len() + 16);
+    safe.push_str(&text[..first]);
+    // Writing to a string does not fail.
+    let _ = Escaping(&mut safe).write_str(&text[first..]);
+    Cow::Owned(safe)
+}
+
+/// Returns bytes as escaped text for logs and errors. Bytes after the first 8 KiB are dropped, and invalid UTF-8 is replaced.
+pub fn printable(bytes: &[u8]) -> String {
+    escaped(&String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)])).into_owned()
+}
+
+/// A writer that escapes the text written to it.
+#[derive(Debug)]
+pub struct Escaping<'a, W>(pub &'a mut W);
+
+impl<W: Write> Write for Escaping<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find(is_invisible) {
+            let (plain, from) = rest.split_at(at);
+            self.0.write_str(plain)?;
+            let mut characters = from.chars();
+            if let Some(invisible) = characters.next() {
+                write!(self.0, "{}", invisible.escape_default())?;
+            }
+            rest = characters.as_str();
+        }
+        self.0.write_str(rest)
+    }
+}
+
+/// Returns whether a character is invisible: a control or format character, a separator of lines or paragraphs, or a filler
+/// without a glyph.
+fn is_invisible(character: char) -> bool {
+    if character.is_ascii() {
+        return character.is_ascii_control();
+    }
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{13430}'..='\u{1343f}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn text_from_outside_cannot_forge_lines() {
+        assert_eq!(printable("a\nERROR \u{1b}[31mé\u{fffd}".as_bytes()), "a\\nERROR \\u{1b}[31mé\u{fffd}");
+        assert_eq!(printable(&[b'x'; 10_000]).len(), 8192);
+        assert_eq!(printable(b"\xff\xfe"), "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn invisible_characters_are_escaped() {
+        for (text, expected) in [
+            ("\0\x07\x08\x0b\x0c\x7f", "\\u{0}\\u{7}\\u{8}\\u{b}\\u{c}\\u{7f}"),
+            ("\r\n\t", "\\r\\n\\t"),
+            // One character is enough for a sequence of the terminal.
+            ("\u{9b}31m\u{85}", "\\u{9b}31m\\u{85}"),
+            ("\u{202e}txt.exe\u{2066}\u{2069}\u{200f}", "\\u{202e}txt.exe\\u{2066}\\u{2069}\\u{200f}"),
+            ("a\u{2028}b\u{2029}c", "a\\u{2028}b\\u{2029}c"),
+            ("ad\u{200b}min\u{feff}", "ad\\u{200b}min\\u{feff}"),
+            ("\u{e0041}", "\\u{e0041}"),
+        ] {
+            assert_eq!(escaped(text), expected);
+        }
+        for plain in ["", "a b", "\"'\\", "日本語 עברית العربية ไทย हिन्दी", "e\u{301}", "🙂"]
+        {
+            assert!(matches!(escaped(plain), Cow::Borrowed(same) if same == plain));
+        }
+    }
+
+    /// Characters of which every second is invisible.
+    fn texts() -> impl Strategy<Value = String> {
+        let invisible = prop_oneof![0..0x20_u32, 0x7f..0xa0_u32, 0x2000..0x2070_u32, 0xe0000..0xe0080_u32];
+        let invisible = invisible.prop_map(|code| char::from_u32(code).unwrap());
+        proptest::collection::vec(prop_oneof![invisible, any::<char>()], 0..40).prop_map(String::from_iter)
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_invisible_is_left_and_nothing_visible_is_changed(text in texts()) {
+            let safe = escaped(&text);
+            prop_assert!(!safe.contains(is_invisible) && !safe.contains(char::is_control), "{:?}", safe);
+            let seen = |text: &str| text.chars().filter(|character| !is_invisible(*character)).collect::<String>();
+            prop_assert!(seen(&safe).len() >= seen(&text).len());
+            prop_assert_eq!(escaped(&safe), safe.as_ref());
+        }
+
+        #[test]
+        fn written_in_pieces_it_is_the_same(text in texts(), at in 0..40_usize) {
+            let at = text.floor_char_boundary(at.min(text.len()));
+            let mut written = String::new();
+            let mut escaping = Escaping(&mut written);
+            escaping.write_str(&text[..at]).unwrap();
+            escaping.write_str(&text[at..]).unwrap();
+            prop_assert_eq!(written, escaped(&text));
+        }
+
+        #[test]
+        fn any_bytes_can_be_shown(bytes: Vec<u8>) {
+            prop_assert!(!printable(&bytes).contains(is_invisible));
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! How providers call actors.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use wasmcloud_core::call::{CallContext, Request};
+use wasmcloud_core::error::Result;
+
+/// The answer of an actor, in time.
+pub type ActorAnswer<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + 'a>>;
+
+/// The side of the host that calls actors on behalf of one instance of a provider.
+pub trait ActorCaller: fmt::Debug + Send + Sync {
+    /// Calls an actor as part of the call that `context` belongs to, or else begins a chain of calls.
+    ///
+    /// # Errors
+    /// Those of [`ActorDispatcher::dispatch`].
+    fn call<'a>(&'a self, context: Option<CallContext>, actor: &'a str, request: Request) -> ActorAnswer<'a>;
+}
+
+/// Calls the actors that are linked to a provider. Cheap to clone.
+#[derive(Clone)]
+pub struct ActorDispatcher {
+    caller: Arc<dyn ActorCaller>,
+    /// The call that the provider serves, if it calls as part of one.
+    context: Option<CallContext>,
+}
+
+impl ActorDispatcher {
+    /// Returns a dispatcher for calls through `caller`, as part of the call that `context` belongs to.
+    pub fn new(caller: Arc<dyn ActorCaller>, context: Option<CallContext>) -> Self {
+        ActorDispatcher { caller, context }
+    }
+
+    /// Returns the context of the call that the provider serves.
+    pub fn into_context(self) -> Option<CallContext> {
+        self.context
+    }
+
+    /// Returns the same dispatcher for calls that are part of another call.
+    #[must_use]
+    pub fn within(&self, context: Option<CallContext>) -> ActorDispatcher {
+        ActorDispatcher { caller: self.caller.clone(), context }
+    }
+
+    /// Calls an actor and waits for its answer without blocking.
+    ///
+    /// # Errors
+    /// `NotLinked` if no link joins provider and actor; `ActorNotFound` or `ActorStopped`; `DeadlineExceeded`; `CallCycle` if
+    /// the actor waits for this very call; and the failures of the actor.
+    pub async fn dispatch(&self, actor: &str, operation: &str, message: Vec<u8>) -> Result<Vec<u8>> {
+        let request = Request { operation: operation.to_owned(), payload: message };
+        self.caller.call(self.context.clone(), actor, request).await
+    }
+}
+
+impl fmt::Debug for ActorDispatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActorDispatcher").field("caller", &self.caller).finish_non_exhaustive()
+    }
+}

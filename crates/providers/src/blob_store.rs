@@ -1,0 +1,330 @@
+//! `wasmcloud:blobstore`: files in containers, sent and received chunk by chunk, in a directory of the host's or in S3.
+//!
+//! # Layout
+//! - `messages`: the contract's payloads
+//! - `settings`: what a link's values mean
+//! - `refusal`: why something was not done, in the same words for each backend
+//! - `names`: any id as names of files, and back
+//! - `uploads`, `spool`: what is not whole yet
+//! - `downloads`: blobs on their way to an actor
+//! - `store`: what a backend does
+//! - `directory`: the store that needs no server
+//! - `objects`: blobs kept by S3
+
+mod blocking;
+mod directory;
+mod downloads;
+mod messages;
+mod names;
+mod objects;
+mod refusal;
+mod settings;
+mod spool;
+mod store;
+mod uploads;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use tokio::sync::RwLock;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use wasmcloud_core::error::{BoxedError, Result};
+use wasmcloud_core::text::escaped;
+use wasmcloud_plugin::NativeCapability;
+use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
+
+use directory::Directory;
+use downloads::Downloads;
+use messages::{Answer, Blob, Chunk, Download, Operation};
+use objects::Objects;
+use refusal::Refusal;
+use settings::{Limits, Place, Settings};
+use store::Store;
+use uploads::Uploads;
+
+const CONTRACT: &str = "wasmcloud:blobstore";
+
+/// The provider's public key, the same in every host.
+const PUBLIC_KEY: &str = "VDPAIWMF5OXZVZWAKJKVLZVHOQ423LNDXL4QJBQVIT7LDGXWOQ3IWQUB";
+
+/// How often abandoned uploads are looked for, at most.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A store of blobs as a capability provider: a directory that needs no server, or S3.
+///
+/// | link value | meaning | default |
+/// |---|---|---|
+/// | `ROOT` | the directory; it is made if its parent is there | `blobs` in the host's working directory |
+/// | `URL` | a bucket instead, and what the names of its objects begin with: `s3://bucket/prefix` | none: a directory |
+/// | `ENDPOINT` | for a bucket: the server, `https://host[:port]`, or `http://` for one that is asked without TLS | Amazon's for the region |
+/// | `REGION` | for a bucket: its region | `us-east-1` |
+/// | `AWS_ACCESS_KEY`, `AWS_SECRET_ACCESS_KEY` | for a bucket: the key and its secret. Nothing else says who the link is, neither the environment nor the machine | none: requests are not signed |
+/// | `AWS_TOKEN` | for a bucket: the session token, where the key is a temporary one | none |
+/// | `BLOB_LIMIT` | the largest blob in bytes, 48 GiB at most | 1073741824 (1 GiB) |
+/// | `CHUNK_LIMIT` | the largest chunk of a download in bytes, 32 MiB at most | 4194304 (4 MiB) |
+/// | `UPLOADS` | unfinished uploads at once, 1024 at most | 32 |
+/// | `UPLOAD_TIMEOUT_S` | how long an upload may go without a chunk until it is given up, in seconds | 600 |
+/// | `DOWNLOADS` | downloads at once, 1024 at most | 16 |
+/// | `HTTP_PROXY`, `TOKEN_VALID_FOR` | accepted, as providers of 2021 knew them, without effect | |
+///
+/// **A link without values keeps its blobs on disk**, in `blobs` in the directory that the host was started in, and shares
+/// them with all other links that do; a line on the log says where that is. Links with the same `ROOT`, or with the same
+/// bucket and prefix, share containers. A link is refused, naming the value, where one is unknown or cannot be
+/// read, the directory cannot be written to or the bucket does not answer within 10 seconds.
+///
+/// # What the operations do
+/// `CreateContainer` makes a container unless there is one; `RemoveContainer` removes one without blobs. A blob is
+/// uploaded to a container that is there: `StartUpload` tells its `totalBytes` and `chunkSize`, and may bring the first
+/// chunk, or have none in it; `UploadChunk` brings the others, in any order. Chunks are numbered from 0; each has
+/// `chunkSize` bytes, and the last one the rest. The blob is there, in place of one that was, as soon as the chunk is
+/// acknowledged that completes it; before that, nobody sees anything of it. A chunk that comes again is acknowledged again.
+/// Starting an upload again begins it anew.
+///
+/// `StartDownload` is answered at once; then the actor is called with `ReceiveChunk`, chunk by chunk, each when it has
+/// answered the one before, with the `context` that it gave. A blob without bytes comes as one empty chunk. A download ends
+/// early, with a line on the log, when the actor fails or does not answer in time, or when its link ends.
+///
+/// Ids are any text of up to 1024 bytes, and never a path: in file names and object names, each byte that is no
+/// lower-case letter, digit, `-`, `_` or inner dot is `%` and two hexadecimal digits. Files with other names are nobody's
+/// and left alone, symbolic links below `ROOT` too.
+///
+/// What fails is told as `{success: false, error}` where the operation is answered so, and otherwise, as with what is no
+/// call of the contract at all, as the error of the call.
+///
+/// # When something fails
+/// *Directory*: what was acknowledged is on the disk, and is there after a crash of the process or the machine: a blob is
+/// written beside its place, made durable, and moved there. What is left of unfinished uploads then is removed by a later link.
+/// On a full disk an upload fails, and gives back the room that it had.
+///
+/// *S3*: what is acknowledged is as durable as the server makes it. Large blobs are sent in parts while their chunks come
+/// in, by way of a file without a name in the system's temporary directory. A request is repeated for 10 seconds at most,
+/// and takes 30 at most; an upload that fails has to be started again. A container is removed after a look at whether it is
+/// empty, so that a blob which is uploaded at that very time may be left without one.
+#[derive(Clone)]
+pub struct BlobStore {
+    link_name: Option<String>,
+    /// The links, by the public key of their actor.
+    links: Arc<Mutex<HashMap<String, Arc<Link>>>>,
+}
+
+/// What belongs to one link.
+struct Link {
+    store: Box<dyn Store>,
+    limits: Limits,
+    uploads: Uploads,
+    downloads: Downloads,
+    /// Shared by the calls that are being served, owned by what releases the link.
+    in_use: Arc<RwLock<()>>,
+    _sweeping: DropGuard,
+}
+
+impl BlobStore {
+    /// A store to be run under this link name, `default` if not given.
+    pub fn new(link_name: Option<String>) -> BlobStore {
+        BlobStore { link_name, links: Arc::default() }
+    }
+
+    /// The store as a provider to start.
+    ///
+    /// # Errors
+    /// None that a caller could cause.
+    pub fn capability(&self) -> Result<NativeCapability> {
+        let claims = super::claims("Blob store", PUBLIC_KEY, CONTRACT);
+        NativeCapability::from_async(self.clone(), self.link_name.clone(), claims)
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<Link>>> {
+        // The map is whole after any panic: each use of it is a single operation.
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn link(&self, actor: &str) -> Option<Arc<Link>> {
+        self.links().get(actor).cloned()
+    }
+}
+
+async fn open(actor: &str, place: Place, is_default: bool) -> Result<Box<dyn Store>, String> {
+    match place {
+        Place::Bucket(bucket) => {
+            log::info!("actor {actor} keeps its blobs in {bucket}");
+            Ok(Box::new(Objects::open(bucket).await?))
+        }
+        Place::Directory(root) => {
+            let directory = Directory::open(root).await?;
+            let path = escaped(&directory.path().to_string_lossy()).into_owned();
+            if is_default {
+                log::warn!("actor {actor} keeps its blobs in {path}: its link has no ROOT or URL");
+            } else {
+                log::info!("actor {actor} keeps its blobs in {path}");
+            }
+            Ok(Box::new(directory))
+        }
+    }
+}
+
+impl Link {
+    fn new(store: Box<dyn Store>, limits: Limits, binding: Binding) -> Arc<Link> {
+        let sweeping = CancellationToken::new();
+        let link = Arc::new(Link {
+            store,
+            uploads: Uploads::new(limits.uploads, limits.upload_timeout),
+            downloads: Downloads::new(limits.downloads, binding.actor, binding.dispatcher),
+            limits,
+            in_use: Arc::default(),
+            _sweeping: sweeping.clone().drop_guard(),
+        });
+        let interval = (link.limits.upload_timeout / 2).min(SWEEP_INTERVAL);
+        actix_rt::spawn(sweeping.run_until_cancelled_owned(sweep(Arc::downgrade(&link), interval)));
+        link
+    }
+
+    /// Serves a call to its end, also where nobody waits for it any more: an upload is never left in between.
+    async fn serve(self: Arc<Link>, operation: String, message: Bytes) -> Result<Vec<u8>, BoxedError> {
+        let in_use = self.in_use.clone().read_owned().await;
+        let served = actix_rt::spawn(async move {
+            let answer = self.answer(&operation, &message).await;
+            drop(in_use);
+            answer
+        });
+        Ok(served.await??.encode()?)
+    }
+
+    async fn answer(&self, operation: &str, message: &Bytes) -> Result<Answer, Refusal> {
+        let operation = Operation::decode(operation, message)?;
+        let has_outcome = operation.is_answered_with_outcome();
+        match self.perform(operation).await {
+            Err(refusal) if has_outcome && !refusal.is_about_the_call() => {
+                Ok(Answer::Outcome { error: Some(refusal.to_string()) })
+            }
+            performed => performed,
+        }
+    }
+
+    async fn perform(&self, operation: Operation) -> Result<Answer, Refusal> {
+        let store = &*self.store;
+        let done = Answer::Outcome { error: None };
+        match operation {
+            Operation::CreateContainer { id } => store.create_container(&id).await.map(|()| Answer::Container { id }),
+            Operation::RemoveContainer { id } => store.remove_container(&id).await.map(|()| done),
+            Operation::RemoveObject(name) => store.remove(&name).await.map(|()| done),
+            Operation::ListObjects { container } => {
+                let blobs = store.list(&container).await?;
+                Ok(Answer::Blobs { container, blobs })
+            }
+            Operation::GetObjectInfo(name) => {
+                let size = store.open(&name).await?.size();
+                Ok(Answer::Blob { container: name.container, blob: Blob { id: name.id, size } })
+            }
+            Operation::StartUpload(chunk) => self.start_upload(chunk).await.map(|()| done),
+            Operation::UploadChunk(chunk) => self.uploads.add(store, chunk).await.map(|()| done),
+            Operation::StartDownload(download) => self.start_download(download).await.map(|()| done),
+        }
+    }
+
+    async fn start_upload(&self, chunk: Chunk) -> Result<(), Refusal> {
+        let (count, limit) = (chunk.total, self.limits.blob);
+        if count > limit {
+            return Err(Refusal::TooMuch { what: "bytes of the blob", count, limit, link_value: "BLOB_LIMIT" });
+        }
+        self.uploads.start(&*self.store, chunk).await
+    }
+
+    async fn start_download(&self, download: Download) -> Result<(), Refusal> {
+        let (count, limit) = (download.chunk_size, self.limits.chunk);
+        if count == 0 {
+            return Err(Refusal::WrongChunk("a chunk_size of 0 has no bytes".to_owned()));
+        }
+        if count > limit {
+            return Err(Refusal::TooMuch { what: "bytes of a chunk", count, limit, link_value: "CHUNK_LIMIT" });
+        }
+        let permit = self.downloads.admit()?;
+        let source = self.store.open(&download.name).await?;
+        self.downloads.start(permit, download, source);
+        Ok(())
+    }
+
+    /// Releases what it has, once its calls have ended.
+    async fn release(&self) {
+        self.downloads.close();
+        let _unused = self.in_use.write().await;
+        self.uploads.clear().await;
+    }
+}
+
+/// Gives up abandoned uploads, again and again.
+async fn sweep(link: Weak<Link>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let Some(link) = link.upgrade() else { return };
+        link.uploads.sweep().await;
+    }
+}
+
+#[async_trait(?Send)]
+impl AsyncCapabilityProvider for BlobStore {
+    async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
+        let Settings { place, is_default, limits } = Settings::read(&binding.values)?;
+        let store = open(&binding.actor, place, is_default).await?;
+        let actor = binding.actor.clone();
+        let before = self.links().insert(actor, Link::new(store, limits, binding));
+        if let Some(before) = before {
+            before.release().await;
+        }
+        Ok(())
+    }
+
+    async fn drain(&self, actor: &str) -> Result<(), BoxedError> {
+        if let Some(link) = self.link(actor) {
+            link.downloads.drain().await;
+        }
+        Ok(())
+    }
+
+    async fn unbind(&self, actor: &str) -> Result<(), BoxedError> {
+        let link = self.links().remove(actor);
+        if let Some(link) = link {
+            link.release().await;
+            link.downloads.drain().await;
+        }
+        Ok(())
+    }
+
+    async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
+        let link = self.link(&call.actor);
+        let link = link.ok_or_else(|| format!("actor {} is not linked to a store", call.actor))?;
+        link.serve(call.operation, call.message.into()).await
+    }
+
+    async fn health(&self) -> Result<(), BoxedError> {
+        let links: Vec<_> = self.links().iter().map(|(actor, link)| (actor.clone(), link.clone())).collect();
+        try_join_all(links.into_iter().map(async |(actor, link)| {
+            link.store.health().await.map_err(|refusal| format!("the link of actor {actor}: {refusal}"))
+        }))
+        .await?;
+        Ok(())
+    }
+
+    async fn stop(&self) {
+        let links = std::mem::take(&mut *self.links());
+        for link in links.into_values() {
+            link.release().await;
+            link.downloads.drain().await;
+        }
+    }
+}
+
+impl std::fmt::Debug for BlobStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlobStore").field("link_name", &self.link_name).finish_non_exhaustive()
+    }
+}
+
+/// What the payload of an operation says, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
+    messages::Operation::decode(operation, &bytes::Bytes::copy_from_slice(payload)).ok().map(|read| format!("{read:?}"))
+}

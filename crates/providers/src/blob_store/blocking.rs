@@ -1,0 +1,43 @@
+//! Work with files, on threads that may block.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::FutureExt as _;
+use tokio::task::JoinHandle;
+
+use super::refusal::Refusal;
+
+/// Does work with files on a thread that may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    blocking_meanwhile(work).await
+}
+
+/// The same, begun at once and waited for later, or by nobody.
+pub(super) fn blocking_meanwhile<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Blocking<T> {
+    Blocking(tokio::task::spawn_blocking(work))
+}
+
+/// Work on a thread that may block. It goes on when this is dropped.
+#[derive(Debug)]
+pub(super) struct Blocking<T>(JoinHandle<Result<T, Refusal>>);
+
+impl<T> Blocking<T> {
+    pub(super) fn is_done(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl<T> Future for Blocking<T> {
+    type Output = Result<T, Refusal>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let panicked = |_| Err(Refusal::Unavailable("it failed over this call".to_owned()));
+        self.0.poll_unpin(context).map(|done| done.unwrap_or_else(panicked))
+    }
+}

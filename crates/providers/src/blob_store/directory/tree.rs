@@ -1,0 +1,287 @@
+//! Folders and files: every function here blocks.
+//!
+//! `root/<container>/<blob>`, with names as [`names`] makes them, and `root/.uploads/<any>` for what is not whole yet.
+//! What is written is made durable, the folder's entry included, before it is acknowledged. Symbolic links below the root
+//! are nobody's: none is followed, and what they are the names of is not there.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempPath;
+
+use crate::blob_store::messages::{Blob, Name};
+use crate::blob_store::names;
+use crate::blob_store::refusal::Refusal;
+use crate::blob_store::store::List;
+
+/// No container has this name: none begins with a dot.
+const UPLOADS: &str = ".uploads";
+
+/// What a crash left behind is removed when it is so old. Younger files may be about to be locked by another process.
+const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(60);
+
+/// How often folders are made again that somebody else has removed for being empty.
+const ATTEMPTS: usize = 16;
+
+/// A directory with containers.
+#[derive(Debug)]
+pub(super) struct Tree {
+    root: PathBuf,
+}
+
+impl Tree {
+    /// Opens a directory, makes it if need be, and removes what a crash left behind.
+    pub(super) fn open(root: &Path) -> Result<Tree, Refusal> {
+        let failed = |error| Refusal::unavailable("it cannot be used", error);
+        make_folder(root).map_err(failed)?;
+        let tree = Tree { root: fs::canonicalize(root).map_err(failed)? };
+        let uploads = tree.root.join(UPLOADS);
+        make_folder(&uploads).and_then(|_| descend(&tree.root, &[UPLOADS.to_owned()])).map_err(failed)?;
+        remove_what_was_left_behind(&uploads).map_err(failed)?;
+        // Whether it can be written to is told now, and not by the first upload.
+        tempfile::tempfile_in(&uploads).map_err(failed)?;
+        Ok(tree)
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn health(&self) -> Result<(), Refusal> {
+        let folder = descend(&self.root, &[UPLOADS.to_owned()]);
+        folder.map(drop).map_err(|error| Refusal::unavailable("its directory cannot be used", error))
+    }
+
+    /// The folder of a container that is there.
+    fn container(&self, id: &str) -> Result<PathBuf, Refusal> {
+        descend(&self.root, &names::encode(id)).map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Refusal::NoContainer(id.to_owned()),
+            _ => Refusal::unavailable("the container cannot be used", error),
+        })
+    }
+
+    pub(super) fn create_container(&self, id: &str) -> Result<(), Refusal> {
+        let parts = names::encode(id);
+        let made = repeat_while_not_found(|| make_folders(&self.root, &parts));
+        made.map(drop).map_err(|error| Refusal::unavailable("the container could not be made", error))
+    }
+
+    pub(super) fn remove_container(&self, id: &str) -> Result<(), Refusal> {
+        let folder = self.container(id)?;
+        let failed = |error: io::Error| match error.kind() {
+            ErrorKind::DirectoryNotEmpty => Refusal::NotEmpty(id.to_owned()),
+            ErrorKind::NotFound => Refusal::NoContainer(id.to_owned()),
+            _ => Refusal::unavailable("the container could not be removed", error),
+        };
+        remove_empty_folders_in(&folder).map_err(failed)?;
+        fs::remove_dir(&folder).map_err(failed)?;
+        self.tidy_up(&folder, &self.root).map_err(failed)
+    }
+
+    /// The folder and the file name of a blob in a container that is there.
+    fn blob(&self, name: &Name) -> Result<(PathBuf, Vec<String>, String), Refusal> {
+        let container = self.container(&name.container)?;
+        let mut folders = names::encode(&name.id);
+        let file = folders.pop().unwrap_or_default();
+        Ok((container, folders, file))
+    }
+
+    /// The file of a blob that is there.
+    fn file(&self, name: &Name) -> Result<PathBuf, Refusal> {
+        let (container, folders, file) = self.blob(name)?;
+        let path = descend(&container, &folders).map(|folder| folder.join(file));
+        let found = path.and_then(|path| Ok((fs::symlink_metadata(&path)?.is_file(), path)));
+        match found {
+            Ok((true, path)) => Ok(path),
+            Ok((false, _)) => Err(Refusal::NoBlob(name.id.clone())),
+            Err(error) => Err(no_blob(name, error)),
+        }
+    }
+
+    pub(super) fn open_blob(&self, name: &Name) -> Result<(File, u64), Refusal> {
+        let path = self.file(name)?;
+        // What it has become since it was looked at is neither followed nor waited for.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let opened = opened.and_then(|file| Ok((file.metadata()?.len(), file)));
+        opened.map(|(size, file)| (file, size)).map_err(|error| no_blob(name, error))
+    }
+
+    pub(super) fn remove(&self, name: &Name) -> Result<(), Refusal> {
+        let path = self.file(name)?;
+        let container = self.container(&name.container)?;
+        fs::remove_file(&path).map_err(|error| no_blob(name, error))?;
+        let tidied = self.tidy_up(&path, &container);
+        tidied.map_err(|error| Refusal::unavailable("the removal could not be made durable", error))
+    }
+
+    /// Makes it durable that something is gone, and removes the folders on the way to it that are empty now.
+    fn tidy_up(&self, gone: &Path, below: &Path) -> io::Result<()> {
+        for folder in gone.ancestors().skip(1) {
+            match sync_folder(folder) {
+                // Somebody else was faster.
+                Err(error) if error.kind() == ErrorKind::NotFound && folder != below => continue,
+                synced => synced?,
+            }
+            if folder == below || fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn list(&self, id: &str) -> Result<Vec<Blob>, Refusal> {
+        let folder = self.container(id)?;
+        let mut list = List::of(id);
+        list_into(&mut list, &folder, &mut Vec::new())?;
+        Ok(list.sorted())
+    }
+
+    /// A file for an upload to a container that is there.
+    pub(super) fn begin(&self, container: &str) -> Result<(File, TempPath), Refusal> {
+        self.container(container)?;
+        let begun = || {
+            let (file, path) = tempfile::NamedTempFile::new_in(self.root.join(UPLOADS))?.into_parts();
+            // It says that somebody is writing it, for as long as this process lives.
+            file.try_lock()?;
+            Ok((file, path))
+        };
+        begun().map_err(|error: io::Error| Refusal::unavailable("no upload could be begun", error))
+    }
+
+    /// Has a file be a blob, durably. One that was there before is replaced.
+    pub(super) fn publish(&self, name: &Name, file: &File, path: TempPath) -> Result<(), Refusal> {
+        file.sync_all().map_err(not_durable)?;
+        let mut path = Some(path);
+        let published = repeat_while_not_found(|| {
+            let (container, folders, file) = self.blob(name).map_err(io::Error::other)?;
+            let folder = make_folders(&container, &folders)?;
+            if let Some(unpublished) = path.take() {
+                unpublished.persist(folder.join(file)).map_err(|refused| {
+                    path = Some(refused.path);
+                    refused.error
+                })?;
+            }
+            sync_folder(&folder)
+        });
+        // Where the container is gone, that is what to tell.
+        published.or_else(|error| self.container(&name.container).and(Err(not_durable(error))))
+    }
+}
+
+/// Why a blob is not there yet.
+pub(super) fn not_durable(error: io::Error) -> Refusal {
+    Refusal::unavailable("the blob could not be made durable", error)
+}
+
+fn no_blob(name: &Name, error: io::Error) -> Refusal {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Refusal::NoBlob(name.id.clone()),
+        _ => Refusal::unavailable("the blob cannot be used", error),
+    }
+}
+
+/// Goes down from folder to folder, by no symbolic link.
+fn descend(from: &Path, folders: &[String]) -> io::Result<PathBuf> {
+    let mut path = from.to_path_buf();
+    for folder in folders {
+        path.push(folder);
+        if !fs::symlink_metadata(&path)?.is_dir() {
+            return Err(io::Error::new(ErrorKind::NotADirectory, format!("{} is no folder", path.display())));
+        }
+    }
+    Ok(path)
+}
+
+/// Makes a folder that only this user can look into; tells whether it was not there before.
+fn make_folder(path: &Path) -> io::Result<bool> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes folders in one another, durably, where they are not there.
+fn make_folders(from: &Path, folders: &[String]) -> io::Result<PathBuf> {
+    let mut path = from.to_path_buf();
+    for folder in folders {
+        let above = path.clone();
+        path.push(folder);
+        if make_folder(&path)? {
+            sync_folder(&above)?;
+        }
+    }
+    descend(from, folders)
+}
+
+/// What is not found may have been a folder that somebody else removed, being empty, before anything was put into it.
+fn repeat_while_not_found<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 1..ATTEMPTS {
+        match work() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            done => return done,
+        }
+    }
+    work()
+}
+
+/// Makes the entries of a folder durable.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Removes the folders in which long names go on and nothing is any more.
+fn remove_empty_folders_in(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() && entry.file_name().to_str().is_some_and(names::goes_on) {
+            remove_empty_folders_in(&entry.path())?;
+            // It may have something in it, which the caller will find.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn list_into(list: &mut List, folder: &Path, above: &mut Vec<String>) -> Result<(), Refusal> {
+    let failed = |error| Refusal::unavailable("the container cannot be listed", error);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() && names::goes_on(&name) && above.len() < names::LONGEST {
+            above.push(name);
+            list_into(list, &entry.path(), above)?;
+            above.pop();
+        } else if kind.is_file() {
+            let parts: Vec<&str> = above.iter().map(String::as_str).chain([name.as_str()]).collect();
+            // A file that was removed in the meantime is not there.
+            if let (Some(id), Ok(metadata)) = (names::decode(&parts), entry.metadata()) {
+                list.add(id, metadata.len())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes the files of uploads whose process has ended: those that nobody has locked.
+fn remove_what_was_left_behind(uploads: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(uploads)? {
+        let entry = entry?;
+        let Ok(metadata) = entry.metadata() else { continue };
+        let age = SystemTime::now().duration_since(metadata.modified()?).unwrap_or_default();
+        if !metadata.is_file() || age < LEFT_BEHIND_AFTER {
+            continue;
+        }
+        let Ok(file) = File::open(entry.path()) else { continue };
+        if file.try_lock().is_ok() {
+            // Another process may be doing the same.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}

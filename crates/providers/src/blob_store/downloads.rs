@@ -1,0 +1,128 @@
+//! Blobs on their way to an actor, chunk by chunk.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use wasmcloud_core::error::{BoxedError, printable};
+use wasmcloud_provider::ActorDispatcher;
+
+use super::messages::{Download, RECEIVE_CHUNK};
+use super::refusal::Refusal;
+use super::store::Source;
+
+/// How much is read at once, unless a single chunk is more.
+const WINDOW: u64 = 1024 * 1024;
+
+/// The downloads of a link.
+pub(super) struct Downloads {
+    most: usize,
+    /// One permit for each that may be under way.
+    room: Arc<Semaphore>,
+    actor: String,
+    dispatcher: ActorDispatcher,
+    closing: CancellationToken,
+}
+
+impl Downloads {
+    pub(super) fn new(most: usize, actor: String, dispatcher: ActorDispatcher) -> Downloads {
+        let room = Arc::new(Semaphore::new(most));
+        Downloads { most, room, actor, dispatcher, closing: CancellationToken::new() }
+    }
+
+    /// Room for one more, to be taken before anything is opened for it.
+    pub(super) fn admit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        if self.closing.is_cancelled() {
+            return Err(Refusal::Ended);
+        }
+        let (what, limit) = ("downloads at once", self.most as u64);
+        let full = |_| Refusal::TooMuch { what, count: limit + 1, limit, link_value: "DOWNLOADS" };
+        self.room.clone().try_acquire_owned().map_err(full)
+    }
+
+    /// Sends the chunks of a blob to the actor, each when the one before has been answered, and does not wait for that.
+    pub(super) fn start(&self, permit: OwnedSemaphorePermit, download: Download, source: Box<dyn Source>) {
+        let delivery = Delivery {
+            download,
+            source,
+            actor: self.actor.clone(),
+            dispatcher: self.dispatcher.clone(),
+            closing: self.closing.clone(),
+        };
+        actix_rt::spawn(async move {
+            delivery.run().await;
+            drop(permit);
+        });
+    }
+
+    /// Begins no further chunks.
+    pub(super) fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Begins no further chunks, and waits for those under way.
+    pub(super) async fn drain(&self) {
+        self.close();
+        // The semaphore is never closed.
+        let _ = self.room.acquire_many(u32::try_from(self.most).unwrap_or(u32::MAX)).await;
+    }
+}
+
+struct Delivery {
+    download: Download,
+    source: Box<dyn Source>,
+    actor: String,
+    dispatcher: ActorDispatcher,
+    closing: CancellationToken,
+}
+
+impl Delivery {
+    async fn run(self) {
+        if let Err(error) = self.deliver().await {
+            let (id, actor) = (printable(self.download.name.id.as_bytes()), &self.actor);
+            let reason = printable(error.to_string().as_bytes());
+            log::warn!("the download of {id:?} by actor {actor} ended early: {reason}");
+        }
+    }
+
+    async fn deliver(&self) -> Result<(), BoxedError> {
+        let (size, chunk_size) = (self.source.size(), self.download.chunk_size);
+        let mut sequence = 0;
+        if size == 0 {
+            // Otherwise the actor would never hear of it.
+            return self.send(sequence, &[]).await;
+        }
+        let mut offset = 0;
+        while offset < size {
+            let window = self.read(offset).await?;
+            // A chunk is no more than fits memory, see Settings.
+            for chunk in window.chunks(chunk_size as usize) {
+                self.send(sequence, chunk).await?;
+                sequence += 1;
+            }
+            offset += window.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// As many whole chunks as fit the window, or the rest.
+    async fn read(&self, offset: u64) -> Result<Bytes, BoxedError> {
+        let chunk_size = self.download.chunk_size;
+        let window = (WINDOW / chunk_size).max(1).saturating_mul(chunk_size);
+        let end = self.source.size().min(offset.saturating_add(window));
+        tokio::select! {
+            () = self.closing.cancelled() => Err(Refusal::Ended.into()),
+            read = self.source.read(offset..end) => Ok(read?),
+        }
+    }
+
+    async fn send(&self, sequence: u64, bytes: &[u8]) -> Result<(), BoxedError> {
+        if self.closing.is_cancelled() {
+            return Err(Refusal::Ended.into());
+        }
+        let message = self.download.encode(sequence, self.source.size(), bytes)?;
+        self.dispatcher.dispatch(&self.actor, RECEIVE_CHUNK, message).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,279 @@
+//! Blobs in S3, or a server that speaks its language, by way of `object_store`.
+//!
+//! An object for each blob, `prefix/<container>/<blob>` with names as [`names`] makes them, and one without bytes for each
+//! container, `prefix/<container>/.container`: no blob has that name, since none begins with a dot.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
+use object_store::{ClientOptions, GetOptions, GetRange, MultipartUpload, PutPayload, RetryConfig};
+use object_store::{ObjectStore as _, ObjectStoreExt as _};
+use wasmcloud_core::text::printable;
+
+use super::blocking::blocking;
+use super::messages::{Blob, Name};
+use super::names;
+use super::refusal::Refusal;
+use super::settings::Bucket;
+use super::spool::Spool;
+use super::store::{List, Source, Store, Target};
+
+/// How large the parts of a large blob are: the least that S3 takes.
+const PART: u64 = 5 * 1024 * 1024;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long one request may take, its body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a request is repeated that a server failed over, or that did not reach it.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const MOST_RETRIES: usize = 3;
+
+/// How long the server may take to answer until a link is refused, with all that is repeated.
+const LINK_TIMEOUT: Duration = Duration::from_secs(10);
+
+const CONTAINER: &str = ".container";
+
+/// A bucket, or a part of one.
+pub(super) struct Objects {
+    store: Arc<AmazonS3>,
+    prefix: String,
+}
+
+impl Objects {
+    /// Opens a bucket, and waits until the server has answered.
+    ///
+    /// # Errors
+    /// A text that names the link value, but no key.
+    pub(super) async fn open(bucket: Bucket) -> Result<Objects, String> {
+        let place = bucket.to_string();
+        let prefix = bucket.prefix.clone();
+        // The system's certificates are read from files.
+        let built = blocking(move || build(bucket).map_err(|error| Refusal::unavailable("it has no client", error)));
+        let refused = |refusal: Refusal| format!("the bucket of the value URL={place} cannot be used: {refusal}");
+        let objects = Objects { store: Arc::new(built.await.map_err(refused)?), prefix };
+        let silent =
+            |_| refused(Refusal::unavailable("it does not answer in time", "start its server, or correct URL"));
+        tokio::time::timeout(LINK_TIMEOUT, objects.health()).await.map_err(silent)?.map_err(refused)?;
+        Ok(objects)
+    }
+
+    /// The object, or the folder where it has no name.
+    fn path(&self, container: &str, object: &[String]) -> Result<Path, Refusal> {
+        let mut parts = names::encode(container);
+        parts.extend_from_slice(object);
+        let path = format!("{}/{}", self.prefix, parts.join("/"));
+        Path::parse(path.trim_start_matches('/')).map_err(|error| Refusal::unavailable("it has no such name", error))
+    }
+
+    fn blob(&self, name: &Name) -> Result<Path, Refusal> {
+        self.path(&name.container, &names::encode(&name.id))
+    }
+
+    fn marker(&self, container: &str) -> Result<Path, Refusal> {
+        self.path(container, &[CONTAINER.to_owned()])
+    }
+
+    async fn demand_container(&self, container: &str) -> Result<(), Refusal> {
+        let found = self.store.head(&self.marker(container)?).await;
+        found.map(drop).map_err(|error| match error {
+            object_store::Error::NotFound { .. } => Refusal::NoContainer(container.to_owned()),
+            error => failed(error),
+        })
+    }
+}
+
+fn build(bucket: Bucket) -> object_store::Result<AmazonS3> {
+    let options = ClientOptions::new()
+        .with_connect_timeout(CONNECT_TIMEOUT)
+        .with_timeout(REQUEST_TIMEOUT)
+        .with_allow_http(bucket.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://")));
+    let retry = RetryConfig { max_retries: MOST_RETRIES, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket.name)
+        .with_region(bucket.region)
+        .with_client_options(options)
+        .with_retry(retry);
+    if let Some(endpoint) = bucket.endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    // Nothing but the link's values says who it is: not the environment, and not the machine that the host runs on.
+    let Some((key, secret)) = bucket.access else { return builder.with_skip_signature(true).build() };
+    builder = builder.with_access_key_id(key).with_secret_access_key(secret.as_str());
+    if let Some(token) = bucket.token {
+        builder = builder.with_token(token.as_str());
+    }
+    builder.build()
+}
+
+fn failed(error: object_store::Error) -> Refusal {
+    Refusal::unavailable("the server did not do it", error)
+}
+
+#[async_trait]
+impl Store for Objects {
+    async fn create_container(&self, container: &str) -> Result<(), Refusal> {
+        let made = self.store.put(&self.marker(container)?, PutPayload::default()).await;
+        made.map(drop).map_err(failed)
+    }
+
+    async fn remove_container(&self, container: &str) -> Result<(), Refusal> {
+        self.demand_container(container).await?;
+        let marker = self.marker(container)?;
+        let mut objects = self.store.list(Some(&self.path(container, &[])?));
+        while let Some(object) = objects.try_next().await.map_err(failed)? {
+            if object.location != marker {
+                return Err(Refusal::NotEmpty(container.to_owned()));
+            }
+        }
+        self.store.delete(&marker).await.map_err(failed)
+    }
+
+    async fn list(&self, container: &str) -> Result<Vec<Blob>, Refusal> {
+        self.demand_container(container).await?;
+        let folder = self.path(container, &[])?;
+        let mut list = List::of(container);
+        let mut objects = self.store.list(Some(&folder));
+        while let Some(object) = objects.try_next().await.map_err(failed)? {
+            let below = object.location.as_ref().strip_prefix(folder.as_ref()).unwrap_or_default();
+            let parts: Vec<&str> = below.trim_start_matches('/').split('/').collect();
+            if let Some(id) = names::decode(&parts) {
+                list.add(id, object.size)?;
+            }
+        }
+        Ok(list.sorted())
+    }
+
+    async fn remove(&self, name: &Name) -> Result<(), Refusal> {
+        let path = self.blob(name)?;
+        // S3 does not tell whether there was anything to remove.
+        self.open(name).await?;
+        self.store.delete(&path).await.map_err(failed)
+    }
+
+    async fn open(&self, name: &Name) -> Result<Box<dyn Source>, Refusal> {
+        let path = self.blob(name)?;
+        match self.store.head(&path).await {
+            Ok(found) => {
+                let (size, tag) = (found.size, found.e_tag);
+                Ok(Box::new(Object { store: self.store.clone(), path, size, tag }))
+            }
+            Err(object_store::Error::NotFound { .. }) => {
+                self.demand_container(&name.container).await?;
+                Err(Refusal::NoBlob(name.id.clone()))
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn begin(&self, name: &Name, total: u64, chunk_size: u64) -> Result<(Spool, Box<dyn Target>), Refusal> {
+        let path = self.blob(name)?;
+        self.demand_container(&name.container).await?;
+        // It has no name: nothing of it is left, however this process ends.
+        let file = blocking(|| tempfile::tempfile().map_err(|error| Refusal::unavailable("it has no room", error)));
+        let spool = Spool::new(Arc::new(file.await?), total, chunk_size);
+        Ok((spool, Box::new(Sending { store: self.store.clone(), path, parts: None, sent: 0 })))
+    }
+
+    async fn health(&self) -> Result<(), Refusal> {
+        let prefix = Path::parse(&self.prefix).map_err(|error| Refusal::unavailable("it has no such name", error))?;
+        self.store.list(Some(&prefix)).try_next().await.map(drop).map_err(failed)
+    }
+}
+
+/// A blob that is read.
+struct Object {
+    store: Arc<AmazonS3>,
+    path: Path,
+    size: u64,
+    /// What the server knows its content by.
+    tag: Option<String>,
+}
+
+#[async_trait]
+impl Source for Object {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, Refusal> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let length = range.end - range.start;
+        let options =
+            GetOptions { range: Some(GetRange::Bounded(range)), if_match: self.tag.clone(), ..GetOptions::default() };
+        let read = async { self.store.get_opts(&self.path, options).await?.bytes().await };
+        match read.await {
+            Ok(bytes) if bytes.len() as u64 == length => Ok(bytes),
+            Ok(_) | Err(object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. }) => {
+                Err(Refusal::Replaced)
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// A blob that is being sent: a small one at once, a large one part by part as its chunks come in.
+struct Sending {
+    store: Arc<AmazonS3>,
+    path: Path,
+    parts: Option<Box<dyn MultipartUpload>>,
+    sent: u64,
+}
+
+impl Sending {
+    async fn send_part(&mut self, spool: &mut Spool, length: u64) -> Result<(), Refusal> {
+        let bytes = spool.read(self.sent, length as usize).await?;
+        let parts = match &mut self.parts {
+            Some(parts) => parts,
+            none => none.insert(self.store.put_multipart(&self.path).await.map_err(failed)?),
+        };
+        parts.put_part(bytes.into()).await.map_err(failed)?;
+        self.sent += length;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Target for Sending {
+    async fn advance(&mut self, spool: &mut Spool) -> Result<(), Refusal> {
+        // One part at a time is in memory; the last one is sent in the end.
+        while spool.contiguous() - self.sent >= PART && spool.total() - self.sent > PART {
+            self.send_part(spool, PART).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, spool: &mut Spool) -> Result<(), Refusal> {
+        self.advance(spool).await?;
+        let rest = spool.total() - self.sent;
+        if self.parts.is_none() {
+            let bytes = spool.read(0, rest as usize).await?;
+            return self.store.put(&self.path, bytes.into()).await.map(drop).map_err(failed);
+        }
+        self.send_part(spool, rest).await?;
+        if let Some(parts) = &mut self.parts {
+            parts.complete().await.map_err(failed)?;
+        }
+        self.parts = None;
+        Ok(())
+    }
+
+    async fn abandon(&mut self) {
+        if let Some(mut parts) = self.parts.take()
+            && let Err(error) = parts.abort().await
+        {
+            let reason = printable(error.to_string().as_bytes());
+            log::debug!("what was sent of {} could not be removed: {reason}", self.path);
+        }
+    }
+}

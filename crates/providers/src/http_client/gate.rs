@@ -1,0 +1,210 @@
+//! Where requests may go: which hosts, at which addresses, by which redirects.
+//!
+//! A host is checked by its name before each hop, and its addresses where it is connected to them: what a name resolves to in
+//! between changes nothing.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::{Action, Attempt, Policy};
+use wasmcloud_core::error::BoxedError;
+
+use super::network::{Network, is_public};
+
+/// What a link allows.
+#[derive(Debug, Clone)]
+pub(super) struct Gate {
+    /// None where any host may be asked.
+    pub(super) hosts: Option<Vec<HostRule>>,
+    /// What may be reached beside the public networks.
+    pub(super) networks: Vec<Network>,
+    /// How many redirects are followed.
+    pub(super) redirects: usize,
+}
+
+/// A host that may be asked, or all those below a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HostRule {
+    /// In lower case; those below it where it begins with a dot.
+    name: String,
+    port: Option<u16>,
+}
+
+impl Gate {
+    /// Whether a request may be sent to this URL, as far as can be told before its name is resolved.
+    ///
+    /// # Errors
+    /// A text that names the host and the link value to change.
+    pub(super) fn check(&self, url: &Url) -> Result<(), String> {
+        let (scheme, port) = (url.scheme(), url.port_or_known_default());
+        if !matches!(scheme, "http" | "https") {
+            return Err(format!("the scheme {scheme:?} is not one of HTTP"));
+        }
+        let host = url.host_str().unwrap_or_default();
+        let host = host.trim_matches(['[', ']']).trim_end_matches('.');
+        if let Some(rules) = &self.hosts
+            && !rules.iter().any(|rule| rule.allows(host, port))
+        {
+            let port = port.unwrap_or_default();
+            return Err(format!("the host {host:?} at port {port} is not allowed: the link's ALLOWED_HOSTS lacks it"));
+        }
+        match host.parse() {
+            Ok(address) if !self.reaches(address) => Err(not_reached(host)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this address may be connected to.
+    fn reaches(&self, address: IpAddr) -> bool {
+        is_public(address) || self.networks.iter().any(|network| network.contains(address))
+    }
+
+    /// Follows redirects as far as they are allowed.
+    pub(super) fn redirects(self: &Arc<Gate>) -> Policy {
+        let gate = self.clone();
+        Policy::custom(move |attempt| gate.redirect(attempt))
+    }
+
+    fn redirect(&self, attempt: Attempt<'_>) -> Action {
+        if self.redirects == 0 {
+            return attempt.stop();
+        }
+        if attempt.previous().len() > self.redirects {
+            return attempt.error(format!("there are more than {} redirects", self.redirects));
+        }
+        let was_encrypted = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+        if was_encrypted && attempt.url().scheme() != "https" {
+            return attempt.error("a redirect leads from https to http".to_owned());
+        }
+        match self.check(attempt.url()) {
+            Ok(()) => attempt.follow(),
+            Err(refusal) => attempt.error(format!("a redirect is not followed: {refusal}")),
+        }
+    }
+}
+
+fn not_reached(host: &str) -> String {
+    format!(
+        "{host:?} is at no address that may be reached: only public ones are, and those of the link's ALLOWED_NETWORKS"
+    )
+}
+
+/// Resolves names to the addresses that may be reached.
+pub(super) struct GatedResolver(pub(super) Arc<Gate>);
+
+impl Resolve for GatedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let gate = self.0.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let reached: Vec<SocketAddr> = found.filter(|address| gate.reaches(address.ip())).collect();
+            if reached.is_empty() {
+                return Err(BoxedError::from(not_reached(name.as_str())));
+            }
+            Ok(Box::new(reached.into_iter()) as Addrs)
+        })
+    }
+}
+
+impl HostRule {
+    fn allows(&self, host: &str, port: Option<u16>) -> bool {
+        let host = host.to_ascii_lowercase();
+        let named = if self.name.starts_with('.') { host.ends_with(&self.name) } else { host == self.name };
+        named && (self.port.is_none() || self.port == port)
+    }
+}
+
+impl FromStr for HostRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<HostRule, String> {
+        let text = text.to_ascii_lowercase();
+        // An IPv6 address has colons of its own, so one with a port is in brackets.
+        let is_bare_v6 = text.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6());
+        let (name, port) = match text.rsplit_once(':') {
+            Some((name, port)) if !is_bare_v6 && !port.ends_with(']') => (name, Some(port)),
+            _ => (text.as_str(), None),
+        };
+        let port = port.map(|port| port.parse().map_err(|_| format!("{port:?} is no port"))).transpose()?;
+        let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        let name = name.strip_prefix('*').filter(|below| below.starts_with('.')).unwrap_or(name);
+        let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        if name.is_empty() || (name.parse::<IpAddr>().is_err() && !is_name(name)) {
+            return Err("write a name, *.name or an IP address, with or without a port".to_owned());
+        }
+        Ok(HostRule { name: name.to_owned(), port })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(hosts: Option<&[&str]>, networks: &[&str]) -> Gate {
+        let hosts = hosts.map(|hosts| hosts.iter().map(|host| host.parse().unwrap()).collect());
+        let networks = networks.iter().map(|network| network.parse().unwrap()).collect();
+        Gate { hosts, networks, redirects: 5 }
+    }
+
+    fn allows(gate: &Gate, url: &str) -> bool {
+        gate.check(&url.parse().unwrap()).is_ok()
+    }
+
+    #[test]
+    fn an_address_in_any_clothes_is_checked() {
+        let open = gate(None, &[]);
+        for url in [
+            "http://127.0.0.1",
+            "http://127.1:81/",
+            "http://2130706433/",
+            "http://0x7f.0.0.1/",
+            "http://017700000001/",
+            "http://127.0.0.1./",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://169.254.169.254/latest",
+            "http://0/",
+            "https://user:secret@10.0.0.1/",
+            "http://127。0。0。1/",
+        ] {
+            assert!(!allows(&open, url), "{url}");
+        }
+        assert!(allows(&open, "http://1.1.1.1/") && allows(&open, "https://example.com/"));
+        assert!(!allows(&open, "ftp://example.com/") && !allows(&open, "file:///etc/passwd"));
+        let local = gate(None, &["127.0.0.0/8"]);
+        assert!(allows(&local, "http://127.0.0.1/") && !allows(&local, "http://[::1]/"));
+    }
+
+    #[test]
+    fn only_listed_hosts_are_allowed() {
+        let listed = gate(Some(&["api.example.com", "*.cdn.example", "h:8080", "[::1]:81", "1.1.1.1"]), &["::1"]);
+        for url in [
+            "https://api.example.com/x",
+            "https://API.example.com./",
+            "http://a.cdn.example",
+            "http://a.b.cdn.example",
+            "http://h:8080/",
+            "http://[::1]:81/",
+            "http://1.1.1.1:5/",
+        ] {
+            assert!(allows(&listed, url), "{url}");
+        }
+        for url in [
+            "https://example.com",
+            "https://api.example.com.evil.net",
+            "http://cdn.example",
+            "http://evilcdn.example",
+            "http://h/",
+            "http://h:80801/x",
+            "http://[::1]/",
+            "https://api.example.com@evil.net/",
+            "http://8.8.8.8",
+        ] {
+            assert!(url.parse::<Url>().is_err() || !allows(&listed, url), "{url}");
+        }
+    }
+}

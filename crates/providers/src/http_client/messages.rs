@@ -1,0 +1,87 @@
+//! The payloads of `wasmcloud:httpclient`, byte for byte: msgpack, structs as maps, field names as on the wire.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use wasmcloud_provider::wire::{nil_is_default, nil_is_no_bytes};
+
+/// What an actor asks for.
+#[derive(Debug, PartialEq, Deserialize)]
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) url: String,
+    #[serde(default, deserialize_with = "nil_is_default")]
+    pub(super) headers: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "nil_is_no_bytes")]
+    pub(super) body: serde_bytes::ByteBuf,
+}
+
+impl Request {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Request, rmp_serde::decode::Error> {
+        rmp_serde::from_slice(bytes)
+    }
+}
+
+/// What it is answered.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Response<'a> {
+    pub(super) status_code: u32,
+    pub(super) status: &'a str,
+    pub(super) header: BTreeMap<&'a str, String>,
+    #[serde(with = "serde_bytes")]
+    pub(super) body: &'a [u8],
+}
+
+impl Response<'_> {
+    pub(super) fn encode(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+        // Room for the body at once: the rest is a few hundred bytes.
+        let mut bytes = Vec::with_capacity(self.body.len() + 512);
+        rmp_serde::encode::write_named(&mut bytes, self)?;
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shapes::{BYTES, Fields, OPTIONAL_MAP, TEXT, check};
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_request_is_read_by_the_names_of_the_wire_with_a_binary_body_or_an_array() {
+        for body in [&b"\xc4\x02\x01\xff"[..], b"\x92\x01\xcc\xff"] {
+            let bytes = [b"\x84\xa6method\xa3GET\xa3url\xa8http://a\xa7headers\x81\xa1x\xa1y\xa4body", body].concat();
+            let request = Request::decode(&bytes).unwrap();
+            assert_eq!((request.method.as_str(), request.url.as_str()), ("GET", "http://a"));
+            assert_eq!(request.headers["x"], "y");
+            assert_eq!(request.body.as_slice(), [1, 255]);
+        }
+    }
+
+    #[test]
+    fn every_field_is_read_however_it_is_written() {
+        let fields: Fields<'_> = &[
+            ("method", TEXT, b"\xa3GET"),
+            ("url", TEXT, b"\xa8http://a"),
+            ("headers", OPTIONAL_MAP, b"\x80"),
+            ("body", BYTES, b"\xc4\x00"),
+        ];
+        check(fields, |message| Request::decode(message).ok());
+    }
+
+    #[test]
+    fn a_response_is_a_map_with_the_names_of_the_wire_and_a_binary_body() {
+        let header = BTreeMap::from([("a", "b".to_owned())]);
+        let response = Response { status_code: 200, status: "OK", header, body: &[0xff] };
+        let expected: &[u8] = b"\x84\xaastatusCode\xcc\xc8\xa6status\xa2OK\xa6header\x81\xa1a\xa1b\xa4body\xc4\x01\xff";
+        assert_eq!(response.encode().unwrap(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Request::decode(&bytes);
+        }
+    }
+}

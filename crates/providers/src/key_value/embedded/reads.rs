@@ -1,0 +1,165 @@
+//! The operations that change nothing, with the semantics of Redis.
+
+use std::collections::BTreeSet;
+
+use redb::ReadableTable;
+
+use super::record::{Content, List, Record};
+use super::tables::{Failure, Snapshot, after, damaged, refuse};
+use crate::key_value::messages::{Answer, Operation};
+use crate::key_value::refusal::Refusal;
+
+/// What an answer may hold in memory: what fits a message to an actor.
+const ANSWER_LIMIT: usize = 63 * 1024 * 1024;
+
+/// What a text costs beside its bytes.
+const TEXT_COST: usize = 32;
+
+/// Carries out an operation that changes nothing.
+pub(super) fn read(snapshot: &Snapshot, operation: &Operation) -> Result<Answer, Failure> {
+    match operation {
+        Operation::Get { key } => get(snapshot, key.as_bytes()),
+        Operation::KeyExists { key } => {
+            let exists = with(&snapshot.keys, key.as_bytes(), snapshot.now, |record| Ok(record.is_some()))?;
+            Ok(Answer::Found { value: String::new(), exists })
+        }
+        Operation::Range { key, start, stop } => range(snapshot, key.as_bytes(), *start, *stop),
+        Operation::SetUnion { keys } => union(snapshot, keys),
+        Operation::SetIntersection { keys } => intersection(snapshot, keys),
+        Operation::SetQuery { key } => union(snapshot, std::slice::from_ref(key)),
+        changing => unreachable!("{changing:?} changes the store"),
+    }
+}
+
+/// Shows what is kept under a key, and is not expired.
+pub(super) fn with<T>(
+    keys: &impl ReadableTable<&'static [u8], &'static [u8]>,
+    key: &[u8],
+    now: u64,
+    show: impl FnOnce(Option<Record<'_>>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let Some(bytes) = keys.get(key)? else { return show(None) };
+    let record = Record::decode(bytes.value()).ok_or_else(damaged)?;
+    show(Some(record).filter(|record| !record.is_expired(now)))
+}
+
+fn get(snapshot: &Snapshot, key: &[u8]) -> Result<Answer, Failure> {
+    with(&snapshot.keys, key, snapshot.now, |record| match record.map(|record| record.content) {
+        None => Ok(Answer::Found { value: String::new(), exists: false }),
+        Some(Content::Text(value)) => Ok(Answer::Found { value: value.to_owned(), exists: true }),
+        Some(_) => refuse(Refusal::WrongKind),
+    })
+}
+
+fn range(snapshot: &Snapshot, key: &[u8], start: i32, stop: i32) -> Result<Answer, Failure> {
+    let list = with(&snapshot.keys, key, snapshot.now, |record| match record.map(|record| record.content) {
+        None => Ok(None),
+        Some(Content::List(list)) => Ok(Some(list)),
+        Some(_) => refuse(Refusal::WrongKind),
+    })?;
+    let mut texts = Texts::default();
+    let Some(list) = list else { return Ok(texts.answer()) };
+    let Some((first, count)) = span(&list, start, stop) else { return Ok(texts.answer()) };
+    // Where there are no gaps, what comes before need not be counted.
+    let (from, skip) = match i64::try_from(first) {
+        Ok(first) if list.is_dense() => (list.front.saturating_add(first), 0),
+        _ => (list.front, first),
+    };
+    let items = snapshot.items.range((key, from)..=(key, list.back))?;
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    for item in items.skip(skip).take(count) {
+        texts.push(item?.1.value())?;
+    }
+    Ok(texts.answer())
+}
+
+/// Which items of a list are meant: the number of the first, and how many there are. Negative numbers count from the end.
+fn span(list: &List, start: i32, stop: i32) -> Option<(u64, u64)> {
+    let count = i64::try_from(list.count).unwrap_or(i64::MAX);
+    let from_end = |number: i32| if number < 0 { i64::from(number) + count } else { i64::from(number) };
+    let (first, last) = (from_end(start).max(0), from_end(stop).min(count - 1));
+    let length = last - first + 1;
+    (length > 0).then_some((first.unsigned_abs(), length.unsigned_abs()))
+}
+
+fn union(snapshot: &Snapshot, keys: &[String]) -> Result<Answer, Failure> {
+    let mut members = BTreeSet::new();
+    let mut texts = Texts::default();
+    let sets = sets(snapshot, keys)?;
+    for (key, _) in &sets {
+        for entry in snapshot.members.range((*key, &b""[..])..(after(key).as_slice(), &b""[..]))? {
+            let entry = entry?.0;
+            let member = entry.value().1;
+            if sets.len() == 1 || members.insert(member.to_vec()) {
+                texts.push(member)?;
+            }
+        }
+    }
+    Ok(texts.answer())
+}
+
+fn intersection(snapshot: &Snapshot, keys: &[String]) -> Result<Answer, Failure> {
+    let mut sets = sets(snapshot, keys)?;
+    let mut texts = Texts::default();
+    let distinct = keys.iter().collect::<BTreeSet<_>>().len();
+    sets.sort_unstable_by_key(|(_, count)| *count);
+    // One that is missing is empty, and so is what it has in common with others.
+    if let ([(smallest, _), others @ ..], true) = (sets.as_slice(), sets.len() == distinct) {
+        for entry in snapshot.members.range((*smallest, &b""[..])..(after(smallest).as_slice(), &b""[..]))? {
+            let entry = entry?.0;
+            let member = entry.value().1;
+            if is_in_all(snapshot, others, member)? {
+                texts.push(member)?;
+            }
+        }
+    }
+    Ok(texts.answer())
+}
+
+fn is_in_all(snapshot: &Snapshot, sets: &[(&[u8], u64)], member: &[u8]) -> Result<bool, Failure> {
+    for (key, _) in sets {
+        if snapshot.members.get((*key, member))?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The sets that there are under these keys, each once, with the number of their members.
+fn sets<'a>(snapshot: &Snapshot, keys: &'a [String]) -> Result<Vec<(&'a [u8], u64)>, Failure> {
+    let mut sets = Vec::new();
+    for key in keys.iter().map(String::as_bytes).collect::<BTreeSet<_>>() {
+        with(&snapshot.keys, key, snapshot.now, |record| match record.map(|record| record.content) {
+            None => Ok(()),
+            Some(Content::Set(count)) => {
+                sets.push((key, count));
+                Ok(())
+            }
+            Some(_) => refuse(Refusal::WrongKind),
+        })?;
+    }
+    Ok(sets)
+}
+
+/// The texts of an answer, as many as it may hold.
+#[derive(Default)]
+struct Texts {
+    values: Vec<String>,
+    cost: usize,
+}
+
+impl Texts {
+    fn push(&mut self, value: &[u8]) -> Result<(), Failure> {
+        self.cost += value.len() + TEXT_COST;
+        if self.cost > ANSWER_LIMIT {
+            return refuse(Refusal::AnswerTooLarge);
+        }
+        self.values.push(std::str::from_utf8(value).map_err(|_| damaged())?.to_owned());
+        Ok(())
+    }
+
+    fn answer(self) -> Answer {
+        Answer::Values { values: self.values }
+    }
+}

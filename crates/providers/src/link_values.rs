@@ -1,0 +1,230 @@
+//! The values of a link, read: what every provider understands alike, and how each says what it cannot.
+//!
+//! White space around a value counts for nothing, and an empty value as none. A name that a provider does not know refuses
+//! the link, since a default in the place of a mistyped value may be anything but what was meant.
+
+use std::collections::HashMap;
+use std::fmt::{Debug, Display};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use wasmcloud_core::entity::shorten;
+
+/// The names of the values that a provider accepts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names {
+    /// Those that mean something to it.
+    pub(super) known: &'static [&'static str],
+    /// Those that other providers of the contract knew in 2021. They are accepted, so that links of that time can be made,
+    /// and have no effect.
+    pub(super) without_effect: &'static [&'static str],
+}
+
+/// The values of one link.
+#[derive(Clone, Copy)]
+pub(super) struct LinkValues<'a>(&'a HashMap<String, String>);
+
+#[cfg_attr(not(feature = "messaging"), allow(dead_code, reason = "other providers use less of it"))]
+impl<'a> LinkValues<'a> {
+    /// The values of a link whose names are all accepted.
+    ///
+    /// # Errors
+    /// A text that names the value which is not, the one that may have been meant, and all that there are.
+    pub(super) fn of(values: &'a HashMap<String, String>, names: Names) -> Result<LinkValues<'a>, String> {
+        let unknown = values.keys().filter(|name| !names.accepts(name)).min();
+        unknown.map_or(Ok(LinkValues(values)), |name| Err(names.refuse(name)))
+    }
+
+    /// A value, if it is given.
+    pub(super) fn get(&self, key: &str) -> Option<&'a str> {
+        self.0.get(key).map(|text| text.trim()).filter(|text| !text.is_empty())
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The first of these that is given.
+    pub(super) fn first_of(&self, keys: &[&'static str]) -> Option<&'static str> {
+        keys.iter().copied().find(|key| self.has(key))
+    }
+
+    /// A number in this range, or the default.
+    ///
+    /// # Errors
+    /// A text that shows the value: no number is a secret.
+    pub(super) fn number<T>(&self, key: &str, default: T, range: RangeInclusive<T>) -> Result<T, String>
+    where
+        T: FromStr + PartialOrd + Display,
+    {
+        let Some(text) = self.get(key) else { return Ok(default) };
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            format!("the value {key}={text:?} is not a number from {} to {}", range.start(), range.end())
+        })
+    }
+
+    /// The entries of a list with commas, nothing where it is not given. Empty entries do not count, so that a list that
+    /// is given can be without any.
+    ///
+    /// # Errors
+    /// A text with what `read` says of an entry that it refuses, and which.
+    pub(super) fn list<T, E: Display>(
+        &self,
+        key: &str,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<Vec<T>>, String> {
+        let Some(text) = self.get(key) else { return Ok(None) };
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let refuse = |error| format!("the value {key} cannot be used: {error}");
+        entries.map(read).collect::<Result<_, _>>().map(Some).map_err(refuse)
+    }
+}
+
+impl Names {
+    fn accepts(&self, name: &str) -> bool {
+        self.known.contains(&name) || self.without_effect.contains(&name)
+    }
+
+    /// The refusal of a name. It never shows a value, which may be a secret.
+    fn refuse(&self, name: &str) -> String {
+        let shown = shorten(name);
+        let hint = self.nearest(shown).map(|meant| format!(", perhaps {meant} is meant")).unwrap_or_default();
+        let known = self.known.join(", ");
+        let known = if known.is_empty() { "this provider has none".to_owned() } else { format!("there are {known}") };
+        format!("the link value {shown:?} is unknown{hint}: {known}")
+    }
+
+    /// The name that is like this one but for a few letters, the case and white space.
+    fn nearest(&self, name: &str) -> Option<&'static str> {
+        let name = name.trim().to_ascii_uppercase();
+        let distance = |known: &&str| strsim::osa_distance(&name, known);
+        let nearest = self.known.iter().copied().min_by_key(distance)?;
+        // A third of the letters, so that no short name is like any other.
+        (distance(&nearest) <= (nearest.len() / 3).max(1)).then_some(nearest)
+    }
+}
+
+/// With the names alone: among the values may be secrets.
+impl Debug for LinkValues<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAMES: Names = Names { known: &["BIND", "PORT", "BODY_LIMIT", "TLS_KEY"], without_effect: &["WORKERS"] };
+
+    fn values(key: &str, text: &str) -> HashMap<String, String> {
+        HashMap::from([(key.to_owned(), text.to_owned())])
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_one_that_was_meant() {
+        for (mistyped, meant) in [
+            ("PORTS", "PORT"),
+            ("POTR", "PORT"),
+            ("port", "PORT"),
+            (" PORT", "PORT"),
+            ("bind", "BIND"),
+            ("BODYLIMIT", "BODY_LIMIT"),
+            ("body-limit", "BODY_LIMIT"),
+        ] {
+            let refusal = LinkValues::of(&values(mistyped, "secret"), NAMES).unwrap_err();
+            assert!(refusal.contains(&format!("{mistyped:?} is unknown, perhaps {meant} is meant")), "{refusal}");
+            assert!(!refusal.contains("secret"), "{refusal}");
+        }
+        let refusal = LinkValues::of(&values("ZONE", ""), NAMES).unwrap_err();
+        assert_eq!(refusal, "the link value \"ZONE\" is unknown: there are BIND, PORT, BODY_LIMIT, TLS_KEY");
+        let none = Names { known: &[], without_effect: &[] };
+        let refusal = LinkValues::of(&values("A\u{1b}[31m\n", ""), none).unwrap_err();
+        assert_eq!(refusal, "the link value \"A\\u{1b}[31m\\n\" is unknown: this provider has none");
+        assert!(LinkValues::of(&values(&"x".repeat(1 << 20), ""), NAMES).unwrap_err().len() < 300);
+    }
+
+    #[test]
+    fn names_that_are_known_or_were_once_are_accepted() {
+        assert!(LinkValues::of(&HashMap::new(), NAMES).is_ok());
+        for name in ["PORT", "WORKERS"] {
+            assert_eq!(LinkValues::of(&values(name, "1"), NAMES).unwrap().get(name), Some("1"));
+        }
+    }
+
+    #[test]
+    fn what_is_empty_is_not_given() {
+        for text in ["", " ", "\t\n"] {
+            let values = values("A", text);
+            let values = LinkValues(&values);
+            assert!(!values.has("A"));
+            assert_eq!(values.first_of(&["B", "A"]), None);
+            assert_eq!(values.number("A", 7, 1..=2), Ok(7));
+            assert_eq!(values.list("A", str::parse::<u8>), Ok(None));
+        }
+        assert_eq!(LinkValues(&values("A", " b c ")).get("A"), Some("b c"));
+        assert_eq!(LinkValues(&values("A", "b")).first_of(&["B", "A"]), Some("A"));
+    }
+
+    #[test]
+    fn a_list_can_be_without_entries() {
+        let entries = |text| LinkValues(&values("A", text)).list("A", str::parse::<u8>);
+        assert_eq!(entries(" , ,"), Ok(Some(Vec::new())));
+        let refusal = entries("1,x,2").unwrap_err();
+        assert!(refusal.contains("value A") && refusal.contains("digit"), "{refusal}");
+    }
+
+    #[test]
+    fn no_value_is_shown_for_its_own_sake() {
+        assert_eq!(format!("{:?}", LinkValues(&values("TOKEN", "secret"))), "{\"TOKEN\"}");
+    }
+
+    proptest! {
+        #[test]
+        fn names_with_one_letter_too_few_are_refused_with_the_right_one(name in 0..NAMES.known.len(), at in 0..10_usize) {
+            let meant = NAMES.known[name];
+            let mut mistyped = meant.to_owned();
+            mistyped.remove(at % meant.len());
+            let refusal = LinkValues::of(&values(&mistyped, "1"), NAMES).unwrap_err();
+            prop_assert!(refusal.contains(&format!("perhaps {meant} is meant")), "{}", refusal);
+        }
+
+        #[test]
+        fn any_name_is_accepted_or_refused_in_one_line(name in ".{0,200}|[A-Z_]{0,12}") {
+            match LinkValues::of(&values(&name, "1"), NAMES) {
+                Ok(_) => prop_assert!(NAMES.accepts(&name)),
+                Err(refusal) => prop_assert!(!refusal.contains(char::is_control)),
+            }
+        }
+
+        #[test]
+        fn a_number_is_in_its_range_or_named_with_what_was_given(text in ".{0,12}|-?[0-9]{1,22}", least in 0..50u32) {
+            let values = values("N", &text);
+            match LinkValues(&values).number("N", 60, least..=99) {
+                Ok(60) if text.trim().is_empty() => {}
+                Ok(number) => {
+                    prop_assert!((least..=99).contains(&number));
+                    prop_assert_eq!(text.trim().parse(), Ok(number));
+                }
+                Err(refusal) => prop_assert!(refusal.contains(&format!("N={:?}", text.trim())), "{}", refusal),
+            }
+        }
+
+        #[test]
+        fn every_number_of_a_range_is_read(number: u64, before in "[ \t]{0,2}", after in "[ \n]{0,2}") {
+            let values = values("N", &format!("{before}{number}{after}"));
+            prop_assert_eq!(LinkValues(&values).number("N", 0, 0..=u64::MAX), Ok(number));
+        }
+
+        #[test]
+        fn a_list_has_its_entries_in_order(entries: Vec<i16>, between in "( ,|,| , ,)") {
+            let text: Vec<_> = entries.iter().map(i16::to_string).collect();
+            let values = values("L", &text.join(&between));
+            let expected = Some(entries).filter(|entries| !entries.is_empty());
+            prop_assert_eq!(LinkValues(&values).list("L", str::parse::<i16>), Ok(expected));
+        }
+    }
+}

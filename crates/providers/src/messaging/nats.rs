@@ -1,0 +1,265 @@
+//! Messages by a NATS server: one connection for each link.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, RequestErrorKind, ServerError};
+use bytes::Bytes;
+use futures_util::stream::{StreamExt as _, select_all};
+use uuid::Uuid;
+use wasmcloud_core::text::printable;
+
+use super::delivery::Source;
+use super::messages::Message;
+use super::settings::{Credentials, Servers, Settings};
+use super::subject::shown;
+
+/// How long it may take to connect to one server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the server may take to say whether it accepts the subscriptions.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest pause between attempts to connect again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection that is made anew whenever it is lost, subscriptions included.
+pub(super) struct Nats {
+    client: Client,
+    watch: Arc<Watch>,
+}
+
+/// What is seen of a connection.
+struct Watch {
+    actor: String,
+    /// The servers, without secrets.
+    addresses: String,
+    /// What the server refused of what was subscribed to.
+    refused: Mutex<Option<String>>,
+    dropped: AtomicU64,
+    /// Whether nobody has a use for the connection any more.
+    released: AtomicBool,
+}
+
+impl Nats {
+    /// Connects, and waits until a server has accepted the credentials.
+    ///
+    /// # Errors
+    /// A text that names the link value and the server, but no secret.
+    pub(super) async fn connect(actor: &str, servers: &Servers, queue_limit: usize) -> Result<Nats, String> {
+        let shown: Vec<_> =
+            servers.addresses.iter().map(|address| format!("{}:{}", address.host(), address.port())).collect();
+        let (dropped, released) = Default::default();
+        let (actor, addresses, refused) = (actor.to_owned(), shown.join(", "), Mutex::default());
+        let watch = Arc::new(Watch { actor, addresses, refused, dropped, released });
+        let (watching, pausing) = (watch.clone(), watch.clone());
+        let options = authenticated(&servers.credentials)
+            .await?
+            .name("wasmcloud-host")
+            .connection_timeout(CONNECT_TIMEOUT)
+            .subscription_capacity(queue_limit)
+            .reconnect_delay_callback(move |attempts| pausing.pause(attempts))
+            .event_callback(move |event| {
+                watching.see(&event);
+                async {}
+            });
+        let options = match &servers.certificates {
+            Some(path) => options.add_root_certificates(path.clone()),
+            None => options,
+        };
+        let client = options.connect(servers.addresses.as_slice()).await;
+        let client = client.map_err(|error| watch.explain(&error, &servers.credentials))?;
+        Ok(Nats { client, watch })
+    }
+
+    /// Subscribes, and waits until the server has accepted that.
+    ///
+    /// # Errors
+    /// A text that names the link value, where the server does not.
+    pub(super) async fn subscribe(&self, settings: &Settings) -> Result<Source, String> {
+        let explain = |reason: &str| {
+            let addresses = &self.watch.addresses;
+            format!("the value SUBSCRIPTION cannot be used: the NATS server at {addresses} says {reason:?}")
+        };
+        let mut subscribers = Vec::new();
+        for filter in settings.subscriptions.iter().cloned() {
+            let subscriber = match &settings.group {
+                Some(group) => self.client.queue_subscribe(filter, group.clone()).await,
+                None => self.client.subscribe(filter).await,
+            };
+            subscribers.push(subscriber.map_err(|error| explain(&error.to_string()))?);
+        }
+        if !subscribers.is_empty() {
+            self.round_trip().await;
+        }
+        let refused = self.watch.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match refused {
+            Some(reason) => Err(explain(&reason)),
+            None => Ok(Box::pin(select_all(subscribers).map(Message::from))),
+        }
+    }
+
+    /// Waits until the server has answered to what was sent before: that nobody listens to this question is an answer. A
+    /// server that does not say so takes its time, and has answered by then.
+    async fn round_trip(&self) {
+        let question = async_nats::Request::new().timeout(Some(SUBSCRIBE_TIMEOUT));
+        let subject = format!("_INBOX.{}", Uuid::new_v4().simple());
+        let _ = self.client.send_request(subject, question).await;
+    }
+
+    /// Hands a message to the server. It is on its way there when this returns.
+    ///
+    /// # Errors
+    /// Where the server cannot be reached, or the message is larger than it takes.
+    pub(super) async fn publish(&self, message: Message) -> Result<(), String> {
+        self.expect_connected()?;
+        let Message { subject, reply_to, body } = message;
+        let published = if reply_to.is_empty() {
+            self.client.publish(subject, body).await
+        } else {
+            self.client.publish_with_reply(subject, reply_to, body).await
+        };
+        published.map_err(|error| self.unavailable(&error))?;
+        self.client.flush().await.map_err(|error| self.unavailable(&error))
+    }
+
+    /// Publishes a message and waits for the first answer to it.
+    ///
+    /// # Errors
+    /// Where nobody is subscribed, no answer comes in time, or the server cannot be reached.
+    pub(super) async fn request(&self, subject: String, body: Bytes, timeout: Duration) -> Result<Message, String> {
+        self.expect_connected()?;
+        let question = async_nats::Request::new().payload(body).timeout(Some(timeout));
+        let answer = self.client.send_request(subject.clone(), question).await;
+        answer.map(Message::from).map_err(|error| match error.kind() {
+            RequestErrorKind::NoResponders => format!("nobody is subscribed to {}", shown(&subject)),
+            RequestErrorKind::TimedOut => {
+                format!("no answer came from {} in {} ms", shown(&subject), timeout.as_millis())
+            }
+            _ => self.unavailable(&error),
+        })
+    }
+
+    /// Tells whether the server can be reached.
+    ///
+    /// # Errors
+    /// Where it cannot.
+    pub(super) fn expect_connected(&self) -> Result<(), String> {
+        match self.client.connection_state() {
+            State::Connected => Ok(()),
+            State::Pending | State::Disconnected => Err(self.unavailable(&"it cannot be reached")),
+        }
+    }
+
+    fn unavailable(&self, reason: &dyn std::fmt::Display) -> String {
+        let reason = printable(reason.to_string().as_bytes());
+        format!("the NATS server at {} is not available: {reason}", self.watch.addresses)
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        self.watch.released.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Watch {
+    /// How long to wait before connecting again. The client has no other way to be told that nobody waits for it any more,
+    /// as long as there is no server.
+    fn pause(&self, attempts: usize) -> Duration {
+        if self.released.load(Ordering::Relaxed) {
+            return Duration::MAX;
+        }
+        let steps = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+        Duration::from_millis(50).saturating_mul(steps).min(LONGEST_PAUSE)
+    }
+
+    fn see(&self, event: &Event) {
+        let (actor, addresses) = (&self.actor, &self.addresses);
+        match event {
+            Event::Disconnected if !self.released.load(Ordering::Relaxed) => {
+                log::warn!("the NATS server at {addresses} cannot be reached any more by the link of actor {actor}");
+            }
+            Event::Connected => log::info!("the link of actor {actor} is connected to the NATS server at {addresses}"),
+            Event::SlowConsumer(_) => {
+                let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+                if dropped.is_power_of_two() {
+                    log::warn!("actor {actor} is a slow consumer: {dropped} message(s) were dropped");
+                }
+            }
+            Event::ServerError(error) => self.see_error(error),
+            _ => {}
+        }
+    }
+
+    fn see_error(&self, error: &ServerError) {
+        let text = printable(error.to_string().as_bytes());
+        log::warn!("the NATS server at {} tells the link of actor {}: {text}", self.addresses, self.actor);
+        if text.contains("Subscription") {
+            self.refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+        }
+    }
+
+    fn explain(&self, error: &ConnectError, credentials: &Credentials) -> String {
+        let addresses = &self.addresses;
+        match error.kind() {
+            ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                let value = credentials.link_value();
+                format!("the NATS server at {addresses} refuses what the value {value} says: correct {value}")
+            }
+            _ => {
+                let reason = printable(error.to_string().as_bytes());
+                format!(
+                    "the value URL names a NATS server at {addresses} that cannot be used ({reason}): start it, or \
+                     correct URL"
+                )
+            }
+        }
+    }
+}
+
+impl Credentials {
+    /// The link value that they come from, or that they would.
+    fn link_value(&self) -> &'static str {
+        match self {
+            Credentials::None | Credentials::Password { .. } | Credentials::Token(_) => "URL",
+            Credentials::Key { .. } => "CLIENT_SEED",
+            Credentials::Jwt { .. } => "CLIENT_JWT",
+            Credentials::File(_) => "CREDSFILE",
+        }
+    }
+}
+
+async fn authenticated(credentials: &Credentials) -> Result<ConnectOptions, String> {
+    Ok(match credentials {
+        Credentials::None => ConnectOptions::new(),
+        Credentials::Password { user, password } => {
+            ConnectOptions::with_user_and_password(user.clone(), password.clone())
+        }
+        Credentials::Token(token) => ConnectOptions::with_token(token.clone()),
+        Credentials::Key { seed } => ConnectOptions::with_nkey(seed.clone()),
+        Credentials::Jwt { jwt, key } => {
+            let key = Arc::new(key.clone());
+            ConnectOptions::with_jwt(jwt.clone(), move |nonce| {
+                let key = key.clone();
+                async move { key.sign(&nonce).map_err(async_nats::AuthError::new) }
+            })
+        }
+        Credentials::File(path) => {
+            let text = tokio::fs::read_to_string(path).await;
+            let text = text.map_err(|error| format!("the value CREDSFILE={path:?} cannot be read: {error}"))?;
+            // What is wrong in the file may be quoted by the error, and the file holds a secret.
+            ConnectOptions::with_credentials(&text)
+                .map_err(|_| format!("the value CREDSFILE={path:?} names a file without a JWT and a seed"))?
+        }
+    })
+}
+
+impl From<async_nats::Message> for Message {
+    fn from(message: async_nats::Message) -> Message {
+        let reply_to = message.reply.map(|subject| subject.to_string()).unwrap_or_default();
+        Message { subject: message.subject.to_string(), reply_to, body: message.payload }
+    }
+}

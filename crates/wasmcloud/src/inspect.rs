@@ -1,0 +1,98 @@
+//! `wasmcloud inspect`: what a signed module or a provider archive says of itself, after all of it has been verified.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use wasmcloud_claims::{Actor, ProviderArchive};
+use wasmcloud_core::error::{Error, ErrorKind};
+
+use crate::description::Description;
+use crate::input;
+use crate::outcome::{self, Failure, Outcome};
+
+/// Verifies a signed module or a provider archive, and shows what its token says. For one that is not valid at this moment, that
+/// is shown too, and the exit code is 1.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmcloud inspect echo_signed.wasm
+  wasmcloud inspect httpserver.par.gz --json")]
+pub(crate) struct Inspect {
+    /// A signed module or a provider archive.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(command: &Inspect) -> Outcome {
+    refuse_reference(&command.file)?;
+    let bytes = input::read(&command.file, "the file")?;
+    if bytes.starts_with(MODULE) {
+        module(&command.file, &bytes, command.json)
+    } else if bytes.starts_with(GZIP) || is_tar(&bytes) {
+        archive(&command.file, &bytes, command.json)
+    } else {
+        let file = command.file.display();
+        Err(Failure::Refused(format!("{file} is neither a WebAssembly module nor a provider archive")))
+    }
+}
+
+/// Describes a signed module.
+fn module(path: &Path, bytes: &[u8], as_json: bool) -> Outcome {
+    match Actor::from_slice(bytes) {
+        Err(error) if is_out_of_time(&error) => {
+            outcome::print(&Description::of_actor(&Actor::claims_of(bytes)?).print(as_json));
+            Err(Failure::of_file(path, &error))
+        }
+        Err(error) => Err(Failure::of_file(path, &error)),
+        Ok(actor) => Ok(Description::of_actor(&actor.claims()).print(as_json)),
+    }
+}
+
+/// Describes a provider archive.
+pub(crate) fn archive(path: &Path, bytes: &[u8], as_json: bool) -> Outcome {
+    match ProviderArchive::try_load(bytes) {
+        Err(error) if is_out_of_time(&error) => {
+            let claims = ProviderArchive::claims_of(bytes)?;
+            // Those that the token names: the libraries themselves cannot be had any more.
+            let hashes = claims.metadata.iter().flat_map(|metadata| metadata.target_hashes.keys());
+            let targets = hashes.cloned().collect::<BTreeSet<String>>().into_iter().collect();
+            outcome::print(&Description::of_archive(&claims, targets).print(as_json));
+            Err(Failure::of_file(path, &error))
+        }
+        Err(error) => Err(Failure::of_file(path, &error)),
+        Ok(archive) => Ok(Description::of_archive(&archive.claims(), archive.targets()).print(as_json)),
+    }
+}
+
+/// Whether something is as it was signed, but not valid at this moment.
+fn is_out_of_time(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::TokenExpired | ErrorKind::TokenNotYetValid)
+}
+
+const MODULE: &[u8] = b"\0asm";
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
+/// Whether a file begins like a tar file.
+fn is_tar(bytes: &[u8]) -> bool {
+    const MAGIC_AT: usize = 257;
+    bytes.get(MAGIC_AT..).is_some_and(|rest| rest.starts_with(b"ustar"))
+}
+
+/// Refuses what is no file but looks like an image in a registry.
+fn refuse_reference(path: &Path) -> Outcome<()> {
+    let text = path.to_string_lossy();
+    let is_reference = text.split_once('/').is_some_and(|(registry, image)| {
+        (registry.contains('.') || registry.contains(':') || registry == "localhost")
+            && !registry.starts_with('.')
+            && !image.is_empty()
+    });
+    if !is_reference || path.exists() {
+        return Ok(());
+    }
+    let message = format!("{} is no file; images in a registry cannot be inspected: download it first", text);
+    Err(Failure::Refused(message))
+}

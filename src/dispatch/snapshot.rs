@@ -1,0 +1,137 @@
+//! What runs and what is linked at one moment: written by the supervisor alone, read by every call.
+//!
+//! The maps are persistent, so consecutive snapshots share structure: publishing a change costs the same with one actor as
+//! with a hundred thousand.
+
+use std::sync::Arc;
+
+use imbl::shared_ptr::DefaultSharedPtr;
+use tokio::sync::Notify;
+use wasmcloud_claims::TrustState;
+use wasmcloud_core::health::Health;
+use wasmcloud_core::identity::{InstanceNumber, ProviderKey};
+
+use super::instances::Instances;
+use super::provider_mailbox::ProviderMailbox;
+use crate::child::Child;
+use crate::identity::{ActorIdentity, ProviderIdentity};
+use crate::link::{Link, LinkKey};
+
+/// A persistent map with fast, seeded hashing: each call looks names up.
+pub(crate) type Map<K, V> = imbl::GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
+
+/// An actor that runs.
+#[derive(Debug, Clone)]
+pub(crate) struct RunningActor {
+    pub(crate) identity: Arc<ActorIdentity>,
+    pub(crate) instances: Instances,
+    pub(crate) condition: Condition,
+    /// Whether it is being stopped. It then serves the calls that have reached it and those that its providers still
+    /// deliver, and no others.
+    pub(crate) draining: bool,
+}
+
+/// A provider that runs.
+#[derive(Debug, Clone)]
+pub(crate) struct RunningProvider {
+    pub(crate) identity: Arc<ProviderIdentity>,
+    /// The present instance. A restart changes its number.
+    pub(crate) instance: InstanceNumber,
+    pub(crate) mailbox: ProviderMailbox,
+    pub(crate) condition: Condition,
+    /// Whether this instance has crashed: calls wait for the next one.
+    pub(crate) is_down: bool,
+    /// Whether it is being stopped and takes no calls but those that belong to its own.
+    pub(crate) is_closing: bool,
+    /// Notified when another state of the provider, or its removal, has been published.
+    pub(crate) changed: Arc<Notify>,
+}
+
+impl RunningActor {
+    pub(crate) fn new(identity: Arc<ActorIdentity>, instances: Instances) -> RunningActor {
+        RunningActor { identity, instances, condition: Condition::Running, draining: false }
+    }
+}
+
+impl RunningProvider {
+    pub(crate) fn new(
+        identity: Arc<ProviderIdentity>,
+        instance: InstanceNumber,
+        mailbox: ProviderMailbox,
+    ) -> RunningProvider {
+        RunningProvider {
+            identity,
+            instance,
+            mailbox,
+            condition: Condition::Running,
+            is_down: false,
+            is_closing: false,
+            changed: Arc::default(),
+        }
+    }
+}
+
+/// Whether a child runs, is being replaced, or has failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Condition {
+    Running,
+    /// It crashed and is being replaced. The number is the restart count within its policy's period, 0 after an interruption.
+    Restarting(u32),
+    /// It crashed and stays down, for this reason.
+    Failed(Arc<str>),
+}
+
+impl Condition {
+    /// Returns the health of a child that is down and cannot be asked.
+    pub(crate) fn health(&self) -> Option<Health> {
+        let reason = match self {
+            Condition::Running => return None,
+            Condition::Restarting(0) => "it was interrupted, and could not be made again so far".to_owned(),
+            Condition::Restarting(attempt) => format!("it crashed and is being restarted, attempt {attempt}"),
+            Condition::Failed(reason) => format!("it has failed: {reason}"),
+        };
+        Some(Health::Unhealthy { reason })
+    }
+}
+
+/// Returns the health of a child that has lost trust and is not asked.
+pub(crate) fn distrust_health(trust: &TrustState) -> Option<Health> {
+    trust.lost().map(|distrust| Health::Unhealthy { reason: distrust.reason.clone() })
+}
+
+/// All that calls are resolved and authorized by.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Snapshot {
+    /// Whether the host runs: it does not before its start and after its stop.
+    pub(crate) running: bool,
+    pub(crate) actors: Map<Arc<str>, RunningActor>,
+    pub(crate) providers: Map<ProviderKey, RunningProvider>,
+    pub(crate) links: Map<LinkKey, Arc<Link>>,
+    /// Call aliases, and who holds them.
+    pub(crate) aliases: Map<Arc<str>, Arc<str>>,
+    /// The contracts of the providers that run, and how many there are of each: no alias stands for one of them.
+    pub(crate) contracts: Map<String, usize>,
+    /// How what runs answered when it was last asked.
+    pub(crate) health: Map<Child, Health>,
+    /// Actors that ran and were stopped.
+    pub(crate) stopped: imbl::HashSet<Arc<str>>,
+}
+
+impl Snapshot {
+    /// The link over which an actor reaches a contract under a link name.
+    pub(crate) fn link(&self, actor: &str, contract: &str, link_name: &str) -> Option<&Arc<Link>> {
+        self.links.get(&(actor, contract, link_name))
+    }
+
+    /// Returns whether a provider may call an actor: a link joins them.
+    pub(crate) fn is_bound(&self, actor: &str, provider: &ProviderIdentity) -> bool {
+        let link = self.link(actor, &provider.contract_id, &provider.key.link_name);
+        link.is_some_and(|link| link.lets_call(&provider.key.id))
+    }
+
+    /// The provider that a link leads to, if it runs.
+    pub(crate) fn provider_of(&self, link: &Link) -> Option<&RunningProvider> {
+        let definition = &link.definition;
+        self.providers.get(&(definition.provider_id.as_str(), definition.link_name.as_str()))
+    }
+}

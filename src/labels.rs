@@ -1,0 +1,6 @@
+//! Labels by which a host describes itself.
+
+/// Returns whether a label is reserved for the host itself. Embedders and manifests cannot replace it.
+pub(crate) fn is_reserved(key: &str) -> bool {
+    key.starts_with("hostcore.")
+}

@@ -1,0 +1,63 @@
+//! What instances report to their supervisor, and what it decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Message;
+use wasmcloud_core::identity::{InstanceNumber, ProviderKey};
+
+/// An instance of an actor has crashed. The answer decides whether it is replaced.
+#[derive(Debug, Message)]
+#[rtype(result = "Verdict")]
+pub(crate) struct Crashed {
+    pub(crate) actor: Arc<str>,
+    pub(crate) instance: InstanceNumber,
+    pub(crate) cause: String,
+    /// Crash count without an answer in between, starting at 1.
+    pub(crate) in_a_row: u32,
+}
+
+/// An instance of an actor was lost through no fault of its own, and cannot be replaced for now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Interrupted {
+    pub(crate) actor: Arc<str>,
+    pub(crate) instance: InstanceNumber,
+}
+
+/// An instance of an actor has been replaced.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Restarted {
+    pub(crate) actor: Arc<str>,
+    pub(crate) instance: InstanceNumber,
+    pub(crate) attempt: u32,
+    pub(crate) delay: Duration,
+}
+
+/// An instance of a provider has crashed. The supervisor restarts the provider, or gives it up.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(crate) struct ProviderCrashed {
+    pub(crate) provider: ProviderKey,
+    pub(crate) instance: InstanceNumber,
+    pub(crate) cause: String,
+    pub(crate) service: ServiceRecord,
+}
+
+/// What an instance of a provider achieved before it crashed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ServiceRecord {
+    pub(crate) lived: Duration,
+    /// Whether it has answered a call.
+    pub(crate) has_served: bool,
+}
+
+/// The decision about a crash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The instance is replaced after the delay.
+    Restart { attempt: u32, delay: Duration },
+    /// The instance is not replaced, for this reason.
+    GiveUp(String),
+}

@@ -1,0 +1,120 @@
+//! Changes of a provider's links, and its stop.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use actix::fut::wrap_future;
+use actix::{AsyncContext, Handler, ResponseFuture};
+use futures_util::future::{Either, select};
+use wasmcloud_core::deadline::within;
+use wasmcloud_core::entity::shorten;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_provider::Binding;
+
+use super::{ProviderActor, Running, lifecycle_deadline};
+use crate::dispatch::provider_mailbox::Lifecycle;
+use crate::identity::ActorIdentity;
+use crate::link::LinkDefinition;
+
+/// How long a provider may take to release everything after the time for its calls has passed.
+pub(crate) const LAST_MOMENTS: Duration = Duration::from_secs(5);
+
+impl Running {
+    async fn carry_out(&self, task: Lifecycle) -> Result<()> {
+        if let Lifecycle::Stop { grace } = task {
+            return self.stop(Instant::now() + grace).await;
+        }
+        let stopped = self.lifecycle.read().await;
+        if *stopped {
+            if matches!(task, Lifecycle::Drain { .. } | Lifecycle::Unbind { .. }) {
+                // It released everything when it was stopped.
+                return Ok(());
+            }
+            return Err(Error::new(ErrorKind::ProviderNotFound, format!("{} has been stopped", self.identity)));
+        }
+        let name = task.to_string();
+        let (change, ended) = (pin!(self.change_link(&name, task)), pin!(self.shutdown.ended()));
+        match select(change, ended).await {
+            Either::Left((changed, _)) => changed,
+            Either::Right(_) => {
+                let message = format!("{} was stopped before it was done with {:?}", self.identity, shorten(&name));
+                Err(Error::new(ErrorKind::ProviderNotFound, message))
+            }
+        }
+    }
+
+    async fn change_link(&self, name: &str, task: Lifecycle) -> Result<()> {
+        let deadline = lifecycle_deadline();
+        match task {
+            Lifecycle::Bind { actor, definition } => {
+                let bound = self.run(name, deadline, self.provider.bind(self.binding(&actor, &definition))).await;
+                if bound.as_ref().is_err_and(|error| error.kind() == ErrorKind::DeadlineExceeded) {
+                    // It may still be established later. No caller relies on it, so it must not stay.
+                    let undone = self.run(name, lifecycle_deadline(), self.provider.unbind(&actor.key)).await;
+                    undone.unwrap_or_else(|error| log::error!("a link that took too long stays behind: {error}"));
+                }
+                bound
+            }
+            Lifecycle::Drain { actor } => self.run(name, deadline, self.provider.drain(&actor)).await,
+            Lifecycle::Unbind { actor } => self.run(name, deadline, self.provider.unbind(&actor)).await,
+            Lifecycle::Stop { .. } => Ok(()),
+        }
+    }
+
+    /// Stops the provider once all link changes and calls have ended, or the deadline has passed. Calls that the provider
+    /// itself waits for are served until it has stopped.
+    async fn stop(&self, deadline: Instant) -> Result<()> {
+        self.shutdown.close();
+        let mut stopped = match within(deadline, self.lifecycle.write()).await {
+            Ok(stopped) => stopped,
+            Err(_) => {
+                log::warn!("{} is stopped while its links are being changed: that is given up", self.identity);
+                self.shutdown.end();
+                self.lifecycle.write().await
+            }
+        };
+        if std::mem::replace(&mut *stopped, true) {
+            return Ok(());
+        }
+        let idle = async {
+            while self.calls.get() > 0 {
+                self.idle.notified().await;
+            }
+        };
+        if within(deadline, idle).await.is_err() {
+            log::warn!("{} is stopped while it serves {} call(s)", self.identity, self.calls.get());
+        }
+        let stop = async {
+            self.provider.stop().await;
+            Ok(())
+        };
+        let released = self.run("stop", deadline.max(Instant::now() + LAST_MOMENTS), stop).await;
+        self.is_gone.set(true);
+        released
+    }
+
+    fn binding(&self, actor: &ActorIdentity, definition: &LinkDefinition) -> Binding {
+        let metadata = actor.claims.metadata.as_ref();
+        let mut binding = Binding::new(&*actor.key, self.dispatcher.clone());
+        binding.actor_name = actor.name.clone();
+        binding.issuer = actor.claims.issuer.clone();
+        binding.capabilities = metadata.and_then(|metadata| metadata.caps.clone()).unwrap_or_default();
+        binding.tags = metadata.and_then(|metadata| metadata.tags.clone()).unwrap_or_default();
+        binding.expires = actor.claims.expires;
+        binding.values = definition.values.clone();
+        binding
+    }
+}
+
+impl Handler<Lifecycle> for ProviderActor {
+    type Result = ResponseFuture<Result<()>>;
+
+    fn handle(&mut self, task: Lifecycle, context: &mut Self::Context) -> Self::Result {
+        if self.changes.completes_batch() {
+            context.wait(wrap_future(tokio::task::yield_now()));
+        }
+        // The actor itself ends with its last address.
+        let running = self.running.clone();
+        Box::pin(async move { running.carry_out(task).await })
+    }
+}
