@@ -38,3 +38,10 @@ check_dependencies() {
         printf 'Advisories are NOT CHECKED: their database (rustsec/advisory-db) cannot be fetched here.\n'
     fi
 }
+
+# The listings are compared where they can be made; scripts/public-api ends with 3, and says why, where they cannot.
+check_public_api() {
+    local status=0
+    scripts/public-api || status=$?
+    [ "$status" -eq 0 ] || [ "$status" -eq 3 ] || exit "$status"
+}
