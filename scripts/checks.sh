@@ -32,6 +32,9 @@ check_dependencies() {
     # Its licence does not allow production use: see deny.toml.
     cargo tree --locked --workspace --edges normal,build --prefix none >"$scratch/tree"
     ! grep '^wasmer-compiler-singlepass ' "$scratch/tree" || fail "features that are on by default bring in Singlepass"
+    # The locks of fixtures, fuzz targets and tools too, which cargo-deny does not look at.
+    ! git ls-files '*Cargo.lock' | xargs grep '^source' | grep -v '"registry+https://github.com/rust-lang/crates.io-index"' ||
+        fail "these come from elsewhere than crates.io"
     if timeout 60 "$tools/bin/cargo-deny" fetch db; then
         "$tools/bin/cargo-deny" --locked check advisories
     else
