@@ -23,9 +23,21 @@
 //! - [`Error`], [`ErrorKind`], [`Result`]: what can go wrong; [`escaped`]: text from outside, fit for a terminal
 //!
 //! # Features
-//! - `cranelift` (on by default), `singlepass`: the compilers to choose from
+//! - `default`: `cranelift` and `providers`
+//! - `cranelift`, `singlepass`: the compilers of guests, of which at least one is needed; see [`Compiler`]. `singlepass`
+//!   brings in Wasmer's Singlepass, whose licence (BUSL-1.1) does not allow production use without an agreement with its
+//!   makers
+//! - `providers`: all [providers that come with the host](builtin)
+//! - `blobstore`: [`builtin::BlobStore`], on folders and S3
+//! - `httpclient`: [`builtin::HttpClient`]
+//! - `httpserver`: [`builtin::HttpServer`]
+//! - `keyvalue`: [`builtin::KeyValue`], in files and on Redis
+//! - `messaging`: [`builtin::Messaging`], on NATS
 //! - `experiments`: faults injected on purpose, by plan, with `Experiment` and `Host::experiment`. Without it, the host has
 //!   no code for them
+//! - `fuzzing`: what the fuzz targets reach the inside by; it may change at any time
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod actor;
 mod authorizer;

@@ -105,7 +105,7 @@ impl Actor {
 impl CapabilityProvider {
     /// Returns claims about a provider with this public key, in the name of this account. They are valid for ever, and
     /// signed by nobody. A program needs no more to vouch for a provider that is part of it: see
-    /// [`NativeCapability::from_async`](crate::NativeCapability::from_async).
+    /// `NativeCapability::from_async`.
     pub fn claims(self, issuer: impl Into<String>, subject: impl Into<String>) -> Claims<CapabilityProvider> {
         claims(self, issuer.into(), subject.into())
     }

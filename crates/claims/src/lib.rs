@@ -16,6 +16,8 @@
 //! - [`TrustPolicy`]: whose signature counts
 //! - [`TrustState`]: whether an actor or provider that runs is still trusted
 
+#![forbid(unsafe_code)]
+
 mod actor;
 mod archive;
 mod embedding;

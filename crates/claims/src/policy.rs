@@ -12,8 +12,8 @@ use crate::jwt::{Actor, CapabilityProvider, Claims};
 /// The default accepts any valid signature; a host to which no policy was given does too, and says so once, on the
 /// log. Each rule narrows that, and all of them have to be met. They hold for actors and for signed providers, at their
 /// start and at updates, and for what runs already when the policy is replaced
-/// ([`Host::set_trust_policy`](crate::Host::set_trust_policy)). A provider that is part of the program
-/// ([`NativeCapability::from_instance`](crate::NativeCapability::from_instance)) is trusted with the program.
+/// (`Host::set_trust_policy`). A provider that is part of the program
+/// (`NativeCapability::from_instance`) is trusted with the program.
 ///
 /// ```
 /// use wasmcloud_host::{HostBuilder, TrustPolicy};
@@ -131,6 +131,7 @@ impl TrustPolicy {
     ///
     /// # Errors
     /// `Revoked` or `Untrusted`, with the rule.
+    #[doc(hidden)]
     pub fn judge_actor(&self, claims: &Claims<Actor>) -> Result<()> {
         let revision = claims.metadata.as_ref().and_then(|metadata| metadata.rev);
         self.judge(claims, revision)?;
@@ -141,6 +142,7 @@ impl TrustPolicy {
     ///
     /// # Errors
     /// `Revoked` or `Untrusted`, with the rule.
+    #[doc(hidden)]
     pub fn judge_provider(&self, claims: &Claims<CapabilityProvider>) -> Result<()> {
         let metadata = claims.metadata.as_ref();
         self.judge(claims, metadata.and_then(|metadata| metadata.rev))?;

@@ -24,6 +24,7 @@ pub enum Health {
 
 impl Health {
     /// Returns the health that the failure of a check shows.
+    #[doc(hidden)]
     pub fn of_failure(error: &Error) -> Health {
         match error.kind() {
             // What is ended in the midst of a check is being stopped or updated.

@@ -12,6 +12,8 @@
 //! - [`call`]: what travels with a call
 //! - [`deadline`], [`shutdown`]: waiting with a limit, and until work is to end
 
+#![forbid(unsafe_code)]
+
 pub mod call;
 pub mod deadline;
 pub mod entity;

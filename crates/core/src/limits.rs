@@ -205,6 +205,7 @@ impl Limits {
     }
 
     /// Returns the size of the largest linear memory, in pages of 64 KiB.
+    #[doc(hidden)]
     pub fn memory_pages(&self) -> u64 {
         (self.memory_bytes / PAGE).min(MOST_PAGES)
     }

@@ -33,7 +33,7 @@ pub(super) use load::Artifacts;
 /// Where compiled modules are kept for the next start of their actors, and how much of them. A start from there takes
 /// about a millisecond, where compiling takes milliseconds to seconds.
 ///
-/// A host keeps none unless it is told to with [`HostBuilder::with_artifact_cache`](crate::HostBuilder::with_artifact_cache).
+/// A host keeps none unless it is told to with `HostBuilder::with_artifact_cache`.
 /// Any number of hosts and processes of one user may share a folder.
 ///
 /// ```

@@ -6,7 +6,7 @@ use wasmer::sys::EngineBuilder;
 
 use super::meter::Frames;
 
-/// A compiler for guests, as [`HostBuilder::with_compiler`](crate::HostBuilder::with_compiler) takes it. Which there are
+/// A compiler for guests, as `HostBuilder::with_compiler` takes it. Which there are
 /// depends on the crate's features; at least one is needed.
 ///
 /// ```
@@ -22,7 +22,8 @@ pub enum Compiler {
     #[cfg(feature = "cranelift")]
     Cranelift,
     /// Singlepass compiles in a fraction of that time, and its code takes two to three times as long to run: for
-    /// development, and for small devices. With the feature `singlepass`.
+    /// development, and for small devices. With the feature `singlepass`. Its licence, BUSL-1.1, does not allow production
+    /// use without an agreement with Wasmer, Inc.
     ///
     /// It refuses modules that it would make unsafe code of: with functions of more than 498 local variables beside their
     /// parameters, as there may be where code was compiled without optimising it, with types of more than 100 parameters and

@@ -20,6 +20,13 @@
 //!
 //! Each module has a wasmer engine of its own: an engine gives the memory of compiled code back only when it is
 //! dropped itself, and a host lives longer than the modules that pass through it.
+//!
+//! # Features
+//! - `default`: `cranelift`
+//! - `cranelift`, `singlepass`: the compilers; at least one is needed
+//! - `fuzzing`: the interface of the fuzz targets
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admission;
 mod background;

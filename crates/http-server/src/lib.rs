@@ -20,6 +20,11 @@
 //! - `body`, `answer`: the bytes of them
 //! - `request_id`: what joins the lines of several logs
 //! - `messages`: the contract's payloads
+//!
+//! # Features
+//! - `fuzzing`: what the fuzz targets reach the inside by; it may change at any time
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod activity;
 mod answer;

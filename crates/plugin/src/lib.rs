@@ -17,6 +17,11 @@
 //! - `order`: what a provider is asked for, wherever it runs
 //! - `in_process`: a plugin on threads of this process
 //! - `process`, `frames`, `child`: a plugin in a process of its own, the messages between the two, and the other end
+//!
+//! # Features
+//! - `fuzzing`: the interface of the fuzz targets
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admission;
 mod budget;

@@ -11,7 +11,7 @@ use wasmcloud_provider::{AsyncCapabilityProvider, CapabilityProvider, ProviderDe
 use crate::isolation::Isolation;
 use crate::plugin::Plugin;
 
-/// A capability provider, ready to be started with [`Host::start_native_capability`](crate::Host::start_native_capability).
+/// A capability provider, ready to be started with `Host::start_native_capability`.
 #[derive(Clone)]
 pub struct NativeCapability {
     descriptor: Arc<ProviderDescriptor>,

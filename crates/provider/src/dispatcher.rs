@@ -30,16 +30,19 @@ pub struct ActorDispatcher {
 
 impl ActorDispatcher {
     /// Returns a dispatcher for calls through `caller`, as part of the call that `context` belongs to.
+    #[doc(hidden)]
     pub fn new(caller: Arc<dyn ActorCaller>, context: Option<CallContext>) -> Self {
         ActorDispatcher { caller, context }
     }
 
     /// Returns the context of the call that the provider serves.
+    #[doc(hidden)]
     pub fn into_context(self) -> Option<CallContext> {
         self.context
     }
 
     /// Returns the same dispatcher for calls that are part of another call.
+    #[doc(hidden)]
     #[must_use]
     pub fn within(&self, context: Option<CallContext>) -> ActorDispatcher {
         ActorDispatcher { caller: self.caller.clone(), context }

@@ -12,8 +12,8 @@ use crate::dispatcher::ActorDispatcher;
 /// Its methods are called on threads of its own, so they may block: calls on up to four at once, health checks on another
 /// one, everything else on a third, one after the other. Links reach it as calls from the actor `system` with the
 /// operations `BindActor` and `RemoveActor`, and health checks as `HealthRequest`, as they always did. What it answers
-/// there with an error, or with `healthy: false`, is [`Health::Unhealthy`](crate::Health::Unhealthy). While all of its
-/// four threads have calls it is [`Health::Busy`](crate::Health::Busy), and not asked.
+/// there with an error, or with `healthy: false`, is `Health::Unhealthy`. While all of its
+/// four threads have calls it is `Health::Busy`, and not asked.
 pub trait CapabilityProvider: Send + Sync {
     /// Takes the way to call actors. Called before anything else, and again when the provider is restarted after a panic.
     ///
@@ -119,7 +119,7 @@ pub trait AsyncCapabilityProvider: Send + Sync {
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError>;
 
     /// Tells whether the provider is well: whether what it depends on can be reached, say. It is asked from time to time (see
-    /// [`HostBuilder::with_health_interval`](crate::HostBuilder::with_health_interval)), beside everything else that it
+    /// `HostBuilder::with_health_interval`), beside everything else that it
     /// does, and dropped when it takes too long. A provider that has nothing to look at is well, which is the default.
     ///
     /// # Errors
@@ -159,6 +159,7 @@ pub struct Binding {
 
 impl Binding {
     /// Returns a link of an actor without values and claims.
+    #[doc(hidden)]
     pub fn new(actor: impl Into<String>, dispatcher: ActorDispatcher) -> Binding {
         Binding {
             actor: actor.into(),
@@ -190,6 +191,7 @@ pub struct ProviderCallContext {
 
 impl ProviderCallContext {
     /// Returns a call by an actor.
+    #[doc(hidden)]
     pub fn new(
         actor: impl Into<String>,
         operation: impl Into<String>,

@@ -1,7 +1,13 @@
 //! The capability providers that come with the host, a cargo feature each.
 //!
 //! Each provider is configured by the values of its links. A link with a value that its provider does not know is refused.
+//!
+//! # Features
+//! - `default`: all providers
+//! - `blobstore`, `httpclient`, `httpserver`, `keyvalue`, `messaging`: the providers of these contracts
+//! - `fuzzing`: the interface of the fuzz targets
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "blobstore")]
@@ -45,6 +51,7 @@ const OPTIONAL: [&str; 5] = ["blobstore", "httpclient", "httpserver", "keyvalue"
 ///
 /// # Errors
 /// `Unsupported`, naming the feature, where the program was built without it; `InvalidArgument` where there is none.
+#[doc(hidden)]
 pub fn named(name: &str, link_name: Option<String>) -> Result<NativeCapability> {
     match name {
         #[cfg(feature = "blobstore")]
@@ -75,6 +82,7 @@ pub fn named(name: &str, link_name: Option<String>) -> Result<NativeCapability> 
 /// What the payload of an operation says to the provider that serves the contract, or to the host where it is an actor's
 /// answer, for the fuzz targets. Nothing where it is refused.
 #[cfg(feature = "fuzzing")]
+#[doc(hidden)]
 pub fn read_payload(contract: &str, operation: &str, payload: &[u8]) -> Option<String> {
     match contract {
         #[cfg(feature = "blobstore")]

@@ -12,7 +12,7 @@ mod graph;
 mod nesting;
 
 use crate::meter::operators::works_on_range;
-use cost::cost;
+pub(super) use cost::cost;
 use graph::{Graph, NodeCost};
 use nesting::Nesting;
 use wasmcloud_core::error::{Error, ErrorKind, Result};

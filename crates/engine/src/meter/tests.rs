@@ -113,7 +113,7 @@ fn no_payment_goes_round_to_the_other_end_of_32_bits() {
     let grow = wasmparser::Operator::TableGrow { table: 0 };
     let copy = wasmparser::Operator::MemoryCopy { dst_mem: 0, src_mem: 0 };
     for operator in [grow, copy] {
-        let longest = u32::MAX >> plan::works_on_range(&operator).unwrap();
+        let longest = u32::MAX >> operators::works_on_range(&operator).unwrap();
         // A turn may have taken the fuel as far below zero as one segment goes before a range is paid for.
         assert!(i32::try_from(longest + plan::MOST).is_ok(), "{operator:?}");
     }

