@@ -89,6 +89,7 @@ unsafe fn end_guest(
     // SAFETY: the operating system gives both, for as long as the signal is handled.
     let (fault, machine) =
         unsafe { ((*info).si_addr().addr(), &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext) };
+    // SAFETY: the kernel passes a valid `siginfo_t` to a handler that is installed with `SA_SIGINFO`.
     let signal = unsafe { (*info).si_signo };
     let machine::Position { pc, sp, frame } = machine::position(machine);
     if !is_code_of_guests(pc) {
