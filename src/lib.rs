@@ -23,7 +23,7 @@
 //! - [`Error`], [`ErrorKind`], [`Result`]: what can go wrong; [`escaped`]: text from outside, fit for a terminal
 //!
 //! # Features
-//! - `default`: `cranelift` and `providers`
+//! - `default`: `cranelift` and `httpserver`
 //! - `cranelift`, `singlepass`: the compilers of guests, of which at least one is needed; see [`Compiler`]. `singlepass`
 //!   brings in Wasmer's Singlepass, whose licence (BUSL-1.1) does not allow production use without an agreement with its
 //!   makers

@@ -60,7 +60,7 @@ impl BodyWriter<'_> {
         while let [operator, after @ ..] = rest {
             rest = after;
             if self.yield_points.is_long_with(operator) {
-                self.emitter.pause(&mut self.function.instructions());
+                self.emitter.pause(&mut self.function.instructions(), self.yield_points.most());
             }
             let leaves = leaves_function(operator, self.labels.depth());
             let calls = calls_for_fuel(rewriter.plan, operator);

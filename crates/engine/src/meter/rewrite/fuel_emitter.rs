@@ -154,14 +154,22 @@ impl FuelEmitter<'_> {
         sink.i32_const(0).i32_lt_s().br_if(otherwise);
     }
 
-    /// Yields, although there may be fuel left.
-    pub(super) fn pause(&self, sink: &mut InstructionSink<'_>) {
+    /// Pays once more for `units` of straight-line code, and asks for more fuel unless more than a small quantum is left.
+    ///
+    /// Only a guest with a small memory ever has more than that. For others this always looks at the clock.
+    pub(super) fn pause(&self, sink: &mut InstructionSink<'_>, units: u32) {
+        let (units, quantum) = (units.cast_signed(), self.globals.quantum);
         if self.keeps_fuel() {
+            sink.local_get(self.fuel).i32_const(units).i32_sub().local_tee(self.fuel);
+            sink.i32_const(quantum).i32_lt_s().if_(BlockType::Empty);
             sink.local_get(self.fuel);
             self.globals.yield_and_keep(sink);
-            sink.local_set(self.fuel);
+            sink.local_set(self.fuel).end();
         } else {
+            sink.global_get(self.globals.global).i32_const(units).i32_sub().global_set(self.globals.global);
+            sink.global_get(self.globals.global).i32_const(quantum).i32_lt_s().if_(BlockType::Empty);
             self.globals.pause(sink);
+            sink.end();
         }
     }
 

@@ -30,6 +30,11 @@ impl YieldPoints {
         YieldPoints { units: 0, most: (quantum.unsigned_abs() / 2).max(1), blocks: Vec::new() }
     }
 
+    /// The longest path without a yield, in units.
+    pub(super) fn most(&self) -> u32 {
+        self.most
+    }
+
     /// Takes in what comes next, and tells whether the function has to yield before it.
     pub(super) fn is_long_with(&mut self, operator: &Operator<'_>) -> bool {
         let units = units(operator);
