@@ -1,4 +1,12 @@
-//! The handle that embedders hold.
+//! [`Host`], the handle that embedders hold, and its configuration.
+//!
+//! # Layout
+//! - `builder`: configuration
+//! - `lifecycle`, `start_claim`, `own_thread`: the start and the stop of a host
+//! - `actors`, `providers`, `links`: changes of what runs in a host
+//! - `manifest`: applying a manifest
+//! - `observation`, `inventory`: events, health, and what runs
+//! - `labels`: the labels of a host
 
 mod actors;
 mod builder;
@@ -7,10 +15,10 @@ mod labels;
 mod lifecycle;
 mod links;
 mod manifest;
+mod observation;
 mod own_thread;
 mod providers;
 mod start_claim;
-mod watch;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,13 +34,11 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 pub use builder::HostBuilder;
 pub use inventory::{ActorInventory, Inventory, LinkInventory, ProviderInventory};
-pub use watch::ProviderDescription;
+pub use observation::ProviderDescription;
 
 use crate::dispatch::Dispatch;
 use crate::dispatch::authority::Authority;
 use crate::event::EventBus;
-#[cfg(doc)]
-use crate::event::EventKind;
 use crate::middleware::chain::MiddlewareChain;
 use crate::shard::Shards;
 use crate::supervisor::{Command, Supervisor};
@@ -42,9 +48,11 @@ use own_thread::OwnThread;
 
 /// A secure runtime for actors, capability providers and the links between them.
 ///
-/// A host is a cheap handle: clones stand for the same host, and may be used from any thread. It is made by a
-/// [`HostBuilder`], runs from [`Host::start`] to [`Host::stop`], and is not started again after that. When the last
-/// handle is dropped the host stops too, but nobody waits for it. Hosts of one process share nothing.
+/// A host is a cheap handle. Clones refer to the same host, and any thread may use them. [`HostBuilder`] builds it; it
+/// runs
+/// from [`Host::start`] to [`Host::stop`] and cannot be started again. A host also stops when its last handle is
+/// dropped, in
+/// the background. Hosts of one process share no state.
 ///
 /// ```
 /// use wasmcloud_host::HostBuilder;
@@ -67,22 +75,22 @@ struct Inner {
     configuration: Configuration,
     dispatch: Dispatch,
     labels: Labels,
-    /// Held by whoever applies a manifest: one at a time.
+    /// Serializes the application of manifests.
     manifests: tokio::sync::Mutex<()>,
     start_claimed: AtomicBool,
     running: OnceLock<Running>,
 }
 
-/// What there is from the start on.
+/// The parts of a host that exist from its start on.
 struct Running {
     supervisor: Addr<Supervisor>,
     shards: Arc<Shards>,
-    /// The thread that was made for the host, if it did not start on its embedder's.
+    /// The thread that was created for the host, if it was not started on the embedder's.
     own_thread: Option<OwnThread>,
 }
 
 impl Drop for Inner {
-    /// The last handle is gone, so nobody can stop the host any more but this.
+    /// Stops the host: without a handle, nothing else can.
     fn drop(&mut self) {
         if let Some(running) = self.running.get() {
             running.supervisor.do_send(Command::Stop);
@@ -113,51 +121,63 @@ impl Host {
         }))
     }
 
-    /// The host's public key: 56 characters beginning with `N`. It is made anew for each host.
+    /// Returns the host's public key: 56 characters beginning with `N`. Each host has a new key.
     pub fn id(&self) -> String {
         self.0.key.public_key()
     }
 
-    /// The host's labels: those it was built with, those of the manifests that were applied, and `hostcore.os`,
-    /// `hostcore.arch`, `hostcore.osfamily`.
+    /// Returns the host's labels: those of its builder, those of the applied manifests, and `hostcore.os`,
+    /// `hostcore.arch`
+    /// and `hostcore.osfamily`.
     pub async fn labels(&self) -> HashMap<String, String> {
         self.0.labels.all()
     }
 
-    /// Replaces the policy that says whose signature counts, and judges what runs by the new one. What is not trusted any
-    /// more runs on, but cannot be called and cannot call anybody, from the time this answers on; calls that have reached it
-    /// are finished. It can be stopped or updated. What is trusted again can be called again, unless its token has
-    /// ended. Both are told ([`EventKind::Distrusted`], [`EventKind::Trusted`]).
+    /// Replaces the trust policy and applies it to everything that runs. Actors and providers that lose trust keep
+    /// running,
+    /// but calls to and from them are rejected once this returns. Calls in progress are finished. A distrusted actor or
+    /// provider can be stopped or updated. One that is trusted again can be called again, unless its token has expired.
+    ///
+    /// [`EventKind::Distrusted`](crate::EventKind::Distrusted) and [`EventKind::Trusted`](crate::EventKind::Trusted)
+    /// report
+    /// the changes.
     ///
     /// # Errors
     /// `HostNotRunning`.
     pub async fn set_trust_policy(&self, policy: TrustPolicy) -> Result<()> {
-        self.ask(Command::SetTrustPolicy(policy)).await
+        self.send(Command::SetTrustPolicy(policy)).await
     }
 
-    /// Makes an experiment with an actor or provider: faults happen to it by plan, from its next call and its next start on.
-    /// It may be there or be started later. The experiment that was made with it before ends; one without faults does
-    /// nothing but that.
+    /// Begins an experiment with an actor or provider: injects faults by plan, beginning with its next call and its
+    /// next
+    /// start. The actor or provider need not run yet. The experiment replaces the previous one with the same entity. A
+    /// plan
+    /// without faults ends an experiment.
     ///
     /// # Errors
-    /// `InvalidArgument` for an entity that is neither an actor nor a provider, or whose key is malformed.
+    /// `InvalidArgument` if the entity is neither an actor nor a provider, or its key is malformed.
     #[cfg(feature = "experiments")]
     pub fn experiment(&self, entity: &WasmCloudEntity, experiment: crate::Experiment) -> Result<()> {
         self.0.dispatch.experiments().begin(entity, experiment)
     }
 
-    async fn ask<Q, T>(&self, question: Q) -> Result<T>
+    /// Sends a message to the supervisor and returns its answer.
+    async fn send<M, T>(&self, message: M) -> Result<T>
     where
-        Q: Message<Result = Result<T>> + Send + 'static,
+        M: Message<Result = Result<T>> + Send + 'static,
         T: Send + 'static,
-        Supervisor: Handler<Q>,
+        Supervisor: Handler<M>,
     {
-        self.running()?.supervisor.send(question).await.map_err(|error| {
+        self.running()?.supervisor.send(message).await.map_err(|error| {
             let message = format!("the actix System that host {} was started on has ended", self.id());
             Error::new(ErrorKind::HostNotRunning, message).caused_by(error)
         })?
     }
 
+    /// Returns the running parts of the host.
+    ///
+    /// # Errors
+    /// `HostNotRunning`.
     fn running(&self) -> Result<&Running> {
         let running = self.0.running.get().filter(|_| self.0.dispatch.snapshot().running);
         running.ok_or_else(|| {

@@ -6,23 +6,22 @@ use wasmcloud_claims::Actor;
 use wasmcloud_core::error::Result;
 
 use super::Host;
-#[cfg(doc)]
-use super::HostBuilder;
 use crate::supervisor::Command;
 use crate::supervisor::placement::ActorOptions;
-#[cfg(doc)]
-use wasmcloud_claims::TrustPolicy;
 
 impl Host {
-    /// Starts an actor. When this answers `Ok`, it can be called, and the links that waited for it have been
-    /// established or refused (see [`Host::link_state`]).
+    /// Starts an actor. Returns once it can be called and the links that waited for it have been established or refused;
+    /// [`Host::link_state`] tells which.
     ///
     /// # Errors
-    /// `TokenExpired` or `TokenNotYetValid`; `Untrusted` or `Revoked` by the [`TrustPolicy`]; `Unauthorized`, or
-    /// `DeadlineExceeded` where the authorizer takes too long; `ActorAlreadyRunning`; `AliasTaken`; `InvalidModule` where the module
-    /// does not compile, is no waPC guest, or asks for more than its limits allow; `Busy` where the host has no room for
-    /// another actor; `ActorTrapped`, `StackExhausted`, `ProtocolViolation` or `DeadlineExceeded` where its start functions
-    /// fail; `HostNotRunning`.
+    /// - `TokenExpired` or `TokenNotYetValid` by the dates of its token
+    /// - `Untrusted` or `Revoked` by the [`TrustPolicy`](crate::TrustPolicy)
+    /// - `Unauthorized` if the authorizer refuses it, `DeadlineExceeded` if the authorizer takes too long
+    /// - `ActorAlreadyRunning` or `AliasTaken`
+    /// - `InvalidModule` if the module does not compile, is not a waPC guest, or asks for more than its limits allow
+    /// - `Busy` if the host has no room for another actor
+    /// - `ActorTrapped`, `StackExhausted`, `ProtocolViolation` or `DeadlineExceeded` if one of its start functions fails
+    /// - `HostNotRunning`
     pub async fn start_actor(&self, actor: Actor) -> Result<()> {
         self.start_actor_with(actor, ActorOptions::default()).await
     }
@@ -34,58 +33,77 @@ impl Host {
     pub async fn start_actor_with(&self, actor: Actor, options: ActorOptions) -> Result<()> {
         let near = self.running()?.shards.current_or_next();
         let options = options.with_default_restart(self.0.configuration.restart);
-        self.ask(Command::StartActor { actor, options, near }).await
+        self.send(Command::StartActor { actor, options, near }).await
     }
 
-    /// Has an actor run another revision of its code, while it is called: calls that have reached the old one are finished
-    /// there, later ones go to the new one, and none fails for the update. What takes longer than the period of grace is
-    /// ended. New calls by and to the actor are judged by the new claims at once. The module must be signed for the same actor
-    /// by the same account, with a higher revision and, unless
-    /// [`HostBuilder::disable_strict_update_check`] says otherwise, the same capabilities. `new_reference` is where the module came from,
-    /// if it came from a registry.
+    /// Replaces a running actor with a new revision, dropping no calls.
+    ///
+    /// The old revision finishes the calls that have reached it; later calls go to the new one. Calls that exceed the grace
+    /// period ([`HostBuilder::with_stop_grace`](crate::HostBuilder::with_stop_grace)) are ended. The new claims apply at
+    /// once to new calls by and to the actor.
+    ///
+    /// The module must be signed for the same actor by the same account, with a higher revision. Its capabilities must be
+    /// the same, unless
+    /// [`HostBuilder::disable_strict_update_check`](crate::HostBuilder::disable_strict_update_check) is set. `new_reference`
+    /// is the module's reference in a registry, if it came from one.
     ///
     /// # Errors
-    /// Whatever it is, the actor runs on as before. Those of [`Actor::from_slice`]; `UpdateRefused` where the module does not
-    /// fit or updates are not enabled; `ActorNotFound`, `ActorStopped`; `Busy` where it is just being changed;
-    /// `AliasTaken`; and those of [`Host::start_actor`] where the new one cannot be made.
+    /// After any error the actor runs as before.
+    ///
+    /// - Those of [`Actor::from_slice`]
+    /// - `UpdateRefused` if the module does not fit, or updates are not enabled
+    /// - `ActorNotFound` or `ActorStopped`; `Busy` if another change of the actor is in progress
+    /// - Those of [`Host::start_actor`], if the new revision cannot be started
     pub async fn update_actor(&self, actor: &str, _new_reference: Option<String>, module: &[u8]) -> Result<()> {
         let actor_module = Actor::from_slice(module)?;
-        self.ask(Command::UpdateActor { key: actor.to_owned(), actor: actor_module }).await
+        self.send(Command::UpdateActor { key: actor.to_owned(), actor: actor_module }).await
     }
 
-    /// Gives an actor another number of instances, at least one. No call is lost: instances that are too many finish what
-    /// has reached them. What takes longer than the period of grace ([`HostBuilder::with_stop_grace`]) is ended. The actor
-    /// keeps its call alias, or goes on without one.
+    /// Changes the number of an actor's instances, dropping no calls. The minimum is 1.
+    ///
+    /// Surplus instances finish the calls that have reached them. Calls that exceed the grace period
+    /// ([`HostBuilder::with_stop_grace`](crate::HostBuilder::with_stop_grace)) are ended. The actor keeps its call alias, or
+    /// stays without one.
     ///
     /// # Errors
-    /// `ActorNotFound`, `ActorStopped`; `Busy` where it is just being changed, where the host has no room for more, or where
-    /// it would have more than an actor may ([`ActorOptions::instances`]); and those of [`Host::start_actor`] where an instance cannot be made. After an error the number is as before.
+    /// After any error the number is as before.
+    ///
+    /// - `ActorNotFound` or `ActorStopped`
+    /// - `Busy` if another change of the actor is in progress, the host has no room for more instances, or the number
+    ///   exceeds the maximum of one actor ([`ActorOptions::instances`])
+    /// - Those of [`Host::start_actor`], if an instance cannot be started
     pub async fn scale_actor(&self, actor: &str, instances: usize) -> Result<()> {
         let instances = NonZeroUsize::new(instances).unwrap_or(NonZeroUsize::MIN);
-        self.ask(Command::ScaleActor { key: actor.to_owned(), instances }).await
+        self.send(Command::ScaleActor { key: actor.to_owned(), instances }).await
     }
 
-    /// Stops an actor, by its public key. From now on it takes no new calls; its providers finish what they are working
-    /// on for it, and it serves what has reached it; then its links are released. They remain known, for its next
-    /// start. What takes longer than the period of grace ([`HostBuilder::with_stop_grace`]) is ended, and its callers are
-    /// told so. An update, scaling or restart that is under way is waited for.
+    /// Stops an actor, by its public key.
+    ///
+    /// The actor takes no new calls. Its providers finish their work for it, it serves the calls that have reached it, and
+    /// its links are then released. The host remembers the links for the actor's next start. Work that exceeds the grace
+    /// period ([`HostBuilder::with_stop_grace`](crate::HostBuilder::with_stop_grace)) is ended, and its callers get an error.
+    /// An update, scaling or restart in progress is finished first.
     ///
     /// # Errors
-    /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `Busy` where it is just being started; `DeadlineExceeded` where it
-    /// could not be ended: it is gone for everybody, but an instance is left behind.
+    /// - `ActorNotFound`, `ActorStopped` or `HostNotRunning`
+    /// - `Busy` if the actor is being started
+    /// - `DeadlineExceeded` if an instance does not end. The actor is stopped, but the instance's thread is left behind.
     pub async fn stop_actor(&self, actor: &str) -> Result<()> {
-        self.ask(Command::StopActor { key: actor.to_owned() }).await
+        self.send(Command::StopActor { key: actor.to_owned() }).await
     }
 
-    /// Calls an actor, by public key or call alias, and waits for its answer. May be called from any thread; on the
-    /// actor's own shard it is fastest.
+    /// Calls an actor, by public key or call alias, and returns its answer. Any thread may call; a call from the actor's
+    /// own shard is the fastest.
     ///
     /// # Errors
-    /// `ActorNotFound`, `ActorStopped`, `HostNotRunning`; `TokenExpired`, `Untrusted` or `Revoked` where the actor is not
-    /// trusted any more; `Unauthorized`; `UnknownOperation` or `ActorFailed` where the actor answers
-    /// with an error; `ActorTrapped`, `StackExhausted`, `ProtocolViolation`, `DeadlineExceeded`; `Busy` where the actor or
-    /// the host has too much to do, `MessageTooLarge` where a message exceeds its limit; `ChildFailed` where the actor crashed
-    /// more often than its policy allows; `MiddlewareRefused`, `MiddlewarePanicked`.
+    /// - `ActorNotFound`, `ActorStopped` or `HostNotRunning`
+    /// - `TokenExpired`, `Untrusted` or `Revoked` if the actor has lost trust
+    /// - `Unauthorized` if the authorizer refuses the call
+    /// - `MiddlewareRefused` or `MiddlewarePanicked`
+    /// - `Busy` if the actor or the host has reached its limit of calls, `MessageTooLarge` if a payload exceeds its limit
+    /// - `UnknownOperation` or `ActorFailed` if the actor answers with an error
+    /// - `ActorTrapped`, `StackExhausted`, `ProtocolViolation` or `DeadlineExceeded` if the call ends without an answer
+    /// - `ChildFailed` if the actor crashed more often than its restart policy allows
     pub async fn call_actor(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>> {
         self.0.dispatch.call_from_host(actor, operation, message).await
     }

@@ -16,25 +16,25 @@ use crate::event::EventKind;
 use crate::shard::Shards;
 use crate::supervisor::{Command, Supervisor, SupervisorConfig};
 
-/// The longest period of grace: no clock ends before.
+/// The longest grace period. A deadline that is further away could overflow a clock.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Host {
-    /// Starts the host. It lives on the arbiter of this thread, beside whatever else runs there, and ends with it; for
-    /// each further shard it makes a thread of its own.
+    /// Starts the host on the arbiter of the calling thread. The host shares the arbiter with everything else that runs
+    /// there, and ends with it. Each further shard gets a thread of its own.
     ///
     /// # Errors
-    /// `NoActixSystem` where no actix `System` runs on this thread: see [`Host::start_on_own_thread`].
-    /// `HostAlreadyStarted` at a second start, `Io` where a thread cannot be made.
+    /// `NoActixSystem` if no actix `System` runs on the calling thread: use [`Host::start_on_own_thread`] there.
+    /// `HostAlreadyStarted` if the host was started before. `Io` if a thread cannot be created.
     pub async fn start(&self) -> Result<()> {
         self.start_here(None).await
     }
 
-    /// Starts the host on a thread of its own, with an actix `System` made for it. It is the start for programs without a
-    /// `System`, such as those under `#[tokio::main]`, and for those with no runtime at all.
+    /// Starts the host on a new thread with an actix `System` of its own. Programs without a `System`, such as those under
+    /// `#[tokio::main]` or without any runtime, start a host this way.
     ///
-    /// The handle is used as after [`Host::start`], from any thread. The thread ends when the host has stopped, which
-    /// [`Host::stop`] waits for.
+    /// The handle is used as after [`Host::start`], from any thread. The thread ends when the host has stopped, and
+    /// [`Host::stop`] waits for its end.
     ///
     /// ```
     /// use wasmcloud_host::HostBuilder;
@@ -50,12 +50,12 @@ impl Host {
     /// ```
     ///
     /// # Errors
-    /// `HostAlreadyStarted` at a second start, `Io` where a thread cannot be made.
+    /// `HostAlreadyStarted` if the host was started before. `Io` if a thread cannot be created.
     pub async fn start_on_own_thread(&self) -> Result<()> {
         OwnThread::start(self.clone()).await
     }
 
-    /// Starts the host on the arbiter of this thread, which is the given one where that was made for the host.
+    /// Starts the host on the arbiter of the calling thread. `own_thread` is that thread if it was created for the host.
     pub(super) async fn start_here(&self, own_thread: Option<OwnThread>) -> Result<()> {
         let claim = StartClaim::take(&self.0)?;
         let shards = Arc::new(Shards::start(self.0.configuration.shards).await?);
@@ -63,7 +63,7 @@ impl Host {
         let Configuration { compilation, updates, grace, limits, health, trust, .. } = self.0.configuration.clone();
         let grace = grace.unwrap_or(limits.call_deadline).min(LONGEST_GRACE);
         let trust = trust.unwrap_or_else(|| {
-            log::warn!("host {} trusts whoever signs: see HostBuilder::with_trust_policy", self.id());
+            log::warn!("host {} trusts any valid signature: see HostBuilder::with_trust_policy", self.id());
             TrustPolicy::default()
         });
         let config = SupervisorConfig { compilation, updates, grace, health, trust };
@@ -74,12 +74,15 @@ impl Host {
         Ok(())
     }
 
-    /// Stops the host: providers bring no new work and finish what is under way, then every actor and provider is
-    /// stopped in the reverse order of their starts, then the host's own threads. All of them share one period of grace
-    /// ([`HostBuilder::with_stop_grace`]); what takes longer is ended, and starts and other changes that are still under way
-    /// then fail with `HostNotRunning`. The actix `System` that it was started on goes on, unless it was made by
-    /// [`Host::start_on_own_thread`]. When this returns, that has been done, whoever asked for it first. What could not be stopped
-    /// in time is on the log.
+    /// Stops the host. Returns once shutdown has completed, even if another caller started it.
+    ///
+    /// Providers bring no new work and finish the work in progress. Actors and providers are then stopped in the reverse
+    /// order of their starts, and the host's own threads after them. All of them share one grace period
+    /// ([`HostBuilder::with_stop_grace`](crate::HostBuilder::with_stop_grace)). Work that exceeds it is ended. Starts and
+    /// other changes that are still in progress then fail with `HostNotRunning`. The log names what could not be stopped
+    /// in time.
+    ///
+    /// The actix `System` that the host was started on keeps running, unless [`Host::start_on_own_thread`] created it.
     pub async fn stop(&self) {
         let Some(running) = self.0.running.get() else { return };
         let stopped = running.supervisor.send(Command::Stop).await.is_ok();

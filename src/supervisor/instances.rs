@@ -40,7 +40,7 @@ impl Supervision {
     /// # Errors
     /// `Busy`.
     pub(super) fn expect_room(&self, options: &ActorOptions, limits: &Limits, running: usize) -> Result<()> {
-        options.expect_reasonable()?;
+        options.expect_instance_limit()?;
         let more = options.instances.get().saturating_sub(running);
         self.dispatch.mappings().expect_room_for_guests(more, limits)
     }

@@ -149,7 +149,7 @@ impl Supervision {
 
     async fn authorize_link(&self, ends: &Ends) -> Result<()> {
         let (origin, target) = (Origin::Actor(&ends.actor.identity.claims), &ends.provider.identity.entity);
-        self.dispatch.authority().ask_and_wait(origin, target, BIND_ACTOR, self.call_deadline()).await
+        self.dispatch.authority().authorize_call(origin, target, BIND_ACTOR, self.call_deadline()).await
     }
 
     /// Tells what came of the wish to establish a link.

@@ -24,14 +24,16 @@ impl Supervision {
     pub(super) async fn expect_loadable(&self, identity: &ActorIdentity) -> Result<()> {
         self.expect_trusted(identity)?;
         let authority = self.dispatch.authority();
-        authority.ask_to_load(identity, self.call_deadline(), |authorizer| authorizer.can_load(&identity.claims)).await
+        authority
+            .authorize_load(identity, self.call_deadline(), |authorizer| authorizer.can_load(&identity.claims))
+            .await
     }
 
     /// Refuses a provider that is not trusted, or that the authorizer does not let in.
     pub(super) async fn expect_provider_loadable(&self, identity: &ProviderIdentity) -> Result<()> {
         self.expect_provider_trusted(identity)?;
         let ask = |authorizer: &dyn Authorizer| authorizer.can_load_provider(&identity.claims);
-        self.dispatch.authority().ask_to_load(identity, self.call_deadline(), ask).await
+        self.dispatch.authority().authorize_load(identity, self.call_deadline(), ask).await
     }
 
     /// Refuses an actor whose token is not valid now, or that the policy does not trust.

@@ -141,7 +141,7 @@ async fn a_chain_of_calls_is_as_long_as_it_may_be() {
         }
         assert_eq!(passed, 4);
         let refusal = reply.unwrap_err();
-        assert!(refusal.contains("has passed through 4 actors, 3 are allowed"), "{refusal}");
+        assert!(refusal.contains("has passed through 4 actors: the limit is 3"), "{refusal}");
     })
     .await;
 }
