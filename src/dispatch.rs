@@ -1,16 +1,16 @@
-//! How a call gets to its target: resolve, authorize, show to the middlewares, send to the mailbox.
+//! The dispatch of calls: resolve the target, authorize, show to the middlewares, send to the mailbox.
 //!
-//! Every call in a host passes here, whatever its origin. Each reads the supervisor's snapshot once, without a lock, and its
+//! Every call in a host is dispatched here, whatever its origin. Each reads the supervisor's snapshot once, without a lock, and its
 //! cost does not depend on the number of actors, links or claims.
 //!
 //! # Layout
 //! - `snapshot`: what runs and what is linked, as the supervisor published it
-//! - `resolve`: what a name stands for, and whether the caller may use it
-//! - `authority`: asking the embedder's authorizer
-//! - `actor_call`: calls that actors make
-//! - `mailbox`, `messages`, `provider_mailbox`: the ways into actors and providers
-//! - `instances`, `latency`: which instance of an actor gets a request
-//! - `call_limiter`: how many calls may be in flight
+//! - `resolve`: the target of a name, and the rules by which the caller may use it
+//! - `authority`: decisions of the embedder's authorizer
+//! - `actor_call`: calls of actors
+//! - `mailbox`, `messages`, `provider_mailbox`: the mailboxes of actors and providers
+//! - `instances`, `latency`: the choice of an actor's instance for a request
+//! - `call_limiter`: the limit of calls in flight
 //! - `health_check`: checks that give way to calls
 
 mod actor_call;

@@ -1,4 +1,4 @@
-//! A door to the inside for the fuzz targets in `fuzz/` (feature `fuzzing`). Embedders have no use for it.
+//! Internals for the fuzz targets in `fuzz/` (feature `fuzzing`). They are not part of the public API.
 
 use wasmcloud_claims::jwt::{Actor, CapabilityProvider, Claims};
 use wasmcloud_core::error::Result;

@@ -39,8 +39,14 @@ use super::{Event, EventKind};
 #[must_use = "events are lost unless they are taken from the subscription"]
 pub struct Events {
     /// Receives the next event and gives the receiver back.
-    receive: Pin<Box<dyn Future<Output = (Result<Event, RecvError>, Receiver<Event>)> + Send + Sync>>,
+    receive: Pin<Box<dyn Future<Output = Received> + Send + Sync>>,
     only: Option<WasmCloudEntity>,
+}
+
+/// An event, and the receiver that it came from.
+struct Received {
+    event: Result<Event, RecvError>,
+    receiver: Receiver<Event>,
 }
 
 impl Events {
@@ -60,9 +66,9 @@ impl Stream for Events {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
         loop {
-            let (received, events) = ready!(self.receive.as_mut().poll(context));
-            self.receive = Box::pin(receive(events));
-            let event = match received {
+            let Received { event, receiver } = ready!(self.receive.as_mut().poll(context));
+            self.receive = Box::pin(receive(receiver));
+            let event = match event {
                 Ok(event) => event,
                 Err(RecvError::Lagged(missed)) => {
                     return Poll::Ready(Some(Event::now(WasmCloudEntity::Host, EventKind::Lagged { missed })));
@@ -76,9 +82,9 @@ impl Stream for Events {
     }
 }
 
-async fn receive(mut events: Receiver<Event>) -> (Result<Event, RecvError>, Receiver<Event>) {
-    let received = events.recv().await;
-    (received, events)
+async fn receive(mut receiver: Receiver<Event>) -> Received {
+    let event = receiver.recv().await;
+    Received { event, receiver }
 }
 
 impl fmt::Debug for Events {

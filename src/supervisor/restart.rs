@@ -135,16 +135,16 @@ impl Restarts {
     pub(super) fn crash(&mut self, now: Instant, in_a_row: u32, chance: f64) -> Verdict {
         let RestartPolicy { restart, intensity, period, in_a_row: most, .. } = self.policy;
         if restart == Restart::Temporary {
-            return Verdict::GiveUp("it is temporary, so it is not restarted".to_owned());
+            return Verdict::Fail("it is temporary, so it is not restarted".to_owned());
         }
         if in_a_row > most {
-            return Verdict::GiveUp(format!("it crashed more often than {most} times in a row"));
+            return Verdict::Fail(format!("it crashed more often than {most} times in a row"));
         }
         while self.recent.front().is_some_and(|&then| now.saturating_duration_since(then) >= period) {
             self.recent.pop_front();
         }
         if self.recent.len() >= intensity as usize {
-            return Verdict::GiveUp(format!("it crashed more often than {intensity} times in {period:?}"));
+            return Verdict::Fail(format!("it crashed more often than {intensity} times in {period:?}"));
         }
         self.recent.push_back(now);
         // The length is at most the intensity, which has 32 bits.
@@ -182,7 +182,7 @@ mod tests {
                         prop_assert!(attempt > 1 || delay.is_zero());
                         restarted.push(elapsed);
                     }
-                    Verdict::GiveUp(_) => prop_assert_eq!(within, intensity as usize),
+                    Verdict::Fail(_) => prop_assert_eq!(within, intensity as usize),
                 }
             }
         }
@@ -205,12 +205,12 @@ mod tests {
         let mut restarts = Restarts::new(RestartPolicy::new().in_a_row(3));
         assert!((1..=3).all(|row| matches!(restarts.crash(Instant::now(), row, 0.0), Verdict::Restart { .. })));
         assert!(matches!(restarts.crash(Instant::now(), 1, 0.0), Verdict::Restart { .. }));
-        assert!(matches!(restarts.crash(Instant::now(), 4, 0.0), Verdict::GiveUp(_)));
+        assert!(matches!(restarts.crash(Instant::now(), 4, 0.0), Verdict::Fail(_)));
     }
 
     #[test]
     fn what_is_temporary_is_never_restarted() {
         let mut restarts = Restarts::new(RestartPolicy::new().restart(Restart::Temporary));
-        assert!(matches!(restarts.crash(Instant::now(), 1, 0.0), Verdict::GiveUp(_)));
+        assert!(matches!(restarts.crash(Instant::now(), 1, 0.0), Verdict::Fail(_)));
     }
 }

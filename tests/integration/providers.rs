@@ -158,7 +158,7 @@ async fn a_blocking_provider_calls_linked_actors_from_threads_of_its_own() {
         });
         let (linked, refused) = soon(answered).await.unwrap();
         assert_eq!(linked, b"from a thread");
-        assert!(refused.contains("no link joins them"), "{refused}");
+        assert!(refused.contains("they are not linked"), "{refused}");
         thread.join().unwrap();
     })
     .await;

@@ -55,7 +55,7 @@ fn a_change_takes_no_longer_with_many_links_and_children() {
         }
         for (number, child) in children.iter().enumerate() {
             assert!(world.registry.is_ending(&link_of(number)));
-            world.registry.take_actor(&format!("M{number}"));
+            world.registry.remove_actor(&format!("M{number}"));
             world.registry.end_change(child);
             world.registry.take_changed();
         }
@@ -83,7 +83,7 @@ fn a_link_concluded_with_an_instance_that_has_crashed_or_ended_waits_for_the_nex
         let (child, link) = (child_of(PROVIDERS[0]), definition(0, 0, 0));
         let state = |world: &World| {
             let link = world.registry.link(&link.key()).unwrap();
-            (link.state.clone(), link.is_returning)
+            (link.state.clone(), link.awaits_restart)
         };
         let (running, blueprint) = world.provider(0);
         let first = running.instance;
@@ -107,7 +107,7 @@ fn a_link_concluded_with_an_instance_that_has_crashed_or_ended_waits_for_the_nex
         world.registry.conclude_link(link.clone(), second, LinkState::Established);
         assert_eq!(state(&world), (LinkState::Established, false));
         world.registry.begin_stop(&child).unwrap();
-        world.registry.take_provider(&identity.key);
+        world.registry.remove_provider(&identity.key);
         world.registry.conclude_link(link.clone(), second, LinkState::Established);
         assert_eq!(state(&world), (LinkState::Pending, false));
     });
