@@ -1,11 +1,12 @@
-//! Shards: the threads that run actors and providers, one for each core, and the threads of single actors.
+//! Shards: the threads that actors and providers live on, one for each core, and those that single actors have for
+//! themselves.
 //!
-//! A shard is an actix arbiter. Shard 0 is the arbiter that started the host; the host creates and ends the
-//! others. An actor or provider never leaves its shard, and nothing on a shard may block.
+//! A shard is an actix arbiter. Shard 0 is the arbiter that started the host; the host makes the others and ends
+//! them. Whatever lives on a shard never leaves it, and nothing on a shard may block.
 //!
 //! # Layout
-//! - `slow_path`: steps that take a shard long run one at a time, with other work in between
-//! - `batches`: work on many items begins a batch at a time
+//! - `slow_path`: work that takes a shard long is done one piece after the other, with time for everything else in between
+//! - `batches`: work on many things at once is done in batches
 
 mod batches;
 mod slow_path;
@@ -26,7 +27,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result, panic_text};
 pub(crate) use batches::{BATCH, BatchCounter, for_each_in_batches};
 pub(crate) use slow_path::SlowPathQueue;
 
-/// The time that a thread of the host has to end.
+/// How long a thread of the host's own may take to end once nothing runs on it any more.
 const THREAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One thread of actors. Cheap to clone.
@@ -37,7 +38,7 @@ pub(crate) struct Shard {
     slow_path: SlowPathQueue,
 }
 
-/// A thread that the host created. It ends when this is dropped; [`OwnThread::end`] waits for its end.
+/// A thread that the host made. It ends when this is dropped; [`OwnThread::end`] waits for that.
 #[derive(Debug)]
 pub(crate) struct OwnThread {
     shard: Shard,
@@ -48,23 +49,23 @@ pub(crate) struct OwnThread {
 #[derive(Debug)]
 pub(crate) struct Shards {
     all: Vec<Shard>,
-    /// The threads of the shards that the host created.
+    /// The threads of those that the host made itself.
     own: Vec<OwnThread>,
-    /// The shard taken last, in turn.
+    /// Which shard was taken last, where one is as good as another.
     last: AtomicUsize,
     /// Whether the host's own threads have been ended, with everything that ran on them.
     ended: watch::Sender<bool>,
 }
 
-/// The number of a shard.
+/// The way onto the shard of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ShardNumber(usize);
 
 impl Shards {
-    /// Creates `count` shards. The first is the arbiter of this thread.
+    /// Makes `count` shards, with the arbiter of this thread as the first.
     ///
     /// # Errors
-    /// `NoActixSystem` if this thread has no arbiter, `Io` if a thread cannot be created.
+    /// `NoActixSystem` where this thread has no arbiter, `Io` where a thread cannot be made.
     pub(crate) async fn start(count: usize) -> Result<Shards> {
         let first = Arbiter::try_current().ok_or_else(|| {
             Error::new(
@@ -91,23 +92,23 @@ impl Shards {
         Ok(shards)
     }
 
-    /// Returns the shard of this thread, if it is one.
+    /// The shard that this thread is, if it is one.
     pub(crate) fn current(&self) -> Option<ShardNumber> {
         let thread = std::thread::current().id();
         self.all.iter().position(|shard| shard.thread == thread).map(ShardNumber)
     }
 
-    /// Returns the shard of this thread, or the next one in turn.
+    /// The shard that this thread is, or another one at each turn.
     pub(crate) fn current_or_next(&self) -> ShardNumber {
         self.current().unwrap_or_else(|| self.take_turn())
     }
 
-    /// Returns the next shard in turn.
+    /// Another shard at each turn.
     pub(crate) fn take_turn(&self) -> ShardNumber {
         ShardNumber(self.last.fetch_add(1, Ordering::Relaxed) % self.all.len())
     }
 
-    /// Returns the shard that is a number of steps after another one, in a circle.
+    /// The shard that comes so many after another one, around.
     pub(crate) fn after(&self, ShardNumber(first): ShardNumber, steps: usize) -> ShardNumber {
         ShardNumber(first.wrapping_add(steps) % self.all.len())
     }
@@ -116,15 +117,15 @@ impl Shards {
         &self.all[number]
     }
 
-    /// Spawns work on the next shard in turn.
+    /// Starts a piece of work on some shard and does not wait for it.
     ///
     /// # Errors
-    /// `HostNotRunning` if the shard has ended.
+    /// `HostNotRunning` where the shard is gone.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         if self.all[self.take_turn().0].arbiter.spawn(work) { Ok(()) } else { Err(shard_is_gone()) }
     }
 
-    /// Ends the shards that the host created, and waits for their threads up to a timeout.
+    /// Ends the shards that the host made, and waits for their threads as long as that makes sense.
     pub(crate) async fn stop_own(&self) {
         join_all(self.own.iter().map(OwnThread::end)).await;
         self.ended.send_replace(true);
@@ -151,10 +152,10 @@ impl Shard {
         self.thread
     }
 
-    /// Runs work to its end on this shard. The work may hold values that are not `Send`.
+    /// Runs a piece of work to its end on this shard. The work may hold what cannot leave a thread.
     ///
     /// # Errors
-    /// Those of the work, and `HostNotRunning` if the shard has ended.
+    /// Those of the work, and `HostNotRunning` where the shard is gone.
     pub(crate) async fn run<T, W>(&self, work: W) -> Result<T>
     where
         T: Send + 'static,
@@ -165,10 +166,10 @@ impl Shard {
 }
 
 impl OwnThread {
-    /// Creates a thread.
+    /// Makes a thread.
     ///
     /// # Errors
-    /// `Io` if the operating system cannot create a thread.
+    /// `Io` where the operating system has none to give.
     pub(crate) async fn start() -> Result<OwnThread> {
         let arbiter = Arbiter::try_new()
             .map_err(|error| Error::new(ErrorKind::Io, "a thread for actors could not be started").caused_by(error))?;
@@ -181,19 +182,19 @@ impl OwnThread {
         &self.shard
     }
 
-    /// Ends the thread, and waits for it up to a timeout.
+    /// Ends the thread, and waits for it as long as that makes sense.
     pub(crate) async fn end(&self) {
         let arbiter = self.arbiter.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(arbiter) = arbiter else { return };
         arbiter.stop();
         let (ended, end) = oneshot::channel();
-        // Joining blocks, and a thread that never ends must not block a runtime.
+        // Joining blocks, and a thread that never ends must not hold up anybody's runtime.
         let join = std::thread::Builder::new().name("shard-join".to_owned()).spawn(move || ended.send(arbiter.join()));
         match tokio::time::timeout(THREAD_TIMEOUT, end).await {
             Ok(Ok(Ok(()))) => {}
             Ok(_) if join.is_ok() => log::error!("a shard's thread ended with a panic"),
-            Ok(_) => log::error!("a shard's thread was not joined: no thread could be created to join it"),
-            Err(_) => log::error!("a shard's thread is blocked by a guest or provider: it is left behind"),
+            Ok(_) => log::error!("a shard's thread was not waited for: no thread could be started to do so"),
+            Err(_) => log::error!("a shard's thread is held by a guest or provider and was left behind"),
         }
     }
 }
@@ -213,9 +214,9 @@ where
     let spawned = arbiter.spawn_fn(move || {
         actix_rt::spawn(async move {
             let done = AssertUnwindSafe(work()).catch_unwind().await;
-            // The caller stops waiting if the host is stopped meanwhile.
+            // Nobody waits any more where the host was stopped in between.
             let _ = answer.send(done.unwrap_or_else(|panic| {
-                Err(Error::new(ErrorKind::Internal, format!("work on a shard panicked: {}", panic_text(&*panic))))
+                Err(Error::new(ErrorKind::Internal, format!("a shard met a panic: {}", panic_text(&*panic))))
             }));
         });
     });
@@ -226,5 +227,5 @@ where
 }
 
 fn shard_is_gone() -> Error {
-    Error::new(ErrorKind::HostNotRunning, "the shard has ended: the host was stopped")
+    Error::new(ErrorKind::HostNotRunning, "the thread that this would run on has ended: the host was stopped")
 }

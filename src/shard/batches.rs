@@ -1,32 +1,32 @@
-//! Batches: work on many items begins a batch at a time, so that a shard does other work in between.
+//! Work on many things at once is done in batches, so that a shard serves others in between.
 
 use std::task::Poll;
 
 use futures_util::future::poll_fn;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-/// The number of items that begin before the shard does other work.
+/// How many things are begun before the shard serves others.
 pub(crate) const BATCH: usize = 32;
 
-/// Works on items concurrently, and waits until all work is done. Begins a batch at a time.
-pub(crate) async fn for_each_in_batches<T>(items: impl IntoIterator<Item = T>, work: impl AsyncFn(T)) {
-    let mut items = items.into_iter();
-    let mut in_progress = FuturesUnordered::new();
+/// Works on many things concurrently, and waits until all work is done. Begins a batch at a time.
+pub(crate) async fn for_each_in_batches<T>(things: impl IntoIterator<Item = T>, work: impl AsyncFn(T)) {
+    let mut things = things.into_iter();
+    let mut under_way = FuturesUnordered::new();
     loop {
-        let before = in_progress.len();
-        in_progress.extend(items.by_ref().take(BATCH).map(|item| work(item)));
-        if in_progress.len() == before {
+        let before = under_way.len();
+        under_way.extend(things.by_ref().take(BATCH).map(|thing| work(thing)));
+        if under_way.len() == before {
             break;
         }
-        // Begins the new batch.
+        // Begins the new ones.
         poll_fn(|context| {
-            while let Poll::Ready(Some(())) = in_progress.poll_next_unpin(context) {}
+            while let Poll::Ready(Some(())) = under_way.poll_next_unpin(context) {}
             Poll::Ready(())
         })
         .await;
         tokio::task::yield_now().await;
     }
-    while in_progress.next().await.is_some() {}
+    while under_way.next().await.is_some() {}
 }
 
 /// Counts the messages that an actor takes from its mailbox, which it would otherwise empty in one step.
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[actix_rt::test]
-    async fn other_work_runs_between_batches_and_no_item_waits_for_one_that_hangs() {
+    async fn others_have_their_turn_between_the_batchs_and_nothing_waits_for_what_hangs() {
         let (begun, looks, done) = (Cell::new(0), Cell::new(0), Cell::new(0));
         let work = for_each_in_batches(0..10 * BATCH, async |number| {
             begun.set(begun.get() + 1);

@@ -1,15 +1,16 @@
-//! The queue for slow paths: steps that take a shard so long that it runs one at a time, with other work in between.
+//! SlowPathQueue: what takes a shard so long that only one is made between two looks at everything else that lives there.
 //!
-//! To replace a lost instance, to enter a guest that has released its stacks, or to end a guest that traps, takes tens of
-//! microseconds, most of them in the operating system. A thousand such steps in a row, as after a thousand actors crash
-//! together, would delay all other actors of the shard. Which guest will trap is not known beforehand, but a guest that has
-//! trapped lately is likely to trap again.
+//! To replace a lost instance, to enter a guest that has given its stacks back, or to end one that traps, takes tens of
+//! microseconds, most of them the operating system's. A thousand in a row, as when a thousand actors crash together, would
+//! hold up a bystander for as long as a thousand of them take. Nobody knows beforehand who will trap; but who has lately
+//! is the first to be suspected.
 //!
-//! Turns go alternately to the step that has waited longest and to the step that came last. A new step does not wait for
-//! hundreds of earlier ones, and those wait at most twice as long as they would in order of arrival.
+//! The turns go by rotation to who has waited longest and to who has come last. So whoever comes while hundreds wait does not
+//! wait for all of them, and they wait for twice as long as they would have at most.
 //!
-//! After some turns the shard yields to its runtime, for timers, sockets and the tasks that wait for them. On a busy shard,
-//! where guests use up their time slices, the yield takes long; slow paths may then take as long before the next yield.
+//! After some of them the shard looks at what its runtime has to say: at timers, at sockets, and at what waits for those.
+//! Where there is much else to do, as where guests use up their slices, that look takes its time; so queue may take as long
+//! before the next one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,63 +18,63 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-/// The shortest time of slow paths between two yields to the runtime.
+/// For how long queue are made at least before the shard looks at its runtime.
 const LEAST: Duration = Duration::from_micros(250);
 
-/// The longest time of slow paths between two yields to the runtime.
+/// For how long they are made at most.
 const MOST: Duration = Duration::from_millis(20);
 
-/// The queue for slow paths of one shard. Cheap to clone.
+/// The turns to make an turn on one shard. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct SlowPathQueue(Arc<Mutex<Turns>>);
 
 #[derive(Debug)]
 struct Turns {
-    /// The time budget. The holder of the turn has it while there is one.
-    time: Option<TimeBudget>,
+    /// The time for queue, while nobody has the turn; otherwise who has it has this too.
+    time: Option<Time>,
     waiting: VecDeque<oneshot::Sender<SlowPathTurn>>,
-    /// Whether the next turn is for the step that came last.
+    /// Whether the next turn is for who came last.
     is_for_last: bool,
 }
 
-/// The time that slow paths have taken since the last yield to the runtime, and may take until the next one.
+/// How long queue have taken since the last look at the runtime, and may take until the next one.
 #[derive(Debug, Clone, Copy)]
-struct TimeBudget {
+struct Time {
     spent: Duration,
     allowed: Duration,
 }
 
-/// The turn to take a slow path now. The next step gets it when this is dropped.
+/// The turn to make an turn now. The next one gets it when this is dropped.
 #[derive(Debug)]
 pub(crate) struct SlowPathTurn {
     queue: SlowPathQueue,
-    /// `None` once the turn is passed on.
-    time: Option<TimeBudget>,
+    /// Nothing once the turn is given away.
+    time: Option<Time>,
     since: Instant,
 }
 
 impl SlowPathQueue {
     pub(super) fn new() -> SlowPathQueue {
-        let time = Some(TimeBudget { spent: Duration::ZERO, allowed: LEAST });
+        let time = Some(Time { spent: Duration::ZERO, allowed: LEAST });
         let turns = Turns { time, waiting: VecDeque::new(), is_for_last: false };
         SlowPathQueue(Arc::new(Mutex::new(turns)))
     }
 
-    /// Returns the turn, if it is free.
+    /// A turn, if nobody has one.
     pub(crate) fn try_begin(&self) -> Option<SlowPathTurn> {
         let time = self.with(|turns| turns.time.take())?;
         Some(SlowPathTurn { queue: self.clone(), time: Some(time), since: Instant::now() })
     }
 
-    /// Waits for the turn.
+    /// A turn, when it comes.
     pub(crate) async fn begin(&self) -> SlowPathTurn {
         let (turn, given) = oneshot::channel();
         self.with(|turns| turns.waiting.push_back(turn));
         if let Some(turn) = self.try_begin() {
-            // It goes to the next step in the queue, which need not be this one.
+            // It goes to the next one, who need not be this.
             drop(turn);
         }
-        let mut turn = given.await.unwrap_or_else(|_| unreachable!("a waiting step keeps the queue alive"));
+        let mut turn = given.await.unwrap_or_else(|_| unreachable!("who waits for a turn keeps the turns"));
         turn.since = Instant::now();
         turn
     }
@@ -84,7 +85,7 @@ impl SlowPathQueue {
 }
 
 impl Turns {
-    /// Returns the step that gets the next turn.
+    /// Who gets the next turn.
     fn next(&mut self) -> Option<oneshot::Sender<SlowPathTurn>> {
         self.is_for_last = !self.is_for_last;
         if self.is_for_last { self.waiting.pop_front() } else { self.waiting.pop_back() }
@@ -92,15 +93,15 @@ impl Turns {
 }
 
 impl SlowPathTurn {
-    /// Yields to the shard's runtime during a turn, and starts a new time budget.
+    /// Looks at what the shard's runtime has to say, in the midst of an turn.
     pub(crate) async fn yield_if_due(&mut self) {
         let begin = Instant::now();
         tokio::task::yield_now().await;
         self.since = Instant::now();
-        self.time = Some(TimeBudget { spent: Duration::ZERO, allowed: (self.since - begin).clamp(LEAST, MOST) });
+        self.time = Some(Time { spent: Duration::ZERO, allowed: (self.since - begin).clamp(LEAST, MOST) });
     }
 
-    /// Ends the turn. The next turn begins once the tasks that are ready on this thread, which must be the shard, have run.
+    /// Ends the turn. The next turn comes when what waits on this thread, which must be the shard, has been looked at.
     pub(crate) fn end(mut self) {
         let spent = self.since.elapsed();
         let is_enough = self.time.as_mut().is_some_and(|time| {
@@ -132,7 +133,7 @@ impl Drop for SlowPathTurn {
                 next
             });
             match next.map(|next| next.send(turn)) {
-                // The step that waited for it was cancelled.
+                // Who waited for it has gone.
                 Some(Err(refused)) => turn = refused,
                 Some(Ok(())) | None => return,
             }
@@ -146,7 +147,7 @@ mod tests {
     use futures_util::FutureExt;
 
     #[test]
-    fn turns_go_alternately_to_the_oldest_and_the_newest_step() {
+    fn turns_go_by_rotation_to_who_waits_longest_and_who_came_last() {
         let queue = SlowPathQueue::new();
         let mut turn = queue.try_begin().unwrap();
         assert!(queue.try_begin().is_none());
@@ -155,10 +156,10 @@ mod tests {
         let mut order = Vec::new();
         while order.len() < 5 {
             drop(turn);
-            let ready = waiting.iter_mut().find_map(|slot| {
-                let (number, begin) = slot.as_mut()?;
+            let ready = waiting.iter_mut().find_map(|place| {
+                let (number, begin) = place.as_mut()?;
                 let begun = begin.as_mut().now_or_never().map(|turn| (*number, turn));
-                begun.inspect(|_| *slot = None)
+                begun.inspect(|_| *place = None)
             });
             let (number, next) = ready.unwrap();
             order.push(number);
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn cancelled_steps_are_passed_over() {
+    fn who_has_gone_is_passed_over() {
         let queue = SlowPathQueue::new();
         let turn = queue.try_begin().unwrap();
         let mut gone = Box::pin(queue.begin());
@@ -181,7 +182,7 @@ mod tests {
         }
         drop(gone);
         drop(turn);
-        // This step gets the turn, and is cancelled before it is polled.
+        // One has got the turn and goes without having looked.
         drop(given);
         let turn = stays.as_mut().now_or_never();
         assert!(turn.is_some());
