@@ -158,7 +158,7 @@ fn lifecycle_deadline() -> Instant {
 }
 
 fn timed_out(provider: &ProviderIdentity, operation: &str) -> Error {
-    let message = format!("{provider} did not finish {:?} in time", shorten(operation));
+    let message = format!("{provider} was not done in time with {:?}", shorten(operation));
     Error::new(ErrorKind::DeadlineExceeded, message)
 }
 

@@ -66,21 +66,21 @@ async fn an_actor_whose_token_ends_is_called_no_more_and_calls_no_more_until_it_
         };
         let (waited, behind, told) = soon(async { futures_util::join!(waiting, behind, ended) }).await;
         assert_eq!(host_answer(&waited).unwrap(), b"released");
-        assert!(host_answer(&behind).unwrap_err().contains("has ended"));
+        assert!(host_answer(&behind).unwrap_err().contains("has expired"));
         assert!(matches!(told[..], [EventKind::Linked { .. }, EventKind::Expired]), "{told:?}");
 
         for name in [&*key, "mayfly"] {
             assert_eq!(kind(host.call_actor(name, "Any", &echo).await), ErrorKind::TokenExpired);
             let call = host_call("", name, "Any", &echo);
             let reply = host.call_actor(&caller, "Any", &call).await.unwrap();
-            assert!(host_answer(&reply).unwrap_err().contains("has ended"));
+            assert!(host_answer(&reply).unwrap_err().contains("has expired"));
         }
         let called_back = probe.dispatcher(&key).dispatch(&key, "Any", echo.clone()).await;
         assert_eq!(kind(called_back), ErrorKind::TokenExpired);
         assert_eq!(state_of(&host, &key), ChildState::Expired);
         assert_eq!(host.link_state(&key, PROBE, None), Some(LinkState::Established));
         let health = host.health_of(WasmCloudEntity::Actor(key.clone())).await.unwrap();
-        assert!(matches!(health, Health::Unhealthy { reason } if reason.contains("has ended")));
+        assert!(matches!(health, Health::Unhealthy { reason } if reason.contains("has expired")));
 
         // Neither another number of instances nor another policy revives it, and it is not told again.
         host.scale_actor(&key, 2).await.unwrap();
