@@ -132,7 +132,7 @@ pub(super) async fn close_instances(identity: &ActorIdentity, instances: &Instan
     end_instances(instances).await
 }
 
-/// LinkEnds the calls of instances, and the instances. Returns whether all instances have ended within a few seconds.
+/// Ends the calls of instances, and the instances. Returns whether all instances have ended within a few seconds.
 pub(super) async fn end_instances(instances: &Instances) -> bool {
     instances.end();
     within(Instant::now() + END_TIMEOUT, instances.close()).await.is_ok()

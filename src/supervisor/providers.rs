@@ -151,7 +151,7 @@ impl Supervision {
         Ok(starting)
     }
 
-    /// LinkEnds the instance of a provider that has failed. Its links wait for its next start.
+    /// Ends the instance of a provider that has failed. Its links wait for its next start.
     pub(super) async fn release_failed_provider(&self, key: &ProviderKey, instance: InstanceNumber) {
         let child = Child::Provider(key.clone());
         // A stop ends the instance itself.
@@ -162,7 +162,7 @@ impl Supervision {
         }
     }
 
-    /// LinkEnds the remains of a provider that has crashed.
+    /// Ends the remains of a provider that has crashed.
     async fn release_crashed(&self, child: &Child, running: &RunningProvider) {
         if let Err(error) = stop_instance(&running.mailbox, Instant::now() + RESTART_GRACE).await {
             log::warn!("{} could not be stopped after its crash: {error}", self.subject(child));

@@ -206,7 +206,7 @@ impl Registry {
         self.changes.get(child) == Some(&Change::Replace)
     }
 
-    /// LinkEnds a change, whatever its outcome.
+    /// Ends a change, whatever its outcome.
     pub(super) fn end_change(&mut self, child: &Child) {
         if self.changes.remove(child) == Some(Change::Start)
             && let Child::Actor(key) = child

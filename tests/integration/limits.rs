@@ -1,4 +1,4 @@
-//! Limits: each breach has its own error, and nobody else notices.
+//! Limits: each breach has its own error, and affects no other actor.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ async fn calls_under_way_are_bounded_for_an_actor_and_for_the_host() {
 }
 
 #[actix_rt::test]
-async fn a_guest_that_computes_for_a_caller_who_gave_up_is_ended() {
+async fn a_guest_that_computes_for_a_cancelled_call_is_ended() {
     with_host_of(HostBuilder::new().with_shards(1), async |host| {
         let spinner = start_within(&host, "spin", Limits::new()).await;
         let caller = start_within(&host, "host_call", Limits::new()).await;
@@ -128,7 +128,7 @@ async fn a_chain_of_calls_is_as_long_as_it_may_be() {
         for _ in 0..5 {
             keys.push(start_within(&host, "host_call", Limits::new()).await);
         }
-        // Each calls the next one; the last calls nobody.
+        // Each calls the next one; the last makes no call.
         let mut message = b"the end".to_vec();
         for target in keys.iter().skip(1).rev() {
             message = host_call("", target, "Any", &message);

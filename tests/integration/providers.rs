@@ -1,4 +1,4 @@
-//! Providers of the blocking interface of the era, and what is common to all.
+//! Providers of the blocking interface, and behaviour common to all providers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
@@ -189,7 +189,7 @@ async fn seed_defect_14_a_provider_that_refuses_to_start_does_not_run() {
 }
 
 #[actix_rt::test]
-async fn providers_are_told_apart_by_link_name_and_stopped_by_contract() {
+async fn providers_are_distinguished_by_link_name_and_stopped_by_contract() {
     with_host(async |host| {
         let claims = provider_claims(PROBE);
         let one = NativeCapability::from_async(Probe::default(), None, claims.clone()).unwrap();

@@ -1,4 +1,4 @@
-//! What hangs holds up nothing else: links, starts, restarts and stops.
+//! Links, starts, restarts and stops that hang delay nothing else.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};

@@ -1,4 +1,4 @@
-//! Tokens that end while their actors run.
+//! Tokens that expire while their actors run.
 
 use std::collections::HashMap;
 
@@ -36,7 +36,7 @@ fn state_of(host: &Host, key: &str) -> ChildState {
 }
 
 #[actix_rt::test]
-async fn an_actor_whose_token_ends_is_called_no_more_and_calls_no_more_until_it_is_updated() {
+async fn calls_to_and_from_an_actor_with_an_expired_token_are_rejected_until_it_is_updated() {
     with_host_of(HostBuilder::new().with_shards(2).enable_live_updates(), async |host| {
         let probe = Probe::default();
         let capability = probe.capability();
@@ -99,7 +99,7 @@ async fn an_actor_whose_token_ends_is_called_no_more_and_calls_no_more_until_it_
 }
 
 #[actix_rt::test]
-async fn those_whose_tokens_end_are_each_told_of_once_and_can_be_stopped() {
+async fn each_expiry_emits_one_event_and_expired_children_can_be_stopped() {
     with_host_of(HostBuilder::new().with_shards(2), async |host| {
         let mut events = host.events();
         let expires = now() + 3;
@@ -136,7 +136,7 @@ async fn those_whose_tokens_end_are_each_told_of_once_and_can_be_stopped() {
 }
 
 #[actix_rt::test]
-async fn a_crash_after_the_end_of_a_token_revives_nobody() {
+async fn a_crash_after_the_expiry_of_a_token_restores_no_trust() {
     with_host_of(HostBuilder::new().with_shards(1), async |host| {
         let actor = sign("trap").claims(|claims| claims.expires = Some(now() + 3)).actor();
         let key = actor.public_key();

@@ -1,4 +1,4 @@
-//! Whose signature counts: at starts, at updates, and for what runs when the policy is replaced.
+//! Trust policies: at starts, at updates, and for running children when the policy is replaced.
 
 use std::collections::HashMap;
 
