@@ -86,7 +86,7 @@ async fn a_call_is_refused_only_where_no_instance_has_room() {
                 let beyond = async {
                     until(async || world.calls() == all).await;
                     let refusal = world.call(caller).await.unwrap_err();
-                    assert!(refusal.contains("every mailbox is full: it has room for 16 calls"), "{refusal}");
+                    assert!(refusal.contains("all its mailboxes are full, each with 16 calls"), "{refusal}");
                     world.probe.release.add_permits(all);
                 };
                 let (answers, ()) = soon(futures_util::future::join(calls, beyond)).await;

@@ -91,7 +91,7 @@ async fn calls_under_way_are_bounded_for_an_actor_and_for_the_host() {
         };
         let (answered, refused) = count(to_one);
         assert_eq!((answered, refused.len()), (3, 2));
-        assert!(refused.iter().all(|refusal| refusal.contains("mailbox is full: it has room for 3")), "{refused:?}");
+        assert!(refused.iter().all(|refusal| refusal.contains("mailboxes are full, each with 3")), "{refused:?}");
         let (answered, refused) = count(to_two);
         assert_eq!((answered, refused.len()), (2, 2));
         assert!(refused.iter().all(|refusal| refusal.contains("host is full: it has room for 5")), "{refused:?}");
