@@ -1,4 +1,4 @@
-//! An actor with two providers: it counts HTTP requests by their path, in a store that survives restarts.
+//! An actor with two providers: it counts HTTP requests by path, in a store that survives restarts.
 //!
 //! ```text
 //! cargo run --release --example counter
@@ -21,7 +21,7 @@ use wasmcloud_host::{Actor, Host, HostBuilder};
 
 use support::Shutdown;
 
-/// The actor: it adds one to the counter of each request's path, and answers with the sum.
+/// The actor. It increments the counter of each request's path, and answers with the new value.
 const COUNTER: &[u8] = include_bytes!("../fixtures/guests/kvcounter.wasm");
 
 /// Serves an actor that counts HTTP requests by their path, until Ctrl-C or SIGTERM.
@@ -67,7 +67,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     served.map(drop)
 }
 
-/// Starts the actor and its providers, and tells where it is served.
+/// Starts the actor and its providers, and returns the address that the actor is served on.
 pub(crate) async fn serve(host: &Host, arguments: &Arguments) -> Result<SocketAddr, Box<dyn Error>> {
     let actor = Actor::from_slice(&sign(COUNTER)?)?;
     let actor_id = actor.public_key();
@@ -92,7 +92,7 @@ pub(crate) async fn serve(host: &Host, arguments: &Arguments) -> Result<SocketAd
     http.address(&actor_id).ok_or_else(|| "the actor is linked, but not served".into())
 }
 
-/// Signs a module with keys made for this run. An actor that is shipped is signed once, by whoever answers for it.
+/// Signs a module with keys created for this run. A released actor is signed once, with the keys of its publisher.
 fn sign(module: &[u8]) -> wasmcloud_host::Result<Vec<u8>> {
     let claims = ActorClaims::new("Counter")
         .capability("wasmcloud:httpserver")

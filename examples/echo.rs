@@ -1,4 +1,4 @@
-//! The main job in one file: an HTTP server, a signed actor, and a link between them.
+//! The smallest application in one file: an HTTP server, a signed actor, and a link between them.
 //!
 //! ```text
 //! cargo run --release --example echo
@@ -18,7 +18,7 @@ use wasmcloud_host::{Actor, HostBuilder};
 
 use support::Shutdown;
 
-/// The actor: it answers each request with a description of it.
+/// The actor. It answers each request with a description of it.
 const ECHO: &[u8] = include_bytes!("../fixtures/guests/echo.wasm");
 
 /// Serves an actor that echoes HTTP requests as JSON, until Ctrl-C or SIGTERM.
@@ -75,7 +75,7 @@ async fn serve(host: &wasmcloud_host::Host, arguments: Arguments) -> Result<(), 
     Ok(())
 }
 
-/// Signs a module with keys made for this run. An actor that is shipped is signed once, by whoever answers for it.
+/// Signs a module with keys created for this run. A released actor is signed once, with the keys of its publisher.
 fn sign(module: &[u8]) -> wasmcloud_host::Result<Vec<u8>> {
     let claims = ActorClaims::new("Echo").capability("wasmcloud:httpserver").revision(1).version("0.1.0");
     sign_module(module, &claims, &KeyPair::new_account(), &KeyPair::new_module())

@@ -1,4 +1,4 @@
-//! An actor that keeps files: it is asked by the HTTP server, and keeps what it is sent in a directory.
+//! An actor that keeps uploaded files in a directory: it is linked to the HTTP server and to a blob store.
 //!
 //! ```text
 //! cargo run --release --example file_drop
@@ -7,8 +7,8 @@
 //! curl --retry 9 --output copy.png http://localhost:8080/picture.png
 //! ```
 //!
-//! A file comes from the store to the actor chunk by chunk, while it serves no request: until it is there, the actor
-//! answers with 503 and `Retry-After`, which `curl --retry` follows.
+//! The store sends a file to the actor in chunks, between requests. Until the file is complete, the actor answers with 503
+//! and `Retry-After`, which `curl --retry` follows.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -24,17 +24,17 @@ use wasmcloud_host::{Actor, Host, HostBuilder};
 
 use support::Shutdown;
 
-/// The actor: `PUT`, `GET` and `DELETE` of files, `GET /` for their list.
+/// The actor. It serves `PUT`, `GET` and `DELETE` of files, and `GET /` for their list.
 const FILE_DROP: &[u8] = include_bytes!("../fixtures/guests/file_drop.wasm");
 
 const SERVER: &str = "wasmcloud:httpserver";
 const STORE: &str = "wasmcloud:blobstore";
 
-/// Keeps files that are put, and gives them back, until Ctrl-C or SIGTERM.
+/// Stores uploaded files and serves them, until Ctrl-C or SIGTERM.
 #[derive(Parser)]
 #[command(after_help = "Example:\n  file_drop &\n  curl --upload-file picture.png http://localhost:8080/picture.png")]
 pub(crate) struct Arguments {
-    /// The port to listen on, at this machine's own address; 0 takes any free one
+    /// The port to listen on, on the loopback address; 0 takes any free one
     #[arg(long, short, default_value_t = 8080)]
     port: u16,
     /// The directory to keep files in
@@ -66,13 +66,13 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     served.map(drop)
 }
 
-/// Starts the actor and what it needs, and tells where it listens.
+/// Starts the actor and its providers, and returns the address that it is served on.
 pub(crate) async fn serve(host: &Host, arguments: &Arguments) -> Result<SocketAddr, Box<dyn Error>> {
     let actor = Actor::from_slice(&sign(FILE_DROP)?)?;
     let actor_id = actor.public_key();
     host.start_actor(actor).await?;
 
-    // The store comes first: the actor needs it as soon as it is asked.
+    // The store starts first: the actor needs it for the first request.
     let store = BlobStore::new(None).capability()?;
     let store_id = store.id();
     host.start_native_capability(store).await?;
@@ -92,7 +92,7 @@ fn values<const N: usize>(pairs: [(&str, String); N]) -> HashMap<String, String>
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// Signs the actor with keys made for this run, and with what it may use.
+/// Signs the actor with keys created for this run, and with the capabilities that it needs.
 fn sign(module: &[u8]) -> wasmcloud_host::Result<Vec<u8>> {
     let claims = ActorClaims::new("File drop").capability(SERVER).capability(STORE).revision(1).version("0.1.0");
     sign_module(module, &claims, &KeyPair::new_account(), &KeyPair::new_module())

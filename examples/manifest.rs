@@ -1,4 +1,4 @@
-//! Runs an application from its manifest: nothing of it is in the program.
+//! Runs an application from its manifest.
 //!
 //! ```text
 //! examples/manifests/sign
@@ -18,7 +18,7 @@ use wasmcloud_host::{HostBuilder, HostManifest};
 
 use support::Shutdown;
 
-/// Runs what a manifest names, until Ctrl-C or SIGTERM.
+/// Runs the actors, providers and links of a manifest, until Ctrl-C or SIGTERM.
 #[derive(Parser)]
 #[command(after_help = "Example:\n  PORT=9000 manifest examples/manifests/counter.yaml")]
 struct Arguments {

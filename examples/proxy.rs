@@ -1,5 +1,5 @@
-//! An actor between two providers: it is asked by the HTTP server, and asks others by the HTTP client. Its link says
-//! whom it may reach.
+//! An actor between two providers: the HTTP server delivers requests to it, and it makes requests with the HTTP client. The
+//! values of its link limit the hosts that it may reach.
 //!
 //! ```text
 //! cargo run --release --example proxy -- --host example.com
@@ -19,23 +19,23 @@ use wasmcloud_host::{Actor, Host, HostBuilder};
 
 use support::Shutdown;
 
-/// The actor: it fetches the URL in the path of each request.
+/// The actor. It fetches the URL in the path of each request.
 const PROXY: &[u8] = include_bytes!("../fixtures/guests/proxy.wasm");
 
 const SERVER: &str = "wasmcloud:httpserver";
 const CLIENT: &str = "wasmcloud:httpclient";
 
-/// Serves an actor that fetches what the path of a request names, until Ctrl-C or SIGTERM.
+/// Serves an actor that fetches the URL in the path of a request, until Ctrl-C or SIGTERM.
 #[derive(Parser)]
 #[command(after_help = "Example:\n  proxy --host example.com &\n  curl http://localhost:8080/http://example.com/")]
 struct Arguments {
-    /// The port to listen on, at this machine's own address; 0 takes any free one
+    /// The port to listen on, on the loopback address; 0 takes any free one
     #[arg(long, short, default_value_t = 8080)]
     port: u16,
-    /// The hosts that may be asked, separated by commas; any if not given
+    /// The hosts that may be reached, separated by commas. Default: any
     #[arg(long, default_value = "")]
     host: String,
-    /// The networks that may be reached beside the public ones, separated by commas, such as 127.0.0.1 or 10.0.0.0/8
+    /// The networks that may be reached in addition to public ones, separated by commas, such as 127.0.0.1 or 10.0.0.0/8
     #[arg(long, default_value = "")]
     network: String,
 }
@@ -67,7 +67,7 @@ async fn serve(host: &Host, arguments: Arguments) -> Result<(), Box<dyn Error>> 
     let actor_id = actor.public_key();
     host.start_actor(actor).await?;
 
-    // The way out comes first: the actor needs it as soon as it is asked.
+    // The client starts first: the actor needs it for the first request.
     let client = HttpClient::new(None).capability()?;
     let client_id = client.id();
     host.start_native_capability(client).await?;
@@ -91,7 +91,7 @@ fn values<const N: usize>(pairs: [(&str, String); N]) -> HashMap<String, String>
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// Signs the actor with keys made for this run, and with what it may use.
+/// Signs the actor with keys created for this run, and with the capabilities that it needs.
 fn sign(module: &[u8]) -> wasmcloud_host::Result<Vec<u8>> {
     let claims = ActorClaims::new("Proxy").capability(SERVER).capability(CLIENT).revision(1).version("0.1.0");
     sign_module(module, &claims, &KeyPair::new_account(), &KeyPair::new_module())

@@ -1,5 +1,5 @@
-//! Runs well-behaved, trapping, spinning, memory-hungry and deeply recursive guests beside each other for a while, and then
-//! counts: every call must have ended as its guest deserves, and the memory must be back where it was.
+//! Runs well-behaved, trapping, spinning, memory-hungry and deeply recursive guests concurrently for a while. Afterwards every
+//! call must have ended as expected of its guest, and the process must hold no more memory than before.
 //!
 //! ```sh
 //! cargo run --release --example soak -- --seconds 60
@@ -22,27 +22,27 @@ use clap::Parser;
 use futures_util::future::join_all;
 use wasmcloud_host::{ActorOptions, ErrorKind, Host, HostBuilder, Limits, RestartPolicy, Result};
 
-/// Runs guests of every temper beside each other, and counts what becomes of their calls.
+/// Runs well-behaved and faulty guests concurrently, and counts the outcomes of their calls.
 #[derive(Parser)]
 struct Arguments {
-    /// How long to run, in seconds.
+    /// The duration, in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// How many callers call at once.
+    /// The number of concurrent callers.
     #[arg(long, default_value_t = 32)]
     callers: usize,
-    /// How much more memory than after the first rounds may be held at the end, in MiB: allocators keep some.
+    /// The permitted growth of memory since the first rounds, in MiB: allocators keep some.
     #[arg(long, default_value_t = 32)]
     slack: u64,
 }
 
-/// Something to ask of a guest, and what must come of it.
+/// A call to a guest, and its expected outcome.
 struct Job {
     temper: &'static str,
     guest: &'static str,
     operation: &'static str,
     message: &'static [u8],
-    /// The error that the guest deserves; none where it answers.
+    /// The expected kind of error. `None` if the guest answers.
     deserves: Option<ErrorKind>,
 }
 
@@ -67,7 +67,7 @@ const fn job(
     Job { temper, guest, operation, message, deserves }
 }
 
-/// What became of the calls for one job.
+/// The outcomes of the calls for one job.
 #[derive(Default, Clone, Copy)]
 struct Count {
     offered: u64,
@@ -88,7 +88,7 @@ async fn main() -> ExitCode {
 
 /// Whether all is as it should be at the end.
 async fn soak(arguments: &Arguments) -> Result<bool> {
-    // Whatever is set up once and kept, the allocator's share of each thread above all, is set up here.
+    // These rounds allocate what is kept, mainly the allocator's caches of each thread.
     for _ in 0..3 {
         round(Duration::from_secs(2), arguments.callers).await?;
     }
@@ -105,20 +105,20 @@ async fn soak(arguments: &Arguments) -> Result<bool> {
     }
     println!("memory held: {before} MiB before, {after} MiB after");
     if otherwise == 0 && after <= before + arguments.slack {
-        println!("Every call is accounted for, and the memory is back.");
+        println!("Every call ended as expected, and no more memory is held than before.");
         return Ok(true);
     }
     println!(
-        "{otherwise} call(s) ended otherwise, and {} MiB are held that were not before",
+        "{otherwise} call(s) did not end as expected, and {} MiB more are held than before",
         after.saturating_sub(before)
     );
     Ok(false)
 }
 
-/// Starts a host with a guest for each job, has callers call them all, and stops everything.
+/// Starts a host with a guest for each job, calls them from concurrent callers, and stops everything.
 async fn round(lasts: Duration, callers: usize) -> Result<BTreeMap<&'static str, Count>> {
     let limits = Limits::new().memory_bytes(32 * 1024 * 1024).message_bytes(1024 * 1024);
-    // Most of these guests do nothing but crash, which the default policy would give up.
+    // Most of these guests only crash, and would fail under the default policy.
     let always = RestartPolicy::new().in_a_row(u32::MAX).delays(Duration::ZERO, Duration::ZERO);
     let host = HostBuilder::new().build();
     host.start().await?;
@@ -126,7 +126,7 @@ async fn round(lasts: Duration, callers: usize) -> Result<BTreeMap<&'static str,
     for job in &JOBS {
         let actor = signing::sign(job.guest).actor();
         keys.push(actor.public_key());
-        // Who spins gets little time, and the others may have to wait for their turn.
+        // A spinning guest gets a short deadline; other calls may wait for their turn.
         let time = if job.guest == "spin" { Duration::from_millis(20) } else { Duration::from_secs(5) };
         let options = ActorOptions::new().limits(limits.call_deadline(time)).instances(2).restart(always);
         host.start_actor_with(actor, options).await?;
@@ -146,7 +146,7 @@ async fn round(lasts: Duration, callers: usize) -> Result<BTreeMap<&'static str,
     Ok(sum)
 }
 
-/// One caller: one job after the other, each begun where the last one ended.
+/// Runs one caller: one job after another.
 async fn call_in_turn(host: &Host, keys: &[String], first: usize, until: Instant) -> [Count; JOBS.len()] {
     let mut counts = [Count::default(); JOBS.len()];
     let mut next = first;
@@ -166,7 +166,7 @@ async fn call_in_turn(host: &Host, keys: &[String], first: usize, until: Instant
     counts
 }
 
-/// The memory that this process holds, where the system tells.
+/// Returns the memory that this process holds, if the system reports it.
 fn resident_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,4 +1,4 @@
-//! A host in a program without an actix `System`: it has a thread of its own, and the same handle as anywhere.
+//! A host in a program without an actix `System`. The host runs on a thread of its own; its handle is the same as anywhere.
 //!
 //! ```text
 //! cargo run --release --example tokio_main
@@ -9,7 +9,7 @@ use std::error::Error;
 use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};
 use wasmcloud_host::{Actor, HostBuilder, samples};
 
-// The runtime may have any number of threads: with tokio's feature `rt-multi-thread`, plain `#[tokio::main]` does as well.
+// The runtime may have any number of threads: with tokio's feature `rt-multi-thread`, plain `#[tokio::main]` works as well.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let host = HostBuilder::new().build();
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", String::from_utf8(call.await??)?);
     }
 
-    // This waits for the thread, too.
+    // This waits for the thread as well.
     host.stop().await;
     Ok(())
 }

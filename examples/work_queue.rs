@@ -4,7 +4,7 @@
 //! cargo run --release --example work_queue -- --workers 3 --jobs 20
 //! ```
 //!
-//! Without a server the jobs stay in the host. With one, workers of many hosts share them, and anybody may publish some:
+//! Without a server the jobs stay in the host. With a server, workers of several hosts share them, and any client may publish:
 //!
 //! ```text
 //! cargo run --release --example work_queue -- --url nats://localhost --jobs 0
@@ -24,21 +24,20 @@ use wasmcloud_host::{Actor, Host, HostBuilder};
 
 use support::Shutdown;
 
-/// The actor: its answer to a message is the message. What it is sent to a subject that ends in `log`, it writes to the
-/// log too.
+/// The actor. It answers each message with the same message, and logs messages to subjects that end in `log`.
 const MESSENGER: &[u8] = include_bytes!("../fixtures/guests/messenger.wasm");
 
-/// Has several actors share jobs, and tells on the log who did which, until Ctrl-C or SIGTERM.
+/// Shares jobs among several actors, which log the jobs that they do, until Ctrl-C or SIGTERM.
 #[derive(Parser)]
 #[command(after_help = "Example:\n  work_queue --workers 3 --jobs 20")]
 pub(crate) struct Arguments {
-    /// How many workers there are
+    /// The number of workers
     #[arg(long, short, default_value_t = 3)]
     workers: usize,
-    /// How many jobs are published
+    /// The number of jobs to publish
     #[arg(long, short, default_value_t = 10)]
     jobs: usize,
-    /// A NATS server to exchange messages by: nats://[user:password@]host[:port]
+    /// The NATS server that carries the messages: nats://[user:password@]host[:port]
     #[arg(long, env = "WORK_QUEUE_NATS_URL", hide_env_values = true)]
     url: Option<String>,
 }
@@ -66,7 +65,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     worked.map(drop)
 }
 
-/// Starts the workers, has the jobs published, and tells how many there are. They are done when they are on the log.
+/// Starts the workers, publishes the jobs, and returns their number. A job is done once it is logged.
 pub(crate) async fn work(host: &Host, arguments: &Arguments) -> Result<usize, Box<dyn Error>> {
     let (log, messaging) = (Logging::new(None).capability()?, Messaging::new(None).capability()?);
     let (log_id, messaging_id) = (log.id(), messaging.id());
@@ -87,7 +86,7 @@ pub(crate) async fn work(host: &Host, arguments: &Arguments) -> Result<usize, Bo
     publish(host, arguments).await
 }
 
-/// Has jobs published by an actor: what it is asked, it answers by a message to the queue.
+/// Publishes jobs from an actor, which answers each request with a message to the queue.
 async fn publish(host: &Host, arguments: &Arguments) -> Result<usize, Box<dyn Error>> {
     let Some(client) = host.actors().await?.into_iter().next() else { return Ok(0) };
     for number in 1..=arguments.jobs {
@@ -110,7 +109,7 @@ struct Job<'a> {
     body: &'a serde_bytes::Bytes,
 }
 
-/// Signs a worker with keys made for this run. An actor that is shipped is signed once, by whoever answers for it.
+/// Signs a worker with keys created for this run. A released actor is signed once, with the keys of its publisher.
 fn sign(name: &str) -> wasmcloud_host::Result<Vec<u8>> {
     let claims = ActorClaims::new(name).capability("wasmcloud:logging").capability("wasmcloud:messaging");
     let claims = claims.revision(1).version("0.1.0");

@@ -2,11 +2,11 @@
 //!
 //! # Layout
 //! - `guest_actor`: the actix actor of one instance
-//! - `instance_context`: what an instance serves its calls with
-//! - `recovery`: how an instance is replaced
-//! - `clock`: how much of a call's time the guest itself uses
-//! - `supervision`: how an instance reports to its supervisor
-//! - `unknown_operation`: how guests of different SDKs refuse an operation
+//! - `instance_context`: the state of an instance, and the service of one call
+//! - `recovery`: the replacement of lost guests
+//! - `clock`: the time of a call that the guest itself uses
+//! - `supervision`: the reports of an instance to its supervisor
+//! - `unknown_operation`: the errors by which guests of different SDKs refuse an operation
 //! - `fault_injection`: the faults of experiments
 
 mod clock;

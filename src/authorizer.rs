@@ -1,4 +1,4 @@
-//! What an embedder decides about loads, calls and links, beyond what tokens and links allow.
+//! Authorizers: an embedder's decisions about starts, calls and links, beyond those of tokens and links.
 
 use std::fmt;
 use std::future::Future;
@@ -8,37 +8,45 @@ use wasmcloud_claims::jwt::{self, Claims};
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::BoxedError;
 
-/// Decides which actors and providers may be started, and who may call whom.
+/// Decides which actors and providers may start, and which calls may be made.
 ///
-/// It is installed with [`HostBuilder::with_authorizer`](crate::HostBuilder::with_authorizer). Without one, what tokens,
-/// links and the [`TrustPolicy`](crate::TrustPolicy) allow is allowed.
+/// [`HostBuilder::with_authorizer`](crate::HostBuilder::with_authorizer) sets the authorizer of a host. Without one,
+/// the
+/// host allows whatever tokens, links and the [`TrustPolicy`](crate::TrustPolicy) allow.
 ///
-/// # When it is asked
-/// About **every** call, whoever makes it: the embedder ([`Host::call_actor`](crate::Host::call_actor)), an actor, or a
-/// provider; and about every link that is established. It is asked last, after the host's own rules, so it can refuse what
-/// they allow and never allow what they refuse. Middlewares come after it: what they make of the operation is theirs to
-/// answer for. What the host asks of actors and providers itself, such as how they are, is no call.
+/// # Decisions
+/// The authorizer decides about **every** call: of the embedder ([`Host::call_actor`](crate::Host::call_actor)), of
+/// actors
+/// and of providers. It also decides about every link before it is established. It comes after the host's own rules, so
+/// it
+/// can refuse what they allow, and cannot allow what they refuse. It comes before the middlewares, and does not see the
+/// operations that they rewrite. Requests of the host itself, such as health checks, are not calls.
 ///
-/// # Now or later
-/// An answer known at once ([`Decision::Now`]) costs the call nothing but the method. One that takes time is a future
-/// ([`Decision::Later`]), which is run on one of the host's threads while the call waits, no longer than the call may take;
-/// if it leads elsewhere by then, the authorizer is asked again. A call that waits for the restart of a provider is asked
-/// about again too.
+/// # Immediate and later decisions
+/// A decision that is known at once ([`Decision::Now`]) costs the call no more than the method. A decision that takes
+/// time is
+/// a future ([`Decision::Later`]), which runs on one of the host's threads while the call waits, until the call's
+/// deadline
+/// at most. If the name of the target resolves to another actor or provider by then, the authorizer decides again. It
+/// also
+/// decides again about a call that has waited for the restart of a provider.
 ///
 /// # Errors and panics
-/// A refusal, an error and a panic refuse that one call with
-/// [`ErrorKind::Unauthorized`](crate::ErrorKind::Unauthorized). One that takes longer than the call has fails it with
-/// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded).
+/// A refusal, an error or a panic fails the call with
+/// [`ErrorKind::Unauthorized`](crate::ErrorKind::Unauthorized). A decision that exceeds the call's deadline fails the
+/// call
+/// with [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded). Neither affects other calls.
 ///
 /// # Threads
-/// The methods run on the threads that make calls, several at once, and those are mostly the shards that actors run on:
-/// they must be quick and must not block.
+/// The methods run concurrently on the threads that make calls. Most of these are the shards that actors run on, so a
+/// method
+/// must return quickly and must not block.
 ///
 /// ```
 /// use wasmcloud_host::jwt::{self, Claims};
 /// use wasmcloud_host::{Authorizer, Decision, HostBuilder, Origin, WasmCloudEntity};
 ///
-/// /// Lets only actors delete anything, and starts none that is anonymous.
+/// /// Lets only actors delete, and starts no anonymous actor.
 /// struct Clerk;
 ///
 /// impl Authorizer for Clerk {
@@ -54,47 +62,49 @@ use wasmcloud_core::error::BoxedError;
 /// let host = HostBuilder::new().with_authorizer(Clerk).build();
 /// ```
 pub trait Authorizer: Send + Sync {
-    /// Whether an actor may be started, or be another revision of one that runs. All may by default.
+    /// Decides whether an actor may start, or replace its running revision. Default: allowed.
     fn can_load(&self, _claims: &Claims<jwt::Actor>) -> Decision {
         Decision::Now(Ok(()))
     }
 
-    /// Whether a provider may be started. All may by default.
+    /// Decides whether a provider may start. Default: allowed.
     fn can_load_provider(&self, _claims: &Claims<jwt::CapabilityProvider>) -> Decision {
         Decision::Now(Ok(()))
     }
 
-    /// Whether a call may be made. For a link, this is asked with the actor as the origin, the provider as the target and
-    /// the operation `BindActor`.
+    /// Decides whether a call may be made. For a link, the origin is the actor, the target the provider and the
+    /// operation
+    /// `BindActor`.
     fn can_invoke(&self, origin: Origin<'_>, target: &WasmCloudEntity, operation: &str) -> Decision;
 }
 
-/// Who makes a call, with what is known of it.
+/// The caller, with its claims.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Origin<'a> {
-    /// The host, for whoever embeds it.
+    /// The host, on behalf of its embedder.
     Host,
     /// An actor, with the claims of its token.
     Actor(&'a Claims<jwt::Actor>),
-    /// A provider, with its claims. Of one that is part of the program, nobody but the program vouches for them.
+    /// A provider, with its claims. Only the program vouches for the claims of a provider that is part of it.
     Provider(&'a Claims<jwt::CapabilityProvider>),
 }
 
-/// An authorizer's answer. It is made of a `bool`, or of a `Result` whose error is the reason of a refusal; or, where it takes
-/// time, by [`Decision::later`].
+/// A decision of an [`Authorizer`]. It converts from a `bool`, and from a `Result` whose error is the reason of a
+/// refusal.
+/// [`Decision::later`] makes one that takes time.
 pub enum Decision {
-    /// This is the answer.
+    /// A decision that is known at once. The error is the reason of a refusal.
     Now(Result<(), BoxedError>),
-    /// The answer takes time. The future is run on a thread of the host, where there is a tokio runtime.
+    /// A decision that takes time. The future runs on a thread of the host, within a tokio runtime.
     Later(Later),
 }
 
-/// An answer that takes time.
+/// A decision that takes time. The error is the reason of a refusal.
 pub(crate) type Later = Pin<Box<dyn Future<Output = Result<(), BoxedError>> + Send>>;
 
 impl Decision {
-    /// An answer that takes time: the error, if there is one, is the reason of the refusal.
+    /// Returns a decision that takes time. The future's error is the reason of a refusal.
     pub fn later(answer: impl Future<Output = Result<(), BoxedError>> + Send + 'static) -> Decision {
         Decision::Later(Box::pin(answer))
     }
@@ -102,7 +112,7 @@ impl Decision {
 
 impl From<bool> for Decision {
     fn from(allowed: bool) -> Decision {
-        Decision::Now(if allowed { Ok(()) } else { Err("it gives no reason".into()) })
+        Decision::Now(if allowed { Ok(()) } else { Err("no reason was given".into()) })
     }
 }
 

@@ -1,16 +1,16 @@
-//! How a call gets to its target: resolve, authorize, show to the middlewares, send to the mailbox.
+//! The dispatch of calls: resolve the target, authorize, show to the middlewares, send to the mailbox.
 //!
-//! Every call in a host passes here, whatever its origin. Each reads the supervisor's snapshot once, without a lock, and its
+//! Every call in a host is dispatched here, whatever its origin. Each reads the supervisor's snapshot once, without a lock, and its
 //! cost does not depend on the number of actors, links or claims.
 //!
 //! # Layout
 //! - `snapshot`: what runs and what is linked, as the supervisor published it
-//! - `resolve`: what a name stands for, and whether the caller may use it
-//! - `authority`: asking the embedder's authorizer
-//! - `actor_call`: calls that actors make
-//! - `mailbox`, `messages`, `provider_mailbox`: the ways into actors and providers
-//! - `instances`, `latency`: which instance of an actor gets a request
-//! - `call_limiter`: how many calls may be in flight
+//! - `resolve`: the target of a name, and the rules by which the caller may use it
+//! - `authority`: decisions of the embedder's authorizer
+//! - `actor_call`: calls of actors
+//! - `mailbox`, `messages`, `provider_mailbox`: the mailboxes of actors and providers
+//! - `instances`, `latency`: the choice of an actor's instance for a request
+//! - `call_limiter`: the limit of calls in flight
 //! - `health_check`: checks that give way to calls
 
 mod actor_call;
@@ -42,14 +42,14 @@ use crate::event::EventBus;
 #[cfg(feature = "experiments")]
 use crate::experiment::running::RunningExperiments;
 use crate::identity::{ActorIdentity, ProviderIdentity};
-use crate::middleware::chain::MiddlewareChain;
+use crate::middleware::chain::{MiddlewareChain, Participants};
 use authority::{Approval, Authority};
 use call_limiter::HostLimiter;
 use instances::Unavailable;
 use mailbox::Delivery;
 use snapshot::{RunningActor, Snapshot};
 
-/// How often a request follows an actor whose instances are replaced.
+/// The maximum number of times that a request is sent again because the target's instances were replaced.
 const MOST_MOVES: usize = 16;
 
 /// Dispatches the calls of a host. Cheap to clone.
@@ -146,22 +146,23 @@ impl Dispatch {
         let mut middlewares = self.0.middlewares.begin_call();
         let mut approval = Approval::default();
         let sent = loop {
-            let question = {
+            let pending = {
                 let snapshot = self.0.snapshot.load();
                 let actor = resolve::open_actor(&snapshot, target)?;
-                match self.0.authority.ask(&approval, Origin::Host, &actor.identity.entity, operation)? {
-                    Some(question) => question,
+                match self.0.authority.decide_call(&approval, Origin::Host, &actor.identity.entity, operation)? {
+                    Some(decision) => decision,
                     None => {
-                        let ends = || (WasmCloudEntity::Host, actor.identity.entity.clone());
+                        let participants =
+                            || Participants { origin: WasmCloudEntity::Host, target: actor.identity.entity.clone() };
                         break middlewares
-                            .enter(ends, Request { operation: operation.to_owned(), payload: payload.to_vec() })
+                            .enter(participants, Request { operation: operation.to_owned(), payload: payload.to_vec() })
                             .and_then(|request| self.deliver(request, context, actor));
                     }
                 }
             };
-            approval = self.0.authority.wait(question, context.deadline).await?;
+            approval = self.0.authority.wait(pending, context.deadline).await?;
         };
-        let answer = async { self.answer(sent?).await }.await;
+        let answer = async { self.await_answer(sent?).await }.await;
         guard.disarm();
         middlewares.leave(answer)
     }
@@ -179,23 +180,26 @@ impl Dispatch {
         let mut approval = Approval::default();
         let sent = loop {
             origin.identity.trust.expect_trusted()?;
-            let question = {
+            let pending = {
                 let snapshot = self.0.snapshot.load();
                 let target = resolve::bound_actor(&snapshot, origin.identity, actor)?;
                 let (caller, entity) = (Origin::Provider(&origin.identity.claims), &target.identity.entity);
-                match self.0.authority.ask(&approval, caller, entity, &request.operation)? {
-                    Some(question) => question,
+                match self.0.authority.decide_call(&approval, caller, entity, &request.operation)? {
+                    Some(decision) => decision,
                     None => {
-                        let ends = || (origin.identity.entity.clone(), target.identity.entity.clone());
+                        let participants = || Participants {
+                            origin: origin.identity.entity.clone(),
+                            target: target.identity.entity.clone(),
+                        };
                         break middlewares
-                            .enter(ends, request)
+                            .enter(participants, request)
                             .and_then(|request| self.deliver(request, context, target));
                     }
                 }
             };
-            approval = self.0.authority.wait(question, context.deadline).await?;
+            approval = self.0.authority.wait(pending, context.deadline).await?;
         };
-        let answer = async { self.answer(sent?).await }.await;
+        let answer = async { self.await_answer(sent?).await }.await;
         guard.disarm();
         middlewares.leave(answer)
     }
@@ -215,17 +219,23 @@ pub(crate) struct CallingProvider<'a> {
     pub(crate) instance: InstanceNumber,
 }
 
+/// A request that has been sent to an instance of an actor.
+struct SentRequest {
+    actor: Arc<str>,
+    delivery: Delivery,
+}
+
 impl Dispatch {
     /// Sends a request to the instance of an actor that is expected to serve it first.
     ///
     /// # Errors
     /// `Busy`; `CallCycle` if all instances wait for this very call.
-    fn deliver(&self, request: Request, context: CallContext, target: &RunningActor) -> Result<(Arc<str>, Delivery)> {
+    fn deliver(&self, request: Request, context: CallContext, target: &RunningActor) -> Result<SentRequest> {
         let key = &target.identity.key;
         let reserved = target.instances.reserve(|instance| !context.waits(key, instance));
         let delivery = reserved.map_err(|why| unavailable(target, &context, why)).and_then(|reservation| {
             let actor = reservation.mailbox().actor().clone();
-            Ok((actor, reservation.send(request, context)?))
+            Ok(SentRequest { actor, delivery: reservation.send(request, context)? })
         });
         delivery.inspect_err(|refusal| {
             if refusal.kind() == ErrorKind::Busy {
@@ -236,7 +246,8 @@ impl Dispatch {
 
     /// Waits for an actor's answer. If an update or a scaling replaced the actor's instances during the delivery, the request
     /// goes to the new instances.
-    async fn answer(&self, (key, mut delivery): (Arc<str>, Delivery)) -> Result<Vec<u8>> {
+    async fn await_answer(&self, sent: SentRequest) -> Result<Vec<u8>> {
+        let SentRequest { actor: key, mut delivery } = sent;
         let mut moves = 0;
         let answer = loop {
             match delivery {
@@ -246,7 +257,7 @@ impl Dispatch {
                     moves += 1;
                     tokio::task::yield_now().await;
                     let snapshot = self.0.snapshot.load();
-                    (_, delivery) = self.deliver(request, context, resolve::running_actor(&snapshot, &key)?)?;
+                    delivery = self.deliver(request, context, resolve::running_actor(&snapshot, &key)?)?.delivery;
                 }
             }
         };
@@ -270,7 +281,7 @@ fn unavailable(target: &RunningActor, context: &CallContext, why: Unavailable) -
         }
         Unavailable::AllFull => {
             let limit = target.instances.mailbox_length();
-            let message = format!("{identity} is busy: every mailbox is full: it has room for {limit} calls");
+            let message = format!("{identity} is busy: all its mailboxes are full, each with {limit} calls");
             Error::new(ErrorKind::Busy, message)
         }
     }

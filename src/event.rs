@@ -1,4 +1,4 @@
-//! What happens in a host, as it happens: lifecycle events for whoever listens.
+//! Lifecycle events of a host.
 //!
 //! ```
 //! use wasmcloud_host::{EventKind, HostBuilder};
@@ -14,103 +14,103 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Layout
+//! - `bus`: the bus that events are emitted on
+//! - `subscription`: a subscriber's end of it
 
-use std::collections::HashMap;
+mod bus;
+mod subscription;
+pub(crate) use bus::{DEFAULT_BUFFER, EventBus};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
-
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::broadcast::{self, Receiver, Sender};
+use std::time::{Duration, SystemTime};
+pub use subscription::Events;
 use wasmcloud_core::entity::WasmCloudEntity;
-use wasmcloud_core::error::{Error, ErrorKind};
+use wasmcloud_core::error::ErrorKind;
 use wasmcloud_core::health::Health;
 use wasmcloud_core::text::escaped;
 
-/// How many events wait for a subscriber that is slow.
-pub(crate) const DEFAULT_BUFFER: usize = 1024;
-
-/// How long after a breached limit another breach of the same limit by the same actor is not told of.
-const QUIET: Duration = Duration::from_secs(1);
-
-/// How many breaches are remembered to that end.
-const REMEMBERED_BREACHES: usize = 4096;
-
-/// Something that happened.
+/// An event in the life of a host, or of an actor or provider.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
-    /// When it happened.
+    /// The time of the event.
     pub at: SystemTime,
-    /// To whom it happened.
+    /// The actor or provider that the event is about, or the host.
     pub entity: WasmCloudEntity,
-    /// The name that its signer gave the actor or provider. `None` for the host, and for children that were never started.
+    /// The name that its signer gave the actor or provider. `None` for the host, and for a child that was never
+    /// started.
     pub name: Option<String>,
-    /// What happened.
+    /// The kind of the event.
     pub kind: EventKind,
 }
 
-/// What happened.
+/// The kind of an [`Event`].
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// The host runs.
+    /// The host has started.
     HostStarted,
-    /// The host was stopped, and everything on it before.
+    /// The host has stopped, after everything that ran on it.
     HostStopped,
-    /// An actor or provider runs.
+    /// An actor or provider has started.
     Started,
-    /// An actor or provider that ran was stopped.
+    /// A running actor or provider was stopped.
     Stopped,
-    /// An instance of an actor, or a provider, was lost.
+    /// An instance of an actor, or a provider, has crashed.
     Crashed {
-        /// How.
+        /// The cause of the crash.
         cause: String,
     },
-    /// An instance of an actor was lost, but did not crash: its time was up while it waited for others, or there was no
-    /// room to make it again. It is replaced at once, without counting as a restart; where it cannot be made, it is tried
-    /// again by each call, and every second without one.
+    /// An instance of an actor was lost without having crashed: its deadline passed while it waited for others, or the
+    /// host
+    /// had no room to replace it. It is replaced at once, which does not count as a restart. If the replacement fails,
+    /// each
+    /// call tries again, and without calls the host tries once a second.
     Interrupted {
-        /// How.
+        /// The cause of the interruption.
         cause: String,
     },
-    /// What crashed, or was interrupted, is replaced.
+    /// A crashed or interrupted instance was replaced.
     Restarted {
-        /// The how manieth restart within the period of its policy it is, from 1 on; 0 for what is not restarted by its policy, but
-        /// after an interruption, or to serve what had reached it before it was stopped or updated.
+        /// Restart count within the policy's period, starting at 1. It is 0 after an interruption, and for an instance
+        /// that
+        /// is replaced only to finish its calls before a stop or an update.
         attempt: u32,
-        /// How long it was waited before.
+        /// The delay before the restart.
         delay: Duration,
     },
-    /// What crashed is not replaced: its policy allows no more restarts. It fails all calls until it is started again.
+    /// An actor or provider crashed more often than its policy allows. It is not restarted, and its calls fail until it
+    /// is
+    /// started again.
     Failed {
-        /// Why.
+        /// The rule of the policy that applied.
         reason: String,
     },
-    /// An actor runs another revision of its code.
+    /// An actor runs another revision.
     Updated {
-        /// The revision that ran before.
+        /// The revision before the update.
         from: i32,
-        /// The revision that runs now.
+        /// The revision after the update.
         to: i32,
     },
-    /// An update of an actor was refused, or failed; what ran before still does.
+    /// An update of an actor was refused or failed. The previous revision keeps running.
     UpdateRefused {
-        /// Why.
+        /// The reason of the refusal or failure.
         reason: String,
     },
-    /// An actor has another number of instances.
+    /// The number of an actor's instances has changed.
     Scaled {
-        /// How many it has now.
+        /// The number after the change.
         instances: usize,
     },
-    /// A link of the actor is established.
+    /// A link of the actor was established.
     Linked {
         /// The contract.
         contract_id: String,
         /// The link's name.
         link_name: String,
-        /// The provider.
+        /// The provider's public key.
         provider_id: String,
     },
     /// A link of the actor was removed.
@@ -126,70 +126,44 @@ pub enum EventKind {
         contract_id: String,
         /// The link's name.
         link_name: String,
-        /// Why.
+        /// The reason of the refusal.
         reason: String,
     },
-    /// The token of what runs has ended: it cannot be called, and cannot call anybody, until it is updated or started again
-    /// with another one.
+    /// The token of an actor or provider has expired. It keeps running, but calls to and from it are rejected until it
+    /// is
+    /// updated or started again with a valid token.
     Expired,
-    /// What runs is not trusted by the host's policy any more: it cannot be called, and cannot call anybody.
+    /// The host's trust policy no longer accepts an actor or provider. It keeps running, but calls to and from it are
+    /// rejected.
     Distrusted {
-        /// Which rule it breaches.
+        /// The rule of the policy that it breaks.
         reason: String,
     },
-    /// What was not trusted any more is trusted again.
+    /// The host's trust policy accepts an actor or provider again.
     Trusted,
-    /// The answer to health checks is another one than before.
+    /// The result of a health check differs from the previous one.
     HealthChanged {
-        /// What it is now.
+        /// The result of the check.
         health: Health,
     },
-    /// A limit was breached. Of breaches of one limit by one actor, this is told once a second at most.
+    /// An actor breached a limit. For each actor and limit, at most one event a second is emitted.
     LimitBreached {
-        /// Which kind of limit.
+        /// The kind of the error that the caller got.
         limit: ErrorKind,
-        /// What the caller was told.
+        /// The text of the error that the caller got.
         message: String,
     },
-    /// An experiment did something to an actor or provider. What comes of it follows.
+    /// An experiment injected a fault into an actor or provider. The events that the fault causes follow.
     #[cfg(feature = "experiments")]
     Injected {
-        /// What it did.
+        /// The injected fault.
         fault: crate::InjectedFault,
     },
-    /// The subscriber was so slow that events were dropped.
+    /// The subscriber was too slow, and events were dropped.
     Lagged {
-        /// How many.
+        /// The number of dropped events.
         missed: u64,
     },
-}
-
-/// The events of a host, from the moment of the subscription on: all of them, or those of one entity.
-///
-/// Each subscriber sees every event, in order, as long as it keeps up: a buffer holds those that it has not taken yet. One
-/// that falls behind by more misses the oldest, and is told how many by [`EventKind::Lagged`].
-#[derive(Debug)]
-pub struct Events {
-    events: Receiver<Event>,
-    only: Option<WasmCloudEntity>,
-}
-
-impl Events {
-    /// The next event; nothing once the host is gone.
-    pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            let event = match self.events.recv().await {
-                Ok(event) => event,
-                Err(RecvError::Lagged(missed)) => {
-                    return Some(Event::now(WasmCloudEntity::Host, EventKind::Lagged { missed }));
-                }
-                Err(RecvError::Closed) => return None,
-            };
-            if self.only.as_ref().is_none_or(|only| event.entity == *only) {
-                return Some(event);
-            }
-        }
-    }
 }
 
 impl Event {
@@ -199,7 +173,7 @@ impl Event {
     }
 }
 
-/// What an event is about: an entity, and its name if it has one.
+/// The subject of an event: an entity, and its name if it has one.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject {
     pub(crate) entity: WasmCloudEntity,
@@ -219,49 +193,5 @@ impl fmt::Display for Subject {
             Some(name) => write!(f, " ({})", escaped(name)),
             None => Ok(()),
         }
-    }
-}
-
-/// Where events are told.
-#[derive(Debug)]
-pub(crate) struct EventBus {
-    subscribers: Sender<Event>,
-    /// When which limit of which actor was last told to be breached.
-    breaches: Mutex<HashMap<(String, ErrorKind), Instant>>,
-}
-
-impl EventBus {
-    /// A bus that keeps so many events for slow subscribers.
-    pub(crate) fn new(buffer: usize) -> EventBus {
-        EventBus { subscribers: broadcast::channel(buffer.max(1)).0, breaches: Mutex::default() }
-    }
-
-    pub(crate) fn subscribe(&self, only: Option<WasmCloudEntity>) -> Events {
-        Events { events: self.subscribers.subscribe(), only }
-    }
-
-    pub(crate) fn emit(&self, subject: impl Into<Subject>, kind: EventKind) {
-        // Nobody has to listen.
-        let _ = self.subscribers.send(Event::now(subject, kind));
-    }
-
-    /// Tells that an actor breached a limit, unless that was told just before.
-    pub(crate) fn emit_breach(&self, actor: &str, name: Option<String>, error: &Error) {
-        if self.subscribers.receiver_count() == 0 {
-            return;
-        }
-        let now = Instant::now();
-        let mut breaches = self.breaches.lock().unwrap_or_else(PoisonError::into_inner);
-        if breaches.len() >= REMEMBERED_BREACHES {
-            breaches.retain(|_, told| now.duration_since(*told) < QUIET);
-        }
-        let told = breaches.get(&(actor.to_owned(), error.kind()));
-        if told.is_some_and(|told| now.duration_since(*told) < QUIET) || breaches.len() >= REMEMBERED_BREACHES {
-            return;
-        }
-        breaches.insert((actor.to_owned(), error.kind()), now);
-        drop(breaches);
-        let kind = EventKind::LimitBreached { limit: error.kind(), message: error.to_string() };
-        self.emit(Subject { entity: WasmCloudEntity::Actor(actor.to_owned()), name }, kind);
     }
 }

@@ -1,11 +1,11 @@
-//! Experiments: faults that happen to an actor or provider on purpose, by a plan, to see what its supervision makes of them.
+//! Experiments: planned faults in an actor or provider, to observe its supervision.
 //!
 //! # Layout
-//! - [`Experiment`], [`InjectedFault`]: the plan, and what it does to which call (pure)
-//! - `chance`: the numbers that a seed stands for (pure)
-//! - `running`: the experiments of a host, and how far they have come
+//! - [`Experiment`], [`InjectedFault`]: the plan, and the fault for each call (pure)
+//! - `random`: reproducible random numbers (pure)
+//! - `running`: the experiments of a host
 
-mod chance;
+mod random;
 pub(crate) mod running;
 
 use std::ops::RangeInclusive;
@@ -13,13 +13,13 @@ use std::time::Duration;
 
 /// A plan of faults for one actor or provider.
 ///
-/// The calls that reach it are numbered from 1 on, those to all instances of an actor together, and the count goes on when
-/// it is restarted. What happens to a call depends on the seed and on its number alone: the same plan does the same to
-/// the same calls, however they are spread over time. Of several faults that are planned for one call, the one that was
-/// planned first happens.
+/// Calls are numbered from 1, over all instances of an actor, and the numbering continues after a restart. The fault of
+/// a
+/// call depends on the seed and the number of the call alone: the same plan injects the same faults into the same
+/// calls,
+/// whatever their timing. If several rules apply to a call, the rule that was added first does.
 ///
-/// Each fault goes the way of a real one, and is told as [`EventKind::Injected`](crate::EventKind::Injected) before it
-/// happens.
+/// A fault takes the same path as a real one. [`EventKind::Injected`](crate::EventKind::Injected) precedes it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,136 +35,148 @@ pub struct Experiment {
     slow_start: Duration,
 }
 
-/// What an experiment did.
+/// A fault that an experiment injects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InjectedFault {
-    /// An instance of the actor trapped, or the provider panicked, when it was to serve a call.
+    /// An instance of the actor traps, or the provider panics, before it serves the call.
     Crash {
         /// The number of the call.
         call: u64,
     },
-    /// A call was lost on its way: it ends by its deadline.
+    /// The call is lost, and ends at its deadline.
     Drop {
         /// The number of the call.
         call: u64,
     },
-    /// A call took longer.
+    /// The call is delayed.
     Delay {
         /// The number of the call.
         call: u64,
-        /// How much longer.
+        /// The delay.
         delay: Duration,
     },
-    /// The making of an instance of the actor, or of the provider, took longer.
+    /// The start of an instance of the actor, or of the provider, is delayed.
     SlowStart {
-        /// How much longer.
+        /// The delay.
         delay: Duration,
     },
 }
 
+/// A rule of an experiment.
 #[derive(Debug, Clone, PartialEq)]
 struct Rule {
-    when: When,
-    what: What,
+    trigger: Trigger,
+    fault: PlannedFault,
 }
 
-/// Which calls a fault happens to.
+/// The calls that a rule applies to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum When {
+enum Trigger {
     Nth(u64),
     Every(u64),
     Probability(f64),
 }
 
+/// The fault of a rule.
 #[derive(Debug, Clone, PartialEq)]
-enum What {
+enum PlannedFault {
     Crash,
     Drop,
     Delay(RangeInclusive<Duration>),
 }
 
 impl Experiment {
-    /// A plan without faults so far. Whatever in it is left to chance follows from the seed.
+    /// Returns a plan without faults. The seed determines all random choices.
+    #[must_use]
     pub fn seeded(seed: u64) -> Experiment {
         Experiment { seed, rules: Vec::new(), slow_start: Duration::ZERO }
     }
 
-    /// The call of this number makes an instance of the actor trap, or the provider panic, before it is served. Its caller is
-    /// told `ActorTrapped` or `ProviderPanicked`.
+    /// Crashes the call with this number: an instance of the actor traps, or the provider panics, before it serves the
+    /// call.
+    /// The caller gets `ActorTrapped` or `ProviderPanicked`.
+    #[must_use]
     pub fn crash_nth(self, call: u64) -> Experiment {
-        self.plan(When::Nth(call), What::Crash)
+        self.plan(Trigger::Nth(call), PlannedFault::Crash)
     }
 
-    /// Each call whose number can be divided by this one crashes, as with [`Experiment::crash_nth`]; none for 0.
+    /// Crashes each call whose number is a multiple of this one, as [`Experiment::crash_nth`] does. 0 crashes no call.
+    #[must_use]
     pub fn crash_every(self, calls: u64) -> Experiment {
-        self.plan(When::Every(calls), What::Crash)
+        self.plan(Trigger::Every(calls), PlannedFault::Crash)
     }
 
-    /// Each call crashes with this probability, from 0 to 1, as with [`Experiment::crash_nth`].
+    /// Crashes each call with this probability, from 0 to 1, as [`Experiment::crash_nth`] does.
+    #[must_use]
     pub fn crash_with_probability(self, probability: f64) -> Experiment {
-        self.plan(When::Probability(probability), What::Crash)
+        self.plan(Trigger::Probability(probability), PlannedFault::Crash)
     }
 
-    /// The call of this number is lost before it is served: its caller is told `DeadlineExceeded` when its time is up. An actor
-    /// goes on with the next call; a provider has it under way until then.
+    /// Loses the call with this number before it is served. The caller gets `DeadlineExceeded` at the call's deadline.
+    /// An
+    /// actor continues with the next call; for a provider, the call is in progress until then.
+    #[must_use]
     pub fn drop_nth(self, call: u64) -> Experiment {
-        self.plan(When::Nth(call), What::Drop)
+        self.plan(Trigger::Nth(call), PlannedFault::Drop)
     }
 
-    /// Each call is lost with this probability, from 0 to 1, as with [`Experiment::drop_nth`].
+    /// Loses each call with this probability, from 0 to 1, as [`Experiment::drop_nth`] does.
+    #[must_use]
     pub fn drop_with_probability(self, probability: f64) -> Experiment {
-        self.plan(When::Probability(probability), What::Drop)
+        self.plan(Trigger::Probability(probability), PlannedFault::Drop)
     }
 
-    /// Each call takes longer with this probability, from 0 to 1, by a time that chance takes from the range. An actor that
-    /// is not done in time for it is dealt with as always: the call ends by its deadline, and the instance is replaced.
+    /// Delays each call with this probability, from 0 to 1, by a random time from the range. A delay beyond the call's
+    /// deadline has the usual effect: the call fails at its deadline, and an actor's instance is replaced.
+    #[must_use]
     pub fn delay(self, by: RangeInclusive<Duration>, probability: f64) -> Experiment {
-        self.plan(When::Probability(probability), What::Delay(by))
+        self.plan(Trigger::Probability(probability), PlannedFault::Delay(by))
     }
 
-    /// Each start takes so much longer: of every instance of an actor, or of a provider, and each restart too.
+    /// Delays each start and restart of the provider, or of an instance of the actor, by this time.
+    #[must_use]
     pub fn slow_start(mut self, by: Duration) -> Experiment {
         self.slow_start = by;
         self
     }
 
-    /// What is planned for the call of this number, if anything is.
+    /// Returns the fault for the call with this number, if any.
     pub fn fault_of(&self, call: u64) -> Option<InjectedFault> {
-        let chance = |rule: usize, draw| chance::draw(self.seed, rule as u64, call, draw);
+        let chance = |rule: usize, draw| random::random_fraction(self.seed, rule as u64, call, draw);
         let (number, rule) =
-            self.rules.iter().enumerate().find(|(number, rule)| rule.when.includes(call, chance(*number, 0)))?;
-        Some(match &rule.what {
-            What::Crash => InjectedFault::Crash { call },
-            What::Drop => InjectedFault::Drop { call },
-            What::Delay(by) => InjectedFault::Delay { call, delay: within(by, chance(number, 1)) },
+            self.rules.iter().enumerate().find(|(number, rule)| rule.trigger.includes(call, chance(*number, 0)))?;
+        Some(match &rule.fault {
+            PlannedFault::Crash => InjectedFault::Crash { call },
+            PlannedFault::Drop => InjectedFault::Drop { call },
+            PlannedFault::Delay(by) => InjectedFault::Delay { call, delay: interpolate(by, chance(number, 1)) },
         })
     }
 
-    /// What is planned for each start, if anything is.
+    /// Returns the fault for each start, if any.
     fn fault_of_start(&self) -> Option<InjectedFault> {
         (!self.slow_start.is_zero()).then_some(InjectedFault::SlowStart { delay: self.slow_start })
     }
 
-    fn plan(mut self, when: When, what: What) -> Experiment {
-        self.rules.push(Rule { when, what });
+    fn plan(mut self, trigger: Trigger, fault: PlannedFault) -> Experiment {
+        self.rules.push(Rule { trigger, fault });
         self
     }
 }
 
-impl When {
-    /// Whether a call is one of them. `chance` is a number from 0 up to, but not including, 1.
+impl Trigger {
+    /// Returns whether it includes a call. `chance` is a number from 0 up to, but not including, 1.
     fn includes(self, call: u64, chance: f64) -> bool {
         match self {
-            When::Nth(nth) => call == nth,
-            When::Every(calls) => calls != 0 && call.is_multiple_of(calls),
-            When::Probability(probability) => chance < probability,
+            Trigger::Nth(nth) => call == nth,
+            Trigger::Every(calls) => calls != 0 && call.is_multiple_of(calls),
+            Trigger::Probability(probability) => chance < probability,
         }
     }
 }
 
-/// The time that stands where `chance` does between 0 and 1. A range that ends before it begins is its beginning.
-fn within(range: &RangeInclusive<Duration>, chance: f64) -> Duration {
+/// Returns the time at `chance`, from 0 to 1, within a range. An empty range is its start.
+fn interpolate(range: &RangeInclusive<Duration>, chance: f64) -> Duration {
     let width = range.end().saturating_sub(*range.start());
     range.start().saturating_add(width.mul_f64(chance))
 }
@@ -214,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_ends_before_it_begins_is_its_beginning() {
+    fn an_empty_range_is_its_start() {
         #[allow(clippy::reversed_empty_ranges, reason = "what is tested is that this does no harm")]
         let experiment = Experiment::seeded(1).delay(milliseconds(5)..=milliseconds(1), 1.0);
         assert_eq!(experiment.fault_of(1), Some(InjectedFault::Delay { call: 1, delay: milliseconds(5) }));
@@ -245,7 +257,7 @@ mod tests {
             let experiment = Experiment::seeded(seed).delay(range.clone(), probability);
             let faults: Vec<_> = (1..=2000).filter_map(|call| experiment.fault_of(call)).collect();
             let share = faults.len() as f64 / 2000.0;
-            // Seven times the deviation that 2,000 draws are to be expected to have.
+            // Seven times the expected deviation of 2,000 draws.
             prop_assert!((share - probability).abs() < 0.08, "{} instead of {}", share, probability);
             for fault in faults {
                 let InjectedFault::Delay { delay, .. } = fault else { panic!("{fault}") };

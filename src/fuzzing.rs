@@ -1,4 +1,4 @@
-//! A door to the inside for the fuzz targets in `fuzz/` (feature `fuzzing`). Embedders have no use for it.
+//! Internals for the fuzz targets in `fuzz/` (feature `fuzzing`). They are not part of the public API.
 
 use wasmcloud_claims::jwt::{Actor, CapabilityProvider, Claims};
 use wasmcloud_core::error::Result;
@@ -20,7 +20,7 @@ pub fn read_provider_token(token: &str) -> Result<Claims<CapabilityProvider>> {
     wasmcloud_claims::read_token(token)
 }
 
-/// The token that a module carries.
+/// Returns the token that a module carries.
 ///
 /// # Errors
 /// `InvalidModule`, `Unsigned` or `InvalidToken`.
@@ -28,7 +28,7 @@ pub fn embedded_token(module: &[u8]) -> Result<&str> {
     wasmcloud_claims::embedded_token(module)
 }
 
-/// The hash of a module without its token.
+/// Returns the hash of a module without its token.
 ///
 /// # Errors
 /// `InvalidModule`.
@@ -36,7 +36,7 @@ pub fn hash_without_token(module: &[u8]) -> Result<String> {
     wasmcloud_claims::hash_without_token(module)
 }
 
-/// A module without its token, and the same with another one.
+/// Returns a module without its token, and the same module with another token.
 ///
 /// # Errors
 /// `InvalidModule`.
@@ -45,7 +45,7 @@ pub fn replace_token(module: &[u8], token: &str) -> Result<(Vec<u8>, Vec<u8>)> {
     Ok((bare.clone(), wasmcloud_claims::embed_token(bare, token)))
 }
 
-/// A verified module as it would be compiled.
+/// Returns a verified module as it would be compiled.
 ///
 /// # Errors
 /// `InvalidModule`.
@@ -88,39 +88,39 @@ pub const OPERATIONS: [(&str, &str); 31] = [
     ("health", "HealthRequest"),
 ];
 
-/// What a payload says to whoever it is for, as text for comparing. Nothing where it is refused.
+/// Reads a payload as its recipient would. Returns its contents as text to compare, or `None` if it is refused.
 pub fn read_payload(contract: &str, operation: &str, payload: &[u8]) -> Option<String> {
     wasmcloud_providers::read_payload(contract, operation, payload)
 }
 
-/// Runs a module as it is and as it is run as an actor. Answers with the longest time of the processor that passed without the
-/// metered module asking for fuel, or with nothing for a module that is not run.
+/// Runs a module unchanged and with metering. Returns the longest processor time between two requests of the metered module for
+/// fuel, or `None` for a module that is not run.
 ///
 /// # Errors
-/// What the two runs show that is different.
+/// The difference between the two runs.
 pub fn compare_metered(module: &[u8]) -> std::result::Result<Option<std::time::Duration>, String> {
     wasmcloud_engine::compare_metered(module)
 }
 
-/// Reads what a plugin's process and the host send each other, as either side would.
+/// Reads frames between a plugin's process and the host, as either side would.
 ///
 /// # Errors
-/// What the reader says to the first frame that it does not take.
+/// The reader's error for the first frame that it refuses.
 pub fn read_frames(bytes: &[u8]) -> Result<()> {
     wasmcloud_plugin::read_all_frames(bytes)
 }
 
-/// The frame by which a host has a plugin's process begin with a library that is none.
+/// Returns the frame by which a host starts a plugin's process, with an invalid library.
 pub fn frame_of_start() -> Vec<u8> {
     wasmcloud_plugin::fuzzed_frames().start
 }
 
-/// The frame by which a host has a plugin's process end.
+/// Returns the frame by which a host stops a plugin's process.
 pub fn frame_of_stop() -> Vec<u8> {
     wasmcloud_plugin::fuzzed_frames().stop
 }
 
-/// The frame by which a process says that it runs a plugin.
+/// Returns the frame by which a process reports that it runs a plugin.
 pub fn frame_of_started() -> Vec<u8> {
     wasmcloud_plugin::fuzzed_frames().started
 }

@@ -1,41 +1,40 @@
 //! A secure, distributed WebAssembly actor runtime.
 //!
 //! A [`Host`] runs [actors](Actor), which are signed, freestanding WebAssembly modules speaking waPC, and
-//! [capability providers](NativeCapability), which are native code. Links join them; an actor can do nothing but
-//! compute until its signed claims and a link let it. See the README for a tour and `ARCHITECTURE.md` for how it is
-//! built.
+//! [capability providers](NativeCapability), which are native code. Links connect them: an actor can only compute
+//! until its signed claims and a link allow more. The README is a tour, and `ARCHITECTURE.md` describes the design.
 //!
 //! # Layout
 //! - [`Host`], [`HostBuilder`]: the handle that embedders hold
 //! - [`Actor`]: a signed module, verified
 //! - [`ProviderArchive`], [`ArchiveBuilder`], [`ArchiveLimits`]: signed libraries of a provider, verified
-//! - [`jwt`]: what tokens claim
-//! - [`signing`]: keys, and making signed modules; [`samples`]: a module to try it with
+//! - [`jwt`]: the claims of tokens
+//! - [`signing`]: keys and signatures of modules; [`samples`]: a sample module
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
-//! - [`Isolation`], [`PluginProcess`], [`serve_plugin`]: where native plugins run
-//! - [`LinkDefinition`], [`LinkState`]: what joins them
-//! - [`HostManifest`]: a file that says what a host runs
-//! - [`Limits`], [`ActorOptions`], [`Placement`]: what an actor may use, and where it lives
-//! - [`RestartPolicy`], [`Event`], [`Inventory`], [`Health`]: what becomes of crashes, and how to watch
-//! - [`Compiler`], [`ArtifactCache`]: how modules are compiled, and where what that made is kept for the next start
-//! - [`TrustPolicy`], [`Authorizer`], [`Decision`], [`Origin`]: whose signature counts, and who may call whom
-//! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: what stands between callers and targets
-//! - [`Error`], [`ErrorKind`], [`Result`]: what can go wrong; [`escaped`]: text from outside, fit for a terminal
+//! - [`Isolation`], [`PluginProcess`], [`serve_plugin`]: the processes of native plugins
+//! - [`LinkDefinition`], [`LinkState`]: links between actors and providers
+//! - [`HostManifest`]: a file with the actors, providers and links of a host
+//! - [`Limits`], [`ActorOptions`], [`Placement`]: the resources and threads of an actor
+//! - [`RestartPolicy`]: restarts after crashes
+//! - [`Event`], [`Events`], [`Inventory`], [`Health`]: observation of a host
+//! - [`Compiler`], [`ArtifactCache`]: the compilation of modules, and the cache of its results
+//! - [`TrustPolicy`]: trusted signers; [`Authorizer`], [`Decision`], [`Origin`]: decisions about starts, calls and links
+//! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: code that sees calls and their answers
+//! - [`Error`], [`ErrorKind`], [`Result`]: errors; [`escaped`]: escapes text from outside for a terminal
 //!
 //! # Features
 //! - `default`: `cranelift` and `httpserver`
-//! - `cranelift`, `singlepass`: the compilers of guests, of which at least one is needed; see [`Compiler`]. `singlepass`
-//!   brings in Wasmer's Singlepass, whose licence (BUSL-1.1) does not allow production use without an agreement with its
-//!   makers
+//! - `cranelift`, `singlepass`: the compilers of guests. At least one is needed; see [`Compiler`]. The licence of Wasmer's
+//!   Singlepass (BUSL-1.1) does not allow production use without an agreement with its makers
 //! - `providers`: all [providers that come with the host](builtin)
 //! - `blobstore`: [`builtin::BlobStore`], on folders and S3
 //! - `httpclient`: [`builtin::HttpClient`]
 //! - `httpserver`: [`builtin::HttpServer`]
 //! - `keyvalue`: [`builtin::KeyValue`], in files and on Redis
 //! - `messaging`: [`builtin::Messaging`], on NATS
-//! - `experiments`: faults injected on purpose, by plan, with `Experiment` and `Host::experiment`. Without it, the host has
-//!   no code for them
-//! - `fuzzing`: what the fuzz targets reach the inside by; it may change at any time
+//! - `experiments`: planned faults for tests, with `Experiment` and `Host::experiment`. Without it, the host contains no code
+//!   for them
+//! - `fuzzing`: internals for the fuzz targets. They may change at any time
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -93,7 +92,7 @@ pub use wasmcloud_provider::{
 };
 pub use wasmcloud_providers as builtin;
 
-/// The README's example is run as a test.
+/// Runs the example of the README as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! What instances report to their supervisor, and what it decides.
+//! The reports of instances to their supervisor, and its decisions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(crate) struct Restarted {
     pub(crate) delay: Duration,
 }
 
-/// An instance of a provider has crashed. The supervisor restarts the provider, or gives it up.
+/// An instance of a provider has crashed. The supervisor restarts the provider, or marks it as failed.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct ProviderCrashed {
@@ -45,7 +45,7 @@ pub(crate) struct ProviderCrashed {
     pub(crate) service: ServiceRecord,
 }
 
-/// What an instance of a provider achieved before it crashed.
+/// The life of a provider's instance before its crash.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ServiceRecord {
     pub(crate) lived: Duration,
@@ -59,5 +59,5 @@ pub(crate) enum Verdict {
     /// The instance is replaced after the delay.
     Restart { attempt: u32, delay: Duration },
     /// The instance is not replaced, for this reason.
-    GiveUp(String),
+    Fail(String),
 }

@@ -1,4 +1,4 @@
-//! Links: which provider serves an actor's contract, under which name, with which values.
+//! Links: the providers that serve an actor's contracts, under a name and with values.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use wasmcloud_core::entity::{KeyKind, expect_contract, expect_key};
 use wasmcloud_core::error::Result;
 use wasmcloud_core::text::escaped;
 
-/// A link as it was asked for. The field names are those of the wire.
+/// The definition of a link. The field names are those of the wire format.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkDefinition {
-    /// The public key of the actor that may use the provider, and that the provider may call.
+    /// The public key of the actor. The actor may call the provider, and the provider the actor.
     pub actor_id: String,
     /// The public key of the provider.
     pub provider_id: String,
-    /// The name that tells several links of one actor to one contract apart; usually `default`.
+    /// The name of the link, which distinguishes several links of one actor to one contract. Usually `default`.
     pub link_name: String,
     /// The contract that the provider serves, such as `wasmcloud:httpserver`.
     pub contract_id: String,
-    /// What the provider is told about this link. May hold secrets.
+    /// The configuration of the provider for this link. The values may be secrets.
     pub values: HashMap<String, String>,
 }
 
@@ -37,7 +37,7 @@ impl LinkDefinition {
 }
 
 impl std::fmt::Debug for LinkDefinition {
-    /// Shows the names of the values only: among the values may be secrets.
+    /// Writes the names of the values only: the values may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut names: Vec<&String> = self.values.keys().collect();
         names.sort();
@@ -51,63 +51,63 @@ impl std::fmt::Debug for LinkDefinition {
     }
 }
 
-/// How far a link has come.
+/// The state of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LinkState {
-    /// It is known, and waits for its actor or its provider to be started.
+    /// The link waits for its actor or its provider to start.
     Pending,
-    /// The provider is being told of it.
+    /// The link has been sent to the provider, which has not answered yet.
     Establishing,
-    /// The provider has accepted it: calls pass.
+    /// The provider has accepted the link: calls pass.
     Established,
-    /// The provider is being told to let go of it.
+    /// The provider has been told to release the link, and has not answered yet.
     Releasing,
-    /// It could not be established when both sides were there; the text says why.
+    /// The link could not be established although both ends run. The text is the reason.
     Refused(String),
 }
 
 impl LinkState {
-    /// Whether the actor's calls pass.
+    /// Returns whether the actor's calls pass.
     pub(crate) fn actor_may_call(&self) -> bool {
         *self == LinkState::Established
     }
 
-    /// Whether the provider's calls pass: from the moment it is told of the link (it may call at once, before its
-    /// answer is in) until it has let go of it (what it is still working on may finish).
+    /// Returns whether the provider's calls pass. They pass as soon as the provider is told of the link, before its answer,
+    /// until it has released the link, so that it can finish the calls in progress.
     pub(crate) fn provider_may_call(&self) -> bool {
         matches!(self, LinkState::Establishing | LinkState::Established | LinkState::Releasing)
     }
 }
 
-/// A link and its state.
+/// A link, its state, and what calls over it wait for.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
     pub(crate) definition: Arc<LinkDefinition>,
     pub(crate) state: LinkState,
-    /// While the link is changed, the other definition that is in effect beside this one: the new one until its
-    /// provider has answered, then the old one until its provider has let go. Both providers may call the actor.
-    pub(crate) beside: Option<Arc<LinkDefinition>>,
-    /// Whether it waits for a provider that crashed, or for its place with the next one. The actor's calls wait as well.
-    pub(crate) is_returning: bool,
-    /// Told when another version of the link, or none, has been published.
+    /// While the link is changed, the other definition in effect: the new one until its provider has answered, then the
+    /// old one until its provider has released it. Both providers may call the actor.
+    pub(crate) overlapping: Option<Arc<LinkDefinition>>,
+    /// Whether it waits for the restart of its provider, or to be established afterwards. The actor's calls wait as well.
+    pub(crate) awaits_restart: bool,
+    /// Notified when another version of the link, or its removal, has been published.
     pub(crate) changed: Arc<Notify>,
 }
 
 impl Link {
-    /// Whether it does more than wait.
+    /// Returns whether the link does more than wait for its ends.
     pub(crate) fn is_live(&self) -> bool {
-        self.state != LinkState::Pending || self.beside.is_some()
+        self.state != LinkState::Pending || self.overlapping.is_some()
     }
 
-    /// Whether the calls of this provider to the actor pass.
-    pub(crate) fn lets_call(&self, provider_id: &str) -> bool {
+    /// Returns whether calls of this provider to the actor pass.
+    pub(crate) fn allows_calls_of(&self, provider_id: &str) -> bool {
         (self.definition.provider_id == provider_id && self.state.provider_may_call())
-            || self.beside.as_ref().is_some_and(|beside| beside.provider_id == provider_id)
+            || self.overlapping.as_ref().is_some_and(|other| other.provider_id == provider_id)
     }
 }
 
-/// What a link is found by. Two links of one actor differ in contract or name.
+/// The key of a link. Two links of one actor differ in contract or name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct LinkKey {
     pub(crate) actor: Arc<str>,
@@ -127,7 +127,7 @@ impl std::fmt::Display for LinkKey {
     }
 }
 
-/// Finding a link by borrowed names, so that a call allocates nothing to be resolved.
+/// Finds a link by borrowed names, so that the resolution of a call allocates nothing.
 impl equivalent::Equivalent<LinkKey> for (&str, &str, &str) {
     fn equivalent(&self, key: &LinkKey) -> bool {
         *self.0 == *key.actor && *self.1 == *key.contract && *self.2 == *key.link_name

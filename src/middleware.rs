@@ -1,41 +1,48 @@
-//! What an embedder puts between the callers and the targets of a host: middlewares, which see each call before it is
-//! sent and after it has been answered.
+//! Middlewares: an embedder's code that sees each call before it is sent and after it has been answered.
 
 pub(crate) mod chain;
 
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{BoxedError, Result};
 
-/// Stands between the callers and the targets of a host, and may watch, rewrite or refuse calls.
+/// Sees the calls of a host, and may rewrite or refuse them.
 ///
-/// It is installed with [`HostBuilder::with_middleware`](crate::HostBuilder::with_middleware). The methods do nothing
-/// unless they are written out.
+/// [`HostBuilder::with_middleware`](crate::HostBuilder::with_middleware) adds a middleware. Methods that are not
+/// implemented
+/// leave calls as they are.
 ///
-/// # Which calls
-/// All of them, whoever makes them: the embedder, an actor or a provider. They come here once it is settled what the
-/// target is and that the caller may call it, so a middleware can narrow what the host allows and never widen it. What
-/// the host asks of providers itself, to take a link for instance, is no call.
+/// # Calls
+/// A middleware sees every call of the embedder, of actors and of providers, once the target is resolved and the call
+/// is
+/// authorized. A middleware can narrow what the host allows, and cannot widen it. Requests of the host itself to
+/// providers,
+/// such as to accept a link, are not calls.
 ///
 /// # Order
-/// Of several middlewares the one installed first sees a call first and its answer last. One that has let a call pass
-/// sees how it ended, exactly once: answered, failed, or refused by a middleware further in. One that refuses a call
-/// does not hear of it again, and neither the target nor the middlewares further in ever see it.
+/// The middleware that was added first sees a call first and its answer last. A middleware that lets a call pass sees
+/// its
+/// end exactly once: answered, failed, or refused by a later middleware. A middleware that refuses a call does not see
+/// its
+/// end, and neither the target nor later middlewares see the call.
 ///
 /// # Errors and panics
-/// An error refuses the call with [`ErrorKind::MiddlewareRefused`](crate::ErrorKind::MiddlewareRefused) and the error as
-/// its reason. A panic is caught and ends the call with
-/// [`ErrorKind::MiddlewarePanicked`](crate::ErrorKind::MiddlewarePanicked). Either concerns this call and nothing else.
+/// An error refuses the call with [`ErrorKind::MiddlewareRefused`](crate::ErrorKind::MiddlewareRefused) and is its
+/// reason.
+/// A panic ends the call with [`ErrorKind::MiddlewarePanicked`](crate::ErrorKind::MiddlewarePanicked). Neither affects
+/// other
+/// calls.
 ///
 /// # Threads
-/// The methods run on the threads that make calls, several at once, and those are mostly the shards that actors run on:
-/// they must be quick and must not block.
+/// The methods run concurrently on the threads that make calls. Most of these are the shards that actors run on, so a
+/// method
+/// must return quickly and must not block.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU32, Ordering};
 /// use wasmcloud_host::{BoxedError, ErrorKind, HostBuilder, Invocation, InvocationResponse, Middleware};
 ///
-/// /// Lets nobody delete anything, and counts the calls that fail for other reasons.
+/// /// Refuses all deletions, and counts the calls that fail for other reasons.
 /// #[derive(Default)]
 /// struct Warden {
 ///     failures: Arc<AtomicU32>,
@@ -82,7 +89,7 @@ use wasmcloud_core::error::{BoxedError, Result};
 /// # }
 /// ```
 pub trait Middleware: Send + Sync {
-    /// Sees a call to an actor before it is sent, and may rewrite its operation and message.
+    /// Sees a call to an actor before it is sent, and may rewrite its operation and payload.
     ///
     /// # Errors
     /// The call is refused, with this as the reason.
@@ -90,15 +97,15 @@ pub trait Middleware: Send + Sync {
         Ok(())
     }
 
-    /// Sees the answer of an actor, or why there is none, and may rewrite either.
+    /// Sees the answer of an actor, or the error of the call, and may rewrite either.
     ///
     /// # Errors
-    /// The call fails with this as the reason, whatever had come of it.
+    /// The call fails with this as the reason, whatever its outcome was.
     fn actor_post_invoke(&self, _response: &mut InvocationResponse) -> Result<(), BoxedError> {
         Ok(())
     }
 
-    /// Sees a call to a capability provider before it is sent, and may rewrite its operation and message.
+    /// Sees a call to a capability provider before it is sent, and may rewrite its operation and payload.
     ///
     /// # Errors
     /// The call is refused, with this as the reason.
@@ -106,16 +113,16 @@ pub trait Middleware: Send + Sync {
         Ok(())
     }
 
-    /// Sees the answer of a capability provider, or why there is none, and may rewrite either.
+    /// Sees the answer of a capability provider, or the error of the call, and may rewrite either.
     ///
     /// # Errors
-    /// The call fails with this as the reason, whatever had come of it.
+    /// The call fails with this as the reason, whatever its outcome was.
     fn capability_post_invoke(&self, _response: &mut InvocationResponse) -> Result<(), BoxedError> {
         Ok(())
     }
 }
 
-/// Which call it is, and between whom.
+/// The number of a call, its caller and its target.
 #[derive(Debug)]
 struct Call {
     number: u64,
@@ -127,58 +134,59 @@ struct Call {
 #[derive(Debug)]
 pub struct Invocation {
     call: Call,
-    /// What is asked of the target.
+    /// The operation that is requested of the target.
     pub operation: String,
-    /// The payload. What an actor is given counts against its limits with what a middleware has made of it.
+    /// The payload of the request. The limits of the target apply to the payload that the middlewares leave.
     pub message: Vec<u8>,
 }
 
 impl Invocation {
-    /// Which call it is: of those that the host shows its middlewares, no other has this number. By it, what is seen
-    /// before a call and after it can be brought together.
+    /// Returns the number of the call. It is unique among the calls that this host's middlewares see, and the same in
+    /// the
+    /// [`InvocationResponse`].
     pub fn number(&self) -> u64 {
         self.call.number
     }
 
-    /// Who calls.
+    /// Returns the caller.
     pub fn origin(&self) -> &WasmCloudEntity {
         &self.call.origin
     }
 
-    /// Who is called.
+    /// Returns the target.
     pub fn target(&self) -> &WasmCloudEntity {
         &self.call.target
     }
 }
 
-/// A call that has ended, one way or the other.
+/// A call that has ended, with an answer or an error.
 #[derive(Debug)]
 pub struct InvocationResponse {
     call: Call,
     operation: String,
-    /// The answer of the target, or why there is none. [`ErrorKind::CallerGone`](crate::ErrorKind::CallerGone) also
-    /// stands for a caller that has given up or run out of time, wherever the call was then; there, nobody is left to
-    /// be told what a middleware makes of it.
+    /// The target's answer, or the error of the call. [`ErrorKind::CallerGone`](crate::ErrorKind::CallerGone) also
+    /// stands for
+    /// a caller that has cancelled the call or exceeded its deadline; changes of the answer then have no effect.
     pub answer: Result<Vec<u8>>,
 }
 
 impl InvocationResponse {
-    /// Which call it was: the number of its [`Invocation`].
+    /// Returns the number of the call, which is that of its [`Invocation`].
     pub fn number(&self) -> u64 {
         self.call.number
     }
 
-    /// Who called.
+    /// Returns the caller.
     pub fn origin(&self) -> &WasmCloudEntity {
         &self.call.origin
     }
 
-    /// Who was called.
+    /// Returns the target.
     pub fn target(&self) -> &WasmCloudEntity {
         &self.call.target
     }
 
-    /// What was asked of the target, as the last middleware left it.
+    /// Returns the operation, as the last middleware left it.
     pub fn operation(&self) -> &str {
         &self.operation
     }

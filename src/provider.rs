@@ -1,8 +1,8 @@
-//! Capability providers as they run: an actix actor for each, whatever its interface.
+//! Running capability providers: one actix actor for each, whatever its interface.
 //!
 //! # Layout
 //! - `provider_actor`: the actix actor of one instance
-//! - `caller`: how an instance calls actors
+//! - `caller`: calls of an instance to actors
 //! - `blocking`: the adapter for providers of the blocking interface
 //! - `fault_injection`: the faults of experiments
 
@@ -12,4 +12,4 @@ mod caller;
 mod fault_injection;
 mod provider_actor;
 
-pub(crate) use provider_actor::{CrashReports, LAST_MOMENTS, ProviderActor, ProviderStart};
+pub(crate) use provider_actor::{CrashReports, ProviderActor, ProviderStart, RELEASE_TIMEOUT};

@@ -1,9 +1,9 @@
-//! A module to try the host with, so that a program needs no file for its first actor.
+//! A sample module, so that a program needs no file for its first actor.
 
-/// The echo actor, unsigned: 146 KB of WebAssembly, in the program only if it is used.
+/// The echo actor, unsigned: 146 KB of WebAssembly. The linker drops it from programs that do not use it.
 ///
-/// It answers `HandleRequest` of `wasmcloud:httpserver` with a description of the request in JSON, and `Echo` with the
-/// message. Its source is `fixtures/guests/echo`.
+/// It answers `HandleRequest` of `wasmcloud:httpserver` with a description of the request in JSON, and `Echo` with its
+/// payload. Its source is `fixtures/guests/echo`.
 ///
 /// ```
 /// use wasmcloud_host::signing::{ActorClaims, KeyPair, sign_module};

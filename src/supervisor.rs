@@ -1,23 +1,24 @@
-//! The supervisor: the actor that owns claims, links, call aliases and children.
+//! The supervisor: the actix actor that owns claims, links, call aliases and children.
 //!
-//! Every change passes through its mailbox and is carried out concurrently with other changes, so a slow start delays no
-//! other change. After each step the supervisor publishes an immutable snapshot, by which calls are resolved.
+//! Every change is a message to the supervisor and runs concurrently with other changes, so a slow start delays no
+//! other
+//! change. After each step the supervisor publishes an immutable snapshot, by which calls are resolved.
 //!
 //! # Layout
 //! - `registry`: the state, and the rules for changing it (pure)
-//! - `restart`: how often and how soon children are restarted (pure)
-//! - `blueprint`: what further instances of a child are made of
-//! - `transition`: starts, stops and other changes under way
+//! - `restart`: restart policies (pure)
+//! - `blueprint`: what further instances of a child are created from
+//! - `transition`: starts, stops and other changes in progress
 //! - `keyed_lock`: one change at a time for one link
 //! - `modules`: the modules of actors, compiled once
-//! - `placement`: which threads an actor lives on
+//! - `placement`: the threads that an actor's instances run on
 //! - `actors`, `instances`, `providers`: starts and stops
-//! - `links`, `many_links`: changes of one link, and of all links of a child
-//! - `review`: the links of an actor whose claims have changed
+//! - `links`, `link_batches`: changes of one link, and of all links of a child
+//! - `link_reconciliation`: the links of an actor whose claims have changed
 //! - `updates`: new revisions, and other numbers of instances
 //! - `recovery`: decisions about crashes
 //! - `shutdown`: the stop of everything
-//! - `trust`: tokens that end, and trust policies that are replaced
+//! - `trust`: expired tokens, and replaced trust policies
 //! - `health`: health checks
 
 mod actors;
@@ -25,15 +26,15 @@ mod blueprint;
 pub(crate) mod health;
 mod instances;
 mod keyed_lock;
+mod link_batches;
+mod link_reconciliation;
 mod links;
-mod many_links;
 mod modules;
 pub(crate) mod placement;
 mod providers;
 mod recovery;
 mod registry;
 pub(crate) mod restart;
-mod review;
 mod shutdown;
 #[cfg(test)]
 mod tests;
@@ -71,7 +72,7 @@ use registry::Registry;
 use restart::RestartPolicy;
 use updates::UpdatePolicy;
 
-/// A change that is requested of the supervisor. The answer is its real outcome.
+/// A change that is requested of the supervisor. The answer is its outcome.
 #[derive(Message)]
 #[rtype(result = "Result<()>")]
 pub(crate) enum Command {
@@ -104,7 +105,7 @@ pub(crate) enum Command {
     SetTrustPolicy(TrustPolicy),
     SetLink(LinkDefinition),
     RemoveLink(LinkKey),
-    /// Stop every child in the reverse order of their starts, then the host's own threads.
+    /// Stops every child in the reverse order of their starts, then the host's own threads.
     Stop,
 }
 
@@ -115,8 +116,9 @@ pub(crate) struct Supervisor {
     commands: BatchCounter,
 }
 
-/// The state of the supervisor. The changes under way share it on the supervisor's thread. None of them borrows the registry
-/// while it waits.
+/// The state of the supervisor, which the changes in progress share on the supervisor's thread. None of them borrows
+/// the
+/// registry across an await point.
 struct Supervision {
     dispatch: Dispatch,
     shards: Arc<Shards>,
@@ -124,7 +126,7 @@ struct Supervision {
     links: KeyedLock<LinkKey>,
     modules: Modules,
     updates: UpdatePolicy,
-    /// How long a stop waits for what is under way.
+    /// The grace period of stops.
     grace: Duration,
     /// The bytes that the host may hold for its plugins.
     budgets: Budgets,
@@ -137,11 +139,11 @@ struct Supervision {
     health: CheckPolicy,
     /// The trust policy in force.
     trust: RefCell<TrustPolicy>,
-    /// The health checks under way.
+    /// The health checks in progress.
     checks: Checks,
     /// Held during the stop of the host. Further stops wait for the same stop.
     stopping: Mutex<()>,
-    /// Ended when the host no longer waits for changes under way.
+    /// Ended when the host stops waiting for changes in progress.
     abandoned: Arc<ShutdownSignal>,
 }
 
@@ -182,7 +184,7 @@ impl Supervisor {
 }
 
 impl Supervision {
-    /// Changes the registry, publishes the result, and notifies those who wait for it.
+    /// Changes the registry, publishes the new snapshot, and notifies those who wait for a change.
     fn change<T>(&self, change: impl FnOnce(&mut Registry) -> T) -> T {
         let mut registry = self.registry.borrow_mut();
         let changed = change(&mut registry);
@@ -210,7 +212,7 @@ impl Supervision {
         self.own.get().cloned().ok_or_else(gone)
     }
 
-    async fn carry_out(self: &Rc<Self>, command: Command) -> Result<()> {
+    async fn execute(self: &Rc<Self>, command: Command) -> Result<()> {
         match command {
             Command::StartActor { actor, options, near } => self.start_actor(actor, options, near).await,
             Command::StopActor { key } => self.stop_actor(&key).await,
@@ -238,9 +240,9 @@ impl actix::Actor for Supervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        // An actor is started once.
+        // The error means that the address is set already. actix starts an actor once.
         let _ = self.supervision.own.set(context.address().downgrade());
-        actix_rt::spawn(trust::watch(Rc::downgrade(&self.supervision)));
+        actix_rt::spawn(trust::watch_expiry(Rc::downgrade(&self.supervision)));
         if let Some(interval) = self.supervision.health.interval {
             actix_rt::spawn(health::check_regularly(Rc::downgrade(&self.supervision), interval));
         }
@@ -255,6 +257,6 @@ impl Handler<Command> for Supervisor {
             context.wait(wrap_future(tokio::task::yield_now()));
         }
         let supervision = self.supervision.clone();
-        Box::pin(async move { supervision.carry_out_in_time(command).await })
+        Box::pin(async move { supervision.execute_until_abandoned(command).await })
     }
 }

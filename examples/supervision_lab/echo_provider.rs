@@ -1,4 +1,4 @@
-//! A provider that answers each call with its message, after a little work.
+//! A provider that answers each call with its payload, after a little work.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use wasmcloud_host::{AsyncCapabilityProvider, Binding, BoxedError, NativeCapabil
 /// The contract of the provider.
 pub(crate) const CONTRACT: &str = "lab:echo";
 
-/// How long it works on a call.
+/// The duration of its work on a call.
 const WORK: Duration = Duration::from_millis(2);
 
 struct EchoProvider;
@@ -33,7 +33,7 @@ impl AsyncCapabilityProvider for EchoProvider {
     async fn stop(&self) {}
 }
 
-/// The provider, with a key made for this run.
+/// Returns the provider, with a key created for this run.
 pub(crate) fn capability() -> Result<NativeCapability> {
     let metadata = CapabilityProvider { capid: CONTRACT.to_owned(), ..CapabilityProvider::default() };
     let claims = metadata.claims(KeyPair::new_account().public_key(), KeyPair::new_service().public_key());

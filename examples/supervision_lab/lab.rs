@@ -1,4 +1,4 @@
-//! The host that a scenario is played in, and the calls that are made in it.
+//! The host of a scenario, and the calls to it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,33 +13,33 @@ use wasmcloud_host::{
 use crate::echo_provider::{self, CONTRACT};
 use crate::timeline::{Call, Entry, Outcome, describe};
 
-/// How long a call may take in the host.
+/// The host's call deadline.
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A call that has not ended by then is lost.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a host runs on after the last call.
+/// The time that a host keeps running after the last call.
 const AFTERMATH: Duration = Duration::from_millis(25);
 
-/// A host whose events and calls are kept.
+/// A host whose events and calls are recorded.
 pub(crate) struct Lab {
     pub(crate) host: Host,
     pub(crate) seed: u64,
     began: SystemTime,
     events: Events,
-    /// What the actors and providers are called on the timeline.
+    /// The names of actors and providers on the timeline.
     names: RefCell<HashMap<WasmCloudEntity, &'static str>>,
     calls: RefCell<Vec<Call>>,
 }
 
-/// A call to be made. Its answer must be its payload.
+/// A call to make. The expected answer is its payload.
 pub(crate) struct Request<'a> {
     actor: &'a str,
     operation: &'a str,
     message: Vec<u8>,
     answer: Vec<u8>,
-    /// How many calls the guest `host_call` passes it on with.
+    /// The number of calls by which the guest `host_call` passes it on.
     hops: usize,
 }
 
@@ -101,7 +101,7 @@ impl Lab {
         Ok(Lab { host, seed, began, events, names, calls: RefCell::default() })
     }
 
-    /// Starts an actor, and answers with its key.
+    /// Starts an actor, and returns its key.
     pub(crate) async fn start(&self, name: &'static str, actor: Actor, options: ActorOptions) -> Result<String> {
         let key = actor.public_key();
         self.names.borrow_mut().insert(WasmCloudEntity::Actor(key.clone()), name);
@@ -120,7 +120,7 @@ impl Lab {
         self.host.set_link(actor, CONTRACT, None, id, HashMap::new()).await
     }
 
-    /// Makes a call and keeps what becomes of it.
+    /// Makes a call and records its outcome.
     pub(crate) async fn call(&self, request: Request<'_>) {
         let began = self.now();
         let answer = self.host.call_actor(request.actor, request.operation, &request.message);
@@ -131,7 +131,7 @@ impl Lab {
         self.calls.borrow_mut().push(Call { began, ended: self.now(), outcome });
     }
 
-    /// Has callers call beside each other, each `calls` times with a pause after each. Calls are numbered from 0 on.
+    /// Runs concurrent callers, each with `calls` calls and a pause after each. Calls are numbered from 0.
     pub(crate) async fn load<'a>(
         &self,
         (callers, calls): (usize, usize),
@@ -140,7 +140,7 @@ impl Lab {
     ) {
         let request = &request;
         join_all((0..callers).map(async |caller| {
-            // They do not go in step.
+            // The callers are out of phase.
             tokio::time::sleep(pause.mul_f64(caller as f64 / callers as f64)).await;
             for round in 0..calls {
                 self.call(request(caller + callers * round)).await;
@@ -150,9 +150,9 @@ impl Lab {
         .await;
     }
 
-    /// Stops the host, and tells what happened.
+    /// Stops the host, and returns its events and calls.
     pub(crate) async fn close(mut self) -> (Vec<Entry>, Vec<Call>) {
-        // What the last calls lead to belongs to the scenario, not to its end.
+        // The effects of the last calls belong to the scenario.
         tokio::time::sleep(AFTERMATH).await;
         self.host.stop().await;
         let mut entries = Vec::new();
@@ -168,7 +168,7 @@ impl Lab {
         (entries, self.calls.into_inner())
     }
 
-    /// A text with the names of actors and providers in the place of their keys.
+    /// Replaces the keys of actors and providers in a text by their names.
     fn with_names(&self, text: String) -> String {
         self.names.borrow().iter().fold(text, |text, (entity, name)| match entity {
             WasmCloudEntity::Actor(key) | WasmCloudEntity::Capability { id: key, .. } => text.replace(key, name),
@@ -188,7 +188,7 @@ impl Lab {
 /// Waits until an event of this kind.
 ///
 /// # Errors
-/// Where it does not come.
+/// The event does not occur in time.
 pub(crate) async fn event(events: &mut Events, is_it: impl Fn(&EventKind) -> bool) -> std::result::Result<(), String> {
     let seen = async {
         while let Some(event) = events.next().await {
@@ -203,7 +203,7 @@ pub(crate) async fn event(events: &mut Events, is_it: impl Fn(&EventKind) -> boo
         .unwrap_or_else(|_| Err("what the scenario waits for did not happen".to_owned()))
 }
 
-/// Options for an actor that needs little memory, and so takes up little of the process.
+/// Returns options for an actor that needs little memory.
 pub(crate) fn small() -> ActorOptions {
     ActorOptions::new().limits(small_limits())
 }
@@ -213,7 +213,7 @@ pub(crate) fn small_limits() -> Limits {
     Limits::new().memory_bytes(1024 * 1024).call_deadline(CALL_DEADLINE)
 }
 
-/// Whether a failure is one of this kind.
+/// Returns whether a failure is of this kind.
 pub(crate) fn is(why: &str, kind: ErrorKind) -> bool {
     why == format!("{kind:?}")
 }

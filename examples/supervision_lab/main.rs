@@ -1,16 +1,16 @@
-//! What supervision is worth: actors and providers are made to crash, hang and be replaced while they are called, and every
-//! call is accounted for.
+//! Demonstrates supervision: actors and providers crash, hang and are replaced while they are called, and the outcome of every
+//! call is checked.
 //!
 //! ```sh
 //! cargo run --release --features experiments --example supervision_lab -- --out lab.html
 //! ```
 //!
 //! # Layout
-//! - `scenarios`: what is done to whom, and what must come of it
-//! - `lab`: the host that it is done in, and the calls
-//! - `echo_provider`: a provider for it
-//! - `timeline`: what happened, and when
-//! - `picture`: the same as a page to look at
+//! - `scenarios`: the faults, and the expected outcomes
+//! - `lab`: the host of a scenario, and its calls
+//! - `echo_provider`: the provider of a scenario
+//! - `timeline`: the events and calls, with their times
+//! - `picture`: a page with the timelines
 
 mod echo_provider;
 mod lab;
@@ -34,21 +34,21 @@ use scenarios::{SCENARIOS, Scenario};
 use timeline::Report;
 use wasmcloud_host::BoxedError;
 
-/// Makes actors and providers crash, hang and be replaced while they are called, and counts what becomes of the calls.
+/// Crashes, hangs and replaces actors and providers while they are called, and counts the outcomes of the calls.
 #[derive(Parser)]
 #[command(after_help = "Examples:\n  supervision_lab --list\n  supervision_lab --scenario storm --seed 42\n  \
                         supervision_lab --out lab.html")]
 struct Arguments {
-    /// Which scenario to play; see --list
+    /// The scenario to run; see --list
     #[arg(long, default_value = "all")]
     scenario: String,
-    /// What chance follows from, where a scenario leaves something to it
+    /// The seed of random faults
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Where to write a page with a picture of each timeline
+    /// The file to write a page with the timelines to
     #[arg(long, value_name = "FILE.html")]
     out: Option<PathBuf>,
-    /// Only list the scenarios
+    /// List the scenarios and exit
     #[arg(long)]
     list: bool,
 }
@@ -66,7 +66,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether all was as it should be.
+/// Runs the scenarios. Returns whether all expectations are met.
 async fn run(arguments: &Arguments) -> Result<bool, BoxedError> {
     if arguments.list {
         SCENARIOS.iter().for_each(|scenario| println!("{:<14} {}", scenario.name, scenario.about));
@@ -85,7 +85,7 @@ async fn run(arguments: &Arguments) -> Result<bool, BoxedError> {
     }
     let unmet: Vec<&str> = reports.iter().filter(|report| !report.is_as_expected()).map(|report| report.name).collect();
     match unmet.as_slice() {
-        [] => println!("Every call is accounted for, and every scenario shows what it is for."),
+        [] => println!("Every call is accounted for, and all expectations are met."),
         unmet => println!("Not as expected: {}", unmet.join(", ")),
     }
     Ok(reports.iter().all(Report::is_as_expected))
@@ -94,7 +94,7 @@ async fn run(arguments: &Arguments) -> Result<bool, BoxedError> {
 fn chosen(name: &str) -> Result<Vec<&'static Scenario>, String> {
     let chosen: Vec<_> = SCENARIOS.iter().filter(|scenario| name == "all" || scenario.name == name).collect();
     if chosen.is_empty() {
-        return Err(format!("there is no scenario {name:?}: see --list"));
+        return Err(format!("the scenario {name:?} does not exist: see --list"));
     }
     Ok(chosen)
 }

@@ -1,4 +1,4 @@
-//! The timelines as one page that needs nothing but itself.
+//! The timelines as one self-contained HTML page.
 
 mod marks;
 mod plot;
@@ -31,7 +31,7 @@ details { margin-top: .6rem; font-size: .85rem; color: #57606a; }
 pre { overflow-x: auto; margin: .4rem 0 0; font: 12px/1.45 ui-monospace, Menlo, monospace; }
 ";
 
-/// The page with all timelines.
+/// Returns the page with all timelines.
 pub(crate) fn page(reports: &[Report], seed: u64) -> String {
     let mut page = String::new();
     // Writing to a text cannot fail.
@@ -87,7 +87,7 @@ fn section(report: &Report) -> String {
     )
 }
 
-/// A text that begins and ends as a sentence does.
+/// Returns a text as a sentence.
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), characters.as_str()))

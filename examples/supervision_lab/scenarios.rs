@@ -1,4 +1,4 @@
-//! What is done to whom, and what must come of it.
+//! The scenarios: their faults, and the expected outcomes.
 
 use std::time::Duration;
 
@@ -28,25 +28,25 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "crash-loop",
-        about: "an actor that only crashes is given up, calls to it fail at once, and an explicit start revives it",
+        about: "an actor that only crashes fails, its calls are rejected at once, and an explicit start revives it",
         act: |lab| Box::pin(crash_loop(lab)),
         expect: |report, _| crash_loop_expected(report),
     },
     Scenario {
         name: "poison",
-        about: "one message in twenty is poison to the actor: it costs its own sender an error, and nobody else",
+        about: "one payload in twenty crashes the actor: only the caller that sent it gets an error",
         act: |lab| Box::pin(poison(lab)),
         expect: |report, _| poison_expected(report),
     },
     Scenario {
         name: "provider-dies",
-        about: "a provider panics under load and starts slowly: calls wait for it, and its links are back",
+        about: "a provider panics under load and restarts slowly: calls wait for it, and its links are re-established",
         act: |lab| Box::pin(provider_dies(lab)),
         expect: |report, _| provider_dies_expected(report),
     },
     Scenario {
         name: "update",
-        about: "an actor gets another revision under load: no call fails for it, and a stale revision is refused",
+        about: "an actor is updated under load: no call fails, and a stale revision is refused",
         act: |lab| Box::pin(update(lab)),
         expect: |report, _| update_expected(report),
     },
@@ -58,7 +58,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "storm",
-        about: "crashes, delays and losses by chance: what becomes of the calls is what follows from the seed",
+        about: "random crashes, delays and losses: the outcomes of the calls follow from the seed",
         act: |lab| Box::pin(storm(lab)),
         expect: storm_expected,
     },
@@ -123,7 +123,7 @@ fn crash_loop_expected(report: &Report) -> Vec<Expectation> {
     let (trapped, refused) = (failures(ErrorKind::ActorTrapped), failures(ErrorKind::ChildFailed));
     let failed = |kind: &EventKind| matches!(kind, EventKind::Failed { .. });
     vec![
-        Expectation::new("five restarts, then the victim is given up", {
+        Expectation::new("five restarts, then the victim fails", {
             report.times("victim", is_restart) == 5 && report.times("victim", failed) == 1 && trapped == 6
         }),
         Expectation::new("the other calls to it fail, and are told so", refused == 4),
@@ -149,7 +149,7 @@ fn poison_expected(report: &Report) -> Vec<Expectation> {
     vec![
         Expectation::new("the ten calls with poison fail, and no other", report.counts().failed == 10 && trapped),
         Expectation::new(
-            "the actor is restarted after each, and not given up",
+            "the actor is restarted after each, and does not fail",
             report.times("worker", is_restart) == 10,
         ),
     ]

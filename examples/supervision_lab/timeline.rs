@@ -1,4 +1,4 @@
-//! What happened in a scenario, and when.
+//! The events and calls of a scenario, with their times.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ pub(crate) struct Entry {
     pub(crate) text: String,
 }
 
-/// A call and what became of it.
+/// A call and its outcome.
 pub(crate) struct Call {
     pub(crate) began: Duration,
     pub(crate) ended: Duration,
@@ -24,19 +24,19 @@ pub(crate) struct Call {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Outcome {
-    /// It was answered with what it had to be.
+    /// It was answered as expected.
     Answered,
-    /// It failed, as its caller was told.
+    /// It failed with an error.
     Failed {
         /// The kind of error.
         why: String,
         text: String,
     },
-    /// It did not end, or it was answered with something else.
+    /// It did not end, or was answered otherwise.
     Lost(String),
 }
 
-/// What a scenario has shown.
+/// The results of a scenario.
 pub(crate) struct Report {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
@@ -45,13 +45,13 @@ pub(crate) struct Report {
     pub(crate) expectations: Vec<Expectation>,
 }
 
-/// Something that must have come of a scenario.
+/// An expected outcome of a scenario.
 pub(crate) struct Expectation {
     pub(crate) what: String,
     pub(crate) met: bool,
 }
 
-/// How the calls of a scenario ended. They add up.
+/// The numbers of calls by outcome. They add up to the number of calls offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) offered: usize,
@@ -83,12 +83,12 @@ impl Report {
         })
     }
 
-    /// How often something happened to somebody.
+    /// Returns the number of events of a kind about one entity.
     pub(crate) fn times(&self, name: &str, is_it: impl Fn(&EventKind) -> bool) -> usize {
         self.entries.iter().filter(|entry| entry.name == name && is_it(&entry.kind)).count()
     }
 
-    /// How many calls failed, for each reason.
+    /// Returns the number of failed calls for each reason.
     pub(crate) fn reasons(&self) -> BTreeMap<&str, usize> {
         let mut reasons = BTreeMap::new();
         self.failures().for_each(|(_, why, _)| *reasons.entry(why).or_default() += 1);
@@ -123,7 +123,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// An event in words.
+/// Returns an event in words.
 pub(crate) fn describe(kind: &EventKind) -> String {
     match kind {
         EventKind::HostStarted | EventKind::Started => "started".to_owned(),

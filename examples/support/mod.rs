@@ -1,4 +1,4 @@
-//! What the examples share: how they end.
+//! Shared by the examples: the shutdown by signals.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub(crate) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Takes over both signals. Those that come from here on are waited for, even while things are still being started.
+    /// Takes over both signals, so that one that arrives during the start is not lost.
     pub(crate) fn new() -> io::Result<Shutdown> {
         let asked = Arc::new(AtomicBool::new(false));
         for number in [SIGINT, SIGTERM] {
@@ -26,7 +26,7 @@ impl Shutdown {
         Ok(Shutdown { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Returns once a signal has come, and says what the program does from then on.
+    /// Returns once a signal has arrived, and prints what the program does next.
     pub(crate) async fn asked_for(&mut self, program: &str) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

@@ -25,7 +25,7 @@ impl InstanceContext {
 
     /// Returns the fault to inject into the call that the actor takes now, if any.
     pub(super) fn next_fault(&self) -> Option<InjectedFault> {
-        self.dispatch.experiments().call(|| self.child()).inspect(|fault| self.report_fault(fault))
+        self.dispatch.experiments().fault_of_call(|| self.child()).inspect(|fault| self.report_fault(fault))
     }
 
     /// Serves a call with a fault injected into it.
@@ -67,14 +67,15 @@ impl InstanceContext {
     /// # Errors
     /// `Deadline` if the deadline passes first.
     pub(super) async fn delay_start(&self, deadline: Instant) -> Result<(), Fault> {
-        let fault = self.dispatch.experiments().start(|| self.child()).inspect(|fault| self.report_fault(fault));
+        let fault =
+            self.dispatch.experiments().fault_of_start(|| self.child()).inspect(|fault| self.report_fault(fault));
         if let Some(InjectedFault::SlowStart { delay }) = fault {
             within(deadline, self.pause(delay)).await?;
         }
         Ok(())
     }
 
-    /// Waits, but no longer than until the instance is ended.
+    /// Waits for a time, or until the instance is ended.
     async fn pause(&self, time: Duration) {
         let (slept, ended) = (std::pin::pin!(tokio::time::sleep(time)), std::pin::pin!(self.shutdown.ended()));
         let (Either::Left(_) | Either::Right(_)) = select(slept, ended).await;

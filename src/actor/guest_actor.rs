@@ -20,14 +20,14 @@ pub(crate) struct GuestActor {
     instance: Rc<InstanceContext>,
     /// The guest. `None` while it serves a call, and from its loss until its replacement.
     guest: Option<Guest>,
-    /// Why there is no guest, unless one will be there in a moment.
+    /// Why there is no guest, unless its replacement is in progress.
     down: Option<Down>,
     /// Whether a timer will try to replace the guest.
     has_retry_timer: bool,
     activity: Activity,
 }
 
-/// How close the actor is to releasing its guest's stacks.
+/// Whether the actor has been called lately. An idle guest has released its stacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Activity {
     /// It has been called since the last look.
@@ -51,7 +51,7 @@ pub(crate) enum Reply {
     Lost(LocalBoxFuture<'static, Result<Vec<u8>>>),
 }
 
-/// How long after a failed replacement the next one is tried, unless a call tries before.
+/// The time after a failed replacement until the next attempt, unless a call tries before.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl GuestActor {
@@ -82,7 +82,7 @@ impl GuestActor {
         let Some(guest) = self.guest.take() else {
             return match &self.down {
                 Some(Down::Interrupted) => Reply::Pending(Box::pin(self.instance.clone().revive_and_serve(call))),
-                Some(Down::CancelFlag(reason)) => Reply::Ready(Err(self.instance.is_down(reason))),
+                Some(Down::Failed(reason)) => Reply::Ready(Err(self.instance.is_down(reason))),
                 None => Reply::Ready(Err(self.instance.is_down("it has no instance"))),
             };
         };
@@ -111,7 +111,7 @@ impl GuestActor {
         ));
     }
 
-    /// Records that there is no guest for now. After an interruption a timer tries again, unless a call tries before.
+    /// Records that there is no guest. After an interruption a timer tries to replace it, unless a call tries before.
     fn stay_down(&mut self, down: Down, context: &mut Context<Self>) {
         let is_interrupted = matches!(down, Down::Interrupted);
         self.down = Some(down);
@@ -179,7 +179,7 @@ impl Handler<HealthCheck> for GuestActor {
     fn handle(&mut self, check: HealthCheck, context: &mut Self::Context) -> Reply {
         match check.begin() {
             Ok(call) => self.serve(call, context),
-            Err(not_now) => Reply::Ready(Err(not_now)),
+            Err(busy) => Reply::Ready(Err(busy)),
         }
     }
 }

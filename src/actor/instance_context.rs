@@ -1,4 +1,4 @@
-//! What an instance serves its calls with, and how it serves one. How instances are replaced is in `recovery`.
+//! The state of one instance across its guests, and the service of one call. `recovery` replaces lost guests.
 
 use std::cell::Cell;
 use std::fmt;
@@ -29,7 +29,7 @@ use crate::dispatch::resolve::failed;
 use crate::identity::ActorIdentity;
 use crate::shard::SlowPathQueue;
 
-/// What an instance of an actor serves its calls with. It outlives the guests that the instance loses.
+/// The state that an instance of an actor serves its calls with. It outlives the guests that the instance loses.
 pub(crate) struct InstanceContext {
     pub(crate) identity: Arc<ActorIdentity>,
     pub(crate) number: InstanceNumber,
@@ -42,14 +42,14 @@ pub(crate) struct InstanceContext {
     pub(crate) clock: Clock,
     /// Crash count since the last answer.
     pub(crate) crashes_in_a_row: Cell<u32>,
-    /// How many requests it has to answer before entering it is not a slow path any more. 0 before the first crash.
+    /// The number of requests to answer until its calls leave the slow path. 0 before the first crash.
     pub(crate) probation: Cell<u32>,
     /// The shard's queue for slow paths: replacing a guest, or entering one whose stacks were released.
     pub(crate) slow_path: SlowPathQueue,
     pub(crate) supervisor: SupervisorHandle,
 }
 
-/// How many requests an actor that has crashed answers before it is trusted again.
+/// The number of requests that an actor answers on the slow path after a crash.
 const PROBATION: u32 = 16;
 
 /// The end of a call: its answer, and the guest for the next call or how it was lost.
@@ -64,22 +64,22 @@ pub(crate) enum Loss {
     Crash(String, Option<Box<Guest>>),
     /// It was interrupted through no fault of its own: the cause, and its remains.
     Interrupted(String, Box<Guest>),
-    /// It was ended by its host.
+    /// The host ended it.
     Ended,
-    /// It could not be made.
+    /// It could not be created.
     Down(Down),
 }
 
-/// Why an instance has no guest.
+/// The reason why an instance has no guest.
 #[derive(Debug)]
 pub(crate) enum Down {
-    /// The guest is not replaced any more, for this reason.
-    CancelFlag(String),
+    /// The guest is not replaced, for this reason.
+    Failed(String),
     /// The guest could not be replaced, through no fault of its own. The next request tries again, and so does a timer.
     Interrupted,
 }
 
-/// How far a call has come at once.
+/// The progress of a call after its first step.
 pub(super) enum Progress {
     /// The guest has answered without waiting for anything.
     Done(Completion),
@@ -101,7 +101,7 @@ impl InstanceContext {
         }
         let deadline = context.deadline;
         let timed = self.latency.begin(now);
-        // A health check has all of its time left.
+        // A health check reaches the guest with all of its time left.
         let most = if permits.is_some() { Duration::MAX } else { deadline.saturating_duration_since(now) };
         self.clock.begin(now, deadline, self.allotted().min(most));
         // A health check holds no permits, and experiments leave it alone.
@@ -141,18 +141,18 @@ impl InstanceContext {
         failed(&self.identity, reason)
     }
 
-    /// Returns how long a guest may take for a call that reaches it at once.
+    /// Returns the time that a guest may take for a call that reaches it at once.
     pub(super) fn allotted(&self) -> Duration {
         self.limits.call_deadline.min(self.dispatch.limits().call_deadline)
     }
 
-    /// Returns the context of a call that the actor takes now.
+    /// Returns the context of a call that the actor begins to serve now.
     pub(super) fn in_time(&self, context: CallContext, now: Instant) -> CallContext {
         let deadline = context.deadline_within(self.limits.call_deadline, now);
         context.until(deadline)
     }
 
-    /// Returns why the guest is not entered for a request, if it is not.
+    /// Returns the fault by which a request is refused before it reaches the guest, if any.
     pub(super) fn refusal(
         &self,
         operation: &str,
@@ -160,7 +160,8 @@ impl InstanceContext {
         now: Instant,
         context: &CallContext,
     ) -> Option<Fault> {
-        let (bytes, limit) = (operation.len().max(payload.len()), self.limits.message_bytes);
+        let bytes = operation.len().max(payload.len());
+        let limit = self.limits.message_bytes;
         if bytes > limit {
             return Some(Fault::TooLarge { what: REQUEST, bytes, limit });
         }
@@ -219,8 +220,8 @@ impl InstanceContext {
             Ok(guest)
         } else if !fault.is_crash() {
             Err(Loss::Ended)
-        } else if let Some(excuse) = self.clock.excuse(&fault) {
-            Err(Loss::Interrupted(format!("in {:?}, {excuse}", shorten(&operation)), Box::new(guest)))
+        } else if let Some(cause) = self.clock.interruption(&fault) {
+            Err(Loss::Interrupted(format!("in {:?}, {cause}", shorten(&operation)), Box::new(guest)))
         } else {
             self.probation.set(PROBATION);
             Err(Loss::Crash(format!("in {:?}, it {fault}", shorten(&operation)), Some(Box::new(guest))))

@@ -1,8 +1,10 @@
-//! How guests are created, and replaced when they are lost.
+//! The creation of guests, and the replacement of lost ones.
 //!
-//! After a crash the supervisor decides whether and when the guest is replaced. A guest that was interrupted through no fault
-//! of its own is replaced at once, which no policy counts. If it cannot be replaced because its start waits for others too long
-//! or the host has no room, each call tries again, and a timer does without calls.
+//! After a crash the supervisor decides whether and when the guest is replaced. A guest that was interrupted through no
+//! fault
+//! of its own is replaced at once, which does not count against its policy. If it cannot be replaced, because its start
+//! waits
+//! too long for others or the host has no room, each call tries again, and without calls a timer does.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -35,14 +37,15 @@ impl InstanceContext {
     /// Replaces a lost guest, if and when the supervisor decides so.
     ///
     /// # Errors
-    /// Why it is not replaced now.
+    /// The reason why it is not replaced now.
     pub(super) async fn recover(self: &Rc<Self>, loss: Loss) -> Result<Guest, Down> {
         self.try_to_recover(loss).await.map_err(|(down, _)| down)
     }
 
     /// Replaces a guest that could not be replaced before, and serves a call with it.
     pub(super) async fn revive_and_serve(self: Rc<Self>, call: Deliver) -> Completion {
-        let (operation, now) = (call.request.operation.clone(), Instant::now());
+        let operation = call.request.operation.clone();
+        let now = Instant::now();
         let refusal = self.refusal(&operation, &call.request.payload, now, &call.context);
         if let Some(fault) = refusal {
             let answer = Err(self.explain(&operation, &fault));
@@ -50,15 +53,15 @@ impl InstanceContext {
         }
         match self.try_to_recover(Loss::Down(Down::Interrupted)).await {
             Ok(guest) => match self.serve_call(guest, call) {
-                Progress::Done(done) => done,
-                Progress::Pending(done) => done.await,
+                Progress::Done(completion) => completion,
+                Progress::Pending(completion) => completion.await,
                 #[cfg(feature = "experiments")]
                 Progress::Lost(guest, answer) => Completion { guest: Ok(guest), answer: answer.await },
             },
             Err((down, fault)) => {
                 let error = match (&down, fault) {
                     (_, Some(fault)) => self.explain(START, &fault),
-                    (Down::CancelFlag(reason), None) => self.is_down(reason),
+                    (Down::Failed(reason), None) => self.is_down(reason),
                     (Down::Interrupted, None) => self.explain(START, &Fault::Ended),
                 };
                 Completion { guest: Err(Loss::Down(down)), answer: Err(error) }
@@ -70,20 +73,19 @@ impl InstanceContext {
     async fn try_to_recover(self: &Rc<Self>, mut loss: Loss) -> Result<Guest, (Down, Option<Fault>)> {
         loop {
             if self.shutdown.is_ended() {
-                return Err((Down::CancelFlag("it was stopped".to_owned()), None));
+                return Err((Down::Failed("it was stopped".to_owned()), None));
             }
             let (restart, remains) = match loss {
                 Loss::Ended => (None, None),
-                Loss::Crash(cause, remains) => (
-                    Some(self.ask_for_restart(cause).await.map_err(|reason| (Down::CancelFlag(reason), None))?),
-                    remains,
-                ),
+                Loss::Crash(cause, remains) => {
+                    (Some(self.request_restart(cause).await.map_err(|reason| (Down::Failed(reason), None))?), remains)
+                }
                 Loss::Interrupted(cause, remains) => {
                     self.report_interruption(cause);
                     (Some(self.restarted(0, Duration::ZERO)), Some(remains))
                 }
                 Loss::Down(Down::Interrupted) => (Some(self.restarted(0, Duration::ZERO)), None),
-                Loss::Down(given_up) => return Err((given_up, None)),
+                Loss::Down(failed) => return Err((failed, None)),
             };
             let fault = match self.replace(remains).await {
                 Ok(guest) => {
@@ -94,15 +96,15 @@ impl InstanceContext {
                 }
                 Err(fault) => fault,
             };
-            let excuse = match &fault {
+            let interruption = match &fault {
                 Fault::NoRoom(reason) => Some(reason.clone()),
-                fault => self.clock.excuse(fault),
+                fault => self.clock.interruption(fault),
             };
-            let Some(excuse) = excuse.filter(|_| fault.is_crash()) else {
+            let Some(cause) = interruption.filter(|_| fault.is_crash()) else {
                 loss = Loss::Crash(format!("the new instance {fault}"), None);
                 continue;
             };
-            self.report_interruption(format!("the new instance could not be made: {excuse}"));
+            self.report_interruption(format!("the new instance could not be created: {cause}"));
             self.supervisor.interrupted(Interrupted { actor: self.identity.key.clone(), instance: self.number });
             return Err((Down::Interrupted, Some(fault)));
         }
@@ -118,14 +120,14 @@ impl InstanceContext {
     }
 
     /// Reports a crash, and waits for the decision and the delay of the restart.
-    async fn ask_for_restart(&self, cause: String) -> Result<Restarted, String> {
+    async fn request_restart(&self, cause: String) -> Result<Restarted, String> {
         let in_a_row = self.crashes_in_a_row.get().saturating_add(1);
         self.crashes_in_a_row.set(in_a_row);
         let crashed = Crashed { actor: self.identity.key.clone(), instance: self.number, cause, in_a_row };
         let verdict = self.supervisor.crashed(crashed).await.ok_or_else(|| "its host has ended".to_owned())?;
         let (attempt, delay) = match verdict {
             Verdict::Restart { attempt, delay } => (attempt, delay),
-            Verdict::GiveUp(reason) => return Err(reason),
+            Verdict::Fail(reason) => return Err(reason),
         };
         if !delay.is_zero() {
             // A stop does not wait for the delay: the calls in the mailbox are to be served before it.
@@ -138,18 +140,18 @@ impl InstanceContext {
     async fn replace(self: &Rc<Self>, remains: Option<Box<Guest>>) -> Result<Guest, Fault> {
         let mut turn = self.slow_path.begin().await;
         drop(remains);
-        // An actor that loses one guest after the other must not keep its shard busy with that.
+        // An actor that loses one guest after another must not keep its shard busy.
         turn.yield_if_due().await;
         let context = self.in_time(self.dispatch.begin(), Instant::now());
-        let mut making = pin!(AssertUnwindSafe(self.instantiate(context)).catch_unwind());
-        let made = poll!(making.as_mut());
+        let mut creation = pin!(AssertUnwindSafe(self.instantiate(context)).catch_unwind());
+        let polled = poll!(creation.as_mut());
         // A start that takes longer than one step does not hold up the queue.
         turn.end();
-        let made = match made {
-            Poll::Ready(made) => made,
-            Poll::Pending => making.await,
+        let created = match polled {
+            Poll::Ready(created) => created,
+            Poll::Pending => creation.await,
         };
-        made.unwrap_or_else(|panic| Err(Fault::Panicked(panic_text(&*panic))))
+        created.unwrap_or_else(|panic| Err(Fault::Panicked(panic_text(&*panic))))
     }
 
     /// Creates a guest, unless the instance is ended in the meantime.
@@ -162,19 +164,20 @@ impl InstanceContext {
             shutdown: self.shutdown.clone(),
             limits: &self.limits,
         };
-        let make = async {
+        let start = async {
             #[cfg(feature = "experiments")]
             self.delay_start(context.deadline).await?;
             Guest::start(&self.module, config, context).await
         };
-        let (made, ended) = (pin!(self.clock.count(make)), pin!(self.shutdown.ended()));
-        match select(made, ended).await {
-            Either::Left((made, _)) => made,
+        let started = pin!(self.clock.measure(start));
+        let ended = pin!(self.shutdown.ended());
+        match select(started, ended).await {
+            Either::Left((started, _)) => started,
             Either::Right(_) => Err(Fault::Ended),
         }
     }
 
-    /// Returns how a guest's calls are carried out: they are dispatched as part of the call that the guest serves.
+    /// Returns the function that carries out a guest's calls, as part of the call that the guest serves.
     fn host_calls(self: &Rc<Self>) -> HostCalls {
         let instance = self.clone();
         Box::new(move |context, call| {

@@ -1,4 +1,4 @@
-//! How an instance of an actor reports to its supervisor.
+//! The reports of an actor's instance to its supervisor.
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Handler, WeakAddr, WeakRecipient};

@@ -1,15 +1,16 @@
-//! How guests say that they have no handler for an operation. waPC has no sign for it, so the text of their error has to
-//! tell; each SDK has a text of its own.
+//! Recognizes a guest's error that it has no handler for an operation. waPC has no code for this, so the text of the
+//! error
+//! decides. Each SDK has a text of its own.
 
 use wasmcloud_core::text::printable;
 
-/// What stands before the operation in that text.
+/// The texts that precede the operation.
 const PHRASES: [&str; 6] = [
     // wapc-guest for Rust, and the SDKs of wasmCloud built on it.
     "No handler registered for function",
     // as-guest for AssemblyScript, wapc-guest-tinygo, and without quotes wapc-guest-zig.
     "Could not find function",
-    // wapc-guest-swift, by its spelling and by the right one.
+    // wapc-guest-swift, in its own spelling and in the correct one.
     "Uknown function",
     "Unknown function",
     // wasmbus-rpc for Rust, with the name of the service before the operation.
@@ -18,33 +19,33 @@ const PHRASES: [&str; 6] = [
     "MethodNotHandled",
 ];
 
-/// What the handlers of waSCC, and of many actors after it, answer to all that they do not know.
+/// The answer of the handlers of waSCC, and of many later actors, to any operation that they do not know.
 const BAD_DISPATCH: &str = "bad dispatch";
 
-/// How much of a text is kept, less what may stand before the operation.
-const CUT: usize = 8 * 1024 - 64;
+/// The length of a text that is kept, less what may precede the operation. Unit: bytes.
+const KEPT_BYTES: usize = 8 * 1024 - 64;
 
-/// Whether a guest's error says that it has no handler for this operation.
+/// Returns whether a guest's error says that it has no handler for this operation.
 ///
-/// The operation has to be named: an actor may well hand on what another one said about an operation of its own.
+/// The error must name the operation: an actor may pass on an error of another actor about another operation.
 pub(super) fn is_refusal_of(operation: &str, error: &str) -> bool {
     let operation = printable(operation.as_bytes());
     let names = |rest: &str| {
-        let named = bare(rest);
-        let operation = bare(&operation);
+        let named = without_quotes(rest);
+        let operation = without_quotes(&operation);
         named == operation
             || without_service(named) == without_service(operation)
-            || (named.len() > CUT && operation.starts_with(named))
+            || (named.len() > KEPT_BYTES && operation.starts_with(named))
     };
     error.trim() == BAD_DISPATCH || PHRASES.iter().any(|phrase| error.strip_prefix(phrase).is_some_and(names))
 }
 
-/// A name without what SDKs put around it.
-fn bare(name: &str) -> &str {
+/// Returns a name without the punctuation that SDKs put around it.
+fn without_quotes(name: &str) -> &str {
     name.trim_matches([' ', ':', '"', '\'', '`'])
 }
 
-/// The operation alone, where it is named as `Service.Operation` or `Service::Operation`.
+/// Returns the operation alone, if it is named as `Service.Operation` or `Service::Operation`.
 fn without_service(name: &str) -> &str {
     name.rsplit(['.', ':']).next().unwrap_or(name)
 }
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_texts_of_all_sdks_are_known() {
+    fn the_texts_of_all_sdks_are_recognized() {
         for (sdk, error) in [
             ("Rust", "No handler registered for function \"HealthRequest\""),
             ("AssemblyScript, TinyGo", "Could not find function \"HealthRequest\""),
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_that_only_look_like_it_are_errors() {
+    fn similar_errors_are_not_recognized() {
         for error in [
             "Could not find function \"Other\"",
             "Could not find function",
@@ -97,7 +98,7 @@ mod tests {
         }
 
         #[test]
-        fn long_operations_are_known_by_what_is_left_of_them(operation in "[a-z]{1,3}", times in 4_000..10_000_usize) {
+        fn long_operations_are_recognized_by_their_kept_part(operation in "[a-z]{1,3}", times in 4_000..10_000_usize) {
             let operation = operation.repeat(times);
             let error = printable(format!("No handler registered for function \"{operation}\"").as_bytes());
             prop_assert!(is_refusal_of(&operation, &error));

@@ -1,4 +1,4 @@
-//! Calls that actors make: to another actor or, over a link, to a provider, which may have to be waited for.
+//! Calls of actors to other actors and, over links, to providers. A call may have to wait for its provider.
 
 use std::pin::Pin;
 use std::time::Instant;
@@ -20,8 +20,9 @@ use super::snapshot::{RunningProvider, Snapshot};
 use super::{CallingActor, Dispatch, MOST_MOVES};
 use crate::authorizer::Origin;
 use crate::identity::ActorIdentity;
+use crate::middleware::chain::Participants;
 
-/// What an actor's call is resolved by.
+/// The inputs to the resolution of an actor's call.
 struct Lookup<'a> {
     origin: &'a ActorIdentity,
     name: Name<'a>,
@@ -41,45 +42,45 @@ enum Reason {
     Authorizer(PendingDecision),
 }
 
-/// What a call has waited for so far.
+/// The results of a call's waits so far.
 #[derive(Default)]
-struct Waiting {
+struct WaitState {
     approval: Approval,
-    /// The next change of what is absent, where it is being listened for.
-    change: Option<Listening>,
+    /// Listens for the end of an absence, if there is one.
+    change: Option<AbsenceListener>,
 }
 
 /// Listens for the end of an absence.
-struct Listening {
+struct AbsenceListener {
     absence: Absence,
     changes: [Pin<Box<OwnedNotified>>; 2],
 }
 
-impl Listening {
-    fn new(absence: Absence) -> Listening {
+impl AbsenceListener {
+    fn new(absence: Absence) -> AbsenceListener {
         let changes = [&absence.link, &absence.provider].map(|change| {
             let mut changed = Box::pin(change.clone().notified_owned());
             changed.as_mut().enable();
             changed
         });
-        Listening { absence, changes }
+        AbsenceListener { absence, changes }
     }
 
-    async fn change(self) {
+    async fn changed(self) {
         let [link, provider] = self.changes;
         select(link, provider).await;
     }
 }
 
-/// A call to a provider that has been sent.
-struct Sent {
+/// A call that has been sent to an instance of a provider.
+struct SentCall {
     to: InstanceNumber,
     answer: RecipientRequest<ProviderCall>,
 }
 
-impl Sent {
-    fn new(provider: &RunningProvider, call: ProviderCall) -> Sent {
-        Sent { to: provider.instance, answer: provider.mailbox.call(call) }
+impl SentCall {
+    fn new(provider: &RunningProvider, call: ProviderCall) -> SentCall {
+        SentCall { to: provider.instance, answer: provider.mailbox.call(call) }
     }
 }
 
@@ -93,23 +94,24 @@ impl Dispatch {
     ) -> Result<Vec<u8>> {
         let GuestCall { binding, namespace, operation, payload } = call;
         let (context, guard) = context.through_actor(&origin.identity.key, origin.instance);
-        self.refuse_depth(&context)?;
+        self.expect_chain_depth(&context)?;
         let request = Request { operation, payload };
         let mut middlewares = self.0.middlewares.begin_call();
         let name = Name { namespace: &namespace, link_name: link_name(Some(&binding)) };
         let lookup = Lookup { origin: origin.identity, name };
-        let mut waiting = Waiting::default();
+        let mut waiting = WaitState::default();
         let sent = loop {
             let step = {
                 let snapshot = self.0.snapshot.load();
                 match self.next_step(&snapshot, &lookup, &waiting.approval, &context, &request.operation)? {
                     Step::Send(target) => {
-                        let ends = || (origin.identity.entity.clone(), target.entity().clone());
-                        break middlewares.enter(ends, request).and_then(|request| match target {
+                        let participants =
+                            || Participants { origin: origin.identity.entity.clone(), target: target.entity().clone() };
+                        break middlewares.enter(participants, request).and_then(|request| match target {
                             Target::Actor(actor) => self.deliver(request, context, actor).map(Either::Left),
                             Target::Provider(provider, _) => {
                                 let call = ProviderCall { actor: origin.identity.key.clone(), request, context };
-                                Ok(Either::Right(Sent::new(provider, call)))
+                                Ok(Either::Right(SentCall::new(provider, call)))
                             }
                         });
                     }
@@ -120,17 +122,22 @@ impl Dispatch {
         };
         let answer = async {
             match sent? {
-                Either::Left(delivery) => self.answer(delivery).await,
-                Either::Right(sent) => self.provider_answer(&lookup, waiting, sent).await,
+                Either::Left(sent) => self.await_answer(sent).await,
+                Either::Right(sent) => self.await_provider_answer(&lookup, waiting, sent).await,
             }
-        };
-        let answer = answer.await;
+        }
+        .await;
         guard.disarm();
         middlewares.leave(answer)
     }
 
     /// Waits for a provider's answer. If the provider is being restarted after a crash, the call goes to its next instance.
-    async fn provider_answer(&self, lookup: &Lookup<'_>, mut waiting: Waiting, mut sent: Sent) -> Result<Vec<u8>> {
+    async fn await_provider_answer(
+        &self,
+        lookup: &Lookup<'_>,
+        mut waiting: WaitState,
+        mut sent: SentCall,
+    ) -> Result<Vec<u8>> {
         let contract = lookup.name.namespace;
         for _ in 0..MOST_MOVES {
             let call = match sent.answer.await.map_err(|error| provider_is_gone(contract, &error))? {
@@ -147,11 +154,11 @@ impl Dispatch {
                         &call.context,
                         &call.request.operation,
                     )? {
-                        // It takes no more calls, and the snapshot does not say so yet.
+                        // It accepts no more calls, and the snapshot does not show that yet.
                         Step::Send(Target::Provider(provider, link)) if provider.instance == sent.to => {
                             Reason::Restart(Absence::of(provider, link))
                         }
-                        Step::Send(Target::Provider(provider, _)) => break Sent::new(provider, call),
+                        Step::Send(Target::Provider(provider, _)) => break SentCall::new(provider, call),
                         Step::Send(Target::Actor(_)) => return Err(provider_is_gone(contract, &MailboxError::Closed)),
                         Step::Wait(reason) => reason,
                     }
@@ -162,7 +169,7 @@ impl Dispatch {
         Err(provider_is_gone(contract, &MailboxError::Closed))
     }
 
-    /// Returns where an actor's call goes now, or what it has to wait for.
+    /// Returns the target of an actor's call, or the reason why the call has to wait.
     fn next_step<'s>(
         &self,
         snapshot: &'s Snapshot,
@@ -185,14 +192,14 @@ impl Dispatch {
             Err(absence) => return Ok(Step::Wait(Reason::Restart(absence))),
         };
         let caller = Origin::Actor(&current.unwrap_or(origin).claims);
-        Ok(match self.0.authority.ask(approval, caller, target.entity(), operation)? {
+        Ok(match self.0.authority.decide_call(approval, caller, target.entity(), operation)? {
             Some(decision) => Step::Wait(Reason::Authorizer(decision)),
             None => Step::Send(target),
         })
     }
 
-    /// Waits for the reason that keeps an actor's call from being sent.
-    async fn wait_for(&self, reason: Reason, waiting: &mut Waiting, contract: &str, deadline: Instant) -> Result<()> {
+    /// Waits until the reason for a wait has ended.
+    async fn wait_for(&self, reason: Reason, waiting: &mut WaitState, contract: &str, deadline: Instant) -> Result<()> {
         match reason {
             Reason::Restart(absence) => wait_for_change(&mut waiting.change, absence, contract, deadline).await,
             Reason::Authorizer(decision) => {
@@ -202,32 +209,35 @@ impl Dispatch {
         }
     }
 
-    /// Refuses a call that has passed through too many actors.
-    fn refuse_depth(&self, context: &CallContext) -> Result<()> {
+    /// Checks the number of actors that a call has passed through.
+    ///
+    /// # Errors
+    /// `ChainTooDeep`.
+    fn expect_chain_depth(&self, context: &CallContext) -> Result<()> {
         let limit = self.0.limits.chain_depth;
         if context.depth() <= limit {
             return Ok(());
         }
-        let message = format!("the call has passed through {} actors, {limit} are allowed", context.depth());
+        let message = format!("the call has passed through {} actors: the limit is {limit}", context.depth());
         Err(Error::new(ErrorKind::ChainTooDeep, message))
     }
 }
 
-/// Begins to listen for the end of an absence at the first call, and waits for it from the second call on. So a caller that
-/// looks at the snapshot in between misses no change.
+/// Begins to listen for the end of an absence at the first call, and waits for it from the second call on. A caller that
+/// reads the snapshot in between misses no change.
 async fn wait_for_change(
-    listening: &mut Option<Listening>,
+    listener: &mut Option<AbsenceListener>,
     absence: Absence,
     contract: &str,
     deadline: Instant,
 ) -> Result<()> {
-    if let Some(listening) = listening.take().filter(|listening| listening.absence.is_same(&absence)) {
-        within(deadline, listening.change()).await.map_err(|_| {
-            let message = format!("the provider for {:?} was not back in time after a crash", shorten(contract));
+    if let Some(listener) = listener.take().filter(|listener| listener.absence.is_same(&absence)) {
+        within(deadline, listener.changed()).await.map_err(|_| {
+            let message = format!("the provider for {:?} was not restarted in time after a crash", shorten(contract));
             Error::new(ErrorKind::DeadlineExceeded, message)
         })?;
     }
-    *listening = Some(Listening::new(absence));
+    *listener = Some(AbsenceListener::new(absence));
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The host's authorizer, if it has one, and the way of one decision to it and back.
+//! The host's authorizer, and the course of one decision.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,31 +14,31 @@ use wasmcloud_core::error::{Error, ErrorKind, Result, panic_text};
 use crate::authorizer::{Authorizer, Decision, Later, Origin};
 use crate::shard::Shards;
 
-/// An authorizer, and the name of its type for those who read errors.
+/// An authorizer, and the name of its type for error texts.
 #[derive(Clone)]
 pub(crate) struct InstalledAuthorizer {
     authorizer: Arc<dyn Authorizer>,
     name: &'static str,
 }
 
-/// Who is asked about loads, calls and links. Where there is no authorizer, asking costs nothing.
+/// Decides about loads, calls and links. Without an authorizer, a decision costs nothing.
 #[derive(Default)]
 pub(crate) struct Authority {
     installed: Option<InstalledAuthorizer>,
-    /// Where answers that take time are worked out: whoever makes a call may have no runtime.
+    /// The shards that decisions are awaited on: a caller may be on a thread without a runtime.
     shards: OnceLock<Weak<Shards>>,
 }
 
-/// What has been allowed after a wait. It holds for the target that was asked about: while a call waits, its name may
-/// come to stand for another one.
+/// An approval that was waited for. It holds for one target: while a call waits, its name may come to stand for another
+/// target.
 #[derive(Default)]
 pub(crate) struct Approval(Option<WasmCloudEntity>);
 
-/// A decision that the authorizer takes its time for.
+/// A decision that the authorizer has yet to make.
 pub(crate) struct PendingDecision {
     answer: Later,
-    what: String,
-    about: Option<WasmCloudEntity>,
+    action: String,
+    target: Option<WasmCloudEntity>,
 }
 
 impl InstalledAuthorizer {
@@ -52,18 +52,19 @@ impl Authority {
         Authority { installed, shards: OnceLock::new() }
     }
 
-    /// Has answers that take time be worked out on these shards.
+    /// Sets the shards that decisions are awaited on.
     pub(crate) fn work_on(&self, shards: &Arc<Shards>) {
         // A host is started once.
         let _ = self.shards.set(Arc::downgrade(shards));
     }
 
-    /// Asks whether a call may be made. Where the authorizer takes its time, the answer is its decision, to be waited for
-    /// and then asked again with the approval that came of it.
+    /// Decides whether a call may be made. If the authorizer takes its time, returns the pending decision. The caller
+    /// waits
+    /// for its approval and then calls this again with it.
     ///
     /// # Errors
     /// `Unauthorized`.
-    pub(crate) fn ask(
+    pub(crate) fn decide_call(
         &self,
         approval: &Approval,
         origin: Origin<'_>,
@@ -74,68 +75,71 @@ impl Authority {
         if approval.0.as_ref() == Some(target) {
             return Ok(None);
         }
-        let what = || format!("{origin} to ask {:?} of {target}", shorten(operation));
-        let answer = installed.decide(|authorizer| authorizer.can_invoke(origin, target, operation), what)?;
-        Ok(answer.map(|answer| PendingDecision { answer, what: what(), about: Some(target.clone()) }))
+        let action = || format!("{origin} to call {:?} of {target}", shorten(operation));
+        let answer = installed.decide(|authorizer| authorizer.can_invoke(origin, target, operation), action)?;
+        Ok(answer.map(|answer| PendingDecision { answer, action: action(), target: Some(target.clone()) }))
     }
 
-    /// Asks whether an actor or provider may be started, and waits for the answer until a deadline.
+    /// Decides whether an actor or provider may be started. Waits for the decision until a deadline.
     ///
     /// # Errors
     /// `Unauthorized`, or `DeadlineExceeded`.
-    pub(crate) async fn ask_to_load(
+    pub(crate) async fn authorize_load(
         &self,
         child: &impl fmt::Display,
         deadline: Instant,
-        ask: impl FnOnce(&dyn Authorizer) -> Decision,
+        question: impl FnOnce(&dyn Authorizer) -> Decision,
     ) -> Result<()> {
         let Some(installed) = &self.installed else { return Ok(()) };
-        let what = || format!("to load {child}");
-        match installed.decide(ask, what)? {
-            Some(answer) => self.wait(PendingDecision { answer, what: what(), about: None }, deadline).await.map(drop),
+        let action = || format!("to load {child}");
+        match installed.decide(question, action)? {
+            Some(answer) => {
+                let decision = PendingDecision { answer, action: action(), target: None };
+                self.wait(decision, deadline).await.map(drop)
+            }
             None => Ok(()),
         }
     }
 
-    /// Asks whether a call may be made, and waits for the answer until a deadline.
+    /// Decides whether a call may be made. Waits for the decision until a deadline.
     ///
     /// # Errors
     /// `Unauthorized`, or `DeadlineExceeded`.
-    pub(crate) async fn ask_and_wait(
+    pub(crate) async fn authorize_call(
         &self,
         origin: Origin<'_>,
         target: &WasmCloudEntity,
         operation: &str,
         deadline: Instant,
     ) -> Result<()> {
-        match self.ask(&Approval::default(), origin, target, operation)? {
+        match self.decide_call(&Approval::default(), origin, target, operation)? {
             Some(decision) => self.wait(decision, deadline).await.map(drop),
             None => Ok(()),
         }
     }
 
-    /// Waits for an answer until a deadline.
+    /// Waits for a decision until a deadline.
     ///
     /// # Errors
     /// `Unauthorized`, or `DeadlineExceeded`.
     pub(crate) async fn wait(&self, decision: PendingDecision, deadline: Instant) -> Result<Approval> {
-        let PendingDecision { answer, what, about } = decision;
+        let PendingDecision { answer, action, target } = decision;
         let gone = || Error::new(ErrorKind::HostNotRunning, "the host was stopped before its authorizer had answered");
         let installed = self.installed.as_ref().ok_or_else(gone)?;
         let (decided, decision) = oneshot::channel();
         let shards = self.shards.get().and_then(Weak::upgrade).ok_or_else(gone)?;
         shards.spawn(async move {
             let answer = within(deadline, AssertUnwindSafe(answer).catch_unwind()).await;
-            // Whoever asked may have given up.
+            // The caller may have cancelled its call.
             let _ = decided.send(answer);
         })?;
         drop(shards);
         match decision.await.map_err(|_| gone())? {
-            Ok(Ok(Ok(()))) => Ok(Approval(about)),
-            Ok(Ok(Err(reason))) => Err(installed.refused(&what, reason)),
-            Ok(Err(panic)) => Err(installed.panicked(&what, &panic_text(&*panic))),
+            Ok(Ok(Ok(()))) => Ok(Approval(target)),
+            Ok(Ok(Err(reason))) => Err(installed.refused(&action, reason)),
+            Ok(Err(panic)) => Err(installed.panicked(&action, &panic_text(&*panic))),
             Err(_) => {
-                let message = format!("the authorizer {} did not decide in time about {what}", installed.name);
+                let message = format!("the authorizer {} did not decide in time about {action}", installed.name);
                 Err(Error::new(ErrorKind::DeadlineExceeded, message))
             }
         }
@@ -143,28 +147,31 @@ impl Authority {
 }
 
 impl InstalledAuthorizer {
-    /// Has the authorizer decide: nothing where it allows it, an answer to wait for, or its refusal.
+    /// Returns `None` if the authorizer allows an action, or its pending decision.
+    ///
+    /// # Errors
+    /// `Unauthorized` if it refuses the action or panics.
     fn decide(
         &self,
-        ask: impl FnOnce(&dyn Authorizer) -> Decision,
-        what: impl FnOnce() -> String,
+        question: impl FnOnce(&dyn Authorizer) -> Decision,
+        action: impl FnOnce() -> String,
     ) -> Result<Option<Later>> {
-        match catch_unwind(AssertUnwindSafe(|| ask(&*self.authorizer))) {
+        match catch_unwind(AssertUnwindSafe(|| question(&*self.authorizer))) {
             Ok(Decision::Now(Ok(()))) => Ok(None),
             Ok(Decision::Later(answer)) => Ok(Some(answer)),
-            Ok(Decision::Now(Err(reason))) => Err(self.refused(&what(), reason)),
-            Err(panic) => Err(self.panicked(&what(), &panic_text(&*panic))),
+            Ok(Decision::Now(Err(reason))) => Err(self.refused(&action(), reason)),
+            Err(panic) => Err(self.panicked(&action(), &panic_text(&*panic))),
         }
     }
 
-    fn refused(&self, what: &str, reason: wasmcloud_core::error::BoxedError) -> Error {
-        Error::new(ErrorKind::Unauthorized, format!("the authorizer {} does not allow {what}", self.name))
+    fn refused(&self, action: &str, reason: wasmcloud_core::error::BoxedError) -> Error {
+        Error::new(ErrorKind::Unauthorized, format!("the authorizer {} does not allow {action}", self.name))
             .caused_by(reason)
     }
 
-    /// A panic is on the log too: the author should hear of it.
-    fn panicked(&self, what: &str, text: &str) -> Error {
-        let message = format!("the authorizer {} panicked over whether to allow {what}: {text}", self.name);
+    /// Returns the error of a panic, and logs it for the author of the authorizer.
+    fn panicked(&self, action: &str, text: &str) -> Error {
+        let message = format!("the authorizer {} panicked while it decided about {action}: {text}", self.name);
         let error = Error::new(ErrorKind::Unauthorized, message);
         log::error!("{error}");
         error

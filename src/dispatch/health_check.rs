@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use crate::dispatch::call_limiter::CallPermit;
 
-    /// A check of an instance that has so many calls before it.
+    /// Returns a check of an instance with a number of calls before it.
     fn check(calls: usize) -> (InstanceLimiter, Vec<CallPermit>, HealthCheck, Claim) {
         let limiter = InstanceLimiter::new(10);
         let permits = (0..calls).map(|_| limiter.acquire().unwrap()).collect();

@@ -1,4 +1,4 @@
-//! The messages that an actor's instance takes, apart from health checks.
+//! The messages that an actor's instance accepts, apart from health checks.
 
 use actix::Message;
 use wasmcloud_core::call::{CallContext, Request};

@@ -1,4 +1,4 @@
-//! The mailbox of a provider's instance: the messages that it takes, and who may send them.
+//! The mailbox of a provider's instance, and the messages that it accepts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,16 +34,15 @@ pub(crate) struct ProviderCheck {
 pub(crate) enum Lifecycle {
     /// Establish a link.
     Bind { actor: Arc<ActorIdentity>, definition: Arc<LinkDefinition> },
-    /// Deliver no new calls to this actor, and finish those under way.
+    /// Deliver no new calls to this actor, and finish those in progress.
     Drain { actor: Arc<str> },
     /// Release the link of this actor.
     Unbind { actor: Arc<str> },
-    /// Finish what is under way within a time, then release everything and end. What is still under way after that time is
-    /// abandoned.
+    /// Finish the calls in progress within a time, then release everything and end. Calls that take longer are abandoned.
     Stop { grace: Duration },
 }
 
-/// The ways into the mailbox of one instance. Cheap to clone.
+/// The recipients of one instance. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct ProviderMailbox(Arc<Recipients>);
 
@@ -60,8 +59,11 @@ impl ProviderMailbox {
         A: Actor + Handler<ProviderCall> + Handler<ProviderCheck> + Handler<Lifecycle>,
         A::Context: ToEnvelope<A, ProviderCall> + ToEnvelope<A, ProviderCheck> + ToEnvelope<A, Lifecycle>,
     {
-        let (calls, checks) = (address.clone().recipient(), address.clone().recipient());
-        ProviderMailbox(Arc::new(Recipients { calls, checks, lifecycle: address.recipient() }))
+        ProviderMailbox(Arc::new(Recipients {
+            calls: address.clone().recipient(),
+            checks: address.clone().recipient(),
+            lifecycle: address.recipient(),
+        }))
     }
 
     pub(crate) fn call(&self, call: ProviderCall) -> RecipientRequest<ProviderCall> {

@@ -1,7 +1,8 @@
-//! What a name stands for, and whether the caller may use it.
+//! Resolution of names, and the rules by which the caller may use the target.
 //!
-//! A name is a public key, then a contract that the caller is linked to, then a call alias, in this order. A name
-//! that could be a contract is never read as an alias: no actor can put itself in the place of a capability.
+//! A name is first read as a public key, then as a contract that the caller is linked to, then as a call alias. A name
+//! that
+//! could be a contract is never read as an alias, so no actor can take the place of a capability.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::dispatch::snapshot::{Condition, RunningActor, RunningProvider, Snapsh
 use crate::identity::{ActorIdentity, ProviderIdentity};
 use crate::link::{Link, LinkState};
 
-/// Where a call goes.
+/// The target of a call.
 pub(super) enum Target<'a> {
     Actor(&'a RunningActor),
     Provider(&'a RunningProvider, &'a Link),
@@ -38,14 +39,14 @@ impl Absence {
         Absence { link: link.changed.clone(), provider: provider.changed.clone() }
     }
 
-    /// Whether the same is absent.
+    /// Returns whether the same provider and link are absent.
     pub(super) fn is_same(&self, other: &Absence) -> bool {
         Arc::ptr_eq(&self.link, &other.link) && Arc::ptr_eq(&self.provider, &other.provider)
     }
 }
 
 impl Target<'_> {
-    /// How others are told of it.
+    /// Returns the target's name in events, errors and on the wire.
     pub(super) fn entity(&self) -> &WasmCloudEntity {
         match self {
             Target::Actor(actor) => &actor.identity.entity,
@@ -54,11 +55,12 @@ impl Target<'_> {
     }
 }
 
-/// What an actor calls when it names `namespace` under a link name, or what it has to wait for: a provider that is being
-/// restarted, or the link to it.
+/// Returns the target that an actor calls by a name, or what the call has to wait for: a provider that is being
+/// restarted,
+/// or the link to it.
 ///
 /// # Errors
-/// Why the call is refused.
+/// The reason why the call is refused.
 pub(super) fn target_of<'a>(
     snapshot: &'a Snapshot,
     origin: &ActorIdentity,
@@ -72,7 +74,7 @@ pub(super) fn target_of<'a>(
         return linked_provider(snapshot, origin, link, context);
     }
     if names_contract(snapshot, namespace) || origin.capabilities.contains(namespace) {
-        attested(origin, namespace)?;
+        expect_capability(origin, namespace)?;
         let (name, contract) = (shorten(link_name), shorten(namespace));
         let message = format!("{origin} has no link named {name:?} to {contract:?}: set one");
         return Err(Error::new(ErrorKind::NotLinked, message));
@@ -80,14 +82,15 @@ pub(super) fn target_of<'a>(
     open_actor(snapshot, namespace).map(Target::Actor).map(Ok)
 }
 
-/// The revision of an actor that calls are judged by, where it is another one than that which makes the call. An actor that
-/// is not there yet has none: its start makes the call.
+/// Returns the actor's current revision, if it differs from the one that makes the call. Calls are authorized by the
+/// current
+/// revision. `None` if the actor's start makes the call, before the actor runs.
 pub(super) fn current_revision<'a>(snapshot: &'a Snapshot, origin: &ActorIdentity) -> Option<&'a ActorIdentity> {
     let current = &*snapshot.actors.get(&*origin.key)?.identity;
     (!std::ptr::eq(current, origin)).then_some(current)
 }
 
-/// The actor that a public key or call alias stands for, unless it is just being stopped.
+/// Returns the actor that a public key or call alias stands for, unless it is being stopped.
 pub(super) fn open_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
     let actor = running_actor(snapshot, name)?;
     if actor.draining {
@@ -96,7 +99,7 @@ pub(super) fn open_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a R
     Ok(actor)
 }
 
-/// The actor that a provider may call by this name.
+/// Returns the actor that a provider may call by this name.
 pub(super) fn bound_actor<'a>(
     snapshot: &'a Snapshot,
     origin: &ProviderIdentity,
@@ -104,15 +107,15 @@ pub(super) fn bound_actor<'a>(
 ) -> Result<&'a RunningActor> {
     let target = running_actor(snapshot, name)?;
     if !snapshot.is_bound(&target.identity.key, origin) {
-        let message = format!("{origin} may not call {}: no link joins them", target.identity);
+        let message = format!("{origin} may not call {}: they are not linked", target.identity);
         return Err(Error::new(ErrorKind::NotLinked, message));
     }
-    // A link may outlast the claims that it was established by, until its provider has let go of it.
-    attested(&target.identity, &origin.contract_id)?;
+    // A link may outlast the claims that it was established by, until its provider has released it.
+    expect_capability(&target.identity, &origin.contract_id)?;
     Ok(target)
 }
 
-/// The actor that a public key or call alias stands for, unless it has failed or is not trusted any more.
+/// Returns the actor that a public key or call alias stands for, unless it has failed or lost trust.
 pub(super) fn running_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
     let by_alias = || snapshot.aliases.get(name).and_then(|holder| snapshot.actors.get(holder));
     if let Some(actor) = snapshot.actors.get(name).or_else(by_alias) {
@@ -128,17 +131,20 @@ pub(super) fn running_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'
     if snapshot.stopped.contains(name) {
         return Err(Error::new(ErrorKind::ActorStopped, format!("actor {name} was stopped")));
     }
-    let what = if is_key(name, KeyKind::Actor) { "actor" } else { "actor with the call alias" };
-    Err(Error::new(ErrorKind::ActorNotFound, format!("no {what} {:?} runs here", shorten(name))))
+    let kind = if is_key(name, KeyKind::Actor) { "actor" } else { "actor with the call alias" };
+    Err(Error::new(ErrorKind::ActorNotFound, format!("no {kind} {:?} runs here", shorten(name))))
 }
 
-/// Whether a name is that of a contract: by its form, or because a provider serves it.
+/// Returns whether a name is that of a contract: by its form, or because a provider serves it.
 pub(crate) fn names_contract(snapshot: &Snapshot, name: &str) -> bool {
     name.contains(':') || snapshot.contracts.contains_key(name)
 }
 
-/// Refuses a capability that the actor's signed claims do not include.
-pub(crate) fn attested(actor: &ActorIdentity, contract: &str) -> Result<()> {
+/// Checks that an actor's signed claims include a capability.
+///
+/// # Errors
+/// `CapabilityDenied`.
+pub(crate) fn expect_capability(actor: &ActorIdentity, contract: &str) -> Result<()> {
     if actor.capabilities.contains(contract) {
         return Ok(());
     }
@@ -152,7 +158,7 @@ fn linked_provider<'a>(
     link: &'a Link,
     context: &CallContext,
 ) -> Result<Result<Target<'a>, Absence>> {
-    attested(origin, &link.definition.contract_id)?;
+    expect_capability(origin, &link.definition.contract_id)?;
     let Some(provider) = snapshot.provider_of(link) else { return Err(not_linked(origin, link, false)) };
     let identity = &provider.identity;
     identity.trust.expect_trusted()?;
@@ -160,14 +166,14 @@ fn linked_provider<'a>(
         let message = format!("{identity} has failed: {reason}; start it again to revive it");
         return Err(Error::new(ErrorKind::ChildFailed, message));
     }
-    // What is to end before the provider is stopped may need it for that.
+    // Calls that the provider waits for before it stops may need it.
     if link.state.actor_may_call() && context.is_awaited_by(provider.instance) {
         return Ok(Ok(Target::Provider(provider, link)));
     }
     if provider.is_closing {
         return Err(Error::new(ErrorKind::ProviderNotFound, format!("{identity} is being stopped")));
     }
-    if provider.is_down || link.is_returning {
+    if provider.is_down || link.awaits_restart {
         return Ok(Err(Absence::of(provider, link)));
     }
     if link.state.actor_may_call() {
@@ -176,10 +182,11 @@ fn linked_provider<'a>(
     Err(not_linked(origin, link, true))
 }
 
-/// Why an actor's calls do not pass over a link.
+/// Returns the reason why an actor's calls do not pass over a link.
 fn not_linked(origin: &ActorIdentity, link: &Link, provider_runs: bool) -> Error {
     let definition = &link.definition;
-    let (contract, name) = (&definition.contract_id, &definition.link_name);
+    let contract = &definition.contract_id;
+    let name = &definition.link_name;
     match &link.state {
         LinkState::Refused(reason) => {
             let message = format!("the link {name} of {origin} to {contract} could not be established: {reason}");
@@ -200,7 +207,7 @@ fn not_linked(origin: &ActorIdentity, link: &Link, provider_runs: bool) -> Error
     }
 }
 
-/// Returns the error of a call to an actor that is not restarted any more.
+/// Returns the error of a call to an actor that has failed.
 pub(crate) fn failed(identity: &ActorIdentity, reason: &str) -> Error {
     Error::new(ErrorKind::ChildFailed, format!("{identity} has failed: {reason}; start it again to revive it"))
 }

@@ -1,7 +1,7 @@
-//! What runs and what is linked at one moment: written by the supervisor alone, read by every call.
+//! Snapshots of what runs and what is linked. The supervisor publishes them, and every call reads one.
 //!
-//! The maps are persistent, so consecutive snapshots share structure: publishing a change costs the same with one actor as
-//! with a hundred thousand.
+//! The maps are persistent, so consecutive snapshots share structure. The cost of publishing a change does not depend on the
+//! number of actors.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::link::{Link, LinkKey};
 /// A persistent map with fast, seeded hashing: each call looks names up.
 pub(crate) type Map<K, V> = imbl::GenericHashMap<K, V, foldhash::fast::RandomState, DefaultSharedPtr>;
 
-/// An actor that runs.
+/// A running actor.
 #[derive(Debug, Clone)]
 pub(crate) struct RunningActor {
     pub(crate) identity: Arc<ActorIdentity>,
@@ -31,7 +31,7 @@ pub(crate) struct RunningActor {
     pub(crate) draining: bool,
 }
 
-/// A provider that runs.
+/// A running provider.
 #[derive(Debug, Clone)]
 pub(crate) struct RunningProvider {
     pub(crate) identity: Arc<ProviderIdentity>,
@@ -41,7 +41,7 @@ pub(crate) struct RunningProvider {
     pub(crate) condition: Condition,
     /// Whether this instance has crashed: calls wait for the next one.
     pub(crate) is_down: bool,
-    /// Whether it is being stopped and takes no calls but those that belong to its own.
+    /// Whether it is being stopped. It then takes no calls except those that belong to its own calls.
     pub(crate) is_closing: bool,
     /// Notified when another state of the provider, or its removal, has been published.
     pub(crate) changed: Arc<Notify>,
@@ -86,7 +86,7 @@ impl Condition {
     pub(crate) fn health(&self) -> Option<Health> {
         let reason = match self {
             Condition::Running => return None,
-            Condition::Restarting(0) => "it was interrupted, and could not be made again so far".to_owned(),
+            Condition::Restarting(0) => "it was interrupted, and could not be replaced so far".to_owned(),
             Condition::Restarting(attempt) => format!("it crashed and is being restarted, attempt {attempt}"),
             Condition::Failed(reason) => format!("it has failed: {reason}"),
         };
@@ -99,37 +99,37 @@ pub(crate) fn distrust_health(trust: &TrustState) -> Option<Health> {
     trust.lost().map(|distrust| Health::Unhealthy { reason: distrust.reason.clone() })
 }
 
-/// All that calls are resolved and authorized by.
+/// The state by which calls are resolved and authorized.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
-    /// Whether the host runs: it does not before its start and after its stop.
+    /// Whether the host runs. False before its start and after its stop.
     pub(crate) running: bool,
     pub(crate) actors: Map<Arc<str>, RunningActor>,
     pub(crate) providers: Map<ProviderKey, RunningProvider>,
     pub(crate) links: Map<LinkKey, Arc<Link>>,
-    /// Call aliases, and who holds them.
+    /// The call aliases and the actors that hold them.
     pub(crate) aliases: Map<Arc<str>, Arc<str>>,
-    /// The contracts of the providers that run, and how many there are of each: no alias stands for one of them.
+    /// The contracts of running providers, and the number of providers for each. None of them can be an alias.
     pub(crate) contracts: Map<String, usize>,
-    /// How what runs answered when it was last asked.
+    /// The results of the last health checks.
     pub(crate) health: Map<Child, Health>,
     /// Actors that ran and were stopped.
     pub(crate) stopped: imbl::HashSet<Arc<str>>,
 }
 
 impl Snapshot {
-    /// The link over which an actor reaches a contract under a link name.
+    /// Returns the link over which an actor reaches a contract under a link name.
     pub(crate) fn link(&self, actor: &str, contract: &str, link_name: &str) -> Option<&Arc<Link>> {
         self.links.get(&(actor, contract, link_name))
     }
 
-    /// Returns whether a provider may call an actor: a link joins them.
+    /// Returns whether a provider may call an actor over a link.
     pub(crate) fn is_bound(&self, actor: &str, provider: &ProviderIdentity) -> bool {
         let link = self.link(actor, &provider.contract_id, &provider.key.link_name);
-        link.is_some_and(|link| link.lets_call(&provider.key.id))
+        link.is_some_and(|link| link.allows_calls_of(&provider.key.id))
     }
 
-    /// The provider that a link leads to, if it runs.
+    /// Returns the provider of a link, if it runs.
     pub(crate) fn provider_of(&self, link: &Link) -> Option<&RunningProvider> {
         let definition = &link.definition;
         self.providers.get(&(definition.provider_id.as_str(), definition.link_name.as_str()))

@@ -1,4 +1,4 @@
-//! The experiments that are made in a host.
+//! The experiments of a host.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,54 +12,57 @@ use wasmcloud_core::identity::ProviderKey;
 use super::{Experiment, InjectedFault};
 use crate::child::Child;
 
-/// The subjects of a host's experiments. Calls look them up without a lock.
+/// The experiments of a host, by entity. Calls look them up without a lock.
 #[derive(Debug, Default)]
-pub(crate) struct RunningExperiments(ArcSwap<HashMap<Child, Arc<Subject>>>);
+pub(crate) struct RunningExperiments(ArcSwap<HashMap<Child, Arc<RunningExperiment>>>);
 
-/// Somebody with whom an experiment is made.
+/// An experiment with one entity.
 #[derive(Debug)]
-struct Subject {
+struct RunningExperiment {
     experiment: Experiment,
-    /// How many calls have reached it.
+    /// The number of calls that have reached the entity.
     calls: AtomicU64,
 }
 
 impl RunningExperiments {
-    /// Begins an experiment, and ends the one that was made with the same entity.
+    /// Begins an experiment. It replaces the previous one with the same entity.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
     pub(crate) fn begin(&self, entity: &WasmCloudEntity, experiment: Experiment) -> Result<()> {
         let child = child(entity)?;
-        let subject = Arc::new(Subject { experiment, calls: AtomicU64::new(0) });
-        self.0.rcu(|subjects| {
-            let mut subjects = HashMap::clone(subjects);
-            subjects.insert(child.clone(), subject.clone());
-            subjects
+        let running = Arc::new(RunningExperiment { experiment, calls: AtomicU64::new(0) });
+        self.0.rcu(|experiments| {
+            let mut experiments = HashMap::clone(experiments);
+            experiments.insert(child.clone(), running.clone());
+            experiments
         });
         Ok(())
     }
 
-    /// What happens to the call that reaches a child now, if anything does.
-    pub(crate) fn call(&self, child: impl FnOnce() -> Child) -> Option<InjectedFault> {
-        let subject = self.subject(child)?;
-        let call = subject.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        subject.experiment.fault_of(call)
+    /// Counts a call that reaches a child, and returns the fault to inject into it, if any.
+    pub(crate) fn fault_of_call(&self, child: impl FnOnce() -> Child) -> Option<InjectedFault> {
+        let running = self.get(child)?;
+        let call = running.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        running.experiment.fault_of(call)
     }
 
-    /// What happens to the start of a child now, if anything does.
-    pub(crate) fn start(&self, child: impl FnOnce() -> Child) -> Option<InjectedFault> {
-        self.subject(child)?.experiment.fault_of_start()
+    /// Returns the fault to inject into a start of a child, if any.
+    pub(crate) fn fault_of_start(&self, child: impl FnOnce() -> Child) -> Option<InjectedFault> {
+        self.get(child)?.experiment.fault_of_start()
     }
 
-    /// The child is asked for only where there are experiments at all.
-    fn subject(&self, child: impl FnOnce() -> Child) -> Option<Arc<Subject>> {
-        let subjects = self.0.load();
-        if subjects.is_empty() {
+    /// Returns the experiment with a child. `child` is only called if there are experiments.
+    fn get(&self, child: impl FnOnce() -> Child) -> Option<Arc<RunningExperiment>> {
+        let experiments = self.0.load();
+        if experiments.is_empty() {
             return None;
         }
-        subjects.get(&child()).cloned()
+        experiments.get(&child()).cloned()
     }
 }
 
-/// What the supervisor calls an entity.
+/// Returns the child that an entity stands for, with its keys checked.
 fn child(entity: &WasmCloudEntity) -> Result<Child> {
     match entity {
         WasmCloudEntity::Actor(key) => {
@@ -71,7 +74,7 @@ fn child(entity: &WasmCloudEntity) -> Result<Child> {
             Ok(Child::Provider(ProviderKey::new(id, link_name(Some(name)))))
         }
         _ => {
-            let message = "the host cannot be experimented with: name an actor or a provider";
+            let message = "experiments with a host are not supported: name an actor or a provider";
             Err(Error::new(ErrorKind::InvalidArgument, message))
         }
     }

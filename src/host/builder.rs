@@ -1,4 +1,4 @@
-//! How a host is configured.
+//! The configuration of a host.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,14 +23,14 @@ use crate::supervisor::updates::UpdatePolicy;
 #[cfg(feature = "experiments")]
 use wasmcloud_core::entity::WasmCloudEntity;
 
-/// Everything a host is built from, but its key.
+/// The configuration of a host, without its key.
 #[derive(Debug, Clone)]
 pub(super) struct Configuration {
     pub(super) labels: HashMap<String, String>,
     pub(super) limits: Limits,
     pub(super) shards: usize,
     pub(super) compilation: Compilation,
-    /// Nothing where the embedder has not said whom it trusts.
+    /// `None` if the embedder sets no policy: the host then warns at its start.
     pub(super) trust: Option<TrustPolicy>,
     pub(super) authorizer: Option<InstalledAuthorizer>,
     pub(super) middlewares: Vec<InstalledMiddleware>,
@@ -55,7 +55,7 @@ pub(super) struct Configuration {
 pub struct HostBuilder(Configuration);
 
 impl HostBuilder {
-    /// A builder with the defaults.
+    /// Returns a builder with the defaults.
     pub fn new() -> HostBuilder {
         let labels = [
             ("hostcore.arch", std::env::consts::ARCH),
@@ -80,8 +80,10 @@ impl HostBuilder {
         })
     }
 
-    /// Adds a label to the host, or replaces one. Labels that begin with `hostcore.` say what the host is and cannot be
-    /// replaced; an attempt is ignored, with a line on the log.
+    /// Adds a label to the host, or replaces one. Labels that begin with `hostcore.` are reserved: setting one has no
+    /// effect
+    /// and logs a warning.
+    #[must_use]
     pub fn with_label(mut self, key: &str, value: &str) -> HostBuilder {
         if is_reserved(key) {
             log::warn!("the label {key:?} is ignored: labels beginning with hostcore. are the host's own");
@@ -91,124 +93,151 @@ impl HostBuilder {
         self
     }
 
-    /// What guests and calls may use; see [`Limits`] for the defaults. Actors may be started with limits of their own.
+    /// Sets the limits of guests and calls. An actor can be started with limits of its own. Default: [`Limits::new`].
+    #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> HostBuilder {
         self.0.limits = limits;
         self
     }
 
-    /// How long a call may take, with all the calls that it leads to; 30 s by default. It is one of the [`Limits`].
+    /// Sets the time that a call may take, including all calls that it makes. It is one of the [`Limits`]. Default: 30
+    /// s.
+    #[must_use]
     pub fn with_call_deadline(mut self, deadline: Duration) -> HostBuilder {
         self.0.limits = self.0.limits.call_deadline(deadline);
         self
     }
 
-    /// The same as [`HostBuilder::with_call_deadline`], under the name that it had in 0.19.
+    /// Sets the call deadline under the name that it had in release 0.19. See [`HostBuilder::with_call_deadline`].
+    #[must_use]
     pub fn with_rpc_timeout(self, timeout: Duration) -> HostBuilder {
         self.with_call_deadline(timeout)
     }
 
-    /// How many threads run actors and providers, the one that starts the host included; one for each core by
-    /// default, and at least one.
+    /// Sets the number of threads that run actors and providers, including the thread that starts the host. Minimum: 1.
+    /// Default: the number of cores.
+    #[must_use]
     pub fn with_shards(mut self, shards: usize) -> HostBuilder {
         self.0.shards = shards.max(1);
         self
     }
 
-    /// Which compiler makes machine code of modules; Cranelift by default, where this crate was built with it.
+    /// Sets the compiler of guests. Default: Cranelift, if this crate is built with it.
+    #[must_use]
     pub fn with_compiler(mut self, compiler: Compiler) -> HostBuilder {
         self.0.compilation.compiler = compiler;
         self
     }
 
-    /// Keeps compiled modules in a folder, so that actors start from there the next time. By default none are kept: a host
-    /// writes no files unless it is told to.
+    /// Keeps compiled modules in a folder, from which later starts load them. Default: no cache; a host writes no files
+    /// of
+    /// its own accord.
+    #[must_use]
     pub fn with_artifact_cache(mut self, artifacts: ArtifactCache) -> HostBuilder {
         self.0.compilation.artifacts = Some(artifacts);
         self
     }
 
-    /// Keeps no compiled modules beyond the life of the host, whatever was asked for before.
+    /// Removes the artifact cache: compiled modules are not kept beyond the life of the host.
+    #[must_use]
     pub fn without_artifact_cache(mut self) -> HostBuilder {
         self.0.compilation.artifacts = None;
         self
     }
 
-    /// Whose signature counts. By default everybody's does, and the host says so on the log when it is started. See also
+    /// Sets the trust policy. Default: any valid signature; the host then logs a warning when it starts. See also
     /// [`Host::set_trust_policy`].
+    #[must_use]
     pub fn with_trust_policy(mut self, policy: TrustPolicy) -> HostBuilder {
         self.0.trust = Some(policy);
         self
     }
 
-    /// Has an authorizer decide about starts, calls and links, in the place of one given before. By default there is none.
-    /// Hosts built from clones of this builder share it.
+    /// Sets the authorizer of starts, calls and links. It replaces one set before. Hosts built from clones of this
+    /// builder
+    /// share it. Default: none.
+    #[must_use]
     pub fn with_authorizer(mut self, authorizer: impl Authorizer + 'static) -> HostBuilder {
         self.0.authorizer = Some(InstalledAuthorizer::new(authorizer));
         self
     }
 
-    /// Puts a middleware between the callers and the targets of the host, further in than those installed before. Hosts
-    /// built from clones of this builder share it.
+    /// Adds a middleware between callers and targets. It sees calls after the middlewares that were added before it.
+    /// Hosts
+    /// built from clones of this builder share it. Default: none.
+    #[must_use]
     pub fn with_middleware(mut self, middleware: impl Middleware + 'static) -> HostBuilder {
         self.0.middlewares.push(InstalledMiddleware::new(middleware));
         self
     }
 
-    /// When actors and providers that crash are restarted, unless they are started with a policy of their own; see
-    /// [`RestartPolicy`] for the default.
+    /// Sets the restart policy of actors and providers that are started without one of their own. Default:
+    /// [`RestartPolicy::new`].
+    #[must_use]
     pub fn with_restart_policy(mut self, policy: RestartPolicy) -> HostBuilder {
         self.0.restart = policy;
         self
     }
 
-    /// How long a stop waits for the calls that are under way before it ends them; as long as a call may take by default.
+    /// Sets the grace period: the time that a stop waits for calls in progress before it ends them. Default: the call
+    /// deadline.
+    #[must_use]
     pub fn with_stop_grace(mut self, grace: Duration) -> HostBuilder {
         self.0.grace = Some(grace);
         self
     }
 
-    /// Allows [`Host::update_actor`], which is refused by default.
+    /// Enables [`Host::update_actor`]. Default: updates are refused.
+    #[must_use]
     pub fn enable_live_updates(mut self) -> HostBuilder {
         self.0.updates.enabled = true;
         self
     }
 
-    /// Lets an update change the capabilities that an actor's signed claims include. By default they must be the same.
+    /// Lets an update change the capabilities of an actor. Default: they must stay the same.
+    #[must_use]
     pub fn disable_strict_update_check(mut self) -> HostBuilder {
         self.0.updates.strict = false;
         self
     }
 
-    /// How many events are kept for a subscriber that is slow; 1,024 by default, and at least one. See [`Host::events`].
+    /// Sets the number of events that are buffered for each subscriber. See [`Host::events`]. Minimum: 1. Default:
+    /// 1,024.
+    #[must_use]
     pub fn with_event_buffer(mut self, events: usize) -> HostBuilder {
         self.0.event_buffer = events;
         self
     }
 
-    /// Makes an experiment with an actor or provider from its start on, as [`Host::experiment`] does. One with what cannot be
-    /// experimented with is ignored, with a line on the log.
+    /// Begins an experiment with an actor or provider at the host's start, as [`Host::experiment`] does. An experiment
+    /// that
+    /// [`Host::experiment`] would refuse has no effect and logs a warning.
+    #[must_use]
     #[cfg(feature = "experiments")]
     pub fn with_experiment(mut self, entity: &WasmCloudEntity, experiment: Experiment) -> HostBuilder {
         self.0.experiments.push((entity.clone(), experiment));
         self
     }
 
-    /// How long an actor or provider has to answer a health check; 1 s by default, an hour at most. A guest that has
-    /// worked on one so long without an answer is lost, like one that does not answer a call in time.
+    /// Sets the time that an actor or provider has to answer a health check. A guest that exceeds it is replaced, as
+    /// after a
+    /// call that exceeds its deadline. Maximum: 1 hour. Default: 1 s.
+    #[must_use]
     pub fn with_health_deadline(mut self, deadline: Duration) -> HostBuilder {
         self.0.health.deadline = deadline.min(Duration::from_secs(60 * 60));
         self
     }
 
-    /// How often the host asks all actors and providers how they are; every 30 s by default, every millisecond at most.
-    /// With `None`, they are asked only when the embedder does; see [`Host::health`].
+    /// Sets the interval at which the host checks the health of all actors and providers. With `None`, only
+    /// [`Host::health`] and [`Host::health_of`] check it. Minimum: 1 ms. Default: 30 s.
+    #[must_use]
     pub fn with_health_interval(mut self, interval: Option<Duration>) -> HostBuilder {
         self.0.health.interval = interval.map(|interval| interval.max(Duration::from_millis(1)));
         self
     }
 
-    /// Builds the host, with a new key. It does not run yet: see [`Host::start`].
+    /// Builds the host with a new key. [`Host::start`] starts it.
+    #[must_use]
     pub fn build(self) -> Host {
         Host::new(self.0, KeyPair::new_server())
     }

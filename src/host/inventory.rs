@@ -1,4 +1,4 @@
-//! What runs in a host, and how it is, at one moment.
+//! Point-in-time inventories of a host.
 
 use wasmcloud_claims::TrustState;
 use wasmcloud_core::health::Health;
@@ -7,45 +7,48 @@ use crate::child::{Child, ChildState};
 use crate::dispatch::snapshot::{Condition, RunningActor, RunningProvider, Snapshot, distrust_health};
 use crate::link::LinkState;
 
-/// What runs in a host at one moment.
+/// The contents of a host at one point in time. [`Host::inventory`](crate::Host::inventory) returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Inventory {
-    /// The actors, by public key.
+    /// The actors, sorted by public key.
     pub actors: Vec<ActorInventory>,
-    /// The providers, by public key and link name.
+    /// The providers, sorted by public key and link name.
     pub providers: Vec<ProviderInventory>,
-    /// The links that have been set, whether their ends run or not.
+    /// All links that have been set, whether their actors and providers run or not. They are sorted by actor, contract
+    /// and
+    /// link name.
     pub links: Vec<LinkInventory>,
 }
 
-/// An actor, and how it is.
+/// An actor in an [`Inventory`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ActorInventory {
-    /// Its public key.
+    /// The actor's public key.
     pub key: String,
     /// The name that its signer gave it.
     pub name: String,
-    /// The name that it can be called by besides its key.
+    /// The name by which it can be called beside its key.
     pub call_alias: Option<String>,
     /// The revision of its code.
     pub revision: i32,
-    /// How many instances it has.
+    /// The number of its instances.
     pub instances: usize,
-    /// How many calls are before them, those included that they serve.
+    /// The number of calls in its mailboxes and in progress.
     pub calls: usize,
-    /// How it is.
+    /// The state of the actor.
     pub state: ChildState,
-    /// What it said when it was last asked, if it was since its start; see [`Host::health`](crate::Host::health).
+    /// The result of the last health check since its start, if there was one. See
+    /// [`Host::health`](crate::Host::health).
     pub health: Option<Health>,
 }
 
-/// A provider, and how it is.
+/// A provider in an [`Inventory`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProviderInventory {
-    /// Its public key.
+    /// The provider's public key.
     pub id: String,
     /// The contract that it serves.
     pub contract_id: String,
@@ -53,25 +56,26 @@ pub struct ProviderInventory {
     pub link_name: String,
     /// The name that its vendor gave it.
     pub name: String,
-    /// How it is.
+    /// The state of the provider.
     pub state: ChildState,
-    /// What it said when it was last asked, if it was since its start; see [`Host::health`](crate::Host::health).
+    /// The result of the last health check since its start, if there was one. See
+    /// [`Host::health`](crate::Host::health).
     pub health: Option<Health>,
 }
 
-/// A link, and how far it has come.
+/// A link in an [`Inventory`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinkInventory {
-    /// The actor.
+    /// The actor's public key.
     pub actor_id: String,
     /// The contract.
     pub contract_id: String,
     /// The link's name.
     pub link_name: String,
-    /// The provider.
+    /// The provider's public key.
     pub provider_id: String,
-    /// How far it has come.
+    /// The state of the link.
     pub state: LinkState,
 }
 
@@ -129,7 +133,7 @@ fn provider(provider: &RunningProvider, snapshot: &Snapshot) -> ProviderInventor
     }
 }
 
-/// What is known of a child without asking it.
+/// Returns the health of a child that is known without a check.
 fn health(trust: &TrustState, condition: &Condition, child: Child, snapshot: &Snapshot) -> Option<Health> {
     distrust_health(trust).or_else(|| condition.health()).or_else(|| snapshot.health.get(&child).cloned())
 }

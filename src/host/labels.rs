@@ -1,11 +1,11 @@
-//! What a host is labelled with: what it is, what its builder was told, and what manifests add while it runs.
+//! The labels of a host: its platform, those of its builder, and those of manifests.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::labels::is_reserved;
 
-/// A host's labels.
+/// The labels of a host.
 pub(super) struct Labels(Mutex<HashMap<String, String>>);
 
 impl Labels {
@@ -17,13 +17,13 @@ impl Labels {
         self.lock().clone()
     }
 
-    /// Adds labels, in the place of those of the same names. The host's own stay.
+    /// Adds labels and replaces those of the same names. Reserved labels stay as they are.
     pub(super) fn merge(&self, labels: BTreeMap<String, String>) {
         self.lock().extend(labels.into_iter().filter(|(key, _)| !is_reserved(key)));
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, String>> {
-        // Nothing that panics is done while it is held.
+        // Nothing panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Carrying out a manifest.
+//! The application of manifests.
 
 use std::sync::Arc;
 
@@ -14,20 +14,26 @@ use crate::manifest::plan::{Plan, PlanContext, PlannedActor};
 use crate::manifest::{HostManifest, ManifestFailures};
 
 impl Host {
-    /// Has the host run what a manifest names: adds its labels, starts its providers, then its actors, and then sets its links
-    /// in their order.
+    /// Applies a manifest: adds its labels, starts its providers, then its actors, and then sets its links in their
+    /// order.
     ///
-    /// All of it is checked first: that files can be read, are signed and are what was signed, that references are
-    /// well-formed, that names lead somewhere, that claims allow what links ask for, that nothing is there twice. Where
-    /// anything is wrong, nothing is done. What can only be seen by doing it — a port that is taken, a provider that refuses a
-    /// link — is tried to the end: what succeeds stays, and the error names everything that failed.
+    /// The whole manifest is checked first. Files must be readable and carry valid signatures, references must be
+    /// well-formed, names must resolve, claims must include the capabilities that links need, and no entry may occur
+    /// twice.
+    /// If a check fails, nothing is changed. Failures that only appear during the application, such as a port in use or
+    /// a
+    /// provider that refuses a link, do not end it: the other entries are applied, and the error names every entry that
+    /// failed.
     ///
-    /// So a manifest can be applied again, after a failure or a change. What runs already with the same token is left as it
-    /// is, and so are links that are established as the manifest has them; what has failed is started anew, and other values
-    /// of a link and another number of instances take effect. Another revision of an actor that runs is refused: see [`Host::update_actor`]. Nothing is
-    /// stopped or removed because a manifest does not name it.
+    /// A manifest can be applied again, after a failure or a change. Actors and providers that run with the same token
+    /// stay
+    /// as they are, and so do established links with the same values. Failed actors and providers are restarted.
+    /// Changed
+    /// values of a link and a changed number of instances take effect. Another revision of a running actor is refused:
+    /// see
+    /// [`Host::update_actor`]. Entries that a manifest does not name are neither stopped nor removed.
     ///
-    /// Manifests that are applied at the same time are applied one after the other. Files are read on a thread of their own.
+    /// Concurrent applications run one after another. Files are read on a separate thread.
     ///
     /// ```
     /// use wasmcloud_host::{HostBuilder, HostManifest};
@@ -49,25 +55,29 @@ impl Host {
     /// ```
     ///
     /// # Errors
-    /// `InvalidManifest` where nothing was done; `ManifestIncomplete` where something failed and the rest runs. The cause of
-    /// both is [`ManifestFailures`], with each entry's own error. `HostNotRunning`; `Io` where no thread can be made.
+    /// - `InvalidManifest` if nothing was changed
+    /// - `ManifestIncomplete` if an entry failed; the other entries run
+    /// - `HostNotRunning`; `Io` if no thread can be created
+    ///
+    /// The cause of the first two is [`ManifestFailures`], with the error of each entry.
     pub async fn apply_manifest(&self, manifest: HostManifest) -> Result<()> {
         self.running()?;
-        let _turn = self.0.manifests.lock().await;
+        let _guard = self.0.manifests.lock().await;
         let manifest = Arc::new(manifest);
         let plan = self.plan(manifest.clone()).await?;
         self.0.labels.merge(manifest.labels.clone());
-        self.carry_out(plan).await.into_result(&manifest.name(), ErrorKind::ManifestIncomplete)
+        self.apply(plan).await.into_result(&manifest.name(), ErrorKind::ManifestIncomplete)
     }
 
-    /// Checks a manifest beside the shards.
+    /// Checks a manifest on a separate thread.
     async fn plan(&self, manifest: Arc<HostManifest>) -> Result<Plan> {
         let dispatch = self.0.dispatch.clone();
-        let (limits, restart) = (self.0.configuration.limits, self.0.configuration.restart);
+        let limits = self.0.configuration.limits;
+        let restart = self.0.configuration.restart;
         let (answer, answered) = tokio::sync::oneshot::channel();
         let check = move || {
             let holder_of = |alias: &str| dispatch.snapshot().aliases.get(alias).map(|holder| holder.to_string());
-            // Whoever asked may have given up.
+            // The caller may have dropped its future.
             let _ = answer.send(manifest.plan(&PlanContext { limits, restart, holder_of: &holder_of }));
         };
         let thread = std::thread::Builder::new().name("manifest".to_owned()).spawn(check);
@@ -75,23 +85,23 @@ impl Host {
         answered.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the check of the manifest panicked")))
     }
 
-    async fn carry_out(&self, plan: Plan) -> ManifestFailures {
+    async fn apply(&self, plan: Plan) -> ManifestFailures {
         let mut failures = ManifestFailures::default();
         for (entry, capability) in plan.capabilities {
-            failures.sort(entry, self.have_provider(capability).await);
+            failures.sort(entry, self.ensure_provider(capability).await);
         }
-        let started = plan.actors.into_iter().map(async |(entry, actor)| (entry, self.have_actor(actor).await));
+        let started = plan.actors.into_iter().map(async |(entry, actor)| (entry, self.ensure_actor(actor).await));
         for (entry, outcome) in join_all(started).await {
             failures.sort(entry, outcome);
         }
         for (entry, link) in plan.links {
-            failures.sort(entry, self.have_link(link).await);
+            failures.sort(entry, self.ensure_link(link).await);
         }
         failures
     }
 
     /// Starts a provider, unless it runs.
-    async fn have_provider(&self, capability: NativeCapability) -> Result<()> {
+    async fn ensure_provider(&self, capability: NativeCapability) -> Result<()> {
         let wanted = capability.descriptor();
         let runs = self.0.dispatch.snapshot().providers.get(&wanted.key).is_some_and(|running| {
             let same = if wanted.signed { running.identity.claims == wanted.claims } else { !running.identity.signed };
@@ -100,8 +110,8 @@ impl Host {
         if runs { Ok(()) } else { self.start_native_capability(capability).await }
     }
 
-    /// Starts an actor, unless it runs. One that runs with another number of instances than it should is scaled.
-    async fn have_actor(&self, planned: PlannedActor) -> Result<()> {
+    /// Starts an actor, unless it runs. Scales one that runs with a different number of instances.
+    async fn ensure_actor(&self, planned: PlannedActor) -> Result<()> {
         let PlannedActor { actor, options, instances } = planned;
         let wanted = actor.shared_claims();
         let running = self.0.dispatch.snapshot().actors.get(wanted.subject.as_str()).and_then(|running| {
@@ -117,7 +127,7 @@ impl Host {
     }
 
     /// Sets a link, unless it is established.
-    async fn have_link(&self, link: LinkDefinition) -> Result<()> {
+    async fn ensure_link(&self, link: LinkDefinition) -> Result<()> {
         let key = link.key();
         let find = || self.0.dispatch.snapshot().links.get(&key).cloned();
         if find().is_some_and(|known| *known.definition == link && known.state == LinkState::Established) {
@@ -132,7 +142,7 @@ impl Host {
     }
 }
 
-/// Whether something can be called, or will be when it has been replaced after a crash.
+/// Returns whether a child can be called now, or once it has been restarted after a crash.
 fn is_up(condition: &Condition, trust: &TrustState) -> bool {
     !matches!(condition, Condition::Failed(_)) && trust.lost().is_none()
 }

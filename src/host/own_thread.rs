@@ -7,7 +7,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::Host;
 
-/// The thread that a host made to start on.
+/// The thread that was created for a host.
 #[derive(Debug)]
 pub(super) struct OwnThread {
     /// Closed by the end of the thread.
@@ -15,28 +15,28 @@ pub(super) struct OwnThread {
 }
 
 impl OwnThread {
-    /// Makes a thread with a `System`, and starts the host there. The thread ends when the host has stopped.
+    /// Creates a thread with a `System` and starts the host there. The thread ends when the host has stopped.
     ///
     /// # Errors
-    /// Those of [`Host::start`]; `Io` where the thread or its runtime cannot be made.
+    /// Those of [`Host::start`]; `Io` if the thread or its runtime cannot be created.
     pub(super) async fn start(host: Host) -> Result<()> {
         let (started, start) = oneshot::channel();
-        let (until_the_end, alive) = watch::channel(());
+        let (thread_guard, alive) = watch::channel(());
         let run = move || {
-            // Dropped last of all.
-            let _until_the_end = until_the_end;
+            // Dropped last, so that `end` returns only when everything else is gone.
+            let _thread_guard = thread_guard;
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => {
-                    // The caller may have given up.
-                    let _ = started.send(Err(failure("its runtime cannot be made", error)));
+                    // The caller may have dropped its future.
+                    let _ = started.send(Err(failure("its runtime cannot be created", error)));
                     return;
                 }
             };
-            actix_rt::System::with_tokio_rt(move || runtime).block_on(serve(host, OwnThread { alive }, started));
+            actix_rt::System::with_tokio_rt(move || runtime).block_on(run_host(host, OwnThread { alive }, started));
         };
         let thread = std::thread::Builder::new().name("wasmcloud-host".to_owned()).spawn(run);
-        thread.map_err(|error| failure("it cannot be made", error))?;
+        thread.map_err(|error| failure("it cannot be created", error))?;
         start.await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Internal, "the thread of the host panicked while the host was started"))
         })
@@ -45,19 +45,19 @@ impl OwnThread {
     /// Waits for the thread to end.
     pub(super) fn end(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut alive = self.alive.clone();
-        // Nothing is ever sent, so this is an error: that of the end.
+        // The sender never sends: an error means that the thread has dropped it.
         async move { while alive.changed().await.is_ok() {} }
     }
 }
 
-/// Starts the host, says so, and stays until it has stopped.
-async fn serve(host: Host, thread: OwnThread, started: oneshot::Sender<Result<()>>) {
+/// Starts the host, sends the outcome, and returns when the host has stopped.
+async fn run_host(host: Host, thread: OwnThread, started: oneshot::Sender<Result<()>>) {
     let outcome = host.start_here(Some(thread)).await;
     let shards = host.0.running.get().map(|running| running.shards.clone());
-    // This handle must not keep the host from being stopped with the last one of its embedder.
+    // Dropped, so that the host stops with the last handle of its embedder.
     drop(host);
     let running = outcome.is_ok();
-    // The caller may have given up: then the host stops with the last of its handles.
+    // The caller may have dropped its future: the host then stops with the last of its handles.
     let _ = started.send(outcome);
     if let Some(shards) = shards.filter(|_| running) {
         shards.ended().await;
@@ -65,5 +65,5 @@ async fn serve(host: Host, thread: OwnThread, started: oneshot::Sender<Result<()
 }
 
 fn failure(what: &str, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("the host was to have a thread of its own, and {what}")).caused_by(error)
+    Error::new(ErrorKind::Io, format!("cannot start the host on a thread of its own: {what}")).caused_by(error)
 }

@@ -1,4 +1,4 @@
-//! The right to start a host.
+//! The exclusive right to start a host.
 
 use std::sync::atomic::Ordering;
 
@@ -6,10 +6,14 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::{Inner, Running};
 
-/// The right to start a host: one start at a time, and none after one that succeeded.
+/// The exclusive right to start a host. It is given back by a failed start, and kept by a successful one.
 pub(super) struct StartClaim<'a>(&'a Inner);
 
 impl<'a> StartClaim<'a> {
+    /// Takes the right.
+    ///
+    /// # Errors
+    /// `HostAlreadyStarted`.
     pub(super) fn take(host: &'a Inner) -> Result<StartClaim<'a>> {
         if host.start_claimed.swap(true, Ordering::SeqCst) {
             let message = format!("host {} was started before: build another one", host.key.public_key());
@@ -18,9 +22,9 @@ impl<'a> StartClaim<'a> {
         Ok(StartClaim(host))
     }
 
-    /// The start succeeded: the claim is never given back.
+    /// Records that the start succeeded.
     pub(super) fn keep(self, running: Running) {
-        // Nobody else sets it: that takes a claim.
+        // Only the holder of the claim sets it.
         let _ = self.0.running.set(running);
     }
 }

@@ -1,4 +1,4 @@
-//! The adapter for providers of the blocking interface: they run on threads of their own.
+//! The adapter for providers of the blocking interface, which run on threads of their own.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ thread_local! {
 /// Runs part of a blocking provider. The calls that it makes to actors are part of the call that `context` belongs to.
 fn with_context<T>(context: Option<CallContext>, work: impl FnOnce() -> T) -> T {
     SERVED.set(context);
-    let done = work();
+    let result = work();
     SERVED.set(None);
-    done
+    result
 }
 
 /// Calls actors for a blocking provider: the call runs on a shard, and the provider's thread waits for it.
@@ -40,7 +40,8 @@ pub(super) struct BlockingDispatcher {
 impl Dispatcher for BlockingDispatcher {
     fn dispatch(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>, BoxedError> {
         if self.shards.current().is_some() {
-            let message = "a blocking dispatch on a shard thread would stall every actor on it";
+            let message =
+                "a blocking dispatch on a shard's thread would stall every actor there: dispatch from another thread";
             return Err(Error::new(ErrorKind::InvalidArgument, message).into());
         }
         let caller = self.caller.clone();
@@ -52,7 +53,7 @@ impl Dispatcher for BlockingDispatcher {
         self.shards.spawn(async move {
             let origin = CallingProvider { identity: &caller.identity, instance: caller.instance };
             let called = caller.dispatch.call_from_provider(origin, context, &actor, request).await;
-            // The provider's thread may have given up waiting.
+            // The provider's thread stops waiting at the deadline.
             let _ = answer.send(called);
         })?;
         match answered.recv_deadline(deadline) {

@@ -1,4 +1,4 @@
-//! How an instance of a provider calls actors.
+//! Calls of a provider's instance to actors.
 
 use std::fmt;
 use std::sync::Arc;

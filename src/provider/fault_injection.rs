@@ -12,7 +12,7 @@ use crate::identity::ProviderIdentity;
 /// Serves a call with the fault that an experiment injects, if any. An injected panic does not run the panic hook, which
 /// would print it.
 pub(super) async fn call<T>(dispatch: &Dispatch, provider: &ProviderIdentity, work: impl Future<Output = T>) -> T {
-    let fault = dispatch.experiments().call(|| Child::Provider(provider.key.clone()));
+    let fault = dispatch.experiments().fault_of_call(|| Child::Provider(provider.key.clone()));
     let fault = fault.inspect(|fault| report_fault(dispatch, provider, fault));
     match fault {
         Some(fault @ InjectedFault::Crash { .. }) => resume_unwind(Box::new(fault.to_string())),
@@ -27,7 +27,7 @@ pub(super) async fn call<T>(dispatch: &Dispatch, provider: &ProviderIdentity, wo
 
 /// Delays the start, if an experiment says so.
 pub(super) async fn start(dispatch: &Dispatch, provider: &ProviderIdentity) {
-    let fault = dispatch.experiments().start(|| Child::Provider(provider.key.clone()));
+    let fault = dispatch.experiments().fault_of_start(|| Child::Provider(provider.key.clone()));
     let fault = fault.inspect(|fault| report_fault(dispatch, provider, fault));
     if let Some(InjectedFault::SlowStart { delay }) = fault {
         tokio::time::sleep(delay).await;

@@ -1,9 +1,9 @@
-//! The actix actor of a provider's instance: it serves calls and link changes concurrently, and stops after the last one.
+//! The actix actor of a provider's instance. It serves calls and link changes concurrently, and stops after the last one.
 //!
 //! # Layout
 //! - `lifecycle`: changes of links, and the stop
-//! - `start`: how an instance is started, whatever its interface
-//! - `crash_reports`: what the supervisor is told of an instance
+//! - `start`: the start of an instance, whatever its interface
+//! - `crash_reports`: the crash reports of an instance to the supervisor
 
 mod crash_reports;
 mod lifecycle;
@@ -37,10 +37,10 @@ use crate::dispatch::provider_mailbox::{ProviderCall, ProviderCheck};
 use crate::identity::ProviderIdentity;
 use crate::shard::BatchCounter;
 pub(crate) use crash_reports::CrashReports;
-pub(crate) use lifecycle::LAST_MOMENTS;
+pub(crate) use lifecycle::RELEASE_TIMEOUT;
 pub(crate) use start::ProviderStart;
 
-/// How long a provider may take to start, and to establish or release a link.
+/// The time that a provider may take to start, and to establish or release a link.
 const LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The actix actor of one instance of a provider.
@@ -50,6 +50,7 @@ pub(crate) struct ProviderActor {
     changes: BatchCounter,
 }
 
+/// A running instance.
 struct Running {
     identity: Arc<ProviderIdentity>,
     provider: Arc<dyn AsyncCapabilityProvider>,
@@ -58,7 +59,7 @@ struct Running {
     #[cfg(feature = "experiments")]
     dispatch: Dispatch,
     reports: CrashReports,
-    /// After closing, only calls that its own calls wait for are accepted. After the end, link changes are abandoned.
+    /// Once closing, only calls that its own calls wait for are accepted. Once ended, link changes are abandoned.
     shutdown: ShutdownSignal,
     /// Whether it has released everything and accepts nothing.
     is_gone: Cell<bool>,
@@ -77,15 +78,16 @@ impl Running {
         if self.shutdown.is_closing() && !is_own() {
             return Err(call);
         }
-        let _counted = Counted::new(self);
+        let _counted = CountedCall::new(self);
         let ProviderCall { actor, request: Request { operation, payload }, context } = call;
-        let (deadline, asked) = (context.deadline, operation.clone());
+        let deadline = context.deadline;
+        let name = operation.clone();
         let dispatcher = self.dispatcher.within(Some(context));
         let call = ProviderCallContext::new(&*actor, operation, payload, dispatcher);
         let work = self.provider.handle_call(call);
         #[cfg(feature = "experiments")]
         let work = fault_injection::call(&self.dispatch, &self.identity, work);
-        let answer = self.run(&asked, deadline, work).await;
+        let answer = self.run(&name, deadline, work).await;
         if answer.as_ref().map_or_else(|error| error.kind() == ErrorKind::ProviderFailed, |_| true) {
             self.reports.answered();
         }
@@ -102,18 +104,18 @@ impl Running {
         }
     }
 
-    /// Runs work of the provider until a deadline, and explains its failure. A panic is reported as a crash.
+    /// Runs work of the provider until a deadline, and adds the operation to its error. A panic is reported as a crash.
     async fn run<T>(
         &self,
-        what: &str,
+        operation: &str,
         deadline: Instant,
         work: impl Future<Output = Result<T, BoxedError>>,
     ) -> Result<T> {
         match AssertUnwindSafe(within(deadline, work)).catch_unwind().await {
             Ok(Ok(Ok(done))) => Ok(done),
-            Ok(Ok(Err(error))) => Err(self.explain(what, error)),
-            Ok(Err(_)) => Err(too_slow(&self.identity, what)),
-            Err(panic) => Err(self.explain(what, panicked(&*panic).into())),
+            Ok(Ok(Err(error))) => Err(self.explain(operation, error)),
+            Ok(Err(_)) => Err(timed_out(&self.identity, operation)),
+            Err(panic) => Err(self.explain(operation, panicked(&*panic).into())),
         }
         .inspect_err(|error| self.report_crash(error))
     }
@@ -126,23 +128,23 @@ impl Running {
 
     /// Returns the error of a provider with the names of the provider and of the operation. Errors of the runtime that a
     /// provider passes on, such as a refused call to an actor, keep their kind.
-    fn explain(&self, asked: &str, error: BoxedError) -> Error {
+    fn explain(&self, operation: &str, error: BoxedError) -> Error {
         let kind = error.downcast_ref::<Error>().map_or(ErrorKind::ProviderFailed, Error::kind);
-        Error::new(kind, format!("{} failed in {:?}", self.identity, shorten(asked))).context_of(error)
+        Error::new(kind, format!("{} failed in {:?}", self.identity, shorten(operation))).context_of(error)
     }
 }
 
-/// A call that is being served, for as long as it is.
-struct Counted<'a>(&'a Running);
+/// Counts a call in progress until it is dropped.
+struct CountedCall<'a>(&'a Running);
 
-impl Counted<'_> {
-    fn new(running: &Running) -> Counted<'_> {
+impl CountedCall<'_> {
+    fn new(running: &Running) -> CountedCall<'_> {
         running.calls.set(running.calls.get() + 1);
-        Counted(running)
+        CountedCall(running)
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for CountedCall<'_> {
     fn drop(&mut self) {
         self.0.calls.set(self.0.calls.get() - 1);
         if self.0.calls.get() == 0 {
@@ -155,8 +157,8 @@ fn lifecycle_deadline() -> Instant {
     Instant::now() + LIFECYCLE_TIMEOUT
 }
 
-fn too_slow(provider: &ProviderIdentity, asked: &str) -> Error {
-    let message = format!("{provider} was not done in time with {:?}", shorten(asked));
+fn timed_out(provider: &ProviderIdentity, operation: &str) -> Error {
+    let message = format!("{provider} was not done in time with {:?}", shorten(operation));
     Error::new(ErrorKind::DeadlineExceeded, message)
 }
 

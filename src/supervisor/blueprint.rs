@@ -1,4 +1,4 @@
-//! What further instances of a child are made of.
+//! What further instances of a child are created from.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::placement::ActorOptions;
 use super::restart::RestartPolicy;
 use crate::shard::ShardNumber;
 
-/// What further instances of an actor are made of.
+/// What further instances of an actor are created from.
 #[derive(Clone)]
 pub(super) struct ActorBlueprint {
     pub(super) module: CompiledModule,
@@ -26,7 +26,7 @@ impl fmt::Debug for ActorBlueprint {
     }
 }
 
-/// What a provider is restarted from.
+/// What further instances of a provider are created from.
 #[derive(Debug, Clone)]
 pub(super) struct ProviderBlueprint {
     pub(super) capability: NativeCapability,

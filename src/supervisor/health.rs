@@ -1,7 +1,8 @@
 //! Health checks of children.
 //!
-//! A check delays neither calls nor other checks. All children are asked at once and have the same time, and a child that
-//! serves calls is not asked. A child is asked once at a time: further askers get the answer of the check under way.
+//! A check delays neither calls nor other checks. All children are checked concurrently with the same deadline, and a
+//! child
+//! that serves calls is not checked. There is one check of a child at a time, and later requests share its result.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::health::Health;
 
-use super::registry::{Registry, Start};
+use super::registry::{Registry, StartNumber};
 use super::{Supervision, Supervisor};
 use crate::child::Child;
 use crate::dispatch::health_check::PendingCheck;
@@ -25,27 +26,27 @@ use crate::dispatch::snapshot::{Condition, distrust_health};
 use crate::event::EventKind;
 use crate::shard::BATCH;
 
-/// When, and for how long, children are asked.
+/// The deadline and the interval of health checks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CheckPolicy {
-    /// How long each has to answer.
+    /// The time that a child has to answer.
     pub(crate) deadline: Duration,
-    /// How often the host asks all of them by itself, if it does.
+    /// The time between two checks of all children. `None` if the host does not check of its own accord.
     pub(crate) interval: Option<Duration>,
 }
 
-/// A check under way. It tells nothing of a child that was stopped meanwhile.
+/// A check in progress. It yields `None` if the child was stopped during the check.
 type Check = LocalBoxFuture<'static, Option<Health>>;
 
-/// The checks under way.
-pub(super) type Checks = RefCell<HashMap<Start, WeakShared<Check>>>;
+/// The checks in progress.
+pub(super) type Checks = RefCell<HashMap<StartNumber, WeakShared<Check>>>;
 
-/// Check everything that runs.
+/// Checks all children.
 #[derive(Message)]
 #[rtype(result = "Result<HashMap<WasmCloudEntity, Health>>")]
 pub(crate) struct CheckAll;
 
-/// Check one actor or provider.
+/// Checks one actor or provider.
 #[derive(Message)]
 #[rtype(result = "Result<Health>")]
 pub(crate) struct CheckOne(pub(crate) WasmCloudEntity);
@@ -53,19 +54,19 @@ pub(crate) struct CheckOne(pub(crate) WasmCloudEntity);
 impl Supervision {
     async fn check_all(self: &Rc<Self>) -> HashMap<WasmCloudEntity, Health> {
         let checks = self.begin_checks().await.into_iter();
-        let answers = checks.map(|(entity, check)| async move { Some((entity, check.await?)) });
-        join_all(answers).await.into_iter().flatten().collect()
+        let results = checks.map(|(entity, check)| async move { Some((entity, check.await?)) });
+        join_all(results).await.into_iter().flatten().collect()
     }
 
-    /// Begins to check everything that runs.
+    /// Starts a check of every child.
     async fn begin_checks(self: &Rc<Self>) -> Vec<(WasmCloudEntity, Shared<Check>)> {
         let mut checks = Vec::new();
         let mut last = None;
         loop {
             let children = self.registry.borrow().children_after(last, BATCH);
-            let Some((start, ..)) = children.last() else { return checks };
-            last = Some(*start);
-            checks.extend(children.into_iter().map(|(start, child, entity)| (entity, self.check(start, child))));
+            let Some(newest) = children.last() else { return checks };
+            last = Some(newest.start);
+            checks.extend(children.into_iter().map(|child| (child.entity, self.check(child.start, child.child))));
             tokio::task::yield_now().await;
         }
     }
@@ -74,41 +75,41 @@ impl Supervision {
         let child = Child::of(entity)?;
         let start = self.registry.borrow().start_of(&child, entity)?;
         let health = self.check(start, child.clone()).await;
-        health.ok_or_else(|| Error::new(ErrorKind::Busy, format!("{child} was stopped while it was asked how it is")))
+        health.ok_or_else(|| Error::new(ErrorKind::Busy, format!("{child} was stopped during its health check")))
     }
 
-    /// Begins to check a child, or joins the check that is under way.
-    fn check(self: &Rc<Self>, start: Start, child: Child) -> Shared<Check> {
+    /// Starts a check of a child, or joins the check in progress.
+    fn check(self: &Rc<Self>, start: StartNumber, child: Child) -> Shared<Check> {
         if let Some(check) = self.checks.borrow().get(&start).and_then(WeakShared::upgrade) {
             return check;
         }
         let supervision = self.clone();
         let check = async move {
-            let health = supervision.ask_child(start, &child).await;
+            let health = supervision.check_child(start, &child).await;
             supervision.checks.borrow_mut().remove(&start);
             let health = health?;
-            supervision.note_health(start, &child, &health).then_some(health)
+            supervision.record_health(start, &child, &health).then_some(health)
         };
         let check = check.boxed_local().shared();
         if let Some(shared) = check.downgrade() {
             self.checks.borrow_mut().insert(start, shared);
         }
-        // It goes to its end, whether its askers wait for that or not.
+        // The check runs to its end, even if every caller stops waiting for it.
         actix_rt::spawn(check.clone().map(drop));
         check
     }
 
-    /// Asks a child how it is, and waits for its answer.
-    async fn ask_child(&self, start: Start, child: &Child) -> Option<Health> {
-        let asked = self.registry.borrow().ask(start, child, self.health.deadline)?;
-        Some(match asked {
-            Asked::NotAtAll(health) => health,
-            Asked::Instance(asked) => asked.health().await.unwrap_or_else(|| {
-                // It may have crashed before its turn came.
+    /// Checks a child and waits for its answer.
+    async fn check_child(&self, start: StartNumber, child: &Child) -> Option<Health> {
+        let check = self.registry.borrow().start_check(start, child, self.health.deadline)?;
+        Some(match check {
+            StartedCheck::Known(health) => health,
+            StartedCheck::Instance(check) => check.health().await.unwrap_or_else(|| {
+                // The child may have crashed before the check's turn in its mailbox.
                 let down = self.registry.borrow().condition(child).and_then(Condition::health);
                 down.unwrap_or(Health::Unanswered)
             }),
-            Asked::Provider(answer) => match tokio::time::timeout(self.health.deadline, answer).await {
+            StartedCheck::Provider(answer) => match tokio::time::timeout(self.health.deadline, answer).await {
                 Ok(Ok(health)) => health,
                 Ok(Err(error)) => Health::Unhealthy { reason: format!("it has ended: {error}") },
                 Err(_) => Health::Unanswered,
@@ -116,14 +117,14 @@ impl Supervision {
         })
     }
 
-    /// Takes note of how a child is, and tells of it where that is news. Whether the child still runs.
-    fn note_health(&self, start: Start, child: &Child, health: &Health) -> bool {
+    /// Records the health of a child, and emits an event if it has changed. Returns whether the child still runs.
+    fn record_health(&self, start: StartNumber, child: &Child, health: &Health) -> bool {
         let before = match self.registry.borrow().last_health(start, child) {
             None => return false,
             Some(before) => before.cloned(),
         };
         if before.as_ref() != Some(health) {
-            self.change(|registry| registry.note_health(child, health.clone()));
+            self.change(|registry| registry.record_health(child, health.clone()));
             if before.is_some() || *health != Health::Healthy {
                 self.emit(child, EventKind::HealthChanged { health: health.clone() });
             }
@@ -132,38 +133,39 @@ impl Supervision {
     }
 }
 
-/// A child's way of being asked.
-enum Asked {
-    /// It is not asked: this is known.
-    NotAtAll(Health),
+/// The first step of a check.
+enum StartedCheck {
+    /// The health is known without a check.
+    Known(Health),
     Instance(PendingCheck),
     Provider(RecipientRequest<ProviderCheck>),
 }
 
 impl Registry {
-    /// Asks a child how it is, unless that is known or it is at work. Nothing where it was stopped meanwhile.
-    fn ask(&self, start: Start, child: &Child, time: Duration) -> Option<Asked> {
+    /// Starts a check of a child, unless its health is known or it serves calls. Returns `None` if it was stopped
+    /// meanwhile.
+    fn start_check(&self, start: StartNumber, child: &Child, time: Duration) -> Option<StartedCheck> {
         self.last_health(start, child)?;
         let distrusted = self.trust(child).and_then(distrust_health);
         if let Some(down) = distrusted.or_else(|| self.condition(child)?.health()) {
-            return Some(Asked::NotAtAll(down));
+            return Some(StartedCheck::Known(down));
         }
         Some(match child {
             Child::Actor(key) => {
                 let actor = self.snapshot().actors.get(key)?;
                 let mut instances = actor.instances.mailboxes().iter().filter(|_| !actor.draining);
                 let idle = instances.find_map(|mailbox| mailbox.check(time));
-                idle.map_or(Asked::NotAtAll(Health::Busy), Asked::Instance)
+                idle.map_or(StartedCheck::Known(Health::Busy), StartedCheck::Instance)
             }
             Child::Provider(key) => {
                 let provider = self.snapshot().providers.get(key)?;
-                Asked::Provider(provider.mailbox.check(time))
+                StartedCheck::Provider(provider.mailbox.check(time))
             }
         })
     }
 }
 
-/// Begins to check everything time and again, for as long as there is a supervisor and its host runs.
+/// Starts a check of every child at an interval, until the host stops.
 pub(super) async fn check_regularly(supervision: Weak<Supervision>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
@@ -171,7 +173,7 @@ pub(super) async fn check_regularly(supervision: Weak<Supervision>, interval: Du
         if !supervision.registry.borrow().snapshot().running {
             return;
         }
-        // Nobody waits for the answers: they are taken note of as they come.
+        // The checks record their results themselves.
         supervision.begin_checks().await;
     }
 }

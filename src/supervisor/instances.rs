@@ -22,8 +22,8 @@ use crate::dispatch::mailbox::{InstanceThread, Mailbox, MailboxConfig};
 use crate::identity::ActorIdentity;
 use crate::shard::OwnThread;
 
-/// How long calls that are ended after the period of grace may take to end.
-pub(super) const LAST_MOMENTS: Duration = Duration::from_secs(5);
+/// The time that calls have to end after they were ended at the end of the grace period.
+pub(super) const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Supervision {
     /// Creates all instances of an actor, or none.
@@ -40,7 +40,7 @@ impl Supervision {
     /// # Errors
     /// `Busy`.
     pub(super) fn expect_room(&self, options: &ActorOptions, limits: &Limits, running: usize) -> Result<()> {
-        options.expect_reasonable()?;
+        options.expect_instance_limit()?;
         let more = options.instances.get().saturating_sub(running);
         self.dispatch.mappings().expect_room_for_guests(more, limits)
     }
@@ -105,7 +105,7 @@ impl Supervision {
             slow_path: thread.shard().slow_path(),
             supervisor: SupervisorHandle::new(&self.address()?),
         };
-        // An abandoned start must not go on in its start functions.
+        // An abandoned start must not continue in its start functions.
         let guard = ShutdownOnDrop::new(shutdown.clone());
         let address = thread.shard().run(async move || Ok(GuestActor::create(instance).await?.start())).await?;
         guard.disarm();
@@ -122,18 +122,18 @@ impl Supervision {
     }
 }
 
-/// Waits until instances that are not called any more have served their calls, and ends their calls at the deadline. Returns
-/// whether all instances have ended: the thread of one may be blocked.
+/// Waits until instances that receive no more calls have served the last ones, and ends calls at the deadline. Returns
+/// whether all instances have ended; one whose thread is blocked has not.
 pub(super) async fn close_instances(identity: &ActorIdentity, instances: &Instances, deadline: Instant) -> bool {
     if within(deadline, instances.close()).await.is_ok() {
         return true;
     }
-    log::warn!("{identity} was still at work when its time was up: what it was at is ended");
+    log::warn!("{identity} still served calls at the end of the grace period: they are ended");
     end_instances(instances).await
 }
 
-/// Ends the calls of instances, and the instances. Returns whether all instances have ended a few seconds later.
+/// Ends the calls of instances, and the instances. Returns whether all instances have ended within a few seconds.
 pub(super) async fn end_instances(instances: &Instances) -> bool {
     instances.end();
-    within(Instant::now() + LAST_MOMENTS, instances.close()).await.is_ok()
+    within(Instant::now() + END_TIMEOUT, instances.close()).await.is_ok()
 }

@@ -1,4 +1,5 @@
-//! A lock for each key: changes of one key run one at a time in the order of asking, changes of different keys run
+//! A lock for each key: changes of one key run one at a time in the order of their requests, changes of different keys
+//! run
 //! concurrently.
 
 use std::cell::RefCell;
@@ -12,7 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 #[derive(Debug)]
 pub(super) struct KeyedLock<K>(RefCell<HashMap<K, Arc<Mutex<()>>>>);
 
-/// A change that waits for a key's lock, and then holds it. The lock is forgotten with its last guard.
+/// A change that waits for a key's lock, and then holds it. The lock is removed with its last guard.
 #[derive(Debug)]
 pub(super) struct KeyedLockGuard<'a, K: Hash + Eq> {
     locks: &'a KeyedLock<K>,
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[actix_rt::test]
-    async fn changes_of_one_key_wait_for_each_other_and_leave_nothing_behind() {
+    async fn changes_of_one_key_wait_for_each_other_and_leave_no_lock_behind() {
         let locks = KeyedLock::default();
         let first = locks.lock(&"a").await;
         let other = locks.lock(&"b").await;
@@ -64,7 +65,7 @@ mod tests {
         let mut third = Box::pin(locks.lock(&"a"));
         assert!(futures_util::poll!(third.as_mut()).is_pending());
         drop(second);
-        // It has been given the turn and gives it up unseen.
+        // It owns the lock now, and is dropped before it is polled.
         drop(third);
         assert!(locks.0.borrow().is_empty());
     }

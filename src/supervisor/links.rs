@@ -1,4 +1,4 @@
-//! How links are set, established, released and removed. All changes of one link are made in its lane.
+//! Changes of one link: it is set, established, released and removed. All of them hold the link's lock.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_provider::wire::BIND_ACTOR;
 
 use super::Supervision;
-use super::registry::Ends;
+use super::registry::LinkEnds;
 use crate::authorizer::Origin;
 use crate::child::Child;
 use crate::dispatch::provider_mailbox::Lifecycle;
@@ -15,8 +15,9 @@ use crate::event::EventKind;
 use crate::link::{Link, LinkDefinition, LinkKey, LinkState};
 
 impl Supervision {
-    /// Takes a link in. Where both ends run it is established, and the answer is the provider's; otherwise it waits
-    /// for them. A link that is refused leaves what was in effect before.
+    /// Sets a link. If both ends run, it is established, and the result is the provider's answer; otherwise it waits
+    /// for
+    /// them. A refused link leaves the previous one in effect.
     pub(super) async fn set_link(&self, definition: LinkDefinition) -> Result<()> {
         definition.validate()?;
         let definition = Arc::new(definition);
@@ -30,7 +31,7 @@ impl Supervision {
         }
     }
 
-    /// Takes in a link where none is established.
+    /// Sets a link where none is established.
     async fn introduce_link(&self, definition: Arc<LinkDefinition>) -> Result<()> {
         let key = definition.key();
         let before = self.registry.borrow().link(&key);
@@ -51,7 +52,7 @@ impl Supervision {
         bound
     }
 
-    /// Changes an established link: the old definition stays in effect until the new one is.
+    /// Changes an established link. The old definition stays in effect until the new one is.
     async fn replace_link(
         &self,
         before: &Link,
@@ -60,14 +61,15 @@ impl Supervision {
     ) -> Result<()> {
         let old = before.definition.clone();
         if self.registry.borrow().is_ending(&old) {
-            let message = format!("the {} is in use to the end of what is being stopped: change it then", old.key());
+            let message =
+                format!("the {} is in use until its actor or provider has stopped: change it then", old.key());
             return Err(Error::new(ErrorKind::Busy, message));
         }
         let ends = self.registry.borrow().ends(&definition)?;
         let Some(ends) = ends else {
-            // The new provider does not run yet, so nothing takes the old one's place but the wish for it.
+            // The new provider does not run yet, so the new definition waits and the old one is released.
             self.change(|registry| {
-                registry.put_link_beside(definition.clone(), LinkState::Pending, Some(old.clone()));
+                registry.put_overlapping_link(definition.clone(), LinkState::Pending, Some(old.clone()));
             });
             unbind_or_log(former, &old).await;
             return self.introduce_link(definition).await;
@@ -78,7 +80,7 @@ impl Supervision {
             return allowed;
         }
         self.change(|registry| {
-            registry.put_link_beside(old.clone(), LinkState::Established, Some(definition.clone()));
+            registry.put_overlapping_link(old.clone(), LinkState::Established, Some(definition.clone()));
         });
         let bound = send_bind(&ends, &definition).await;
         if let Err(refusal) = bound {
@@ -90,7 +92,7 @@ impl Supervision {
         }
         if old.provider_id != definition.provider_id {
             self.change(|registry| {
-                registry.put_link_beside(definition.clone(), LinkState::Established, Some(old.clone()));
+                registry.put_overlapping_link(definition.clone(), LinkState::Established, Some(old.clone()));
             });
             unbind_or_log(former, &old).await;
         }
@@ -100,11 +102,11 @@ impl Supervision {
         Ok(())
     }
 
-    /// Has the provider let go of a link, and forgets it.
+    /// Releases a link with its provider, and removes it.
     pub(super) async fn remove_link(&self, key: &LinkKey) -> Result<()> {
         let _lock = self.links.lock(key).await;
         let link = self.registry.borrow().link(key);
-        let link = link.ok_or_else(|| Error::new(ErrorKind::NotLinked, format!("there is no {key}")))?;
+        let link = link.ok_or_else(|| Error::new(ErrorKind::NotLinked, format!("the {key} does not exist")))?;
         let released = self.unbind_if_established(&link).await;
         self.change(|registry| registry.remove_link(key));
         let (contract_id, link_name) = (key.contract.to_string(), key.link_name.to_string());
@@ -119,7 +121,7 @@ impl Supervision {
         let definition = link.definition.clone();
         let ends = self.registry.borrow().ends(&definition);
         let (provider, bound) = match ends {
-            // What ruled it out before does not any more.
+            // The reason for a former refusal no longer holds.
             Ok(None) => return self.change(|registry| registry.put_link(definition, LinkState::Pending)),
             Ok(Some(ends)) => {
                 self.change(|registry| registry.put_link(definition.clone(), LinkState::Establishing));
@@ -141,18 +143,18 @@ impl Supervision {
         });
     }
 
-    /// Has the provider take a link, if the authorizer allows it.
-    pub(super) async fn bind(&self, ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
+    /// Sends a link to its provider, if the authorizer allows it.
+    pub(super) async fn bind(&self, ends: &LinkEnds, definition: &Arc<LinkDefinition>) -> Result<()> {
         self.authorize_link(ends).await?;
         send_bind(ends, definition).await.map_err(|error| refused(definition, error))
     }
 
-    async fn authorize_link(&self, ends: &Ends) -> Result<()> {
+    async fn authorize_link(&self, ends: &LinkEnds) -> Result<()> {
         let (origin, target) = (Origin::Actor(&ends.actor.identity.claims), &ends.provider.identity.entity);
-        self.dispatch.authority().ask_and_wait(origin, target, BIND_ACTOR, self.call_deadline()).await
+        self.dispatch.authority().authorize_call(origin, target, BIND_ACTOR, self.call_deadline()).await
     }
 
-    /// Tells what came of the wish to establish a link.
+    /// Emits the outcome of an attempt to establish a link.
     pub(super) fn emit_link(&self, definition: &LinkDefinition, bound: &Result<()>) {
         let (contract_id, link_name) = (definition.contract_id.clone(), definition.link_name.clone());
         let kind = match bound {
@@ -162,7 +164,7 @@ impl Supervision {
         self.emit(&Child::Actor(definition.actor_id.as_str().into()), kind);
     }
 
-    /// Has the provider let go of a link, which then waits. Its lane is held.
+    /// Releases a link with its provider. The link then waits. The caller holds its lock.
     pub(super) async fn suspend_link(&self, link: &Link) {
         if let Err(error) = self.unbind_if_established(link).await {
             log::error!("the {} could not be released: {error}", link.definition.key());
@@ -176,7 +178,7 @@ impl Supervision {
         unbind(&provider, &link.definition).await
     }
 
-    /// The provider of a link that is established.
+    /// Returns the provider of a link, if the link is established.
     pub(super) fn established_provider(&self, link: &Link) -> Option<RunningProvider> {
         if link.state != LinkState::Established {
             return None;
@@ -185,12 +187,12 @@ impl Supervision {
     }
 }
 
-/// How an established link stands once a change of it was refused. A provider that refuses leaves what was in effect;
-/// one that took too long has been made to let go of the link altogether, and is told of the old one again.
+/// Returns the state of an established link after a change of it was refused. A provider that refuses keeps the old
+/// definition. A provider that timed out was told to release the link, so the old definition is sent again.
 async fn state_after_refusal(
     refusal: &Error,
     former: &RunningProvider,
-    ends: &Ends,
+    ends: &LinkEnds,
     old: &Arc<LinkDefinition>,
 ) -> LinkState {
     let same = former.identity.key == ends.provider.identity.key;
@@ -203,8 +205,8 @@ async fn state_after_refusal(
     }
 }
 
-/// Tells the provider of a link. Its own error says why it did not take it.
-async fn send_bind(ends: &Ends, definition: &Arc<LinkDefinition>) -> Result<()> {
+/// Sends a link to its provider, and returns the provider's own error.
+async fn send_bind(ends: &LinkEnds, definition: &Arc<LinkDefinition>) -> Result<()> {
     let task = Lifecycle::Bind { actor: ends.actor.identity.clone(), definition: definition.clone() };
     change_link(&ends.provider, task).await
 }

@@ -1,8 +1,8 @@
-//! Compiled modules: each is compiled once, whichever and however many actors are made of it.
+//! Compiled modules. Each is compiled once, however many actors use it.
 //!
 //! # Layout
-//! - `queue`: whose module is compiled next (pure)
-//! - `slots`: where work waits for its turn
+//! - `queue`: the order in which modules are compiled (pure)
+//! - `slots`: the slots in which they are compiled
 
 mod queue;
 mod slots;
@@ -23,25 +23,26 @@ use wasmcloud_engine::{
     check_size, in_background, preparation_bytes,
 };
 
-use self::queue::{Capacity, Size, Work};
+use self::queue::{Capacity, Job, Size};
 use self::slots::{Slot, Slots};
 use super::keyed_lock::KeyedLock;
 
-/// After this time there is a line on the log about a module that is still being compiled.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The time after which a compilation in progress is logged.
+const LOG_AFTER: Duration = Duration::from_secs(2);
 
-/// How many small modules are compiled at once, and how many large ones. The others wait.
+/// The maximum numbers of small and of large modules that are compiled at once.
 const SMALL_AT_ONCE: usize = 8;
 const LARGE_AT_ONCE: usize = 4;
 
-/// A small module takes no more work than this to compile: some tenths of a second of one core at most.
+/// The maximum work of a small module: some tenths of a second of one core.
 const SMALL_WORK: u64 = 300_000;
 
-/// A module of more bytes than this is not prepared among the small ones.
+/// The maximum size of a module that is prepared in a slot for small ones. Unit: bytes.
 const SMALL_BYTES: usize = 512 * 1024;
 
-/// What decides how a module is compiled: the hash of its code, which its token does not change, and the bounds that are
-/// compiled into it.
+/// The inputs to a compilation: the hash of the code, which does not depend on the token, and the limits that are
+/// compiled
+/// into it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct ModuleKey {
     hash: Arc<str>,
@@ -49,16 +50,16 @@ struct ModuleKey {
     table_elements: u64,
 }
 
-/// The modules that actors of this host are made of. A module is kept as long as one of its actors is.
+/// The compiled modules of a host. A module is kept as long as an actor uses it.
 pub(super) struct Modules {
     compiled: RefCell<HashMap<ModuleKey, WeakModule>>,
-    /// Of actors that are started at once, one compiles and the others wait for it.
+    /// Of concurrent starts with one module, the first compiles it and the others wait.
     locks: KeyedLock<ModuleKey>,
     context: CompilerContext,
     slots: Slots,
-    /// How much memory a small module may take to be compiled, in bytes.
+    /// The maximum memory of a small module's compilation. Unit: bytes.
     small_memory: u64,
-    /// Closed when the host is stopped: from then on nothing is compiled.
+    /// Closed when the host is stopped: nothing is compiled from then on.
     shutdown: ShutdownSignal,
 }
 
@@ -79,12 +80,12 @@ impl Modules {
         }
     }
 
-    /// Has everything that is being compiled be given up, and refuses whatever comes later.
+    /// Abandons the compilations in progress, and refuses later ones.
     pub(super) fn close(&self) {
         self.shutdown.close();
     }
 
-    /// The compiled module of an actor, compiled beside the shards if it has to be.
+    /// Returns the compiled module of an actor, and compiles it on a background thread if needed.
     pub(super) async fn compile(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
         check_size(&actor.module(), &limits)?;
         let key = ModuleKey {
@@ -103,44 +104,47 @@ impl Modules {
         Ok(compiled)
     }
 
-    /// Loads or compiles a module, on a thread where that may take its time.
+    /// Loads or compiles a module on a background thread.
     async fn obtain(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
         let name = format!("actor {} ({})", actor.public_key(), escaped(&actor.name()));
         let begin = Instant::now();
-        let place = CodeReservation::take(mappings.clone())?;
-        let obtain = tokio::time::timeout(limits.compile_deadline, self.make_code(actor, limits, mappings));
-        let obtained = watched(obtain, PATIENCE, || {
-            log::info!("compiling {name} takes longer than {PATIENCE:?}");
+        let reservation = CodeReservation::take(mappings.clone())?;
+        let obtain = tokio::time::timeout(limits.compile_deadline, self.obtain_code(actor, limits, mappings));
+        let obtain = with_progress_report(obtain, LOG_AFTER, || {
+            log::info!("compiling {name} takes longer than {LOG_AFTER:?}");
         });
         let stopped =
-            || Error::new(ErrorKind::HostNotRunning, format!("the module of {name} is not compiled any more"));
-        let made = tokio::select! {
+            || Error::new(ErrorKind::HostNotRunning, format!("the host was stopped before it had compiled {name}"));
+        let obtained = tokio::select! {
             biased;
             () = self.shutdown.closing() => return Err(stopped()),
-            made = obtained => made,
+            obtained = obtain => obtained,
         };
-        let Ok(made) = made else {
-            let message = format!("the module of {name} was not compiled in {:?}", limits.compile_deadline);
+        let Ok(obtained) = obtained else {
+            let message = format!("{name} was not compiled in {:?}", limits.compile_deadline);
             return Err(Error::new(ErrorKind::DeadlineExceeded, message));
         };
-        let made = made?;
+        let obtained = obtained?;
         let took = begin.elapsed();
-        match made.origin {
-            Origin::Cache => log::debug!("{name} came from the artifact cache in {took:.1?}"),
-            Origin::Compiled if took > PATIENCE => log::info!("{name} was compiled in {took:.1?}"),
-            Origin::Compiled => log::debug!("{name} was compiled in {took:.1?}"),
+        match obtained.source {
+            CodeSource::Cache => log::debug!("{name} came from the artifact cache in {took:.1?}"),
+            CodeSource::Compiled if took > LOG_AFTER => log::info!("{name} was compiled in {took:.1?}"),
+            CodeSource::Compiled => log::debug!("{name} was compiled in {took:.1?}"),
         }
-        Ok(CompiledModule::new(made.code, place))
+        Ok(CompiledModule::new(obtained.code, reservation))
     }
 
-    /// Makes the code of a module in two steps, each with a slot of its own: what the second one takes is known after the
-    /// first. A step that is given up keeps its slot until its thread has ended, which is at most one function later: what
-    /// its memory and its core are used for, others cannot have, and its issuer's share bears it.
-    async fn make_code(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<Made> {
+    /// Loads or compiles the code of a module in two steps, each in a slot of its own, since the first step determines
+    /// the
+    /// demand of the second. An abandoned step keeps its slot until its thread has ended, at most one function later:
+    /// its
+    /// memory and core stay in use, and count against its issuer's share.
+    async fn obtain_code(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<ObtainedCode> {
         let issuer: Arc<str> = actor.issuer().into();
-        let (bytes, hash) = (actor.module(), actor.hash().to_owned());
-        let small = bytes.len() <= SMALL_BYTES;
-        let slot = self.slot(&issuer, small, preparation_bytes(bytes.len())).await;
+        let bytes = actor.module();
+        let hash = actor.hash().to_owned();
+        let is_small = bytes.len() <= SMALL_BYTES;
+        let slot = self.slot(&issuer, is_small, preparation_bytes(bytes.len())).await;
         let context = self.context.clone();
         let unprepared = bytes.clone();
         let prepared = in_background(move |_| {
@@ -148,7 +152,7 @@ impl Modules {
             context.prepare(&unprepared, &hash, &limits, &mappings)
         });
         let pending = match prepared.await?? {
-            Prepared::Loaded(code) => return Ok(Made { code, origin: Origin::Cache }),
+            Prepared::Loaded(code) => return Ok(ObtainedCode { code, source: CodeSource::Cache }),
             Prepared::Metered(pending) => pending,
         };
         let demand = pending.demand();
@@ -157,35 +161,35 @@ impl Modules {
             let _slot = slot;
             pending.compile(&bytes, &abandoned)
         });
-        Ok(Made { code: compiled.await??, origin: Origin::Compiled })
+        Ok(ObtainedCode { code: compiled.await??, source: CodeSource::Compiled })
     }
 
-    async fn slot(&self, issuer: &Arc<str>, small: bool, bytes: u64) -> Slot {
-        let size = if small && bytes <= self.small_memory { Size::Small } else { Size::Large };
-        self.slots.enter(Work { issuer: issuer.clone(), size, bytes }).await
+    async fn slot(&self, issuer: &Arc<str>, is_small: bool, bytes: u64) -> Slot {
+        let size = if is_small && bytes <= self.small_memory { Size::Small } else { Size::Large };
+        self.slots.enter(Job { issuer: issuer.clone(), size, bytes }).await
     }
 }
 
-/// The code of a module.
-struct Made {
+/// The code of a module, and its source.
+struct ObtainedCode {
     code: Code,
-    origin: Origin,
+    source: CodeSource,
 }
 
-/// How code came to be there.
+/// The source of a module's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
+enum CodeSource {
     Compiled,
     Cache,
 }
 
-/// Waits for work that goes on elsewhere, and tells when patience is over and it still does.
-async fn watched<T>(work: impl Future<Output = T>, patience: Duration, tell: impl FnOnce()) -> T {
+/// Waits for work, and calls `report` once if it takes longer than `patience`.
+async fn with_progress_report<T>(work: impl Future<Output = T>, patience: Duration, report: impl FnOnce()) -> T {
     let mut work = pin!(work);
     match tokio::time::timeout(patience, work.as_mut()).await {
         Ok(done) => done,
         Err(_) => {
-            tell();
+            report();
             work.await
         }
     }
@@ -198,14 +202,14 @@ mod tests {
     use super::*;
 
     #[actix_rt::test]
-    async fn work_that_takes_long_is_told_of_while_it_goes_on() {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        // It is done only once it has been told of.
-        let done = watched(told, Duration::from_millis(1), || tell.send("told").unwrap()).await;
-        assert_eq!(done, Ok("told"));
+    async fn work_that_takes_long_is_reported_while_it_runs() {
+        let (report, reported) = tokio::sync::oneshot::channel();
+        // The work ends only once it has been reported.
+        let done = with_progress_report(reported, Duration::from_millis(1), || report.send("reported").unwrap()).await;
+        assert_eq!(done, Ok("reported"));
 
-        let told = Cell::new(false);
-        watched(tokio::task::yield_now(), Duration::from_secs(3600), || told.set(true)).await;
-        assert!(!told.get());
+        let reported = Cell::new(false);
+        with_progress_report(tokio::task::yield_now(), Duration::from_secs(3600), || reported.set(true)).await;
+        assert!(!reported.get());
     }
 }

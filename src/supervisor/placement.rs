@@ -1,4 +1,4 @@
-//! Where an actor lives.
+//! The placement of an actor's instances on threads, and the options of its start.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -9,31 +9,33 @@ use wasmcloud_core::limits::Limits;
 use super::restart::RestartPolicy;
 use crate::shard::{ShardNumber, Shards};
 
-/// Which threads the instances of an actor are put on.
+/// The threads that the instances of an actor run on.
 ///
-/// A call between two actors on one shard costs a fraction of one that crosses threads, so what talks to each other
-/// belongs together.
+/// A call between two actors of one shard costs a fraction of a call to another thread, so actors that call each other
+/// often
+/// belong on one shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Placement {
-    /// On the shard that starts it, or on the next in turn where the starting thread is no shard; further instances on the
-    /// shards after it. The default.
+    /// Runs the first instance on the shard that starts the actor, or on the next shard in turn if the starting thread
+    /// is
+    /// not a shard. Further instances run on the shards after it. The default.
     #[default]
     Near,
-    /// On the next shards in turn.
+    /// Runs the instances on the next shards in turn.
     Spread,
-    /// On threads that nobody else has: for work that should neither wait for others nor hold them up. A thread for each
-    /// instance costs memory, and each call to it some microseconds.
+    /// Runs each instance on a thread of its own, for work that should neither wait for other actors nor delay them. A
+    /// thread costs memory, and each call to it some microseconds.
     Dedicated,
 }
 
-/// How many instances of one actor there may be at most, whatever its host has room for.
+/// The maximum number of instances of one actor, whatever its host has room for.
 const MOST_INSTANCES: usize = 65_536;
 
-/// The same for those that have threads of their own.
+/// The maximum number of instances with threads of their own.
 const MOST_THREADS: usize = 1024;
 
-/// The thread that is chosen for an instance.
+/// The thread chosen for an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ThreadChoice {
     Shard(ShardNumber),
@@ -58,7 +60,7 @@ impl Placement {
     }
 }
 
-/// How an actor is to be started. The default is what [`Host::start_actor`](crate::Host::start_actor) does.
+/// The options of an actor's start. The default options are those of [`Host::start_actor`](crate::Host::start_actor).
 ///
 /// ```
 /// use wasmcloud_host::{ActorOptions, Placement};
@@ -80,53 +82,57 @@ impl Default for ActorOptions {
 }
 
 impl ActorOptions {
-    /// Refuses more instances than one actor may have.
+    /// Checks the number of instances against the maximum of one actor.
     ///
     /// # Errors
     /// `Busy`.
-    pub(super) fn expect_reasonable(&self) -> Result<()> {
+    pub(super) fn expect_instance_limit(&self) -> Result<()> {
         let most = if self.placement == Placement::Dedicated { MOST_THREADS } else { MOST_INSTANCES };
         let instances = self.instances;
         if instances.get() <= most {
             return Ok(());
         }
-        let message = format!("an actor of {instances} instances is refused: placed like this it may have {most}");
+        let message = format!("an actor of {instances} instances is refused: the maximum for this placement is {most}");
         Err(Error::new(ErrorKind::Busy, message))
     }
 
-    /// The default options.
+    /// Returns the default options.
     pub fn new() -> ActorOptions {
         ActorOptions::default()
     }
 
-    /// How many instances of the actor there are, and so how many messages it serves at once; one by default, and at least
-    /// one. Each has a memory of its own: what a guest keeps there between messages is not seen by the others. A message
-    /// goes to the instance that will have served it first: usually to one on the shard that it comes from, as long as that
-    /// has little to do. One actor may have 65,536 instances, and 1,024 on threads of their own.
+    /// Sets the number of instances, and with it the number of calls that the actor serves at once. Each instance has a
+    /// memory of its own: state that a guest keeps between calls is not visible to other instances. A call goes to the
+    /// instance that is expected to serve it first, usually one on the caller's shard. Maximum: 65,536, or 1,024 with
+    /// [`Placement::Dedicated`]. Minimum and default: 1.
+    #[must_use]
     pub fn instances(mut self, instances: usize) -> ActorOptions {
         self.instances = NonZeroUsize::new(instances).unwrap_or(NonZeroUsize::MIN);
         self
     }
 
-    /// Which threads the instances are put on; [`Placement::Near`] by default.
+    /// Sets the threads that the instances run on. Default: [`Placement::Near`].
+    #[must_use]
     pub fn placement(mut self, placement: Placement) -> ActorOptions {
         self.placement = placement;
         self
     }
 
-    /// When instances that crash are replaced; by default, what the host's policy is.
+    /// Sets the restart policy of the instances. Default: the host's.
+    #[must_use]
     pub fn restart(mut self, policy: RestartPolicy) -> ActorOptions {
         self.restart = Some(policy);
         self
     }
 
-    /// The same options, with a restart policy where they have none.
+    /// Returns the same options, with a restart policy if they have none.
     pub(crate) fn with_default_restart(mut self, policy: RestartPolicy) -> ActorOptions {
         self.restart.get_or_insert(policy);
         self
     }
 
-    /// What the actor may use; what its host allows by default.
+    /// Sets the limits of the actor. Default: the host's.
+    #[must_use]
     pub fn limits(mut self, limits: Limits) -> ActorOptions {
         self.limits = Some(limits);
         self

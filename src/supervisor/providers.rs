@@ -1,4 +1,4 @@
-//! How providers are started, restarted and stopped.
+//! Starts, restarts and stops of providers.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,19 +11,19 @@ use wasmcloud_core::identity::{InstanceNumber, ProviderKey};
 
 use super::Supervision;
 use super::blueprint::ProviderBlueprint;
-use super::registry::serves;
+use super::registry::expect_serves;
 use crate::child::Child;
 use crate::dispatch::provider_mailbox::{Lifecycle, ProviderMailbox};
 use crate::dispatch::snapshot::RunningProvider;
 use crate::event::EventKind;
 use crate::identity::ProviderIdentity;
 use crate::lifecycle::{ProviderCrashed, ServiceRecord, Verdict};
-use crate::provider::{CrashReports, LAST_MOMENTS, ProviderActor, ProviderStart};
+use crate::provider::{CrashReports, ProviderActor, ProviderStart, RELEASE_TIMEOUT};
 
-/// How long the calls that a provider is serving may take to end when it is restarted.
+/// The time that a provider's calls have to end when it is restarted.
 const RESTART_GRACE: Duration = Duration::from_secs(1);
 
-/// How much longer the answer to a stop may take than the stop.
+/// The time that the answer to a stop may take longer than the stop.
 const SLACK: Duration = Duration::from_secs(1);
 
 /// An instance of a provider that is starting, or has started and is not registered yet. Its crash is kept until then.
@@ -34,17 +34,18 @@ struct StartingInstance<'a> {
 }
 
 impl StartingInstance<'_> {
-    /// How the instance crashed before it was registered, if it did.
+    /// Returns the crash of the instance before its registration, if it crashed.
     fn early_crash(&self) -> Option<ProviderCrashed> {
-        let cause = self.supervision.registry.borrow_mut().stop_expecting(self.instance)?;
-        let (provider, instance) = (self.provider.clone(), self.instance);
+        let cause = self.supervision.registry.borrow_mut().end_registration(self.instance)?;
+        let provider = self.provider.clone();
+        let instance = self.instance;
         Some(ProviderCrashed { provider, instance, cause, service: ServiceRecord::default() })
     }
 }
 
 impl Drop for StartingInstance<'_> {
     fn drop(&mut self) {
-        self.supervision.registry.borrow_mut().stop_expecting(self.instance);
+        self.supervision.registry.borrow_mut().end_registration(self.instance);
     }
 }
 
@@ -64,12 +65,12 @@ impl Supervision {
         let running = RunningProvider::new(identity, starting.instance, mailbox.clone());
         let trusted = self.expect_provider_trusted(&running.identity);
         if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.add_provider(running, blueprint))) {
-            end(&mailbox, Instant::now() + self.grace).await?;
+            stop_instance(&mailbox, Instant::now() + self.grace).await?;
             return Err(refusal);
         }
         self.emit(&child, EventKind::Started);
         drop(start);
-        starting.early_crash().into_iter().for_each(|crash| self.judge_provider(crash));
+        starting.early_crash().into_iter().for_each(|crash| self.handle_provider_crash(crash));
         self.establish_links_of(&child).await;
         Ok(())
     }
@@ -81,7 +82,7 @@ impl Supervision {
     ) -> Result<(StartingInstance<'_>, ProviderMailbox)> {
         let instance = self.next_instance();
         let provider = identity.key.clone();
-        self.registry.borrow_mut().expect_instance(instance);
+        self.registry.borrow_mut().begin_registration(instance);
         let starting = StartingInstance { supervision: self, provider: provider.clone(), instance };
         let start = ProviderStart {
             capability: blueprint.capability.clone(),
@@ -111,7 +112,7 @@ impl Supervision {
             tokio::time::sleep(delay).await;
             // A provider that is being stopped is not restarted.
             let Ok(change) = self.begin_replacement(child.clone()) else { return };
-            // It may have been stopped and started meanwhile.
+            // The provider may have been stopped and started meanwhile.
             if !self.registry.borrow().is_current(&child, instance) {
                 return;
             }
@@ -119,18 +120,21 @@ impl Supervision {
             drop(change);
             match replaced {
                 Ok(starting) => {
-                    starting.early_crash().into_iter().for_each(|crash| self.judge_provider(crash));
+                    starting.early_crash().into_iter().for_each(|crash| self.handle_provider_crash(crash));
                     self.establish_links_of(&child).await;
-                    // It may have crashed again meanwhile.
+                    // The provider may have crashed again meanwhile.
                     if self.change(|registry| registry.recover(&child, instance)) {
                         self.emit(&child, EventKind::Restarted { attempt, delay });
                     }
                     return;
                 }
                 Err(error) => {
-                    match self.judge_in_a_row(&child, instance, error.to_string(), ServiceRecord::default()) {
-                        Verdict::Restart { attempt: next, delay: pause } => (attempt, delay) = (next, pause),
-                        Verdict::GiveUp(_) => return,
+                    match self.count_and_handle_crash(&child, instance, error.to_string(), ServiceRecord::default()) {
+                        Verdict::Restart { attempt: next, delay: next_delay } => {
+                            attempt = next;
+                            delay = next_delay;
+                        }
+                        Verdict::Fail(_) => return,
                     }
                 }
             }
@@ -160,7 +164,7 @@ impl Supervision {
 
     /// Ends the remains of a provider that has crashed.
     async fn release_crashed(&self, child: &Child, running: &RunningProvider) {
-        if let Err(error) = end(&running.mailbox, Instant::now() + RESTART_GRACE).await {
+        if let Err(error) = stop_instance(&running.mailbox, Instant::now() + RESTART_GRACE).await {
             log::warn!("{} could not be stopped after its crash: {error}", self.subject(child));
         }
         self.suspend_links_of(child).await;
@@ -169,7 +173,7 @@ impl Supervision {
     pub(super) async fn stop_provider(&self, key: &ProviderKey, contract_id: &str) -> Result<()> {
         let running = self.registry.borrow().snapshot().providers.get(key).cloned();
         let running = running.ok_or_else(|| Error::new(ErrorKind::ProviderNotFound, format!("{key} does not run")))?;
-        serves(&running.identity, contract_id)?;
+        expect_serves(&running.identity, contract_id)?;
         self.end_provider(key).await
     }
 
@@ -178,37 +182,38 @@ impl Supervision {
         self.end_provider_by(key, Instant::now() + self.grace).await
     }
 
-    /// Stops a provider in the order in which nothing is lost: it delivers no new calls and finishes those under way while it
-    /// can still be called; then it accepts no more calls, and releases everything. Work that takes longer than the deadline
-    /// is ended.
+    /// Stops a provider in an order that loses no calls. It delivers no new calls and finishes those in progress while
+    /// it can
+    /// still be called. Then it accepts no more calls, and releases everything. Work that exceeds the deadline is
+    /// ended.
     pub(super) async fn end_provider_by(&self, key: &ProviderKey, deadline: Instant) -> Result<()> {
         let child = Child::Provider(key.clone());
         let _stop = self.begin_stop_when_settled(&child).await?;
         let running = self.registry.borrow().snapshot().providers.get(key).cloned();
         let Some(provider) = running else { return Ok(()) };
         if !provider.is_down && within(deadline, self.drain_links_of(&child)).await.is_err() {
-            log::warn!("{} still had work for actors when its time was up", self.subject(&child));
+            log::warn!("{} still had calls for actors at the end of the grace period", self.subject(&child));
         }
         self.change(|registry| registry.close_provider(key));
-        let ended = end(&provider.mailbox, deadline).await;
+        let ended = stop_instance(&provider.mailbox, deadline).await;
         self.suspend_links_of(&child).await;
-        self.change(|registry| registry.take_provider(key));
+        self.change(|registry| registry.remove_provider(key));
         self.dispatch.events().emit(provider.identity.subject(), EventKind::Stopped);
         ended
     }
 }
 
-/// Ends an instance of a provider, which may finish its work until the deadline.
-async fn end(mailbox: &ProviderMailbox, deadline: Instant) -> Result<()> {
+/// Stops an instance of a provider, which may finish its work until the deadline.
+async fn stop_instance(mailbox: &ProviderMailbox, deadline: Instant) -> Result<()> {
     let now = Instant::now();
     let stop = mailbox.change(Lifecycle::Stop { grace: deadline.saturating_duration_since(now) });
-    match within(deadline.max(now) + LAST_MOMENTS + SLACK, stop).await {
+    match within(deadline.max(now) + RELEASE_TIMEOUT + SLACK, stop).await {
         Ok(answer) => answer.unwrap_or_else(|error| {
             let message = "the provider had ended before it was stopped";
             Err(Error::new(ErrorKind::ProviderFailed, message).caused_by(error))
         }),
         Err(_) => {
-            let message = "the provider did not stop when its time was up, and is left behind";
+            let message = "the provider did not stop in time: its thread is left behind";
             Err(Error::new(ErrorKind::DeadlineExceeded, message))
         }
     }

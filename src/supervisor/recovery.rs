@@ -1,4 +1,4 @@
-//! What happens after a crash: an actor's instance asks whether it may be replaced, and a provider is made anew.
+//! Decisions about crashes: whether an actor's instance is replaced, and the restart of a provider.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::pin::pin;
@@ -15,12 +15,19 @@ use crate::event::EventKind;
 use crate::lifecycle::{Crashed, Interrupted, ProviderCrashed, Restarted, ServiceRecord, Verdict};
 
 impl Supervision {
-    /// Decides about a crash, and tells of it.
-    pub(super) fn judge(&self, child: &Child, instance: InstanceNumber, cause: String, in_a_row: u32) -> Verdict {
+    /// Decides about a crash, and emits the events.
+    pub(super) fn handle_crash(
+        &self,
+        child: &Child,
+        instance: InstanceNumber,
+        cause: String,
+        in_a_row: u32,
+    ) -> Verdict {
         self.emit_crash(child, cause);
         let had_failed = self.registry.borrow().has_failed(child);
-        let verdict = self.change(|registry| registry.crash(child, instance, Instant::now(), in_a_row, chance()));
-        if let Verdict::GiveUp(reason) = &verdict
+        let verdict =
+            self.change(|registry| registry.crash(child, instance, Instant::now(), in_a_row, random_fraction()));
+        if let Verdict::Fail(reason) = &verdict
             && !had_failed
             && self.registry.borrow().has_failed(child)
         {
@@ -35,8 +42,8 @@ impl Supervision {
         self.emit(child, EventKind::Crashed { cause });
     }
 
-    /// Decides about the crash of a provider's instance that has done this before.
-    pub(super) fn judge_in_a_row(
+    /// Counts a crash of a provider's instance and decides about it.
+    pub(super) fn count_and_handle_crash(
         &self,
         child: &Child,
         instance: InstanceNumber,
@@ -44,29 +51,31 @@ impl Supervision {
         service: ServiceRecord,
     ) -> Verdict {
         let in_a_row = self.registry.borrow_mut().count_crash(child, service);
-        self.judge(child, instance, cause, in_a_row)
+        self.handle_crash(child, instance, cause, in_a_row)
     }
 
-    pub(super) fn judge_provider(self: &Rc<Self>, crash: ProviderCrashed) {
+    /// Handles the crash of a provider's instance, and restarts the provider if its policy allows.
+    pub(super) fn handle_provider_crash(self: &Rc<Self>, crash: ProviderCrashed) {
         let ProviderCrashed { provider, instance, cause, service } = crash;
-        if self.registry.borrow_mut().keep_crash(instance, &cause) {
-            // It is judged once it is registered: before that, it is nobody's.
+        if self.registry.borrow_mut().record_early_crash(instance, &cause) {
+            // The crash is handled once the instance is registered.
             return;
         }
         let child = Child::Provider(provider.clone());
         if !self.registry.borrow().is_in_service(&child, instance) {
-            // It has been given up or replaced, or is about to be: what was still at work in it is lost, and that is all.
+            // The instance has been replaced or has failed already, so the crash only ends its last calls.
             return self.emit_crash(&child, cause);
         }
-        let (supervision, abandoned) = (self.clone(), self.abandoned.clone());
-        let verdict = self.judge_in_a_row(&child, instance, cause, service);
+        let supervision = self.clone();
+        let abandoned = self.abandoned.clone();
+        let verdict = self.count_and_handle_crash(&child, instance, cause, service);
         actix_rt::spawn(async move {
             let recover = async {
                 match verdict {
                     Verdict::Restart { attempt, delay } => {
                         supervision.restart_provider(&provider, instance, attempt, delay).await;
                     }
-                    Verdict::GiveUp(_) => supervision.release_failed_provider(&provider, instance).await,
+                    Verdict::Fail(_) => supervision.release_failed_provider(&provider, instance).await,
                 }
             };
             select(pin!(recover), pin!(abandoned.ended())).await;
@@ -74,11 +83,11 @@ impl Supervision {
     }
 }
 
-/// A number from 0 to 1.
-fn chance() -> f64 {
-    // Each of these has keys of its own.
+/// Returns a random number from 0 to 1.
+fn random_fraction() -> f64 {
+    // Each `RandomState` has keys of its own.
     let random = RandomState::new().build_hasher().finish();
-    // As many bits as a number of this type has.
+    // An f64 has 53 bits of precision.
     (random >> 11) as f64 / (1_u64 << 53) as f64
 }
 
@@ -87,7 +96,7 @@ impl Handler<Crashed> for Supervisor {
 
     fn handle(&mut self, crash: Crashed, _: &mut Self::Context) -> Self::Result {
         let Crashed { actor, instance, cause, in_a_row } = crash;
-        MessageResult(self.supervision.judge(&Child::Actor(actor), instance, cause, in_a_row))
+        MessageResult(self.supervision.handle_crash(&Child::Actor(actor), instance, cause, in_a_row))
     }
 }
 
@@ -113,6 +122,6 @@ impl Handler<ProviderCrashed> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, crash: ProviderCrashed, _: &mut Self::Context) {
-        self.supervision.judge_provider(crash);
+        self.supervision.handle_provider_crash(crash);
     }
 }

@@ -1,19 +1,19 @@
-//! What the supervisor knows: children, their order, links, aliases. Rules only, no waiting.
+//! The state of the supervisor: children, their order, links and aliases. It holds rules only, and never waits.
 //!
 //! # Layout
-//! - `aliases`: call aliases, and whose they are
-//! - `conditions`: how children are
-//! - `expiries`: when tokens end
-//! - `links`: what is known of links
+//! - `aliases`: call aliases and their owners
+//! - `conditions`: the conditions of children
+//! - `expiries`: the expiries of tokens
+//! - `links`: links, and the conditions under which they can be established
 //! - `providers`: providers and their instances
-//! - `recency`: names, the oldest first
+//! - `insertion_order`: names in the order of their insertion
 
 mod aliases;
 mod conditions;
 mod expiries;
+mod insertion_order;
 mod links;
 mod providers;
-mod recency;
 #[cfg(test)]
 mod tests;
 
@@ -33,74 +33,82 @@ use crate::child::Child;
 use crate::dispatch::snapshot::{RunningActor, Snapshot};
 use crate::event::Subject;
 use crate::identity::ActorIdentity;
-use aliases::Owners;
+use aliases::AliasOwners;
 use expiries::Expiries;
+use insertion_order::InsertionOrder;
 use links::LinksOf;
-pub(super) use links::{Ends, serves};
-use providers::Expected;
-use recency::Recency;
+pub(super) use links::{LinkEnds, expect_serves};
+use providers::StartingInstances;
 
-/// How many stopped actors are remembered, to tell "stopped" from "unknown".
+/// The number of stopped actors that are remembered, to tell "stopped" from "unknown".
 const REMEMBERED_STOPS: usize = 10_000;
 
-/// The number of a child's start: no two starts of a host ever have the same.
-pub(super) type Start = u64;
+/// The number of a child's start, unique within a host.
+pub(super) type StartNumber = u64;
+
+/// A running child, with the number of its start.
+#[derive(Debug)]
+pub(super) struct StartedChild {
+    pub(super) start: StartNumber,
+    pub(super) child: Child,
+    pub(super) entity: WasmCloudEntity,
+}
 
 /// The state of a host.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    /// Whether no more children are let in.
+    /// Whether the host is being stopped: no child can start.
     closing: bool,
     snapshot: Snapshot,
-    /// The children that are being changed, each by one change at a time.
+    /// The change of each child that is being changed.
     changes: HashMap<Child, Change>,
-    /// The aliases of actors that are being started, and whose they will be.
+    /// The aliases of actors that are being started, and the actors.
     reserved_aliases: HashMap<Arc<str>, Arc<str>>,
-    /// The same, the other way round.
+    /// The actors that are being started, and their aliases.
     reservations: HashMap<Arc<str>, Arc<str>>,
-    owners: Owners,
-    /// When the tokens of running children end.
+    alias_owners: AliasOwners,
+    /// The expiries of running children's tokens.
     expiries: Expiries,
-    /// What is known of running children.
+    /// The records of running children.
     records: HashMap<Child, Record>,
     /// Running children in the order of their starts.
-    order: BTreeMap<Start, Child>,
-    /// How many starts there have been.
-    starts: Start,
+    order: BTreeMap<StartNumber, Child>,
+    /// The number of starts so far.
+    starts: StartNumber,
     /// The keys of `snapshot.stopped`.
-    stops: Recency,
-    /// The links of each child that has any, whether the child runs or not.
+    stops: InsertionOrder,
+    /// The links of each child that has any, whether it runs or not.
     links: HashMap<Child, LinksOf>,
-    /// The instances of providers that are being made.
-    expected: Expected,
-    /// Those who wait for something that has changed since the snapshot was last published.
+    /// The instances of providers that are being started.
+    starting: StartingInstances,
+    /// Notified when the next snapshot is published: a provider or link has changed.
     changed: Vec<Arc<Notify>>,
 }
 
-/// What is being done to a child.
+/// A change of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
-    /// It is made, and then runs.
+    /// It is created, and then runs.
     Start,
-    /// It finishes what has reached it, and is then gone.
+    /// It finishes the calls that have reached it, and is then removed.
     Stop,
-    /// It is updated, scaled or restarted, and runs on.
+    /// It is updated, scaled or restarted, and keeps running.
     Replace,
 }
-
+/// The record of a running child.
 #[derive(Debug)]
 struct Record {
     /// The number of its start.
-    start: Start,
+    start: StartNumber,
     restarts: Restarts,
-    /// The instances that crashed and have not been replaced so far.
+    /// The lost instances that have not been replaced so far.
     lost: HashSet<InstanceNumber>,
-    /// How many instances of a provider have crashed in a row.
+    /// The number of crashes in a row of a provider's instances.
     in_a_row: u32,
     blueprint: Blueprint,
 }
 
-/// What further instances of a child are made of.
+/// What further instances of a child are created from.
 #[derive(Debug)]
 enum Blueprint {
     Actor(Arc<ActorBlueprint>),
@@ -116,43 +124,43 @@ impl Registry {
         &self.snapshot
     }
 
-    /// Those who wait for what has changed since this was last asked. They are told once that is published.
+    /// Takes what is to be notified once the snapshot is published.
     pub(super) fn take_changed(&mut self) -> Vec<Arc<Notify>> {
         std::mem::take(&mut self.changed)
     }
 
-    /// Lets no more children in.
+    /// Closes the registry: no more children can start.
     pub(super) fn close(&mut self) {
         self.closing = true;
     }
 
-    /// Forgets everything: the host does not run any more.
+    /// Removes everything: the host has stopped.
     pub(super) fn end(&mut self) {
         *self = Registry { closing: true, ..Registry::default() };
     }
 
-    /// The child that was started last, of those that nobody is changing.
+    /// Returns the child that was started last, of those that are not being changed.
     pub(super) fn last_started(&self) -> Option<&Child> {
         self.order.values().rev().find(|child| !self.changes.contains_key(child))
     }
 
-    /// Whether no change is under way.
+    /// Returns whether no change is in progress.
     pub(super) fn is_settled(&self) -> bool {
         self.changes.is_empty()
     }
 
-    /// Begins to start a child: from now on nobody else can.
+    /// Begins the start of a child. It excludes other changes of the child.
     pub(super) fn begin_start(&mut self, child: &Child) -> Result<&mut Registry> {
         self.expect_open()?;
         if self.runs(child) || self.changes.contains_key(child) {
-            let message = format!("{child} runs already, or is just being started or stopped");
+            let message = format!("{child} runs already, or is being started or stopped");
             return Err(Error::new(child.runs_already(), message));
         }
         self.changes.insert(child.clone(), Change::Start);
         Ok(self)
     }
 
-    /// Sees to it that the alias of an actor that is being started will be free for it.
+    /// Reserves the alias of an actor that is being started.
     pub(super) fn reserve_alias(&mut self, identity: &ActorIdentity) -> Result<()> {
         match self.usable_alias(identity) {
             Ok(None) => Ok(()),
@@ -168,7 +176,7 @@ impl Registry {
         }
     }
 
-    /// Begins to stop a child that runs: from now on nobody else can change it, and an actor takes no new calls.
+    /// Begins the stop of a running child. It excludes other changes of the child, and an actor accepts no new calls.
     pub(super) fn begin_stop(&mut self, child: &Child) -> Result<()> {
         self.begin_change(child, Change::Stop)?;
         if let Child::Actor(key) = child
@@ -179,7 +187,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Begins to replace what a child that runs is made of.
+    /// Begins the replacement of a running child's instances.
     pub(super) fn begin_replacement(&mut self, child: &Child) -> Result<()> {
         self.expect_open()?;
         self.begin_change(child, Change::Replace)
@@ -193,12 +201,12 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether a child is just being updated, scaled or restarted.
+    /// Returns whether a child is being updated, scaled or restarted.
     pub(super) fn is_being_replaced(&self, child: &Child) -> bool {
         self.changes.get(child) == Some(&Change::Replace)
     }
 
-    /// Ends a change, however it went.
+    /// Ends a change, whatever its outcome.
     pub(super) fn end_change(&mut self, child: &Child) {
         if self.changes.remove(child) == Some(Change::Start)
             && let Child::Actor(key) = child
@@ -208,7 +216,7 @@ impl Registry {
         }
     }
 
-    /// What events about a child name that is known, or was.
+    /// Returns the subject of events about a child, with what is known of it.
     pub(super) fn subject(&self, child: &Child) -> Subject {
         match child {
             Child::Actor(key) => match self.snapshot.actors.get(key) {
@@ -227,55 +235,62 @@ impl Registry {
         }
     }
 
-    /// What runs, in the order of the starts.
-    pub(super) fn children(&self) -> Vec<(Start, Child, WasmCloudEntity)> {
+    /// Returns the running children in the order of their starts.
+    pub(super) fn children(&self) -> Vec<StartedChild> {
         self.children_after(None, usize::MAX)
     }
 
-    /// Up to so many of those that run and were started after a start.
-    pub(super) fn children_after(&self, start: Option<Start>, most: usize) -> Vec<(Start, Child, WasmCloudEntity)> {
+    /// Returns up to `most` running children, from the one that was started after `start` on.
+    pub(super) fn children_after(&self, start: Option<StartNumber>, most: usize) -> Vec<StartedChild> {
         // The first start has the number 1.
         let later = self.order.range(start.unwrap_or(0) + 1..).take(most);
-        later.map(|(start, child)| (*start, child.clone(), self.subject(child).entity)).collect()
+        let started = |(start, child): (&StartNumber, &Child)| StartedChild {
+            start: *start,
+            child: child.clone(),
+            entity: self.subject(child).entity,
+        };
+        later.map(started).collect()
     }
 
-    /// The start of a child that runs.
+    /// Returns the number of a running child's start.
     ///
     /// # Errors
-    /// Where it does not run, or is a provider of another contract.
-    pub(super) fn start_of(&self, child: &Child, entity: &WasmCloudEntity) -> Result<Start> {
+    /// The child does not run, or is a provider of another contract.
+    pub(super) fn start_of(&self, child: &Child, entity: &WasmCloudEntity) -> Result<StartNumber> {
         let record = self.records.get(child).ok_or_else(|| self.cannot_be_changed(child))?;
         if let WasmCloudEntity::Capability { contract_id, .. } = entity
             && let Child::Provider(key) = child
             && let Some(provider) = self.snapshot.providers.get(key)
         {
-            serves(&provider.identity, contract_id)?;
+            expect_serves(&provider.identity, contract_id)?;
         }
         Ok(record.start)
     }
 
-    /// How a child was when it was last asked, if it was; nothing at all where it does not run since that start any more.
-    pub(super) fn last_health(&self, start: Start, child: &Child) -> Option<Option<&Health>> {
+    /// Returns the result of the last health check of a child, if there was one. Returns `None` if that start of the
+    /// child has
+    /// ended.
+    pub(super) fn last_health(&self, start: StartNumber, child: &Child) -> Option<Option<&Health>> {
         let record = self.records.get(child).filter(|record| record.start == start);
         record.map(|_| self.snapshot.health.get(child))
     }
 
-    /// Takes note of how a child that runs answered.
-    pub(super) fn note_health(&mut self, child: &Child, health: Health) {
+    /// Records the health of a running child.
+    pub(super) fn record_health(&mut self, child: &Child, health: Health) {
         self.snapshot.health.insert(child.clone(), health);
     }
 
-    /// Takes in an actor that has been made, and its call alias.
+    /// Registers an actor that has been created, with its call alias.
     pub(super) fn add_actor(&mut self, actor: RunningActor, blueprint: Arc<ActorBlueprint>) -> Result<()> {
         self.expect_open()?;
         let key = actor.identity.key.clone();
         let policy = blueprint.options.restart.unwrap_or_default();
-        self.give_alias(&actor.identity)?;
+        self.assign_alias(&actor.identity)?;
         if self.snapshot.stopped.remove(&key).is_some() {
             self.stops.remove(&key);
         }
         self.snapshot.actors.insert(key.clone(), actor);
-        self.note_expiry(Child::Actor(key.clone()));
+        self.record_expiry(Child::Actor(key.clone()));
         self.record(Child::Actor(key), policy, Blueprint::Actor(blueprint));
         Ok(())
     }
@@ -288,29 +303,29 @@ impl Registry {
         self.records.insert(child, record);
     }
 
-    /// Puts other instances, and perhaps another revision, in the place of an actor's.
+    /// Replaces the instances of an actor, and perhaps its revision.
     ///
     /// # Errors
-    /// `AliasTaken` where another actor has the call alias of the new revision.
+    /// `AliasTaken` if another actor holds the call alias of the new revision.
     pub(super) fn replace_actor(&mut self, actor: RunningActor, blueprint: Arc<ActorBlueprint>) -> Result<()> {
         let key = actor.identity.key.clone();
         let before = self.snapshot.actors.get(&key).map(|before| &before.identity);
-        // One that is scaled keeps its alias, or goes on without one.
+        // A scaled actor keeps its alias, or stays without one.
         if !before.is_some_and(|before| Arc::ptr_eq(before, &actor.identity)) {
-            self.give_alias(&actor.identity)?;
+            self.assign_alias(&actor.identity)?;
         }
         let child = Child::Actor(key.clone());
-        self.forget_expiry(child.clone());
+        self.remove_expiry(child.clone());
         self.snapshot.actors.insert(key, actor);
-        self.note_expiry(child.clone());
+        self.record_expiry(child.clone());
         if let Some(record) = self.records.get_mut(&child) {
             record.blueprint = Blueprint::Actor(blueprint);
         }
-        self.forget_former(&child);
+        self.forget_former_instances(&child);
         Ok(())
     }
 
-    /// Returns what further instances of an actor are made of.
+    /// Returns what further instances of an actor are created from.
     pub(super) fn actor_blueprint(&self, key: &str) -> Option<Arc<ActorBlueprint>> {
         match &self.records.get(&Child::Actor(key.into()))?.blueprint {
             Blueprint::Actor(blueprint) => Some(blueprint.clone()),
@@ -318,7 +333,7 @@ impl Registry {
         }
     }
 
-    /// Returns what a provider is restarted from.
+    /// Returns what further instances of a provider are created from.
     pub(super) fn provider_blueprint(&self, key: &ProviderKey) -> Option<Arc<ProviderBlueprint>> {
         match &self.records.get(&Child::Provider(key.clone()))?.blueprint {
             Blueprint::Provider(blueprint) => Some(blueprint.clone()),
@@ -326,21 +341,21 @@ impl Registry {
         }
     }
 
-    /// Lets go of an actor and its alias. Its links wait for its next start.
-    pub(super) fn take_actor(&mut self, key: &str) {
+    /// Removes an actor and its alias. Its links wait for its next start.
+    pub(super) fn remove_actor(&mut self, key: &str) {
         let Some(key) = self.snapshot.actors.get(key).map(|actor| actor.identity.key.clone()) else { return };
         self.release_alias(&key);
-        self.forget_expiry(Child::Actor(key.clone()));
+        self.remove_expiry(Child::Actor(key.clone()));
         self.snapshot.actors.remove(&key);
         self.snapshot.stopped.insert(key.clone());
-        self.stops.note(key.clone());
-        if let Some(oldest) = self.stops.forget_beyond(REMEMBERED_STOPS) {
+        self.stops.push(key.clone());
+        if let Some(oldest) = self.stops.pop_beyond(REMEMBERED_STOPS) {
             self.snapshot.stopped.remove(&oldest);
         }
-        self.let_go(&Child::Actor(key));
+        self.forget_child(&Child::Actor(key));
     }
 
-    fn let_go(&mut self, child: &Child) {
+    fn forget_child(&mut self, child: &Child) {
         if let Some(record) = self.records.remove(child) {
             self.order.remove(&record.start);
         }
@@ -356,9 +371,9 @@ impl Registry {
     }
 
     fn cannot_be_changed(&self, child: &Child) -> Error {
-        let (kind, how) = match (child, self.changes.get(child)) {
-            (_, Some(Change::Start)) => (ErrorKind::Busy, "is just being started: try again when it runs"),
-            (_, Some(Change::Replace)) => (ErrorKind::Busy, "is just being changed: try again when that is done"),
+        let (kind, problem) = match (child, self.changes.get(child)) {
+            (_, Some(Change::Start)) => (ErrorKind::Busy, "is being started: try again once it runs"),
+            (_, Some(Change::Replace)) => (ErrorKind::Busy, "is being changed: try again later"),
             (Child::Actor(_), Some(Change::Stop)) => (ErrorKind::ActorStopped, "is being stopped already"),
             (Child::Actor(key), None) if self.snapshot.stopped.contains(key) => {
                 (ErrorKind::ActorStopped, "was stopped before")
@@ -366,10 +381,13 @@ impl Registry {
             (Child::Actor(_), None) => (ErrorKind::ActorNotFound, "does not run"),
             (Child::Provider(_), _) => (ErrorKind::ProviderNotFound, "does not run, or is being stopped already"),
         };
-        Error::new(kind, format!("{child} {how}"))
+        Error::new(kind, format!("{child} {problem}"))
     }
 
-    /// Refuses what a host that is being stopped does not do any more.
+    /// Checks that the host is not being stopped.
+    ///
+    /// # Errors
+    /// `HostNotRunning`.
     pub(super) fn expect_open(&self) -> Result<()> {
         if self.closing {
             return Err(Error::new(ErrorKind::HostNotRunning, "the host is being stopped, or has been"));

@@ -1,30 +1,35 @@
-//! How often, and how soon, what crashed is replaced. The vocabulary is that of Erlang/OTP's supervisors.
+//! Restart policies: how often and how soon crashed children are restarted. The terms are those of Erlang/OTP's
+//! supervisors.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::lifecycle::Verdict;
 
-/// When something that has ended is started again.
+/// The conditions under which an actor or provider is restarted. The names are those of Erlang/OTP's restart types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Restart {
-    /// Whenever it ends without having been stopped. The default.
+    /// Restarts it whenever it ends without having been stopped. The default.
     #[default]
     Permanent,
-    /// When it crashed, but not when it ended of its own accord, as a provider can.
+    /// Restarts it after a crash, but not after it ended of its own accord, as a provider can.
     Transient,
-    /// Never: it fails with its first crash.
+    /// Never restarts it: its first crash is its failure.
     Temporary,
 }
 
-/// Under which conditions an actor or provider is restarted after a crash.
+/// The policy by which an actor or provider is restarted after crashes.
 ///
-/// What has answered since it was last restarted is restarted at once. What crashes again and again without an answer in
-/// between waits, each time twice as long as before, less up to a half by chance so that what crashed together does not
-/// come back together. What crashes more often in a row, or more often within a period, than its policy allows is
-/// [`Failed`](crate::EventKind::Failed) until it is started again. A guest whose time is up while it waits for others has not
-/// crashed: it is [`Interrupted`](crate::EventKind::Interrupted), replaced at once, and no policy counts that.
+/// A child that has answered a call since its last restart is restarted at once. Further crashes without an answer in
+/// between
+/// are followed by a delay that doubles each time, up to a maximum. Chance shortens each delay by up to a half, so that
+/// children that crash together do not restart together. A child that crashes more often in a row, or more often within
+/// a
+/// period, than its policy allows is [`Failed`](crate::EventKind::Failed) until it is started again.
+///
+/// A guest whose deadline passes while it waits for others has not crashed. It is
+/// [`Interrupted`](crate::EventKind::Interrupted) and replaced at once, and does not count against the policy.
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,7 +49,9 @@ pub struct RestartPolicy {
 }
 
 impl RestartPolicy {
-    /// The defaults. They keep an actor up that one message in a few makes crash, and give up one that only crashes.
+    /// Returns the default policy. It keeps an actor running if one call in a few makes it crash, and fails an actor
+    /// that
+    /// only crashes.
     pub fn new() -> RestartPolicy {
         RestartPolicy {
             restart: Restart::Permanent,
@@ -56,31 +63,38 @@ impl RestartPolicy {
         }
     }
 
-    /// When it is restarted; [`Restart::Permanent`] by default.
+    /// Sets the conditions of restarts. Default: [`Restart::Permanent`].
+    #[must_use]
     pub fn restart(mut self, restart: Restart) -> RestartPolicy {
         self.restart = restart;
         self
     }
 
-    /// How many restarts there may be within a period, of all instances together; 10,000 in 10 s by default.
+    /// Sets the maximum number of restarts within a period, over all instances together. Default: 10,000 in 10 s.
+    #[must_use]
     pub fn intensity(mut self, restarts: u32, period: Duration) -> RestartPolicy {
-        (self.intensity, self.period) = (restarts, period);
+        self.intensity = restarts;
+        self.period = period;
         self
     }
 
-    /// How often an instance may crash in a row, without an answer in between; 100 by default.
+    /// Sets the maximum number of crashes of an instance in a row, without an answer in between. Default: 100.
+    #[must_use]
     pub fn in_a_row(mut self, crashes: u32) -> RestartPolicy {
         self.in_a_row = crashes;
         self
     }
 
-    /// How long the restart after the second crash in a row waits, and how long any may wait; 1 ms and 100 ms by default.
+    /// Sets the delay before the restart after the second crash in a row, and the longest delay. Default: 1 ms and 100
+    /// ms.
+    #[must_use]
     pub fn delays(mut self, second: Duration, longest: Duration) -> RestartPolicy {
-        (self.shortest, self.longest) = (second, longest);
+        self.shortest = second;
+        self.longest = longest;
         self
     }
 
-    /// The most that the restart after so many crashes in a row waits.
+    /// Returns the longest delay before the restart after this number of crashes in a row.
     fn delay(&self, in_a_row: u32) -> Duration {
         match in_a_row {
             0 | 1 => Duration::ZERO,
@@ -102,7 +116,7 @@ impl Default for RestartPolicy {
 #[derive(Debug)]
 pub(super) struct Restarts {
     policy: RestartPolicy,
-    /// When those within the last period were.
+    /// The times of the restarts within the last period.
     recent: VecDeque<Instant>,
 }
 
@@ -111,27 +125,29 @@ impl Restarts {
         Restarts { policy, recent: VecDeque::new() }
     }
 
+    /// Returns the period that restarts are counted in.
     pub(super) fn period(&self) -> Duration {
         self.policy.period
     }
 
-    /// Decides about a crash that happens now, the how manieth in a row it is. `chance` is a number from 0 to 1.
+    /// Decides about a crash. `in_a_row` is the number of crashes in a row, starting at 1. `chance` is a number from 0
+    /// to 1.
     pub(super) fn crash(&mut self, now: Instant, in_a_row: u32, chance: f64) -> Verdict {
         let RestartPolicy { restart, intensity, period, in_a_row: most, .. } = self.policy;
         if restart == Restart::Temporary {
-            return Verdict::GiveUp("it is temporary, so it is not restarted".to_owned());
+            return Verdict::Fail("it is temporary, so it is not restarted".to_owned());
         }
         if in_a_row > most {
-            return Verdict::GiveUp(format!("it crashed more often than {most} times in a row"));
+            return Verdict::Fail(format!("it crashed more often than {most} times in a row"));
         }
         while self.recent.front().is_some_and(|&then| now.saturating_duration_since(then) >= period) {
             self.recent.pop_front();
         }
         if self.recent.len() >= intensity as usize {
-            return Verdict::GiveUp(format!("it crashed more often than {intensity} times in {period:?}"));
+            return Verdict::Fail(format!("it crashed more often than {intensity} times in {period:?}"));
         }
         self.recent.push_back(now);
-        // No longer than the intensity, which has 32 bits.
+        // The length is at most the intensity, which has 32 bits.
         let attempt = self.recent.len() as u32;
         let delay = self.policy.delay(in_a_row).mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0);
         Verdict::Restart { attempt, delay }
@@ -166,7 +182,7 @@ mod tests {
                         prop_assert!(attempt > 1 || delay.is_zero());
                         restarted.push(elapsed);
                     }
-                    Verdict::GiveUp(_) => prop_assert_eq!(within, intensity as usize),
+                    Verdict::Fail(_) => prop_assert_eq!(within, intensity as usize),
                 }
             }
         }
@@ -185,16 +201,16 @@ mod tests {
     }
 
     #[test]
-    fn what_only_crashes_is_cancelled() {
+    fn a_child_that_only_crashes_fails() {
         let mut restarts = Restarts::new(RestartPolicy::new().in_a_row(3));
         assert!((1..=3).all(|row| matches!(restarts.crash(Instant::now(), row, 0.0), Verdict::Restart { .. })));
         assert!(matches!(restarts.crash(Instant::now(), 1, 0.0), Verdict::Restart { .. }));
-        assert!(matches!(restarts.crash(Instant::now(), 4, 0.0), Verdict::GiveUp(_)));
+        assert!(matches!(restarts.crash(Instant::now(), 4, 0.0), Verdict::Fail(_)));
     }
 
     #[test]
     fn what_is_temporary_is_never_restarted() {
         let mut restarts = Restarts::new(RestartPolicy::new().restart(Restart::Temporary));
-        assert!(matches!(restarts.crash(Instant::now(), 1, 0.0), Verdict::GiveUp(_)));
+        assert!(matches!(restarts.crash(Instant::now(), 1, 0.0), Verdict::Fail(_)));
     }
 }

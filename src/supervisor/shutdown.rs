@@ -1,4 +1,4 @@
-//! How everything is stopped, and what hangs is given up.
+//! The stop of everything, and the end of changes that hang.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -15,22 +15,23 @@ use crate::child::Child;
 use crate::event::EventKind;
 
 impl Supervision {
-    /// Carries out a command, unless the host is stopped and has waited for that long enough.
-    pub(super) async fn carry_out_in_time(self: &Rc<Self>, command: Command) -> Result<()> {
+    /// Executes a command. The command fails if the host is stopped and abandons it at the end of the grace period.
+    pub(super) async fn execute_until_abandoned(self: &Rc<Self>, command: Command) -> Result<()> {
         if matches!(command, Command::Stop) {
-            return self.carry_out(command).await;
+            return self.execute(command).await;
         }
-        match select(pin!(self.carry_out(command)), pin!(self.abandoned.ended())).await {
+        match select(pin!(self.execute(command)), pin!(self.abandoned.ended())).await {
             Either::Left((done, _)) => done,
             Either::Right(_) => {
-                let message = "the host was stopped, and its time was up before this was done";
+                let message = "the host was stopped before this was finished";
                 Err(Error::new(ErrorKind::HostNotRunning, message))
             }
         }
     }
 
-    /// Ends everything: first all providers stop bringing work, while everybody can still be called; then child after
-    /// child goes, the one that was started last first.
+    /// Stops everything. First all providers stop delivering calls, while all actors and providers can still be called.
+    /// The
+    /// children are then stopped in the reverse order of their starts.
     pub(super) async fn stop(&self) {
         let _one_at_a_time = self.stopping.lock().await;
         if !self.registry.borrow().snapshot().running {
@@ -38,13 +39,13 @@ impl Supervision {
         }
         self.change(Registry::close);
         self.modules.close();
-        // One period of grace for all together.
+        // All children share one grace period.
         let deadline = Instant::now() + self.grace;
         if within(deadline, self.drain_all_links()).await.is_err() {
-            log::warn!("providers still had work for actors when the time of the host was up");
+            log::warn!("providers still had calls for actors at the end of the grace period");
         }
         loop {
-            // Listened for before looking, so that nothing that settles in between is missed.
+            // Listens before it reads the registry, so that it misses no change.
             let mut settled = pin!(self.settled.notified());
             settled.as_mut().enable();
             let last_started = self.registry.borrow().last_started().cloned();
@@ -56,19 +57,17 @@ impl Supervision {
                     if self.abandoned.is_ended() {
                         settled.await;
                     } else if within(deadline, settled).await.is_err() {
-                        log::warn!(
-                            "what was still being started or changed when the time of the host was up is given up"
-                        );
+                        log::warn!("starts and changes still in progress at the end of the grace period are abandoned");
                         self.abandoned.end();
                     }
                     continue;
                 }
             };
             if let (Err(error), Some(child)) = (stopped, last_started) {
-                log::warn!("{child} did not stop as it should: {error}");
+                log::warn!("{child} did not stop cleanly: {error}");
             }
         }
-        // What is done beside the commands, as restarts that wait for their time.
+        // Work beside the commands, such as restarts that wait for their delay.
         self.abandoned.end();
         self.change(Registry::end);
         self.dispatch.events().emit(WasmCloudEntity::Host, EventKind::HostStopped);

@@ -1,4 +1,4 @@
-//! What reaches the supervisor while it is in the midst of something else.
+//! Crashes that reach the supervisor before the instance is registered.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,8 +20,9 @@ use crate::middleware::chain::MiddlewareChain;
 
 const CONTRACT: &str = "test:early";
 
-/// A provider of which the first instances crash while they are being made, as a process does that dies right after its
-/// start: the report is there before the answer is.
+/// A provider whose first instances crash while they are being created, as a process that dies right after its start:
+/// the
+/// crash report precedes the answer.
 struct Early {
     supervisor: Mutex<Option<Addr<Supervisor>>>,
     provider: ProviderKey,
@@ -37,7 +38,7 @@ impl CapabilityProvider for Early {
             let (provider, instance) = (self.provider.clone(), InstanceNumber(start));
             let cause = format!("early crash {start}");
             let crashed = ProviderCrashed { provider, instance, cause, service: ServiceRecord::default() };
-            // Until the supervisor has taken note of it.
+            // Until the supervisor has handled it.
             actix_rt::System::new().block_on(supervisor.send(crashed)).unwrap();
         }
         Ok(())
@@ -50,7 +51,7 @@ impl CapabilityProvider for Early {
     fn stop(&self) {}
 }
 
-/// Starts a provider whose first instances crash early, and returns its condition and instance once it is settled.
+/// Starts a provider whose first instances crash early, and returns its condition and instance once it has settled.
 async fn started(crashes: usize, policy: RestartPolicy) -> (Condition, InstanceNumber) {
     let limits = Limits::new();
     let dispatch = Dispatch::new(limits, Authority::new(None), MiddlewareChain::new(Vec::new()), EventBus::new(64));
@@ -99,7 +100,7 @@ async fn started(crashes: usize, policy: RestartPolicy) -> (Condition, InstanceN
 async fn an_instance_that_crashes_before_it_is_registered_is_replaced_after_that() {
     let settled = started(1, RestartPolicy::new()).await;
     assert_eq!(settled, (Condition::Running, InstanceNumber(1)));
-    // So are those that are made in its place.
+    // So are the instances that are created in its place.
     let settled = started(3, RestartPolicy::new()).await;
     assert_eq!(settled, (Condition::Running, InstanceNumber(3)));
 }

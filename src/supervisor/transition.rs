@@ -1,5 +1,6 @@
-//! Starts, stops and other changes of children under way: each child has at most one, and the host's stop waits for all
-//! of them.
+//! Starts, stops and other changes of children in progress. Each child has at most one, and the host's stop waits for
+//! all of
+//! them.
 
 use std::pin::pin;
 
@@ -10,7 +11,7 @@ use super::registry::Registry;
 use crate::child::Child;
 use crate::identity::ActorIdentity;
 
-/// A change under way. It ends when this is dropped, however that comes about.
+/// A change in progress. It ends when this is dropped.
 pub(super) struct Transition<'a> {
     supervision: &'a Supervision,
     child: Child,
@@ -41,10 +42,10 @@ impl Supervision {
         self.begin(child, Registry::begin_stop)
     }
 
-    /// Begins a stop once an update, a scaling or a restart of the child is done.
+    /// Begins a stop once no update, scaling or restart of the child is in progress.
     pub(super) async fn begin_stop_when_settled(&self, child: &Child) -> Result<Transition<'_>> {
         loop {
-            // Listened for before looking, so that nothing that settles in between is missed.
+            // Listens before it reads the registry, so that it misses no change.
             let mut settled = pin!(self.settled.notified());
             settled.as_mut().enable();
             if !self.registry.borrow().is_being_replaced(child) {

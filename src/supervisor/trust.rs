@@ -1,4 +1,4 @@
-//! Whether what runs is still trusted: tokens end, and policies are replaced.
+//! The trust in running children: tokens expire, and policies are replaced.
 
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,36 +12,38 @@ use crate::child::Child;
 use crate::event::EventKind;
 use crate::identity::{ActorIdentity, ProviderIdentity};
 
-/// The longest time between two looks at the clock, which somebody may set while it is waited. Nobody is called for longer
-/// than this after the end of its token.
+/// The longest time between two checks of the clock, which may be set in between. An expired child can be called for no
+/// longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The shortest time between two looks.
+/// The shortest time between two checks.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 
 impl Supervision {
-    /// Refuses an actor that is not trusted, or that the authorizer does not let in.
+    /// Checks that an actor is trusted, and that the authorizer lets it start.
     pub(super) async fn expect_loadable(&self, identity: &ActorIdentity) -> Result<()> {
         self.expect_trusted(identity)?;
         let authority = self.dispatch.authority();
-        authority.ask_to_load(identity, self.call_deadline(), |authorizer| authorizer.can_load(&identity.claims)).await
+        authority
+            .authorize_load(identity, self.call_deadline(), |authorizer| authorizer.can_load(&identity.claims))
+            .await
     }
 
-    /// Refuses a provider that is not trusted, or that the authorizer does not let in.
+    /// Checks that a provider is trusted, and that the authorizer lets it start.
     pub(super) async fn expect_provider_loadable(&self, identity: &ProviderIdentity) -> Result<()> {
         self.expect_provider_trusted(identity)?;
-        let ask = |authorizer: &dyn Authorizer| authorizer.can_load_provider(&identity.claims);
-        self.dispatch.authority().ask_to_load(identity, self.call_deadline(), ask).await
+        let question = |authorizer: &dyn Authorizer| authorizer.can_load_provider(&identity.claims);
+        self.dispatch.authority().authorize_load(identity, self.call_deadline(), question).await
     }
 
-    /// Refuses an actor whose token is not valid now, or that the policy does not trust.
+    /// Checks that an actor's token is valid now, and that the policy trusts it.
     pub(super) fn expect_trusted(&self, identity: &ActorIdentity) -> Result<()> {
         check_validity(&identity.claims, SystemTime::now())?;
         self.trust.borrow().judge_actor(&identity.claims)
     }
 
-    /// Refuses a signed provider whose token is not valid now, or that the policy does not trust. For others the program
-    /// vouches.
+    /// Checks that a signed provider's token is valid now, and that the policy trusts it. The program vouches for other
+    /// providers.
     pub(super) fn expect_provider_trusted(&self, identity: &ProviderIdentity) -> Result<()> {
         if !identity.signed {
             return Ok(());
@@ -50,48 +52,48 @@ impl Supervision {
         self.trust.borrow().judge_provider(&identity.claims)
     }
 
-    /// When a call that begins now has to be answered.
+    /// Returns the deadline of a call that begins now.
     pub(super) fn call_deadline(&self) -> Instant {
         self.dispatch.begin().deadline
     }
 
-    /// Puts another policy in force, and judges what runs by it.
+    /// Sets the trust policy and applies it to all running children.
     pub(super) async fn set_trust_policy(self: &Rc<Self>, policy: TrustPolicy) {
         self.trust.replace(policy);
         let children = self.registry.borrow().children();
-        // All are judged before anybody is told: by then the policy is in force.
-        let changed: Vec<_> = children.into_iter().filter_map(|(_, child, _)| self.judge_anew(child)).collect();
+        // All children are assessed before the first event: by then the policy is in force.
+        let changed: Vec<_> = children.into_iter().filter_map(|started| self.reassess_trust(started.child)).collect();
         for (child, distrust) in changed {
             match distrust {
                 Some(Distrust { reason, .. }) => {
-                    log::warn!("{} is not trusted any more: {reason}", self.subject(&child));
+                    log::warn!("{} is no longer trusted: {reason}", self.subject(&child));
                     self.emit(&child, EventKind::Distrusted { reason });
                 }
                 None => {
                     self.emit(&child, EventKind::Trusted);
-                    // What could not be linked while it was not trusted.
+                    // Links that could not be established while it was not trusted.
                     self.establish_links_of(&child).await;
                 }
             }
         }
     }
 
-    /// Judges a child that runs by the policy in force. Nothing where that changes nothing.
-    fn judge_anew(&self, child: Child) -> Option<(Child, Option<Distrust>)> {
+    /// Applies the policy in force to a running child. Returns `None` if its trust stays as it is.
+    fn reassess_trust(&self, child: Child) -> Option<(Child, Option<Distrust>)> {
         let registry = self.registry.borrow();
         let trust = registry.trust(&child)?;
         if trust.has_expired() {
             return None;
         }
         let policy = self.trust.borrow();
-        let judged = match &child {
+        let assessed = match &child {
             Child::Actor(key) => policy.judge_actor(&registry.snapshot().actors.get(key)?.identity.claims),
             Child::Provider(key) => {
                 let identity = &registry.snapshot().providers.get(key)?.identity;
                 if identity.signed { policy.judge_provider(&identity.claims) } else { Ok(()) }
             }
         };
-        let distrust = judged.err().map(Distrust::from);
+        let distrust = assessed.err().map(Distrust::from);
         if trust.lost().as_deref() == distrust.as_ref() {
             return None;
         }
@@ -100,14 +102,14 @@ impl Supervision {
         Some((child, distrust))
     }
 
-    /// Has those whose token has ended stop being callable. The answer is how long it may be waited for the next look.
+    /// Marks children whose token has expired. Returns the time until the next check.
     fn expire(&self, now: SystemTime) -> Duration {
-        // A clock before 1970 says nothing: nobody has ended by it.
+        // A clock before 1970 is wrong: no token expires by it.
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let expired = self.registry.borrow_mut().take_expired(now.as_secs());
         for child in expired {
             log::warn!(
-                "the token of {} has ended: it cannot be called until it is updated or started anew",
+                "the token of {} has expired: it cannot be called until it is updated or started again",
                 self.subject(&child)
             );
             self.emit(&child, EventKind::Expired);
@@ -118,8 +120,8 @@ impl Supervision {
     }
 }
 
-/// Looks time and again whose token has ended, for as long as there is a supervisor and its host runs.
-pub(super) async fn watch(supervision: Weak<Supervision>) {
+/// Checks for expired tokens until the host stops.
+pub(super) async fn watch_expiry(supervision: Weak<Supervision>) {
     loop {
         let pause = {
             let Some(supervision) = supervision.upgrade() else { return };

@@ -1,4 +1,4 @@
-//! How an actor gets another revision, or another number of instances, while it is called.
+//! Changes of running actors: other revisions, and other numbers of instances.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -19,18 +19,19 @@ use crate::identity::ActorIdentity;
 use crate::shard::for_each_in_batches;
 use crate::supervisor::blueprint::ActorBlueprint;
 
-/// What may be changed of actors that run.
+/// The permitted updates of running actors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UpdatePolicy {
-    /// Whether there are live updates at all.
+    /// Whether live updates are enabled.
     pub(crate) enabled: bool,
     /// Whether another revision must have the same capabilities.
     pub(crate) strict: bool,
 }
 
 impl Supervision {
-    /// Has an actor run another revision: it is made aside, and put in the place of the old one, which finishes what
-    /// has reached it. What is refused or fails leaves the old one as it was.
+    /// Replaces an actor with another revision. The new instances are created first; the old ones finish the calls that
+    /// have
+    /// reached them. A refused or failed update leaves the actor as it was.
     pub(super) async fn update_actor(&self, key: &str, actor: Actor) -> Result<()> {
         let child = Child::Actor(key.into());
         let updated = self.try_update(&child, key, actor).await;
@@ -55,24 +56,26 @@ impl Supervision {
         drop(actor);
         let blueprint = ActorBlueprint { module, options: options.clone(), limits: *limits, near: *near };
         let instances = self.create_instances(&identity, &blueprint).await?;
-        let (from, to) = (old.identity.revision, identity.revision);
-        let other_links = !identity.has_same_binding(&old.identity) || old.identity.trust.lost().is_some();
+        let from = old.identity.revision;
+        let to = identity.revision;
+        let links_change = !identity.has_same_binding(&old.identity) || old.identity.trust.lost().is_some();
         let new = RunningActor::new(identity, instances.clone());
         let blueprint = Arc::new(blueprint);
-        // Trust may have ended meanwhile.
+        // The actor may have lost trust meanwhile.
         let trusted = self.expect_trusted(&new.identity);
         if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.replace_actor(new, blueprint))) {
             end_instances(&instances).await;
             return Err(refusal);
         }
         self.emit(child, EventKind::Updated { from, to });
-        // What the new claims allow is there while the old revision finishes; what they do not is refused to calls from now
-        // on, and released once nothing of the old revision is under way.
-        let waiting = if other_links { self.links_that_wait(child) } else { Vec::new() };
+        // Links that the new claims allow are established while the old revision finishes. Calls over links that they
+        // do not
+        // allow are refused from now on, and the links are released once the old revision has finished.
+        let waiting = if links_change { self.waiting_links_of(child) } else { Vec::new() };
         let establish = for_each_in_batches(&waiting, async |key| self.establish_link(key).await);
         join(self.retire(&old.identity, &old.instances), establish).await;
-        if other_links {
-            self.review_links_of(child, &waiting).await;
+        if links_change {
+            self.reconcile_links_of(child, &waiting).await;
         }
         Ok(())
     }
@@ -97,7 +100,7 @@ impl Supervision {
         Ok(())
     }
 
-    /// Gives an actor another number of instances. Those that are too many finish what has reached them.
+    /// Changes the number of an actor's instances. Surplus instances finish the calls that have reached them.
     pub(super) async fn scale_actor(&self, key: &str, instances: NonZeroUsize) -> Result<()> {
         let child = Child::Actor(key.into());
         let _change = self.begin_replacement(child.clone())?;
@@ -111,7 +114,7 @@ impl Supervision {
         let (kept, surplus) = mailboxes.split_at(instances.get().min(mailboxes.len()));
         let more = self.create_instances_from(kept.len(), &old.identity, &blueprint).await?;
         let all = Instances::new(kept.iter().cloned().chain(more).collect());
-        // It may have crashed meanwhile.
+        // The actor may have crashed meanwhile.
         let current = self.running(key)?;
         self.change(|registry| registry.replace_actor(RunningActor { instances: all, ..current }, blueprint))?;
         self.emit(&child, EventKind::Scaled { instances: instances.get() });
@@ -130,10 +133,11 @@ impl Supervision {
         actor.ok_or_else(|| Error::new(ErrorKind::ActorNotFound, format!("actor {key} does not run")))
     }
 
-    /// Waits until instances that nobody can call any more have served what had reached them, and ends what takes too long.
+    /// Waits until former instances have served the calls that have reached them, and ends calls that exceed the grace
+    /// period.
     async fn retire(&self, identity: &ActorIdentity, instances: &Instances) {
         if !close_instances(identity, instances, Instant::now() + self.grace).await {
-            log::error!("a former instance of {identity} does not end: it is left behind");
+            log::error!("a former instance of {identity} did not end in time: its thread is left behind");
         }
     }
 }

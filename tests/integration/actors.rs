@@ -1,4 +1,4 @@
-//! Actors: how they are started and stopped.
+//! Actors: their starts and stops.
 
 use std::collections::HashMap;
 

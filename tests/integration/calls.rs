@@ -1,4 +1,4 @@
-//! Calls: who may call whom, how names are resolved, and how a call ends.
+//! Calls: permissions, the resolution of names, and outcomes.
 
 use std::time::Duration;
 
@@ -165,7 +165,7 @@ async fn while_one_actor_waits_for_the_host_others_on_its_shard_are_served() {
 }
 
 #[actix_rt::test]
-async fn calls_that_cannot_be_made_are_told_apart() {
+async fn refused_calls_have_distinct_errors() {
     with_host(async |host| {
         let (probe, caller) = probed_caller(&host).await;
         let stranger = sign("tiny_echo").actor().public_key();
@@ -190,7 +190,7 @@ async fn calls_that_cannot_be_made_are_told_apart() {
 #[actix_rt::test]
 async fn seed_defect_07_an_alias_never_stands_in_for_a_contract() {
     with_host(async |host| {
-        // An impostor whose alias is a contract, started before anybody else.
+        // An impostor whose alias is a contract, started before all other actors.
         let impostor = start_on_next_shard(&host, sign("tiny_echo").alias(PROBE)).await;
         let (probe, caller) = probed_caller(&host).await;
         let call = host_call("", PROBE, "Fail", b"");

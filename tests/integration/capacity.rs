@@ -1,5 +1,5 @@
-//! Room for calls, and for instances: a call is refused only where no instance has room for it, and more instances than
-//! there can be are refused before one is made.
+//! Capacity for calls and instances: a call is refused only if no instance has room for it, and too many instances are
+//! refused before one is created.
 
 use futures_util::future::{join_all, try_join_all};
 use wasmcloud_host::{
@@ -86,7 +86,7 @@ async fn a_call_is_refused_only_where_no_instance_has_room() {
                 let beyond = async {
                     until(async || world.calls() == all).await;
                     let refusal = world.call(caller).await.unwrap_err();
-                    assert!(refusal.contains("every mailbox is full: it has room for 16 calls"), "{refusal}");
+                    assert!(refusal.contains("all its mailboxes are full, each with 16 calls"), "{refusal}");
                     world.probe.release.add_permits(all);
                 };
                 let (answers, ()) = soon(futures_util::future::join(calls, beyond)).await;
@@ -202,7 +202,7 @@ async fn an_actor_that_runs_without_its_alias_is_scaled_while_another_one_holds_
         assert!(held().await, "the alias is where it was");
         soon(host.scale_actor(&holder, 2)).await.unwrap();
         assert!(held().await);
-        // Once it is free, scaling takes it for nobody.
+        // Scaling does not use up the freed capacity.
         host.stop_actor(&holder).await.unwrap();
         soon(host.scale_actor(&without, 1)).await.unwrap();
         assert_eq!(kind(soon(host.call_actor("shared", "Any", b"")).await), ErrorKind::ActorNotFound);

@@ -1,4 +1,4 @@
-//! Crowds of actors, and what each may take of the process: addresses, mappings, stack.
+//! Large numbers of actors, and the share of the process that each may use: addresses, mappings, stack.
 
 use std::collections::HashMap;
 
@@ -338,7 +338,7 @@ async fn guests_at_work_have_stacks_or_are_busy_and_idle_ones_make_room() {
             answer
         }));
         let release = async {
-            // They are entered in turn, and whoever comes after the release finds room.
+            // They are entered in turn, and a guest that is entered after the release finds room.
             crate::support::until(async || refusals.get() == ACTORS - AT_WORK).await;
             assert_eq!(probe.calls().len(), AT_WORK);
             probe.release.add_permits(AT_WORK);

@@ -1,4 +1,4 @@
-//! Faults that are injected by plan: each goes the way of a real one, and meets nobody else.
+//! Experiments: each injected fault takes the path of a real one, and affects its entity alone.
 
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ async fn what_happens_to_which_call_follows_from_the_seed() {
 }
 
 #[actix_rt::test]
-async fn a_crash_retires_the_instance_and_is_told_as_what_it_is() {
+async fn an_injected_crash_retires_the_instance_and_is_reported_as_injected() {
     with_host(async |host| {
         let options = ActorOptions::new().limits(Limits::new().memory_bytes(10 * 65_536));
         let (key, entity) = start(&host, "grow", options).await;
@@ -130,7 +130,7 @@ async fn calls_are_counted_over_all_instances_and_restarts() {
 }
 
 #[actix_rt::test]
-async fn a_lost_call_ends_by_its_deadline_and_holds_up_nobody() {
+async fn a_lost_call_ends_at_its_deadline_and_delays_no_other() {
     with_host(async |host| {
         let (key, entity) = start(&host, "tiny_echo", with_deadline(Duration::from_millis(400))).await;
         let mut events = host.monitor(entity.clone());
@@ -232,7 +232,7 @@ async fn a_start_that_is_too_slow_fails() {
 }
 
 #[actix_rt::test]
-async fn a_provider_that_crashes_panics_and_is_told_of_its_links_again() {
+async fn a_crashed_provider_panics_and_gets_its_links_again() {
     with_host(async |host| {
         let (probe, actor, provider) = start_probed(&host, Experiment::seeded(1).crash_nth(2)).await;
         let mut events = host.monitor(provider);
@@ -274,7 +274,7 @@ async fn calls_to_a_provider_are_lost_and_delayed_too() {
 }
 
 #[actix_rt::test]
-async fn an_experiment_meets_nobody_else_and_ends_with_the_next() {
+async fn an_experiment_affects_its_entity_alone_and_ends_with_the_next() {
     with_host(async |host| {
         let (subject, entity) = start(&host, "tiny_echo", ActorOptions::new()).await;
         let (bystander, other) = start(&host, "tiny_echo", ActorOptions::new()).await;

@@ -1,4 +1,4 @@
-//! Health: what is asked, when it is not, and what the answers mean.
+//! Health checks: which children are checked, and the meaning of their answers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -162,7 +162,7 @@ async fn an_actor_that_says_that_it_is_not_well_is_believed() {
 
 #[actix_rt::test]
 async fn seed_defect_23_a_busy_child_is_busy_and_nobody_waits_for_it() {
-    // With this deadline, anybody who waited for a busy child would wait in vain.
+    // With this deadline, a wait for a busy child would end without an answer.
     with_host_of(asking(FOR_EVER), async |host| {
         let well = start(&host, sign("echo").actor()).await;
         let (probe, waiting) = probed_caller(&host).await;
@@ -235,7 +235,7 @@ async fn seed_defect_23_children_that_hang_hold_up_neither_the_others_nor_each_o
 }
 
 #[actix_rt::test]
-async fn work_goes_on_while_the_host_asks_all_the_time() {
+async fn work_continues_during_constant_health_checks() {
     const CALLS: usize = 2_000;
     let builder = asking(FOR_EVER).with_health_interval(Some(Duration::from_millis(1)));
     with_host_of(builder, async |host| {
@@ -282,7 +282,7 @@ async fn an_actor_that_hangs_over_the_question_is_replaced_and_its_calls_are_ans
         let (health, answer) = soon(join(asked, work)).await;
         assert_eq!(health.unwrap(), Health::Unanswered);
         assert_eq!(answer.unwrap(), b"done");
-        // It waited for somebody else, which is no crash.
+        // It waited for another actor, which is not a crash.
         let cause = next(&mut events, |kind| match kind {
             EventKind::Interrupted { cause } => Some(cause),
             EventKind::Crashed { cause } => panic!("a crash: {cause}"),
@@ -308,7 +308,7 @@ async fn an_actor_that_traps_over_the_question_has_crashed_and_is_restarted() {
 }
 
 #[actix_rt::test]
-async fn what_is_being_restarted_is_not_asked() {
+async fn a_child_that_is_being_restarted_is_not_checked() {
     with_host_of(asking(FOR_EVER), async |host| {
         let patient = RestartPolicy::new().delays(FOR_EVER, FOR_EVER);
         let actor = start_with(&host, sign("trap").actor(), ActorOptions::new().restart(patient)).await;
@@ -370,7 +370,7 @@ async fn an_inventory_does_not_wait_for_a_child_that_hangs() {
 }
 
 #[actix_rt::test]
-async fn an_actor_with_an_instance_to_spare_is_asked_there() {
+async fn an_actor_with_an_idle_instance_is_checked_there() {
     with_host_of(asking(FOR_EVER), async |host| {
         let actor = sign("spin").actor();
         let (key, entity) = (actor.public_key(), start_with(&host, actor, ActorOptions::new().instances(2)).await);
@@ -419,7 +419,7 @@ async fn crowd() {
 }
 
 #[actix_rt::test]
-async fn who_does_not_run_is_not_asked() {
+async fn a_child_that_does_not_run_is_not_checked() {
     let host = HostBuilder::new().build();
     assert_eq!(kind(host.health().await), ErrorKind::HostNotRunning);
     assert_eq!(kind(host.health_of(WasmCloudEntity::Host).await), ErrorKind::HostNotRunning);
@@ -516,7 +516,7 @@ async fn seed_defect_34_two_link_names_of_one_provider_are_told_apart() {
 }
 
 #[actix_rt::test]
-async fn the_host_asks_by_itself_and_tells_what_is_new() {
+async fn the_host_checks_at_an_interval_and_emits_changes() {
     let builder = HostBuilder::new().with_shards(2).with_health_interval(Some(Duration::from_millis(5)));
     with_host_of(builder, async |host| {
         let provider = Async::default();
@@ -602,7 +602,7 @@ impl Blocking {
     }
 
     fn hang(&self) {
-        // The lock is poisoned by nobody, and the gate opens when its other half is gone.
+        // Nothing panics with the lock held, and the gate opens when its other half is dropped.
         let _ = self.gate.lock().unwrap().recv();
     }
 }
@@ -642,7 +642,7 @@ impl CapabilityProvider for Blocking {
 }
 
 #[actix_rt::test]
-async fn a_blocking_provider_is_asked_as_it_always_was() {
+async fn a_blocking_provider_is_checked_by_its_health_operation() {
     with_host_of(asking(FOR_EVER), async |host| {
         let (blocking, _open) = Blocking::start(&host).await;
         let mut events = host.monitor(blocking.entity.clone());
@@ -664,7 +664,7 @@ async fn a_blocking_provider_is_asked_as_it_always_was() {
 }
 
 #[actix_rt::test]
-async fn a_blocking_provider_that_hangs_in_a_call_is_asked_beside_it() {
+async fn a_blocking_provider_that_hangs_in_a_call_is_checked_concurrently() {
     with_host_of(asking(FOR_EVER), async |host| {
         let (blocking, open) = Blocking::start(&host).await;
         let caller = blocking.caller(&host, 1).await;

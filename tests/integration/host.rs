@@ -1,4 +1,4 @@
-//! The host as its embedders hold it.
+//! The `Host` handle.
 
 use std::collections::HashMap;
 
@@ -140,7 +140,7 @@ async fn a_host_works_inside_an_actix_web_application() {
 }
 
 #[actix_rt::test]
-async fn whoever_asks_for_a_stop_waits_for_it() {
+async fn every_caller_of_stop_waits_for_the_shutdown() {
     let host = HostBuilder::new().with_shards(1).build();
     host.start().await.unwrap();
     let (probe, caller) = probed_caller(&host).await;

@@ -1,4 +1,4 @@
-//! Actors of several instances, and where they live.
+//! Actors of several instances, and their placement.
 
 use futures_util::future::{join, join_all};
 use wasmcloud_host::{ActorOptions, ErrorKind, Host, HostBuilder, Limits, Placement};

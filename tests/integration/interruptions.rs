@@ -1,5 +1,5 @@
-//! Waiting is not crashing: a guest whose time is up while it waits for others is replaced, and nothing is held against it.
-//! What it had called is told that nobody waits any more.
+//! Interruptions: a guest whose deadline passes while it waits for others is replaced, without counting as a crash. The calls
+//! that it waits for are cancelled.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -181,7 +181,7 @@ async fn an_actor_that_waits_for_others_has_not_crashed_and_neither_has_a_whole_
 }
 
 #[actix_rt::test]
-async fn who_computes_beyond_its_time_has_crashed_and_who_waits_for_it_has_not() {
+async fn a_guest_that_computes_past_its_deadline_has_crashed_and_one_that_waits_for_it_has_not() {
     with_host_of(hasty(400), async |host| {
         let spinning = start(&host, &sign("spin"), ActorOptions::new().restart(strict())).await;
         let options = ActorOptions::new().restart(strict()).placement(Placement::Dedicated);
@@ -204,7 +204,7 @@ async fn who_computes_beyond_its_time_has_crashed_and_who_waits_for_it_has_not()
 }
 
 #[actix_rt::test]
-async fn who_has_waited_for_most_of_its_time_is_not_to_blame_for_computing_in_the_rest() {
+async fn a_guest_that_has_waited_for_most_of_its_time_is_not_responsible_for_computing_in_the_rest() {
     let deadline = 1000;
     for (waits, crashes) in [(deadline / 2, false), (0, true)] {
         with_host_of(hasty(deadline), async |host| {
@@ -232,7 +232,7 @@ async fn who_has_waited_for_most_of_its_time_is_not_to_blame_for_computing_in_th
 }
 
 #[actix_rt::test]
-async fn who_shares_its_thread_with_many_is_not_to_blame_for_having_had_little_of_it() {
+async fn a_guest_that_shares_its_thread_with_many_is_not_responsible_for_its_small_share() {
     with_host_of(hasty(500).with_shards(1), async |host| {
         let mut keys = Vec::new();
         for _ in 0..6 {
@@ -246,7 +246,7 @@ async fn who_shares_its_thread_with_many_is_not_to_blame_for_having_had_little_o
 }
 
 #[actix_rt::test]
-async fn a_guest_whose_caller_gives_up_while_it_waits_has_not_crashed() {
+async fn a_guest_whose_caller_cancels_while_it_waits_has_not_crashed() {
     with_host_of(hasty(200), async |host| {
         let (probe, provider) = probe(&host).await;
         let options = ActorOptions::new().restart(strict());
@@ -306,7 +306,7 @@ async fn a_start_that_waits_beyond_its_time_is_tried_again_by_each_call_until_it
 }
 
 #[actix_rt::test]
-async fn an_actor_for_whose_next_instance_there_is_no_room_comes_back_when_there_is() {
+async fn an_actor_without_room_for_its_next_instance_returns_once_there_is_room() {
     // The code of a module is eight mappings, the memory of its guest one; the stacks of one guest at work are four.
     let limits = Limits::new().memory_bytes(1 << 20).mappings(2 * (8 + 1) + 4);
     with_host_of(HostBuilder::new().with_shards(1).with_limits(limits), async |host| {
@@ -360,7 +360,7 @@ async fn what_a_lost_guest_had_called_does_not_compute_to_its_deadline() {
     .await;
 }
 
-/// A middleware that holds the thread of whoever calls the operation `Hold`, until it is let go.
+/// A middleware that blocks the thread of a caller of the operation `Hold` until it is released.
 struct Holding {
     held: Mutex<Sender<()>>,
     let_go: Mutex<Receiver<()>>,

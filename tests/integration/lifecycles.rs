@@ -1,5 +1,4 @@
-//! Providers that are started, stopped and restarted while others need them: nobody waits in a circle, and nobody for what
-//! hangs.
+//! Providers that start, stop and restart while others need them: no deadlocks, and no waits for a child that hangs.
 
 mod hanging;
 

@@ -1,4 +1,4 @@
-//! Limits: each breach has its own error, and nobody else notices.
+//! Limits: each breach has its own error, and affects no other actor.
 
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ async fn calls_under_way_are_bounded_for_an_actor_and_for_the_host() {
         };
         let (answered, refused) = count(to_one);
         assert_eq!((answered, refused.len()), (3, 2));
-        assert!(refused.iter().all(|refusal| refusal.contains("mailbox is full: it has room for 3")), "{refused:?}");
+        assert!(refused.iter().all(|refusal| refusal.contains("mailboxes are full, each with 3")), "{refused:?}");
         let (answered, refused) = count(to_two);
         assert_eq!((answered, refused.len()), (2, 2));
         assert!(refused.iter().all(|refusal| refusal.contains("host is full: it has room for 5")), "{refused:?}");
@@ -101,7 +101,7 @@ async fn calls_under_way_are_bounded_for_an_actor_and_for_the_host() {
 }
 
 #[actix_rt::test]
-async fn a_guest_that_computes_for_a_caller_who_gave_up_is_ended() {
+async fn a_guest_that_computes_for_a_cancelled_call_is_ended() {
     with_host_of(HostBuilder::new().with_shards(1), async |host| {
         let spinner = start_within(&host, "spin", Limits::new()).await;
         let caller = start_within(&host, "host_call", Limits::new()).await;
@@ -128,7 +128,7 @@ async fn a_chain_of_calls_is_as_long_as_it_may_be() {
         for _ in 0..5 {
             keys.push(start_within(&host, "host_call", Limits::new()).await);
         }
-        // Each calls the next one; the last calls nobody.
+        // Each calls the next one; the last makes no call.
         let mut message = b"the end".to_vec();
         for target in keys.iter().skip(1).rev() {
             message = host_call("", target, "Any", &message);
@@ -141,7 +141,7 @@ async fn a_chain_of_calls_is_as_long_as_it_may_be() {
         }
         assert_eq!(passed, 4);
         let refusal = reply.unwrap_err();
-        assert!(refusal.contains("has passed through 4 actors, 3 are allowed"), "{refusal}");
+        assert!(refusal.contains("has passed through 4 actors: the limit is 3"), "{refusal}");
     })
     .await;
 }

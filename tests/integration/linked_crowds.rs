@@ -1,5 +1,4 @@
-//! Crowds of actors that are linked to one provider: whatever happens to all of their links, the shard does other things in
-//! between.
+//! Large numbers of actors that are linked to one provider: the shard does other work while all their links change.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -93,7 +92,7 @@ async fn crowd(host: &Host, provider: &str) -> Vec<String> {
 }
 
 #[actix_rt::test]
-async fn a_shard_looks_up_while_thousands_of_links_are_established_released_and_made_anew() {
+async fn a_shard_does_other_work_while_thousands_of_links_are_established_released_and_re_established() {
     // Everything on one shard, and the looks too.
     with_host_of(HostBuilder::new().with_shards(1), async |host| {
         let counter = Counter::default();

@@ -1,4 +1,4 @@
-//! Links: set before or after either side starts, and never reported as done when they are not.
+//! Links: they can be set before or after either end starts, and their reported state is the real one.
 
 use std::collections::HashMap;
 
@@ -178,7 +178,7 @@ async fn a_link_set_early_does_not_grant_what_was_not_signed_for() {
 }
 
 #[actix_rt::test]
-async fn links_of_one_actor_are_told_apart_by_name() {
+async fn links_of_one_actor_are_distinguished_by_name() {
     with_host(async |host| {
         let (probe, caller) = probed_caller(&host).await;
         let nowhere = host_call("backup", PROBE, "Echo", b"");

@@ -1,5 +1,5 @@
-//! The behaviour of the project through its public API, one module per room. Nothing is mocked: guests are compiled
-//! and run, servers listen on ephemeral loopback ports, and everything ends with its test.
+//! Tests of the project through its public API, one module per subject. Nothing is mocked: guests are compiled and run,
+//! servers listen on ephemeral loopback ports, and everything ends with its test.
 
 #![allow(clippy::duplicate_mod, reason = "the examples that tests run share a module")]
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on should end at once")]

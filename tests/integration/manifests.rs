@@ -1,4 +1,4 @@
-//! Host manifests: what is read from them, what is refused, and what a host makes of them.
+//! Host manifests: their contents, their errors, and their application.
 //!
 //! # Layout
 //! - `files`: what is read from which files
@@ -312,7 +312,7 @@ async fn a_provider_comes_from_an_archive() {
 }
 
 #[actix_rt::test]
-async fn nothing_is_asked_for_twice() {
+async fn no_entry_is_requested_twice() {
     let folder = Folder::new();
     let one = sign("echo").alias("echo").capability(LOGGING);
     let key = folder.actor("one.wasm", &one);
@@ -370,7 +370,7 @@ async fn manifests_at_the_same_time_are_applied_one_after_the_other() {
 }
 
 #[actix_rt::test]
-async fn secrets_are_not_told() {
+async fn secrets_are_not_revealed() {
     let folder = Folder::new();
     let text = "
         links:

@@ -1,4 +1,4 @@
-//! Middlewares: which calls they see and in which order, what they may change, and that their faults cost one call.
+//! Middlewares: the calls that they see, their order, the permitted changes, and the cost of their faults.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -139,7 +139,7 @@ async fn relayed(host: &Host, caller: &str, namespace: &str, operation: &str) ->
 }
 
 #[actix_rt::test]
-async fn calls_of_every_kind_are_shown_before_and_after_with_who_calls_whom() {
+async fn calls_of_every_kind_are_shown_before_and_after_with_caller_and_target() {
     let (notes, builder) = recorded();
     with_host_of(builder, async |host| {
         let probe = Probe::default();

@@ -1,12 +1,10 @@
-//! The supervisor against a model: whatever is asked of it, in whatever order, what it knows, what it tells and what is
-//! really so are the same.
+//! The supervisor against a model: after any sequence of commands its state, its events and the facts agree.
 //!
-//! Random sequences of commands are carried out by a real host and by the `rules`, a plain description of what they
-//! are to lead to. After each command all that can be seen is compared: the outcome, the events, the inventory, the
-//! links, what each provider believes to be bound to, and who can in fact call whom. Sequences that run at the same
-//! time have no one outcome; after them, the `laws` must hold.
+//! A real host and the `rules`, a plain description of the expected outcomes, execute random sequences of commands. After each
+//! command everything observable is compared: the outcome, the events, the inventory, the links, the bindings of each
+//! provider, and the calls that pass. Concurrent sequences have several valid outcomes; after them, the `laws` must hold.
 //!
-//! `PROPTEST_CASES` is how many sequences are tried.
+//! `PROPTEST_CASES` is the number of sequences.
 
 mod command;
 mod laws;

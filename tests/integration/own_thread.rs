@@ -128,7 +128,7 @@ fn the_thread_ends_with_the_last_handle() {
 }
 
 #[test]
-fn whoever_stops_it_waits_for_the_same_end() {
+fn every_caller_of_stop_waits_for_the_same_shutdown() {
     let (host, _, ended) = futures_executor::block_on(started(false));
     let (first, second) = (host.clone(), host.clone());
     let stops = [first, second].map(|host| std::thread::spawn(move || futures_executor::block_on(host.stop())));

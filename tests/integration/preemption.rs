@@ -1,4 +1,4 @@
-//! Guests whose single steps are large hold up nobody, and end at their deadline like any other.
+//! Guests with large single steps delay no other guest, and end at their deadline like any other.
 
 use std::time::Duration;
 

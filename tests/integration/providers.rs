@@ -1,4 +1,4 @@
-//! Providers of the blocking interface of the era, and what is common to all.
+//! Providers of the blocking interface, and behaviour common to all providers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
@@ -158,7 +158,7 @@ async fn a_blocking_provider_calls_linked_actors_from_threads_of_its_own() {
         });
         let (linked, refused) = soon(answered).await.unwrap();
         assert_eq!(linked, b"from a thread");
-        assert!(refused.contains("no link joins them"), "{refused}");
+        assert!(refused.contains("they are not linked"), "{refused}");
         thread.join().unwrap();
     })
     .await;
@@ -189,7 +189,7 @@ async fn seed_defect_14_a_provider_that_refuses_to_start_does_not_run() {
 }
 
 #[actix_rt::test]
-async fn providers_are_told_apart_by_link_name_and_stopped_by_contract() {
+async fn providers_are_distinguished_by_link_name_and_stopped_by_contract() {
     with_host(async |host| {
         let claims = provider_claims(PROBE);
         let one = NativeCapability::from_async(Probe::default(), None, claims.clone()).unwrap();

@@ -1,5 +1,4 @@
-//! Which claims calls are judged by while an old revision of an actor finishes: those of the new one, from the moment in
-//! which it is there.
+//! While an old revision of an actor finishes, calls are authorized by the claims of the new one.
 
 use futures_util::future::join;
 use wasmcloud_host::{

@@ -1,8 +1,8 @@
-//! Everything at once: guests made by chance, a provider that freezes, links that hang, and a plugin that is killed at any
-//! moment, while actors and providers are started, stopped, updated, scaled and linked. When all of that has ended, each child
-//! runs or has failed for a stated reason, and what runs is alive.
+//! Random guests, a provider that freezes, links that hang, and a plugin that is killed at any moment, while actors and
+//! providers are started, stopped, updated, scaled and linked. Afterwards each child runs and answers, or has failed for a
+//! stated reason.
 //!
-//! A few rounds are part of the tests. More of them, from another seed on:
+//! The tests run a few rounds. To run more, from another seed:
 //!
 //! ```sh
 //! WASMCLOUD_STRESS_SEED=1000 WASMCLOUD_STRESS_ROUNDS=500 cargo test --all-features --test integration stress

@@ -1,5 +1,5 @@
-//! What has taken the place of something else answers for itself alone: crashes of predecessors are not its own, it holds what
-//! they let go of, and providers are told what its claims say.
+//! Successors of instances, revisions and providers: crashes of predecessors do not count against them, they hold what
+//! predecessors have released, and providers get their claims.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -298,7 +298,7 @@ async fn a_restart_that_waits_is_not_for_a_provider_that_was_started_meanwhile()
 }
 
 #[actix_rt::test]
-async fn a_provider_that_is_given_up_is_stopped_once_and_its_links_wait_for_the_next_one() {
+async fn a_failed_provider_is_stopped_once_and_its_links_wait_for_the_next_one() {
     with_host(async |host| {
         let (provider, caller) = (Frail::new(9), caller());
         let capability = provider.start(&host, never_again(), &[&caller]).await;
@@ -319,7 +319,7 @@ async fn a_provider_that_is_given_up_is_stopped_once_and_its_links_wait_for_the_
 }
 
 #[actix_rt::test]
-async fn providers_are_told_what_the_claims_say_after_an_update_while_calls_pass() {
+async fn providers_get_the_new_claims_after_an_update_while_calls_pass() {
     with_host_of(HostBuilder::new().with_shards(2).enable_live_updates(), async |host| {
         let tagged = |signing: Signing, tag: &str| {
             signing.claims(|claims| claims.metadata.as_mut().unwrap().tags = Some(vec![tag.to_owned()]))

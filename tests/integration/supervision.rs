@@ -1,4 +1,4 @@
-//! Supervision: crashes cost one call, what crashed comes back by its policy, and whatever changes, no call is lost.
+//! Supervision: a crash costs one call, the crashed child is restarted by its policy, and no change loses a call.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ async fn messages_behind_a_crash_are_served_by_the_next_instance_in_order_and_on
 }
 
 #[actix_rt::test]
-async fn a_crash_and_the_restart_after_it_are_told_with_cause_and_attempt() {
+async fn a_crash_and_its_restart_are_reported_with_cause_and_attempt() {
     with_host(async |host| {
         let key = start(&host, &sign("trap"), ActorOptions::new()).await;
         let mut events = host.monitor(WasmCloudEntity::Actor(key.clone()));
@@ -154,7 +154,7 @@ async fn messages_behind_the_last_crash_fail_at_once_with_the_reason() {
 }
 
 #[actix_rt::test]
-async fn a_loop_of_crashes_is_slowed_down_and_given_up() {
+async fn a_loop_of_crashes_is_slowed_down_and_ends_in_failure() {
     with_host(async |host| {
         let policy = RestartPolicy::new().in_a_row(4).delays(Duration::from_millis(4), Duration::from_millis(8));
         let key = start(&host, &sign("trap"), ActorOptions::new().restart(policy)).await;
@@ -572,7 +572,7 @@ async fn seed_defect_33_a_stop_is_told_once_of_what_ran_and_frees_the_alias() {
 }
 
 #[actix_rt::test]
-async fn links_are_told_of_with_their_actor() {
+async fn link_events_name_their_actor() {
     with_host(async |host| {
         let (_, key) = probed_caller(&host).await;
         let mut events = host.monitor(WasmCloudEntity::Actor(key.clone()));
@@ -595,7 +595,7 @@ async fn links_are_told_of_with_their_actor() {
 }
 
 #[actix_rt::test]
-async fn a_breached_limit_is_told_of() {
+async fn a_breached_limit_emits_an_event() {
     with_host(async |host| {
         let limits = wasmcloud_host::Limits::new().message_bytes(1000);
         let key = start(&host, &sign("large_reply"), ActorOptions::new().limits(limits)).await;
@@ -610,7 +610,7 @@ async fn a_breached_limit_is_told_of() {
 }
 
 #[actix_rt::test]
-async fn a_slow_subscriber_is_told_how_much_it_missed() {
+async fn a_slow_subscriber_learns_how_many_events_it_missed() {
     with_host_of(HostBuilder::new().with_event_buffer(4), async |host| {
         let mut events = host.events();
         let actor = sign("tiny_echo").actor();
@@ -626,7 +626,7 @@ async fn a_slow_subscriber_is_told_how_much_it_missed() {
 }
 
 #[actix_rt::test]
-async fn the_inventory_waits_for_nobody() {
+async fn the_inventory_does_not_block() {
     with_host_of(HostBuilder::new().with_shards(1), async |host| {
         let (probe, key) = probed_caller(&host).await;
         let wait = host_call("", PROBE, "Wait", b"");

@@ -1,4 +1,4 @@
-//! The vocabulary of the tests.
+//! Helpers of the tests.
 
 use std::collections::HashMap;
 use std::fmt::Debug;

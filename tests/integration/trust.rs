@@ -1,4 +1,4 @@
-//! Trust: what is not vouched for is not run.
+//! Trust: only code with a trusted signature runs.
 
 mod aliases;
 mod attestation;
@@ -148,7 +148,7 @@ fn seed_defect_26_well_signed_nonsense_is_refused() {
     let read = |payload: &str| Actor::from_slice(&with_token(&module, Era::New, &signing.token_saying(payload)));
     read(&sound).unwrap();
     let with = |field: &str| format!("{},{field}}}", &sound[..sound.len() - 1]);
-    // What nobody reads is passed over, however deep it is.
+    // Fields that are not read are skipped, however deep they are.
     read(&with(&format!(r#""deep":{}{}"#, "[".repeat(20_000), "]".repeat(20_000)))).unwrap();
     let other_account = KeyPair::new_account().public_key();
     for payload in [

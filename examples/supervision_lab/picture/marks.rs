@@ -1,4 +1,4 @@
-//! The marks of the picture: one for each thing that can happen.
+//! The marks of the picture: one for each kind of event.
 
 use wasmcloud_host::EventKind;
 
@@ -10,14 +10,14 @@ pub(super) struct Mark {
     is_it: fn(&EventKind) -> bool,
 }
 
-/// Where in a lane a mark is, so that what follows each other at once stays apart.
+/// The position of a mark in a lane, which separates events that follow each other at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// What is done to somebody.
+    /// A fault or change.
     Above,
-    /// What becomes of it.
+    /// Its effect.
     On,
-    /// What is made of that.
+    /// The supervisor's reaction.
     Below,
 }
 
@@ -87,7 +87,7 @@ pub(super) const MARKS: [Mark; 10] = [
     },
 ];
 
-/// The mark of an event, if it has one: starts and stops are where a lane's bar begins and ends.
+/// Returns the mark of an event, if it has one. A lane's bar shows starts and stops.
 pub(super) fn mark(kind: &EventKind) -> Option<&'static Mark> {
     MARKS.iter().find(|mark| (mark.is_it)(kind))
 }

@@ -31,7 +31,7 @@ const LANE: f64 = 52.0;
 const STRIP: f64 = 62.0;
 const GAP: f64 = 22.0;
 
-/// The stretch of time that is drawn.
+/// The time span of the plot.
 struct Scale {
     from: f64,
     to: f64,
@@ -80,7 +80,7 @@ pub(super) fn draw(report: &Report) -> String {
     )
 }
 
-/// The grid, and the time beneath it.
+/// Draws the grid, and the time beneath it.
 fn axis(scale: &Scale, bottom: f64) -> String {
     let step = scale.step(11.0);
     let ticks = (0..).map(|number| f64::from(number) * step).take_while(|time| *time <= scale.to);
@@ -96,7 +96,7 @@ fn axis(scale: &Scale, bottom: f64) -> String {
         .collect()
 }
 
-/// What became of one actor or provider.
+/// Draws the lane of one actor or provider.
 fn lane(report: &Report, name: &str, top: f64, scale: &Scale) -> String {
     let middle = top + LANE / 2.0;
     let entries: Vec<&Entry> = report.entries.iter().filter(|entry| entry.name == name).collect();
@@ -110,7 +110,7 @@ fn lane(report: &Report, name: &str, top: f64, scale: &Scale) -> String {
     label + &bars(&entries, middle, scale) + &marks(&entries, middle, scale)
 }
 
-/// How it was, from each event that changes that to the next.
+/// Draws its states, from each event that changes them to the next.
 fn bars(entries: &[&Entry], middle: f64, scale: &Scale) -> String {
     let (mut drawn, mut state, mut since) = (String::new(), None, 0.0);
     for entry in entries {
@@ -154,7 +154,7 @@ fn marks(entries: &[&Entry], middle: f64, scale: &Scale) -> String {
         .collect()
 }
 
-/// How many calls ended when, answered ones at the bottom.
+/// Draws the number of calls over time, answered ones at the bottom.
 fn call_strip(calls: &[Call], scale: &Scale, top: f64) -> String {
     let width = scale.step(60.0);
     let bins = ((scale.to - scale.from) / width).ceil() as usize;
@@ -181,7 +181,7 @@ fn call_strip(calls: &[Call], scale: &Scale, top: f64) -> String {
     drawn
 }
 
-/// How long each call took, on a logarithmic scale.
+/// Draws the duration of each call, on a logarithmic scale.
 fn time_strip(calls: &[Call], scale: &Scale, top: f64) -> String {
     let times: Vec<f64> = calls.iter().map(took).collect();
     let lowest = times.iter().copied().fold(1.0, f64::min).max(0.001).log10().floor();
@@ -221,7 +221,7 @@ fn strip_frame(title: &str, note: &str, top: f64) -> String {
     )
 }
 
-/// A line at a value.
+/// Draws a line at a value.
 fn level(words: &str, y: f64) -> String {
     format!(
         "<line x1=\"{LEFT}\" x2=\"{RIGHT}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{GRID}\"/>\

@@ -1,4 +1,4 @@
-//! What the supervisor is told of an instance of a provider.
+//! The crash reports of a provider's instance to the supervisor.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

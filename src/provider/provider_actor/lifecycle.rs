@@ -16,28 +16,29 @@ use crate::dispatch::provider_mailbox::Lifecycle;
 use crate::identity::ActorIdentity;
 use crate::link::LinkDefinition;
 
-/// How long a provider may take to release everything after the time for its calls has passed.
-pub(crate) const LAST_MOMENTS: Duration = Duration::from_secs(5);
+/// The time that a provider has to release everything after the grace period.
+pub(crate) const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Running {
-    async fn carry_out(&self, task: Lifecycle) -> Result<()> {
+    async fn execute(&self, task: Lifecycle) -> Result<()> {
         if let Lifecycle::Stop { grace } = task {
             return self.stop(Instant::now() + grace).await;
         }
         let stopped = self.lifecycle.read().await;
         if *stopped {
             if matches!(task, Lifecycle::Drain { .. } | Lifecycle::Unbind { .. }) {
-                // It released everything when it was stopped.
+                // The stop has released everything.
                 return Ok(());
             }
             return Err(Error::new(ErrorKind::ProviderNotFound, format!("{} has been stopped", self.identity)));
         }
         let name = task.to_string();
-        let (change, ended) = (pin!(self.change_link(&name, task)), pin!(self.shutdown.ended()));
+        let change = pin!(self.change_link(&name, task));
+        let ended = pin!(self.shutdown.ended());
         match select(change, ended).await {
             Either::Left((changed, _)) => changed,
             Either::Right(_) => {
-                let message = format!("{} was stopped before it was done with {:?}", self.identity, shorten(&name));
+                let message = format!("{} was stopped before it had finished {:?}", self.identity, shorten(&name));
                 Err(Error::new(ErrorKind::ProviderNotFound, message))
             }
         }
@@ -49,9 +50,9 @@ impl Running {
             Lifecycle::Bind { actor, definition } => {
                 let bound = self.run(name, deadline, self.provider.bind(self.binding(&actor, &definition))).await;
                 if bound.as_ref().is_err_and(|error| error.kind() == ErrorKind::DeadlineExceeded) {
-                    // It may still be established later. No caller relies on it, so it must not stay.
+                    // The provider may still establish it later. No caller uses it, so it must not stay.
                     let undone = self.run(name, lifecycle_deadline(), self.provider.unbind(&actor.key)).await;
-                    undone.unwrap_or_else(|error| log::error!("a link that took too long stays behind: {error}"));
+                    undone.unwrap_or_else(|error| log::error!("a link that timed out could not be released: {error}"));
                 }
                 bound
             }
@@ -68,7 +69,7 @@ impl Running {
         let mut stopped = match within(deadline, self.lifecycle.write()).await {
             Ok(stopped) => stopped,
             Err(_) => {
-                log::warn!("{} is stopped while its links are being changed: that is given up", self.identity);
+                log::warn!("{} is stopped while its links are being changed: the changes are abandoned", self.identity);
                 self.shutdown.end();
                 self.lifecycle.write().await
             }
@@ -88,7 +89,7 @@ impl Running {
             self.provider.stop().await;
             Ok(())
         };
-        let released = self.run("stop", deadline.max(Instant::now() + LAST_MOMENTS), stop).await;
+        let released = self.run("stop", deadline.max(Instant::now() + RELEASE_TIMEOUT), stop).await;
         self.is_gone.set(true);
         released
     }
@@ -113,8 +114,8 @@ impl Handler<Lifecycle> for ProviderActor {
         if self.changes.completes_batch() {
             context.wait(wrap_future(tokio::task::yield_now()));
         }
-        // The actor itself ends with its last address.
+        // The future keeps the instance: the actor ends with its last address.
         let running = self.running.clone();
-        Box::pin(async move { running.carry_out(task).await })
+        Box::pin(async move { running.execute(task).await })
     }
 }

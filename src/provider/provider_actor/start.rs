@@ -1,4 +1,4 @@
-//! How an instance of a provider is started, whatever its interface.
+//! The start of a provider's instance, whatever its interface.
 
 use std::cell::Cell;
 use std::pin::pin;
@@ -14,7 +14,7 @@ use wasmcloud_plugin::{Budgets, Code, NativeCapability, PluginContext};
 use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider};
 
 use super::crash_reports::CrashReports;
-use super::{ProviderActor, Running, lifecycle_deadline, too_slow};
+use super::{ProviderActor, Running, lifecycle_deadline, timed_out};
 use crate::dispatch::Dispatch;
 use crate::identity::ProviderIdentity;
 use crate::provider::blocking::{BlockingDispatcher, BlockingProvider};
@@ -23,7 +23,7 @@ use crate::provider::caller::InstanceCaller;
 use crate::provider::fault_injection;
 use crate::shard::{BatchCounter, Shards};
 
-/// What an instance of a provider is started from.
+/// The parts that a provider's instance is started from.
 #[derive(Debug)]
 pub(crate) struct ProviderStart {
     pub(crate) capability: NativeCapability,
@@ -32,7 +32,7 @@ pub(crate) struct ProviderStart {
     pub(crate) dispatch: Dispatch,
     pub(crate) shards: Arc<Shards>,
     pub(crate) budgets: Budgets,
-    /// Ended when the host no longer waits for starts.
+    /// Ended when the host stops waiting for starts.
     pub(crate) abandoned: Arc<ShutdownSignal>,
 }
 
@@ -47,9 +47,9 @@ impl ProviderActor {
         let create = pin!(within(lifecycle_deadline(), start.create()));
         let abandoned = pin!(abandoned.ended());
         match select(create, abandoned).await {
-            Either::Left((created, _)) => created.map_err(|_| too_slow(&identity, "start"))?,
+            Either::Left((created, _)) => created.map_err(|_| timed_out(&identity, "start"))?,
             Either::Right(_) => {
-                let message = format!("{identity} had not started when the time of its host was up");
+                let message = format!("{identity} had not started when the grace period of its host ended");
                 Err(Error::new(ErrorKind::HostNotRunning, message))
             }
         }

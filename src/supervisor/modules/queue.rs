@@ -1,79 +1,85 @@
-//! Whose module is compiled next (pure).
+//! The order in which modules are compiled (pure).
 //!
-//! Small and large work have slots and memory of their own, so a small module never waits for large ones. Of each kind, an
-//! issuer gets half at most, so that its modules never keep those of all others waiting. Issuers take turns, and the work
-//! of one issuer begins in the order in which it came. Work that waits for memory is not overtaken by other work of its
-//! kind: otherwise the largest module might wait for ever.
+//! Small and large jobs have slots and memory of their own, so a small module never waits for large ones. An issuer
+//! gets at
+//! most half of each, so that its modules never keep those of all other issuers waiting. Issuers take turns, and the
+//! jobs of
+//! one issuer begin in the order in which they came. No job overtakes one of its size that waits for memory: otherwise
+//! the
+//! largest module might wait forever.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Whether work is done in the slots for small or for large work.
+/// Whether a job needs a slot for small or for large jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Size {
     Small,
     Large,
 }
 
-/// A piece of work of one issuer.
+/// A step of a compilation, on behalf of one issuer.
 #[derive(Debug, Clone)]
-pub(super) struct Work {
+pub(super) struct Job {
     pub(super) issuer: Arc<str>,
     pub(super) size: Size,
-    /// How much memory it takes, in bytes.
+    /// The memory that it takes. Unit: bytes.
     pub(super) bytes: u64,
 }
 
-/// How much work of one size may be under way at once.
+/// The jobs of one size that may be in progress at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Capacity {
     pub(super) slots: usize,
     pub(super) bytes: u64,
 }
 
-/// What names a piece of work in the queue. Later work has a larger number.
+/// The number of a job in the queue. Later jobs have larger numbers.
 pub(super) type Ticket = u64;
 
-/// The work that waits and the work that is under way.
+/// The jobs that wait, and the jobs in progress.
 #[derive(Debug)]
 pub(super) struct Queue {
-    small: Line,
-    large: Line,
+    small: SizeQueue,
+    large: SizeQueue,
     next: Ticket,
 }
 
-/// The same for work of one size.
+/// The jobs of one size.
 #[derive(Debug)]
-struct Line {
+struct SizeQueue {
     capacity: Capacity,
-    /// The issuers with work that waits, in the order of their turns.
+    /// The issuers with waiting jobs, in the order of their turns.
     turns: VecDeque<Arc<str>>,
     waiting: HashMap<Arc<str>, VecDeque<Entry>>,
-    under_way: Vec<UnderWay>,
+    running: Vec<RunningJob>,
 }
 
+/// A job in the queue.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     ticket: Ticket,
     bytes: u64,
 }
 
+/// A job in progress.
 #[derive(Debug)]
-struct UnderWay {
+struct RunningJob {
     issuer: Arc<str>,
     entry: Entry,
 }
 
 impl Capacity {
-    /// The part of it that one issuer may hold: half, and at least one slot.
+    /// Returns the share of one issuer: half, and at least one slot.
     pub(super) fn share(self) -> Capacity {
         Capacity { slots: (self.slots / 2).max(1), bytes: self.bytes / 2 }
     }
 
-    /// Whether so many bytes find room beside what is under way. What is larger than all there is finds room when it is
-    /// alone.
-    fn has_room<'a>(self, beside: impl Iterator<Item = &'a UnderWay>, bytes: u64) -> bool {
-        let held: Vec<u64> = beside.map(|work| work.entry.bytes).collect();
+    /// Returns whether a job of this many bytes fits beside those in progress. A job that exceeds the capacity fits
+    /// when it
+    /// is alone.
+    fn has_room<'a>(self, beside: impl Iterator<Item = &'a RunningJob>, bytes: u64) -> bool {
+        let held: Vec<u64> = beside.map(|job| job.entry.bytes).collect();
         let sum = held.iter().fold(bytes, |sum, more| sum.saturating_add(*more));
         held.is_empty() || held.len() < self.slots && sum <= self.bytes
     }
@@ -81,28 +87,28 @@ impl Capacity {
 
 impl Queue {
     pub(super) fn new(small: Capacity, large: Capacity) -> Queue {
-        Queue { small: Line::new(small), large: Line::new(large), next: 0 }
+        Queue { small: SizeQueue::new(small), large: SizeQueue::new(large), next: 0 }
     }
 
-    /// Adds work that waits. [`Queue::begin_next`] tells when it begins.
-    pub(super) fn enter(&mut self, work: &Work) -> Ticket {
+    /// Adds a waiting job. [`Queue::begin_next`] returns it when it begins.
+    pub(super) fn enter(&mut self, job: &Job) -> Ticket {
         let ticket = self.next;
         self.next += 1;
-        self.line(work.size).enter(work, ticket);
+        self.size_queue(job.size).enter(job, ticket);
         ticket
     }
 
-    /// Removes work that is done, or that nothing waits for any more.
-    pub(super) fn leave(&mut self, work: &Work, ticket: Ticket) {
-        self.line(work.size).leave(&work.issuer, ticket);
+    /// Removes a job that is done or abandoned.
+    pub(super) fn leave(&mut self, job: &Job, ticket: Ticket) {
+        self.size_queue(job.size).leave(&job.issuer, ticket);
     }
 
-    /// Begins the work whose turn it is, if there is any.
+    /// Begins the next job, if one can begin.
     pub(super) fn begin_next(&mut self) -> Option<Ticket> {
         self.small.begin_next().or_else(|| self.large.begin_next())
     }
 
-    fn line(&mut self, size: Size) -> &mut Line {
+    fn size_queue(&mut self, size: Size) -> &mut SizeQueue {
         match size {
             Size::Small => &mut self.small,
             Size::Large => &mut self.large,
@@ -110,24 +116,24 @@ impl Queue {
     }
 }
 
-impl Line {
-    fn new(capacity: Capacity) -> Line {
-        Line { capacity, turns: VecDeque::new(), waiting: HashMap::new(), under_way: Vec::new() }
+impl SizeQueue {
+    fn new(capacity: Capacity) -> SizeQueue {
+        SizeQueue { capacity, turns: VecDeque::new(), waiting: HashMap::new(), running: Vec::new() }
     }
 
-    fn enter(&mut self, work: &Work, ticket: Ticket) {
-        let waiting = self.waiting.entry(work.issuer.clone()).or_default();
+    fn enter(&mut self, job: &Job, ticket: Ticket) {
+        let waiting = self.waiting.entry(job.issuer.clone()).or_default();
         if waiting.is_empty() {
-            self.turns.push_back(work.issuer.clone());
+            self.turns.push_back(job.issuer.clone());
         }
-        waiting.push_back(Entry { ticket, bytes: work.bytes });
+        waiting.push_back(Entry { ticket, bytes: job.bytes });
     }
 
     fn leave(&mut self, issuer: &Arc<str>, ticket: Ticket) {
-        self.under_way.retain(|work| work.entry.ticket != ticket);
+        self.running.retain(|job| job.entry.ticket != ticket);
         let Some(waiting) = self.waiting.get_mut(issuer) else { return };
-        if let Ok(place) = waiting.binary_search_by_key(&ticket, |entry| entry.ticket) {
-            waiting.remove(place);
+        if let Ok(index) = waiting.binary_search_by_key(&ticket, |entry| entry.ticket) {
+            waiting.remove(index);
         }
         if waiting.is_empty() {
             self.waiting.remove(issuer);
@@ -136,14 +142,14 @@ impl Line {
     }
 
     fn begin_next(&mut self) -> Option<Ticket> {
-        // Whoever has its share holds a slot, and there are few of those: so few are passed over.
-        let place = self.turns.iter().position(|issuer| self.is_within_share(issuer))?;
-        let issuer = self.turns.get(place)?.clone();
+        // An issuer that has used its share holds a slot, and slots are few: few issuers are passed over.
+        let index = self.turns.iter().position(|issuer| self.is_within_share(issuer))?;
+        let issuer = self.turns.get(index)?.clone();
         let entry = *self.waiting.get(&issuer)?.front()?;
-        if !self.capacity.has_room(self.under_way.iter(), entry.bytes) {
+        if !self.capacity.has_room(self.running.iter(), entry.bytes) {
             return None;
         }
-        self.turns.remove(place);
+        self.turns.remove(index);
         let waiting = self.waiting.get_mut(&issuer)?;
         waiting.pop_front();
         if waiting.is_empty() {
@@ -151,13 +157,13 @@ impl Line {
         } else {
             self.turns.push_back(issuer.clone());
         }
-        self.under_way.push(UnderWay { issuer, entry });
+        self.running.push(RunningJob { issuer, entry });
         Some(entry.ticket)
     }
 
     fn is_within_share(&self, issuer: &Arc<str>) -> bool {
         let Some(first) = self.waiting.get(issuer).and_then(VecDeque::front) else { return false };
-        let own = self.under_way.iter().filter(|work| work.issuer == *issuer);
+        let own = self.running.iter().filter(|job| job.issuer == *issuer);
         self.capacity.share().has_room(own, first.bytes)
     }
 }

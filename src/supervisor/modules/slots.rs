@@ -1,11 +1,11 @@
-//! The slots in which modules are compiled: work waits here for its turn.
+//! The slots in which modules are compiled. Jobs wait here for their turn.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::queue::{Capacity, Queue, Ticket, Work};
+use super::queue::{Capacity, Job, Queue, Ticket};
 
 /// The slots of one host. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -14,15 +14,15 @@ pub(super) struct Slots(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     queue: Queue,
-    /// Those that wait for their turn.
+    /// The jobs that wait for their turn.
     waiting: HashMap<Ticket, oneshot::Sender<()>>,
 }
 
-/// Work in the queue, or in a slot. It leaves when this is dropped.
+/// A job in the queue, or in a slot. It leaves when this is dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
     slots: Slots,
-    work: Work,
+    job: Job,
     ticket: Ticket,
 }
 
@@ -31,17 +31,17 @@ impl Slots {
         Slots(Arc::new(Mutex::new(State { queue: Queue::new(small, large), waiting: HashMap::new() })))
     }
 
-    /// Waits until it is the turn of this work.
-    pub(super) async fn enter(&self, work: Work) -> Slot {
-        let (told, turn) = oneshot::channel();
+    /// Waits for the turn of a job.
+    pub(super) async fn enter(&self, job: Job) -> Slot {
+        let (sender, turn) = oneshot::channel();
         let slot = {
             let mut state = self.state();
-            let ticket = state.queue.enter(&work);
-            state.waiting.insert(ticket, told);
+            let ticket = state.queue.enter(&job);
+            state.waiting.insert(ticket, sender);
             state.begin();
-            Slot { slots: self.clone(), work, ticket }
+            Slot { slots: self.clone(), job, ticket }
         };
-        // The sender lies in the state until it is used or the slot is dropped.
+        // The sender stays in the state until it is used or the slot is dropped.
         let _ = turn.await;
         slot
     }
@@ -52,12 +52,12 @@ impl Slots {
 }
 
 impl State {
-    /// Begins all work whose turn it is.
+    /// Begins all jobs that can begin.
     fn begin(&mut self) {
         while let Some(ticket) = self.queue.begin_next() {
-            if let Some(told) = self.waiting.remove(&ticket) {
-                // Work that is waited for no more leaves the queue when its slot is dropped.
-                let _ = told.send(());
+            if let Some(sender) = self.waiting.remove(&ticket) {
+                // An abandoned job leaves the queue when its slot is dropped.
+                let _ = sender.send(());
             }
         }
     }
@@ -67,7 +67,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.slots.state();
         state.waiting.remove(&self.ticket);
-        state.queue.leave(&self.work, self.ticket);
+        state.queue.leave(&self.job, self.ticket);
         state.begin();
     }
 }
@@ -81,8 +81,8 @@ mod tests {
     use super::super::queue::Size;
     use super::*;
 
-    fn work(issuer: &str) -> Work {
-        Work { issuer: issuer.into(), size: Size::Large, bytes: 1 }
+    fn work(issuer: &str) -> Job {
+        Job { issuer: issuer.into(), size: Size::Large, bytes: 1 }
     }
 
     #[actix_rt::test]
@@ -97,7 +97,7 @@ mod tests {
         drop(abandoned);
         drop(first);
         let next = next.await;
-        // Of what had its turn and was given up at the same moment, nothing is left.
+        // A job that is abandoned as its turn comes leaves nothing behind.
         let late = Box::pin(slots.enter(work("c")));
         drop(next);
         drop(late);

@@ -1,9 +1,12 @@
-//! Call aliases, and whose they are.
+//! Call aliases and their owners.
 //!
-//! An alias belongs to the issuer of the first actor that holds it in this host, also when that actor is stopped: those who
-//! call by the alias mean what that issuer signs, and nobody else can put itself in its place. While an actor holds the alias
-//! no other one gets it; after that, the next one of the same issuer does. The subject of a token does not count: whoever
-//! signs a token writes any subject into it.
+//! An alias belongs to the issuer of the first actor that holds it in this host, even while that actor is stopped:
+//! callers of
+//! the alias rely on that issuer's signature, so no other issuer can take it over. While an actor holds the alias, no
+//! other
+//! actor gets it. After that, the next actor of the same issuer does. The subject of a token does not own an alias,
+//! since any
+//! issuer can sign any subject.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,71 +15,75 @@ use wasmcloud_core::entity::{KeyKind, is_key, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::Registry;
-use super::recency::Recency;
+use super::insertion_order::InsertionOrder;
 use crate::dispatch::resolve::names_contract;
 use crate::identity::ActorIdentity;
 
-/// How many aliases are remembered that nobody holds. Beyond that, the one is forgotten that was let go of first.
-const REMEMBERED: usize = 10_000;
+/// The number of released aliases that are remembered. Beyond it, the alias released first is forgotten.
+const REMEMBERED_ALIASES: usize = 10_000;
 
-/// Which issuers aliases belong to.
+/// The issuers that aliases belong to.
 #[derive(Debug, Default)]
-pub(super) struct Owners {
+pub(super) struct AliasOwners {
     issuers: HashMap<Arc<str>, Arc<str>>,
-    /// The aliases that nobody holds, those first that were let go of first.
-    free: Recency,
+    /// The aliases that no actor holds, in the order of their release.
+    released: InsertionOrder,
 }
 
-impl Owners {
-    /// Whose an alias is, if it is anybody's.
-    fn of(&self, alias: &str) -> Option<&str> {
+impl AliasOwners {
+    /// Returns the issuer that owns an alias.
+    fn owner_of(&self, alias: &str) -> Option<&str> {
         self.issuers.get(alias).map(|issuer| &**issuer)
     }
 
-    /// Takes note that an actor of this issuer holds an alias.
-    fn hold(&mut self, alias: &Arc<str>, issuer: &str) {
+    /// Records that an actor of this issuer holds an alias.
+    fn assign(&mut self, alias: &Arc<str>, issuer: &str) {
         if self.issuers.insert(alias.clone(), issuer.into()).is_some() {
-            self.free.remove(alias);
+            self.released.remove(alias);
         }
     }
 
-    /// Takes note that nobody holds an alias any more.
-    fn let_go(&mut self, alias: Arc<str>) {
-        self.free.note(alias);
-        if let Some(oldest) = self.free.forget_beyond(REMEMBERED) {
+    /// Records that no actor holds an alias.
+    fn release(&mut self, alias: Arc<str>) {
+        self.released.push(alias);
+        if let Some(oldest) = self.released.pop_beyond(REMEMBERED_ALIASES) {
             self.issuers.remove(&oldest);
         }
     }
 }
 
 impl Registry {
-    /// Gives an actor that is taken in its alias, if it has one.
+    /// Gives an actor its alias, if it has one.
     ///
     /// # Errors
     /// `AliasTaken`.
-    pub(super) fn give_alias(&mut self, identity: &ActorIdentity) -> Result<()> {
+    pub(super) fn assign_alias(&mut self, identity: &ActorIdentity) -> Result<()> {
         let alias = self.usable_alias(identity)?;
         self.release_alias(&identity.key);
         if let Some(alias) = alias {
-            self.owners.hold(&alias, &identity.claims.issuer);
+            self.alias_owners.assign(&alias, &identity.claims.issuer);
             self.snapshot.aliases.insert(alias, identity.key.clone());
         }
         Ok(())
     }
 
-    /// Has an actor that runs let go of its alias.
+    /// Releases the alias of a running actor.
     pub(super) fn release_alias(&mut self, key: &Arc<str>) {
         let alias = self.snapshot.actors.get(key).and_then(|actor| actor.identity.call_alias.clone());
         if let Some(alias) = alias
             && self.snapshot.aliases.get(&alias) == Some(key)
         {
             self.snapshot.aliases.remove(&alias);
-            self.owners.let_go(alias);
+            self.alias_owners.release(alias);
         }
     }
 
-    /// The alias under which an actor can be called: none where it has none or where it could be mistaken for
-    /// something else, an error where it is somebody else's.
+    /// Returns the alias by which an actor can be called. Returns `None` if it has none, or if the alias could be
+    /// mistaken
+    /// for a contract or a key.
+    ///
+    /// # Errors
+    /// `AliasTaken`.
     pub(super) fn usable_alias(&self, identity: &ActorIdentity) -> Result<Option<Arc<str>>> {
         let Some(alias) = identity.call_alias.clone().filter(|alias| !alias.is_empty()) else { return Ok(None) };
         if names_contract(&self.snapshot, &alias) || is_key(&alias, KeyKind::Actor) {
@@ -94,7 +101,7 @@ impl Registry {
             Some(holder) if *holder != identity.key => return taken(format!("which {holder} holds")),
             _ => {}
         }
-        match self.owners.of(&alias) {
+        match self.alias_owners.owner_of(&alias) {
             Some(owner) if owner != identity.claims.issuer => taken(format!(
                 "which belongs to the issuer of its first holder, {owner}, and not to {}",
                 identity.claims.issuer
@@ -109,21 +116,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alias_is_its_issuers_until_too_many_others_were_let_go_of() {
-        let mut owners = Owners::default();
+    fn an_alias_keeps_its_owner_until_too_many_others_are_released() {
+        let mut owners = AliasOwners::default();
         let kept: Arc<str> = "kept".into();
-        owners.hold(&kept, "A1");
-        for number in 0..REMEMBERED * 2 {
+        owners.assign(&kept, "A1");
+        for number in 0..REMEMBERED_ALIASES * 2 {
             let alias: Arc<str> = number.to_string().into();
-            owners.hold(&alias, "A2");
-            owners.let_go(alias);
+            owners.assign(&alias, "A2");
+            owners.release(alias);
         }
-        assert_eq!(owners.of("kept"), Some("A1"), "one that is held is never forgotten");
-        assert_eq!((owners.free.names().len(), owners.issuers.len()), (REMEMBERED, REMEMBERED + 1));
-        assert_eq!(owners.of("0"), None);
-        owners.let_go(kept.clone());
-        assert_eq!(owners.of("kept"), Some("A1"));
-        owners.hold(&kept, "A1");
-        assert_eq!(owners.free.names().len(), REMEMBERED - 1);
+        assert_eq!(owners.owner_of("kept"), Some("A1"), "a held alias is never forgotten");
+        assert_eq!(owners.released.names().len(), REMEMBERED_ALIASES);
+        assert_eq!(owners.issuers.len(), REMEMBERED_ALIASES + 1);
+        assert_eq!(owners.owner_of("0"), None);
+        owners.release(kept.clone());
+        assert_eq!(owners.owner_of("kept"), Some("A1"));
+        owners.assign(&kept, "A1");
+        assert_eq!(owners.released.names().len(), REMEMBERED_ALIASES - 1);
     }
 }

@@ -1,4 +1,4 @@
-//! When the tokens of what runs end.
+//! The expiries of the tokens of running children.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,19 @@ use wasmcloud_core::error::ErrorKind;
 use super::Registry;
 use crate::child::Child;
 
-/// The ends of tokens, in seconds since 1970, the next one first. What runs is found by its token's end, so looking for those
-/// that have ended takes no longer with many children.
-pub(super) type Expiries = BTreeSet<(u64, Child)>;
+/// The expiries, in order. The search for expired tokens does not depend on the number of children.
+pub(super) type Expiries = BTreeSet<Expiry>;
+
+/// The expiry of a child's token.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Expiry {
+    /// Unit: seconds since 1970.
+    at: u64,
+    child: Child,
+}
 
 impl Registry {
-    /// Whether a child that runs is still trusted.
+    /// Returns the trust in a running child.
     pub(in crate::supervisor) fn trust(&self, child: &Child) -> Option<&TrustState> {
         match child {
             Child::Actor(key) => self.snapshot.actors.get(key).map(|actor| &actor.identity.trust),
@@ -21,17 +28,17 @@ impl Registry {
         }
     }
 
-    /// Takes note of when the token of a child ends that runs from now on.
-    pub(super) fn note_expiry(&mut self, child: Child) {
-        if let Some(expires) = self.expiry(&child) {
-            self.expiries.insert((expires, child));
+    /// Records the expiry of a child that has started.
+    pub(super) fn record_expiry(&mut self, child: Child) {
+        if let Some(at) = self.expiry(&child) {
+            self.expiries.insert(Expiry { at, child });
         }
     }
 
-    /// Forgets about the token of a child, before it is gone or has another one.
-    pub(super) fn forget_expiry(&mut self, child: Child) {
-        if let Some(expires) = self.expiry(&child) {
-            self.expiries.remove(&(expires, child));
+    /// Removes the expiry of a child, before it is removed or gets another token.
+    pub(super) fn remove_expiry(&mut self, child: Child) {
+        if let Some(at) = self.expiry(&child) {
+            self.expiries.remove(&Expiry { at, child });
         }
     }
 
@@ -45,20 +52,21 @@ impl Registry {
         }
     }
 
-    /// When the next token ends, in seconds since 1970.
+    /// Returns the next expiry, in seconds since 1970.
     pub(in crate::supervisor) fn next_expiry(&self) -> Option<u64> {
-        self.expiries.first().map(|(expires, _)| *expires)
+        self.expiries.first().map(|expiry| expiry.at)
     }
 
-    /// Those whose token has ended now. They are not trusted any more, and each is named once.
+    /// Marks children whose token has expired as distrusted. Returns each of them once.
     pub(in crate::supervisor) fn take_expired(&mut self, now: u64) -> Vec<Child> {
         let mut expired = Vec::new();
-        while let Some((_, child)) = self.expiries.first().filter(|(expires, _)| *expires <= now).cloned() {
+        while let Some(Expiry { child, .. }) = self.expiries.first().filter(|expiry| expiry.at <= now).cloned() {
             self.expiries.pop_first();
             let running = self.trust(&child);
-            // Who was scaled since is noted anew, but not news.
+            // A child that was scaled since is recorded again, but was reported before.
             if let Some(trust) = running.filter(|trust| !trust.has_expired()) {
-                let reason = format!("the token of {child} has ended: update it, or start it anew, with another one");
+                let reason =
+                    format!("the token of {child} has expired: update it, or start it again, with another one");
                 trust.set(Some(Distrust { kind: ErrorKind::TokenExpired, reason }));
                 expired.push(child);
             }

@@ -1,4 +1,4 @@
-//! What is known of links, and when they can be established.
+//! The links in the registry, and the conditions under which they can be established.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use wasmcloud_core::identity::ProviderKey;
 
 use super::{Change, Registry};
 use crate::child::Child;
-use crate::dispatch::resolve::attested;
+use crate::dispatch::resolve::expect_capability;
 use crate::dispatch::snapshot::{RunningActor, RunningProvider};
 use crate::identity::ProviderIdentity;
 use crate::link::{Link, LinkDefinition, LinkKey, LinkState};
 
-/// Keys of links. A copy costs the same with one link as with a hundred thousand, and stays as it is.
+/// Keys of links. A copy costs the same for any number of links, and does not change.
 pub(in crate::supervisor) type LinkKeys = imbl::GenericHashSet<LinkKey, foldhash::fast::RandomState, DefaultSharedPtr>;
 
 /// Both ends of a link that can be established.
-pub(in crate::supervisor) struct Ends {
+pub(in crate::supervisor) struct LinkEnds {
     pub(in crate::supervisor) actor: RunningActor,
     pub(in crate::supervisor) provider: RunningProvider,
 }
@@ -30,13 +30,12 @@ pub(in crate::supervisor) struct Ends {
 #[derive(Debug, Default)]
 pub(super) struct LinksOf {
     all: LinkKeys,
-    /// Those that do more than wait.
+    /// The links in another state than `Pending`.
     live: BTreeSet<LinkKey>,
 }
 
 impl Registry {
-    /// Has the links of a child wait until they are established again, up to so many of them. Returns whether there are
-    /// more.
+    /// Suspends up to `most` links of a child until they are established again. Returns whether there may be more.
     pub(in crate::supervisor) fn suspend_links_of(&mut self, child: &Child, most: usize) -> bool {
         for _ in 0..most {
             let first = self.links.get(child).and_then(|links| links.live.first());
@@ -46,30 +45,32 @@ impl Registry {
         true
     }
 
-    /// Both ends of a link, where both run, neither is being stopped and the provider is neither given up nor being made
-    /// anew.
+    /// Returns both ends of a link, if both run, neither is being stopped, and the provider is neither failed nor being
+    /// restarted.
     ///
     /// # Errors
-    /// Where what runs already rules the link out: one of them is not trusted any more, the actor is not entitled to the
-    /// contract, or the provider serves another one.
-    pub(in crate::supervisor) fn ends(&self, definition: &LinkDefinition) -> Result<Option<Ends>> {
+    /// A running end rules the link out: it has lost trust, the actor's claims do not include the contract, or the
+    /// provider
+    /// serves another contract.
+    pub(in crate::supervisor) fn ends(&self, definition: &LinkDefinition) -> Result<Option<LinkEnds>> {
         let actor = self.snapshot.actors.get(definition.actor_id.as_str());
         if let Some(actor) = actor {
             actor.identity.trust.expect_trusted()?;
-            attested(&actor.identity, &definition.contract_id)?;
+            expect_capability(&actor.identity, &definition.contract_id)?;
         }
         let provider = self.provider_of(definition);
         if let Some(provider) = provider {
             provider.identity.trust.expect_trusted()?;
-            serves(&provider.identity, &definition.contract_id)?;
+            expect_serves(&provider.identity, &definition.contract_id)?;
         }
         let (Some(actor), Some(provider)) = (actor, provider) else { return Ok(None) };
         let child = Child::Provider(provider.identity.key.clone());
-        let lacking = provider.is_down || self.has_failed(&child) || self.is_being_replaced(&child);
-        Ok((!lacking && !self.is_ending(definition)).then(|| Ends { actor: actor.clone(), provider: provider.clone() }))
+        let is_unready = provider.is_down || self.has_failed(&child) || self.is_being_replaced(&child);
+        let is_ready = !is_unready && !self.is_ending(definition);
+        Ok(is_ready.then(|| LinkEnds { actor: actor.clone(), provider: provider.clone() }))
     }
 
-    /// Whether an end of a link is just being stopped.
+    /// Returns whether an end of a link is being stopped.
     pub(in crate::supervisor) fn is_ending(&self, definition: &LinkDefinition) -> bool {
         !self.changes.is_empty()
             && ends_of(definition).iter().any(|child| self.changes.get(child) == Some(&Change::Stop))
@@ -80,11 +81,12 @@ impl Registry {
     }
 
     pub(in crate::supervisor) fn put_link(&mut self, definition: Arc<LinkDefinition>, state: LinkState) {
-        self.put_link_beside(definition, state, None);
+        self.put_overlapping_link(definition, state, None);
     }
 
-    /// Keeps a link in the state in which this instance of its provider has left it. Where the instance has crashed or ended by
-    /// now, the link waits to be established with the next one.
+    /// Sets a link to the state that this instance of its provider has left it in. If the instance has crashed or ended
+    /// by
+    /// now, the link waits for the next one.
     pub(in crate::supervisor) fn conclude_link(
         &mut self,
         definition: Arc<LinkDefinition>,
@@ -96,31 +98,31 @@ impl Registry {
         self.put_link(definition, if is_current { state } else { LinkState::Pending });
     }
 
-    /// Keeps a link with another definition in effect beside it.
-    pub(in crate::supervisor) fn put_link_beside(
+    /// Sets a link, with another definition that is in effect at the same time.
+    pub(in crate::supervisor) fn put_overlapping_link(
         &mut self,
         definition: Arc<LinkDefinition>,
         state: LinkState,
-        beside: Option<Arc<LinkDefinition>>,
+        overlapping: Option<Arc<LinkDefinition>>,
     ) {
         let key = definition.key();
         let before = self.link(&key);
-        let is_returning = self.is_returning(&definition, &state, before.as_deref());
+        let awaits_restart = self.awaits_restart(&definition, &state, before.as_deref());
         let changed = before.as_ref().map_or_else(Arc::<Notify>::default, |before| before.changed.clone());
-        let link = Link { definition, state, beside, is_returning, changed };
+        let link = Link { definition, state, overlapping, awaits_restart, changed };
         self.list(&key, before.as_deref(), &link);
         self.changed.push(link.changed.clone());
         self.snapshot.links.insert(key, Arc::new(link));
     }
 
-    /// Whether the provider of a link is back, or will be, and the link with it.
-    fn is_returning(&self, definition: &LinkDefinition, state: &LinkState, before: Option<&Link>) -> bool {
+    /// Returns whether calls over a link wait for the restart of its provider.
+    fn awaits_restart(&self, definition: &LinkDefinition, state: &LinkState, before: Option<&Link>) -> bool {
         let Some(provider) = self.provider_of(definition) else { return false };
-        let was_returning =
-            before.is_some_and(|link| link.is_returning && link.definition.provider_id == definition.provider_id);
+        let was_waiting =
+            before.is_some_and(|link| link.awaits_restart && link.definition.provider_id == definition.provider_id);
         match state {
             LinkState::Pending => provider.is_down,
-            LinkState::Establishing => provider.is_down || was_returning,
+            LinkState::Establishing => provider.is_down || was_waiting,
             _ => false,
         }
     }
@@ -133,7 +135,7 @@ impl Registry {
         self.changed.push(link.changed.clone());
     }
 
-    /// Lists a link with its ends, in the place of the one before.
+    /// Lists a link under its ends, in the place of the previous version.
     fn list(&mut self, key: &LinkKey, before: Option<&Link>, link: &Link) {
         let moved = before.filter(|before| before.definition.provider_id != link.definition.provider_id);
         if let Some(before) = moved {
@@ -165,7 +167,7 @@ impl Registry {
         }
     }
 
-    /// The links that lead from or to a child.
+    /// Returns the links of a child.
     pub(in crate::supervisor) fn links_of(&self, child: &Child) -> LinkKeys {
         self.links.get(child).map(|links| links.all.clone()).unwrap_or_default()
     }
@@ -175,7 +177,7 @@ impl Registry {
     }
 }
 
-/// The children that a link joins.
+/// Returns the children that a link joins.
 fn ends_of(definition: &LinkDefinition) -> [Child; 2] {
     [Child::Actor(definition.actor_id.as_str().into()), provider_end(definition)]
 }
@@ -184,8 +186,11 @@ fn provider_end(definition: &LinkDefinition) -> Child {
     Child::Provider(ProviderKey::new(&definition.provider_id, &definition.link_name))
 }
 
-/// Refuses a contract that the provider does not serve.
-pub(in crate::supervisor) fn serves(provider: &ProviderIdentity, contract: &str) -> Result<()> {
+/// Checks that a provider serves a contract.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub(in crate::supervisor) fn expect_serves(provider: &ProviderIdentity, contract: &str) -> Result<()> {
     if provider.contract_id == contract {
         return Ok(());
     }

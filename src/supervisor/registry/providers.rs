@@ -1,4 +1,4 @@
-//! Providers, and their instances: those that are being made, and the one that a provider has.
+//! Providers and their instances: those that are being started, and the present one of each provider.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,28 +13,28 @@ use crate::dispatch::provider_mailbox::ProviderMailbox;
 use crate::dispatch::snapshot::RunningProvider;
 use crate::supervisor::blueprint::ProviderBlueprint;
 
-/// The instances that are being made, and how those crashed that did so before they were registered.
-pub(super) type Expected = HashMap<InstanceNumber, Option<String>>;
+/// The instances that are being started, each with the cause of its crash if it crashed before its registration.
+pub(super) type StartingInstances = HashMap<InstanceNumber, Option<String>>;
 
 impl Registry {
-    /// Takes note that an instance is being made: from now on its crash is kept until it is registered.
-    pub(in crate::supervisor) fn expect_instance(&mut self, instance: InstanceNumber) {
-        self.expected.insert(instance, None);
+    /// Records that an instance is being started. Until it is registered, its crash is kept.
+    pub(in crate::supervisor) fn begin_registration(&mut self, instance: InstanceNumber) {
+        self.starting.insert(instance, None);
     }
 
-    /// Keeps the crash of an instance that is being made. Returns whether there is such an instance.
-    pub(in crate::supervisor) fn keep_crash(&mut self, instance: InstanceNumber, cause: &str) -> bool {
-        let Some(kept) = self.expected.get_mut(&instance) else { return false };
+    /// Keeps the crash of an instance that is being started. Returns whether there is such an instance.
+    pub(in crate::supervisor) fn record_early_crash(&mut self, instance: InstanceNumber, cause: &str) -> bool {
+        let Some(kept) = self.starting.get_mut(&instance) else { return false };
         kept.get_or_insert_with(|| cause.to_owned());
         true
     }
 
-    /// Expects an instance no more: it is registered, or was never made. Returns how it crashed in the meantime, if it did.
-    pub(in crate::supervisor) fn stop_expecting(&mut self, instance: InstanceNumber) -> Option<String> {
-        self.expected.remove(&instance).flatten()
+    /// Records that an instance is registered, or was never started. Returns the cause of its crash in between, if any.
+    pub(in crate::supervisor) fn end_registration(&mut self, instance: InstanceNumber) -> Option<String> {
+        self.starting.remove(&instance).flatten()
     }
 
-    /// Puts another instance in the place of a provider's. It can be called over each link that is established with it.
+    /// Replaces the instance of a provider. It can be called over each link that is established with it.
     pub(in crate::supervisor) fn replace_provider(
         &mut self,
         key: &ProviderKey,
@@ -49,7 +49,7 @@ impl Registry {
         }
     }
 
-    /// Has a provider that is being stopped take no more calls than those that belong to its own.
+    /// Closes a provider that is being stopped. It then accepts only the calls that belong to its own calls.
     pub(in crate::supervisor) fn close_provider(&mut self, key: &ProviderKey) {
         if let Some(provider) = self.snapshot.providers.get_mut(key) {
             provider.is_closing = true;
@@ -57,7 +57,7 @@ impl Registry {
         }
     }
 
-    /// Takes in a provider that has been made.
+    /// Registers a provider that has been created.
     pub(in crate::supervisor) fn add_provider(
         &mut self,
         provider: RunningProvider,
@@ -68,14 +68,14 @@ impl Registry {
         let policy = blueprint.policy;
         *self.snapshot.contracts.entry(identity.contract_id.clone()).or_insert(0) += 1;
         self.snapshot.providers.insert(identity.key.clone(), provider);
-        self.note_expiry(Child::Provider(identity.key.clone()));
+        self.record_expiry(Child::Provider(identity.key.clone()));
         self.record(Child::Provider(identity.key.clone()), policy, Blueprint::Provider(blueprint));
         Ok(())
     }
 
-    /// Lets go of a provider. Its links wait for its next start.
-    pub(in crate::supervisor) fn take_provider(&mut self, key: &ProviderKey) {
-        self.forget_expiry(Child::Provider(key.clone()));
+    /// Removes a provider. Its links wait for its next start.
+    pub(in crate::supervisor) fn remove_provider(&mut self, key: &ProviderKey) {
+        self.remove_expiry(Child::Provider(key.clone()));
         let Some(provider) = self.snapshot.providers.remove(key) else { return };
         self.changed.push(provider.changed);
         let contract = &provider.identity.contract_id;
@@ -85,6 +85,6 @@ impl Registry {
                 self.snapshot.contracts.remove(contract);
             }
         }
-        self.let_go(&Child::Provider(key.clone()));
+        self.forget_child(&Child::Provider(key.clone()));
     }
 }

@@ -1,4 +1,4 @@
-//! Whatever is done to a registry, in whichever order, it stays true to itself.
+//! The invariants of a registry hold after any sequence of changes.
 
 mod links;
 
@@ -33,11 +33,11 @@ use crate::supervisor::placement::ActorOptions;
 
 const ACTORS: [&str; 3] = ["MA", "MB", "MC"];
 const PROVIDERS: [&str; 3] = ["VA", "VB", "VC"];
-/// What one provider each serves. The last of them could be a call alias by its form.
+/// The contracts of the providers, one each. The last of them could be a call alias by its form.
 const CONTRACTS: [&str; 3] = ["test:one", "test:two", "three"];
 const ALIASES: [Option<&str>; 5] = [None, Some("one"), Some("two"), Some("three"), Some("test:one")];
 
-/// What can be done to a registry. A child is an actor, or a provider, by its place in the list.
+/// A step of a sequence. A child is an actor or a provider, by its index in the list.
 #[derive(Debug, Clone)]
 enum Step {
     BeginStart {
@@ -53,7 +53,7 @@ enum Step {
         actor: bool,
         child: usize,
     },
-    /// The change of the child that is under way comes to its end, or fails.
+    /// The child's change in progress ends, or fails.
     Finish {
         actor: bool,
         child: usize,
@@ -82,7 +82,7 @@ enum Step {
         provider: usize,
         contract: usize,
         state: usize,
-        beside: bool,
+        overlapping: bool,
     },
     RemoveLink {
         actor: usize,
@@ -110,7 +110,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..ACTORS.len(), any::<bool>()).prop_map(|(child, former)| Step::Interrupt { child, former }),
         4 => (child(), any::<bool>()).prop_map(|((actor, child), former)| Step::Recover { actor, child, former }),
         4 => (0..3_usize, 0..3_usize, 0..3_usize, 0..5_usize, any::<bool>()).prop_map(
-            |(actor, provider, contract, state, beside)| Step::PutLink { actor, provider, contract, state, beside }
+            |(actor, provider, contract, state, overlapping)| Step::PutLink { actor, provider, contract, state, overlapping }
         ),
         1 => (0..3_usize, 0..3_usize).prop_map(|(actor, contract)| Step::RemoveLink { actor, contract }),
         2 => child().prop_map(|(actor, child)| Step::NoteHealth { actor, child }),
@@ -124,7 +124,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-/// A registry, and what its children are made of.
+/// A registry, and what its children are created from.
 struct World {
     registry: Registry,
     shards: Shards,
@@ -159,7 +159,7 @@ impl World {
         Arc::new(ActorIdentity::new(Arc::new(claims)))
     }
 
-    /// An actor that is entitled to all contracts but the last one.
+    /// Returns an actor whose claims include all contracts but the last one.
     fn actor(&mut self, key: &str, alias: Option<&str>, instances: usize) -> (RunningActor, Arc<ActorBlueprint>) {
         let near = self.shards.current_or_next();
         let mailboxes = (0..instances).map(|_| {
@@ -195,7 +195,7 @@ impl World {
         (RunningProvider::new(Arc::new(identity), self.next_instance(), mailbox), blueprint)
     }
 
-    /// An instance that a child has, if it is to be none of the former ones.
+    /// Returns a present instance of a child, or a former one.
     fn instance(&self, child: &Child, former: bool) -> InstanceNumber {
         let current = match child {
             Child::Actor(key) => self.registry.snapshot.actors.get(key).map(|actor| actor.instances.mailboxes()),
@@ -247,23 +247,23 @@ impl World {
                 let recovered = self.registry.recover(&child, self.instance(&child, former));
                 assert_eq!(recovered, self.registry.condition(&child) == Some(&Condition::Running));
             }
-            Step::PutLink { actor, provider, contract, state, beside } => {
+            Step::PutLink { actor, provider, contract, state, overlapping } => {
                 let definition = definition(actor, provider, contract);
-                let beside = beside.then(|| definition.clone());
-                self.registry.put_link_beside(definition, states()[state].clone(), beside);
+                let overlapping = overlapping.then(|| definition.clone());
+                self.registry.put_overlapping_link(definition, states()[state].clone(), overlapping);
             }
             Step::RemoveLink { actor, contract } => self.registry.remove_link(&definition(actor, 0, contract).key()),
             Step::NoteHealth { actor, child: index } => {
                 let child = child(actor, index);
                 if self.registry.runs(&child) {
-                    self.registry.note_health(&child, Health::Healthy);
+                    self.registry.record_health(&child, Health::Healthy);
                 }
             }
             Step::Close => self.registry.close(),
         }
     }
 
-    /// Carries out what is under way, as the supervisor would.
+    /// Carries out the child's change in progress, as the supervisor would.
     fn finish(&mut self, (actor, index): (bool, usize), alias: Option<&str>, instances: usize, fails: bool) {
         let child = child(actor, index);
         match self.registry.changes.get(&child) {
@@ -283,7 +283,7 @@ impl World {
                 let (mut other, blueprint) = self.actor(ACTORS[index], alias, instances);
                 let RunningActor { identity: before, instances: kept, condition, .. } =
                     self.registry.snapshot.actors[ACTORS[index]].clone();
-                // Another number of instances keeps what there is, and another revision does not.
+                // A change of the number of instances keeps some, and a new revision keeps none.
                 if alias.is_none() {
                     let kept = kept.mailboxes().iter().take(instances);
                     other.instances = Instances::new(kept.chain(other.instances.mailboxes()).cloned().collect());
@@ -300,8 +300,8 @@ impl World {
             }
             Some(Change::Stop) => {
                 match &child {
-                    Child::Actor(key) => self.registry.take_actor(key),
-                    Child::Provider(key) => self.registry.take_provider(key),
+                    Child::Actor(key) => self.registry.remove_actor(key),
+                    Child::Provider(key) => self.registry.remove_provider(key),
                 }
                 for key in self.registry.links_of(&child) {
                     assert_eq!(self.registry.link(&key).unwrap().state, LinkState::Pending);
@@ -325,12 +325,12 @@ impl World {
         }
         match verdict {
             Verdict::Restart { attempt, .. } => assert_eq!(after, Some(Condition::Restarting(attempt))),
-            Verdict::GiveUp(reason) => assert_eq!(after, Some(Condition::Failed(reason.as_str().into()))),
+            Verdict::Fail(reason) => assert_eq!(after, Some(Condition::Failed(reason.as_str().into()))),
         }
         assert!(!self.registry.is_in_service(child, instance));
     }
 
-    /// What is true of every registry.
+    /// Checks the invariants.
     fn check(&self) {
         self.check_records();
         self.check_names();
@@ -342,7 +342,7 @@ impl World {
         assert!(stops.names().all(|key| !snapshot.actors.contains_key(key)));
     }
 
-    /// Order, records and snapshot tell of the same children.
+    /// Checks that order, records and snapshot name the same children.
     fn check_records(&self) {
         let Registry { snapshot, records, order, changes, starts, .. } = &self.registry;
         let actors = snapshot.actors.keys().cloned().map(Child::Actor);
@@ -370,7 +370,7 @@ impl World {
         assert!(self.registry.last_started().is_none_or(|child| !changes.contains_key(child)));
     }
 
-    /// Aliases are those of actors that run or are being started, and contracts those of providers that run.
+    /// Checks that aliases are those of actors that run or start, and contracts those of providers that run.
     fn check_names(&self) {
         let Registry { snapshot, reserved_aliases, changes, .. } = &self.registry;
         for (alias, key) in &snapshot.aliases {
@@ -389,7 +389,7 @@ impl World {
         }
     }
 
-    /// Links are found from both of their ends, and have two where they can be established.
+    /// Checks that links are found from both ends, and have two ends if they can be established.
     fn check_links(&self) {
         let snapshot = self.registry.snapshot();
         for (key, link) in &snapshot.links {
@@ -399,7 +399,7 @@ impl World {
             for end in [&actor, &provider] {
                 assert!(self.registry.links_of(end).contains(key));
             }
-            if let Ok(Some(Ends { actor: from, provider: to })) = self.registry.ends(definition) {
+            if let Ok(Some(LinkEnds { actor: from, provider: to })) = self.registry.ends(definition) {
                 assert_eq!(
                     (&*from.identity.key, &*to.identity.key.id),
                     (&*definition.actor_id, &*definition.provider_id)
@@ -477,7 +477,7 @@ fn of_the_actors_that_were_stopped_only_the_last_ones_are_remembered() {
             world.registry.add_actor(actor, blueprint).unwrap();
             world.registry.end_change(&child);
             world.registry.begin_stop(&child).unwrap();
-            world.registry.take_actor(&key);
+            world.registry.remove_actor(&key);
             world.registry.end_change(&child);
         }
         world.check();

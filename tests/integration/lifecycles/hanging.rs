@@ -1,4 +1,4 @@
-//! What hangs holds up nothing else: links, starts, restarts and stops.
+//! Links, starts, restarts and stops that hang delay nothing else.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -97,7 +97,7 @@ async fn a_link_that_hangs_holds_up_neither_a_restart_nor_a_stop() {
             assert_eq!(call(&host, &caller, "Echo").await.unwrap(), b"x");
         };
         let (hung, ()) = soon(join(hangs, restart)).await;
-        assert!(hung.unwrap_err().to_string().contains("was stopped before it was done"));
+        assert!(hung.unwrap_err().to_string().contains("was stopped before it had finished"));
         told(&mut events, |kind| matches!(kind, EventKind::Restarted { .. })).await;
         // Nobody has released it so far.
         assert_eq!(courier.0.taken.as_ref().unwrap().available_permits(), 0);

@@ -1,4 +1,4 @@
-//! What may be asked of a host in which there are three actors and three providers.
+//! The commands to a host with three actors and three providers.
 
 use proptest::prelude::*;
 
@@ -27,7 +27,7 @@ pub(super) const SHARED: Port = Port { contract: "model:shared", link_name: "def
 /// What the third serves.
 pub(super) const SINGLE: Port = Port { contract: "model:single", link_name: "spare" };
 
-/// What nobody serves, though the first provider runs under this link name.
+/// A contract that no provider serves, though the first provider runs under this link name.
 pub(super) const WRONG: Port = Port { contract: "model:single", link_name: "default" };
 
 pub(super) const PORTS: [Port; 3] = [SHARED, SINGLE, WRONG];

@@ -1,4 +1,4 @@
-//! What holds after any commands at the same time, in whatever order they were carried out.
+//! The invariants after concurrent commands, in any order of their execution.
 
 use std::collections::{BTreeMap, HashMap};
 

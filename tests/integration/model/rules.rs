@@ -1,4 +1,4 @@
-//! What commands lead to: the least that describes it.
+//! The expected outcomes of commands, in the shortest description.
 
 use std::collections::{BTreeMap, BTreeSet};
 

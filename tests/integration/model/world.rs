@@ -1,4 +1,4 @@
-//! A real host with the actors and providers of the model, and what can be seen of it.
+//! A real host with the actors and providers of the model, and its observable state.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
@@ -263,7 +263,7 @@ impl World {
     pub(super) async fn told(&mut self, count: usize) -> Vec<String> {
         let mut told = Vec::new();
         while told.len() < count {
-            // Shorter than other waits: whoever looks for the least that fails waits in vain often.
+            // Shorter than other waits: the search for the smallest failing sequence runs into it often.
             let Ok(event) = tokio::time::timeout(Duration::from_secs(4), self.events.next()).await else { break };
             told.push(self.describe(&event.unwrap()));
         }

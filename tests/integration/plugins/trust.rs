@@ -92,7 +92,7 @@ async fn a_provider_whose_token_ends_serves_nobody_and_can_be_stopped() {
         assert_eq!(caller.text("Add", "1").await, "1");
         let mut events = host.monitor(entity(&caller));
         assert_eq!(soon(events.next()).await.unwrap().kind, EventKind::Expired);
-        assert!(caller.call("Add", b"1").await.unwrap_err().contains("has ended"));
+        assert!(caller.call("Add", b"1").await.unwrap_err().contains("has expired"));
         assert_eq!(state(&host), ChildState::Expired);
         caller.stop_provider().await;
         assert_eq!(kind(host.start_native_capability(capability).await), ErrorKind::TokenExpired);

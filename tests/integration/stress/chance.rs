@@ -1,4 +1,4 @@
-//! Chance by a seed: SplitMix64.
+//! A seeded random number generator: SplitMix64.
 
 /// A source of numbers that follow from its seed.
 #[derive(Debug, Clone)]

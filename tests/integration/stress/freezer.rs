@@ -1,4 +1,4 @@
-//! A provider that freezes: it takes no link, serves no call and answers no health check until it is thawed.
+//! A provider that freezes: it accepts no link, serves no call and answers no health check until it is thawed.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Guests made by chance. Each has a few operations, named by a letter, of a few steps each: to compute, to call others, to
+//! Random guests. Each has a few operations, named by a letter, of a few steps each: to compute, to call others, to
 //! grow, to recurse, to trap, to fail, or never to end. In `Ping` each answers at once.
 
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! A host with guests made by chance, a provider that freezes and a plugin that is killed, and what happens to them.
+//! A host with random guests, a provider that freezes and a plugin that is killed, and its random events.
 
 use std::time::Duration;
 

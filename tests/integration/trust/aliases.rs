@@ -16,11 +16,11 @@ async fn seed_defect_07_an_alias_stays_with_the_issuer_of_its_first_holder() {
         start(&host, &first).await.unwrap();
         let (stranger, sibling) =
             (sign("error").alias("payments"), sign("tiny_echo").alias("payments").issued_like(&first));
-        // While the first one runs, nobody else gets it.
+        // While the first one runs, no other actor gets it.
         assert_eq!(kind(start(&host, &stranger).await), ErrorKind::AliasTaken);
         assert_eq!(kind(start(&host, &sibling).await), ErrorKind::AliasTaken);
         host.stop_actor(&first.claims.subject).await.unwrap();
-        // Afterwards, neither a stranger does nor one that says it is the first one: anybody can sign that.
+        // Afterwards, neither does an actor of another issuer, nor one with the subject of the first: any issuer can sign that.
         let refusal = start(&host, &stranger).await.unwrap_err();
         assert_eq!(refusal.kind(), ErrorKind::AliasTaken);
         assert!(refusal.to_string().contains(&first.claims.issuer), "{refusal}");
@@ -47,7 +47,7 @@ async fn an_alias_that_an_update_lets_go_of_stays_with_its_issuer() {
         host.update_actor(&signing.claims.subject, None, &signing.bytes()).await.unwrap();
         assert_eq!(kind(start(&host, &sign("error").alias("before")).await), ErrorKind::AliasTaken);
         start(&host, &sign("tiny_echo").alias("before").issued_like(&signing)).await.unwrap();
-        // Nor is one that somebody else owns to be had by an update.
+        // Nor does an update get an alias that another issuer owns.
         let mut other = sign("tiny_echo");
         start(&host, &other).await.unwrap();
         other = other.alias("after").revision(2);

@@ -1,4 +1,4 @@
-//! What an actor may use is what its signed claims include: when a link is set, at each call, and after an update.
+//! An actor may use the capabilities of its signed claims: when a link is set, at each call, and after an update.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! The authorizer is asked about every call, every link and every start, and what it does concerns nothing else.
+//! The authorizer decides about every call, link and start, and its faults affect nothing else.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -188,7 +188,7 @@ async fn an_answer_that_takes_time_is_waited_for() {
 }
 
 #[actix_rt::test]
-async fn a_name_that_leads_elsewhere_meanwhile_is_asked_about_again() {
+async fn a_name_that_resolves_to_another_target_meanwhile_is_decided_again() {
     let judge = Judge::default();
     with_host_of(HostBuilder::new().with_shards(1).with_authorizer(judge.clone()), async |host| {
         let first = sign("tiny_echo").alias("moving");

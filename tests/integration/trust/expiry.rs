@@ -1,4 +1,4 @@
-//! Tokens that end while their actors run.
+//! Tokens that expire while their actors run.
 
 use std::collections::HashMap;
 
@@ -36,7 +36,7 @@ fn state_of(host: &Host, key: &str) -> ChildState {
 }
 
 #[actix_rt::test]
-async fn an_actor_whose_token_ends_is_called_no_more_and_calls_no_more_until_it_is_updated() {
+async fn calls_to_and_from_an_actor_with_an_expired_token_are_rejected_until_it_is_updated() {
     with_host_of(HostBuilder::new().with_shards(2).enable_live_updates(), async |host| {
         let probe = Probe::default();
         let capability = probe.capability();
@@ -66,21 +66,21 @@ async fn an_actor_whose_token_ends_is_called_no_more_and_calls_no_more_until_it_
         };
         let (waited, behind, told) = soon(async { futures_util::join!(waiting, behind, ended) }).await;
         assert_eq!(host_answer(&waited).unwrap(), b"released");
-        assert!(host_answer(&behind).unwrap_err().contains("has ended"));
+        assert!(host_answer(&behind).unwrap_err().contains("has expired"));
         assert!(matches!(told[..], [EventKind::Linked { .. }, EventKind::Expired]), "{told:?}");
 
         for name in [&*key, "mayfly"] {
             assert_eq!(kind(host.call_actor(name, "Any", &echo).await), ErrorKind::TokenExpired);
             let call = host_call("", name, "Any", &echo);
             let reply = host.call_actor(&caller, "Any", &call).await.unwrap();
-            assert!(host_answer(&reply).unwrap_err().contains("has ended"));
+            assert!(host_answer(&reply).unwrap_err().contains("has expired"));
         }
         let called_back = probe.dispatcher(&key).dispatch(&key, "Any", echo.clone()).await;
         assert_eq!(kind(called_back), ErrorKind::TokenExpired);
         assert_eq!(state_of(&host, &key), ChildState::Expired);
         assert_eq!(host.link_state(&key, PROBE, None), Some(LinkState::Established));
         let health = host.health_of(WasmCloudEntity::Actor(key.clone())).await.unwrap();
-        assert!(matches!(health, Health::Unhealthy { reason } if reason.contains("has ended")));
+        assert!(matches!(health, Health::Unhealthy { reason } if reason.contains("has expired")));
 
         // Neither another number of instances nor another policy revives it, and it is not told again.
         host.scale_actor(&key, 2).await.unwrap();
@@ -99,7 +99,7 @@ async fn an_actor_whose_token_ends_is_called_no_more_and_calls_no_more_until_it_
 }
 
 #[actix_rt::test]
-async fn those_whose_tokens_end_are_each_told_of_once_and_can_be_stopped() {
+async fn each_expiry_emits_one_event_and_expired_children_can_be_stopped() {
     with_host_of(HostBuilder::new().with_shards(2), async |host| {
         let mut events = host.events();
         let expires = now() + 3;
@@ -136,7 +136,7 @@ async fn those_whose_tokens_end_are_each_told_of_once_and_can_be_stopped() {
 }
 
 #[actix_rt::test]
-async fn a_crash_after_the_end_of_a_token_revives_nobody() {
+async fn a_crash_after_the_expiry_of_a_token_restores_no_trust() {
     with_host_of(HostBuilder::new().with_shards(1), async |host| {
         let actor = sign("trap").claims(|claims| claims.expires = Some(now() + 3)).actor();
         let key = actor.public_key();

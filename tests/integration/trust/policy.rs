@@ -1,4 +1,4 @@
-//! Whose signature counts: at starts, at updates, and for what runs when the policy is replaced.
+//! Trust policies: at starts, at updates, and for running children when the policy is replaced.
 
 use std::collections::HashMap;
 
@@ -111,9 +111,11 @@ async fn providers_of_the_program_are_trusted_with_it() {
 }
 
 #[actix_rt::test]
-async fn a_host_that_trusts_everybody_says_so_once() {
+async fn a_host_that_trusts_any_signature_warns_once() {
     keep_log();
-    let said = |id: &str| logged().iter().filter(|line| line.contains(id) && line.contains("trusts whoever")).count();
+    let said = |id: &str| {
+        logged().iter().filter(|line| line.contains(id) && line.contains("trusts any valid signature")).count()
+    };
     let told = async |builder: HostBuilder| {
         let host = builder.with_shards(1).build();
         host.start().await.unwrap();

@@ -1,4 +1,4 @@
-//! What the queue promises, in single cases and for any order of events.
+//! The guarantees of the queue, in single cases and for any order of events.
 
 use proptest::prelude::*;
 
@@ -11,11 +11,11 @@ fn queue() -> Queue {
     Queue::new(SMALL, LARGE)
 }
 
-fn work(issuer: &str, size: Size, bytes: u64) -> Work {
-    Work { issuer: issuer.into(), size, bytes }
+fn work(issuer: &str, size: Size, bytes: u64) -> Job {
+    Job { issuer: issuer.into(), size, bytes }
 }
 
-/// Begins all work that may begin, and tells which that is.
+/// Begins all jobs that can begin, and returns them.
 fn begun(queue: &mut Queue) -> Vec<Ticket> {
     std::iter::from_fn(|| queue.begin_next()).collect()
 }
@@ -66,10 +66,10 @@ fn issuers_take_turns() {
         works.push(work(issuer, Size::Large, 1));
         queue.enter(&works[works.len() - 1]);
     }
-    let (mut order, mut under_way) = (Vec::new(), VecDeque::new());
+    let (mut order, mut running) = (Vec::new(), VecDeque::new());
     loop {
-        under_way.extend(begun(&mut queue));
-        let Some(done) = under_way.pop_front() else { break };
+        running.extend(begun(&mut queue));
+        let Some(done) = running.pop_front() else { break };
         order.push(done);
         queue.leave(&works[done as usize], done);
     }
@@ -92,13 +92,13 @@ fn the_largest_work_is_not_overtaken_while_it_waits_for_memory() {
 #[test]
 fn work_that_is_waited_for_no_more_leaves_nothing_behind() {
     let mut queue = queue();
-    let works: Vec<Work> = (0..100).map(|number| work(["a", "b"][number % 2], Size::Large, 100)).collect();
+    let works: Vec<Job> = (0..100).map(|number| work(["a", "b"][number % 2], Size::Large, 100)).collect();
     let tickets: Vec<Ticket> = works.iter().map(|work| queue.enter(work)).collect();
     begun(&mut queue);
     for (work, ticket) in works.iter().zip(tickets) {
         queue.leave(work, ticket);
     }
-    assert!(queue.large.turns.is_empty() && queue.large.waiting.is_empty() && queue.large.under_way.is_empty());
+    assert!(queue.large.turns.is_empty() && queue.large.waiting.is_empty() && queue.large.running.is_empty());
 }
 
 #[derive(Debug, Clone)]
@@ -117,7 +117,7 @@ proptest! {
     #[test]
     fn capacity_and_shares_hold_and_nothing_waits_for_nothing(steps in proptest::collection::vec(step(), 1..200)) {
         let mut queue = queue();
-        let mut there: Vec<(Ticket, Work)> = Vec::new();
+        let mut there: Vec<(Ticket, Job)> = Vec::new();
         for step in steps {
             match step {
                 Step::Enter(issuer, small, bytes) => {
@@ -133,21 +133,21 @@ proptest! {
             }
             begun(&mut queue);
             for line in [&queue.small, &queue.large] {
-                let bytes: u64 = line.under_way.iter().map(|work| work.entry.bytes).sum();
-                prop_assert!(line.under_way.len() <= line.capacity.slots && bytes <= line.capacity.bytes);
+                let bytes: u64 = line.running.iter().map(|work| work.entry.bytes).sum();
+                prop_assert!(line.running.len() <= line.capacity.slots && bytes <= line.capacity.bytes);
                 let waiting: usize = line.waiting.values().map(VecDeque::len).sum();
-                prop_assert!(waiting == 0 || !line.under_way.is_empty(), "work waits and none is under way");
+                prop_assert!(waiting == 0 || !line.running.is_empty(), "work waits and none is under way");
                 for issuer in ["0", "1", "2", "3"] {
-                    let own = line.under_way.iter().filter(|work| &*work.issuer == issuer).count();
+                    let own = line.running.iter().filter(|work| &*work.issuer == issuer).count();
                     prop_assert!(own <= line.capacity.slots / 2);
                 }
             }
         }
-        // Whatever is left ends in time.
+        // All remaining jobs end.
         while !there.is_empty() {
-            let under_way: Vec<Ticket> = [&queue.small, &queue.large].iter().flat_map(|line| &line.under_way).map(|work| work.entry.ticket).collect();
-            prop_assert!(!under_way.is_empty());
-            for (ticket, work) in there.extract_if(.., |(ticket, _)| under_way.contains(ticket)) {
+            let running: Vec<Ticket> = [&queue.small, &queue.large].iter().flat_map(|line| &line.running).map(|work| work.entry.ticket).collect();
+            prop_assert!(!running.is_empty());
+            for (ticket, work) in there.extract_if(.., |(ticket, _)| running.contains(ticket)) {
                 queue.leave(&work, ticket);
             }
             begun(&mut queue);

@@ -1,16 +1,16 @@
-//! What changes of links cost and leave behind, and how crashes of their providers are counted.
+//! The cost and the results of changes of links, and the count of their providers' crashes.
 
 use super::*;
 use crate::lifecycle::ServiceRecord;
 
-/// What this thread has computed so far, in nanoseconds.
+/// Returns this thread's processor time so far, in nanoseconds.
 #[cfg(target_os = "linux")]
 fn computed() -> u64 {
     let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     times.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-/// A link of one of many actors to the first provider.
+/// Returns a link of one of many actors to the first provider.
 fn link_of(number: usize) -> Arc<LinkDefinition> {
     let link = LinkDefinition { actor_id: format!("M{number}"), ..LinkDefinition::clone(&definition(0, 0, 0)) };
     Arc::new(link)
@@ -19,7 +19,7 @@ fn link_of(number: usize) -> Arc<LinkDefinition> {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_change_takes_no_longer_with_many_links_and_children() {
-    // What the changes of a host with so many actors that are linked to a provider take, for each actor.
+    // The processor time of the changes for each actor, in a host with this many actors linked to a provider.
     let cost = |world: &mut World, actors: usize| {
         world.registry = Registry::open();
         let provider = child_of(PROVIDERS[0]);
@@ -47,7 +47,7 @@ fn a_change_takes_no_longer_with_many_links_and_children() {
             assert!(world.registry.ends(&link_of(number)).unwrap().is_some());
             world.registry.put_link(link_of(number), LinkState::Established);
         }
-        // The provider is made anew.
+        // The provider is restarted.
         while world.registry.suspend_links_of(&provider, 32) {}
         assert_eq!(world.registry.links_of(&provider).len(), actors);
         for child in &children {
@@ -55,7 +55,7 @@ fn a_change_takes_no_longer_with_many_links_and_children() {
         }
         for (number, child) in children.iter().enumerate() {
             assert!(world.registry.is_ending(&link_of(number)));
-            world.registry.take_actor(&format!("M{number}"));
+            world.registry.remove_actor(&format!("M{number}"));
             world.registry.end_change(child);
             world.registry.take_changed();
         }
@@ -83,7 +83,7 @@ fn a_link_concluded_with_an_instance_that_has_crashed_or_ended_waits_for_the_nex
         let (child, link) = (child_of(PROVIDERS[0]), definition(0, 0, 0));
         let state = |world: &World| {
             let link = world.registry.link(&link.key()).unwrap();
-            (link.state.clone(), link.is_returning)
+            (link.state.clone(), link.awaits_restart)
         };
         let (running, blueprint) = world.provider(0);
         let first = running.instance;
@@ -107,7 +107,7 @@ fn a_link_concluded_with_an_instance_that_has_crashed_or_ended_waits_for_the_nex
         world.registry.conclude_link(link.clone(), second, LinkState::Established);
         assert_eq!(state(&world), (LinkState::Established, false));
         world.registry.begin_stop(&child).unwrap();
-        world.registry.take_provider(&identity.key);
+        world.registry.remove_provider(&identity.key);
         world.registry.conclude_link(link.clone(), second, LinkState::Established);
         assert_eq!(state(&world), (LinkState::Pending, false));
     });

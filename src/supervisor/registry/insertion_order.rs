@@ -1,19 +1,19 @@
-//! Names in the order in which they were noted, so that the oldest can be forgotten.
+//! Names in the order of their insertion.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Names, the one that was noted first at the front. Each operation takes no longer with many of them.
+/// A set of names in the order of their insertion. The cost of an operation grows with the logarithm of their number.
 #[derive(Debug, Default)]
-pub(super) struct Recency {
+pub(super) struct InsertionOrder {
     order: BTreeMap<u64, Arc<str>>,
     numbers: HashMap<Arc<str>, u64>,
     last: u64,
 }
 
-impl Recency {
-    /// Notes a name as the newest, wherever it was before.
-    pub(super) fn note(&mut self, name: Arc<str>) {
+impl InsertionOrder {
+    /// Inserts a name as the newest, or moves it there.
+    pub(super) fn push(&mut self, name: Arc<str>) {
         self.remove(&name);
         self.last += 1;
         self.order.insert(self.last, name.clone());
@@ -26,8 +26,8 @@ impl Recency {
         }
     }
 
-    /// Forgets the oldest name, if there are more than so many, and returns it.
-    pub(super) fn forget_beyond(&mut self, most: usize) -> Option<Arc<str>> {
+    /// Removes and returns the oldest name, if there are more than `most`.
+    pub(super) fn pop_beyond(&mut self, most: usize) -> Option<Arc<str>> {
         if self.order.len() <= most {
             return None;
         }
@@ -47,15 +47,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_name_is_forgotten_first() {
-        let mut recency = Recency::default();
+    fn the_oldest_name_is_removed_first() {
+        let mut names = InsertionOrder::default();
         for name in ["a", "b", "c", "a"] {
-            recency.note(name.into());
+            names.push(name.into());
         }
-        recency.remove("c");
-        recency.remove("unknown");
-        assert_eq!(recency.forget_beyond(2), None);
-        assert_eq!(recency.forget_beyond(1).as_deref(), Some("b"));
-        assert_eq!(recency.names().map(|name| &**name).collect::<Vec<_>>(), ["a"]);
+        names.remove("c");
+        names.remove("unknown");
+        assert_eq!(names.pop_beyond(2), None);
+        assert_eq!(names.pop_beyond(1).as_deref(), Some("b"));
+        assert_eq!(names.names().map(|name| &**name).collect::<Vec<_>>(), ["a"]);
     }
 }

@@ -1,5 +1,6 @@
-//! What is done with all links of a child, or with all there are: in portions, so that thousands of links hold up no shard,
-//! and side by side, so that none waits for another.
+//! Changes of all links of a child, or of all links of the host. They run concurrently, in batches that let the shard
+//! do
+//! other work in between.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,13 +12,14 @@ use crate::dispatch::provider_mailbox::Lifecycle;
 use crate::link::{LinkKey, LinkState};
 use crate::shard::{BATCH, for_each_in_batches};
 
-/// How long a start, or a restart, waits for the links that it establishes. Those whose providers take longer are
-/// established when they have answered.
-const LINKS_PATIENCE: Duration = Duration::from_secs(5);
+/// The time that a start or restart waits for the links that it establishes. Links that take longer are established
+/// later.
+const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Supervision {
-    /// Establishes what links of a new child can be established. Each is usable as soon as its provider has taken it. A
-    /// refusal does not undo the child's start: it stays on the link as its state, and on the log.
+    /// Establishes the links of a child that has started. Each is usable once its provider has accepted it. A refusal
+    /// does
+    /// not undo the start: it is logged, and is the link's state.
     pub(super) async fn establish_links_of(self: &Rc<Self>, child: &Child) {
         let keys = self.registry.borrow().links_of(child);
         if keys.is_empty() {
@@ -27,26 +29,27 @@ impl Supervision {
         let establish = async move {
             for_each_in_batches(keys.iter().cloned(), async |key| supervision.establish_link(&key).await).await;
         };
-        if tokio::time::timeout(LINKS_PATIENCE, actix_rt::spawn(establish)).await.is_err() {
-            log::warn!("links of {child} are not established after {LINKS_PATIENCE:?}: their providers take longer");
+        if tokio::time::timeout(ESTABLISH_TIMEOUT, actix_rt::spawn(establish)).await.is_err() {
+            log::warn!("links of {child} are not established after {ESTABLISH_TIMEOUT:?}: their providers take longer");
         }
     }
 
-    /// Has the providers of a child's links bring no new work to their actors, and waits for what is under way. The
+    /// Drains the links of a child: their providers deliver no new calls to their actors, and finish those in progress.
+    /// The
     /// links stay established.
     pub(super) async fn drain_links_of(&self, child: &Child) {
         let keys = self.registry.borrow().links_of(child);
         for_each_in_batches(keys.iter().cloned(), async |key| self.drain_link(&key).await).await;
     }
 
-    /// The same for all links there are.
+    /// Drains all links of the host.
     pub(super) async fn drain_all_links(&self) {
         let links = self.registry.borrow().snapshot().links.clone();
         for_each_in_batches(links.keys().cloned(), async |key| self.drain_link(&key).await).await;
     }
 
     async fn drain_link(&self, key: &LinkKey) {
-        // Nobody brings work over one that is still being established, which may take long.
+        // A link that is being established, which may take long, carries no calls yet.
         let is_established = self.registry.borrow().link(key).is_some_and(|link| link.state == LinkState::Established);
         if !is_established {
             return;
@@ -61,7 +64,7 @@ impl Supervision {
         }
     }
 
-    /// Has providers let go of a child's links.
+    /// Releases the links of a child with their providers.
     pub(super) async fn unbind_links_of(&self, child: &Child) {
         let keys = self.registry.borrow().links_of(child);
         let unbind = async |key: LinkKey| {
@@ -73,7 +76,7 @@ impl Supervision {
         for_each_in_batches(keys.iter().cloned(), unbind).await;
     }
 
-    /// Has the links of a provider that has ended wait for the next one. Changes of them that are under way find it ended.
+    /// Suspends the links of a provider that has ended until its next instance. Changes in progress find it ended.
     pub(super) async fn suspend_links_of(&self, child: &Child) {
         while self.change(|registry| registry.suspend_links_of(child, BATCH)) {
             tokio::task::yield_now().await;

@@ -1,0 +1,67 @@
+//! The bus that carries events to subscribers.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::broadcast::{self, Sender};
+use wasmcloud_core::entity::WasmCloudEntity;
+use wasmcloud_core::error::{Error, ErrorKind};
+
+use super::{Event, EventKind, Events, Subject};
+
+/// The number of events that are buffered for each subscriber by default.
+pub(crate) const DEFAULT_BUFFER: usize = 1024;
+
+/// The time between two events about breaches of one limit by one actor.
+const BREACH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The maximum number of recent breaches that are remembered. Beyond it, further breaches emit no event.
+const REMEMBERED_BREACHES: usize = 4096;
+
+/// Carries the events of a host to its subscribers.
+#[derive(Debug)]
+pub(crate) struct EventBus {
+    subscribers: Sender<Event>,
+    /// When the last event about each actor and limit was emitted.
+    breaches: Mutex<HashMap<(String, ErrorKind), Instant>>,
+}
+
+impl EventBus {
+    /// Returns a bus that buffers this number of events for each subscriber.
+    pub(crate) fn new(buffer: usize) -> EventBus {
+        EventBus { subscribers: broadcast::channel(buffer.max(1)).0, breaches: Mutex::default() }
+    }
+
+    /// Subscribes to the events of one entity, or to all events.
+    pub(crate) fn subscribe(&self, only: Option<WasmCloudEntity>) -> Events {
+        Events::new(self.subscribers.subscribe(), only)
+    }
+
+    /// Emits an event.
+    pub(crate) fn emit(&self, subject: impl Into<Subject>, kind: EventKind) {
+        // The error means that there is no subscriber.
+        let _ = self.subscribers.send(Event::now(subject, kind));
+    }
+
+    /// Emits that an actor breached a limit, unless the last such event is less than [`BREACH_INTERVAL`] ago.
+    pub(crate) fn emit_breach(&self, actor: &str, name: Option<String>, error: &Error) {
+        if self.subscribers.receiver_count() == 0 {
+            return;
+        }
+        let now = Instant::now();
+        let mut breaches = self.breaches.lock().unwrap_or_else(PoisonError::into_inner);
+        if breaches.len() >= REMEMBERED_BREACHES {
+            breaches.retain(|_, emitted| now.duration_since(*emitted) < BREACH_INTERVAL);
+        }
+        let emitted = breaches.get(&(actor.to_owned(), error.kind()));
+        let is_recent = emitted.is_some_and(|emitted| now.duration_since(*emitted) < BREACH_INTERVAL);
+        if is_recent || breaches.len() >= REMEMBERED_BREACHES {
+            return;
+        }
+        breaches.insert((actor.to_owned(), error.kind()), now);
+        drop(breaches);
+        let kind = EventKind::LimitBreached { limit: error.kind(), message: error.to_string() };
+        self.emit(Subject { entity: WasmCloudEntity::Actor(actor.to_owned()), name }, kind);
+    }
+}

@@ -1,0 +1,110 @@
+//! Starts, changes, calls and stops of actors.
+
+use std::num::NonZeroUsize;
+
+use wasmcloud_claims::Actor;
+use wasmcloud_core::error::Result;
+
+use super::Host;
+use crate::supervisor::Command;
+use crate::supervisor::placement::ActorOptions;
+
+impl Host {
+    /// Starts an actor. Returns once it can be called and the links that waited for it have been established or refused;
+    /// [`Host::link_state`] tells which.
+    ///
+    /// # Errors
+    /// - `TokenExpired` or `TokenNotYetValid` by the dates of its token
+    /// - `Untrusted` or `Revoked` by the [`TrustPolicy`](crate::TrustPolicy)
+    /// - `Unauthorized` if the authorizer refuses it, `DeadlineExceeded` if the authorizer takes too long
+    /// - `ActorAlreadyRunning` or `AliasTaken`
+    /// - `InvalidModule` if the module does not compile, is not a waPC guest, or asks for more than its limits allow
+    /// - `Busy` if the host has no room for another actor
+    /// - `ActorTrapped`, `StackExhausted`, `ProtocolViolation` or `DeadlineExceeded` if one of its start functions fails
+    /// - `HostNotRunning`
+    pub async fn start_actor(&self, actor: Actor) -> Result<()> {
+        self.start_actor_with(actor, ActorOptions::default()).await
+    }
+
+    /// Starts an actor with options.
+    ///
+    /// # Errors
+    /// Those of [`Host::start_actor`].
+    pub async fn start_actor_with(&self, actor: Actor, options: ActorOptions) -> Result<()> {
+        let near = self.running()?.shards.current_or_next();
+        let options = options.with_default_restart(self.0.configuration.restart);
+        self.send(Command::StartActor { actor, options, near }).await
+    }
+
+    /// Replaces a running actor with a new revision, dropping no calls.
+    ///
+    /// The old revision finishes the calls that have reached it; later calls go to the new one. Calls that exceed the grace
+    /// period ([`HostBuilder::with_stop_grace`](crate::HostBuilder::with_stop_grace)) are ended. The new claims apply at
+    /// once to new calls by and to the actor.
+    ///
+    /// The module must be signed for the same actor by the same account, with a higher revision. Its capabilities must be
+    /// the same, unless
+    /// [`HostBuilder::disable_strict_update_check`](crate::HostBuilder::disable_strict_update_check) is set. `new_reference`
+    /// is the module's reference in a registry, if it came from one.
+    ///
+    /// # Errors
+    /// After any error the actor runs as before.
+    ///
+    /// - Those of [`Actor::from_slice`]
+    /// - `UpdateRefused` if the module does not fit, or updates are not enabled
+    /// - `ActorNotFound` or `ActorStopped`; `Busy` if another change of the actor is in progress
+    /// - Those of [`Host::start_actor`], if the new revision cannot be started
+    pub async fn update_actor(&self, actor: &str, _new_reference: Option<String>, module: &[u8]) -> Result<()> {
+        let actor_module = Actor::from_slice(module)?;
+        self.send(Command::UpdateActor { key: actor.to_owned(), actor: actor_module }).await
+    }
+
+    /// Changes the number of an actor's instances, dropping no calls. The minimum is 1.
+    ///
+    /// Surplus instances finish the calls that have reached them. Calls that exceed the grace period
+    /// ([`HostBuilder::with_stop_grace`](crate::HostBuilder::with_stop_grace)) are ended. The actor keeps its call alias, or
+    /// stays without one.
+    ///
+    /// # Errors
+    /// After any error the number is as before.
+    ///
+    /// - `ActorNotFound` or `ActorStopped`
+    /// - `Busy` if another change of the actor is in progress, the host has no room for more instances, or the number
+    ///   exceeds the maximum of one actor ([`ActorOptions::instances`])
+    /// - Those of [`Host::start_actor`], if an instance cannot be started
+    pub async fn scale_actor(&self, actor: &str, instances: usize) -> Result<()> {
+        let instances = NonZeroUsize::new(instances).unwrap_or(NonZeroUsize::MIN);
+        self.send(Command::ScaleActor { key: actor.to_owned(), instances }).await
+    }
+
+    /// Stops an actor, by its public key.
+    ///
+    /// The actor takes no new calls. Its providers finish their work for it, it serves the calls that have reached it, and
+    /// its links are then released. The host remembers the links for the actor's next start. Work that exceeds the grace
+    /// period ([`HostBuilder::with_stop_grace`](crate::HostBuilder::with_stop_grace)) is ended, and its callers get an error.
+    /// An update, scaling or restart in progress is finished first.
+    ///
+    /// # Errors
+    /// - `ActorNotFound`, `ActorStopped` or `HostNotRunning`
+    /// - `Busy` if the actor is being started
+    /// - `DeadlineExceeded` if an instance does not end. The actor is stopped, but the instance's thread is left behind.
+    pub async fn stop_actor(&self, actor: &str) -> Result<()> {
+        self.send(Command::StopActor { key: actor.to_owned() }).await
+    }
+
+    /// Calls an actor, by public key or call alias, and returns its answer. Any thread may call; a call from the actor's
+    /// own shard is the fastest.
+    ///
+    /// # Errors
+    /// - `ActorNotFound`, `ActorStopped` or `HostNotRunning`
+    /// - `TokenExpired`, `Untrusted` or `Revoked` if the actor has lost trust
+    /// - `Unauthorized` if the authorizer refuses the call
+    /// - `MiddlewareRefused` or `MiddlewarePanicked`
+    /// - `Busy` if the actor or the host has reached its limit of calls, `MessageTooLarge` if a payload exceeds its limit
+    /// - `UnknownOperation` or `ActorFailed` if the actor answers with an error
+    /// - `ActorTrapped`, `StackExhausted`, `ProtocolViolation` or `DeadlineExceeded` if the call ends without an answer
+    /// - `ChildFailed` if the actor crashed more often than its restart policy allows
+    pub async fn call_actor(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>> {
+        self.0.dispatch.call_from_host(actor, operation, message).await
+    }
+}

@@ -1,0 +1,96 @@
+//! The start and the stop of a host.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Actor as _;
+use wasmcloud_claims::TrustPolicy;
+use wasmcloud_core::entity::WasmCloudEntity;
+use wasmcloud_core::error::Result;
+
+use super::builder::Configuration;
+use super::own_thread::OwnThread;
+use super::start_claim::StartClaim;
+use super::{Host, Running};
+use crate::event::EventKind;
+use crate::shard::Shards;
+use crate::supervisor::{Command, Supervisor, SupervisorConfig};
+
+/// The longest grace period. A deadline that is further away could overflow a clock.
+const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl Host {
+    /// Starts the host on the arbiter of the calling thread. The host shares the arbiter with everything else that runs
+    /// there, and ends with it. Each further shard gets a thread of its own.
+    ///
+    /// # Errors
+    /// `NoActixSystem` if no actix `System` runs on the calling thread: use [`Host::start_on_own_thread`] there.
+    /// `HostAlreadyStarted` if the host was started before. `Io` if a thread cannot be created.
+    pub async fn start(&self) -> Result<()> {
+        self.start_here(None).await
+    }
+
+    /// Starts the host on a new thread with an actix `System` of its own. Programs without a `System`, such as those under
+    /// `#[tokio::main]` or without any runtime, start a host this way.
+    ///
+    /// The handle is used as after [`Host::start`], from any thread. The thread ends when the host has stopped, and
+    /// [`Host::stop`] waits for its end.
+    ///
+    /// ```
+    /// use wasmcloud_host::HostBuilder;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> wasmcloud_host::Result<()> {
+    /// let host = HostBuilder::new().build();
+    /// host.start_on_own_thread().await?;
+    /// assert!(host.actors().await?.is_empty());
+    /// host.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `HostAlreadyStarted` if the host was started before. `Io` if a thread cannot be created.
+    pub async fn start_on_own_thread(&self) -> Result<()> {
+        OwnThread::start(self.clone()).await
+    }
+
+    /// Starts the host on the arbiter of the calling thread. `own_thread` is that thread if it was created for the host.
+    pub(super) async fn start_here(&self, own_thread: Option<OwnThread>) -> Result<()> {
+        let claim = StartClaim::take(&self.0)?;
+        let shards = Arc::new(Shards::start(self.0.configuration.shards).await?);
+        self.0.dispatch.authority().work_on(&shards);
+        let Configuration { compilation, updates, grace, limits, health, trust, .. } = self.0.configuration.clone();
+        let grace = grace.unwrap_or(limits.call_deadline).min(LONGEST_GRACE);
+        let trust = trust.unwrap_or_else(|| {
+            log::warn!("host {} trusts any valid signature: see HostBuilder::with_trust_policy", self.id());
+            TrustPolicy::default()
+        });
+        let config = SupervisorConfig { compilation, updates, grace, health, trust };
+        let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), config).start();
+        claim.keep(Running { supervisor, shards, own_thread });
+        self.0.dispatch.events().emit(WasmCloudEntity::Host, EventKind::HostStarted);
+        log::info!("host {} runs with {} shard(s)", self.id(), self.0.configuration.shards);
+        Ok(())
+    }
+
+    /// Stops the host. Returns once shutdown has completed, even if another caller started it.
+    ///
+    /// Providers bring no new work and finish the work in progress. Actors and providers are then stopped in the reverse
+    /// order of their starts, and the host's own threads after them. All of them share one grace period
+    /// ([`HostBuilder::with_stop_grace`](crate::HostBuilder::with_stop_grace)). Work that exceeds it is ended. Starts and
+    /// other changes that are still in progress then fail with `HostNotRunning`. The log names what could not be stopped
+    /// in time.
+    ///
+    /// The actix `System` that the host was started on keeps running, unless [`Host::start_on_own_thread`] created it.
+    pub async fn stop(&self) {
+        let Some(running) = self.0.running.get() else { return };
+        let stopped = running.supervisor.send(Command::Stop).await.is_ok();
+        if let Some(thread) = &running.own_thread {
+            thread.end().await;
+        }
+        if stopped {
+            log::info!("host {} has stopped", self.id());
+        }
+    }
+}

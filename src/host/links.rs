@@ -1,0 +1,73 @@
+//! Links: their changes, definitions and states.
+
+use std::collections::HashMap;
+
+use wasmcloud_core::entity::link_name;
+use wasmcloud_core::error::Result;
+use wasmcloud_providers::Extras;
+
+use super::Host;
+use crate::link::{LinkDefinition, LinkKey, LinkState};
+use crate::supervisor::Command;
+
+impl Host {
+    /// Links an actor to a provider, or changes the values of the link.
+    ///
+    /// If both run, the result is the provider's answer. Otherwise the link is kept, and established once both run.
+    /// [`Extras`] are part of every host; the first link to them starts them.
+    ///
+    /// # Errors
+    /// After any error the previous link, if there was one, stays in effect.
+    ///
+    /// - `InvalidArgument` if a key or contract is malformed, or the provider serves another contract
+    /// - `CapabilityDenied` if the actor's claims do not include the contract
+    /// - `Unauthorized` if the authorizer refuses the link
+    /// - `TokenExpired`, `Untrusted` or `Revoked` if the actor or the provider has lost trust
+    /// - `LinkRefused` with the provider's reason
+    /// - `HostNotRunning`
+    pub async fn set_link(
+        &self,
+        actor: &str,
+        contract_id: &str,
+        link: Option<String>,
+        provider_id: String,
+        values: HashMap<String, String>,
+    ) -> Result<()> {
+        if provider_id == Extras::PUBLIC_KEY && contract_id == Extras::CONTRACT {
+            self.ensure_extras(link_name(link.as_deref())).await?;
+        }
+        self.send(Command::SetLink(LinkDefinition {
+            actor_id: actor.to_owned(),
+            provider_id,
+            link_name: link_name(link.as_deref()).to_owned(),
+            contract_id: contract_id.to_owned(),
+            values,
+        }))
+        .await
+    }
+
+    /// Removes a link. Returns once the provider has released what it held for it.
+    ///
+    /// # Errors
+    /// `NotLinked` if the link does not exist; `HostNotRunning`; or the provider's own error, after which the link is
+    /// removed all the same.
+    pub async fn remove_link(&self, actor: &str, contract_id: &str, link: Option<String>) -> Result<()> {
+        self.send(Command::RemoveLink(LinkKey::new(actor, contract_id, link_name(link.as_deref())))).await
+    }
+
+    /// Returns all links that have been set and not removed, whether they are established or not.
+    ///
+    /// # Errors
+    /// `HostNotRunning`.
+    pub async fn link_definitions(&self) -> Result<Vec<LinkDefinition>> {
+        self.running()?;
+        let snapshot = self.0.dispatch.snapshot();
+        Ok(snapshot.links.values().map(|link| LinkDefinition::clone(&link.definition)).collect())
+    }
+
+    /// Returns the state of a link, or `None` if the link does not exist.
+    pub fn link_state(&self, actor: &str, contract_id: &str, link: Option<&str>) -> Option<LinkState> {
+        let snapshot = self.0.dispatch.snapshot();
+        snapshot.link(actor, contract_id, link_name(link)).map(|link| link.state.clone())
+    }
+}
