@@ -1,4 +1,4 @@
-//! What a call through the host costs, against the raw synchronous call of the same guest on wasmer.
+//! Measures calls through the host against raw synchronous calls of the same guest on wasmer.
 //!
 //! `cargo bench --bench calls` prints the table and writes `target/figures/calls.json`.
 
@@ -47,7 +47,7 @@ async fn measure(host: &Host, key: &str, job: Job) -> Vec<Row> {
     let mut other_thread = series("call_actor, another thread", None);
     let mut other_thread_concurrent = series("call_actor, another thread, 64 concurrent", None);
     let each = calls / CALLERS;
-    // A call from another thread wakes two threads in turn, so fewer of them take as long.
+    // A call from another thread wakes two threads in turn, so fewer calls take as long.
     let few = (calls / 10).max(1);
     for _ in 0..rounds {
         reference.add(time(calls, || raw.call()), calls);
@@ -76,7 +76,7 @@ async fn at_once(host: &Host, key: &str, job: Job, calls_each: u32) -> Duration 
     begin.elapsed()
 }
 
-/// Runs a measurement on a thread that is no shard.
+/// Runs a measurement on a thread that is not a shard.
 async fn elsewhere(
     host: &Host,
     key: &str,

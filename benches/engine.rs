@@ -1,8 +1,8 @@
-//! What the engine costs: calls against the raw calls of the same guests, metered code against the same code unmetered,
-//! calls beside many other actors, bystanders of a guest that computes without end, and starts of actors.
+//! Measures the engine: calls against raw calls of the same guests, metered against unmetered code, calls beside many
+//! other actors, bystanders of a guest that computes without end, and starts of actors.
 //!
-//! `cargo bench --bench engine` prints the table and writes `target/figures/engine.json`; with the names of parts behind
-//! it (`-- metering`), it runs those alone.
+//! `cargo bench --bench engine` prints the table and writes `target/figures/engine.json`. Arguments that name parts
+//! (`-- metering`) run only those.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
@@ -36,7 +36,7 @@ const WORKLOADS: [Job; 5] = [
     compute("Sieve", b"350000"),
 ];
 
-/// How soon the actors of the crowd give their stacks back.
+/// How long the many actors keep their stacks while idle.
 const IDLE_AFTER: Duration = Duration::from_millis(500);
 
 #[actix_rt::main]
@@ -77,12 +77,12 @@ async fn main() {
     report(&name, "The engine", &table).expect("the figures can be written");
 }
 
-/// The parts that the command line names.
+/// Returns the parts that the command line names.
 fn named_parts() -> Vec<String> {
     std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect()
 }
 
-/// Whether this part is to be run: all are, unless the command line names some.
+/// Returns whether to run this part. All parts run unless the command line names some.
 fn wanted(part: &str) -> bool {
     let named = named_parts();
     named.is_empty() || named.iter().any(|name| name == part)
@@ -111,7 +111,7 @@ async fn sequential(host: &Host, key: &str, job: Job, calls: u32) -> Duration {
     begin.elapsed()
 }
 
-/// Calls through the host, against raw calls of the same guests.
+/// Measures calls through the host against raw calls of the same guests.
 async fn calls(host: &Host) -> Vec<Row> {
     let (rounds, calls) = rounds();
     let large = start(host, "echo_large").await;
@@ -125,7 +125,7 @@ async fn calls(host: &Host) -> Vec<Row> {
     rows(&one, &[&through])
 }
 
-/// A request that one actor hands on to another, against raw calls of both.
+/// Measures a request that one actor forwards to another against raw calls of both.
 async fn chain(host: &Host) -> Vec<Row> {
     let (rounds, calls) = rounds();
     let backend = signing::sign("echo_large").alias("fixtures/backend").actor();
@@ -133,7 +133,7 @@ async fn chain(host: &Host) -> Vec<Row> {
     let relay = start(host, "relay_large").await;
     let answer = host.call_actor("fixtures/backend", REQUEST.operation, REQUEST.message).await;
     let answer = answer.expect("the backend answers");
-    // The raw relay is answered by its host at once, with what the backend would answer.
+    // The host of the raw relay answers at once, with the answer of the backend.
     let mut raw_relay = Raw::answered(&signing::guest("relay_large"), REQUEST, answer);
     let mut raw_backend = Raw::new(&signing::guest("echo_large"), REQUEST);
     let mut two = Series::new("actor to actor and back (relay to echo_large.wasm): two raw calls".to_owned(), None);
@@ -149,9 +149,9 @@ async fn chain(host: &Host) -> Vec<Row> {
     rows(&two, &[&chained])
 }
 
-/// Metered code against the same code unmetered, both called as directly as wasmer allows.
+/// Measures metered against unmetered code, both called as directly as wasmer allows.
 fn metering() -> Vec<Row> {
-    // Many short rounds: what disturbs one of them does not move the median.
+    // With many short rounds, a disturbance of one round does not change the median.
     let rounds = if is_real_run() { 151 } else { 1 };
     let mut table = Vec::new();
     let mut product = 1.0;
@@ -182,12 +182,13 @@ fn metering() -> Vec<Row> {
     table
 }
 
-/// Limits under which a guest's memory is compact.
+/// Returns limits under which a guest's memory is compact.
 fn small() -> Limits {
     Limits::new().memory_bytes(32 * 1024 * 1024)
 }
 
-/// Guests with compact memories, whose code checks each access, against the same guests with reserved ones.
+/// Measures guests with compact memories, whose code checks each access, against the same guests with reserved
+/// memories.
 async fn compact_memories(host: &Host) -> Vec<Row> {
     let (rounds, _) = rounds();
     let mut table = Vec::new();
@@ -207,7 +208,7 @@ async fn compact_memories(host: &Host) -> Vec<Row> {
     table
 }
 
-/// How long calls take on a shard where another guest computes without end, and how long that one lasts.
+/// Measures calls on a shard where another guest computes without end, and how long after its deadline that guest ends.
 async fn bystander(host: &Host) -> Vec<Row> {
     let deadline = Duration::from_millis(if is_real_run() { 2000 } else { 50 });
     let options = ActorOptions::new().limits(Limits::new().call_deadline(deadline));
@@ -247,7 +248,7 @@ async fn bystander(host: &Host) -> Vec<Row> {
     ]
 }
 
-/// The same call beside more and more other actors, and what they hold when nobody calls them.
+/// Measures the same call beside more and more other actors, and the memory of idle actors.
 async fn many_actors(host: &Host) -> Vec<Row> {
     let counts: &[usize] = if is_real_run() { &[1, 100, 1_000, 10_000, 50_000] } else { &[1, 10] };
     let (_, calls) = rounds();

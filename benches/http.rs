@@ -1,8 +1,8 @@
-//! What an HTTP request to an actor costs, against a plain actix-web handler that does the same work; and what idle
-//! connections hold.
+//! Measures HTTP requests to an actor against an actix-web handler that does the same work, and the memory of idle
+//! connections.
 //!
-//! `cargo bench --bench http` prints the table and writes `target/figures/http.json`. Each server has one thread, and so has
-//! the client, which both are measured with in turns.
+//! `cargo bench --bench http` prints the table and writes `target/figures/http.json`. Each server has one thread, and
+//! so has the client, which measures both alternately.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
@@ -45,7 +45,7 @@ fn main() {
         .expect("the figures can be written");
 }
 
-/// Measures both servers in turns with so many connections.
+/// Measures both servers alternately, with this number of connections.
 fn compare(actor: SocketAddr, plain: SocketAddr, connections: usize, least: f64, worst_p99: Option<f64>) -> Vec<Row> {
     let (rounds, time) = if is_real_run() { (11, 1000) } else { (1, 50) };
     let time = Duration::from_millis(time);
@@ -72,8 +72,8 @@ fn compare(actor: SocketAddr, plain: SocketAddr, connections: usize, least: f64,
     ]
 }
 
-/// What could be reached if the host and its HTTP server cost no more than actix-web: its time for a request, with that of
-/// the guest, called as directly as wasmer allows, on top.
+/// Returns the best possible ratio: the time of an actix-web request, plus that of the guest called as directly as
+/// wasmer allows.
 fn at_best(plain: SocketAddr) -> Row {
     let (rounds, calls, time) = if is_real_run() { (11, 20_000, 500) } else { (1, 10, 50) };
     let mut guest = Raw::new(&signing::guest("echo_large"), REQUEST);
@@ -87,7 +87,7 @@ fn at_best(plain: SocketAddr) -> Row {
     Row { what, per_call: None, figure: median(ratios), unit: "x", target: None }
 }
 
-/// Serves the echo actor on one thread, for as long as the process lasts.
+/// Serves the echo actor on one thread until the process ends.
 fn serve_actor() -> SocketAddr {
     let (told, address) = mpsc::channel();
     thread::spawn(move || {
@@ -125,7 +125,7 @@ fn serve_plain() -> SocketAddr {
     address.recv().expect("actix-web serves")
 }
 
-/// What the actor's JSON body holds.
+/// The JSON body of the actor's answer.
 #[derive(serde::Serialize)]
 struct Description<'a> {
     method: &'a str,

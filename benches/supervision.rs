@@ -1,7 +1,7 @@
-//! What crashes and updates cost those who call: nothing is lost, and what crashed is soon back.
+//! Measures crashes and updates under load: no call is lost, and crashed actors restart fast.
 //!
-//! `cargo bench --bench supervision` prints the table and writes `target/figures/supervision.json`; with the names of parts
-//! behind it (`-- crashes updates together linked`), it runs those alone.
+//! `cargo bench --bench supervision` prints the table and writes `target/figures/supervision.json`. Arguments that name
+//! parts (`-- crashes updates together linked`) run only those.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
@@ -24,7 +24,7 @@ use wasmcloud_host::{ActorOptions, ErrorKind, EventKind, Events, Host, HostBuild
 
 const CALLERS: usize = 64;
 
-/// The operation of the guest `trap` that has it crash, and one that it answers.
+/// The operation that makes the guest `trap` crash, and one that it answers.
 const CRASH: &str = "Trap";
 const ECHO: &str = "Echo";
 
@@ -52,17 +52,17 @@ async fn main() {
         .expect("the figures can be written");
 }
 
-/// What became of calls.
+/// The numbers of calls by outcome.
 #[derive(Debug, Default)]
 struct Counts {
     answered: Cell<usize>,
-    /// Failed with the error of a crash.
+    /// Calls that failed because the actor crashed.
     crashed: Cell<usize>,
     failed_otherwise: Cell<usize>,
 }
 
 impl Counts {
-    /// Calls an actor, and counts what becomes of that.
+    /// Calls an actor and counts the outcome.
     async fn call(&self, host: &Host, key: &str, operation: &str) {
         let count = match host.call_actor(key, operation, b"payload").await {
             Ok(answer) if answer == b"payload" => &self.answered,
@@ -84,7 +84,7 @@ async fn start_on(host: &Host, placement: Placement) -> String {
     key
 }
 
-/// Every 50th of many calls has the actor crash.
+/// Measures calls of which every 50th makes the actor crash.
 async fn crashes_under_load(host: &Host) -> Vec<Row> {
     const EVERY: usize = 50;
     let calls = if is_real_run() { 100_000 } else { 6_400 };
@@ -101,7 +101,7 @@ async fn crashes_under_load(host: &Host) -> Vec<Row> {
     };
     join_all((0..CALLERS).map(|_| caller())).await;
     let elapsed = begin.elapsed();
-    // The last one may have crashed it: it answers when it is back.
+    // The last call may have crashed the actor: this one is answered after the restart.
     Counts::default().call(host, &key, ECHO).await;
     host.stop_actor(&key).await.expect("the actor stops");
     let told = told_until_stopped(&mut events).await;
@@ -117,7 +117,7 @@ async fn crashes_under_load(host: &Host) -> Vec<Row> {
     ]
 }
 
-/// How often an actor was told to have crashed and to be back, before it was stopped.
+/// The numbers of events about crashes and restarts of an actor until it was stopped.
 struct Told {
     crashes: usize,
     restarts: usize,
@@ -136,7 +136,7 @@ async fn told_until_stopped(events: &mut Events) -> Told {
     }
 }
 
-/// From the moment in which a crash is asked for to the next answer.
+/// Measures the time from a call that crashes the actor to the next answer.
 async fn recovery(host: &Host) -> Row {
     let rounds = if is_real_run() { 1_000 } else { 20 };
     let key = start(host).await;
@@ -154,7 +154,7 @@ async fn recovery(host: &Host) -> Row {
     Row { what, per_call: None, figure: median(times), unit: "ms", target: Some(Target::AtMost(1.0)) }
 }
 
-/// Updates of an actor while it is called.
+/// Measures calls during updates of their actor.
 async fn update_under_load(host: &Host) -> Vec<Row> {
     let (calls, updates) = if is_real_run() { (100_000, 20) } else { (6_400, 3) };
     let mut signing = signing::sign("trap");
@@ -163,7 +163,7 @@ async fn update_under_load(host: &Host) -> Vec<Row> {
     host.start_actor(actor).await.expect("the actor starts");
     let (counts, offered, updated) = (Counts::default(), Cell::new(0), Cell::new(0));
     let caller = async || {
-        // As long as there are updates to come, it goes on.
+        // Calls continue until the last update.
         while offered.get() < calls || updated.get() < updates {
             offered.set(offered.get() + 1);
             counts.call(host, &key, ECHO).await;
@@ -187,7 +187,7 @@ async fn update_under_load(host: &Host) -> Vec<Row> {
     vec![count(format!("{} calls during {updates} updates: failed", offered.get()), unanswered)]
 }
 
-/// Many actors crash at the same time, while a bystander is called.
+/// Measures calls of a bystander while many actors crash at the same time.
 async fn crash_together(host: &Host, placement: Placement, place: &str) -> Vec<Row> {
     let (actors, rounds) = if is_real_run() { (1_000, 30) } else { (50, 1) };
     let bystander = start(host).await;
@@ -206,7 +206,7 @@ async fn crash_together(host: &Host, placement: Placement, place: &str) -> Vec<R
             let mut times = Vec::new();
             let mut due = Instant::now();
             while going_on.get() {
-                // From when it was due: a call that waits for long must not hide those that wait behind it.
+                // Measured from the due time, so that a slow call does not hide the delay of the calls behind it.
                 due += Duration::from_millis(1);
                 tokio::time::sleep_until(due.into()).await;
                 counts.call(host, &bystander, ECHO).await;
@@ -237,7 +237,7 @@ fn percentile_99(mut times: Vec<Duration>) -> Duration {
     times[(times.len() - 1) * 99 / 100]
 }
 
-/// A row for what there should be none of.
+/// Returns a row for a number that should be zero.
 fn count(what: String, figure: usize) -> Row {
     Row { what, per_call: None, figure: figure as f64, unit: "", target: Some(Target::AtMost(0.0)) }
 }

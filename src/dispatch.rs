@@ -35,7 +35,7 @@ use wasmcloud_core::entity::{WasmCloudEntity, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::InstanceNumber;
 use wasmcloud_core::limits::Limits;
-use wasmcloud_engine::Mappings;
+use wasmcloud_engine::MappingBudget;
 
 use crate::authorizer::Origin;
 use crate::event::EventBus;
@@ -64,7 +64,7 @@ struct Shared {
     middlewares: MiddlewareChain,
     /// Limits the calls to actors that are in flight.
     limiter: HostLimiter,
-    mappings: Mappings,
+    mappings: MappingBudget,
     events: EventBus,
     #[cfg(feature = "experiments")]
     experiments: RunningExperiments,
@@ -79,7 +79,7 @@ impl Dispatch {
     ) -> Dispatch {
         let snapshot = ArcSwap::default();
         let limiter = HostLimiter::new(limits.calls_in_flight);
-        let mappings = Mappings::new(limits.mappings);
+        let mappings = MappingBudget::new(limits.mappings);
         Dispatch(Arc::new(Shared {
             snapshot,
             limits,
@@ -109,7 +109,7 @@ impl Dispatch {
     }
 
     /// Returns the budget of memory mappings for the host's guests.
-    pub(crate) fn mappings(&self) -> Mappings {
+    pub(crate) fn mappings(&self) -> MappingBudget {
         self.0.mappings.clone()
     }
 

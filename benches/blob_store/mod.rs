@@ -1,8 +1,8 @@
-//! Blobs: 100 MiB up and down in chunks, against plain copies of a file through the same chunk size.
+//! Measures blobs: 100 MiB uploaded and downloaded in chunks, against copies of a file with the same chunk size.
 //!
-//! The actor is the guest `blob_client`, which passes on what it is told to the store and the chunks that it is sent to a
-//! provider that counts them. Up is compared with a copy that is made as durable; down, which makes nothing durable, with a copy that
-//! is not.
+//! The actor is the guest `blob_client`. It forwards its requests to the store, and the chunks that it receives to a
+//! provider that counts them. Uploads are compared with a durable copy, and downloads, which store nothing durably,
+//! with a plain copy.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -28,14 +28,14 @@ const CONTRACT: &str = "wasmcloud:blobstore";
 const SINK: &str = "test:sink";
 const CHUNK: usize = 256 * 1024;
 
-/// Every row of this part.
+/// Returns the rows of this part.
 pub(crate) async fn rows() -> Vec<Row> {
     let (rounds, chunks) = if is_real_run() { (7, 400) } else { (1, 4) };
     let folder = tempfile::tempdir().expect("there is room for files");
     let linked = Linked::start(&folder.path().join("blobs")).await;
     let original = folder.path().join("original");
     std::fs::write(&original, vec![7; chunks * CHUNK]).expect("it can be written");
-    // What everything needs once is there before anything is weighed.
+    // One-time allocations are made before the memory is measured.
     linked.up(4).await;
     linked.down(4).await;
     let idle = resident();
@@ -104,7 +104,7 @@ impl Linked {
         assert!(answer[0] == 1 && !answer.starts_with(b"\x01\x82\xa7success\xc2"), "{operation} fails");
     }
 
-    /// Uploads so many chunks; tells how long it took, and how much memory there was at most.
+    /// Uploads chunks. Returns the time, and the largest resident memory.
     async fn up(&self, chunks: usize) -> (Duration, f64) {
         let (bytes, mut most) = (vec![7; CHUNK], 0.0_f64);
         let chunk = |number, bytes| WithChunk {
@@ -126,7 +126,7 @@ impl Linked {
         (begin.elapsed(), most)
     }
 
-    /// The same, down.
+    /// Downloads chunks. Returns the time, and the largest resident memory.
     async fn down(&self, chunks: usize) -> (Duration, f64) {
         self.sink.chunks.store(0, Ordering::Relaxed);
         let begin = Instant::now();
@@ -141,7 +141,7 @@ impl Linked {
     }
 }
 
-/// Counts the chunks that it is shown.
+/// A provider that counts the chunks that it receives.
 #[derive(Clone, Default)]
 struct Sink {
     chunks: Arc<AtomicU64>,
@@ -221,7 +221,7 @@ fn time_copy(from: &Path, to: &Path, is_durable: bool) -> Duration {
     begin.elapsed()
 }
 
-/// What the process has in memory, in bytes; nothing on systems that do not say.
+/// Returns the resident memory of the process, or 0 if the system does not report it. Unit: bytes.
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

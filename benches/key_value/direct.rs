@@ -1,4 +1,4 @@
-//! The embedded store's library, called without a host.
+//! The library of the embedded store, called without a host.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 const KEYS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("keys");
 
-/// How many additions share a transaction at most.
+/// The largest number of additions that share a transaction.
 const BATCH: usize = 1024;
 
 /// A database with one thread that reads and one that writes.
@@ -39,7 +39,7 @@ impl Direct {
         Direct { database, gets, adds }
     }
 
-    /// The time of so many calls by each of so many callers, by way of the threads.
+    /// Measures the calls of concurrent callers through the threads.
     pub(super) async fn time(&self, callers: usize, calls: u32, add: bool) -> Duration {
         let start = Instant::now();
         let callers = (0..callers).map(async |_| {
@@ -59,7 +59,7 @@ impl Direct {
         start.elapsed()
     }
 
-    /// The time of calls on this thread, which waits for the disk.
+    /// Measures calls on this thread, which blocks on the disk.
     pub(super) fn time_blocking(&self, calls: u32, add: bool) -> Duration {
         let start = Instant::now();
         for _ in 0..calls {
@@ -77,7 +77,7 @@ impl Direct {
 
 fn serve_gets(database: &Database, asked: &Receiver<oneshot::Sender<String>>) {
     for answer in asked {
-        // The benchmark may end before its answers have come.
+        // The benchmark may end before its answers arrive.
         let _ = answer.send(get(database));
     }
 }
@@ -94,7 +94,7 @@ fn serve_adds(database: &Database, told: &Receiver<oneshot::Sender<i32>>) {
     }
 }
 
-/// A transaction that is as durable, and as soon recovered, as the provider's.
+/// Begins a transaction with the durability and recovery settings of the provider.
 fn begin(database: &Database) -> WriteTransaction {
     let mut write = database.begin_write().expect("it can be written");
     write.set_quick_repair(true);

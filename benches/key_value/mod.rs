@@ -1,8 +1,8 @@
-//! Keys: an actor's calls against the same store and the same Redis client, called without a host.
+//! Measures an actor's key-value calls against the same store and the same Redis client, called without a host.
 //!
-//! The actor is the guest `host_call`, which makes its calls inside of one call, so that what is measured is the way from
-//! an actor to the store and back. The store called directly is `redb` as any program that must not block has it: on a
-//! thread of its own behind a channel, with the same durability, what waits sharing a transaction.
+//! The actor is the guest `host_call`, which makes its calls within one call, so that only the path between the actor
+//! and the store is measured. The direct store is `redb` as a non-blocking program uses it: on its own thread behind a
+//! channel, with the same durability, and with waiting additions sharing a transaction.
 
 mod direct;
 #[allow(dead_code, reason = "the tests use more of it")]
@@ -34,7 +34,7 @@ fn set() -> Vec<u8> {
     [&b"\x83\xa3key\xa5value\xa5value\xd9\x64"[..], &[b'x'; 100], b"\xa7expires\x00"].concat()
 }
 
-/// Every row of this part.
+/// Returns the rows of this part.
 pub(crate) async fn rows() -> Vec<Row> {
     let mut table = embedded().await;
     table.extend(on_redis().await);
@@ -63,7 +63,7 @@ impl Linked {
         linked
     }
 
-    /// Has one instance make a call so often.
+    /// Makes one instance repeat a call.
     async fn repeat(&self, calls: u32, (operation, message): (&str, &[u8])) {
         let parts = [&b""[..], CONTRACT.as_bytes(), operation.as_bytes(), message];
         let lengths = parts.iter().flat_map(|part| (part.len() as u32).to_le_bytes());
@@ -134,7 +134,7 @@ async fn on_redis() -> Vec<Row> {
     table
 }
 
-/// The same operations by the Redis client alone.
+/// Measures the same operations of the Redis client alone.
 async fn time_client(connection: &ConnectionManager, calls: u32, add: bool) -> Duration {
     let begin = Instant::now();
     let callers = (0..CALLERS).map(async |_| {

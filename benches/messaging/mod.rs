@@ -1,7 +1,7 @@
-//! Messages: the way of a NATS message to an actor and of its answer back, against a responder without a host.
+//! Measures the round trip of a NATS message to an actor against a responder without a host.
 //!
-//! The actor is the guest `messenger`, which answers by a message of its own. The responder is `async-nats` as its
-//! documentation has it. Both answer on the thread of the client that asks.
+//! The actor is the guest `messenger`, which answers with a message of its own. The responder is `async-nats` as in its
+//! documentation. Both answer on the thread of the client that sends the requests.
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/integration/conformance/nats_server.rs"]
@@ -21,7 +21,7 @@ use crate::{server_process, signing};
 
 const CONTRACT: &str = "wasmcloud:messaging";
 
-/// Every row of this part.
+/// Returns the rows of this part.
 pub(crate) async fn rows() -> Vec<Row> {
     let server = NatsServer::start();
     let host = start_actor(&server, "actor.*").await;

@@ -1,4 +1,4 @@
-//! What a large message costs, against copying the same bytes as often.
+//! Measures calls with a large payload against as many copies of the same bytes.
 
 use std::hint::black_box;
 
@@ -6,10 +6,10 @@ use wasmcloud_host::Host;
 
 use crate::support::{self, Row, Series, is_real_run, time};
 
-/// How large the message is, in bytes.
+/// The size of the payload. Unit: bytes.
 const MESSAGE: usize = 1024 * 1024;
 
-/// A message to an echo and back, and as many plain copies: from the caller, into the guest, and out of it.
+/// Measures a payload to an echo and back, and as many plain copies: from the caller, into the guest, and out of it.
 pub(crate) async fn rows(host: &Host) -> Vec<Row> {
     let key = crate::start(host, "tiny_echo").await;
     let (rounds, calls) = if is_real_run() { (31, 100) } else { (1, 2) };

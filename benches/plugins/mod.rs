@@ -1,5 +1,5 @@
-//! What it costs to be a plugin: the same call of an actor to a provider of the program, in both of its interfaces, to a
-//! plugin in the host's process, and to one in a process of its own.
+//! Measures the same call of an actor to a provider of the program, in both of its interfaces, to a plugin in the
+//! host's process, and to a plugin in its own process.
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/support/plugins.rs"]
@@ -85,7 +85,7 @@ impl Linked {
         Linked { host, actor: key }
     }
 
-    /// Has the actor call the provider so many times, one after the other.
+    /// Makes the actor call the provider sequentially.
     async fn call(&self, calls: u32) -> Duration {
         let parts = [&b""[..], CONTRACT.as_bytes(), b"Echo", &[7; 64]];
         let lengths = parts.iter().flat_map(|part| (part.len() as u32).to_le_bytes());
@@ -99,7 +99,7 @@ impl Linked {
     }
 }
 
-/// Every row of this part.
+/// Returns the rows of this part.
 pub(crate) async fn rows() -> Vec<Row> {
     let (rounds, calls) = if is_real_run() { (15, 2_000) } else { (1, 10) };
     let claims_of = |result: wasmcloud_host::Result<NativeCapability>| result.expect("its claims are whole");

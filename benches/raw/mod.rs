@@ -1,8 +1,8 @@
-//! The reference of the benchmarks: a guest called as directly as wasmer allows.
+//! The reference of the benchmarks: a guest that is called as directly as wasmer allows.
 
 use wasmer::{Function, FunctionEnv, FunctionEnvMut, Imports, Instance, Memory, Module, Store, TypedFunction};
 
-/// What the echo guest is asked.
+/// A request to a guest.
 #[derive(Clone, Copy)]
 pub(crate) struct Job {
     pub(crate) name: &'static str,
@@ -10,7 +10,7 @@ pub(crate) struct Job {
     pub(crate) message: &'static [u8],
 }
 
-/// The main job of an actor: an HTTP request in msgpack, answered with a description of it in JSON.
+/// The typical job of an actor: an HTTP request in msgpack, answered with a description of it in JSON.
 pub(crate) const REQUEST: Job = Job {
     name: "HandleRequest",
     operation: "HandleRequest",
@@ -18,10 +18,10 @@ pub(crate) const REQUEST: Job = Job {
         \xa4host\xaelocalhost:8080\xaauser-agent\xabcurl/7.88.1\xa4body\xc4\x00",
 };
 
-/// The least that an actor can do, which shows what the host itself costs.
+/// The smallest job of an actor, which shows the cost of the host itself.
 pub(crate) const ECHO: Job = Job { name: "Echo of 64 bytes", operation: "Echo", message: &[7; 64] };
 
-/// A guest, called as directly as wasmer allows, with the least that waPC asks of a host.
+/// A guest with a minimal waPC host, called as directly as wasmer allows.
 pub(crate) struct Raw {
     store: Store,
     env: FunctionEnv<Exchange>,
@@ -33,16 +33,16 @@ struct Exchange {
     job: Job,
     memory: Option<Memory>,
     response: Vec<u8>,
-    /// What every call into the host is answered with.
+    /// The answer to every call into the host.
     host_answer: Vec<u8>,
 }
 
 type Env<'a> = FunctionEnvMut<'a, Exchange>;
 
-/// How much fuel a guest gets at once.
+/// The fuel that a guest gets at once.
 const QUANTUM: i32 = 16_384;
 
-/// About what the host has a short message cost.
+/// About the price of a short payload.
 const PRICE: i32 = 8;
 
 impl Raw {
@@ -50,7 +50,7 @@ impl Raw {
         Raw::answered(bytes, job, vec![7; 64])
     }
 
-    /// The same with a host that answers every call of the guest with these bytes.
+    /// Returns a guest whose host answers every call with these bytes.
     pub(crate) fn answered(bytes: &[u8], job: Job, host_answer: Vec<u8>) -> Raw {
         let engine: wasmer::Engine = wasmer::sys::EngineBuilder::new(wasmer::sys::Cranelift::default()).engine().into();
         let mut store = Store::new(engine);
@@ -67,7 +67,7 @@ impl Raw {
         define("__host_error_len", Function::new_typed(&mut store, || 0));
         define("__host_error", Function::new_typed(&mut store, |_: i32| ()));
         define("__console_log", Function::new_typed(&mut store, |_: i32, _: i32| ()));
-        // For modules that have been rewritten: nothing has to be waited for, and what returns nothing returns its price.
+        // For metered modules: `yield` never suspends, and functions without a result return their price.
         let mut define = |name: &str, function: Function| imports.define("wasmcloud:meter", name, function);
         define("yield", Function::new_typed(&mut store, |_: i32| QUANTUM));
         define("tick", Function::new_typed(&mut store, |_: i32| QUANTUM));

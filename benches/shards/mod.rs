@@ -1,4 +1,4 @@
-//! What another shard brings, to an actor with an instance on each and callers on each.
+//! Measures the speedup of a second shard, for an actor with an instance and callers on each shard.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::support::{Row, Target, is_real_run, median};
 const CALLERS: usize = 64;
 const CONTRACT: &str = "bench:callers";
 
-/// The throughput of 64 callers with two shards and two instances, against one of each.
+/// Measures the throughput of 64 callers with two shards and two instances against one of each.
 pub(crate) async fn rows() -> Vec<Row> {
     let (rounds, calls) = if is_real_run() { (31, 200) } else { (1, 2) };
     let (one, two) = (Load::new(1, calls).await, Load::new(2, calls).await);
@@ -53,7 +53,7 @@ struct Load {
     calls: u32,
 }
 
-/// Calls from one shard: a provider that calls its actor when it is told to.
+/// The callers on one shard: a provider that calls its actor on request.
 #[derive(Clone)]
 struct Callers {
     dispatcher: Arc<Mutex<Option<(ActorDispatcher, String)>>>,
@@ -77,7 +77,7 @@ impl Load {
         Load { host, actor: key, callers, calls }
     }
 
-    /// Has the callers of every shard call so many times each.
+    /// Runs the callers of every shard. Returns the time until all calls are answered.
     async fn run(&self) -> Duration {
         let begin = Instant::now();
         self.callers.iter().for_each(|callers| callers.go.notify_one());
@@ -85,7 +85,7 @@ impl Load {
         begin.elapsed()
     }
 
-    /// The same, all from the shard that this thread is.
+    /// Runs all callers on the shard of this thread. Returns the time until all calls are answered.
     async fn run_from_here(&self) -> Duration {
         let begin = Instant::now();
         let call = async || {
@@ -100,7 +100,8 @@ impl Load {
 }
 
 impl Callers {
-    /// Starts a provider that calls an actor. A thread that is no shard starts one on each shard in turn.
+    /// Starts a provider that calls an actor. It is started from a thread that is not a shard, which selects the shards
+    /// in rotation.
     async fn start(host: &Host, actor: &str, number: usize, count: usize, calls: u32) -> Callers {
         let (dispatcher, go, done) = Default::default();
         let callers = Callers { dispatcher, go, done, count, calls };

@@ -1,5 +1,6 @@
-//! What a crowd of actors that are linked to one provider costs, for each actor: to start it, to make its provider anew, to
-//! stop it. All that is linear: with eight times as many actors, each costs as much.
+//! Measures starts, stops and the restart of the provider with many actors that are linked to one provider.
+//!
+//! All of them are linear: with eight times as many actors, each actor takes the same time.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -20,13 +21,13 @@ use crate::support::{Row, Target, is_real_run};
 
 const CONTRACT: &str = "bench:linked";
 
-/// How many starts and stops are asked for at once.
+/// The number of concurrent starts and stops.
 const AT_ONCE: usize = 64;
 
-/// How many times as many actors the larger crowd has.
+/// The ratio of the two numbers of actors.
 const FACTOR: usize = 8;
 
-/// A provider that does nothing with its links, and panics over each call.
+/// A provider that ignores its links and panics at each call.
 struct Idle;
 
 #[async_trait(?Send)]
@@ -46,19 +47,19 @@ impl AsyncCapabilityProvider for Idle {
     async fn stop(&self) {}
 }
 
-/// What each of a crowd's actors took.
+/// The times per actor.
 struct Times {
     start: Duration,
     restart: Duration,
     stop: Duration,
-    /// The longest time for which the first shard looked at nothing else.
+    /// The longest time for which the first shard served nothing else.
     held: Duration,
 }
 
-/// Starts and stops crowds of two sizes.
+/// Starts and stops two numbers of actors.
 pub(crate) async fn linked_crowds() -> Vec<Row> {
     let many = if is_real_run() { 10_000 } else { 160 };
-    // The first crowd has the allocator and the caches warm.
+    // The first run warms the allocator and the caches.
     crowd(many / FACTOR).await;
     let (few, many_times) = (crowd(many / FACTOR).await, crowd(many).await);
     let row = |what: &str, of: fn(&Times) -> Duration| Row {
@@ -131,10 +132,10 @@ fn claims() -> Claims<CapabilityProvider> {
     metadata.claims(KeyPair::new_account().public_key(), KeyPair::new_service().public_key())
 }
 
-/// Has an actor make its provider crash, and waits until it is back with all of its links.
+/// Makes the provider crash, and waits until it has restarted with all of its links.
 async fn restart(host: &Host, actor: &str) {
     let mut events = host.events();
-    // Binding, namespace, operation and message, each after its length.
+    // Binding, namespace, operation and payload, each preceded by its length.
     let parts = ["", CONTRACT, "Any", ""].map(str::as_bytes);
     let lengths = parts.iter().flat_map(|part| (part.len() as u32).to_le_bytes());
     let message: Vec<u8> = lengths.chain(parts.concat()).collect();
@@ -142,7 +143,7 @@ async fn restart(host: &Host, actor: &str) {
     while !matches!(events.next().await.expect("the host runs").kind, EventKind::Restarted { .. }) {}
 }
 
-/// How long something took, and for how long at most this shard looked at nothing else meanwhile.
+/// Returns how long work took, and the longest time for which this shard served nothing else meanwhile.
 async fn held_during(work: impl Future<Output = ()>) -> (Duration, Duration) {
     let (begin, longest) = (Instant::now(), Rc::new(Cell::new(Duration::ZERO)));
     let held = longest.clone();

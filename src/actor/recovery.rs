@@ -14,7 +14,7 @@ use futures_util::future::{Either, select};
 use futures_util::{FutureExt, poll};
 use wasmcloud_core::call::CallContext;
 use wasmcloud_core::error::{Result, panic_text};
-use wasmcloud_engine::{Fault, Guest, GuestConfig, HostCalls};
+use wasmcloud_engine::{Fault, Guest, GuestConfig, HostCallHandler};
 
 use super::instance_context::{Completion, Down, InstanceContext, Loss, Progress};
 use crate::dispatch::CallingActor;
@@ -95,7 +95,7 @@ impl InstanceContext {
                 Err(fault) => fault,
             };
             let excuse = match &fault {
-                Fault::NoRoom(reason) => Some(reason.clone()),
+                Fault::ResourcesExhausted(reason) => Some(reason.clone()),
                 fault => self.clock.excuse(fault),
             };
             let Some(excuse) = excuse.filter(|_| fault.is_crash()) else {
@@ -175,7 +175,7 @@ impl InstanceContext {
     }
 
     /// Returns how a guest's calls are carried out: they are dispatched as part of the call that the guest serves.
-    fn host_calls(self: &Rc<Self>) -> HostCalls {
+    fn host_calls(self: &Rc<Self>) -> HostCallHandler {
         let instance = self.clone();
         Box::new(move |context, call| {
             let instance = instance.clone();

@@ -19,8 +19,8 @@ use wasmcloud_core::limits::Limits;
 use wasmcloud_core::shutdown::ShutdownSignal;
 use wasmcloud_core::text::escaped;
 use wasmcloud_engine::{
-    Cache, Code, CodeReservation, Compilation, CompiledModule, CompilerContext, Mappings, Prepared, WeakModule,
-    check_size, in_background, preparation_bytes,
+    Cache, CodeReservation, CompilationConfig, CompiledModule, CompilerContext, MachineCode, MappingBudget,
+    PreparedModule, WeakModule, check_size, preparation_bytes, run_in_background,
 };
 
 use self::queue::{Capacity, Size, Work};
@@ -63,8 +63,8 @@ pub(super) struct Modules {
 }
 
 impl Modules {
-    pub(super) fn new(compilation: Compilation, limits: &Limits) -> Modules {
-        let Compilation { compiler, artifacts } = compilation;
+    pub(super) fn new(compilation: CompilationConfig, limits: &Limits) -> Modules {
+        let CompilationConfig { compiler, artifacts } = compilation;
         let cache = artifacts.map(|artifacts| Arc::new(Cache::new(artifacts)));
         let for_small = limits.compile_memory_bytes / 4;
         let small = Capacity { slots: SMALL_AT_ONCE, bytes: for_small };
@@ -85,7 +85,12 @@ impl Modules {
     }
 
     /// The compiled module of an actor, compiled beside the shards if it has to be.
-    pub(super) async fn compile(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
+    pub(super) async fn compile(
+        &self,
+        actor: &Actor,
+        limits: Limits,
+        mappings: MappingBudget,
+    ) -> Result<CompiledModule> {
         check_size(&actor.module(), &limits)?;
         let key = ModuleKey {
             hash: actor.hash().into(),
@@ -104,10 +109,10 @@ impl Modules {
     }
 
     /// Loads or compiles a module, on a thread where that may take its time.
-    async fn obtain(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
+    async fn obtain(&self, actor: &Actor, limits: Limits, mappings: MappingBudget) -> Result<CompiledModule> {
         let name = format!("actor {} ({})", actor.public_key(), escaped(&actor.name()));
         let begin = Instant::now();
-        let place = CodeReservation::take(mappings.clone())?;
+        let place = CodeReservation::new(mappings.clone())?;
         let obtain = tokio::time::timeout(limits.compile_deadline, self.make_code(actor, limits, mappings));
         let obtained = watched(obtain, PATIENCE, || {
             log::info!("compiling {name} takes longer than {PATIENCE:?}");
@@ -136,24 +141,24 @@ impl Modules {
     /// Makes the code of a module in two steps, each with a slot of its own: what the second one takes is known after the
     /// first. A step that is given up keeps its slot until its thread has ended, which is at most one function later: what
     /// its memory and its core are used for, others cannot have, and its issuer's share bears it.
-    async fn make_code(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<Made> {
+    async fn make_code(&self, actor: &Actor, limits: Limits, mappings: MappingBudget) -> Result<Made> {
         let issuer: Arc<str> = actor.issuer().into();
         let (bytes, hash) = (actor.module(), actor.hash().to_owned());
         let small = bytes.len() <= SMALL_BYTES;
         let slot = self.slot(&issuer, small, preparation_bytes(bytes.len())).await;
         let context = self.context.clone();
         let unprepared = bytes.clone();
-        let prepared = in_background(move |_| {
+        let prepared = run_in_background(move |_| {
             let _slot = slot;
             context.prepare(&unprepared, &hash, &limits, &mappings)
         });
         let pending = match prepared.await?? {
-            Prepared::Loaded(code) => return Ok(Made { code, origin: Origin::Cache }),
-            Prepared::Metered(pending) => pending,
+            PreparedModule::Cached(code) => return Ok(Made { code, origin: Origin::Cache }),
+            PreparedModule::Pending(pending) => pending,
         };
-        let demand = pending.demand();
-        let slot = self.slot(&issuer, demand.work <= SMALL_WORK, demand.memory_bytes).await;
-        let compiled = in_background(move |abandoned| {
+        let estimate = pending.estimate();
+        let slot = self.slot(&issuer, estimate.work <= SMALL_WORK, estimate.memory_bytes).await;
+        let compiled = run_in_background(move |abandoned| {
             let _slot = slot;
             pending.compile(&bytes, &abandoned)
         });
@@ -168,7 +173,7 @@ impl Modules {
 
 /// The code of a module.
 struct Made {
-    code: Code,
+    code: MachineCode,
     origin: Origin,
 }
 

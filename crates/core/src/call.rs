@@ -1,4 +1,4 @@
-//! A call: what is asked, by whom, until when, and whether the answer is still wanted.
+//! A call: its request, its deadline, its chain of callers, and its cancellation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::identity::InstanceNumber;
 
-/// The deadline of a call whose limit reaches beyond what the clock can represent.
+/// The time limit of a call whose own limit exceeds the range of the clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// An operation and its payload, as an actor or a provider receives them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Request {
     /// The name of the operation.
     pub operation: String,
@@ -97,8 +97,8 @@ impl CallContext {
         self.called_by(CallerKind::Outside, depth)
     }
 
-    /// Returns the context of a call that an instance of `actor` makes while it serves this one. The guard cancels the call
-    /// when the instance is lost.
+    /// Returns the context of a call that an instance of `actor` makes while it serves this one. The guard cancels the
+    /// call when the instance is lost.
     pub fn through_actor(self, actor: &Arc<str>, instance: InstanceNumber) -> (CallContext, CancellationGuard) {
         let depth = self.depth() + 1;
         self.called_by(CallerKind::Actor(CallingActor { key: actor.clone(), instance }), depth)
@@ -197,7 +197,7 @@ mod tests {
         assert!(!further.is_cancelled());
         drop(lost);
         assert!(further.is_cancelled());
-        assert!(!outer.is_cancelled(), "the one who called the lost instance waits still");
+        assert!(!outer.is_cancelled(), "the caller of the lost instance still waits");
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         let context = ["x", "a", "b"].into_iter().fold(context, |context, actor| {
             let (context, guard) = context.through_actor(&actor.into(), InstanceNumber(0));
             guards.push(guard);
-            // A provider in between is no actor.
+            // A caller that is not an actor.
             let (context, guard) = context.cancellable();
             guards.push(guard);
             context

@@ -1,4 +1,4 @@
-//! What instances and providers of one host are told apart by.
+//! The identifiers of instances and providers within a host.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::text::escaped;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InstanceNumber(pub usize);
 
-/// The key that a provider is registered by. One provider may run under several link names.
+/// The key under which a provider is registered. One provider may run under several link names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProviderKey {
     /// The provider's public key.

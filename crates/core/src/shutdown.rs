@@ -55,7 +55,7 @@ impl ShutdownSignal {
 
     async fn reached(&self, stage: u8) {
         loop {
-            // Listened for before looking, so that no change in between is missed.
+            // Registered before the check, so that no change in between is missed.
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             if self.stage.load(Ordering::SeqCst) >= stage {
