@@ -6,7 +6,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
-mod crowd;
+mod idle_actors;
 mod payloads;
 mod raw;
 mod shards;
@@ -23,8 +23,8 @@ use raw::{ECHO, Job, REQUEST, Raw};
 use support::{Row, Series, Target, is_real_run, median, report, rows, time};
 use wasmcloud_host::{ActorOptions, Compiler, Host, HostBuilder, Limits};
 
-const fn compute(operation: &'static str, message: &'static [u8]) -> Job {
-    Job { name: operation, operation, message }
+const fn compute(operation: &'static str, payload: &'static [u8]) -> Job {
+    Job { name: operation, operation, payload }
 }
 
 /// About a millisecond of work each.
@@ -106,7 +106,7 @@ async fn start_within(host: &Host, guest: &str, limits: Limits) -> String {
 async fn sequential(host: &Host, key: &str, job: Job, calls: u32) -> Duration {
     let begin = Instant::now();
     for _ in 0..calls {
-        host.call_actor(key, job.operation, job.message).await.expect("the actor answers");
+        host.call_actor(key, job.operation, job.payload).await.expect("the actor answers");
     }
     begin.elapsed()
 }
@@ -131,10 +131,10 @@ async fn chain(host: &Host) -> Vec<Row> {
     let backend = signing::sign("echo_large").alias("fixtures/backend").actor();
     host.start_actor(backend).await.expect("the backend starts");
     let relay = start(host, "relay_large").await;
-    let answer = host.call_actor("fixtures/backend", REQUEST.operation, REQUEST.message).await;
+    let answer = host.call_actor("fixtures/backend", REQUEST.operation, REQUEST.payload).await;
     let answer = answer.expect("the backend answers");
     // The host of the raw relay answers at once, with the answer of the backend.
-    let mut raw_relay = Raw::answered(&signing::guest("relay_large"), REQUEST, answer);
+    let mut raw_relay = Raw::with_host_answer(&signing::guest("relay_large"), REQUEST, answer);
     let mut raw_backend = Raw::new(&signing::guest("echo_large"), REQUEST);
     let mut two = Series::new("actor to actor and back (relay to echo_large.wasm): two raw calls".to_owned(), None);
     let mut chained = Series::new("actor to actor and back: call_actor".to_owned(), Some(2.5));
@@ -162,7 +162,8 @@ fn metering() -> Vec<Row> {
         let module = signing::guest(guest);
         let metered =
             wasmcloud_host::metered(&module, &Limits::new(), Compiler::default()).expect("the guest can be metered");
-        let (mut plain, mut metered) = (Raw::new(&module, job), Raw::new(&metered, job));
+        let mut plain = Raw::new(&module, job);
+        let mut metered = Raw::new(&metered, job);
         let mut before = Series::new(format!("metering {}: unmetered", job.name), None);
         let is_echo = guest == "echo_large";
         let mut after = Series::new(format!("metering {}: metered", job.name), is_echo.then_some(1.2));
@@ -196,7 +197,8 @@ async fn compact_memories(host: &Host) -> Vec<Row> {
     let workloads = WORKLOADS.map(|job| (job, "compute", 5));
     for (job, guest, calls) in workloads.into_iter().chain(large) {
         let calls = if is_real_run() { calls } else { 1 };
-        let (reserved, compact) = (start(host, guest).await, start_within(host, guest, small()).await);
+        let reserved = start(host, guest).await;
+        let compact = start_within(host, guest, small()).await;
         let mut before = Series::new(format!("memory for {}: reserved", job.name), None);
         let mut after = Series::new(format!("memory for {}: compact", job.name), None);
         for _ in 0..rounds {
@@ -253,7 +255,7 @@ async fn many_actors(host: &Host) -> Vec<Row> {
     let counts: &[usize] = if is_real_run() { &[1, 100, 1_000, 10_000, 50_000] } else { &[1, 10] };
     let (_, calls) = rounds();
     let limits = small().idle_after(IDLE_AFTER);
-    let before = crowd::resident();
+    let before = idle_actors::resident();
     let key = start_within(host, "tiny_echo", limits).await;
     let mut keys = vec![key.clone()];
     let mut medians = Vec::new();
@@ -275,5 +277,5 @@ async fn many_actors(host: &Host) -> Vec<Row> {
         unit: "x",
         target: Some(Target::AtMost(1.2)),
     };
-    medians.iter().map(row).chain(crowd::measure(host, &keys, before).await).collect()
+    medians.iter().map(row).chain(idle_actors::measure(host, &keys, before).await).collect()
 }

@@ -34,12 +34,13 @@ fn main() {
     if idle::is_child() {
         return idle::run_child();
     }
-    let (through_actor, plain) = (serve_actor(), serve_plain());
+    let through_actor = start_actor_server();
+    let plain = start_plain_server();
     let mut table = Vec::new();
     for (connections, least, worst_p99) in [(64, 0.70, Some(2.0)), (1, 0.80, None)] {
         table.extend(compare(through_actor, plain, connections, least, worst_p99));
     }
-    table.push(at_best(plain));
+    table.push(best_possible(plain));
     table.extend(idle::rows(through_actor));
     report("http", "HTTP requests to an actor (echo_large.wasm), against actix-web with one worker", &table)
         .expect("the figures can be written");
@@ -49,9 +50,12 @@ fn main() {
 fn compare(actor: SocketAddr, plain: SocketAddr, connections: usize, least: f64, worst_p99: Option<f64>) -> Vec<Row> {
     let (rounds, time) = if is_real_run() { (11, 1000) } else { (1, 50) };
     let time = Duration::from_millis(time);
-    let (mut rates, mut tails, mut all) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
+    let mut rates = Vec::new();
+    let mut tails = Vec::new();
+    let mut all = [Vec::new(), Vec::new()];
     for _ in 0..rounds {
-        let (through, beside) = (Load::measure(actor, connections, time), Load::measure(plain, connections, time));
+        let through = Load::measure(actor, connections, time);
+        let beside = Load::measure(plain, connections, time);
         rates.push(through.per_second / beside.per_second);
         tails.push(through.p99 / beside.p99);
         all[0].push(through.per_second);
@@ -74,7 +78,7 @@ fn compare(actor: SocketAddr, plain: SocketAddr, connections: usize, least: f64,
 
 /// Returns the best possible ratio: the time of an actix-web request, plus that of the guest called as directly as
 /// wasmer allows.
-fn at_best(plain: SocketAddr) -> Row {
+fn best_possible(plain: SocketAddr) -> Row {
     let (rounds, calls, time) = if is_real_run() { (11, 20_000, 500) } else { (1, 10, 50) };
     let mut guest = Raw::new(&signing::guest("echo_large"), REQUEST);
     let mut ratios = Vec::new();
@@ -88,8 +92,8 @@ fn at_best(plain: SocketAddr) -> Row {
 }
 
 /// Serves the echo actor on one thread until the process ends.
-fn serve_actor() -> SocketAddr {
-    let (told, address) = mpsc::channel();
+fn start_actor_server() -> SocketAddr {
+    let (sender, address) = mpsc::channel();
     thread::spawn(move || {
         actix_rt::System::new().block_on(async move {
             let host = HostBuilder::new().with_shards(1).build();
@@ -104,7 +108,7 @@ fn serve_actor() -> SocketAddr {
             let values = [("PORT", "0"), ("BIND", "127.0.0.1")];
             let values: HashMap<_, _> = values.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
             host.set_link(&key, CONTRACT, None, provider, values).await.expect("the actor is linked");
-            told.send(http.address(&key).expect("it is served")).expect("somebody waits for it");
+            sender.send(http.address(&key).expect("it is served")).expect("the main thread waits for it");
             std::future::pending::<()>().await;
         });
     });
@@ -112,13 +116,13 @@ fn serve_actor() -> SocketAddr {
 }
 
 /// Serves the same answers with actix-web, with one worker.
-fn serve_plain() -> SocketAddr {
-    let (told, address) = mpsc::channel();
+fn start_plain_server() -> SocketAddr {
+    let (sender, address) = mpsc::channel();
     thread::spawn(move || {
         actix_rt::System::new().block_on(async move {
             let server = HttpServer::new(|| App::new().default_service(web::to(describe))).workers(1);
             let server = server.bind(("127.0.0.1", 0)).expect("a port is free");
-            told.send(server.addrs()[0]).expect("somebody waits for it");
+            sender.send(server.addrs()[0]).expect("the main thread waits for it");
             server.run().await.expect("it serves");
         });
     });
@@ -138,6 +142,8 @@ struct Description<'a> {
 async fn describe(request: HttpRequest, body: web::Bytes) -> HttpResponse {
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
-    let (method, path, query_string) = (request.method().as_str(), request.path(), request.query_string());
+    let method = request.method().as_str();
+    let path = request.path();
+    let query_string = request.query_string();
     HttpResponse::Ok().json(Description { method, path, query_string, headers, body: &body })
 }

@@ -41,12 +41,12 @@ async fn main() {
         table.extend(update_under_load(&host).await);
     }
     if wanted("together") {
-        table.extend(crash_together(&host, Placement::Near, "on one shard").await);
-        table.extend(crash_together(&host, Placement::Spread, "on two shards").await);
+        table.extend(crashes_together(&host, Placement::Near, "on one shard").await);
+        table.extend(crashes_together(&host, Placement::Spread, "on two shards").await);
     }
     host.stop().await;
     if wanted("linked") {
-        table.extend(linked::linked_crowds().await);
+        table.extend(linked::rows().await);
     }
     report(&name_of_run("supervision"), "Crashes and updates under load, of the guest trap.wasm", &table)
         .expect("the figures can be written");
@@ -54,14 +54,14 @@ async fn main() {
 
 /// The numbers of calls by outcome.
 #[derive(Debug, Default)]
-struct Counts {
+struct Outcomes {
     answered: Cell<usize>,
     /// Calls that failed because the actor crashed.
     crashed: Cell<usize>,
     failed_otherwise: Cell<usize>,
 }
 
-impl Counts {
+impl Outcomes {
     /// Calls an actor and counts the outcome.
     async fn call(&self, host: &Host, key: &str, operation: &str) {
         let count = match host.call_actor(key, operation, b"payload").await {
@@ -90,46 +90,47 @@ async fn crashes_under_load(host: &Host) -> Vec<Row> {
     let calls = if is_real_run() { 100_000 } else { 6_400 };
     let key = start(host).await;
     let mut events = host.events();
-    let (counts, offered) = (Counts::default(), Cell::new(0));
+    let counts = Outcomes::default();
+    let offered = Cell::new(0);
     let begin = Instant::now();
     let caller = async || {
         while offered.get() < calls {
             offered.set(offered.get() + 1);
-            let operation = if offered.get() % EVERY == 0 { CRASH } else { ECHO };
+            let operation = if offered.get().is_multiple_of(EVERY) { CRASH } else { ECHO };
             counts.call(host, &key, operation).await;
         }
     };
     join_all((0..CALLERS).map(|_| caller())).await;
     let elapsed = begin.elapsed();
     // The last call may have crashed the actor: this one is answered after the restart.
-    Counts::default().call(host, &key, ECHO).await;
+    Outcomes::default().call(host, &key, ECHO).await;
     host.stop_actor(&key).await.expect("the actor stops");
-    let told = told_until_stopped(&mut events).await;
+    let events = count_events_until_stopped(&mut events).await;
     let crashes = calls / EVERY;
     let lost = calls.abs_diff(counts.answered.get() + counts.crashed.get() + counts.failed_otherwise.get());
     let wrong = counts.failed_otherwise.get() + counts.crashed.get().abs_diff(crashes);
-    let untold = told.crashes.abs_diff(crashes) + told.restarts.abs_diff(crashes);
+    let event_difference = events.crashes.abs_diff(crashes) + events.restarts.abs_diff(crashes);
     let what = |what: &str| format!("{calls} calls, every {EVERY}th crashes it: {what}");
     vec![
         Row { per_call: Some(elapsed / calls as u32), ..count(what("lost"), lost) },
         count(what("failed for another reason"), wrong),
-        count(what("events too few or too many"), untold),
+        count(what("events too few or too many"), event_difference),
     ]
 }
 
 /// The numbers of events about crashes and restarts of an actor until it was stopped.
-struct Told {
+struct EventCounts {
     crashes: usize,
     restarts: usize,
 }
 
-async fn told_until_stopped(events: &mut Events) -> Told {
-    let mut told = Told { crashes: 0, restarts: 0 };
+async fn count_events_until_stopped(events: &mut Events) -> EventCounts {
+    let mut counted = EventCounts { crashes: 0, restarts: 0 };
     loop {
         match events.next().await.expect("the host runs").kind {
-            EventKind::Crashed { .. } => told.crashes += 1,
-            EventKind::Restarted { .. } => told.restarts += 1,
-            EventKind::Stopped => return told,
+            EventKind::Crashed { .. } => counted.crashes += 1,
+            EventKind::Restarted { .. } => counted.restarts += 1,
+            EventKind::Stopped => return counted,
             EventKind::Lagged { missed } => panic!("{missed} events were missed"),
             _ => {}
         }
@@ -142,7 +143,7 @@ async fn recovery(host: &Host) -> Row {
     let key = start(host).await;
     let mut times = Vec::new();
     for _ in 0..rounds {
-        let counts = Counts::default();
+        let counts = Outcomes::default();
         let begin = Instant::now();
         counts.call(host, &key, CRASH).await;
         counts.call(host, &key, ECHO).await;
@@ -161,7 +162,9 @@ async fn update_under_load(host: &Host) -> Vec<Row> {
     let actor = signing.actor();
     let key = actor.public_key();
     host.start_actor(actor).await.expect("the actor starts");
-    let (counts, offered, updated) = (Counts::default(), Cell::new(0), Cell::new(0));
+    let counts = Outcomes::default();
+    let offered = Cell::new(0);
+    let updated = Cell::new(0);
     let caller = async || {
         // Calls continue until the last update.
         while offered.get() < calls || updated.get() < updates {
@@ -188,13 +191,15 @@ async fn update_under_load(host: &Host) -> Vec<Row> {
 }
 
 /// Measures calls of a bystander while many actors crash at the same time.
-async fn crash_together(host: &Host, placement: Placement, place: &str) -> Vec<Row> {
+async fn crashes_together(host: &Host, placement: Placement, place: &str) -> Vec<Row> {
     let (actors, rounds) = if is_real_run() { (1_000, 30) } else { (50, 1) };
     let bystander = start(host).await;
     let keys = join_all((0..actors).map(|_| start_on(host, placement))).await;
-    let (mut times, mut not_back) = (Vec::new(), 0);
+    let mut times = Vec::new();
+    let mut not_back = 0;
     for _ in 0..rounds {
-        let (crashes, back) = (Counts::default(), Counts::default());
+        let crashes = Outcomes::default();
+        let back = Outcomes::default();
         let going_on = Cell::new(true);
         let crash = async {
             join_all(keys.iter().map(|key| crashes.call(host, key, CRASH))).await;
@@ -202,7 +207,7 @@ async fn crash_together(host: &Host, placement: Placement, place: &str) -> Vec<R
             going_on.set(false);
         };
         let stand_by = async {
-            let counts = Counts::default();
+            let counts = Outcomes::default();
             let mut times = Vec::new();
             let mut due = Instant::now();
             while going_on.get() {

@@ -5,7 +5,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
-mod counting;
+mod counting_allocator;
 #[allow(dead_code, reason = "other benchmarks use more of it")]
 mod support;
 
@@ -15,7 +15,7 @@ mod signing;
 
 use std::time::{Duration, Instant};
 
-use counting::allocations;
+use counting_allocator::allocations;
 use support::{Row, Series, Target, is_real_run, median, report, rows};
 use wasmcloud_host::jwt::{self, Claims};
 use wasmcloud_host::{Actor, Authorizer, Decision, ErrorKind, Host, HostBuilder, Origin, TrustPolicy, WasmCloudEntity};
@@ -45,7 +45,7 @@ async fn admission() -> Row {
     for _ in 0..rounds {
         let begin = Instant::now();
         let actor = Actor::from_slice(&bytes).expect("it is signed as it should be");
-        let refusal = host.start_actor(actor).await.expect_err("the policy accepts nobody");
+        let refusal = host.start_actor(actor).await.expect_err("the policy accepts no issuer");
         times.push(begin.elapsed().as_secs_f64() * 1e3);
         assert_eq!(refusal.kind(), ErrorKind::Untrusted);
     }
@@ -63,9 +63,9 @@ fn padded(mut module: Vec<u8>) -> Vec<u8> {
 }
 
 /// A simple authorizer that refuses every `Delete`.
-struct Clerk;
+struct NoDeletes;
 
-impl Authorizer for Clerk {
+impl Authorizer for NoDeletes {
     fn can_load(&self, claims: &Claims<jwt::Actor>) -> Decision {
         (!claims.subject.is_empty()).into()
     }
@@ -93,22 +93,23 @@ async fn calls() -> Vec<Row> {
         .build()
         .expect("the policy is sound");
     let plain = start(HostBuilder::new(), &signing).await;
-    let authorized = start(HostBuilder::new().with_trust_policy(policy).with_authorizer(Clerk), &signing).await;
+    let authorized = start(HostBuilder::new().with_trust_policy(policy).with_authorizer(NoDeletes), &signing).await;
     let key = &signing.claims.subject;
 
-    let (without, with) = (allocated(&plain, key, calls).await, allocated(&authorized, key, calls).await);
+    let without = allocated(&plain, key, calls).await;
+    let with = allocated(&authorized, key, calls).await;
     assert!(without > 0.0, "calls allocate for their messages");
     assert_eq!(with, without, "allocations for each call with a policy and an authorizer, and without");
 
     let mut reference = Series::new("call_actor, no policy, no authorizer".to_owned(), None);
-    let mut asked = Series::new("call_actor, with a policy and an authorizer".to_owned(), None);
+    let mut authorized_calls = Series::new("call_actor, with a policy and an authorizer".to_owned(), None);
     for _ in 0..rounds {
         reference.add(call(&plain, key, calls).await, calls);
-        asked.add(call(&authorized, key, calls).await, calls);
+        authorized_calls.add(call(&authorized, key, calls).await, calls);
     }
     plain.stop().await;
     authorized.stop().await;
-    let mut table = rows(&reference, &[&asked]);
+    let mut table = rows(&reference, &[&authorized_calls]);
     table.push(Row {
         what: format!("allocations for authorization, of {without} for a call"),
         per_call: None,

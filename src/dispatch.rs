@@ -222,7 +222,7 @@ impl Dispatch {
     /// `Busy`; `CallCycle` if all instances wait for this very call.
     fn deliver(&self, request: Request, context: CallContext, target: &RunningActor) -> Result<(Arc<str>, Delivery)> {
         let key = &target.identity.key;
-        let reserved = target.instances.reserve(|instance| !context.waits(key, instance));
+        let reserved = target.instances.reserve(|instance| !context.is_awaited_by_actor(key, instance));
         let delivery = reserved.map_err(|why| unavailable(target, &context, why)).and_then(|reservation| {
             let actor = reservation.mailbox().actor().clone();
             Ok((actor, reservation.send(request, context)?))

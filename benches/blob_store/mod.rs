@@ -32,22 +32,24 @@ const CHUNK: usize = 256 * 1024;
 pub(crate) async fn rows() -> Vec<Row> {
     let (rounds, chunks) = if is_real_run() { (7, 400) } else { (1, 4) };
     let folder = tempfile::tempdir().expect("there is room for files");
-    let linked = Linked::start(&folder.path().join("blobs")).await;
+    let linked = LinkedActor::start(&folder.path().join("blobs")).await;
     let original = folder.path().join("original");
     std::fs::write(&original, vec![7; chunks * CHUNK]).expect("it can be written");
     // One-time allocations are made before the memory is measured.
-    linked.up(4).await;
-    linked.down(4).await;
+    linked.upload(4).await;
+    linked.download(4).await;
     let idle = resident();
-    let (mut above, mut up, mut down) = (0.0_f64, Vec::new(), Vec::new());
+    let mut above = 0.0_f64;
+    let mut up = Vec::new();
+    let mut down = Vec::new();
     for round in 0..rounds {
         let copy = folder.path().join(format!("copy {round}"));
         let durable = time_copy(&original, &copy, true).as_secs_f64();
-        let (time, most) = linked.up(chunks).await;
+        let (time, most) = linked.upload(chunks).await;
         up.push(durable / time.as_secs_f64());
         above = above.max(most - idle);
         let plain = time_copy(&original, &copy, false).as_secs_f64();
-        let (time, most) = linked.down(chunks).await;
+        let (time, most) = linked.download(chunks).await;
         down.push(plain / time.as_secs_f64());
         above = above.max(most - idle);
         std::fs::remove_file(copy).expect("it is there");
@@ -69,14 +71,14 @@ pub(crate) async fn rows() -> Vec<Row> {
 }
 
 /// An actor that is linked to a directory.
-struct Linked {
+struct LinkedActor {
     host: Host,
     actor: String,
     sink: Sink,
 }
 
-impl Linked {
-    async fn start(root: &Path) -> Linked {
+impl LinkedActor {
+    async fn start(root: &Path) -> LinkedActor {
         let host = HostBuilder::new().with_shards(1).with_health_interval(None).build();
         host.start().await.expect("the host starts");
         let actor = signing::sign("blob_client").capability(CONTRACT).capability(SINK).actor();
@@ -92,20 +94,20 @@ impl Linked {
             host.start_native_capability(capability).await.expect("the provider starts");
             host.set_link(&key, contract, None, id, values).await.expect("it can be used");
         }
-        let linked = Linked { host, actor: key, sink };
+        let linked = LinkedActor { host, actor: key, sink };
         linked.call("CreateContainer", &Id { id: "c" }).await;
         linked
     }
 
-    async fn call(&self, operation: &str, message: &impl Serialize) {
-        let message = rmp_serde::to_vec_named(message).expect("it can be written");
-        let answer = self.host.call_actor(&self.actor, operation, &message).await.expect("the actor answers");
+    async fn call(&self, operation: &str, payload: &impl Serialize) {
+        let payload = rmp_serde::to_vec_named(payload).expect("it can be written");
+        let answer = self.host.call_actor(&self.actor, operation, &payload).await.expect("the actor answers");
         // The store's answer is {id} or begins with {success: true}.
         assert!(answer[0] == 1 && !answer.starts_with(b"\x01\x82\xa7success\xc2"), "{operation} fails");
     }
 
     /// Uploads chunks. Returns the time, and the largest resident memory.
-    async fn up(&self, chunks: usize) -> (Duration, f64) {
+    async fn upload(&self, chunks: usize) -> (Duration, f64) {
         let (bytes, mut most) = (vec![7; CHUNK], 0.0_f64);
         let chunk = |number, bytes| WithChunk {
             chunk: FileChunk {
@@ -127,7 +129,7 @@ impl Linked {
     }
 
     /// Downloads chunks. Returns the time, and the largest resident memory.
-    async fn down(&self, chunks: usize) -> (Duration, f64) {
+    async fn download(&self, chunks: usize) -> (Duration, f64) {
         self.sink.chunks.store(0, Ordering::Relaxed);
         let begin = Instant::now();
         let download = StartDownload { blob_id: "b", container_id: "c", chunk_size: CHUNK as u64 };

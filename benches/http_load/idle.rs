@@ -16,21 +16,22 @@ pub(crate) fn is_child() -> bool {
 
 /// Opens the connections and uses each once, and again after a line on standard input.
 pub(crate) fn run_child() {
-    let asked = std::env::var(CHILD).expect("it is set");
-    let (server, count) = asked.split_once(' ').expect("an address and a number");
-    let (server, count) = (server.parse().expect("an address"), count.parse().expect("a number"));
+    let target = std::env::var(CHILD).expect("it is set");
+    let (server, count) = target.split_once(' ').expect("an address and a number");
+    let server = server.parse().expect("an address");
+    let count = count.parse().expect("a number");
     runtime().block_on(async {
         let mut connections = Vec::new();
         for _ in 0..count {
             let mut connection = Connection::open(server).await;
-            connection.ask().await.expect("the server answers");
+            connection.send_request().await.expect("the server answers");
             connections.push(connection);
         }
         println!("idle");
-        std::io::stdin().read_line(&mut String::new()).expect("somebody says when");
+        std::io::stdin().read_line(&mut String::new()).expect("the parent process writes a line");
         let mut served = 0;
         for connection in &mut connections {
-            served += usize::from(connection.ask().await.is_ok());
+            served += usize::from(connection.send_request().await.is_ok());
         }
         println!("{served}");
     });

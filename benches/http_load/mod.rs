@@ -28,9 +28,9 @@ impl Load {
             let busy = opened.into_iter().map(async |mut connection| {
                 let mut times = Vec::new();
                 while begin.elapsed() < time {
-                    let asked = Instant::now();
-                    connection.ask().await.expect("the server answers");
-                    times.push(asked.elapsed().as_secs_f64());
+                    let sent = Instant::now();
+                    connection.send_request().await.expect("the server answers");
+                    times.push(sent.elapsed().as_secs_f64());
                 }
                 times
             });
@@ -60,7 +60,7 @@ impl Connection {
     }
 
     /// Sends a request and reads its answer, which must have the status 200.
-    async fn ask(&mut self) -> std::io::Result<()> {
+    async fn send_request(&mut self) -> std::io::Result<()> {
         self.received.clear();
         self.stream.write_all(REQUEST).await?;
         loop {

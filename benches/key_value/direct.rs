@@ -31,11 +31,12 @@ impl Direct {
             keys.insert(&b"sum"[..], &b"0"[..]).expect("it takes a value");
         }
         write.commit().expect("it becomes durable");
-        let (gets, asked) = crossbeam_channel::unbounded();
-        let (adds, told) = crossbeam_channel::unbounded();
-        let (reads, writes) = (database.clone(), database.clone());
-        std::thread::spawn(move || serve_gets(&reads, &asked));
-        std::thread::spawn(move || serve_adds(&writes, &told));
+        let (gets, get_requests) = crossbeam_channel::unbounded();
+        let (adds, add_requests) = crossbeam_channel::unbounded();
+        let reads = database.clone();
+        let writes = database.clone();
+        std::thread::spawn(move || serve_gets(&reads, &get_requests));
+        std::thread::spawn(move || serve_adds(&writes, &add_requests));
         Direct { database, gets, adds }
     }
 
@@ -75,16 +76,16 @@ impl Direct {
     }
 }
 
-fn serve_gets(database: &Database, asked: &Receiver<oneshot::Sender<String>>) {
-    for answer in asked {
+fn serve_gets(database: &Database, requests: &Receiver<oneshot::Sender<String>>) {
+    for answer in requests {
         // The benchmark may end before its answers arrive.
         let _ = answer.send(get(database));
     }
 }
 
-fn serve_adds(database: &Database, told: &Receiver<oneshot::Sender<i32>>) {
-    for first in told {
-        let answers: Vec<_> = std::iter::once(first).chain(told.try_iter().take(BATCH - 1)).collect();
+fn serve_adds(database: &Database, requests: &Receiver<oneshot::Sender<i32>>) {
+    for first in requests {
+        let answers: Vec<_> = std::iter::once(first).chain(requests.try_iter().take(BATCH - 1)).collect();
         let write = begin(database);
         let sums: Vec<i32> = answers.iter().map(|_| increase(&write, 1)).collect();
         write.commit().expect("it becomes durable");

@@ -26,9 +26,9 @@ pub(crate) async fn rows() -> Vec<Row> {
     let server = NatsServer::start();
     let host = start_actor(&server, "actor.*").await;
     let responder = async_nats::connect(server.url()).await.expect("the server answers");
-    let mut asked = responder.subscribe("native.*").await.expect("it can be subscribed to");
-    let responding = tokio::task::spawn_local(async move {
-        while let Some(message) = asked.next().await {
+    let mut requests = responder.subscribe("native.*").await.expect("it can be subscribed to");
+    let responder_task = tokio::task::spawn_local(async move {
+        while let Some(message) = requests.next().await {
             let reply = message.reply.expect("an answer is waited for");
             responder.publish(reply, message.payload).await.expect("the server is there");
         }
@@ -46,7 +46,7 @@ pub(crate) async fn rows() -> Vec<Row> {
         }
         table.extend(ratios(&reference, &[&through]));
     }
-    responding.abort();
+    responder_task.abort();
     host.stop().await;
     table
 }
@@ -71,12 +71,12 @@ async fn start_actor(server: &NatsServer, subscription: &str) -> Host {
 
 async fn time(client: &async_nats::Client, subject: &'static str, at_once: u32, calls: u32) -> Duration {
     let begin = Instant::now();
-    let askers = (0..at_once).map(async |_| {
+    let callers = (0..at_once).map(async |_| {
         for _ in 0..calls {
             let answer = client.request(subject, "hello".into()).await.expect("it answers");
             assert_eq!(&answer.payload[..], b"hello");
         }
     });
-    join_all(askers).await;
+    join_all(callers).await;
     begin.elapsed()
 }

@@ -55,7 +55,8 @@ impl CapabilityProvider for Echo {
 }
 
 fn claims() -> Claims<jwt::CapabilityProvider> {
-    let (account, provider) = (KeyPair::new_account().public_key(), KeyPair::new_service().public_key());
+    let account = KeyPair::new_account().public_key();
+    let provider = KeyPair::new_service().public_key();
     jwt::CapabilityProvider { capid: CONTRACT.to_owned(), ..jwt::CapabilityProvider::default() }
         .claims(account, provider)
 }
@@ -67,13 +68,13 @@ fn plugin(isolation: Isolation) -> NativeCapability {
 }
 
 /// An actor that is linked to one of the providers.
-struct Linked {
+struct LinkedActor {
     host: Host,
     actor: String,
 }
 
-impl Linked {
-    async fn start(capability: NativeCapability) -> Linked {
+impl LinkedActor {
+    async fn start(capability: NativeCapability) -> LinkedActor {
         let host = HostBuilder::new().with_shards(1).with_health_interval(None).build();
         host.start().await.expect("the host starts");
         let provider = capability.id();
@@ -82,7 +83,7 @@ impl Linked {
         let key = actor.public_key();
         host.start_actor(actor).await.expect("the actor starts");
         host.set_link(&key, CONTRACT, None, provider, HashMap::new()).await.expect("the link is taken");
-        Linked { host, actor: key }
+        LinkedActor { host, actor: key }
     }
 
     /// Makes the actor call the provider sequentially.
@@ -113,7 +114,7 @@ pub(crate) async fn rows() -> Vec<Row> {
     ];
     let mut series = Vec::new();
     for (what, capability) in kinds {
-        series.push((Series::new(format!("actor to {what} and back"), None), Linked::start(capability).await));
+        series.push((Series::new(format!("actor to {what} and back"), None), LinkedActor::start(capability).await));
     }
     for _ in 0..rounds {
         for (series, linked) in &mut series {

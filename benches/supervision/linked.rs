@@ -57,11 +57,12 @@ struct Times {
 }
 
 /// Starts and stops two numbers of actors.
-pub(crate) async fn linked_crowds() -> Vec<Row> {
+pub(crate) async fn rows() -> Vec<Row> {
     let many = if is_real_run() { 10_000 } else { 160 };
     // The first run warms the allocator and the caches.
-    crowd(many / FACTOR).await;
-    let (few, many_times) = (crowd(many / FACTOR).await, crowd(many).await);
+    measure(many / FACTOR).await;
+    let few = measure(many / FACTOR).await;
+    let many_times = measure(many).await;
     let row = |what: &str, of: fn(&Times) -> Duration| Row {
         what: format!("{what}, to {} linked actors", many / FACTOR),
         per_call: Some(of(&many_times)),
@@ -84,29 +85,29 @@ pub(crate) async fn linked_crowds() -> Vec<Row> {
     ]
 }
 
-async fn crowd(actors: usize) -> Times {
+async fn measure(actors: usize) -> Times {
     let host = HostBuilder::new().with_shards(2).with_event_buffer(1 << 16).build();
     host.start().await.expect("the host starts");
     let capability = NativeCapability::from_async(Idle, None, claims()).expect("the claims are whole");
     let provider = capability.id();
     host.start_native_capability(capability).await.expect("the provider starts");
     let limits = Limits::new().memory_bytes(1 << 20);
-    let crowd: Vec<_> = (0..actors).map(|_| signing::sign("host_call").capability(CONTRACT).actor()).collect();
-    let keys: Vec<String> = crowd.iter().map(wasmcloud_host::Actor::public_key).collect();
+    let signed_actors: Vec<_> = (0..actors).map(|_| signing::sign("host_call").capability(CONTRACT).actor()).collect();
+    let keys: Vec<String> = signed_actors.iter().map(wasmcloud_host::Actor::public_key).collect();
     for key in &keys {
         host.set_link(key, CONTRACT, None, provider.clone(), HashMap::new()).await.expect("the link fits");
     }
     let options = wasmcloud_host::ActorOptions::new().limits(limits);
     let start = async {
-        iter(crowd)
+        iter(signed_actors)
             .for_each_concurrent(AT_ONCE, |actor| {
                 let started = host.start_actor_with(actor, options.clone());
                 async move { started.await.expect("the actor starts") }
             })
             .await;
     };
-    let (start, held_at_start) = held_during(start).await;
-    let (restart, held_at_restart) = held_during(restart(&host, &keys[0])).await;
+    let (start, held_at_start) = time_and_longest_hold(start).await;
+    let (restart, held_at_restart) = time_and_longest_hold(restart(&host, &keys[0])).await;
     let stop = async {
         iter(&keys)
             .for_each_concurrent(AT_ONCE, |key| {
@@ -115,7 +116,7 @@ async fn crowd(actors: usize) -> Times {
             })
             .await;
     };
-    let (stop, held_at_stop) = held_during(stop).await;
+    let (stop, held_at_stop) = time_and_longest_hold(stop).await;
     host.stop().await;
     let each = |time: Duration| time / actors as u32;
     let held = held_at_start.max(held_at_restart).max(held_at_stop);
@@ -138,14 +139,15 @@ async fn restart(host: &Host, actor: &str) {
     // Binding, namespace, operation and payload, each preceded by its length.
     let parts = ["", CONTRACT, "Any", ""].map(str::as_bytes);
     let lengths = parts.iter().flat_map(|part| (part.len() as u32).to_le_bytes());
-    let message: Vec<u8> = lengths.chain(parts.concat()).collect();
-    host.call_actor(actor, "Any", &message).await.expect("the actor answers");
+    let payload: Vec<u8> = lengths.chain(parts.concat()).collect();
+    host.call_actor(actor, "Any", &payload).await.expect("the actor answers");
     while !matches!(events.next().await.expect("the host runs").kind, EventKind::Restarted { .. }) {}
 }
 
 /// Returns how long work took, and the longest time for which this shard served nothing else meanwhile.
-async fn held_during(work: impl Future<Output = ()>) -> (Duration, Duration) {
-    let (begin, longest) = (Instant::now(), Rc::new(Cell::new(Duration::ZERO)));
+async fn time_and_longest_hold(work: impl Future<Output = ()>) -> (Duration, Duration) {
+    let begin = Instant::now();
+    let longest = Rc::new(Cell::new(Duration::ZERO));
     let held = longest.clone();
     let looking = actix_rt::spawn(async move {
         let mut last = Instant::now();

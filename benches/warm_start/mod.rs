@@ -70,7 +70,8 @@ fn grown(module: &[u8], bytes: usize) -> Vec<u8> {
             _ => {}
         }
     }
-    let (mut functions, mut code) = (FunctionSection::new(), CodeSection::new());
+    let mut functions = FunctionSection::new();
+    let mut code = CodeSection::new();
     let mut missing = bytes.saturating_sub(module.len());
     let originals = types.iter().zip(&bodies);
     let copies = originals.clone().cycle().take_while(|(_, body)| {

@@ -161,7 +161,7 @@ fn linked_provider<'a>(
         return Err(Error::new(ErrorKind::ChildFailed, message));
     }
     // What is to end before the provider is stopped may need it for that.
-    if link.state.actor_may_call() && context.is_awaited_by(provider.instance) {
+    if link.state.actor_may_call() && context.is_awaited_by_provider(provider.instance) {
         return Ok(Ok(Target::Provider(provider, link)));
     }
     if provider.is_closing {

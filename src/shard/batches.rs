@@ -49,7 +49,9 @@ mod tests {
 
     #[actix_rt::test]
     async fn other_tasks_run_between_batches_and_no_batch_waits_for_a_slow_item() {
-        let (begun, looks, done) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let begun = Cell::new(0);
+        let looks = Cell::new(0);
+        let done = Cell::new(0);
         let work = for_each_in_batches(0..10 * BATCH, async |number| {
             begun.set(begun.get() + 1);
             if number == 0 {

@@ -45,7 +45,7 @@ struct Caller {
     kind: CallerKind,
     is_cancelled: AtomicBool,
     before: Option<Arc<Caller>>,
-    /// How many actors wait, this one included.
+    /// The number of actors that wait, including this one.
     depth: usize,
 }
 
@@ -132,12 +132,12 @@ impl CallContext {
     }
 
     /// Returns whether an instance of a provider waits for this call, or for one that it is part of.
-    pub fn is_awaited_by(&self, instance: InstanceNumber) -> bool {
+    pub fn is_awaited_by_provider(&self, instance: InstanceNumber) -> bool {
         self.callers().any(|caller| matches!(caller.kind, CallerKind::Provider(provider) if provider == instance))
     }
 
     /// Returns whether this instance of `actor` already waits for this call. It could never answer the call.
-    pub fn waits(&self, actor: &str, instance: InstanceNumber) -> bool {
+    pub fn is_awaited_by_actor(&self, actor: &str, instance: InstanceNumber) -> bool {
         self.waiting().any(|waiting| waiting.instance == instance && *waiting.key == *actor)
     }
 
@@ -155,7 +155,7 @@ impl CallContext {
         self.callers.as_ref().map_or(0, |caller| caller.depth)
     }
 
-    /// The actors that wait for this call, the last one first.
+    /// Returns the actors that wait for this call, the last one first.
     fn waiting(&self) -> impl Iterator<Item = &CallingActor> {
         self.callers().filter_map(|caller| match &caller.kind {
             CallerKind::Actor(actor) => Some(actor),
@@ -163,7 +163,7 @@ impl CallContext {
         })
     }
 
-    /// The callers that wait for this call, the last one first.
+    /// Returns the callers that wait for this call, the last one first.
     fn callers(&self) -> impl Iterator<Item = &Caller> {
         std::iter::successors(self.callers.as_deref(), |caller| caller.before.as_deref())
     }
@@ -206,8 +206,12 @@ mod tests {
         let (outer, _first_waits) = CallContext::begin(Duration::from_secs(1)).through_provider(first);
         let (calling, _actor_waits) = outer.clone().through_actor(&"a".into(), second);
         let (inner, _second_waits) = calling.clone().through_provider(second);
-        assert!(inner.is_awaited_by(first) && inner.is_awaited_by(second) && !inner.is_awaited_by(other));
-        assert!(!calling.is_awaited_by(second), "an actor of that number is no provider");
+        assert!(
+            inner.is_awaited_by_provider(first)
+                && inner.is_awaited_by_provider(second)
+                && !inner.is_awaited_by_provider(other)
+        );
+        assert!(!calling.is_awaited_by_provider(second), "an actor of that number is no provider");
         assert_eq!(inner.depth(), 1);
     }
 
@@ -228,7 +232,7 @@ mod tests {
         assert_eq!(context.cycle_through("a").unwrap(), "a -> b -> a");
         assert_eq!(context.cycle_through("b").unwrap(), "b -> b");
         assert_eq!(context.cycle_through("c"), None);
-        assert!(context.waits("a", InstanceNumber(0)));
-        assert!(!context.waits("a", InstanceNumber(1)));
+        assert!(context.is_awaited_by_actor("a", InstanceNumber(0)));
+        assert!(!context.is_awaited_by_actor("a", InstanceNumber(1)));
     }
 }

@@ -43,7 +43,8 @@ impl fmt::Display for WasmCloudEntity {
             WasmCloudEntity::Host => f.write_str("the host"),
             WasmCloudEntity::Actor(key) => write!(f, "actor {}", escaped(key)),
             WasmCloudEntity::Capability { id, contract_id, link_name } => {
-                let (link_name, contract_id) = (escaped(link_name), escaped(contract_id));
+                let link_name = escaped(link_name);
+                let contract_id = escaped(contract_id);
                 write!(f, "provider {} (link name {link_name}) for {contract_id}", escaped(id))
             }
         }

@@ -30,9 +30,17 @@ impl std::fmt::Display for ProviderKey {
     }
 }
 
-/// Finds a provider by borrowed names.
-impl equivalent::Equivalent<ProviderKey> for (&str, &str) {
+/// A [`ProviderKey`] with borrowed names, for lookups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProviderKeyRef<'a> {
+    /// The provider's public key.
+    pub id: &'a str,
+    /// The link name that it runs under.
+    pub link_name: &'a str,
+}
+
+impl equivalent::Equivalent<ProviderKey> for ProviderKeyRef<'_> {
     fn equivalent(&self, key: &ProviderKey) -> bool {
-        *self.0 == *key.id && *self.1 == *key.link_name
+        *self.id == *key.id && *self.link_name == *key.link_name
     }
 }

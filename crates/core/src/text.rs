@@ -122,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-                fn invisible_characters_are_replaced_and_visible_ones_are_kept(text in texts()) {
+        fn invisible_characters_are_replaced_and_visible_ones_are_kept(text in texts()) {
             let safe = escaped(&text);
             prop_assert!(!safe.contains(is_invisible) && !safe.contains(char::is_control), "{:?}", safe);
             let seen = |text: &str| text.chars().filter(|character| !is_invisible(*character)).collect::<String>();
@@ -131,7 +131,7 @@ mod tests {
         }
 
         #[test]
-                fn text_written_in_pieces_is_escaped_the_same(text in texts(), at in 0..40_usize) {
+        fn text_written_in_pieces_is_escaped_the_same(text in texts(), at in 0..40_usize) {
             let at = text.floor_char_boundary(at.min(text.len()));
             let mut written = String::new();
             let mut escaping = Escaping(&mut written);

@@ -107,7 +107,7 @@ pub(super) struct CallLoop {
     config: CallLoopConfig,
 }
 
-/// What a call loop knows of its guest.
+/// The properties of the guest that a call loop runs.
 pub(super) struct CallLoopConfig {
     /// The budget that the stacks are reserved from.
     pub(super) mappings: MappingBudget,
@@ -188,7 +188,7 @@ impl CallLoop {
         self.entered.is_some()
     }
 
-    /// ReleaseQueue the stacks. The next call enters the call loop again.
+    /// Releases the stacks. The next call enters the call loop again.
     pub(super) fn release_stacks(&mut self) {
         self.entered = None;
     }

@@ -150,7 +150,8 @@ impl CompilerContext {
     ) -> Result<PreparedModule> {
         check_size(bytes, limits)?;
         let layout = memory::MemoryLayout::for_limits(limits);
-        let (engine, release_queue) = (self.compiler.engine(NonZero::<usize>::MIN), mappings.release_queue());
+        let engine = self.compiler.engine(NonZero::<usize>::MIN);
+        let release_queue = mappings.release_queue();
         let engine = memory::with_tunables(engine, layout, limits.stack_bytes, release_queue.clone());
         let key = self.cache.as_ref().map(|_| Key::new(hash, meter_config(limits, self.compiler), &engine));
         let cached = self.cache.as_ref().zip(key.as_ref());
@@ -159,7 +160,8 @@ impl CompilerContext {
         }
         let MeteredModule { module, cost } = meter::rewrite_and_estimate(bytes, meter_config(limits, self.compiler))?;
         let estimate = CompilationEstimate::new(&cost, self.memory_bytes)?;
-        let (context, stack_bytes) = (self, limits.stack_bytes);
+        let context = self;
+        let stack_bytes = limits.stack_bytes;
         Ok(PreparedModule::Pending(Box::new(PendingCompilation {
             context,
             layout,
@@ -272,13 +274,13 @@ impl fmt::Debug for PreparedModule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             PreparedModule::Cached(_) => "Cached",
-            PreparedModule::Pending(_) => "MeteredModule",
+            PreparedModule::Pending(_) => "Pending",
         })
     }
 }
 
 impl fmt::Debug for PendingCompilation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pending").field("estimate", &self.estimate).finish_non_exhaustive()
+        f.debug_struct("PendingCompilation").field("estimate", &self.estimate).finish_non_exhaustive()
     }
 }

@@ -50,7 +50,8 @@ impl Guest {
     /// Returns the fault if the guest cannot start. Everything that it held is then released.
     pub async fn start(module: &CompiledModule, config: GuestConfig<'_>, context: CallContext) -> Result<Guest, Fault> {
         let GuestConfig { actor, host, shutdown, limits } = config;
-        let (deadline, stack_bytes) = (context.deadline, limits.stack_bytes);
+        let deadline = context.deadline;
+        let stack_bytes = limits.stack_bytes;
         let state = Rc::new(GuestState::new(limits.message_bytes, host, shutdown, context));
         let Compiled { engine, layout, module: code, call_loop, symbols, data, mappings, .. } = &*module.0;
         let reserved = mappings.reserve("its memory", layout.mappings())?;
@@ -85,7 +86,7 @@ impl Guest {
         Ok(Guest { state, store, call_loop, _memory: reserved })
     }
 
-    /// ReleaseQueue the guest's stacks. The next call enters the guest again.
+    /// Releases the guest's stacks. The next call enters the guest again.
     pub fn release_stacks(&mut self) {
         self.call_loop.release_stacks();
     }

@@ -68,7 +68,8 @@ pub(super) fn signature(namespace: &str, name: &str) -> Option<FunctionType> {
 pub(super) fn define(store: &mut Store, state: &Rc<GuestState>, actor: &str) -> Imports {
     let env = FunctionEnv::new(store, SendWrapper::new(state.clone()));
     let mut imports = Imports::new();
-    let (yield_name, tick_name) = (meter::YIELD.1, meter::TICK.1);
+    let yield_name = meter::YIELD.1;
+    let tick_name = meter::TICK.1;
     let log = console_log(store, &env, actor.to_owned());
     let yields = yields(store, &env, state.clone());
     for (name, function) in [

@@ -21,7 +21,8 @@ pub(super) const MEMORY: &str = "memory";
 /// `InvalidModule` with the reason.
 pub(super) fn check(module: &Module) -> Result<()> {
     for import in module.imports() {
-        let (from, name) = (import.module(), import.name());
+        let from = import.module();
+        let name = import.name();
         if from == meter::NAMESPACE {
             // The meter added it, and refuses modules that import from this namespace themselves.
             continue;

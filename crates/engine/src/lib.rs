@@ -84,7 +84,8 @@ pub fn metered(module: &[u8], limits: &Limits, compiler: Compiler) -> Result<Vec
 /// # Errors
 /// `InvalidModule` if it is larger.
 pub fn check_size(module: &[u8], limits: &Limits) -> Result<()> {
-    let (bytes, limit) = (module.len(), limits.module_bytes);
+    let bytes = module.len();
+    let limit = limits.module_bytes;
     if bytes > limit {
         let message = format!("the module has {bytes} bytes, {limit} are allowed");
         return Err(Error::new(ErrorKind::InvalidModule, message));
@@ -129,7 +130,7 @@ struct Compiled {
     _reserved: mappings::MappingReservation,
 }
 
-/// The mappings that are reserved for the code of one module. Dropping it release_queue them.
+/// The mappings that are reserved for the code of one module. Dropping it releases them.
 #[derive(Debug)]
 pub struct CodeReservation {
     mappings: MappingBudget,

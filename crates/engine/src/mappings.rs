@@ -67,7 +67,7 @@ impl MappingBudget {
         MappingBudget(Arc::new(BudgetState { limit, reserved, stacks, pooled, release_queue: ReleaseQueue::default() }))
     }
 
-    /// Returns the queue that release_queue the memories of dropped guests.
+    /// Returns the queue that releases the memories of dropped guests.
     pub(super) fn release_queue(&self) -> ReleaseQueue {
         self.0.release_queue.clone()
     }
@@ -141,7 +141,7 @@ impl Drop for MappingReservation {
 }
 
 impl Drop for StackReservation {
-    /// ReleaseQueue the mappings. One of the two stacks returns to wasmer's pool.
+    /// Releases the mappings. One of the two stacks returns to wasmer's pool.
     fn drop(&mut self) {
         self.0.from.count_pooled_stack();
         self.0.from.0.stacks.fetch_sub(STACK_MAPPINGS, Ordering::Relaxed);
@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn guests_beyond_the_budget_are_refused_before_they_start() {
-        let (mappings, compact) = (MappingBudget::new(Some(10)), Limits::new().memory_bytes(64 * 1024));
+        let mappings = MappingBudget::new(Some(10));
+        let compact = Limits::new().memory_bytes(64 * 1024);
         let reserved = mappings.reserve("a memory", 4).unwrap();
         mappings.check_room_for_guests(6, &compact).unwrap();
         for guests in [7, usize::MAX] {

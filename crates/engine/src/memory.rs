@@ -9,7 +9,7 @@
 //!
 //! # Layout
 //! - `compact`: a memory of the compact layout
-//! - `release`: release_queue large memories on a background thread
+//! - `release`: releases large memories on a background thread
 
 mod compact;
 mod release;
@@ -75,7 +75,7 @@ impl fmt::Display for MemoryLayout {
     }
 }
 
-/// Returns an engine that allocates memories of this layout, stacks of this size, and release_queue memories through a
+/// Returns an engine that allocates memories of this layout, stacks of this size, and releases memories through a
 /// queue.
 pub(super) fn with_tunables(
     mut engine: wasmer::Engine,

@@ -161,13 +161,13 @@ mod tests {
 
     proptest! {
         #[test]
-                fn any_text_is_parsed_or_refused(text in "\\PC*") {
+        fn any_text_is_parsed_or_refused(text in "\\PC*") {
             let _ = WasmCloudEntity::from_url(&text);
             let _ = WasmCloudEntity::from_url(&format!("wasmbus://{text}/{PROVIDER}/{text}"));
         }
 
         #[test]
-                fn a_parsed_url_is_written_as_it_was(
+        fn a_parsed_url_is_written_as_it_was(
             contract in "[^\0]{1,20}", link_name in "[^\0]{1,20}", operation in "\\PC{1,20}", seed: [u8; 32],
         ) {
             let key = |kind| KeyPair::new_from_raw(kind, seed).unwrap().public_key();

@@ -123,7 +123,8 @@ impl Folder {
 
 /// Returns the artifact in a file, if it is one. Removes an abandoned draft.
 fn inspect_entry(entry: &DirEntry) -> io::Result<Option<CachedFile>> {
-    let (path, name) = (entry.path(), entry.file_name());
+    let path = entry.path();
+    let name = entry.file_name();
     let Some(name) = name.to_str() else { return Ok(None) };
     let metadata = entry.metadata()?;
     let used = metadata.modified()?;

@@ -12,7 +12,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::key::Key;
 
-/// The secret of a folder, by which its files are artifacts.
+/// The secret of a folder, by which its files are sealed.
 pub(super) type Secret = [u8; 32];
 
 /// The serialized artifacts of one module.
@@ -107,7 +107,7 @@ mod tests {
 
     proptest! {
         #[test]
-                fn sealed_artifacts_are_opened_unchanged(module: Vec<u8>, call_loop: Vec<u8>) {
+        fn sealed_artifacts_are_opened_unchanged(module: Vec<u8>, call_loop: Vec<u8>) {
             let artifacts = artifacts(&module, &call_loop);
             prop_assert_eq!(open(seal(&artifacts, &key("a"), &SECRET), &key("a"), &SECRET).unwrap(), artifacts);
         }
@@ -129,13 +129,13 @@ mod tests {
         }
 
         #[test]
-                fn arbitrary_bytes_are_refused(bytes: Vec<u8>) {
+        fn arbitrary_bytes_are_refused(bytes: Vec<u8>) {
             prop_assert!(open([MAGIC.as_slice(), &bytes].concat(), &key("a"), &SECRET).is_err());
             prop_assert!(open(bytes, &key("a"), &SECRET).is_err());
         }
 
         #[test]
-                fn wrong_lengths_are_refused_even_if_sealed(module: u64, call_loop: u64) {
+        fn wrong_lengths_are_refused_even_if_sealed(module: u64, call_loop: u64) {
             let mut bytes = seal(&artifacts(b"module", b"driver"), &key("a"), &SECRET);
             prop_assume!(module > 64 || call_loop > 64);
             bytes[LENGTHS[0].clone()].copy_from_slice(&module.to_le_bytes());

@@ -1,4 +1,4 @@
-//! MeterConfig-checked access of the host to a guest's linear memory.
+//! Bounds-checked access of the host to a guest's linear memory.
 
 use std::ops::Range;
 
@@ -47,7 +47,8 @@ impl<'a> GuestMemory<'a> {
     }
 
     fn out_of_bounds(&self, pointer: u32, bytes: &[u8]) -> Fault {
-        let (length, size) = (bytes.len(), self.view.data_size());
+        let length = bytes.len();
+        let size = self.view.data_size();
         Fault::Protocol(format!("it asked for {length} bytes at {pointer:#x}, but its memory has {size} bytes"))
     }
 

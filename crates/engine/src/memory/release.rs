@@ -1,4 +1,4 @@
-//! ReleaseQueue large memories to the operating system on a background thread.
+//! Releases large memories to the operating system on a background thread.
 //!
 //! The operating system takes some time to reclaim each touched page: hundreds of MiB take tens of milliseconds. So a
 //! large memory is released on another thread, in chunks, between which the process can map and unmap other memory.
@@ -49,7 +49,7 @@ unsafe impl Send for MemoryRange {}
 // SAFETY: behind a shared reference it is only read.
 unsafe impl Sync for MemoryRange {}
 
-/// The memory of a guest. Dropping it release_queue the memory, in the background if it is large.
+/// The memory of a guest. Dropping it releases the memory, in the background if it is large.
 #[derive(Debug)]
 pub(super) struct ReleasingMemory {
     memory: ManuallyDrop<VMMemory>,
@@ -119,7 +119,7 @@ impl LinearMemory for ReleasingMemory {
 }
 
 impl ReleaseQueue {
-    /// ReleaseQueue a memory on a background thread, or at once if no runtime runs on this thread.
+    /// Releases a memory on a background thread, or at once if no runtime runs on this thread.
     fn enqueue(&self, pending: PendingRelease) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let mut queue = self.lock();
@@ -137,7 +137,7 @@ impl ReleaseQueue {
     }
 }
 
-/// ReleaseQueue the queued memories. A runtime that shuts down may drop it before it runs.
+/// Releases the queued memories. A runtime that shuts down may drop it before it runs.
 struct DrainTask {
     release_queue: ReleaseQueue,
     is_finished: bool,

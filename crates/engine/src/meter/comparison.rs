@@ -74,7 +74,7 @@ fn run(
         Err(error) => return Ok(vec![Observation::Trapped(first_line(&error.to_string()))]),
     };
     if !data.is_none_or(|data| write(data, &instance, &store)) {
-        return Ok(vec![Observation::Trapped("out of config memory access".to_owned())]);
+        return Ok(vec![Observation::Trapped("out of bounds memory access".to_owned())]);
     }
     if let Ok(start) = instance.exports.get_function(START)
         && let Err(error) = start.call(&mut store, &[])
@@ -109,7 +109,8 @@ fn observe(instance: &Instance, store: &mut Store, usage: &Usage) -> Vec<Observa
 /// Returns the imports of a module: the meter's functions, and waPC functions that record their arguments.
 fn imports(store: &mut Store, quantum: i32, usage: &Rc<Usage>) -> Imports {
     let mut imports = Imports::new();
-    let (ticking, yielding) = (SendWrapper::new(usage.clone()), SendWrapper::new(usage.clone()));
+    let ticking = SendWrapper::new(usage.clone());
+    let yielding = SendWrapper::new(usage.clone());
     let since = SendWrapper::new(Cell::new(ThreadTime::now()));
     let tick = move |_: i32| {
         ticking.longest.set(ticking.longest.get().max(since.get().elapsed()));

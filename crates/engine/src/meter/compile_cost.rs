@@ -150,7 +150,8 @@ impl CostEstimator<'_> {
 
     fn add_simple(&mut self, operator: &Operator<'_>) {
         let arity = self.arity(operator);
-        let (parameters, results) = (u64::from(arity.parameters), u64::from(arity.results));
+        let parameters = u64::from(arity.parameters);
+        let results = u64::from(arity.results);
         let depth = self.stack.loop_depth();
         self.cost.work += match operator {
             Operator::LocalGet { local_index }

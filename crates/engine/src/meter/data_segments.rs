@@ -121,7 +121,8 @@ fn constant(expression: &mut wasmparser::OperatorsReader<'_>) -> Option<u32> {
             Operator::End => return stack.pop(),
             Operator::I32Const { value } => value.cast_unsigned(),
             other => {
-                let (right, left) = (stack.pop()?, stack.pop()?);
+                let right = stack.pop()?;
+                let left = stack.pop()?;
                 match other {
                     Operator::I32Add => left.wrapping_add(right),
                     Operator::I32Sub => left.wrapping_sub(right),

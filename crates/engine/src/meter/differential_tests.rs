@@ -60,7 +60,10 @@ const IMPORTS: &str = r#"(module
 /// Runs generated modules both ways until `modules` of them have been compared.
 fn compare(config: &Config, modules: usize, seed: RngAlgorithm) -> (usize, u64, usize) {
     let mut random = TestRng::deterministic_rng(seed);
-    let (mut yields, mut compared, mut observations, mut called) = (0, 0, 0, 0);
+    let mut yields = 0;
+    let mut compared = 0;
+    let mut observations = 0;
+    let mut called = 0;
     while compared < modules {
         let mut seed = vec![0; 8192];
         random.fill_bytes(&mut seed);
@@ -98,12 +101,14 @@ fn rewritten_guests_make_the_same_calls() {
     assert!(called > 20, "{called} guests that call something: too few to tell anything");
 }
 
-/// Returns a module of many active data segments, mixed with passive ones and partly out of config.
+/// Returns a module of many active data segments, mixed with passive ones and partly out of bounds.
 fn segments(random: &mut TestRng) -> Vec<u8> {
     let mut text = String::from(r#"(module (memory (export "memory") 2)"#);
-    let (count, bad) = (65 + random.next_u32() % 40, random.next_u32().is_multiple_of(4));
+    let count = 65 + random.next_u32() % 40;
+    let bad = random.next_u32().is_multiple_of(4);
     for number in 0..count {
-        let (to, length) = (random.next_u32() % 70_000, (random.next_u32() % 40) as usize);
+        let to = random.next_u32() % 70_000;
+        let length = (random.next_u32() % 40) as usize;
         let bytes = char::from(b'a' + (number % 26) as u8).to_string().repeat(length);
         match random.next_u32() % 5 {
             0 => text += &format!(r#"(data "{bytes}passive")"#),
@@ -112,7 +117,8 @@ fn segments(random: &mut TestRng) -> Vec<u8> {
         }
     }
     for number in 0..count {
-        let (from, length) = (random.next_u32() % 3, random.next_u32() % 6);
+        let from = random.next_u32() % 3;
+        let length = random.next_u32() % 6;
         text += &format!(
             r#"(func (export "{number}") (memory.init {number} (i32.const {}) (i32.const {from}) (i32.const {length}))
                 (data.drop {number}))"#,
@@ -227,9 +233,12 @@ fn compare_large_ranges(form: Form) {
     let config =
         MeterConfig { quantum: QUANTUM, memory_pages: 80, table_elements: 0, frame_model: FrameModel::Arguments };
     let rewritten = rewrite_in_form(&module, config, Some(form)).unwrap().module;
-    let (yields, mut random) = (Arc::new(AtomicU64::new(0)), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let (mut before, mut after) = (Running::new(&module, &yields), Running::new(&rewritten, &yields));
-    let (mut answered, mut trapped) = (0, 0);
+    let yields = Arc::new(AtomicU64::new(0));
+    let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut before = Running::new(&module, &yields);
+    let mut after = Running::new(&rewritten, &yields);
+    let mut answered = 0;
+    let mut trapped = 0;
     for number in 0..600 {
         let name = if number == 550 { "drop" } else { ["fill", "copy", "copy", "init"][number % 4] };
         let arguments = [(); 3].map(|()| boundary_number(&mut random));
@@ -239,7 +248,7 @@ fn compare_large_ranges(form: Form) {
         *(if matches!(observed, Observation::Answered(_)) { &mut answered } else { &mut trapped }) += 1;
     }
     let yields = yields.load(Ordering::Relaxed);
-    println!("{answered} operations on ranges, {trapped} out of config, {yields} yields, no difference");
+    println!("{answered} operations on ranges, {trapped} out of bounds, {yields} yields, no difference");
     assert!(
         answered > 100 && trapped > 100 && yields > 100,
         "{answered}, {trapped}, {yields}: too few to tell anything"

@@ -4,7 +4,7 @@
 //! inner loops. A loop's segment is charged at the loop's head for each iteration. A function's own segment is charged
 //! at its entry if the function is *charged*, and otherwise by its callers, as part of the segment that calls it.
 //!
-//! SymbolTable in a cycle of calls are charged, and so are those that would cost more than [`ENTRY_CHARGE_THRESHOLD`]
+//! Functions in a cycle of calls are charged, and so are those that would cost more than [`ENTRY_CHARGE_THRESHOLD`]
 //! together with their callees. So all executed code is charged, be it in a loop, in a recursion, or in a tree of many
 //! small functions.
 
@@ -244,7 +244,7 @@ struct PlanBuilder {
     initial: std::collections::BTreeSet<u32>,
     /// The lengths of the data segments.
     segments: Vec<u32>,
-    /// SymbolTable whose reference is taken, so that indirect calls may lead to them.
+    /// Functions whose reference is taken, so that indirect calls may lead to them.
     referenced: Vec<u32>,
 }
 
@@ -394,7 +394,7 @@ impl PlanBuilder {
         Ok(summary)
     }
 
-    /// Whether an import of this type is a function of the waPC interface that returns nothing to the guest.
+    /// Returns whether an import of this type is a waPC function without a result for the guest.
     fn returns_price(&self, namespace: &str, name: &str, ty: u32) -> bool {
         interface::find(namespace, name).is_some_and(|function| {
             let own = &self.representatives[ty as usize];
@@ -407,7 +407,7 @@ impl PlanBuilder {
         })
     }
 
-    /// How many values a call passes there and back.
+    /// Returns the number of parameters and results of a call.
     fn passed_values(&self, operator: &Operator<'_>) -> u32 {
         let ty = match *operator {
             Operator::Call { function_index } => self.plan.signatures.functions[function_index as usize],
@@ -471,8 +471,8 @@ impl PlanBuilder {
         self.plan
     }
 
-    /// The operations that may work on a large range. What initialises from a short segment does not: more than there
-    /// is in it cannot be taken from it.
+    /// Returns the operations that may work on a large range. Initializing from a short segment does not, since a
+    /// longer range is out of bounds.
     fn large_ranges(&self) -> Vec<LargeRange> {
         let initial = self.initial.iter().filter_map(|&segment| {
             let bytes = self.segments.get(segment as usize).copied()?;

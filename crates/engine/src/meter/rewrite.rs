@@ -8,7 +8,7 @@
 //! - `yield_points`: finds where code without loops has to yield
 //! - `bulk_memory`: the functions that work on large ranges in chunks
 //! - `stack_probe`: the functions that check for room on the stack before host code runs
-//! - `frame_check`: refuses functions whose frame_model could skip the guard page of the stack
+//! - `frame_check`: refuses functions whose frames could skip the guard page of the stack
 //! - `labels`: remaps the targets of branches
 
 mod body;
@@ -56,7 +56,6 @@ pub(super) fn rewrite(
     config: MeterConfig,
     form: Option<Form>,
 ) -> Result<MeteredModule> {
-    let (next_function, tables, copies, written) = Default::default();
     let mut cost = ModuleCost::default();
     plan.signatures.types.iter().for_each(|&ty| cost.add_type(ty));
     if cost.all.is_excessive() {
@@ -72,10 +71,10 @@ pub(super) fn rewrite(
         form,
         signatures,
         budget,
-        next_function,
-        tables,
-        copies,
-        written,
+        next_function: 0,
+        tables: 0,
+        copies: 0,
+        written: Vec::new(),
         cost,
     };
     let mut rewritten = wasm_encoder::Module::new();
@@ -138,7 +137,8 @@ impl Rewriter<'_> {
     /// Rewrites a function in the fastest form that the module can afford.
     fn rewrite_function(&mut self, number: usize, body: &wasmparser::FunctionBody<'_>) -> ReencodeResult<Vec<u8>> {
         let charges = &self.plan.functions[number];
-        let (copies, ty) = (self.copies, self.plan.type_of(number));
+        let copies = self.copies;
+        let ty = self.plan.type_of(number);
         for form in self.form.map_or(FORMS.to_vec(), |form| vec![form]) {
             self.copies = copies;
             let rewritten = body::rewrite(self, form, charges, body)?.into_raw_body();
@@ -500,7 +500,8 @@ impl Reencode for Rewriter<'_> {
     }
 
     fn memory_type(&mut self, memory: wasmparser::MemoryType) -> ReencodeResult<MemoryType> {
-        let (requested, max) = (memory.initial, self.config.memory_pages);
+        let requested = memory.initial;
+        let max = self.config.memory_pages;
         if requested > max {
             return Err(refused(format!("the module begins with {requested} pages of memory, {max} are allowed")));
         }
@@ -509,7 +510,8 @@ impl Reencode for Rewriter<'_> {
     }
 
     fn table_type(&mut self, table: wasmparser::TableType) -> ReencodeResult<TableType> {
-        let (requested, max) = (table.initial, self.config.table_elements);
+        let requested = table.initial;
+        let max = self.config.table_elements;
         if requested > max {
             return Err(refused(format!("the module begins with a table of {requested} elements, {max} are allowed")));
         }

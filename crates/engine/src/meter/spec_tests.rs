@@ -253,7 +253,8 @@ fn modules_that_charge_with_calls_pass_the_core_test_suite() {
 }
 
 fn pass_the_core_test_suite(form: Option<Form>) {
-    let (mut held, mut failures) = (BTreeMap::new(), Vec::new());
+    let mut held = BTreeMap::new();
+    let mut failures = Vec::new();
     for file in spec(SpecVersion::V2) {
         if SKIPPED.iter().all(|(name, _)| *name != file.name()) {
             failures.extend(run(&file, form, &mut held));

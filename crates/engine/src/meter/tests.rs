@@ -65,7 +65,8 @@ fn memories_and_tables_get_maxima() {
 
 /// Returns the maxima of the first memory and table.
 fn maxima(module: &[u8]) -> (Option<u64>, Option<u64>) {
-    let (mut memory, mut table) = (None, None);
+    let mut memory = None;
+    let mut table = None;
     for payload in wasmparser::Parser::new(0).parse_all(module) {
         match payload.unwrap() {
             wasmparser::Payload::MemorySection(section) => {
@@ -123,7 +124,8 @@ fn no_charge_overflows_32_bits() {
 #[test]
 fn branches_out_of_deep_nesting_are_found_fast() {
     const DEEP: usize = 10_000;
-    let (open, close) = ("(block ".repeat(DEEP), ")".repeat(DEEP));
+    let open = "(block ".repeat(DEEP);
+    let close = ")".repeat(DEEP);
     let branches = format!("(br {DEEP})").repeat(DEEP);
     let module = wat(&format!("(module (func {open} {branches} {close}))"));
     rewrite(&module, CONFIG).unwrap();
@@ -200,7 +202,8 @@ fn modules_that_consist_of_loops_charge_with_calls() {
         let module = |count| wat(&format!("(module (func (param i32) {}))", shape.repeat(count)));
         let few = rewrite_in_form(&module(10), CONFIG, Some(Form::Unrolled)).unwrap().module;
         assert!(rewrite(&module(10), CONFIG).unwrap() == few);
-        let (many, original) = (rewrite(&module(5000), CONFIG).unwrap(), module(5000));
+        let many = rewrite(&module(5000), CONFIG).unwrap();
+        let original = module(5000);
         assert!(many.len() < original.len() * 2, "{} -> {} bytes", original.len(), many.len());
     }
 }

@@ -124,7 +124,7 @@ unsafe fn store_backtrace(mut pc: usize, frame: Option<usize>, symbols: &SymbolT
         }
         slot.store(pc, Ordering::Relaxed);
         let Some(here) = frame else { return };
-        // SAFETY: both compilers keep the frame pointer in all symbols: it points at the caller's frame pointer,
+        // SAFETY: both compilers keep the frame pointer in all functions: it points at the caller's frame pointer,
         // followed by the return address. This is the frame of a guest's function that has not returned.
         let [above, back] = unsafe { (here as *const [usize; 2]).read() };
         frame = (above > here && above.is_multiple_of(align_of::<usize>())).then_some(above);
@@ -138,7 +138,7 @@ unsafe fn store_backtrace(mut pc: usize, frame: Option<usize>, symbols: &SymbolT
 /// The dynamic linker knows the files, except the program itself if it is linked statically, so that is checked first.
 ///
 /// The linker takes a lock, which a signal handler must not do in general. These signals are caused by the thread's own
-/// code. In a guest's code, the thread does not hold the lock, and another holder release_queue it. In the host's code,
+/// code. In a guest's code, the thread does not hold the lock, and another holder releases it. In the host's code,
 /// even in the linker, the process is about to end.
 fn is_code_of_guests(pc: usize) -> bool {
     if OWN_CODE.get().is_some_and(|own| own.contains(&pc)) {

@@ -26,7 +26,7 @@ impl ControlFrame {
 }
 
 /// The state of a function up to the current operator.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ControlStack {
     open: Vec<ControlFrame>,
     /// The number of values on the stack.
@@ -35,7 +35,7 @@ pub(super) struct ControlStack {
     unreachable_depth: Option<usize>,
     /// The number of basic blocks that have begun.
     blocks: u64,
-    /// The sum of the stack total_height at the beginnings of blocks.
+    /// The sum of the stack heights at the beginnings of blocks.
     total_height: u64,
     loops: Loops,
     locals: HashMap<u32, Local>,
@@ -81,19 +81,8 @@ pub(super) struct LiveRanges {
 impl ControlStack {
     /// Returns the state at the beginning of a function with this number of results.
     pub(super) fn new(results: u32) -> ControlStack {
-        let function = ControlFrame::new(Arity { parameters: 0, results: results });
-        let (height, unreachable_depth, blocks, total_height, loops, locals, parameters) = Default::default();
-        ControlStack {
-            open: vec![function],
-            height,
-            unreachable_depth,
-            blocks,
-            total_height,
-            loops,
-            locals,
-            parameters,
-            regions: vec![0],
-        }
+        let function = ControlFrame::new(Arity { parameters: 0, results });
+        ControlStack { open: vec![function], regions: vec![0], ..ControlStack::default() }
     }
 
     /// Returns whether this operator is unreachable and so not compiled.
@@ -178,7 +167,8 @@ impl ControlStack {
     }
 
     pub(super) fn access_local(&mut self, local: u32) {
-        let (loop_number, depth) = (self.loops.open.last().copied(), self.loops.open.len() as u64);
+        let loop_number = self.loops.open.last().copied();
+        let depth = self.loops.open.len() as u64;
         let region = self.regions.len() - 1;
         // In a loop, the live range begins with the region of the outermost loop. Outside of loops, it begins with the
         // block.

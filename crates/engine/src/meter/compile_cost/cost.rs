@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use super::Arity;
 
-/// The superlinear cost that every function may have. It parameters about a second.
+/// The superlinear cost that every function may have. It takes about a second.
 const SUPERLINEAR_ALLOWANCE: u64 = 2_000_000;
 
 /// The cost of compilation. Unit: the cost of a `local.get`.

@@ -58,7 +58,8 @@ fn locals_in_many_loops_are_superlinear() {
 #[test]
 fn values_that_live_across_many_blocks_are_superlinear() {
     let across = |values: usize, blocks: usize| {
-        let (before, after) = ("(i32.load (local.get 0)) ".repeat(values), "drop ".repeat(values));
+        let before = "(i32.load (local.get 0)) ".repeat(values);
+        let after = "drop ".repeat(values);
         let between = "(if (local.get 0) (then (local.set 0 (i32.const 1))))".repeat(blocks);
         cost(&format!("(module (func (param i32) {before}{between}{after}) (memory 1))"))
     };
@@ -77,7 +78,8 @@ fn unreachable_code_costs_nothing() {
 #[test]
 fn passing_many_values_is_work() {
     let passing = |values: usize| {
-        let (ty, given) = ("i32 ".repeat(values), "(i32.const 1) ".repeat(values));
+        let ty = "i32 ".repeat(values);
+        let given = "(i32.const 1) ".repeat(values);
         let dropped = "drop ".repeat(values);
         let body = format!("{given} {} {dropped}", "(call 1) ".repeat(100));
         cost(&format!("(module (func {body}) (func (param {ty}) (result {ty}) unreachable))"))

@@ -81,7 +81,8 @@ impl BodyWriter<'_> {
                 Operator::Loop { blockty } => remaining = self.begin_loop(rewriter, *blockty, after)?,
                 other => match large_range {
                     Some(number) => {
-                        let (ty, chunked) = (rewriter.range_type(), rewriter.range_function(number));
+                        let ty = rewriter.range_type();
+                        let chunked = rewriter.range_function(number);
                         let operation = rewriter.instruction(other.clone())?;
                         self.emitter.work_on_range(&mut self.function, ty, chunked, &operation);
                     }
@@ -171,8 +172,13 @@ impl BodyWriter<'_> {
     /// Writes a short loop twice, up to its `end`:
     ///
     /// ```text
-    /// block $exit { block $dry { loop $fast { charge; block $next { body; br $exit } ... body }; br $exit }; loop
-    /// that yields }
+    /// block $exit {
+    ///     block $dry {
+    ///         loop $fast { charge; block $next { body; br $exit } ... body }
+    ///         br $exit
+    ///     }
+    ///     loop that yields
+    /// }
     /// ```
     ///
     /// The first loop charges for a few iterations at once and never yields: it contains no call, so the compiler keeps

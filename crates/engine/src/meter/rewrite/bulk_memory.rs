@@ -1,6 +1,6 @@
-//! SymbolTable that work on large ranges of memory in chunks, with yields between them.
+//! Functions that work on large ranges of memory in chunks, with yields between them.
 //!
-//! They behave like the operations that they replace: an out-of-config range traps before anything is written, and
+//! They behave like the operations that they replace: an out-of-bounds range traps before anything is written, and
 //! overlapping ranges are copied correctly. The intermediate state is not observable, because the guest is in the
 //! middle of its call.
 
@@ -52,7 +52,7 @@ pub(super) fn chunked_operation(range: LargeRange, globals: &FuelGlobals, probe:
     function
 }
 
-/// Runs the operation on the whole range if that is out of config, so that it traps.
+/// Runs the operation on the whole range if that is out of bounds, so that it traps.
 fn trap_if_out_of_bounds(sink: &mut InstructionSink<'_>, range: LargeRange) {
     ends_after(sink, TO, memory_bytes);
     match range {
@@ -61,7 +61,7 @@ fn trap_if_out_of_bounds(sink: &mut InstructionSink<'_>, range: LargeRange) {
             ends_after(sink, FROM, memory_bytes);
             sink.i32_or();
         }
-        // If the segment has been dropped, the first chunk is out of config.
+        // If the segment has been dropped, the first chunk is out of bounds.
         LargeRange::Init { bytes, .. } => {
             ends_after(sink, FROM, |sink| {
                 sink.i64_const(bytes.into());

@@ -32,7 +32,8 @@ impl Rewriter<'_> {
             return Ok(());
         }
         self.check_values("a function has local variables for", locals as usize, MAX_LOCALS)?;
-        let (mut open, mut left) = (Vec::new(), 0);
+        let mut open = Vec::new();
+        let mut left = 0;
         for operator in operators {
             let values = match operator {
                 Operator::Block { blockty } | Operator::If { blockty } => self.values_of(*blockty),

@@ -155,7 +155,8 @@ impl FuelEmitter<'_> {
         sink.i32_const(0).i32_lt_s().br_if(otherwise);
     }
 
-    /// Charges `units` of straight-line code once more, and asks for more fuel unless more than a small quantum is left.
+    /// Charges `units` of straight-line code once more, and asks for more fuel unless more than a small quantum is
+    /// left.
     ///
     /// Only a guest with a small memory ever has more than that. Any other guest always checks the clock here.
     pub(super) fn yield_point(&self, sink: &mut InstructionSink<'_>, units: u32) {

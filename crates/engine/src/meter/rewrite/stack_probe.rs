@@ -37,8 +37,8 @@ pub(crate) enum FrameModel {
 /// most of it to capture the backtrace of a trap, and some more when the dynamic linker resolves a function for the
 /// first time. The last partial page of a frame is not touched, and the first 8 arguments are passed in registers.
 ///
-/// The compiler takes some milliseconds for such a type, superlinear in its length. Several smaller frame_model would
-/// cost as much again at each probe as one large one.
+/// The compiler takes some milliseconds for such a type, superlinear in its length. Several smaller frames would cost
+/// as much again at each probe as one large one.
 const ARGUMENTS: usize = 8 + 512 + 8;
 
 /// The number of locals of 8 bytes that make a frame of almost a page. The probe and the function that it calls have

@@ -75,7 +75,8 @@ impl YieldPoints {
     }
 
     fn branch(&mut self, depth: u32) {
-        let (units, blocks) = (self.units, self.blocks.len());
+        let units = self.units;
+        let blocks = self.blocks.len();
         let target = blocks.checked_sub(1 + depth as usize).and_then(|index| self.blocks.get_mut(index));
         if let Some(block) = target.filter(|block| !block.is_loop) {
             block.others = block.others.max(units);

@@ -40,13 +40,13 @@ pub(crate) fn resident() -> Resident {
 pub(crate) async fn measure(host: &Host, keys: &[String], before: Resident) -> Vec<Row> {
     let count = keys.len() as f64;
     for key in keys {
-        host.call_actor(key, ECHO.operation, ECHO.message).await.expect("every actor answers");
+        host.call_actor(key, ECHO.operation, ECHO.payload).await.expect("every actor answers");
     }
     actix_rt::time::sleep(IDLE_AFTER * 3).await;
     let idle = resident();
     let guests = idle.guests - before.guests;
     let others = idle.all - before.all - guests;
-    let answers = join_all(keys.iter().map(|key| host.call_actor(key, ECHO.operation, ECHO.message))).await;
+    let answers = join_all(keys.iter().map(|key| host.call_actor(key, ECHO.operation, ECHO.payload))).await;
     let busy = answers.iter().filter(|answer| matches!(answer, Err(error) if error.kind() == ErrorKind::Busy)).count();
     let answered = answers.iter().filter(|answer| answer.is_ok()).count();
     let row = |what: String, figure, unit, target| Row {
