@@ -1,4 +1,4 @@
-//! What a call through the host costs, against the raw synchronous call of the same guest on wasmer.
+//! Measures calls through the host against raw synchronous calls of the same guest on wasmer.
 //!
 //! `cargo bench --bench calls` prints the table and writes `target/figures/calls.json`.
 
@@ -47,42 +47,46 @@ async fn measure(host: &Host, key: &str, job: Job) -> Vec<Row> {
     let mut other_thread = series("call_actor, another thread", None);
     let mut other_thread_concurrent = series("call_actor, another thread, 64 concurrent", None);
     let each = calls / CALLERS;
-    // A call from another thread wakes two threads in turn, so fewer of them take as long.
+    // A call from another thread wakes two threads in turn, so fewer calls take as long.
     let few = (calls / 10).max(1);
     for _ in 0..rounds {
         reference.add(time(calls, || raw.call()), calls);
-        same_shard.add(sequential(host, key, job, calls).await, calls);
-        concurrent.add(at_once(host, key, job, each).await, each * CALLERS);
-        other_thread
-            .add(elsewhere(host, key, async move |host, key| sequential(&host, &key, job, few).await).await, few);
-        let elapsed = elsewhere(host, key, async move |host, key| at_once(&host, &key, job, each).await).await;
+        same_shard.add(sequential_calls(host, key, job, calls).await, calls);
+        concurrent.add(concurrent_calls(host, key, job, each).await, each * CALLERS);
+        other_thread.add(
+            on_another_thread(host, key, async move |host, key| sequential_calls(&host, &key, job, few).await).await,
+            few,
+        );
+        let elapsed =
+            on_another_thread(host, key, async move |host, key| concurrent_calls(&host, &key, job, each).await).await;
         other_thread_concurrent.add(elapsed, each * CALLERS);
     }
     rows(&reference, &[&same_shard, &concurrent, &other_thread, &other_thread_concurrent])
 }
 
-async fn sequential(host: &Host, key: &str, job: Job, calls: u32) -> Duration {
+async fn sequential_calls(host: &Host, key: &str, job: Job, calls: u32) -> Duration {
     let begin = Instant::now();
     for _ in 0..calls {
-        let answer = host.call_actor(key, job.operation, job.message).await.expect("the actor answers");
+        let answer = host.call_actor(key, job.operation, job.payload).await.expect("the actor answers");
         assert!(answer.len() >= 64);
     }
     begin.elapsed()
 }
 
-async fn at_once(host: &Host, key: &str, job: Job, calls_each: u32) -> Duration {
+async fn concurrent_calls(host: &Host, key: &str, job: Job, calls_each: u32) -> Duration {
     let begin = Instant::now();
-    join_all((0..CALLERS).map(|_| sequential(host, key, job, calls_each))).await;
+    join_all((0..CALLERS).map(|_| sequential_calls(host, key, job, calls_each))).await;
     begin.elapsed()
 }
 
-/// Runs a measurement on a thread that is no shard.
-async fn elsewhere(
+/// Runs a measurement on a thread that is not a shard.
+async fn on_another_thread(
     host: &Host,
     key: &str,
     measure: impl AsyncFnOnce(Host, String) -> Duration + Send + 'static,
 ) -> Duration {
-    let (host, key) = (host.clone(), key.to_owned());
+    let host = host.clone();
+    let key = key.to_owned();
     let (done, measured) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

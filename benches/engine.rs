@@ -1,12 +1,12 @@
-//! What the engine costs: calls against the raw calls of the same guests, metered code against the same code unmetered,
-//! calls beside many other actors, bystanders of a guest that computes without end, and starts of actors.
+//! Measures the engine: calls against raw calls of the same guests, metered against unmetered code, calls beside many
+//! other actors, bystanders of a guest that computes without end, and starts of actors.
 //!
-//! `cargo bench --bench engine` prints the table and writes `target/figures/engine.json`; with the names of parts behind
-//! it (`-- metering`), it runs those alone.
+//! `cargo bench --bench engine` prints the table and writes `target/figures/engine.json`. Arguments that name parts
+//! (`-- metering`) run only those.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
-mod crowd;
+mod idle_actors;
 mod payloads;
 mod raw;
 mod shards;
@@ -23,8 +23,8 @@ use raw::{ECHO, Job, REQUEST, Raw};
 use support::{Row, Series, Target, is_real_run, median, report, rows, time};
 use wasmcloud_host::{ActorOptions, Compiler, Host, HostBuilder, Limits};
 
-const fn compute(operation: &'static str, message: &'static [u8]) -> Job {
-    Job { name: operation, operation, message }
+const fn compute(operation: &'static str, payload: &'static [u8]) -> Job {
+    Job { name: operation, operation, payload }
 }
 
 /// About a millisecond of work each.
@@ -36,7 +36,7 @@ const WORKLOADS: [Job; 5] = [
     compute("Sieve", b"350000"),
 ];
 
-/// How soon the actors of the crowd give their stacks back.
+/// How long the many actors keep their stacks while idle.
 const IDLE_AFTER: Duration = Duration::from_millis(500);
 
 #[actix_rt::main]
@@ -77,12 +77,12 @@ async fn main() {
     report(&name, "The engine", &table).expect("the figures can be written");
 }
 
-/// The parts that the command line names.
+/// Returns the parts that the command line names.
 fn named_parts() -> Vec<String> {
     std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect()
 }
 
-/// Whether this part is to be run: all are, unless the command line names some.
+/// Returns whether to run this part. All parts run unless the command line names some.
 fn wanted(part: &str) -> bool {
     let named = named_parts();
     named.is_empty() || named.iter().any(|name| name == part)
@@ -106,12 +106,12 @@ async fn start_within(host: &Host, guest: &str, limits: Limits) -> String {
 async fn sequential(host: &Host, key: &str, job: Job, calls: u32) -> Duration {
     let begin = Instant::now();
     for _ in 0..calls {
-        host.call_actor(key, job.operation, job.message).await.expect("the actor answers");
+        host.call_actor(key, job.operation, job.payload).await.expect("the actor answers");
     }
     begin.elapsed()
 }
 
-/// Calls through the host, against raw calls of the same guests.
+/// Measures calls through the host against raw calls of the same guests.
 async fn calls(host: &Host) -> Vec<Row> {
     let (rounds, calls) = rounds();
     let large = start(host, "echo_large").await;
@@ -125,16 +125,16 @@ async fn calls(host: &Host) -> Vec<Row> {
     rows(&one, &[&through])
 }
 
-/// A request that one actor hands on to another, against raw calls of both.
+/// Measures a request that one actor forwards to another against raw calls of both.
 async fn chain(host: &Host) -> Vec<Row> {
     let (rounds, calls) = rounds();
     let backend = signing::sign("echo_large").alias("fixtures/backend").actor();
     host.start_actor(backend).await.expect("the backend starts");
     let relay = start(host, "relay_large").await;
-    let answer = host.call_actor("fixtures/backend", REQUEST.operation, REQUEST.message).await;
+    let answer = host.call_actor("fixtures/backend", REQUEST.operation, REQUEST.payload).await;
     let answer = answer.expect("the backend answers");
-    // The raw relay is answered by its host at once, with what the backend would answer.
-    let mut raw_relay = Raw::answered(&signing::guest("relay_large"), REQUEST, answer);
+    // The host of the raw relay answers at once, with the answer of the backend.
+    let mut raw_relay = Raw::with_host_answer(&signing::guest("relay_large"), REQUEST, answer);
     let mut raw_backend = Raw::new(&signing::guest("echo_large"), REQUEST);
     let mut two = Series::new("actor to actor and back (relay to echo_large.wasm): two raw calls".to_owned(), None);
     let mut chained = Series::new("actor to actor and back: call_actor".to_owned(), Some(2.5));
@@ -149,9 +149,9 @@ async fn chain(host: &Host) -> Vec<Row> {
     rows(&two, &[&chained])
 }
 
-/// Metered code against the same code unmetered, both called as directly as wasmer allows.
+/// Measures metered against unmetered code, both called as directly as wasmer allows.
 fn metering() -> Vec<Row> {
-    // Many short rounds: what disturbs one of them does not move the median.
+    // With many short rounds, a disturbance of one round does not change the median.
     let rounds = if is_real_run() { 151 } else { 1 };
     let mut table = Vec::new();
     let mut product = 1.0;
@@ -162,7 +162,8 @@ fn metering() -> Vec<Row> {
         let module = signing::guest(guest);
         let metered =
             wasmcloud_host::metered(&module, &Limits::new(), Compiler::default()).expect("the guest can be metered");
-        let (mut plain, mut metered) = (Raw::new(&module, job), Raw::new(&metered, job));
+        let mut plain = Raw::new(&module, job);
+        let mut metered = Raw::new(&metered, job);
         let mut before = Series::new(format!("metering {}: unmetered", job.name), None);
         let is_echo = guest == "echo_large";
         let mut after = Series::new(format!("metering {}: metered", job.name), is_echo.then_some(1.2));
@@ -182,12 +183,13 @@ fn metering() -> Vec<Row> {
     table
 }
 
-/// Limits under which a guest's memory is compact.
+/// Returns limits under which a guest's memory is compact.
 fn small() -> Limits {
     Limits::new().memory_bytes(32 * 1024 * 1024)
 }
 
-/// Guests with compact memories, whose code checks each access, against the same guests with reserved ones.
+/// Measures guests with compact memories, whose code checks each access, against the same guests with reserved
+/// memories.
 async fn compact_memories(host: &Host) -> Vec<Row> {
     let (rounds, _) = rounds();
     let mut table = Vec::new();
@@ -195,7 +197,8 @@ async fn compact_memories(host: &Host) -> Vec<Row> {
     let workloads = WORKLOADS.map(|job| (job, "compute", 5));
     for (job, guest, calls) in workloads.into_iter().chain(large) {
         let calls = if is_real_run() { calls } else { 1 };
-        let (reserved, compact) = (start(host, guest).await, start_within(host, guest, small()).await);
+        let reserved = start(host, guest).await;
+        let compact = start_within(host, guest, small()).await;
         let mut before = Series::new(format!("memory for {}: reserved", job.name), None);
         let mut after = Series::new(format!("memory for {}: compact", job.name), None);
         for _ in 0..rounds {
@@ -207,7 +210,7 @@ async fn compact_memories(host: &Host) -> Vec<Row> {
     table
 }
 
-/// How long calls take on a shard where another guest computes without end, and how long that one lasts.
+/// Measures calls on a shard where another guest computes without end, and how long after its deadline that guest ends.
 async fn bystander(host: &Host) -> Vec<Row> {
     let deadline = Duration::from_millis(if is_real_run() { 2000 } else { 50 });
     let options = ActorOptions::new().limits(Limits::new().call_deadline(deadline));
@@ -247,12 +250,12 @@ async fn bystander(host: &Host) -> Vec<Row> {
     ]
 }
 
-/// The same call beside more and more other actors, and what they hold when nobody calls them.
+/// Measures the same call beside more and more other actors, and the memory of idle actors.
 async fn many_actors(host: &Host) -> Vec<Row> {
     let counts: &[usize] = if is_real_run() { &[1, 100, 1_000, 10_000, 50_000] } else { &[1, 10] };
     let (_, calls) = rounds();
     let limits = small().idle_after(IDLE_AFTER);
-    let before = crowd::resident();
+    let before = idle_actors::resident();
     let key = start_within(host, "tiny_echo", limits).await;
     let mut keys = vec![key.clone()];
     let mut medians = Vec::new();
@@ -274,5 +277,5 @@ async fn many_actors(host: &Host) -> Vec<Row> {
         unit: "x",
         target: Some(Target::AtMost(1.2)),
     };
-    medians.iter().map(row).chain(crowd::measure(host, &keys, before).await).collect()
+    medians.iter().map(row).chain(idle_actors::measure(host, &keys, before).await).collect()
 }

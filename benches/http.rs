@@ -1,8 +1,8 @@
-//! What an HTTP request to an actor costs, against a plain actix-web handler that does the same work; and what idle
-//! connections hold.
+//! Measures HTTP requests to an actor against an actix-web handler that does the same work, and the memory of idle
+//! connections.
 //!
-//! `cargo bench --bench http` prints the table and writes `target/figures/http.json`. Each server has one thread, and so has
-//! the client, which both are measured with in turns.
+//! `cargo bench --bench http` prints the table and writes `target/figures/http.json`. Each server has one thread, and
+//! so has the client, which measures both alternately.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
@@ -34,24 +34,28 @@ fn main() {
     if idle::is_child() {
         return idle::run_child();
     }
-    let (through_actor, plain) = (serve_actor(), serve_plain());
+    let through_actor = start_actor_server();
+    let plain = start_plain_server();
     let mut table = Vec::new();
     for (connections, least, worst_p99) in [(64, 0.70, Some(2.0)), (1, 0.80, None)] {
         table.extend(compare(through_actor, plain, connections, least, worst_p99));
     }
-    table.push(at_best(plain));
+    table.push(best_possible(plain));
     table.extend(idle::rows(through_actor));
     report("http", "HTTP requests to an actor (echo_large.wasm), against actix-web with one worker", &table)
         .expect("the figures can be written");
 }
 
-/// Measures both servers in turns with so many connections.
+/// Measures both servers alternately, with this number of connections.
 fn compare(actor: SocketAddr, plain: SocketAddr, connections: usize, least: f64, worst_p99: Option<f64>) -> Vec<Row> {
     let (rounds, time) = if is_real_run() { (11, 1000) } else { (1, 50) };
     let time = Duration::from_millis(time);
-    let (mut rates, mut tails, mut all) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
+    let mut rates = Vec::new();
+    let mut tails = Vec::new();
+    let mut all = [Vec::new(), Vec::new()];
     for _ in 0..rounds {
-        let (through, beside) = (Load::measure(actor, connections, time), Load::measure(plain, connections, time));
+        let through = Load::measure(actor, connections, time);
+        let beside = Load::measure(plain, connections, time);
         rates.push(through.per_second / beside.per_second);
         tails.push(through.p99 / beside.p99);
         all[0].push(through.per_second);
@@ -72,9 +76,9 @@ fn compare(actor: SocketAddr, plain: SocketAddr, connections: usize, least: f64,
     ]
 }
 
-/// What could be reached if the host and its HTTP server cost no more than actix-web: its time for a request, with that of
-/// the guest, called as directly as wasmer allows, on top.
-fn at_best(plain: SocketAddr) -> Row {
+/// Returns the best possible ratio: the time of an actix-web request, plus that of the guest called as directly as
+/// wasmer allows.
+fn best_possible(plain: SocketAddr) -> Row {
     let (rounds, calls, time) = if is_real_run() { (11, 20_000, 500) } else { (1, 10, 50) };
     let mut guest = Raw::new(&signing::guest("echo_large"), REQUEST);
     let mut ratios = Vec::new();
@@ -87,9 +91,9 @@ fn at_best(plain: SocketAddr) -> Row {
     Row { what, per_call: None, figure: median(ratios), unit: "x", target: None }
 }
 
-/// Serves the echo actor on one thread, for as long as the process lasts.
-fn serve_actor() -> SocketAddr {
-    let (told, address) = mpsc::channel();
+/// Serves the echo actor on one thread until the process ends.
+fn start_actor_server() -> SocketAddr {
+    let (sender, address) = mpsc::channel();
     thread::spawn(move || {
         actix_rt::System::new().block_on(async move {
             let host = HostBuilder::new().with_shards(1).build();
@@ -104,7 +108,7 @@ fn serve_actor() -> SocketAddr {
             let values = [("PORT", "0"), ("BIND", "127.0.0.1")];
             let values: HashMap<_, _> = values.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
             host.set_link(&key, CONTRACT, None, provider, values).await.expect("the actor is linked");
-            told.send(http.address(&key).expect("it is served")).expect("somebody waits for it");
+            sender.send(http.address(&key).expect("it is served")).expect("the main thread waits for it");
             std::future::pending::<()>().await;
         });
     });
@@ -112,20 +116,20 @@ fn serve_actor() -> SocketAddr {
 }
 
 /// Serves the same answers with actix-web, with one worker.
-fn serve_plain() -> SocketAddr {
-    let (told, address) = mpsc::channel();
+fn start_plain_server() -> SocketAddr {
+    let (sender, address) = mpsc::channel();
     thread::spawn(move || {
         actix_rt::System::new().block_on(async move {
             let server = HttpServer::new(|| App::new().default_service(web::to(describe))).workers(1);
             let server = server.bind(("127.0.0.1", 0)).expect("a port is free");
-            told.send(server.addrs()[0]).expect("somebody waits for it");
+            sender.send(server.addrs()[0]).expect("the main thread waits for it");
             server.run().await.expect("it serves");
         });
     });
     address.recv().expect("actix-web serves")
 }
 
-/// What the actor's JSON body holds.
+/// The JSON body of the actor's answer.
 #[derive(serde::Serialize)]
 struct Description<'a> {
     method: &'a str,
@@ -138,6 +142,8 @@ struct Description<'a> {
 async fn describe(request: HttpRequest, body: web::Bytes) -> HttpResponse {
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
-    let (method, path, query_string) = (request.method().as_str(), request.path(), request.query_string());
+    let method = request.method().as_str();
+    let path = request.path();
+    let query_string = request.query_string();
     HttpResponse::Ok().json(Description { method, path, query_string, headers, body: &body })
 }

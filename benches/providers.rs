@@ -1,8 +1,8 @@
-//! What the providers that come with the host cost, against what they are built on, called without a host, and what it
-//! costs to be a plugin.
+//! Measures the built-in providers against the libraries that they are built on, called without a host, and plugins
+//! against providers of the program.
 //!
-//! `cargo bench --bench providers` prints the table and writes `target/figures/providers.json`; with the names of parts
-//! behind it (`-- keyvalue`), it runs those alone.
+//! `cargo bench --bench providers` prints the table and writes `target/figures/providers.json`. Arguments that name
+//! parts (`-- keyvalue`) run only those.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use support::{name_of_run, report, wanted};
 
-/// The argument by which this program is the process of a plugin.
+/// The argument that makes this program a plugin process.
 const PLUGIN_HOST: &str = "plugin-host";
 
 fn main() -> ExitCode {

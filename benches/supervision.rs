@@ -1,7 +1,7 @@
-//! What crashes and updates cost those who call: nothing is lost, and what crashed is soon back.
+//! Measures crashes and updates under load: no call is lost, and crashed actors restart fast.
 //!
-//! `cargo bench --bench supervision` prints the table and writes `target/figures/supervision.json`; with the names of parts
-//! behind it (`-- crashes updates together linked`), it runs those alone.
+//! `cargo bench --bench supervision` prints the table and writes `target/figures/supervision.json`. Arguments that name
+//! parts (`-- crashes updates together linked`) run only those.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
@@ -24,7 +24,7 @@ use wasmcloud_host::{ActorOptions, ErrorKind, EventKind, Events, Host, HostBuild
 
 const CALLERS: usize = 64;
 
-/// The operation of the guest `trap` that has it crash, and one that it answers.
+/// The operation that makes the guest `trap` crash, and one that it answers.
 const CRASH: &str = "Trap";
 const ECHO: &str = "Echo";
 
@@ -41,28 +41,28 @@ async fn main() {
         table.extend(update_under_load(&host).await);
     }
     if wanted("together") {
-        table.extend(crash_together(&host, Placement::Near, "on one shard").await);
-        table.extend(crash_together(&host, Placement::Spread, "on two shards").await);
+        table.extend(crashes_together(&host, Placement::Near, "on one shard").await);
+        table.extend(crashes_together(&host, Placement::Spread, "on two shards").await);
     }
     host.stop().await;
     if wanted("linked") {
-        table.extend(linked::linked_crowds().await);
+        table.extend(linked::rows().await);
     }
     report(&name_of_run("supervision"), "Crashes and updates under load, of the guest trap.wasm", &table)
         .expect("the figures can be written");
 }
 
-/// What became of calls.
+/// The numbers of calls by outcome.
 #[derive(Debug, Default)]
-struct Counts {
+struct Outcomes {
     answered: Cell<usize>,
-    /// Failed with the error of a crash.
+    /// Calls that failed because the actor crashed.
     crashed: Cell<usize>,
     failed_otherwise: Cell<usize>,
 }
 
-impl Counts {
-    /// Calls an actor, and counts what becomes of that.
+impl Outcomes {
+    /// Calls an actor and counts the outcome.
     async fn call(&self, host: &Host, key: &str, operation: &str) {
         let count = match host.call_actor(key, operation, b"payload").await {
             Ok(answer) if answer == b"payload" => &self.answered,
@@ -84,65 +84,66 @@ async fn start_on(host: &Host, placement: Placement) -> String {
     key
 }
 
-/// Every 50th of many calls has the actor crash.
+/// Measures calls of which every 50th makes the actor crash.
 async fn crashes_under_load(host: &Host) -> Vec<Row> {
     const EVERY: usize = 50;
     let calls = if is_real_run() { 100_000 } else { 6_400 };
     let key = start(host).await;
     let mut events = host.events();
-    let (counts, offered) = (Counts::default(), Cell::new(0));
+    let counts = Outcomes::default();
+    let offered = Cell::new(0);
     let begin = Instant::now();
     let caller = async || {
         while offered.get() < calls {
             offered.set(offered.get() + 1);
-            let operation = if offered.get() % EVERY == 0 { CRASH } else { ECHO };
+            let operation = if offered.get().is_multiple_of(EVERY) { CRASH } else { ECHO };
             counts.call(host, &key, operation).await;
         }
     };
     join_all((0..CALLERS).map(|_| caller())).await;
     let elapsed = begin.elapsed();
-    // The last one may have crashed it: it answers when it is back.
-    Counts::default().call(host, &key, ECHO).await;
+    // The last call may have crashed the actor: this one is answered after the restart.
+    Outcomes::default().call(host, &key, ECHO).await;
     host.stop_actor(&key).await.expect("the actor stops");
-    let told = told_until_stopped(&mut events).await;
+    let events = count_events_until_stopped(&mut events).await;
     let crashes = calls / EVERY;
     let lost = calls.abs_diff(counts.answered.get() + counts.crashed.get() + counts.failed_otherwise.get());
     let wrong = counts.failed_otherwise.get() + counts.crashed.get().abs_diff(crashes);
-    let untold = told.crashes.abs_diff(crashes) + told.restarts.abs_diff(crashes);
+    let event_difference = events.crashes.abs_diff(crashes) + events.restarts.abs_diff(crashes);
     let what = |what: &str| format!("{calls} calls, every {EVERY}th crashes it: {what}");
     vec![
         Row { per_call: Some(elapsed / calls as u32), ..count(what("lost"), lost) },
         count(what("failed for another reason"), wrong),
-        count(what("events too few or too many"), untold),
+        count(what("events too few or too many"), event_difference),
     ]
 }
 
-/// How often an actor was told to have crashed and to be back, before it was stopped.
-struct Told {
+/// The numbers of events about crashes and restarts of an actor until it was stopped.
+struct EventCounts {
     crashes: usize,
     restarts: usize,
 }
 
-async fn told_until_stopped(events: &mut Events) -> Told {
-    let mut told = Told { crashes: 0, restarts: 0 };
+async fn count_events_until_stopped(events: &mut Events) -> EventCounts {
+    let mut counted = EventCounts { crashes: 0, restarts: 0 };
     loop {
         match events.next().await.expect("the host runs").kind {
-            EventKind::Crashed { .. } => told.crashes += 1,
-            EventKind::Restarted { .. } => told.restarts += 1,
-            EventKind::Stopped => return told,
+            EventKind::Crashed { .. } => counted.crashes += 1,
+            EventKind::Restarted { .. } => counted.restarts += 1,
+            EventKind::Stopped => return counted,
             EventKind::Lagged { missed } => panic!("{missed} events were missed"),
             _ => {}
         }
     }
 }
 
-/// From the moment in which a crash is asked for to the next answer.
+/// Measures the time from a call that crashes the actor to the next answer.
 async fn recovery(host: &Host) -> Row {
     let rounds = if is_real_run() { 1_000 } else { 20 };
     let key = start(host).await;
     let mut times = Vec::new();
     for _ in 0..rounds {
-        let counts = Counts::default();
+        let counts = Outcomes::default();
         let begin = Instant::now();
         counts.call(host, &key, CRASH).await;
         counts.call(host, &key, ECHO).await;
@@ -154,16 +155,18 @@ async fn recovery(host: &Host) -> Row {
     Row { what, per_call: None, figure: median(times), unit: "ms", target: Some(Target::AtMost(1.0)) }
 }
 
-/// Updates of an actor while it is called.
+/// Measures calls during updates of their actor.
 async fn update_under_load(host: &Host) -> Vec<Row> {
     let (calls, updates) = if is_real_run() { (100_000, 20) } else { (6_400, 3) };
     let mut signing = signing::sign("trap");
     let actor = signing.actor();
     let key = actor.public_key();
     host.start_actor(actor).await.expect("the actor starts");
-    let (counts, offered, updated) = (Counts::default(), Cell::new(0), Cell::new(0));
+    let counts = Outcomes::default();
+    let offered = Cell::new(0);
+    let updated = Cell::new(0);
     let caller = async || {
-        // As long as there are updates to come, it goes on.
+        // Calls continue until the last update.
         while offered.get() < calls || updated.get() < updates {
             offered.set(offered.get() + 1);
             counts.call(host, &key, ECHO).await;
@@ -187,14 +190,16 @@ async fn update_under_load(host: &Host) -> Vec<Row> {
     vec![count(format!("{} calls during {updates} updates: failed", offered.get()), unanswered)]
 }
 
-/// Many actors crash at the same time, while a bystander is called.
-async fn crash_together(host: &Host, placement: Placement, place: &str) -> Vec<Row> {
+/// Measures calls of a bystander while many actors crash at the same time.
+async fn crashes_together(host: &Host, placement: Placement, place: &str) -> Vec<Row> {
     let (actors, rounds) = if is_real_run() { (1_000, 30) } else { (50, 1) };
     let bystander = start(host).await;
     let keys = join_all((0..actors).map(|_| start_on(host, placement))).await;
-    let (mut times, mut not_back) = (Vec::new(), 0);
+    let mut times = Vec::new();
+    let mut not_back = 0;
     for _ in 0..rounds {
-        let (crashes, back) = (Counts::default(), Counts::default());
+        let crashes = Outcomes::default();
+        let back = Outcomes::default();
         let going_on = Cell::new(true);
         let crash = async {
             join_all(keys.iter().map(|key| crashes.call(host, key, CRASH))).await;
@@ -202,11 +207,11 @@ async fn crash_together(host: &Host, placement: Placement, place: &str) -> Vec<R
             going_on.set(false);
         };
         let stand_by = async {
-            let counts = Counts::default();
+            let counts = Outcomes::default();
             let mut times = Vec::new();
             let mut due = Instant::now();
             while going_on.get() {
-                // From when it was due: a call that waits for long must not hide those that wait behind it.
+                // Measured from the due time, so that a slow call does not hide the delay of the calls behind it.
                 due += Duration::from_millis(1);
                 tokio::time::sleep_until(due.into()).await;
                 counts.call(host, &bystander, ECHO).await;
@@ -237,7 +242,7 @@ fn percentile_99(mut times: Vec<Duration>) -> Duration {
     times[(times.len() - 1) * 99 / 100]
 }
 
-/// A row for what there should be none of.
+/// Returns a row for a number that should be zero.
 fn count(what: String, figure: usize) -> Row {
     Row { what, per_call: None, figure: figure as f64, unit: "", target: Some(Target::AtMost(0.0)) }
 }

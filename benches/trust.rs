@@ -1,11 +1,11 @@
-//! What trust costs: the admission of a module, and what is asked about each call.
+//! Measures trust: the admission of a module, and the authorization of each call.
 //!
-//! `cargo bench --bench trust` prints the table and writes `target/figures/trust.json`. That asking allocates nothing is
-//! not only shown but insisted on.
+//! `cargo bench --bench trust` prints the table and writes `target/figures/trust.json`. The benchmark also asserts that
+//! authorization allocates nothing.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
-mod counting;
+mod counting_allocator;
 #[allow(dead_code, reason = "other benchmarks use more of it")]
 mod support;
 
@@ -15,12 +15,12 @@ mod signing;
 
 use std::time::{Duration, Instant};
 
-use counting::allocations;
+use counting_allocator::allocations;
 use support::{Row, Series, Target, is_real_run, median, report, rows};
 use wasmcloud_host::jwt::{self, Claims};
 use wasmcloud_host::{Actor, Authorizer, Decision, ErrorKind, Host, HostBuilder, Origin, TrustPolicy, WasmCloudEntity};
 
-/// How large the module is whose admission is timed: as large as actors of the era are.
+/// The size of the module whose admission is timed: that of typical actors of 2021. Unit: bytes.
 const MODULE_BYTES: usize = 420_000;
 
 #[actix_rt::main]
@@ -31,8 +31,8 @@ async fn main() {
         .expect("the figures can be written");
 }
 
-/// From the bytes of a file to the verdict of the host's policy, through its supervisor. The policy refuses the module by its
-/// last rule, so nothing is compiled.
+/// Measures the time from the bytes of a file to the decision of the host's policy, through its supervisor. The last
+/// rule of the policy refuses the module, so nothing is compiled.
 async fn admission() -> Row {
     let rounds = if is_real_run() { 101 } else { 3 };
     let signing = signing::sign_module("padded", padded(signing::guest("echo_large")));
@@ -45,7 +45,7 @@ async fn admission() -> Row {
     for _ in 0..rounds {
         let begin = Instant::now();
         let actor = Actor::from_slice(&bytes).expect("it is signed as it should be");
-        let refusal = host.start_actor(actor).await.expect_err("the policy accepts nobody");
+        let refusal = host.start_actor(actor).await.expect_err("the policy accepts no issuer");
         times.push(begin.elapsed().as_secs_f64() * 1e3);
         assert_eq!(refusal.kind(), ErrorKind::Untrusted);
     }
@@ -54,7 +54,7 @@ async fn admission() -> Row {
     Row { what, per_call: None, figure: median(times), unit: "ms", target: Some(Target::AtMost(2.0)) }
 }
 
-/// The module, with a custom section that makes it as large as it is to be.
+/// Returns the module with a custom section that pads it to `MODULE_BYTES`.
 fn padded(mut module: Vec<u8>) -> Vec<u8> {
     let padding = vec![0; MODULE_BYTES - module.len()];
     let section = wasm_encoder::CustomSection { name: "padding".into(), data: padding.into() };
@@ -62,10 +62,10 @@ fn padded(mut module: Vec<u8>) -> Vec<u8> {
     module
 }
 
-/// An authorizer as simple as they come: it lets nobody delete anything.
-struct Clerk;
+/// A simple authorizer that refuses every `Delete`.
+struct NoDeletes;
 
-impl Authorizer for Clerk {
+impl Authorizer for NoDeletes {
     fn can_load(&self, claims: &Claims<jwt::Actor>) -> Decision {
         (!claims.subject.is_empty()).into()
     }
@@ -75,7 +75,7 @@ impl Authorizer for Clerk {
     }
 }
 
-/// A host with an actor on it.
+/// Starts a host with an actor.
 async fn start(builder: HostBuilder, signing: &signing::Signing) -> Host {
     let host = builder.with_shards(1).with_health_interval(None).build();
     host.start().await.expect("the host starts");
@@ -93,22 +93,23 @@ async fn calls() -> Vec<Row> {
         .build()
         .expect("the policy is sound");
     let plain = start(HostBuilder::new(), &signing).await;
-    let authorized = start(HostBuilder::new().with_trust_policy(policy).with_authorizer(Clerk), &signing).await;
+    let authorized = start(HostBuilder::new().with_trust_policy(policy).with_authorizer(NoDeletes), &signing).await;
     let key = &signing.claims.subject;
 
-    let (without, with) = (allocated(&plain, key, calls).await, allocated(&authorized, key, calls).await);
+    let without = allocated(&plain, key, calls).await;
+    let with = allocated(&authorized, key, calls).await;
     assert!(without > 0.0, "calls allocate for their messages");
     assert_eq!(with, without, "allocations for each call with a policy and an authorizer, and without");
 
     let mut reference = Series::new("call_actor, no policy, no authorizer".to_owned(), None);
-    let mut asked = Series::new("call_actor, with a policy and an authorizer".to_owned(), None);
+    let mut authorized_calls = Series::new("call_actor, with a policy and an authorizer".to_owned(), None);
     for _ in 0..rounds {
         reference.add(call(&plain, key, calls).await, calls);
-        asked.add(call(&authorized, key, calls).await, calls);
+        authorized_calls.add(call(&authorized, key, calls).await, calls);
     }
     plain.stop().await;
     authorized.stop().await;
-    let mut table = rows(&reference, &[&asked]);
+    let mut table = rows(&reference, &[&authorized_calls]);
     table.push(Row {
         what: format!("allocations for authorization, of {without} for a call"),
         per_call: None,
@@ -128,7 +129,8 @@ async fn call(host: &Host, key: &str, calls: u32) -> Duration {
     begin.elapsed()
 }
 
-/// How often this thread, on which all of it happens, allocates for a call: the median, since now and then a queue grows.
+/// Returns how often this thread, which runs the whole host, allocates for a call. It is the median, because queues
+/// grow now and then.
 async fn allocated(host: &Host, key: &str, calls: u32) -> f64 {
     call(host, key, 64).await;
     let mut counts = Vec::new();

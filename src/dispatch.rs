@@ -35,7 +35,7 @@ use wasmcloud_core::entity::{WasmCloudEntity, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::InstanceNumber;
 use wasmcloud_core::limits::Limits;
-use wasmcloud_engine::Mappings;
+use wasmcloud_engine::MappingBudget;
 
 use crate::authorizer::Origin;
 use crate::event::EventBus;
@@ -64,7 +64,7 @@ struct Shared {
     middlewares: MiddlewareChain,
     /// Limits the calls to actors that are in flight.
     limiter: HostLimiter,
-    mappings: Mappings,
+    mappings: MappingBudget,
     events: EventBus,
     #[cfg(feature = "experiments")]
     experiments: RunningExperiments,
@@ -79,7 +79,7 @@ impl Dispatch {
     ) -> Dispatch {
         let snapshot = ArcSwap::default();
         let limiter = HostLimiter::new(limits.calls_in_flight);
-        let mappings = Mappings::new(limits.mappings);
+        let mappings = MappingBudget::new(limits.mappings);
         Dispatch(Arc::new(Shared {
             snapshot,
             limits,
@@ -109,7 +109,7 @@ impl Dispatch {
     }
 
     /// Returns the budget of memory mappings for the host's guests.
-    pub(crate) fn mappings(&self) -> Mappings {
+    pub(crate) fn mappings(&self) -> MappingBudget {
         self.0.mappings.clone()
     }
 
@@ -232,7 +232,7 @@ impl Dispatch {
     /// `Busy`; `CallCycle` if all instances wait for this very call.
     fn deliver(&self, request: Request, context: CallContext, target: &RunningActor) -> Result<SentRequest> {
         let key = &target.identity.key;
-        let reserved = target.instances.reserve(|instance| !context.waits(key, instance));
+        let reserved = target.instances.reserve(|instance| !context.is_awaited_by_actor(key, instance));
         let delivery = reserved.map_err(|why| unavailable(target, &context, why)).and_then(|reservation| {
             let actor = reservation.mailbox().actor().clone();
             Ok(SentRequest { actor, delivery: reservation.send(request, context)? })

@@ -1,12 +1,11 @@
-//! Shards: the threads that actors and providers live on, one for each core, and those that single actors have for
-//! themselves.
+//! Shards: the threads that actors and providers run on. A host has one per core, and single actors may have their own.
 //!
-//! A shard is an actix arbiter. Shard 0 is the arbiter that started the host; the host makes the others and ends
-//! them. Whatever lives on a shard never leaves it, and nothing on a shard may block.
+//! A shard is an actix arbiter. Shard 0 is the arbiter that started the host; the host creates and ends the others.
+//! Actors and providers never leave their shard, and nothing on a shard may block.
 //!
 //! # Layout
-//! - `slow_path`: work that takes a shard long is done one piece after the other, with time for everything else in between
-//! - `batches`: work on many things at once is done in batches
+//! - `slow_path`: runs long steps of a shard one at a time, with time for other tasks in between
+//! - `batches`: runs work on many items in batches
 
 mod batches;
 mod slow_path;
@@ -27,10 +26,10 @@ use wasmcloud_core::error::{Error, ErrorKind, Result, panic_text};
 pub(crate) use batches::{BATCH, BatchCounter, for_each_in_batches};
 pub(crate) use slow_path::SlowPathQueue;
 
-/// How long a thread of the host's own may take to end once nothing runs on it any more.
+/// How long a thread of the host may take to end once its tasks have ended.
 const THREAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One thread of actors. Cheap to clone.
+/// A thread that runs actors. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Shard {
     arbiter: ArbiterHandle,
@@ -38,7 +37,7 @@ pub(crate) struct Shard {
     slow_path: SlowPathQueue,
 }
 
-/// A thread that the host made. It ends when this is dropped; [`OwnThread::end`] waits for that.
+/// A thread that the host created. Dropping it ends the thread; [`OwnThread::end`] also waits for the end.
 #[derive(Debug)]
 pub(crate) struct OwnThread {
     shard: Shard,
@@ -49,23 +48,24 @@ pub(crate) struct OwnThread {
 #[derive(Debug)]
 pub(crate) struct Shards {
     all: Vec<Shard>,
-    /// The threads of those that the host made itself.
+    /// The threads that the host created.
     own: Vec<OwnThread>,
-    /// Which shard was taken last, where one is as good as another.
+    /// The number of round-robin choices so far.
     last: AtomicUsize,
-    /// Whether the host's own threads have been ended, with everything that ran on them.
+    /// Whether the threads that the host created have ended.
     ended: watch::Sender<bool>,
 }
 
-/// The way onto the shard of a number.
+/// The index of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ShardNumber(usize);
 
 impl Shards {
-    /// Makes `count` shards, with the arbiter of this thread as the first.
+    /// Creates `count` shards, with the arbiter of this thread as the first.
     ///
     /// # Errors
-    /// `NoActixSystem` where this thread has no arbiter, `Io` where a thread cannot be made.
+    /// - `NoActixSystem` if this thread has no arbiter
+    /// - `Io` if a thread cannot be created
     pub(crate) async fn start(count: usize) -> Result<Shards> {
         let first = Arbiter::try_current().ok_or_else(|| {
             Error::new(
@@ -92,23 +92,23 @@ impl Shards {
         Ok(shards)
     }
 
-    /// The shard that this thread is, if it is one.
+    /// Returns the shard of this thread, if it is one.
     pub(crate) fn current(&self) -> Option<ShardNumber> {
         let thread = std::thread::current().id();
         self.all.iter().position(|shard| shard.thread == thread).map(ShardNumber)
     }
 
-    /// The shard that this thread is, or another one at each turn.
+    /// Returns the shard of this thread, or else the next one in rotation.
     pub(crate) fn current_or_next(&self) -> ShardNumber {
         self.current().unwrap_or_else(|| self.take_turn())
     }
 
-    /// Another shard at each turn.
+    /// Returns the next shard in rotation.
     pub(crate) fn take_turn(&self) -> ShardNumber {
         ShardNumber(self.last.fetch_add(1, Ordering::Relaxed) % self.all.len())
     }
 
-    /// The shard that comes so many after another one, around.
+    /// Returns the shard that is `steps` after another one, in rotation.
     pub(crate) fn after(&self, ShardNumber(first): ShardNumber, steps: usize) -> ShardNumber {
         ShardNumber(first.wrapping_add(steps) % self.all.len())
     }
@@ -117,15 +117,15 @@ impl Shards {
         &self.all[number]
     }
 
-    /// Starts a piece of work on some shard and does not wait for it.
+    /// Starts work on the next shard in rotation, without waiting for it.
     ///
     /// # Errors
-    /// `HostNotRunning` where the shard is gone.
+    /// `HostNotRunning` if the shard has ended.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         if self.all[self.take_turn().0].arbiter.spawn(work) { Ok(()) } else { Err(shard_is_gone()) }
     }
 
-    /// Ends the shards that the host made, and waits for their threads as long as that makes sense.
+    /// Ends the shards that the host created, and waits for their threads for up to 10 s.
     pub(crate) async fn stop_own(&self) {
         join_all(self.own.iter().map(OwnThread::end)).await;
         self.ended.send_replace(true);
@@ -133,7 +133,7 @@ impl Shards {
 
     /// Waits until [`Shards::stop_own`] has ended.
     pub(crate) async fn ended(&self) {
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 }
@@ -152,10 +152,12 @@ impl Shard {
         self.thread
     }
 
-    /// Runs a piece of work to its end on this shard. The work may hold what cannot leave a thread.
+    /// Runs work on this shard and returns its result. The future of the work need not be `Send`.
     ///
     /// # Errors
-    /// Those of the work, and `HostNotRunning` where the shard is gone.
+    /// - the error of the work
+    /// - `HostNotRunning` if the shard has ended
+    /// - `Internal` if the work panics
     pub(crate) async fn run<T, W>(&self, work: W) -> Result<T>
     where
         T: Send + 'static,
@@ -166,10 +168,10 @@ impl Shard {
 }
 
 impl OwnThread {
-    /// Makes a thread.
+    /// Starts a thread.
     ///
     /// # Errors
-    /// `Io` where the operating system has none to give.
+    /// `Io` if the operating system cannot start one.
     pub(crate) async fn start() -> Result<OwnThread> {
         let arbiter = Arbiter::try_new()
             .map_err(|error| Error::new(ErrorKind::Io, "a thread for actors could not be started").caused_by(error))?;
@@ -182,13 +184,13 @@ impl OwnThread {
         &self.shard
     }
 
-    /// Ends the thread, and waits for it as long as that makes sense.
+    /// Ends the thread, and waits for it for up to 10 s.
     pub(crate) async fn end(&self) {
         let arbiter = self.arbiter.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(arbiter) = arbiter else { return };
         arbiter.stop();
         let (ended, end) = oneshot::channel();
-        // Joining blocks, and a thread that never ends must not hold up anybody's runtime.
+        // Joining blocks, and a thread that never ends must not block a runtime.
         let join = std::thread::Builder::new().name("shard-join".to_owned()).spawn(move || ended.send(arbiter.join()));
         match tokio::time::timeout(THREAD_TIMEOUT, end).await {
             Ok(Ok(Ok(()))) => {}
@@ -214,7 +216,7 @@ where
     let spawned = arbiter.spawn_fn(move || {
         actix_rt::spawn(async move {
             let done = AssertUnwindSafe(work()).catch_unwind().await;
-            // Nobody waits any more where the host was stopped in between.
+            // The receiver is gone if the host was stopped meanwhile.
             let _ = answer.send(done.unwrap_or_else(|panic| {
                 Err(Error::new(ErrorKind::Internal, format!("a shard met a panic: {}", panic_text(&*panic))))
             }));

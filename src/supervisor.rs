@@ -55,7 +55,7 @@ use wasmcloud_claims::{Actor, TrustPolicy};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::ProviderKey;
 use wasmcloud_core::shutdown::ShutdownSignal;
-use wasmcloud_engine::Compilation;
+use wasmcloud_engine::CompilationConfig;
 use wasmcloud_plugin::{Budgets, NativeCapability};
 
 use crate::child::Child;
@@ -150,7 +150,7 @@ struct Supervision {
 /// The configuration of a supervisor.
 #[derive(Debug)]
 pub(crate) struct SupervisorConfig {
-    pub(crate) compilation: Compilation,
+    pub(crate) compilation: CompilationConfig,
     pub(crate) updates: UpdatePolicy,
     pub(crate) grace: Duration,
     pub(crate) health: CheckPolicy,

@@ -1,8 +1,8 @@
-//! Blobs: 100 MiB up and down in chunks, against plain copies of a file through the same chunk size.
+//! Measures blobs: 100 MiB uploaded and downloaded in chunks, against copies of a file with the same chunk size.
 //!
-//! The actor is the guest `blob_client`, which passes on what it is told to the store and the chunks that it is sent to a
-//! provider that counts them. Up is compared with a copy that is made as durable; down, which makes nothing durable, with a copy that
-//! is not.
+//! The actor is the guest `blob_client`. It forwards its requests to the store, and the chunks that it receives to a
+//! provider that counts them. Uploads are compared with a durable copy, and downloads, which store nothing durably,
+//! with a plain copy.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -28,26 +28,28 @@ const CONTRACT: &str = "wasmcloud:blobstore";
 const SINK: &str = "test:sink";
 const CHUNK: usize = 256 * 1024;
 
-/// Every row of this part.
+/// Returns the rows of this part.
 pub(crate) async fn rows() -> Vec<Row> {
     let (rounds, chunks) = if is_real_run() { (7, 400) } else { (1, 4) };
     let folder = tempfile::tempdir().expect("there is room for files");
-    let linked = Linked::start(&folder.path().join("blobs")).await;
+    let linked = LinkedActor::start(&folder.path().join("blobs")).await;
     let original = folder.path().join("original");
     std::fs::write(&original, vec![7; chunks * CHUNK]).expect("it can be written");
-    // What everything needs once is there before anything is weighed.
-    linked.up(4).await;
-    linked.down(4).await;
+    // One-time allocations are made before the memory is measured.
+    linked.upload(4).await;
+    linked.download(4).await;
     let idle = resident();
-    let (mut above, mut up, mut down) = (0.0_f64, Vec::new(), Vec::new());
+    let mut above = 0.0_f64;
+    let mut up = Vec::new();
+    let mut down = Vec::new();
     for round in 0..rounds {
         let copy = folder.path().join(format!("copy {round}"));
         let durable = time_copy(&original, &copy, true).as_secs_f64();
-        let (time, most) = linked.up(chunks).await;
+        let (time, most) = linked.upload(chunks).await;
         up.push(durable / time.as_secs_f64());
         above = above.max(most - idle);
         let plain = time_copy(&original, &copy, false).as_secs_f64();
-        let (time, most) = linked.down(chunks).await;
+        let (time, most) = linked.download(chunks).await;
         down.push(plain / time.as_secs_f64());
         above = above.max(most - idle);
         std::fs::remove_file(copy).expect("it is there");
@@ -69,14 +71,14 @@ pub(crate) async fn rows() -> Vec<Row> {
 }
 
 /// An actor that is linked to a directory.
-struct Linked {
+struct LinkedActor {
     host: Host,
     actor: String,
     sink: Sink,
 }
 
-impl Linked {
-    async fn start(root: &Path) -> Linked {
+impl LinkedActor {
+    async fn start(root: &Path) -> LinkedActor {
         let host = HostBuilder::new().with_shards(1).with_health_interval(None).build();
         host.start().await.expect("the host starts");
         let actor = signing::sign("blob_client").capability(CONTRACT).capability(SINK).actor();
@@ -92,20 +94,20 @@ impl Linked {
             host.start_native_capability(capability).await.expect("the provider starts");
             host.set_link(&key, contract, None, id, values).await.expect("it can be used");
         }
-        let linked = Linked { host, actor: key, sink };
+        let linked = LinkedActor { host, actor: key, sink };
         linked.call("CreateContainer", &Id { id: "c" }).await;
         linked
     }
 
-    async fn call(&self, operation: &str, message: &impl Serialize) {
-        let message = rmp_serde::to_vec_named(message).expect("it can be written");
-        let answer = self.host.call_actor(&self.actor, operation, &message).await.expect("the actor answers");
+    async fn call(&self, operation: &str, payload: &impl Serialize) {
+        let payload = rmp_serde::to_vec_named(payload).expect("it can be written");
+        let answer = self.host.call_actor(&self.actor, operation, &payload).await.expect("the actor answers");
         // The store's answer is {id} or begins with {success: true}.
         assert!(answer[0] == 1 && !answer.starts_with(b"\x01\x82\xa7success\xc2"), "{operation} fails");
     }
 
-    /// Uploads so many chunks; tells how long it took, and how much memory there was at most.
-    async fn up(&self, chunks: usize) -> (Duration, f64) {
+    /// Uploads chunks. Returns the time, and the largest resident memory.
+    async fn upload(&self, chunks: usize) -> (Duration, f64) {
         let (bytes, mut most) = (vec![7; CHUNK], 0.0_f64);
         let chunk = |number, bytes| WithChunk {
             chunk: FileChunk {
@@ -126,8 +128,8 @@ impl Linked {
         (begin.elapsed(), most)
     }
 
-    /// The same, down.
-    async fn down(&self, chunks: usize) -> (Duration, f64) {
+    /// Downloads chunks. Returns the time, and the largest resident memory.
+    async fn download(&self, chunks: usize) -> (Duration, f64) {
         self.sink.chunks.store(0, Ordering::Relaxed);
         let begin = Instant::now();
         let download = StartDownload { blob_id: "b", container_id: "c", chunk_size: CHUNK as u64 };
@@ -141,7 +143,7 @@ impl Linked {
     }
 }
 
-/// Counts the chunks that it is shown.
+/// A provider that counts the chunks that it receives.
 #[derive(Clone, Default)]
 struct Sink {
     chunks: Arc<AtomicU64>,
@@ -221,7 +223,7 @@ fn time_copy(from: &Path, to: &Path, is_durable: bool) -> Duration {
     begin.elapsed()
 }
 
-/// What the process has in memory, in bytes; nothing on systems that do not say.
+/// Returns the resident memory of the process, or 0 if the system does not report it. Unit: bytes.
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -1,4 +1,4 @@
-//! Connections that do nothing. Their clients are in a process of their own, so that only the server's ends are weighed.
+//! Idle connections. Their clients run in another process, so that only the server's side is measured.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -9,34 +9,35 @@ use crate::support::{Row, Target, is_real_run};
 
 const CHILD: &str = "WASMCLOUD_BENCH_IDLE_CLIENTS";
 
-/// Whether this process is to be the clients.
+/// Returns whether this process is the clients' process.
 pub(crate) fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Opens the connections and uses each once; and once more when told so.
+/// Opens the connections and uses each once, and again after a line on standard input.
 pub(crate) fn run_child() {
-    let asked = std::env::var(CHILD).expect("it is set");
-    let (server, count) = asked.split_once(' ').expect("an address and a number");
-    let (server, count) = (server.parse().expect("an address"), count.parse().expect("a number"));
+    let target = std::env::var(CHILD).expect("it is set");
+    let (server, count) = target.split_once(' ').expect("an address and a number");
+    let server = server.parse().expect("an address");
+    let count = count.parse().expect("a number");
     runtime().block_on(async {
         let mut connections = Vec::new();
         for _ in 0..count {
             let mut connection = Connection::open(server).await;
-            connection.ask().await.expect("the server answers");
+            connection.send_request().await.expect("the server answers");
             connections.push(connection);
         }
         println!("idle");
-        std::io::stdin().read_line(&mut String::new()).expect("somebody says when");
+        std::io::stdin().read_line(&mut String::new()).expect("the parent process writes a line");
         let mut served = 0;
         for connection in &mut connections {
-            served += usize::from(connection.ask().await.is_ok());
+            served += usize::from(connection.send_request().await.is_ok());
         }
         println!("{served}");
     });
 }
 
-/// Measures what idle connections hold, and whether all are served again.
+/// Measures the memory of idle connections, and whether all are served again.
 pub(crate) fn rows(server: SocketAddr) -> Vec<Row> {
     let count: usize = if is_real_run() { 10_000 } else { 100 };
     let before = resident();
@@ -67,7 +68,7 @@ pub(crate) fn rows(server: SocketAddr) -> Vec<Row> {
     ]
 }
 
-/// What the process has in memory, in bytes; nothing on systems that do not say.
+/// Returns the resident memory of the process, or 0 if the system does not report it. Unit: bytes.
 fn resident() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

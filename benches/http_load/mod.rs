@@ -1,4 +1,4 @@
-//! A client that keeps an HTTP server as busy as it can.
+//! An HTTP client that keeps a server busy.
 
 pub(crate) mod idle;
 
@@ -12,15 +12,15 @@ use tokio::net::TcpStream;
 const REQUEST: &[u8] =
     b"GET /demo?test=kthxbye HTTP/1.1\r\nhost: localhost\r\nuser-agent: bench\r\naccept: */*\r\n\r\n";
 
-/// What a server bore.
+/// The throughput and latency of a server under load.
 pub(crate) struct Load {
     pub(crate) per_second: f64,
-    /// The time within which 99 of 100 requests were answered, in seconds.
+    /// The 99th percentile of the latency. Unit: seconds.
     pub(crate) p99: f64,
 }
 
 impl Load {
-    /// Sends requests on so many connections, on each one after the other, for so long.
+    /// Sends requests for a time, sequentially on each connection.
     pub(crate) fn measure(server: SocketAddr, connections: usize, time: Duration) -> Load {
         runtime().block_on(async {
             let opened = join_all((0..connections).map(|_| Connection::open(server))).await;
@@ -28,9 +28,9 @@ impl Load {
             let busy = opened.into_iter().map(async |mut connection| {
                 let mut times = Vec::new();
                 while begin.elapsed() < time {
-                    let asked = Instant::now();
-                    connection.ask().await.expect("the server answers");
-                    times.push(asked.elapsed().as_secs_f64());
+                    let sent = Instant::now();
+                    connection.send_request().await.expect("the server answers");
+                    times.push(sent.elapsed().as_secs_f64());
                 }
                 times
             });
@@ -46,7 +46,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made")
 }
 
-/// A connection that is kept alive.
+/// A persistent connection.
 struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
@@ -59,8 +59,8 @@ impl Connection {
         Connection { stream, received: Vec::new() }
     }
 
-    /// Sends a request and reads its answer, which must be a good one.
-    async fn ask(&mut self) -> std::io::Result<()> {
+    /// Sends a request and reads its answer, which must have the status 200.
+    async fn send_request(&mut self) -> std::io::Result<()> {
         self.received.clear();
         self.stream.write_all(REQUEST).await?;
         loop {
@@ -77,7 +77,7 @@ impl Connection {
     }
 }
 
-/// How long an answer is, once its head is there.
+/// Returns the length of an answer once its head has arrived.
 fn answer_length(received: &[u8]) -> Option<usize> {
     let head = received.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&received[..head]).expect("the head is text");

@@ -1,4 +1,4 @@
-//! The embedded store's library, called without a host.
+//! The library of the embedded store, called without a host.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 const KEYS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("keys");
 
-/// How many additions share a transaction at most.
+/// The largest number of additions that share a transaction.
 const BATCH: usize = 1024;
 
 /// A database with one thread that reads and one that writes.
@@ -31,15 +31,16 @@ impl Direct {
             keys.insert(&b"sum"[..], &b"0"[..]).expect("it takes a value");
         }
         write.commit().expect("it becomes durable");
-        let (gets, asked) = crossbeam_channel::unbounded();
-        let (adds, told) = crossbeam_channel::unbounded();
-        let (reads, writes) = (database.clone(), database.clone());
-        std::thread::spawn(move || serve_gets(&reads, &asked));
-        std::thread::spawn(move || serve_adds(&writes, &told));
+        let (gets, get_requests) = crossbeam_channel::unbounded();
+        let (adds, add_requests) = crossbeam_channel::unbounded();
+        let reads = database.clone();
+        let writes = database.clone();
+        std::thread::spawn(move || serve_gets(&reads, &get_requests));
+        std::thread::spawn(move || serve_adds(&writes, &add_requests));
         Direct { database, gets, adds }
     }
 
-    /// The time of so many calls by each of so many callers, by way of the threads.
+    /// Measures the calls of concurrent callers through the threads.
     pub(super) async fn time(&self, callers: usize, calls: u32, add: bool) -> Duration {
         let start = Instant::now();
         let callers = (0..callers).map(async |_| {
@@ -59,7 +60,7 @@ impl Direct {
         start.elapsed()
     }
 
-    /// The time of calls on this thread, which waits for the disk.
+    /// Measures calls on this thread, which blocks on the disk.
     pub(super) fn time_blocking(&self, calls: u32, add: bool) -> Duration {
         let start = Instant::now();
         for _ in 0..calls {
@@ -75,16 +76,16 @@ impl Direct {
     }
 }
 
-fn serve_gets(database: &Database, asked: &Receiver<oneshot::Sender<String>>) {
-    for answer in asked {
-        // The benchmark may end before its answers have come.
+fn serve_gets(database: &Database, requests: &Receiver<oneshot::Sender<String>>) {
+    for answer in requests {
+        // The benchmark may end before its answers arrive.
         let _ = answer.send(get(database));
     }
 }
 
-fn serve_adds(database: &Database, told: &Receiver<oneshot::Sender<i32>>) {
-    for first in told {
-        let answers: Vec<_> = std::iter::once(first).chain(told.try_iter().take(BATCH - 1)).collect();
+fn serve_adds(database: &Database, requests: &Receiver<oneshot::Sender<i32>>) {
+    for first in requests {
+        let answers: Vec<_> = std::iter::once(first).chain(requests.try_iter().take(BATCH - 1)).collect();
         let write = begin(database);
         let sums: Vec<i32> = answers.iter().map(|_| increase(&write, 1)).collect();
         write.commit().expect("it becomes durable");
@@ -94,7 +95,7 @@ fn serve_adds(database: &Database, told: &Receiver<oneshot::Sender<i32>>) {
     }
 }
 
-/// A transaction that is as durable, and as soon recovered, as the provider's.
+/// Begins a transaction with the durability and recovery settings of the provider.
 fn begin(database: &Database) -> WriteTransaction {
     let mut write = database.begin_write().expect("it can be written");
     write.set_quick_repair(true);

@@ -1,7 +1,7 @@
-//! Messages: the way of a NATS message to an actor and of its answer back, against a responder without a host.
+//! Measures the round trip of a NATS message to an actor against a responder without a host.
 //!
-//! The actor is the guest `messenger`, which answers by a message of its own. The responder is `async-nats` as its
-//! documentation has it. Both answer on the thread of the client that asks.
+//! The actor is the guest `messenger`, which answers with a message of its own. The responder is `async-nats` as in its
+//! documentation. Both answer on the thread of the client that sends the requests.
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/integration/conformance/nats_server.rs"]
@@ -21,14 +21,14 @@ use crate::{server_process, signing};
 
 const CONTRACT: &str = "wasmcloud:messaging";
 
-/// Every row of this part.
+/// Returns the rows of this part.
 pub(crate) async fn rows() -> Vec<Row> {
     let server = NatsServer::start();
     let host = start_actor(&server, "actor.*").await;
     let responder = async_nats::connect(server.url()).await.expect("the server answers");
-    let mut asked = responder.subscribe("native.*").await.expect("it can be subscribed to");
-    let responding = tokio::task::spawn_local(async move {
-        while let Some(message) = asked.next().await {
+    let mut requests = responder.subscribe("native.*").await.expect("it can be subscribed to");
+    let responder_task = tokio::task::spawn_local(async move {
+        while let Some(message) = requests.next().await {
             let reply = message.reply.expect("an answer is waited for");
             responder.publish(reply, message.payload).await.expect("the server is there");
         }
@@ -46,7 +46,7 @@ pub(crate) async fn rows() -> Vec<Row> {
         }
         table.extend(ratios(&reference, &[&through]));
     }
-    responding.abort();
+    responder_task.abort();
     host.stop().await;
     table
 }
@@ -71,12 +71,12 @@ async fn start_actor(server: &NatsServer, subscription: &str) -> Host {
 
 async fn time(client: &async_nats::Client, subject: &'static str, at_once: u32, calls: u32) -> Duration {
     let begin = Instant::now();
-    let askers = (0..at_once).map(async |_| {
+    let callers = (0..at_once).map(async |_| {
         for _ in 0..calls {
             let answer = client.request(subject, "hello".into()).await.expect("it answers");
             assert_eq!(&answer.payload[..], b"hello");
         }
     });
-    join_all(askers).await;
+    join_all(callers).await;
     begin.elapsed()
 }

@@ -1,5 +1,5 @@
-//! What it costs to be a plugin: the same call of an actor to a provider of the program, in both of its interfaces, to a
-//! plugin in the host's process, and to one in a process of its own.
+//! Measures the same call of an actor to a provider of the program, in both of its interfaces, to a plugin in the
+//! host's process, and to a plugin in its own process.
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/support/plugins.rs"]
@@ -55,7 +55,8 @@ impl CapabilityProvider for Echo {
 }
 
 fn claims() -> Claims<jwt::CapabilityProvider> {
-    let (account, provider) = (KeyPair::new_account().public_key(), KeyPair::new_service().public_key());
+    let account = KeyPair::new_account().public_key();
+    let provider = KeyPair::new_service().public_key();
     jwt::CapabilityProvider { capid: CONTRACT.to_owned(), ..jwt::CapabilityProvider::default() }
         .claims(account, provider)
 }
@@ -67,13 +68,13 @@ fn plugin(isolation: Isolation) -> NativeCapability {
 }
 
 /// An actor that is linked to one of the providers.
-struct Linked {
+struct LinkedActor {
     host: Host,
     actor: String,
 }
 
-impl Linked {
-    async fn start(capability: NativeCapability) -> Linked {
+impl LinkedActor {
+    async fn start(capability: NativeCapability) -> LinkedActor {
         let host = HostBuilder::new().with_shards(1).with_health_interval(None).build();
         host.start().await.expect("the host starts");
         let provider = capability.id();
@@ -82,10 +83,10 @@ impl Linked {
         let key = actor.public_key();
         host.start_actor(actor).await.expect("the actor starts");
         host.set_link(&key, CONTRACT, None, provider, HashMap::new()).await.expect("the link is taken");
-        Linked { host, actor: key }
+        LinkedActor { host, actor: key }
     }
 
-    /// Has the actor call the provider so many times, one after the other.
+    /// Makes the actor call the provider sequentially.
     async fn call(&self, calls: u32) -> Duration {
         let parts = [&b""[..], CONTRACT.as_bytes(), b"Echo", &[7; 64]];
         let lengths = parts.iter().flat_map(|part| (part.len() as u32).to_le_bytes());
@@ -99,7 +100,7 @@ impl Linked {
     }
 }
 
-/// Every row of this part.
+/// Returns the rows of this part.
 pub(crate) async fn rows() -> Vec<Row> {
     let (rounds, calls) = if is_real_run() { (15, 2_000) } else { (1, 10) };
     let claims_of = |result: wasmcloud_host::Result<NativeCapability>| result.expect("its claims are whole");
@@ -113,7 +114,7 @@ pub(crate) async fn rows() -> Vec<Row> {
     ];
     let mut series = Vec::new();
     for (what, capability) in kinds {
-        series.push((Series::new(format!("actor to {what} and back"), None), Linked::start(capability).await));
+        series.push((Series::new(format!("actor to {what} and back"), None), LinkedActor::start(capability).await));
     }
     for _ in 0..rounds {
         for (series, linked) in &mut series {

@@ -1,61 +1,61 @@
-//! The reference of the benchmarks: a guest called as directly as wasmer allows.
+//! The reference of the benchmarks: a guest that is called as directly as wasmer allows.
 
 use wasmer::{Function, FunctionEnv, FunctionEnvMut, Imports, Instance, Memory, Module, Store, TypedFunction};
 
-/// What the echo guest is asked.
+/// A request to a guest.
 #[derive(Clone, Copy)]
 pub(crate) struct Job {
     pub(crate) name: &'static str,
     pub(crate) operation: &'static str,
-    pub(crate) message: &'static [u8],
+    pub(crate) payload: &'static [u8],
 }
 
-/// The main job of an actor: an HTTP request in msgpack, answered with a description of it in JSON.
+/// The typical job of an actor: an HTTP request in msgpack, answered with a description of it in JSON.
 pub(crate) const REQUEST: Job = Job {
     name: "HandleRequest",
     operation: "HandleRequest",
-    message: b"\x85\xa6method\xa3GET\xa4path\xa5/demo\xabqueryString\xactest=kthxbye\xa6header\x83\xa6accept\xa3*/*\
+    payload: b"\x85\xa6method\xa3GET\xa4path\xa5/demo\xabqueryString\xactest=kthxbye\xa6header\x83\xa6accept\xa3*/*\
         \xa4host\xaelocalhost:8080\xaauser-agent\xabcurl/7.88.1\xa4body\xc4\x00",
 };
 
-/// The least that an actor can do, which shows what the host itself costs.
-pub(crate) const ECHO: Job = Job { name: "Echo of 64 bytes", operation: "Echo", message: &[7; 64] };
+/// The smallest job of an actor, which shows the cost of the host itself.
+pub(crate) const ECHO: Job = Job { name: "Echo of 64 bytes", operation: "Echo", payload: &[7; 64] };
 
-/// A guest, called as directly as wasmer allows, with the least that waPC asks of a host.
+/// A guest with a minimal waPC host, called as directly as wasmer allows.
 pub(crate) struct Raw {
     store: Store,
-    env: FunctionEnv<Exchange>,
+    env: FunctionEnv<GuestState>,
     guest_call: TypedFunction<(i32, i32), i32>,
     job: Job,
 }
 
-struct Exchange {
+struct GuestState {
     job: Job,
     memory: Option<Memory>,
     response: Vec<u8>,
-    /// What every call into the host is answered with.
+    /// The answer to every call into the host.
     host_answer: Vec<u8>,
 }
 
-type Env<'a> = FunctionEnvMut<'a, Exchange>;
+type Env<'a> = FunctionEnvMut<'a, GuestState>;
 
-/// How much fuel a guest gets at once.
+/// The fuel that a guest gets at once.
 const QUANTUM: i32 = 16_384;
 
-/// About what the host has a short message cost.
+/// About the price of a short payload.
 const PRICE: i32 = 8;
 
 impl Raw {
     pub(crate) fn new(bytes: &[u8], job: Job) -> Raw {
-        Raw::answered(bytes, job, vec![7; 64])
+        Raw::with_host_answer(bytes, job, vec![7; 64])
     }
 
-    /// The same with a host that answers every call of the guest with these bytes.
-    pub(crate) fn answered(bytes: &[u8], job: Job, host_answer: Vec<u8>) -> Raw {
+    /// Returns a guest whose host answers every call with these bytes.
+    pub(crate) fn with_host_answer(bytes: &[u8], job: Job, host_answer: Vec<u8>) -> Raw {
         let engine: wasmer::Engine = wasmer::sys::EngineBuilder::new(wasmer::sys::Cranelift::default()).engine().into();
         let mut store = Store::new(engine);
         let module = Module::new(&store, bytes).expect("the guest compiles");
-        let env = FunctionEnv::new(&mut store, Exchange { job, memory: None, response: Vec::new(), host_answer });
+        let env = FunctionEnv::new(&mut store, GuestState { job, memory: None, response: Vec::new(), host_answer });
         let mut imports = Imports::new();
         let mut define = |name: &str, function: Function| imports.define("wapc", name, function);
         define("__guest_request", Function::new_typed_with_env(&mut store, &env, guest_request));
@@ -67,14 +67,14 @@ impl Raw {
         define("__host_error_len", Function::new_typed(&mut store, || 0));
         define("__host_error", Function::new_typed(&mut store, |_: i32| ()));
         define("__console_log", Function::new_typed(&mut store, |_: i32, _: i32| ()));
-        // For modules that have been rewritten: nothing has to be waited for, and what returns nothing returns its price.
+        // For metered modules: `yield` never suspends, and functions without a result return their price.
         let mut define = |name: &str, function: Function| imports.define("wasmcloud:meter", name, function);
         define("yield", Function::new_typed(&mut store, |_: i32| QUANTUM));
         define("tick", Function::new_typed(&mut store, |_: i32| QUANTUM));
         define(
             "__guest_request",
-            Function::new_typed_with_env(&mut store, &env, |env: Env<'_>, operation, message| {
-                guest_request(env, operation, message);
+            Function::new_typed_with_env(&mut store, &env, |env: Env<'_>, operation, payload| {
+                guest_request(env, operation, payload);
                 PRICE
             }),
         );
@@ -105,21 +105,22 @@ impl Raw {
     }
 
     pub(crate) fn call(&mut self) {
-        let (operation, message) = (self.job.operation.len() as i32, self.job.message.len() as i32);
-        let code = self.guest_call.call(&mut self.store, operation, message).expect("the guest answers");
+        let operation = self.job.operation.len() as i32;
+        let payload = self.job.payload.len() as i32;
+        let code = self.guest_call.call(&mut self.store, operation, payload).expect("the guest answers");
         assert_eq!(code, 1);
         let response = std::mem::take(&mut self.env.as_mut(&mut self.store).response);
         assert!(!response.is_empty());
     }
 }
 
-fn guest_request(env: FunctionEnvMut<'_, Exchange>, operation: u32, message: u32) {
+fn guest_request(env: FunctionEnvMut<'_, GuestState>, operation: u32, payload: u32) {
     let memory = env.data().memory.as_ref().expect("the memory is set").view(&env);
     memory.write(u64::from(operation), env.data().job.operation.as_bytes()).expect("in range");
-    memory.write(u64::from(message), env.data().job.message).expect("in range");
+    memory.write(u64::from(payload), env.data().job.payload).expect("in range");
 }
 
-fn guest_response(mut env: FunctionEnvMut<'_, Exchange>, pointer: u32, length: u32) {
+fn guest_response(mut env: FunctionEnvMut<'_, GuestState>, pointer: u32, length: u32) {
     let memory = env.data().memory.as_ref().expect("the memory is set").view(&env);
     let mut response = vec![0; length as usize];
     memory.read(u64::from(pointer), &mut response).expect("in range");
@@ -135,11 +136,11 @@ fn host_call(_: i32, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32, _: i32) -> 
     1
 }
 
-fn host_response_len(env: FunctionEnvMut<'_, Exchange>) -> i32 {
+fn host_response_len(env: FunctionEnvMut<'_, GuestState>) -> i32 {
     env.data().host_answer.len() as i32
 }
 
-fn host_response(env: FunctionEnvMut<'_, Exchange>, pointer: u32) {
+fn host_response(env: FunctionEnvMut<'_, GuestState>, pointer: u32) {
     let memory = env.data().memory.as_ref().expect("the memory is set").view(&env);
     memory.write(u64::from(pointer), &env.data().host_answer).expect("in range");
 }

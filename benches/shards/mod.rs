@@ -1,4 +1,4 @@
-//! What another shard brings, to an actor with an instance on each and callers on each.
+//! Measures the speedup of a second shard, for an actor with an instance and callers on each shard.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,16 +21,21 @@ use crate::support::{Row, Target, is_real_run, median};
 const CALLERS: usize = 64;
 const CONTRACT: &str = "bench:callers";
 
-/// The throughput of 64 callers with two shards and two instances, against one of each.
+/// Measures the throughput of 64 callers with two shards and two instances against one of each.
 pub(crate) async fn rows() -> Vec<Row> {
     let (rounds, calls) = if is_real_run() { (31, 200) } else { (1, 2) };
-    let (one, two) = (Load::new(1, calls).await, Load::new(2, calls).await);
-    let (mut alone, mut ratios, mut beside) = (Vec::new(), Vec::new(), Vec::new());
+    let one = Load::new(1, calls).await;
+    let two = Load::new(2, calls).await;
+    let mut alone = Vec::new();
+    let mut ratios = Vec::new();
+    let mut beside = Vec::new();
     for _ in 0..rounds {
-        let (with_one, with_two) = (one.run().await.as_secs_f64(), two.run().await.as_secs_f64());
+        let with_one = one.run().await.as_secs_f64();
+        let with_two = two.run().await.as_secs_f64();
         alone.push(with_one);
         ratios.push(with_one / with_two);
-        let (with_one, with_two) = (one.run_from_here().await.as_secs_f64(), two.run_from_here().await.as_secs_f64());
+        let with_one = one.run_from_here().await.as_secs_f64();
+        let with_two = two.run_from_here().await.as_secs_f64();
         beside.push(with_one / with_two);
     }
     one.host.stop().await;
@@ -53,7 +58,7 @@ struct Load {
     calls: u32,
 }
 
-/// Calls from one shard: a provider that calls its actor when it is told to.
+/// The callers on one shard: a provider that calls its actor on request.
 #[derive(Clone)]
 struct Callers {
     dispatcher: Arc<Mutex<Option<(ActorDispatcher, String)>>>,
@@ -77,7 +82,7 @@ impl Load {
         Load { host, actor: key, callers, calls }
     }
 
-    /// Has the callers of every shard call so many times each.
+    /// Runs the callers of every shard. Returns the time until all calls are answered.
     async fn run(&self) -> Duration {
         let begin = Instant::now();
         self.callers.iter().for_each(|callers| callers.go.notify_one());
@@ -85,12 +90,12 @@ impl Load {
         begin.elapsed()
     }
 
-    /// The same, all from the shard that this thread is.
+    /// Runs all callers on the shard of this thread. Returns the time until all calls are answered.
     async fn run_from_here(&self) -> Duration {
         let begin = Instant::now();
         let call = async || {
             for _ in 0..self.calls {
-                let answer = self.host.call_actor(&self.actor, REQUEST.operation, REQUEST.message).await;
+                let answer = self.host.call_actor(&self.actor, REQUEST.operation, REQUEST.payload).await;
                 answer.expect("the actor answers");
             }
         };
@@ -100,16 +105,18 @@ impl Load {
 }
 
 impl Callers {
-    /// Starts a provider that calls an actor. A thread that is no shard starts one on each shard in turn.
+    /// Starts a provider that calls an actor. It is started from a thread that is not a shard, which selects the shards
+    /// in rotation.
     async fn start(host: &Host, actor: &str, number: usize, count: usize, calls: u32) -> Callers {
-        let (dispatcher, go, done) = Default::default();
-        let callers = Callers { dispatcher, go, done, count, calls };
+        let callers = Callers { dispatcher: Arc::default(), go: Arc::default(), done: Arc::default(), count, calls };
         let metadata = CapabilityProvider { capid: CONTRACT.to_owned(), ..CapabilityProvider::default() };
         let claims = metadata.claims(KeyPair::new_account().public_key(), KeyPair::new_service().public_key());
         let link_name = Some(format!("shard-{number}"));
         let capability = NativeCapability::from_async(callers.clone(), link_name.clone(), claims);
         let capability = capability.expect("the claims are well-formed");
-        let (host, actor, provider) = (host.clone(), actor.to_owned(), capability.id());
+        let host = host.clone();
+        let actor = actor.to_owned();
+        let provider = capability.id();
         let start = async move {
             host.start_native_capability(capability).await.expect("the provider starts");
             let values = HashMap::new();
@@ -123,15 +130,15 @@ impl Callers {
         callers
     }
 
-    async fn call_whenever_told(self) {
+    async fn call_on_request(self) {
         let dispatcher = self.dispatcher.lock().await.clone().expect("it is bound");
         let actor = dispatcher.1;
         loop {
             self.go.notified().await;
             let call = async || {
                 for _ in 0..self.calls {
-                    let message = REQUEST.message.to_vec();
-                    dispatcher.0.dispatch(&actor, REQUEST.operation, message).await.expect("the actor answers");
+                    let payload = REQUEST.payload.to_vec();
+                    dispatcher.0.dispatch(&actor, REQUEST.operation, payload).await.expect("the actor answers");
                 }
             };
             join_all((0..self.count).map(|_| call())).await;
@@ -144,7 +151,7 @@ impl Callers {
 impl AsyncCapabilityProvider for Callers {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
         *self.dispatcher.lock().await = Some((binding.dispatcher, binding.actor));
-        actix_rt::spawn(self.clone().call_whenever_told());
+        actix_rt::spawn(self.clone().call_on_request());
         Ok(())
     }
 

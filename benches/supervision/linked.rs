@@ -1,5 +1,6 @@
-//! What a crowd of actors that are linked to one provider costs, for each actor: to start it, to make its provider anew, to
-//! stop it. All that is linear: with eight times as many actors, each costs as much.
+//! Measures starts, stops and the restart of the provider with many actors that are linked to one provider.
+//!
+//! All of them are linear: with eight times as many actors, each actor takes the same time.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -20,13 +21,13 @@ use crate::support::{Row, Target, is_real_run};
 
 const CONTRACT: &str = "bench:linked";
 
-/// How many starts and stops are asked for at once.
+/// The number of concurrent starts and stops.
 const AT_ONCE: usize = 64;
 
-/// How many times as many actors the larger crowd has.
+/// The ratio of the two numbers of actors.
 const FACTOR: usize = 8;
 
-/// A provider that does nothing with its links, and panics over each call.
+/// A provider that ignores its links and panics at each call.
 struct Idle;
 
 #[async_trait(?Send)]
@@ -46,21 +47,22 @@ impl AsyncCapabilityProvider for Idle {
     async fn stop(&self) {}
 }
 
-/// What each of a crowd's actors took.
+/// The times per actor.
 struct Times {
     start: Duration,
     restart: Duration,
     stop: Duration,
-    /// The longest time for which the first shard looked at nothing else.
+    /// The longest time for which the first shard served nothing else.
     held: Duration,
 }
 
-/// Starts and stops crowds of two sizes.
-pub(crate) async fn linked_crowds() -> Vec<Row> {
+/// Starts and stops two numbers of actors.
+pub(crate) async fn rows() -> Vec<Row> {
     let many = if is_real_run() { 10_000 } else { 160 };
-    // The first crowd has the allocator and the caches warm.
-    crowd(many / FACTOR).await;
-    let (few, many_times) = (crowd(many / FACTOR).await, crowd(many).await);
+    // The first run warms the allocator and the caches.
+    measure(many / FACTOR).await;
+    let few = measure(many / FACTOR).await;
+    let many_times = measure(many).await;
     let row = |what: &str, of: fn(&Times) -> Duration| Row {
         what: format!("{what}, to {} linked actors", many / FACTOR),
         per_call: Some(of(&many_times)),
@@ -83,29 +85,29 @@ pub(crate) async fn linked_crowds() -> Vec<Row> {
     ]
 }
 
-async fn crowd(actors: usize) -> Times {
+async fn measure(actors: usize) -> Times {
     let host = HostBuilder::new().with_shards(2).with_event_buffer(1 << 16).build();
     host.start().await.expect("the host starts");
     let capability = NativeCapability::from_async(Idle, None, claims()).expect("the claims are whole");
     let provider = capability.id();
     host.start_native_capability(capability).await.expect("the provider starts");
     let limits = Limits::new().memory_bytes(1 << 20);
-    let crowd: Vec<_> = (0..actors).map(|_| signing::sign("host_call").capability(CONTRACT).actor()).collect();
-    let keys: Vec<String> = crowd.iter().map(wasmcloud_host::Actor::public_key).collect();
+    let signed_actors: Vec<_> = (0..actors).map(|_| signing::sign("host_call").capability(CONTRACT).actor()).collect();
+    let keys: Vec<String> = signed_actors.iter().map(wasmcloud_host::Actor::public_key).collect();
     for key in &keys {
         host.set_link(key, CONTRACT, None, provider.clone(), HashMap::new()).await.expect("the link fits");
     }
     let options = wasmcloud_host::ActorOptions::new().limits(limits);
     let start = async {
-        iter(crowd)
+        iter(signed_actors)
             .for_each_concurrent(AT_ONCE, |actor| {
                 let started = host.start_actor_with(actor, options.clone());
                 async move { started.await.expect("the actor starts") }
             })
             .await;
     };
-    let (start, held_at_start) = held_during(start).await;
-    let (restart, held_at_restart) = held_during(restart(&host, &keys[0])).await;
+    let (start, held_at_start) = time_and_longest_hold(start).await;
+    let (restart, held_at_restart) = time_and_longest_hold(restart(&host, &keys[0])).await;
     let stop = async {
         iter(&keys)
             .for_each_concurrent(AT_ONCE, |key| {
@@ -114,7 +116,7 @@ async fn crowd(actors: usize) -> Times {
             })
             .await;
     };
-    let (stop, held_at_stop) = held_during(stop).await;
+    let (stop, held_at_stop) = time_and_longest_hold(stop).await;
     host.stop().await;
     let each = |time: Duration| time / actors as u32;
     let held = held_at_start.max(held_at_restart).max(held_at_stop);
@@ -131,20 +133,21 @@ fn claims() -> Claims<CapabilityProvider> {
     metadata.claims(KeyPair::new_account().public_key(), KeyPair::new_service().public_key())
 }
 
-/// Has an actor make its provider crash, and waits until it is back with all of its links.
+/// Makes the provider crash, and waits until it has restarted with all of its links.
 async fn restart(host: &Host, actor: &str) {
     let mut events = host.events();
-    // Binding, namespace, operation and message, each after its length.
+    // Binding, namespace, operation and payload, each preceded by its length.
     let parts = ["", CONTRACT, "Any", ""].map(str::as_bytes);
     let lengths = parts.iter().flat_map(|part| (part.len() as u32).to_le_bytes());
-    let message: Vec<u8> = lengths.chain(parts.concat()).collect();
-    host.call_actor(actor, "Any", &message).await.expect("the actor answers");
+    let payload: Vec<u8> = lengths.chain(parts.concat()).collect();
+    host.call_actor(actor, "Any", &payload).await.expect("the actor answers");
     while !matches!(events.next().await.expect("the host runs").kind, EventKind::Restarted { .. }) {}
 }
 
-/// How long something took, and for how long at most this shard looked at nothing else meanwhile.
-async fn held_during(work: impl Future<Output = ()>) -> (Duration, Duration) {
-    let (begin, longest) = (Instant::now(), Rc::new(Cell::new(Duration::ZERO)));
+/// Returns how long work took, and the longest time for which this shard served nothing else meanwhile.
+async fn time_and_longest_hold(work: impl Future<Output = ()>) -> (Duration, Duration) {
+    let begin = Instant::now();
+    let longest = Rc::new(Cell::new(Duration::ZERO));
     let held = longest.clone();
     let looking = actix_rt::spawn(async move {
         let mut last = Instant::now();

@@ -1,6 +1,6 @@
-//! What the benchmarks share: fair timing, a table to read, figures for programs.
+//! Shared code of the benchmarks: timing, the printed table, and the figures in JSON.
 //!
-//! What is compared is timed in turns within one run, so that a noisy machine is noisy for all of it.
+//! Everything that is compared is timed alternately within one run, so that noise of the machine affects all of it.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 /// One row of a benchmark's table, and one entry of its figures.
 pub(crate) struct Row {
     pub(crate) what: String,
-    /// What one call took, where that says something.
+    /// The time of one call, if it is meaningful.
     pub(crate) per_call: Option<Duration>,
-    /// The figure, and its unit: `x` is the ratio to a reference timed in the same run.
+    /// The figure. With the unit `x`, it is the ratio to a reference timed in the same run.
     pub(crate) figure: f64,
     pub(crate) unit: &'static str,
-    /// Which figures are good enough, where there is such a target.
+    /// The target of the figure, if it has one.
     pub(crate) target: Option<Target>,
 }
 
-/// Which figures are good enough.
+/// The target of a figure.
 #[derive(Clone, Copy)]
 #[allow(dead_code, reason = "not every benchmark has targets of both kinds")]
 pub(crate) enum Target {
@@ -43,7 +43,7 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// The times that one thing took, a measurement per round.
+/// The times of one measured operation, one per round. Unit: seconds.
 pub(crate) struct Series {
     pub(crate) what: String,
     pub(crate) target: Option<f64>,
@@ -55,13 +55,13 @@ impl Series {
         Series { what, target, times: Vec::new() }
     }
 
-    /// Takes in the time of a batch.
+    /// Adds the time of a batch.
     pub(crate) fn add(&mut self, elapsed: Duration, calls: u32) {
         self.times.push(elapsed.as_secs_f64() / f64::from(calls));
     }
 }
 
-/// Rows with each series' median, and the median of its ratios to the reference in the same round.
+/// Returns rows with the median of each series, and the median of its ratios to the reference in the same round.
 pub(crate) fn rows(reference: &Series, others: &[&Series]) -> Vec<Row> {
     let row = |series: &Series| {
         let ratios = series.times.iter().zip(&reference.times).map(|(time, base)| time / base).collect();
@@ -90,7 +90,8 @@ pub(crate) fn time(calls: u32, mut call: impl FnMut()) -> Duration {
     begin.elapsed()
 }
 
-/// Whether this is a real run (`cargo bench`), or only a check that the benchmark works (`cargo test --benches`).
+/// Returns whether this is a real run (`cargo bench`) instead of a check that the benchmark works (`cargo test
+/// --benches`).
 pub(crate) fn is_real_run() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
@@ -113,7 +114,7 @@ pub(crate) fn report(name: &str, title: &str, rows: &[Row]) -> std::io::Result<(
     Ok(())
 }
 
-/// Where cargo keeps what it builds: three levels above the benchmark's own file, which is in `<profile>/deps`.
+/// Returns cargo's target folder: three levels above the benchmark's program, which is in `<profile>/deps`.
 fn target_folder() -> std::path::PathBuf {
     let own = std::env::current_exe().unwrap_or_default();
     own.ancestors().nth(3).map(Into::into).unwrap_or_else(|| "target".into())
@@ -138,20 +139,20 @@ fn json(rows: &[Row]) -> String {
     format!("[{entries}\n]\n")
 }
 
-/// The parts that the command line names.
+/// Returns the parts that the command line names.
 #[allow(dead_code, reason = "not every benchmark has parts")]
 fn named_parts() -> Vec<String> {
     std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect()
 }
 
-/// Whether a part is to be run: all are, unless the command line names some.
+/// Returns whether to run a part. All parts run unless the command line names some.
 #[allow(dead_code, reason = "not every benchmark has parts")]
 pub(crate) fn wanted(part: &str) -> bool {
     let named = named_parts();
     named.is_empty() || named.iter().any(|name| name == part)
 }
 
-/// The name of the figures of this run: those of parts alone are kept apart.
+/// Returns the name of the figures of this run, which includes the parts that the command line names.
 #[allow(dead_code, reason = "not every benchmark has parts")]
 pub(crate) fn name_of_run(benchmark: &str) -> String {
     std::iter::once(benchmark.to_owned()).chain(named_parts()).collect::<Vec<_>>().join("-")

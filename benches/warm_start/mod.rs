@@ -1,7 +1,7 @@
-//! How long an actor takes to start from a warm artifact cache, from the bytes of its file to the first call it could take,
-//! and how long it takes where it has to be compiled.
+//! Measures starts of an actor, from the bytes of its file until it can be called: with a warm artifact cache, and
+//! compiled.
 //!
-//! Each start is on a host of its own, so that hosts have nothing in memory to begin with.
+//! Each start is on a new host, which has no modules in memory.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use wasmparser::{Parser, Payload};
 use crate::signing;
 use crate::support::{Row, Target, is_real_run, median};
 
-/// The size of module that the target speaks of.
+/// The size of the module that the target applies to. Unit: bytes.
 const LARGE: usize = 420_000;
 
 pub(crate) async fn rows() -> Vec<Row> {
@@ -26,7 +26,7 @@ pub(crate) async fn rows() -> Vec<Row> {
         let warm = HostBuilder::new().with_artifact_cache(ArtifactCache::in_folder(folder.path().join("artifacts")));
         let (warm_starts, cold_starts) = if is_real_run() { (51, 5) } else { (1, 1) };
         let cold = typical_start(&HostBuilder::new(), &signed, cold_starts).await;
-        // The first one fills the cache.
+        // The first start fills the cache.
         start(&warm, &signed).await;
         let warm = typical_start(&warm, &signed, warm_starts).await;
         table.push(row(format!("start of a module of {kilobytes} KB, compiled"), cold, None));
@@ -47,7 +47,7 @@ async fn typical_start(builder: &HostBuilder, signed: &[u8], starts: usize) -> f
     median(times)
 }
 
-/// Reads and verifies the module and starts it. The host is there already, but has not started anything.
+/// Reads, verifies and starts a module on a new host. Returns the time without that of the host's start.
 async fn start(builder: &HostBuilder, signed: &[u8]) -> Duration {
     let host = builder.clone().with_shards(1).build();
     host.start().await.expect("the host starts");
@@ -59,7 +59,7 @@ async fn start(builder: &HostBuilder, signed: &[u8]) -> Duration {
     took
 }
 
-/// A module with copies of its own functions behind it, as many as make it so large.
+/// Returns a module with copies of its own functions appended until it has this size.
 fn grown(module: &[u8], bytes: usize) -> Vec<u8> {
     let mut types = Vec::new();
     let mut bodies = Vec::new();
@@ -70,7 +70,8 @@ fn grown(module: &[u8], bytes: usize) -> Vec<u8> {
             _ => {}
         }
     }
-    let (mut functions, mut code) = (FunctionSection::new(), CodeSection::new());
+    let mut functions = FunctionSection::new();
+    let mut code = CodeSection::new();
     let mut missing = bytes.saturating_sub(module.len());
     let originals = types.iter().zip(&bodies);
     let copies = originals.clone().cycle().take_while(|(_, body)| {

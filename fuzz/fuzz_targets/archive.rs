@@ -1,4 +1,4 @@
-//! Provider archives: any bytes, any tar file behind gzip, and good archives with changes.
+//! Fuzzes provider archives: arbitrary bytes, arbitrary gzipped tar files, and valid archives with changes.
 #![no_main]
 
 use std::io::Write;
@@ -14,7 +14,7 @@ use wasmcloud_host::{ArchiveLimits, ProviderArchive};
 const TARGETS: [&str; 2] = ["aarch64-macos", "x86_64-linux"];
 const LIBRARY: &[u8] = b"a library";
 
-/// A good archive, plain and gzipped.
+/// A valid archive, plain and gzipped.
 static GOOD: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
     let account = KeyPair::new_from_raw(KeyPairType::Account, [7; 32]).expect("any 32 bytes are a seed");
     let provider = KeyPair::new_from_raw(KeyPairType::Service, [8; 32]).expect("any 32 bytes are a seed");
@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Whatever is accepted has been signed, by the one key there is in here or in the seeds.
+/// Loads an archive. If it is accepted, it must have been signed by the key of this target or of the seeds.
 fn load(bytes: &[u8]) {
     let limits = ArchiveLimits::new().archive_bytes(1 << 20).unpacked_bytes(1 << 20);
     let Ok(archive) = ProviderArchive::try_load_within(bytes, &limits) else { return };
@@ -48,7 +48,7 @@ fn load(bytes: &[u8]) {
     }
 }
 
-/// Overwrites or inserts bytes: each change is a place (two bytes), a length with a flag, and the bytes.
+/// Overwrites or inserts bytes. Each change is an offset (two bytes), a length with a flag, and the bytes.
 fn change(archive: &mut Vec<u8>, mut data: &[u8]) {
     while let [low, high, length, rest @ ..] = data {
         let place = usize::from(u16::from_le_bytes([*low, *high])) % (archive.len() + 1);
@@ -64,7 +64,7 @@ fn gzipped(data: &[u8]) -> Vec<u8> {
     gzip.write_all(data).and_then(|()| gzip.finish()).expect("writing to memory does not fail")
 }
 
-/// The entries of a good archive and one more, whose type and name are anybody's guess.
+/// Returns the entries of a valid archive after one with an arbitrary type and name.
 fn tar_of(data: &[u8]) -> Vec<u8> {
     let (head, contents) = data.split_at(data.len().min(101));
     let mut header = tar::Header::new_gnu();

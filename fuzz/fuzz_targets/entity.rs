@@ -1,4 +1,4 @@
-//! URLs of entities.
+//! Fuzzes the URLs of entities.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Host manifests: any text in YAML and JSON, with variables that hold anything.
+//! Fuzzes host manifests: arbitrary text as YAML and JSON, with arbitrary variables.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Bytes as the choices of a generator of modules: what is run as an actor does what the module does, and asks for fuel in time.
+//! Fuzzes metering with generated modules: a metered module behaves like the original, and asks for fuel in time.
 #![no_main]
 
 use std::time::Duration;
@@ -8,13 +8,13 @@ use libfuzzer_sys::fuzz_target;
 use wasm_smith::{Config, Module};
 use wasmcloud_host::fuzzing;
 
-/// The longest that a guest may go on without asking for fuel. The memory that it touches first takes most of that.
+/// The longest time between two requests for fuel. First accesses to memory take most of it.
 const LONGEST: Duration = Duration::from_millis(20);
 
-/// How often a function may be entered, and a loop gone round.
+/// The largest number of function entries and loop iterations.
 const STEPS: u32 = 20_000;
 
-/// The imports of a guest, of which a module takes some: a module without a name for anything, in the binary format.
+/// The imports that generated modules choose from, as a module in the binary format.
 const IMPORTS: &[u8] = b"\0asm\x01\0\0\0\x01\x1a\x04\x60\x02\x7f\x7f\0\x60\x01\x7f\0\x60\0\x01\x7f\
     \x60\x08\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x01\x7f\
     \x02\x6f\x05\x04wapc\x0f__guest_request\0\0\x04wapc\x0d__console_log\0\0\
@@ -34,7 +34,7 @@ fn config() -> Config {
         max_memory32_bytes: 16 << 20,
         max_table_elements: 10_000,
         memory64_enabled: false,
-        // Without maxima of their own, growth is bounded by the rewriting alone, which is meant to differ.
+                // Without maxima, only the rewriting limits growth, which is an intended difference.
         memory_max_size_required: true,
         table_max_size_required: true,
         relaxed_simd_enabled: false,

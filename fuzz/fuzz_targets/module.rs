@@ -1,4 +1,4 @@
-//! Modules on their way to becoming actors: as they come, and correctly signed.
+//! Fuzzes the modules of actors: arbitrary bytes, and the same bytes with a valid signature.
 #![no_main]
 
 use std::sync::LazyLock;

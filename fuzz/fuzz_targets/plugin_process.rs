@@ -1,5 +1,6 @@
-//! What the host and a plugin's process send each other, with a live process at the other end: a host, which must outlive
-//! whatever it is sent and leave no process behind, or a plugin's process, which must end without a crash.
+//! Fuzzes the frames between the host and a plugin's process, with a live process at the other end.
+//!
+//! A host must survive any frames and leave no process behind. A plugin's process must end without a crash.
 #![no_main]
 
 use std::cell::RefCell;
@@ -19,11 +20,12 @@ use wasmcloud_host::{Host, HostBuilder, Isolation, NativeCapability, PluginProce
 
 const CONTRACT: &str = "fuzz:plugin";
 
-/// The variable that makes this program the process of a plugin, and one that names the file with what such a process sends.
+/// The variable that makes this program a plugin process, and one that names the file with the frames that such a
+/// process sends.
 const PLUGIN: &str = "FUZZ_PLUGIN";
 const SENT: &str = "FUZZ_SENT";
 
-/// How long a process may wait for the rest of a frame that does not come.
+/// How long a process may wait for the rest of an incomplete frame.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 thread_local! {
@@ -54,8 +56,7 @@ fn started() -> (SystemRunner, Host) {
     (system, host)
 }
 
-/// What a process does instead of running a plugin: it says that it runs one, sends what it is to send, and ends when it is
-/// asked for something.
+/// Runs instead of a plugin: reports that the plugin has started, sends the frames, and ends at the next request.
 fn send(frames: &[u8]) -> std::io::Result<()> {
     let line = std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned()?;
     let mut line = UnixStream::from(line);
@@ -76,7 +77,7 @@ async fn to_host(host: &Host, frames: &[u8]) {
     let capability = capability.expect("the archive has a library for this machine");
     let provider = capability.id();
     if host.start_native_capability(capability).await.is_ok() {
-        // The process may have been lost before, and be missed or made anew just now.
+                // The process may have ended before, and may be restarting.
         let _ = host.stop_provider(&provider, CONTRACT, None).await;
     }
     assert_eq!(host.providers().await.expect("the host answers").len(), 0);
@@ -86,7 +87,7 @@ async fn to_host(host: &Host, frames: &[u8]) {
     std::fs::remove_file(&path).expect("the file is still there");
 }
 
-/// The processes that this one has started and not reaped.
+/// Returns the processes that this one has started and not reaped.
 fn children() -> String {
     let threads = std::fs::read_dir("/proc/self/task").expect("there is a /proc").flatten();
     threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok()).collect()
@@ -109,7 +110,7 @@ fn to_plugin(frames: &[u8]) {
     line.set_read_timeout(Some(PATIENCE)).expect("there is a limit");
     let mut reading = line.try_clone().expect("there are descriptors");
     let read = std::thread::spawn(move || reading.read_to_end(&mut Vec::new()).is_ok());
-    // It may end at any frame.
+        // The process may end at any frame.
     let _ = line.write_all(&[frame_of_start(), frames.to_vec(), frame_of_stop()].concat());
     let ended_by_itself = read.join().expect("reading does not panic");
     let _ = line.shutdown(std::net::Shutdown::Both);

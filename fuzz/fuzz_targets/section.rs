@@ -1,4 +1,4 @@
-//! Where modules carry their token.
+//! Fuzzes the custom section in which modules carry their token.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

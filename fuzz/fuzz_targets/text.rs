@@ -1,4 +1,4 @@
-//! Text from outside on its way to a terminal.
+//! Fuzzes the escaping of text from outside.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

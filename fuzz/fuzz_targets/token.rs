@@ -1,4 +1,4 @@
-//! Tokens: any text, and any claims behind a good signature.
+//! Fuzzes tokens: arbitrary text, and arbitrary claims with a valid signature.
 #![no_main]
 
 use std::sync::LazyLock;

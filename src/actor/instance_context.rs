@@ -241,7 +241,7 @@ impl InstanceContext {
             Fault::Protocol(_) => ErrorKind::ProtocolViolation,
             Fault::TooLarge { .. } => ErrorKind::MessageTooLarge,
             Fault::Instantiation(_) => ErrorKind::InvalidModule,
-            Fault::NoRoom(_) => ErrorKind::Busy,
+            Fault::ResourcesExhausted(_) => ErrorKind::Busy,
             Fault::Deadline => ErrorKind::DeadlineExceeded,
             Fault::Cancelled => ErrorKind::CallerGone,
             Fault::Ended => ErrorKind::ActorStopped,

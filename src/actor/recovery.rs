@@ -16,7 +16,7 @@ use futures_util::future::{Either, select};
 use futures_util::{FutureExt, poll};
 use wasmcloud_core::call::CallContext;
 use wasmcloud_core::error::{Result, panic_text};
-use wasmcloud_engine::{Fault, Guest, GuestConfig, HostCalls};
+use wasmcloud_engine::{Fault, Guest, GuestConfig, HostCallHandler};
 
 use super::instance_context::{Completion, Down, InstanceContext, Loss, Progress};
 use crate::dispatch::CallingActor;

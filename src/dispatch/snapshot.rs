@@ -9,7 +9,7 @@ use imbl::shared_ptr::DefaultSharedPtr;
 use tokio::sync::Notify;
 use wasmcloud_claims::TrustState;
 use wasmcloud_core::health::Health;
-use wasmcloud_core::identity::{InstanceNumber, ProviderKey};
+use wasmcloud_core::identity::{InstanceNumber, ProviderKey, ProviderKeyRef};
 
 use super::instances::Instances;
 use super::provider_mailbox::ProviderMailbox;
@@ -132,6 +132,6 @@ impl Snapshot {
     /// Returns the provider of a link, if it runs.
     pub(crate) fn provider_of(&self, link: &Link) -> Option<&RunningProvider> {
         let definition = &link.definition;
-        self.providers.get(&(definition.provider_id.as_str(), definition.link_name.as_str()))
+        self.providers.get(&ProviderKeyRef { id: &definition.provider_id, link_name: &definition.link_name })
     }
 }

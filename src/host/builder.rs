@@ -6,7 +6,7 @@ use std::time::Duration;
 use nkeys::KeyPair;
 use wasmcloud_claims::TrustPolicy;
 use wasmcloud_core::limits::Limits;
-use wasmcloud_engine::{ArtifactCache, Compilation, Compiler};
+use wasmcloud_engine::{ArtifactCache, CompilationConfig, Compiler};
 
 use super::Host;
 use crate::authorizer::Authorizer;
@@ -66,7 +66,7 @@ impl HostBuilder {
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             limits: Limits::default(),
             shards: std::thread::available_parallelism().map_or(1, usize::from),
-            compilation: Compilation::default(),
+            compilation: CompilationConfig::default(),
             trust: None,
             authorizer: None,
             middlewares: Vec::new(),

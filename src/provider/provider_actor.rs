@@ -74,7 +74,7 @@ struct Running {
 impl Running {
     async fn serve_call(&self, call: ProviderCall) -> Result<Result<Vec<u8>>, ProviderCall> {
         let instance = self.reports.instance();
-        let is_own = || !self.is_gone.get() && call.context.is_awaited_by(instance);
+        let is_own = || !self.is_gone.get() && call.context.is_awaited_by_provider(instance);
         if self.shutdown.is_closing() && !is_own() {
             return Err(call);
         }

@@ -1,14 +1,14 @@
-//! Work on many things at once is done in batches, so that a shard serves others in between.
+//! Runs work on many items in batches, so that a shard serves other tasks in between.
 
 use std::task::Poll;
 
 use futures_util::future::poll_fn;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-/// How many things are begun before the shard serves others.
+/// The number of items after which a shard serves other tasks.
 pub(crate) const BATCH: usize = 32;
 
-/// Works on many things concurrently, and waits until all work is done. Begins a batch at a time.
+/// Works on many items concurrently, and waits until all work is done. Begins one batch at a time.
 pub(crate) async fn for_each_in_batches<T>(things: impl IntoIterator<Item = T>, work: impl AsyncFn(T)) {
     let mut things = things.into_iter();
     let mut under_way = FuturesUnordered::new();
@@ -18,7 +18,7 @@ pub(crate) async fn for_each_in_batches<T>(things: impl IntoIterator<Item = T>, 
         if under_way.len() == before {
             break;
         }
-        // Begins the new ones.
+        // Polls the new batch.
         poll_fn(|context| {
             while let Poll::Ready(Some(())) = under_way.poll_next_unpin(context) {}
             Poll::Ready(())
@@ -29,12 +29,12 @@ pub(crate) async fn for_each_in_batches<T>(things: impl IntoIterator<Item = T>, 
     while under_way.next().await.is_some() {}
 }
 
-/// Counts the messages that an actor takes from its mailbox, which it would otherwise empty in one step.
+/// Counts the messages that an actor takes from its mailbox, which actix would otherwise empty in one step.
 #[derive(Debug, Default)]
 pub(crate) struct BatchCounter(usize);
 
 impl BatchCounter {
-    /// Counts a message. Returns whether a batch is complete: the actor is to yield.
+    /// Counts a message. Returns whether a batch is complete, after which the actor yields.
     pub(crate) fn completes_batch(&mut self) -> bool {
         self.0 = (self.0 + 1) % BATCH;
         self.0 == 0
@@ -48,12 +48,14 @@ mod tests {
     use super::*;
 
     #[actix_rt::test]
-    async fn others_have_their_turn_between_the_batchs_and_nothing_waits_for_what_hangs() {
-        let (begun, looks, done) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    async fn other_tasks_run_between_batches_and_no_batch_waits_for_a_slow_item() {
+        let begun = Cell::new(0);
+        let looks = Cell::new(0);
+        let done = Cell::new(0);
         let work = for_each_in_batches(0..10 * BATCH, async |number| {
             begun.set(begun.get() + 1);
             if number == 0 {
-                // Until everything else is done.
+                // Waits until all other items are done.
                 while done.get() < 10 * BATCH - 1 {
                     tokio::task::yield_now().await;
                 }

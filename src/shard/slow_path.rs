@@ -1,16 +1,16 @@
-//! SlowPathQueue: what takes a shard so long that only one is made between two looks at everything else that lives there.
+//! The slow-path queue of a shard: runs long steps one at a time, with time for other tasks in between.
 //!
-//! To replace a lost instance, to enter a guest that has given its stacks back, or to end one that traps, takes tens of
-//! microseconds, most of them the operating system's. A thousand in a row, as when a thousand actors crash together, would
-//! hold up a bystander for as long as a thousand of them take. Nobody knows beforehand who will trap; but who has lately
-//! is the first to be suspected.
+//! Replacing a lost instance, entering a guest that has released its stacks, and ending a guest that traps take tens of
+//! microseconds each, most of them spent by the operating system. A thousand in a row, as when a thousand actors crash
+//! together, would delay other calls by as much as all of them take. Which guests will trap is not known beforehand, so
+//! guests that trapped recently are expected to.
 //!
-//! The turns go by rotation to who has waited longest and to who has come last. So whoever comes while hundreds wait does not
-//! wait for all of them, and they wait for twice as long as they would have at most.
+//! Turns are granted alternately to the task that has waited longest and to the one that came last. So a task that
+//! comes while hundreds wait does not wait for all of them, and they wait at most twice as long as in strict order.
 //!
-//! After some of them the shard looks at what its runtime has to say: at timers, at sockets, and at what waits for those.
-//! Where there is much else to do, as where guests use up their slices, that look takes its time; so queue may take as long
-//! before the next one.
+//! After some turns the shard polls its runtime: timers, sockets, and the tasks that wait for them. If there is much
+//! other work, such as guests that use up their slices, that poll takes time, and slow paths may take as long before
+//! the next one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,37 +18,37 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-/// For how long queue are made at least before the shard looks at its runtime.
+/// The shortest time of slow paths between two polls of the runtime.
 const LEAST: Duration = Duration::from_micros(250);
 
-/// For how long they are made at most.
+/// The longest time of slow paths between two polls of the runtime.
 const MOST: Duration = Duration::from_millis(20);
 
-/// The turns to make an turn on one shard. Cheap to clone.
+/// The queue for slow paths on one shard. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct SlowPathQueue(Arc<Mutex<Turns>>);
 
 #[derive(Debug)]
 struct Turns {
-    /// The time for queue, while nobody has the turn; otherwise who has it has this too.
+    /// The time budget while no task has the turn. Otherwise, the turn holds it.
     time: Option<Time>,
     waiting: VecDeque<oneshot::Sender<SlowPathTurn>>,
-    /// Whether the next turn is for who came last.
+    /// Whether the next turn goes to the task that came last.
     is_for_last: bool,
 }
 
-/// How long queue have taken since the last look at the runtime, and may take until the next one.
+/// How long slow paths have taken since the last poll of the runtime, and may take until the next one.
 #[derive(Debug, Clone, Copy)]
 struct Time {
     spent: Duration,
     allowed: Duration,
 }
 
-/// The turn to make an turn now. The next one gets it when this is dropped.
+/// The turn of a task on the slow path. Dropping it grants the turn to the next task.
 #[derive(Debug)]
 pub(crate) struct SlowPathTurn {
     queue: SlowPathQueue,
-    /// Nothing once the turn is given away.
+    /// The time budget. `None` once the turn has been passed on.
     time: Option<Time>,
     since: Instant,
 }
@@ -60,21 +60,21 @@ impl SlowPathQueue {
         SlowPathQueue(Arc::new(Mutex::new(turns)))
     }
 
-    /// A turn, if nobody has one.
+    /// Returns the turn if no task has it.
     pub(crate) fn try_begin(&self) -> Option<SlowPathTurn> {
         let time = self.with(|turns| turns.time.take())?;
         Some(SlowPathTurn { queue: self.clone(), time: Some(time), since: Instant::now() })
     }
 
-    /// A turn, when it comes.
+    /// Waits for the turn.
     pub(crate) async fn begin(&self) -> SlowPathTurn {
         let (turn, given) = oneshot::channel();
         self.with(|turns| turns.waiting.push_back(turn));
         if let Some(turn) = self.try_begin() {
-            // It goes to the next one, who need not be this.
+            // Dropping it grants it to the next task in order, which may be another one.
             drop(turn);
         }
-        let mut turn = given.await.unwrap_or_else(|_| unreachable!("who waits for a turn keeps the turns"));
+        let mut turn = given.await.unwrap_or_else(|_| unreachable!("a waiting task keeps the queue"));
         turn.since = Instant::now();
         turn
     }
@@ -85,7 +85,7 @@ impl SlowPathQueue {
 }
 
 impl Turns {
-    /// Who gets the next turn.
+    /// Returns the task that gets the next turn.
     fn next(&mut self) -> Option<oneshot::Sender<SlowPathTurn>> {
         self.is_for_last = !self.is_for_last;
         if self.is_for_last { self.waiting.pop_front() } else { self.waiting.pop_back() }
@@ -93,7 +93,7 @@ impl Turns {
 }
 
 impl SlowPathTurn {
-    /// Looks at what the shard's runtime has to say, in the midst of an turn.
+    /// Yields to the shard's runtime in the middle of the turn, and begins a new time budget.
     pub(crate) async fn yield_if_due(&mut self) {
         let begin = Instant::now();
         tokio::task::yield_now().await;
@@ -101,7 +101,8 @@ impl SlowPathTurn {
         self.time = Some(Time { spent: Duration::ZERO, allowed: (self.since - begin).clamp(LEAST, MOST) });
     }
 
-    /// Ends the turn. The next turn comes when what waits on this thread, which must be the shard, has been looked at.
+    /// Ends the turn. The next turn begins after the ready tasks of this thread, which must be the shard, have been
+    /// polled.
     pub(crate) fn end(mut self) {
         let spent = self.since.elapsed();
         let is_enough = self.time.as_mut().is_some_and(|time| {
@@ -133,7 +134,7 @@ impl Drop for SlowPathTurn {
                 next
             });
             match next.map(|next| next.send(turn)) {
-                // Who waited for it has gone.
+                // The task no longer waits.
                 Some(Err(refused)) => turn = refused,
                 Some(Ok(())) | None => return,
             }
@@ -147,7 +148,7 @@ mod tests {
     use futures_util::FutureExt;
 
     #[test]
-    fn turns_go_by_rotation_to_who_waits_longest_and_who_came_last() {
+    fn turns_alternate_between_the_longest_waiting_and_the_last_task() {
         let queue = SlowPathQueue::new();
         let mut turn = queue.try_begin().unwrap();
         assert!(queue.try_begin().is_none());
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_gone_is_passed_over() {
+    fn cancelled_tasks_are_skipped() {
         let queue = SlowPathQueue::new();
         let turn = queue.try_begin().unwrap();
         let mut gone = Box::pin(queue.begin());
@@ -182,7 +183,7 @@ mod tests {
         }
         drop(gone);
         drop(turn);
-        // One has got the turn and goes without having looked.
+        // This task has been granted the turn and is cancelled before it was polled.
         drop(given);
         let turn = stays.as_mut().now_or_never();
         assert!(turn.is_some());

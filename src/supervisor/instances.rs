@@ -42,7 +42,7 @@ impl Supervision {
     pub(super) fn expect_room(&self, options: &ActorOptions, limits: &Limits, running: usize) -> Result<()> {
         options.expect_instance_limit()?;
         let more = options.instances.get().saturating_sub(running);
-        self.dispatch.mappings().expect_room_for_guests(more, limits)
+        self.dispatch.mappings().check_room_for_guests(more, limits)
     }
 
     /// Creates the instances of an actor from number `first` on, or none.

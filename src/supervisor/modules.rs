@@ -19,8 +19,8 @@ use wasmcloud_core::limits::Limits;
 use wasmcloud_core::shutdown::ShutdownSignal;
 use wasmcloud_core::text::escaped;
 use wasmcloud_engine::{
-    Cache, Code, CodeReservation, Compilation, CompiledModule, CompilerContext, Mappings, Prepared, WeakModule,
-    check_size, in_background, preparation_bytes,
+    Cache, CodeReservation, CompilationConfig, CompiledModule, CompilerContext, MachineCode, MappingBudget,
+    PreparedModule, WeakModule, check_size, preparation_bytes, run_in_background,
 };
 
 use self::queue::{Capacity, Job, Size};
@@ -64,8 +64,8 @@ pub(super) struct Modules {
 }
 
 impl Modules {
-    pub(super) fn new(compilation: Compilation, limits: &Limits) -> Modules {
-        let Compilation { compiler, artifacts } = compilation;
+    pub(super) fn new(compilation: CompilationConfig, limits: &Limits) -> Modules {
+        let CompilationConfig { compiler, artifacts } = compilation;
         let cache = artifacts.map(|artifacts| Arc::new(Cache::new(artifacts)));
         let for_small = limits.compile_memory_bytes / 4;
         let small = Capacity { slots: SMALL_AT_ONCE, bytes: for_small };
@@ -147,7 +147,7 @@ impl Modules {
         let slot = self.slot(&issuer, is_small, preparation_bytes(bytes.len())).await;
         let context = self.context.clone();
         let unprepared = bytes.clone();
-        let prepared = in_background(move |_| {
+        let prepared = run_in_background(move |_| {
             let _slot = slot;
             context.prepare(&unprepared, &hash, &limits, &mappings)
         });
@@ -155,9 +155,9 @@ impl Modules {
             Prepared::Loaded(code) => return Ok(ObtainedCode { code, source: CodeSource::Cache }),
             Prepared::Metered(pending) => pending,
         };
-        let demand = pending.demand();
-        let slot = self.slot(&issuer, demand.work <= SMALL_WORK, demand.memory_bytes).await;
-        let compiled = in_background(move |abandoned| {
+        let estimate = pending.estimate();
+        let slot = self.slot(&issuer, estimate.work <= SMALL_WORK, estimate.memory_bytes).await;
+        let compiled = run_in_background(move |abandoned| {
             let _slot = slot;
             pending.compile(&bytes, &abandoned)
         });

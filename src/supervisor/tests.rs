@@ -57,7 +57,7 @@ async fn started(crashes: usize, policy: RestartPolicy) -> (Condition, InstanceN
     let dispatch = Dispatch::new(limits, Authority::new(None), MiddlewareChain::new(Vec::new()), EventBus::new(64));
     let shards = Arc::new(Shards::start(1).await.unwrap());
     let config = SupervisorConfig {
-        compilation: Compilation::default(),
+        compilation: CompilationConfig::default(),
         updates: UpdatePolicy { enabled: false, strict: true },
         grace: Duration::from_secs(5),
         health: CheckPolicy { deadline: Duration::from_secs(1), interval: None },

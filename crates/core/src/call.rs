@@ -1,4 +1,4 @@
-//! A call: what is asked, by whom, until when, and whether the answer is still wanted.
+//! A call: its request, its deadline, its chain of callers, and its cancellation.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::identity::InstanceNumber;
 
-/// The deadline of a call whose limit reaches beyond what the clock can represent.
+/// The time limit of a call whose own limit exceeds the range of the clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// An operation and its payload, as an actor or a provider receives them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Request {
     /// The name of the operation.
     pub operation: String,
@@ -45,7 +45,7 @@ struct Caller {
     kind: CallerKind,
     is_cancelled: AtomicBool,
     before: Option<Arc<Caller>>,
-    /// How many actors wait, this one included.
+    /// The number of actors that wait, including this one.
     depth: usize,
 }
 
@@ -97,8 +97,8 @@ impl CallContext {
         self.called_by(CallerKind::Outside, depth)
     }
 
-    /// Returns the context of a call that an instance of `actor` makes while it serves this one. The guard cancels the call
-    /// when the instance is lost.
+    /// Returns the context of a call that an instance of `actor` makes while it serves this one. The guard cancels the
+    /// call when the instance is lost.
     pub fn through_actor(self, actor: &Arc<str>, instance: InstanceNumber) -> (CallContext, CancellationGuard) {
         let depth = self.depth() + 1;
         self.called_by(CallerKind::Actor(CallingActor { key: actor.clone(), instance }), depth)
@@ -132,12 +132,12 @@ impl CallContext {
     }
 
     /// Returns whether an instance of a provider waits for this call, or for one that it is part of.
-    pub fn is_awaited_by(&self, instance: InstanceNumber) -> bool {
+    pub fn is_awaited_by_provider(&self, instance: InstanceNumber) -> bool {
         self.callers().any(|caller| matches!(caller.kind, CallerKind::Provider(provider) if provider == instance))
     }
 
     /// Returns whether this instance of `actor` already waits for this call. It could never answer the call.
-    pub fn waits(&self, actor: &str, instance: InstanceNumber) -> bool {
+    pub fn is_awaited_by_actor(&self, actor: &str, instance: InstanceNumber) -> bool {
         self.waiting().any(|waiting| waiting.instance == instance && *waiting.key == *actor)
     }
 
@@ -155,7 +155,7 @@ impl CallContext {
         self.callers.as_ref().map_or(0, |caller| caller.depth)
     }
 
-    /// The actors that wait for this call, the last one first.
+    /// Returns the actors that wait for this call, the last one first.
     fn waiting(&self) -> impl Iterator<Item = &CallingActor> {
         self.callers().filter_map(|caller| match &caller.kind {
             CallerKind::Actor(actor) => Some(actor),
@@ -163,7 +163,7 @@ impl CallContext {
         })
     }
 
-    /// The callers that wait for this call, the last one first.
+    /// Returns the callers that wait for this call, the last one first.
     fn callers(&self) -> impl Iterator<Item = &Caller> {
         std::iter::successors(self.callers.as_deref(), |caller| caller.before.as_deref())
     }
@@ -197,7 +197,7 @@ mod tests {
         assert!(!further.is_cancelled());
         drop(lost);
         assert!(further.is_cancelled());
-        assert!(!outer.is_cancelled(), "the one who called the lost instance waits still");
+        assert!(!outer.is_cancelled(), "the caller of the lost instance still waits");
     }
 
     #[test]
@@ -206,8 +206,12 @@ mod tests {
         let (outer, _first_waits) = CallContext::begin(Duration::from_secs(1)).through_provider(first);
         let (calling, _actor_waits) = outer.clone().through_actor(&"a".into(), second);
         let (inner, _second_waits) = calling.clone().through_provider(second);
-        assert!(inner.is_awaited_by(first) && inner.is_awaited_by(second) && !inner.is_awaited_by(other));
-        assert!(!calling.is_awaited_by(second), "an actor of that number is no provider");
+        assert!(
+            inner.is_awaited_by_provider(first)
+                && inner.is_awaited_by_provider(second)
+                && !inner.is_awaited_by_provider(other)
+        );
+        assert!(!calling.is_awaited_by_provider(second), "an actor of that number is no provider");
         assert_eq!(inner.depth(), 1);
     }
 
@@ -219,7 +223,7 @@ mod tests {
         let context = ["x", "a", "b"].into_iter().fold(context, |context, actor| {
             let (context, guard) = context.through_actor(&actor.into(), InstanceNumber(0));
             guards.push(guard);
-            // A provider in between is no actor.
+            // A caller that is not an actor.
             let (context, guard) = context.cancellable();
             guards.push(guard);
             context
@@ -228,7 +232,7 @@ mod tests {
         assert_eq!(context.cycle_through("a").unwrap(), "a -> b -> a");
         assert_eq!(context.cycle_through("b").unwrap(), "b -> b");
         assert_eq!(context.cycle_through("c"), None);
-        assert!(context.waits("a", InstanceNumber(0)));
-        assert!(!context.waits("a", InstanceNumber(1)));
+        assert!(context.is_awaited_by_actor("a", InstanceNumber(0)));
+        assert!(!context.is_awaited_by_actor("a", InstanceNumber(1)));
     }
 }

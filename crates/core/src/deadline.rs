@@ -1,4 +1,4 @@
-//! Waiting with a limit.
+//! Waiting with a deadline.
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,7 +11,7 @@ use futures_util::poll;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Elapsed;
 
-/// Waits for work until a deadline. Work that does not wait costs no timer, even after the deadline.
+/// Waits for work until a deadline. Work that completes at its first poll needs no timer, even after the deadline.
 ///
 /// # Errors
 /// Returns [`Elapsed`] if the deadline passes first. The work is then dropped.

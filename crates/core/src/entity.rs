@@ -1,7 +1,7 @@
-//! Entities, and the names that they go by: public keys, contract ids and link names.
+//! Entities and their names: public keys, contract ids and link names.
 //!
-//! A public key is an nkey: a letter for its kind, followed by base32 with a checksum, 56 characters in total. The letter is
-//! `M` for an actor (module), `V` for a provider, `A` for an account that signs them, and `N` for a host.
+//! A public key is an nkey: a letter for its kind, followed by base32 with a checksum, 56 characters in total. The
+//! letter is `M` for an actor (module), `V` for a provider, `A` for an account that signs them, and `N` for a host.
 
 mod url;
 
@@ -43,7 +43,8 @@ impl fmt::Display for WasmCloudEntity {
             WasmCloudEntity::Host => f.write_str("the host"),
             WasmCloudEntity::Actor(key) => write!(f, "actor {}", escaped(key)),
             WasmCloudEntity::Capability { id, contract_id, link_name } => {
-                let (link_name, contract_id) = (escaped(link_name), escaped(contract_id));
+                let link_name = escaped(link_name);
+                let contract_id = escaped(contract_id);
                 write!(f, "provider {} (link name {link_name}) for {contract_id}", escaped(id))
             }
         }
@@ -88,7 +89,7 @@ pub fn is_key(text: &str, kind: KeyKind) -> bool {
 /// Checks that a text is a well-formed public key of a kind.
 ///
 /// # Errors
-/// `InvalidArgument`.
+/// `InvalidArgument` if it is not.
 pub fn expect_key(text: &str, kind: KeyKind) -> Result<()> {
     if is_key(text, kind) {
         return Ok(());
@@ -110,10 +111,10 @@ pub fn expect_contract(text: &str) -> Result<()> {
     ))
 }
 
-/// Checks that a text is a contract id with a vendor and a name. Providers serve no others, so no others are signed.
+/// Checks that a text is a contract id with a vendor and a name. Only such contracts can be signed and served.
 ///
 /// # Errors
-/// `InvalidArgument`.
+/// `InvalidArgument` if it is not.
 pub fn expect_whole_contract(text: &str) -> Result<()> {
     expect_contract(text)?;
     let is_whole = text.split_once(':').is_some_and(|(vendor, name)| {
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_keys_are_refused_without_a_panic() {
+    fn malformed_keys_are_refused() {
         let mut wrong_sum = KeyPair::new_module().public_key();
         let last = if wrong_sum.ends_with('A') { "B" } else { "A" };
         wrong_sum.replace_range(55.., last);

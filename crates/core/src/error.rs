@@ -1,7 +1,7 @@
 //! The error type of the runtime: an opaque [`Error`] with an [`ErrorKind`] to match on.
 //!
-//! The text of an error says what happened, to what, and what to do next. It is for people and may change; the kind is for
-//! programs.
+//! The text of an error says what happened, to what, and what to do next. It is for people and may change; the kind is
+//! for programs.
 //!
 //! ```
 //! use wasmcloud_host::{Actor, ErrorKind};
@@ -128,9 +128,10 @@ pub enum ErrorKind {
 
 /// An error with a kind, a text and an optional cause.
 ///
-/// `Display` writes the whole text, with the text of each cause once and the most specific part first: `cannot listen on
-/// 127.0.0.1:8080 (address in use): choose another port; the link default of actor M... to wasmcloud:httpserver is refused`.
-/// So that no reader sees a cause twice, `source` returns `None`; [`Error::cause`] returns the underlying error.
+/// `Display` writes the whole text, with the text of each cause once and the most specific part first: `cannot listen
+/// on 127.0.0.1:8080 (address in use): choose another port; the link default of actor M... to wasmcloud:httpserver is
+/// refused`. So that no reader sees a cause twice, `source` returns `None`; [`Error::cause`] returns the underlying
+/// error.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -224,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_of_a_cause_reaches_a_terminal_as_it_is() {
+    fn the_texts_of_causes_are_escaped() {
         let io = std::io::Error::other("\u{1b}[31mevil\nERROR");
         let error = Error::new(ErrorKind::InvalidArchive, "a\u{202e}b").caused_by(io);
         assert_eq!(error.to_string(), "a\\u{202e}b: \\u{1b}[31mevil\\nERROR");
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_stands_there_once_and_the_context_last() {
+    fn each_part_is_written_once_and_the_context_last() {
         let cause = || Error::new(ErrorKind::Io, "cannot listen on port 80").caused_by("it is taken ");
         assert_eq!(cause().to_string(), "cannot listen on port 80: it is taken");
         let around = Error::new(ErrorKind::Io, "the start failed").caused_by(cause());
@@ -255,7 +256,7 @@ mod tests {
         assert!(refused.cause().unwrap().is::<Error>());
     }
 
-    /// An error that, like many, does not write its source.
+    /// An error whose text does not include its source.
     #[derive(Debug)]
     struct Outer(Error);
 
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_that_an_error_leaves_out_are_written_for_it() {
+    fn omitted_causes_are_written() {
         let inner = Error::new(ErrorKind::Io, "inner").caused_by("root");
         let error = Error::new(ErrorKind::Io, "top").caused_by(Outer(inner));
         assert_eq!(error.to_string(), "top: outer: inner: root");

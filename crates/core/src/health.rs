@@ -1,4 +1,4 @@
-//! Health: how actors and providers answer when they are asked, and the messages by which they are asked.
+//! The health of actors and providers, and the payloads of health checks.
 
 use serde::{Deserialize, Deserializer};
 
@@ -16,18 +16,18 @@ pub enum Health {
         /// Its report, or how it failed.
         reason: String,
     },
-    /// It is serving calls, or is being stopped or updated, so it was not asked: work comes first.
+    /// It is serving calls, or is being stopped or updated, so it was not checked: calls take precedence.
     Busy,
-    /// It was asked and did not answer in time.
+    /// It did not answer the check in time.
     Unanswered,
 }
 
 impl Health {
-    /// Returns the health that the failure of a check shows.
+    /// Returns the health that a failed check means.
     #[doc(hidden)]
     pub fn of_failure(error: &Error) -> Health {
         match error.kind() {
-            // What is ended in the midst of a check is being stopped or updated.
+            // A check ends with this error if its target is being stopped or updated.
             ErrorKind::Busy | ErrorKind::ActorStopped => Health::Busy,
             ErrorKind::DeadlineExceeded => Health::Unanswered,
             _ => Health::Unhealthy { reason: error.to_string() },
@@ -35,10 +35,11 @@ impl Health {
     }
 }
 
-/// The operation that asks an actor or provider for its health.
+/// The operation of health checks.
 pub const HEALTH_REQUEST: &str = "HealthRequest";
 
-/// The payload of `HealthRequest`: `{placeholder: false}`. It has no meaning, but readers expect it.
+/// The payload of `HealthRequest`: `{placeholder: false}`. It has no meaning, but existing actors and providers expect
+/// it.
 const PLACEHOLDER: &[u8] = b"\x81\xabplaceholder\xc2";
 
 /// The answer to `HealthRequest`.
@@ -61,7 +62,7 @@ pub fn health_request() -> Vec<u8> {
 /// Reads the answer to `HealthRequest`. An answer of another form counts as healthy.
 ///
 /// # Errors
-/// The report of an actor or provider that is unhealthy.
+/// Returns the report if the actor or provider is unhealthy.
 pub fn read_health(answer: &[u8]) -> Result<(), String> {
     match rmp_serde::from_slice(answer) {
         Ok(HealthResponse { healthy: false, message }) => Err(printable(message.as_bytes())),
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_report_of_it_is_unhealthy() {
+    fn only_an_explicit_report_is_unhealthy() {
         assert_eq!(read_health(b"\x82\xa7healthy\xc3\xa7message\xa0"), Ok(()));
         assert_eq!(read_health(b"\x82\xa7healthy\xc2\xa7message\xa3low"), Err("low".to_owned()));
         assert_eq!(read_health(b"\x81\xa7healthy\xc2"), Err(String::new()));

@@ -1,4 +1,4 @@
-//! What instances and providers of one host are told apart by.
+//! The identifiers of instances and providers within a host.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::text::escaped;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InstanceNumber(pub usize);
 
-/// The key that a provider is registered by. One provider may run under several link names.
+/// The key under which a provider is registered. One provider may run under several link names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProviderKey {
     /// The provider's public key.
@@ -30,9 +30,17 @@ impl std::fmt::Display for ProviderKey {
     }
 }
 
-/// Finds a provider by borrowed names.
-impl equivalent::Equivalent<ProviderKey> for (&str, &str) {
+/// A [`ProviderKey`] with borrowed names, for lookups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProviderKeyRef<'a> {
+    /// The provider's public key.
+    pub id: &'a str,
+    /// The link name that it runs under.
+    pub link_name: &'a str,
+}
+
+impl equivalent::Equivalent<ProviderKey> for ProviderKeyRef<'_> {
     fn equivalent(&self, key: &ProviderKey) -> bool {
-        *self.0 == *key.id && *self.1 == *key.link_name
+        *self.id == *key.id && *self.link_name == *key.link_name
     }
 }

@@ -1,16 +1,16 @@
-//! What every layer of the runtime speaks of: errors, entities, limits, and the context of a call.
+//! The vocabulary that all layers of the runtime share: errors, entities, limits, and the context of a call.
 //!
-//! Nothing here runs anything. Each other crate of the workspace builds on this one, and this one builds on none of them.
+//! This crate runs nothing. Every other crate of the workspace builds on it, and it builds on none of them.
 //!
 //! # Layout
-//! - [`error`]: what goes wrong, as one type
-//! - [`text`]: text from outside, fit for terminals and logs
-//! - [`entity`]: who calls and is called; keys, contracts and link names
-//! - [`health`]: how actors and providers answer when they are asked
-//! - [`identity`]: instances and providers of one host
-//! - [`limits`]: what guests and hosts may use
-//! - [`call`]: what travels with a call
-//! - [`deadline`], [`shutdown`]: waiting with a limit, and until work is to end
+//! - [`error`]: the error type and its kinds
+//! - [`text`]: escapes text from outside for terminals and logs
+//! - [`entity`]: callers and targets; keys, contracts and link names
+//! - [`health`]: the health of actors and providers, and its wire format
+//! - [`identity`]: the identifiers of instances and providers in a host
+//! - [`limits`]: the limits of guests and hosts
+//! - [`call`]: a call, its deadline and its chain of callers
+//! - [`deadline`], [`shutdown`]: waiting with a deadline, and until work has to end
 
 #![forbid(unsafe_code)]
 

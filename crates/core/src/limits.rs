@@ -1,4 +1,4 @@
-//! What guests and hosts may use.
+//! The limits of guests and hosts.
 
 use std::time::Duration;
 
@@ -47,19 +47,19 @@ pub struct Limits {
     pub idle_after: Duration,
 }
 
-/// The size of a page of linear memory, in bytes.
+/// The size of a page of linear memory. Unit: bytes.
 const PAGE: u64 = 64 * 1024;
 
 /// The largest number of pages of a 32-bit memory.
 const MOST_PAGES: u64 = 65_536;
 
-/// The largest message that a host can be configured to take, in bytes.
+/// The largest payload limit that a host can have. Unit: bytes.
 const LARGEST_MESSAGE: usize = 1024 * 1024 * 1024;
 
-/// The least memory for compilation that a host can be configured to have, in bytes.
+/// The smallest limit on the memory for compilation that a host can have. Unit: bytes.
 const LEAST_COMPILE_MEMORY: u64 = 64 * 1024 * 1024;
 
-/// The bounds of a guest's stack, in bytes.
+/// The smallest and largest limit on a guest's stack. Unit: bytes.
 const LEAST_STACK: usize = 64 * 1024;
 const LARGEST_STACK: usize = 64 * 1024 * 1024;
 
@@ -83,16 +83,16 @@ impl Limits {
         }
     }
 
-    /// Sets the size of the largest module that is compiled. A larger module is refused as `InvalidModule`. Unit: bytes.
-    /// Default: 64 MiB.
+    /// Sets the size of the largest module that is compiled. A larger module is refused as `InvalidModule`. Unit:
+    /// bytes. Default: 64 MiB.
     #[must_use]
     pub fn module_bytes(mut self, bytes: usize) -> Limits {
         self.module_bytes = bytes;
         self
     }
 
-    /// Sets how long the start of an actor waits for the compilation of its module. A start that takes longer fails with
-    /// `DeadlineExceeded`, and the compiler ends after the function that it is compiling. Default: 60 s.
+    /// Sets how long the start of an actor waits for the compilation of its module. A start that takes longer fails
+    /// with `DeadlineExceeded`, and the compiler ends after the function that it is compiling. Default: 60 s.
     #[must_use]
     pub fn compile_deadline(mut self, deadline: Duration) -> Limits {
         self.compile_deadline = deadline;
@@ -101,57 +101,59 @@ impl Limits {
 
     /// Sets how much memory the compilations of a host may use together.
     ///
-    /// The memory of a compilation is estimated from the module's code before the compilation begins. Modules wait for each
-    /// other if the memory does not suffice for all of them. A module that needs more than three eighths of it is refused as
-    /// `InvalidModule`: with the default, one with a function of about a megabyte, or with tens of megabytes of code. The
-    /// limit belongs to the host and has no effect for one actor. Unit: bytes. Minimum: 64 MiB. Default: 2 GiB.
+    /// The memory of a compilation is estimated from the module's code before the compilation begins. Modules wait for
+    /// each other if the memory does not suffice for all of them. A module that needs more than three eighths of it is
+    /// refused as `InvalidModule`: with the default, one with a function of about a megabyte, or with tens of megabytes
+    /// of code. The limit belongs to the host and has no effect for one actor. Unit: bytes. Minimum: 64 MiB. Default: 2
+    /// GiB.
     #[must_use]
     pub fn compile_memory_bytes(mut self, bytes: u64) -> Limits {
         self.compile_memory_bytes = bytes.max(LEAST_COMPILE_MEMORY);
         self
     }
 
-    /// Sets the size of the largest linear memory of a guest. A module that begins with more is refused as `InvalidModule`.
-    /// Growing beyond the limit fails inside the guest. Unit: bytes, rounded down to pages of 64 KiB. Default: 256 MiB.
+    /// Sets the size of the largest linear memory of a guest. A module that begins with more is refused as
+    /// `InvalidModule`. Growing beyond the limit fails inside the guest. Unit: bytes, rounded down to pages of 64 KiB.
+    /// Default: 256 MiB.
     ///
-    /// With a limit of at most 64 MiB, a guest reserves address space only for its maximum memory, so a process holds tens of
-    /// thousands of guests. Its code then checks each access to memory, which makes calls up to one seventh slower and
-    /// arithmetic on arrays up to one half slower. With a larger limit, a guest reserves 8 GiB of address space; usual
-    /// hardware has enough for 16,000 guests in one process, and a further start is refused as `Busy`.
+    /// With a limit of at most 64 MiB, a guest reserves address space only for its maximum memory, so a process holds
+    /// tens of thousands of guests. Its code then checks each access to memory, which makes calls up to one seventh
+    /// slower and arithmetic on arrays up to one half slower. With a larger limit, a guest reserves 8 GiB of address
+    /// space; usual hardware has enough for 16,000 guests in one process, and a further start is refused as `Busy`.
     #[must_use]
     pub fn memory_bytes(mut self, bytes: u64) -> Limits {
         self.memory_bytes = bytes;
         self
     }
 
-    /// Sets the size of the largest table of a guest. A module that begins with a larger one is refused as `InvalidModule`.
-    /// Growing beyond the limit fails inside the guest. Unit: elements. Default: 100,000.
+    /// Sets the size of the largest table of a guest. A module that begins with a larger one is refused as
+    /// `InvalidModule`. Growing beyond the limit fails inside the guest. Unit: elements. Default: 100,000.
     #[must_use]
     pub fn table_elements(mut self, elements: u64) -> Limits {
         self.table_elements = elements.min(u32::MAX.into());
         self
     }
 
-    /// Sets the size of a guest's stack. A guest whose calls nest deeper is ended with `StackExhausted`. So is a guest that
-    /// calls the host, grows its memory or has used up its fuel with less than 8 KiB of stack left. Unit: bytes. Minimum:
-    /// 64 KiB. Maximum: 64 MiB. Default: 1 MiB.
+    /// Sets the size of a guest's stack. A guest whose calls nest deeper is ended with `StackExhausted`. So is a guest
+    /// that calls the host, grows its memory or has used up its fuel with less than 8 KiB of stack left. Unit: bytes.
+    /// Minimum: 64 KiB. Maximum: 64 MiB. Default: 1 MiB.
     #[must_use]
     pub fn stack_bytes(mut self, bytes: usize) -> Limits {
         self.stack_bytes = bytes.clamp(LEAST_STACK, LARGEST_STACK);
         self
     }
 
-    /// Sets the size of the largest payload to or from a guest. A larger payload is refused as `MessageTooLarge`. So is a
-    /// link name, namespace or operation of more than 4 KiB in a call that a guest makes. Unit: bytes. Maximum: 1 GiB.
-    /// Default: 64 MiB.
+    /// Sets the size of the largest payload to or from a guest. A larger payload is refused as `MessageTooLarge`. So is
+    /// a link name, namespace or operation of more than 4 KiB in a call that a guest makes. Unit: bytes. Maximum: 1
+    /// GiB. Default: 64 MiB.
     #[must_use]
     pub fn message_bytes(mut self, bytes: usize) -> Limits {
         self.message_bytes = bytes.min(LARGEST_MESSAGE);
         self
     }
 
-    /// Sets how many calls the mailbox of one instance of an actor holds, including the call being served. If all instances
-    /// have as many, a further call is refused as `Busy`. Default: 1,024.
+    /// Sets how many calls the mailbox of one instance of an actor holds, including the call being served. If all
+    /// instances have as many, a further call is refused as `Busy`. Default: 1,024.
     #[must_use]
     pub fn mailbox_length(mut self, calls: usize) -> Limits {
         self.mailbox_length = calls;
@@ -159,17 +161,17 @@ impl Limits {
     }
 
     /// Sets how long a call may take, including all calls that it leads to. A call that takes longer fails with
-    /// `DeadlineExceeded`, and a guest that is still computing is replaced. That counts as a crash only if the guest itself
-    /// has computed for most of the time. If an actor's limit is shorter than its host's, it starts when the actor takes the
-    /// call. Default: 30 s.
+    /// `DeadlineExceeded`, and a guest that is still computing is replaced. That counts as a crash only if the guest
+    /// itself has computed for most of the time. If an actor's limit is shorter than its host's, it starts when the
+    /// actor takes the call. Default: 30 s.
     #[must_use]
     pub fn call_deadline(mut self, deadline: Duration) -> Limits {
         self.call_deadline = deadline;
         self
     }
 
-    /// Sets how many actors a chain of calls may pass through. A further call is refused as `ChainTooDeep`. The limit belongs
-    /// to the host and has no effect for one actor. Default: 32.
+    /// Sets how many actors a chain of calls may pass through. A further call is refused as `ChainTooDeep`. The limit
+    /// belongs to the host and has no effect for one actor. Default: 32.
     #[must_use]
     pub fn chain_depth(mut self, actors: usize) -> Limits {
         self.chain_depth = actors;
@@ -177,27 +179,27 @@ impl Limits {
     }
 
     /// Sets how many calls to actors may be in flight in the host, including waiting ones. A further call is refused as
-    /// `Busy`. Each guest that serves a call holds stacks, and the operating system limits their number. The limit belongs to
-    /// the host and has no effect for one actor. Default: 8,192.
+    /// `Busy`. Each guest that serves a call holds stacks, and the operating system limits their number. The limit
+    /// belongs to the host and has no effect for one actor. Default: 8,192.
     #[must_use]
     pub fn calls_in_flight(mut self, calls: usize) -> Limits {
         self.calls_in_flight = calls;
         self
     }
 
-    /// Sets how many memory mappings of the process the host's guests may hold. A memory takes one or two, the stacks of a
-    /// guest that serves a call take four, and the code of a module takes eight. A start or call beyond the limit is refused
-    /// as `Busy`. Hosts that share a process should be given a part each. The limit belongs to the host and has no effect for
-    /// one actor. Default: the limit of the operating system when the host is built (`vm.max_map_count` on Linux), minus
-    /// 4,096 for everything else.
+    /// Sets how many memory mappings of the process the host's guests may hold. A memory takes one or two, the stacks
+    /// of a guest that serves a call take four, and the code of a module takes eight. A start or call beyond the limit
+    /// is refused as `Busy`. Hosts that share a process should be given a part each. The limit belongs to the host and
+    /// has no effect for one actor. Default: the limit of the operating system when the host is built
+    /// (`vm.max_map_count` on Linux), minus 4,096 for everything else.
     #[must_use]
     pub fn mappings(mut self, mappings: usize) -> Limits {
         self.mappings = Some(mappings);
         self
     }
 
-    /// Sets how long an actor keeps the stacks of its last call while it is not called. The next call after that takes a few
-    /// microseconds more. Default: 10 s.
+    /// Sets how long an actor keeps the stacks of its last call while it is not called. The next call after that takes
+    /// a few microseconds more. Default: 10 s.
     #[must_use]
     pub fn idle_after(mut self, idle: Duration) -> Limits {
         self.idle_after = idle;

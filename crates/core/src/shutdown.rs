@@ -55,7 +55,7 @@ impl ShutdownSignal {
 
     async fn reached(&self, stage: u8) {
         loop {
-            // Listened for before looking, so that no change in between is missed.
+            // Registered before the check, so that no change in between is missed.
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             if self.stage.load(Ordering::SeqCst) >= stage {
@@ -100,7 +100,8 @@ mod tests {
     #[actix_rt::test]
     async fn stages_are_reached_one_after_the_other_and_never_left() {
         let signal = ShutdownSignal::default();
-        let (mut closing, mut ended) = (pin!(signal.closing()), pin!(signal.ended()));
+        let mut closing = pin!(signal.closing());
+        let mut ended = pin!(signal.ended());
         assert!(poll!(closing.as_mut()).is_pending() && poll!(ended.as_mut()).is_pending());
         signal.close();
         assert!(poll!(closing).is_ready() && poll!(ended.as_mut()).is_pending());

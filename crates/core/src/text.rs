@@ -1,16 +1,16 @@
-//! Escapes text from outside for terminals and logs. Every such text passes through here.
+//! Escapes text from outside for terminals and logs. Every such text passes through this module.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// How much is kept of a text of unknown length, in bytes.
+/// The length at which text of unknown length is cut. Unit: bytes.
 const LONGEST: usize = 8 * 1024;
 
 /// Escapes all invisible characters of a text, as Rust does: `\n`, `\u{1b}`, `\u{202e}`.
 ///
-/// Control characters could control a terminal or forge a line of a log. Characters that change the direction of writing,
-/// break lines or have no width could make one text look like another. All errors and log lines of the runtime are escaped.
-/// Escaping an escaped text changes nothing.
+/// Control characters could control a terminal or forge a line of a log. Characters that change the direction of
+/// writing, break lines or have no width could make one text look like another. All errors and log lines of the runtime
+/// are escaped. Escaping an escaped text changes nothing.
 ///
 /// ```
 /// assert_eq!(wasmcloud_host::escaped("evil\u{1b}[31m\nERROR"), "evil\\u{1b}[31m\\nERROR");
@@ -25,7 +25,8 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(safe)
 }
 
-/// Returns bytes as escaped text for logs and errors. Bytes after the first 8 KiB are dropped, and invalid UTF-8 is replaced.
+/// Returns bytes as escaped text for logs and errors. Bytes after the first 8 KiB are dropped, and invalid UTF-8 is
+/// replaced.
 pub fn printable(bytes: &[u8]) -> String {
     escaped(&String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)])).into_owned()
 }
@@ -50,8 +51,8 @@ impl<W: Write> Write for Escaping<'_, W> {
     }
 }
 
-/// Returns whether a character is invisible: a control or format character, a separator of lines or paragraphs, or a filler
-/// without a glyph.
+/// Returns whether a character is invisible: a control or format character, a separator of lines or paragraphs, or a
+/// filler without a glyph.
 fn is_invisible(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
@@ -97,7 +98,7 @@ mod tests {
         for (text, expected) in [
             ("\0\x07\x08\x0b\x0c\x7f", "\\u{0}\\u{7}\\u{8}\\u{b}\\u{c}\\u{7f}"),
             ("\r\n\t", "\\r\\n\\t"),
-            // One character is enough for a sequence of the terminal.
+            // A control sequence introducer in one character.
             ("\u{9b}31m\u{85}", "\\u{9b}31m\\u{85}"),
             ("\u{202e}txt.exe\u{2066}\u{2069}\u{200f}", "\\u{202e}txt.exe\\u{2066}\\u{2069}\\u{200f}"),
             ("a\u{2028}b\u{2029}c", "a\\u{2028}b\\u{2029}c"),
@@ -112,7 +113,7 @@ mod tests {
         }
     }
 
-    /// Characters of which every second is invisible.
+    /// Returns texts in which about half of the characters are invisible.
     fn texts() -> impl Strategy<Value = String> {
         let invisible = prop_oneof![0..0x20_u32, 0x7f..0xa0_u32, 0x2000..0x2070_u32, 0xe0000..0xe0080_u32];
         let invisible = invisible.prop_map(|code| char::from_u32(code).unwrap());
@@ -121,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_invisible_is_left_and_nothing_visible_is_changed(text in texts()) {
+        fn invisible_characters_are_replaced_and_visible_ones_are_kept(text in texts()) {
             let safe = escaped(&text);
             prop_assert!(!safe.contains(is_invisible) && !safe.contains(char::is_control), "{:?}", safe);
             let seen = |text: &str| text.chars().filter(|character| !is_invisible(*character)).collect::<String>();
@@ -130,7 +131,7 @@ mod tests {
         }
 
         #[test]
-        fn written_in_pieces_it_is_the_same(text in texts(), at in 0..40_usize) {
+        fn text_written_in_pieces_is_escaped_the_same(text in texts(), at in 0..40_usize) {
             let at = text.floor_char_boundary(at.min(text.len()));
             let mut written = String::new();
             let mut escaping = Escaping(&mut written);

@@ -1,7 +1,7 @@
-//! Work on threads of its own, which nothing waits for: neither the end of a runtime nor that of the process.
+//! Runs work on threads that neither a runtime nor the process waits for.
 //!
-//! A compiler cannot be interrupted inside of a function. tokio waits for its blocking threads when a runtime is dropped, so
-//! compiling there would have a host's end wait for the compiler.
+//! A compiler cannot be interrupted within a function. tokio waits for its blocking threads when a runtime is dropped,
+//! so compiling on them would delay the shutdown of a host.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,41 +11,45 @@ use std::thread::Builder;
 use tokio::sync::oneshot;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-/// The name of the threads, of which Linux shows 15 bytes.
+/// The name of the threads. Linux shows its first 15 bytes.
 const THREAD_NAME: &str = "wasm-module";
 
-/// Whether work is still waited for. It is given up when this is dropped.
+/// Cancels work when it is dropped.
 #[derive(Debug, Default)]
-struct Interest(Arc<AtomicBool>);
+struct CancelOnDrop(Arc<AtomicBool>);
 
-/// Tells work that it has been given up. Cheap to clone.
+/// Tells work that it has been cancelled. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct CancelFlag(Arc<AtomicBool>);
 
 impl CancelFlag {
-    pub fn is_so(&self) -> bool {
+    /// Returns whether the work has been cancelled.
+    pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Interest {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// Does work on a thread of its own, and answers with what it yields. When this future is dropped, the work is told so, goes
-/// on until it looks, and what it yields is dropped on its thread.
+/// Runs work on its own thread and returns its result.
+///
+/// Dropping the returned future cancels the work: its flag is set, it runs until it checks the flag, and its result is
+/// dropped on its thread.
 ///
 /// # Errors
-/// `Busy` where the process can have no more threads, and `Internal` where the work panics.
-pub async fn in_background<T: Send + 'static>(work: impl FnOnce(CancelFlag) -> T + Send + 'static) -> Result<T> {
-    let interest = Interest::default();
-    let cancelled = CancelFlag(interest.0.clone());
+/// - `Busy` if the process can have no more threads
+/// - `Internal` if the work panics
+pub async fn run_in_background<T: Send + 'static>(work: impl FnOnce(CancelFlag) -> T + Send + 'static) -> Result<T> {
+    let guard = CancelOnDrop::default();
+    let cancelled = CancelFlag(guard.0.clone());
     let (answer, answered) = oneshot::channel();
     let spawned = Builder::new().name(THREAD_NAME.to_owned()).spawn(move || {
         let done = catch_unwind(AssertUnwindSafe(|| work(cancelled)));
-        // Where nothing waits for it, it is dropped here.
+        // If the receiver is gone, the result is dropped here.
         let _ = answer.send(done);
     });
     if let Err(error) = spawned {
@@ -53,7 +57,7 @@ pub async fn in_background<T: Send + 'static>(work: impl FnOnce(CancelFlag) -> T
     }
     match answered.await {
         Ok(Ok(done)) => Ok(done),
-        // The panic's message has been written by the panic hook.
+        // The panic hook has logged the text of the panic.
         Ok(Err(_)) | Err(_) => Err(Error::new(ErrorKind::Internal, "the compiler panicked")),
     }
 }
@@ -63,19 +67,19 @@ mod tests {
     use super::*;
 
     #[actix_rt::test]
-    async fn work_answers_and_a_panic_is_an_error() {
-        assert_eq!(in_background(|_| 7).await.unwrap(), 7);
-        let error = in_background(|_| -> () { panic!("deliberate panic") }).await.unwrap_err();
+    async fn the_result_of_work_is_returned_and_a_panic_is_an_error() {
+        assert_eq!(run_in_background(|_| 7).await.unwrap(), 7);
+        let error = run_in_background(|_| -> () { panic!("deliberate panic") }).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal);
     }
 
     #[actix_rt::test]
-    async fn work_that_is_given_up_learns_of_it_and_what_it_yields_is_dropped() {
+    async fn cancelled_work_sees_its_flag_and_its_result_is_dropped() {
         let (learned, learns) = std::sync::mpsc::channel::<()>();
         let (begun, begins) = oneshot::channel();
-        let mut work = Box::pin(in_background(move |cancelled| {
+        let mut work = Box::pin(run_in_background(move |cancelled| {
             begun.send(()).unwrap();
-            while !cancelled.is_so() {
+            while !cancelled.is_cancelled() {
                 std::thread::yield_now();
             }
             learned
@@ -83,7 +87,7 @@ mod tests {
         assert!(futures_util::poll!(&mut work).is_pending());
         begins.await.unwrap();
         drop(work);
-        // The sender is gone once what the work yields has been dropped.
+        // The sender is gone once the result has been dropped.
         assert!(learns.recv().is_err());
     }
 }

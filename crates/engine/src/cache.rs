@@ -1,17 +1,17 @@
-//! The artifact cache: what compilation made, kept in a folder for the next start.
+//! The artifact cache: keeps compiled modules in a folder for later starts.
 //!
-//! An artifact is machine code, and wasmer loads it as it is: a flipped byte runs. So an artifact is loaded only when it
-//! is sealed, with a secret of the folder, for the very module, limits, compiler and processor that are asked for. It is
-//! read into memory once, and what was verified there is what is loaded.
+//! An artifact is machine code, which wasmer loads without checks: a flipped byte would run. So an artifact is loaded
+//! only if it is sealed with the secret of its folder, for exactly this module, limits, compiler and processor. It is
+//! read into memory once, and the verified bytes are the loaded ones.
 //!
-//! Nothing that goes wrong here fails a start: the module is compiled then, and a line on the log says why.
+//! No error here fails a start: the module is compiled instead, and a log line states the reason.
 //!
 //! # Layout
-//! - `key`: what an artifact depends on (pure)
-//! - `frame`: artifacts as the bytes of one file, sealed (pure)
-//! - `private`: a folder that nobody else can write, and its secret
-//! - `folder`: the files in it, and how many bytes of them are kept
-//! - `load`: from bytes to modules and back
+//! - `key`: everything that an artifact depends on (pure)
+//! - `frame`: the file format of sealed artifacts (pure)
+//! - `private`: a folder that no other user can write, and its secret
+//! - `folder`: the files in the folder, and their total size
+//! - `load`: converts between bytes and wasmer modules
 
 mod folder;
 mod frame;
@@ -30,20 +30,13 @@ use folder::Folder;
 pub(super) use key::Key;
 pub(super) use load::Artifacts;
 
-/// Where compiled modules are kept for the next start of their actors, and how much of them. A start from there takes
-/// about a millisecond, where compiling takes milliseconds to seconds.
+/// A folder that keeps compiled modules for later starts of their actors, up to a size. A start from the cache takes
+/// about a millisecond, whereas compilation takes milliseconds to seconds.
 ///
-/// A host keeps none unless it is told to with `HostBuilder::with_artifact_cache`.
-/// Any number of hosts and processes of one user may share a folder.
+/// A host has no cache unless [`HostBuilder::with_artifact_cache`] sets one. Any number of hosts and processes of one
+/// user may share a folder.
 ///
-/// ```
-/// use wasmcloud_host::{ArtifactCache, HostBuilder};
-///
-/// # let home = tempfile::tempdir().unwrap();
-/// # let home = home.path();
-/// let artifacts = ArtifactCache::in_folder(home.join("artifacts")).max_bytes(256 * 1024 * 1024);
-/// let host = HostBuilder::new().with_artifact_cache(artifacts).build();
-/// ```
+/// [`HostBuilder::with_artifact_cache`]: https://docs.rs/wasmcloud-host/latest/wasmcloud_host/struct.HostBuilder.html
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactCache {
     folder: PathBuf,
@@ -51,17 +44,18 @@ pub struct ArtifactCache {
 }
 
 impl ArtifactCache {
-    /// A cache in this folder, of 1 GiB at most. The folder is made, for its owner alone, when it is needed first.
+    /// Returns a cache in this folder. The folder is created with access for its owner only when it is first needed.
     ///
-    /// A folder that is a symbolic link, that belongs to somebody else or that others can write is not used: whoever can
-    /// write there could have the host run anything. Then, and wherever files cannot be kept private, the host goes on
-    /// without a cache, and says so on the log.
+    /// A folder that is a symbolic link, belongs to another user or can be written by other users is not used, since
+    /// its content could make the host run arbitrary code. The host then runs without a cache and logs the reason. The
+    /// same applies on systems where files cannot be kept private.
     pub fn in_folder(folder: impl Into<PathBuf>) -> ArtifactCache {
         ArtifactCache { folder: folder.into(), max_bytes: 1024 * 1024 * 1024 }
     }
 
-    /// How many bytes of artifacts are kept; 1 GiB by default. When there are more, those go that were not used for the
-    /// longest time. What is larger than half of it is not kept at all.
+    /// Sets the largest total size of the artifacts. If they exceed it, those that were not used for the longest time
+    /// are removed. An artifact that is larger than half of this size is not kept. Unit: bytes. Default: 1 GiB.
+    #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> ArtifactCache {
         self.max_bytes = bytes;
         self
@@ -72,28 +66,28 @@ impl ArtifactCache {
 #[derive(Debug)]
 pub struct Cache {
     options: ArtifactCache,
-    /// Opened when it is needed first, or found to be unfit once and for all.
+    /// The folder, opened at its first use. `None` if it cannot be used.
     folder: OnceLock<Option<Folder>>,
-    complained: Mutex<Option<Instant>>,
+    last_warning: Mutex<Option<Instant>>,
 }
 
 impl Cache {
     /// Returns a cache with these options. Its folder is opened at the first use.
     pub fn new(options: ArtifactCache) -> Cache {
-        Cache { options, folder: OnceLock::new(), complained: Mutex::new(None) }
+        Cache { options, folder: OnceLock::new(), last_warning: Mutex::new(None) }
     }
 
-    /// What is kept under a key, loaded into an engine. What is found there and should not be is removed.
+    /// Loads the artifacts of a key into an engine. Removes a file that is not a valid artifact.
     pub(super) fn load(&self, key: &Key, engine: &wasmer::Engine) -> Option<Artifacts> {
         let folder = self.folder()?;
         let name = key.file_name();
         let artifacts = match folder.read(&name) {
-            Ok(bytes) => frame::open(bytes?, key, folder.secret()).and_then(|sealed| load::load(engine, sealed)),
+            Ok(bytes) => frame::open(bytes?, key, folder.secret()).and_then(|artifacts| load::load(engine, artifacts)),
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
                 Err(Error::new(ErrorKind::Io, "it cannot be an artifact").caused_by(error))
             }
             Err(error) => {
-                self.complain(format_args!("cannot read {name}: {error}"));
+                self.warn(format_args!("cannot read {name}: {error}"));
                 return None;
             }
         };
@@ -105,16 +99,16 @@ impl Cache {
         artifacts.inspect_err(refused).ok()
     }
 
-    /// Keeps what was compiled under a key.
-    pub(super) fn keep(&self, key: &Key, artifacts: &Artifacts) {
+    /// Stores compiled artifacts under a key.
+    pub(super) fn store(&self, key: &Key, artifacts: &Artifacts) {
         let Some(folder) = self.folder() else { return };
         let name = key.file_name();
-        let kept = load::save(artifacts).and_then(|sealed| {
-            let bytes = frame::seal(&sealed, key, folder.secret());
+        let kept = load::save(artifacts).and_then(|artifacts| {
+            let bytes = frame::seal(&artifacts, key, folder.secret());
             folder.write(&name, &bytes)
         });
         if let Err(error) = kept {
-            self.complain(format_args!("cannot keep {name}: {error}"));
+            self.warn(format_args!("cannot keep {name}: {error}"));
         }
     }
 
@@ -127,12 +121,12 @@ impl Cache {
         self.folder.get_or_init(open).as_ref()
     }
 
-    /// A line on the log, but not one for each start while a disk is full.
-    fn complain(&self, what: fmt::Arguments<'_>) {
+    /// Logs a warning, at most once a minute, since a full disk would cause one at each start.
+    fn warn(&self, what: fmt::Arguments<'_>) {
         const PAUSE: Duration = Duration::from_secs(60);
-        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
-        if complained.is_none_or(|last| last.elapsed() >= PAUSE) {
-            *complained = Some(Instant::now());
+        let mut last_warning = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner);
+        if last_warning.is_none_or(|last| last.elapsed() >= PAUSE) {
+            *last_warning = Some(Instant::now());
             log::warn!("the artifact cache in {} is not of use: {what}", self.options.folder.display());
         }
     }

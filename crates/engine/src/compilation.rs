@@ -1,4 +1,4 @@
-//! From a module's bytes to its machine code: it is loaded from the cache, or prepared, which measures it, and compiled.
+//! Turns the bytes of a module into machine code: loads it from the cache, or rewrites, estimates and compiles it.
 
 use std::fmt;
 use std::num::NonZero;
@@ -12,252 +12,275 @@ use wasmer_types::{CompilationProgressCallback, UserAbort};
 
 use super::background::CancelFlag;
 use super::cache::{Artifacts, Cache, Key};
-use super::functions::Functions;
-use super::mappings::Mappings;
-use super::memory::Releases;
-use super::meter::{Metered, ModuleCost, Segments, THREADS};
+use super::mappings::MappingBudget;
+use super::memory::ReleaseQueue;
+use super::meter::{DataSegments, MAX_THREADS, MeteredModule, ModuleCost};
+use super::symbols::SymbolTable;
 use super::{
-    ArtifactCache, CodeReservation, CompiledModule, Compiler, admission, bounds, check_size, driver, memory, meter,
+    ArtifactCache, CodeReservation, CompiledModule, Compiler, call_loop, check_size, interface_check, memory, meter,
+    meter_config,
 };
 
-/// How a host compiles modules.
+/// The compilation settings of a host.
 #[derive(Debug, Clone, Default)]
-pub struct Compilation {
+pub struct CompilationConfig {
     /// The compiler.
     pub compiler: Compiler,
-    /// The cache of compiled modules, if there is one.
+    /// The cache of compiled modules, if one is configured.
     pub artifacts: Option<ArtifactCache>,
 }
 
-/// What the modules of a host are compiled with.
+/// The compiler, cache and memory limit that the modules of a host share.
 #[derive(Debug, Clone)]
 pub struct CompilerContext {
     /// The compiler.
     pub compiler: Compiler,
-    /// The cache of compiled modules, if there is one.
+    /// The cache of compiled modules, if one is configured.
     pub cache: Option<Arc<Cache>>,
-    /// How much memory the compilation of one module may use, in bytes.
+    /// The memory that the compilation of one module may use. Unit: bytes.
     pub memory_bytes: u64,
 }
 
-/// A module's machine code, admitted.
-pub struct Code {
+/// The machine code of a module that has passed the interface check.
+pub struct MachineCode {
     pub(super) engine: wasmer::Engine,
-    pub(super) style: memory::Style,
+    pub(super) layout: memory::MemoryLayout,
     pub(super) artifacts: Artifacts,
-    pub(super) functions: Arc<Functions>,
-    /// The data that the host writes.
-    pub(super) data: Option<Segments>,
+    pub(super) symbols: Arc<SymbolTable>,
+    /// The data segments that the host writes, if it does.
+    pub(super) data: Option<DataSegments>,
 }
 
-/// What becomes of a module's bytes at first.
-pub enum Prepared {
-    /// Its code was kept in the cache.
-    Loaded(Code),
+/// A module after its preparation.
+pub enum PreparedModule {
+    /// The cache held its code.
+    Cached(MachineCode),
     /// It has to be compiled.
-    Metered(Box<Pending>),
+    Pending(Box<PendingCompilation>),
 }
 
-/// A module with the meter in it that is to be compiled.
-pub struct Pending {
+/// A metered module that is to be compiled.
+pub struct PendingCompilation {
     context: CompilerContext,
-    style: memory::Style,
+    layout: memory::MemoryLayout,
     stack_bytes: usize,
-    releases: Releases,
+    release_queue: ReleaseQueue,
     key: Option<Key>,
     module: Vec<u8>,
-    demand: Demand,
+    estimate: CompilationEstimate,
 }
 
-/// What compiling a module is expected to take.
+/// The estimated cost of compiling a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Demand {
-    /// In units of about what compiling a `local.get` takes: some ten millions are a second.
+pub struct CompilationEstimate {
+    /// The processor time. Unit: the time to compile a `local.get`; some ten million units take a second.
     pub work: u64,
-    /// How much memory, in bytes.
+    /// The memory. Unit: bytes.
     pub memory_bytes: u64,
-    /// On how many threads.
+    /// The number of threads to compile on.
     threads: NonZero<usize>,
 }
 
-/// What preparing a module takes for each of its bytes: the module as it was and as it is rewritten, and its operations.
-const PREPARING: u64 = 24;
+/// The memory to prepare a module, per byte: the original module, the rewritten one, and its decoded operators.
+const PREPARATION_PER_BYTE: u64 = 24;
 
-/// How much memory the compiler takes for a unit of the functions that it is at.
-const WORKING: u64 = 80;
+/// The memory to compile a function, per unit of its cost. Unit: bytes.
+const WORKING_MEMORY_PER_UNIT: u64 = 80;
 
-/// How much memory a unit of code takes that has been compiled, until the module is there.
-const COMPILED: u64 = 12;
+/// The memory of a compiled function until its module is complete, per unit of its cost. Unit: bytes.
+const COMPILED_MEMORY_PER_UNIT: u64 = 12;
 
-/// How much memory a compilation takes that has hardly anything to do.
-const LEAST: u64 = 4 * 1024 * 1024;
+/// The memory of the smallest compilation. Unit: bytes.
+const BASE_MEMORY: u64 = 4 * 1024 * 1024;
 
-/// Memory is given back to the operating system after a compilation of more than this.
-const LARGE: u64 = 64 * 1024 * 1024;
+/// The memory of a compilation above which free memory is returned to the operating system afterwards. Unit: bytes.
+const LARGE_COMPILATION: u64 = 64 * 1024 * 1024;
 
-/// The name of the threads that compile, of which Linux shows 15 bytes.
+/// The name of the compiling threads. Linux shows its first 15 bytes.
 const THREAD_NAME: &str = "wasm-compiler";
 
-/// How much memory preparing a module of so many bytes takes at most.
+/// Returns the most memory that preparing a module of this size takes. Unit: bytes.
 pub fn preparation_bytes(module: usize) -> u64 {
-    LEAST + module as u64 * PREPARING
+    BASE_MEMORY + module as u64 * PREPARATION_PER_BYTE
 }
 
-impl Demand {
-    /// What compiling a module takes, on as many threads as its memory allows.
+impl CompilationEstimate {
+    /// Estimates the cost of compiling a module on as many threads as the memory allows.
     ///
     /// # Errors
-    /// `InvalidModule` where it takes more memory than there may be even on one.
-    fn of(cost: &ModuleCost, most: u64) -> Result<Demand> {
-        let threads = available_parallelism().map_or(1, NonZero::get).clamp(1, THREADS);
-        let kept = cost.bytes as u64 * 2 + cost.all.total().saturating_mul(COMPILED);
-        let memory = |threads| LEAST + kept.saturating_add(cost.largest(threads).saturating_mul(WORKING));
-        let threads = if memory(threads) <= most { threads } else { 1 };
+    /// `InvalidModule` if it takes more memory than `max_bytes` even on one thread.
+    fn new(cost: &ModuleCost, max_bytes: u64) -> Result<CompilationEstimate> {
+        let threads = available_parallelism().map_or(1, NonZero::get).clamp(1, MAX_THREADS);
+        let kept = cost.bytes as u64 * 2 + cost.all.total().saturating_mul(COMPILED_MEMORY_PER_UNIT);
+        let memory =
+            |threads| BASE_MEMORY + kept.saturating_add(cost.largest(threads).saturating_mul(WORKING_MEMORY_PER_UNIT));
+        let threads = if memory(threads) <= max_bytes { threads } else { 1 };
         let memory_bytes = memory(threads);
-        if memory_bytes > most {
+        if memory_bytes > max_bytes {
             return Err(Error::new(
                 ErrorKind::InvalidModule,
                 format!(
                     "compiling the module would take some {} MiB of memory, {} are allowed, and its largest function, \
                      number {}, {} of them: split it, or raise Limits::compile_memory_bytes",
                     memory_bytes >> 20,
-                    most >> 20,
+                    max_bytes >> 20,
                     cost.largest_function,
-                    cost.largest(1).saturating_mul(WORKING) >> 20,
+                    cost.largest(1).saturating_mul(WORKING_MEMORY_PER_UNIT) >> 20,
                 ),
             ));
         }
         let threads = NonZero::new(threads).unwrap_or(NonZero::<usize>::MIN);
-        Ok(Demand { work: cost.all.total(), memory_bytes, threads })
+        Ok(CompilationEstimate { work: cost.all.total(), memory_bytes, threads })
     }
 }
 
 impl CompilerContext {
-    /// Loads the code of a module of this hash from the cache, or prepares the module for being compiled. It reads files, and
-    /// takes up to some seconds of one core: never call this on a shard.
+    /// Loads the code of the module with this hash from the cache, or prepares the module for compilation.
+    ///
+    /// Reads files and takes up to some seconds of one core: never call it on a shard.
     ///
     /// # Errors
-    /// `InvalidModule` for what is no valid WebAssembly, and what would take too much time or memory to compile.
-    pub fn prepare(self, bytes: &[u8], hash: &str, limits: &Limits, mappings: &Mappings) -> Result<Prepared> {
+    /// `InvalidModule` if the module is not valid, or would take too much time or memory to compile.
+    pub fn prepare(
+        self,
+        bytes: &[u8],
+        hash: &str,
+        limits: &Limits,
+        mappings: &MappingBudget,
+    ) -> Result<PreparedModule> {
         check_size(bytes, limits)?;
-        let style = memory::Style::of(limits);
-        let (engine, releases) = (self.compiler.engine(NonZero::<usize>::MIN), mappings.releases());
-        let engine = memory::within(engine, style, limits.stack_bytes, releases.clone());
-        let key = self.cache.as_ref().map(|_| Key::new(hash, bounds(limits, self.compiler), &engine));
+        let layout = memory::MemoryLayout::for_limits(limits);
+        let engine = self.compiler.engine(NonZero::<usize>::MIN);
+        let release_queue = mappings.release_queue();
+        let engine = memory::with_tunables(engine, layout, limits.stack_bytes, release_queue.clone());
+        let key = self.cache.as_ref().map(|_| Key::new(hash, meter_config(limits, self.compiler), &engine));
         let cached = self.cache.as_ref().zip(key.as_ref());
         if let Some(artifacts) = cached.and_then(|(cache, key)| cache.load(key, &engine)) {
-            return Ok(Prepared::Loaded(Code::admitted(engine, style, artifacts, self.compiler, bytes)?));
+            return Ok(PreparedModule::Cached(MachineCode::check(engine, layout, artifacts, self.compiler, bytes)?));
         }
-        let Metered { module, cost } = meter::measured(bytes, bounds(limits, self.compiler))?;
-        let demand = Demand::of(&cost, self.memory_bytes)?;
-        let (context, stack_bytes) = (self, limits.stack_bytes);
-        Ok(Prepared::Metered(Box::new(Pending { context, style, stack_bytes, releases, key, module, demand })))
+        let MeteredModule { module, cost } = meter::rewrite_and_estimate(bytes, meter_config(limits, self.compiler))?;
+        let estimate = CompilationEstimate::new(&cost, self.memory_bytes)?;
+        let context = self;
+        let stack_bytes = limits.stack_bytes;
+        Ok(PreparedModule::Pending(Box::new(PendingCompilation {
+            context,
+            layout,
+            stack_bytes,
+            release_queue,
+            key,
+            module,
+            estimate,
+        })))
     }
 }
 
-impl Pending {
-    pub fn demand(&self) -> Demand {
-        self.demand
+impl PendingCompilation {
+    /// Returns the estimated cost of the compilation.
+    pub fn estimate(&self) -> CompilationEstimate {
+        self.estimate
     }
 
-    /// Compiles the module, of which these are the bytes, which takes milliseconds to many seconds of some cores: never call this on a shard. Once it is
-    /// given up, it ends after the function that it is at.
+    /// Compiles the module, whose original bytes are `bytes`.
+    ///
+    /// Takes milliseconds to many seconds of some cores: never call it on a shard. If cancelled, it ends after the
+    /// functions that it is compiling.
     ///
     /// # Errors
-    /// `InvalidModule` for what is no guest that speaks waPC, and `HostNotRunning` for what has been given up.
-    pub fn compile(self, bytes: &[u8], cancelled: &CancelFlag) -> Result<Code> {
-        let demand = self.demand;
+    /// `InvalidModule` if the module is not a waPC guest, or if the compilation is cancelled.
+    pub fn compile(self, bytes: &[u8], cancelled: &CancelFlag) -> Result<MachineCode> {
+        let estimate = self.estimate;
         let compiled = self.compile_on(bytes, cancelled);
-        if demand.memory_bytes > LARGE {
-            super::memory::give_back();
+        if estimate.memory_bytes > LARGE_COMPILATION {
+            super::memory::trim_allocator();
         }
         compiled
     }
 
-    fn compile_on(self, bytes: &[u8], cancelled: &CancelFlag) -> Result<Code> {
-        let Pending { context, style, stack_bytes, releases, key, module, demand } = self;
-        let engine = memory::within(context.compiler.engine(demand.threads), style, stack_bytes, releases);
-        let threads = rayon::ThreadPoolBuilder::new().num_threads(demand.threads.get());
+    fn compile_on(self, bytes: &[u8], cancelled: &CancelFlag) -> Result<MachineCode> {
+        let PendingCompilation { context, layout, stack_bytes, release_queue, key, module, estimate } = self;
+        let engine =
+            memory::with_tunables(context.compiler.engine(estimate.threads), layout, stack_bytes, release_queue);
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(estimate.threads.get());
         let threads = threads.thread_name(|_| THREAD_NAME.to_owned()).build();
         let threads = threads.map_err(|error| {
             Error::new(ErrorKind::Busy, "there are no threads to compile the module on").caused_by(error)
         })?;
-        // What wasmer does beside functions would share the threads of the whole process otherwise, and wait for the
-        // largest module that is compiled in it.
+        // wasmer would otherwise share the thread pool of the process and wait for the largest module in it.
         let artifacts = threads.install(|| compile(&engine, &module, cancelled))?;
         drop(module);
-        let code = Code::admitted(engine, style, artifacts, context.compiler, bytes)?;
-        if let Some((cache, key)) = context.cache.zip(key).filter(|_| !cancelled.is_so()) {
-            cache.keep(&key, &code.artifacts);
+        let code = MachineCode::check(engine, layout, artifacts, context.compiler, bytes)?;
+        if let Some((cache, key)) = context.cache.zip(key).filter(|_| !cancelled.is_cancelled()) {
+            cache.store(&key, &code.artifacts);
         }
         Ok(code)
     }
 }
 
-impl Code {
-    /// The code of a module with these bytes, if it may be run.
-    fn admitted(
+impl MachineCode {
+    /// Checks the interface of a compiled module and returns its code.
+    fn check(
         engine: wasmer::Engine,
-        style: memory::Style,
+        layout: memory::MemoryLayout,
         artifacts: Artifacts,
         compiler: Compiler,
         bytes: &[u8],
-    ) -> Result<Code> {
-        admission::check(&artifacts.module)?;
-        if style == memory::Style::Compact && !compiler.checks_empty_memory() {
-            admission::check_memory_is_not_empty(&artifacts.module)?;
+    ) -> Result<MachineCode> {
+        interface_check::check(&artifacts.module)?;
+        if layout == memory::MemoryLayout::Compact && !compiler.checks_empty_memory() {
+            interface_check::check_memory_is_not_empty(&artifacts.module)?;
         }
-        let functions = Arc::new(Functions::of(&artifacts.module, bytes));
-        let data = Segments::of(bytes)?;
-        Ok(Code { engine, style, artifacts, functions, data })
+        let symbols = Arc::new(SymbolTable::of(&artifacts.module, bytes));
+        let data = DataSegments::of(bytes)?;
+        Ok(MachineCode { engine, layout, artifacts, symbols, data })
     }
 }
 
 fn compile(engine: &wasmer::Engine, metered: &[u8], cancelled: &CancelFlag) -> Result<Artifacts> {
     let cancelled = cancelled.clone();
     let progress = CompilationProgressCallback::new(move |_| {
-        if cancelled.is_so() { Err(UserAbort::new("nothing waits for the module any more")) } else { Ok(()) }
+        if cancelled.is_cancelled() { Err(UserAbort::new("the compilation was cancelled")) } else { Ok(()) }
     });
     let module = engine
         .new_module_with_progress(metered, progress)
         .map_err(|error| Error::new(ErrorKind::InvalidModule, "the module cannot be compiled").caused_by(error))?;
-    let driver = wasmer::Module::new(engine, driver::module())
-        .map_err(|error| Error::new(ErrorKind::Internal, "cannot compile the driver").caused_by(error))?;
-    Ok(Artifacts { module, driver })
+    let call_loop = wasmer::Module::new(engine, call_loop::module())
+        .map_err(|error| Error::new(ErrorKind::Internal, "cannot compile the call loop").caused_by(error))?;
+    Ok(Artifacts { module, call_loop })
 }
 
 impl CompiledModule {
-    /// Compiles a module on this thread, with the default compiler and without a cache. Hosts compile beside their shards.
+    /// Compiles a module on this thread with the default compiler and without a cache, for tests. Hosts compile on
+    /// background threads.
     ///
     /// # Errors
     /// `InvalidModule` if the module is not valid or exceeds the limits.
     pub fn compile(bytes: &[u8], limits: &Limits, reservation: CodeReservation) -> Result<CompiledModule> {
         let context = CompilerContext { compiler: Compiler::default(), cache: None, memory_bytes: u64::MAX };
         let code = match context.prepare(bytes, "", limits, &reservation.mappings)? {
-            Prepared::Loaded(code) => code,
-            Prepared::Metered(pending) => pending.compile(bytes, &CancelFlag::default())?,
+            PreparedModule::Cached(code) => code,
+            PreparedModule::Pending(pending) => pending.compile(bytes, &CancelFlag::default())?,
         };
         Ok(CompiledModule::new(code, reservation))
     }
 }
 
-impl fmt::Debug for Code {
+impl fmt::Debug for MachineCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Code").field("style", &self.style).finish_non_exhaustive()
+        f.debug_struct("MachineCode").field("layout", &self.layout).finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Prepared {
+impl fmt::Debug for PreparedModule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Prepared::Loaded(_) => "Loaded",
-            Prepared::Metered(_) => "Metered",
+            PreparedModule::Cached(_) => "Cached",
+            PreparedModule::Pending(_) => "Pending",
         })
     }
 }
 
-impl fmt::Debug for Pending {
+impl fmt::Debug for PendingCompilation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pending").field("demand", &self.demand).finish_non_exhaustive()
+        f.debug_struct("PendingCompilation").field("estimate", &self.estimate).finish_non_exhaustive()
     }
 }

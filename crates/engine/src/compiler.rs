@@ -1,33 +1,30 @@
-//! What makes machine code of modules.
+//! The compilers that turn modules into machine code.
 
 use std::num::NonZero;
 
 use wasmer::sys::EngineBuilder;
 
-use super::meter::Frames;
+use super::meter::FrameModel;
 
-/// A compiler for guests, as `HostBuilder::with_compiler` takes it. Which there are
-/// depends on the crate's features; at least one is needed.
+/// A compiler for guests, for `HostBuilder::with_compiler`.
 ///
-/// ```
-/// use wasmcloud_host::{Compiler, HostBuilder};
-///
-/// let host = HostBuilder::new().with_compiler(Compiler::default()).build();
-/// ```
+/// The variants depend on the crate's features. At least one of them is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Compiler {
-    /// Cranelift makes fast code, at some hundred milliseconds for a module of ordinary size. The default; with the feature
-    /// `cranelift`, which is on by default.
+    /// Cranelift generates fast code and takes some hundred milliseconds for a module of ordinary size. This is the
+    /// default. Needs the feature `cranelift`, which is on by default.
     #[cfg(feature = "cranelift")]
     Cranelift,
-    /// Singlepass compiles in a fraction of that time, and its code takes two to three times as long to run: for
-    /// development, and for small devices. With the feature `singlepass`. Its licence, BUSL-1.1, does not allow production
+    /// Singlepass compiles in a fraction of that time, and its code runs two to three times as long. It suits
+    /// development and small devices. Needs the feature `singlepass`. Its licence, BUSL-1.1, does not allow production
     /// use without an agreement with Wasmer, Inc.
     ///
-    /// It refuses modules that it would make unsafe code of: with functions of more than 498 local variables beside their
-    /// parameters, as there may be where code was compiled without optimising it, with types of more than 100 parameters and
-    /// results, with blocks that leave more than 100 values within one another, and with a memory that begins empty.
+    /// It refuses modules for which it would generate unsafe code:
+    /// - functions of more than 498 local variables in addition to their parameters, as in unoptimized code
+    /// - types of more than 100 parameters and results
+    /// - nested blocks that return more than 100 values together
+    /// - a memory that begins with zero pages
     #[cfg(feature = "singlepass")]
     Singlepass,
 }
@@ -36,7 +33,7 @@ pub enum Compiler {
 compile_error!("a host needs a compiler for its guests: enable the feature `cranelift` or `singlepass`");
 
 impl Default for Compiler {
-    /// Cranelift, where this crate was built with it.
+    /// Returns Cranelift if this crate was built with it, otherwise Singlepass.
     fn default() -> Compiler {
         #[cfg(feature = "cranelift")]
         return Compiler::Cranelift;
@@ -46,7 +43,7 @@ impl Default for Compiler {
 }
 
 impl Compiler {
-    /// An engine of its own for one module, which is compiled on so many threads.
+    /// Returns a new engine for one module, which compiles on this number of threads.
     pub(super) fn engine(self, threads: NonZero<usize>) -> wasmer::Engine {
         match self {
             #[cfg(feature = "cranelift")]
@@ -64,18 +61,18 @@ impl Compiler {
         }
     }
 
-    /// What it makes frames on the stack large for.
-    pub(super) fn frames(self) -> Frames {
+    /// Returns what determines the size of stack frames in its code.
+    pub(super) fn frame_model(self) -> FrameModel {
         match self {
             #[cfg(feature = "cranelift")]
-            Compiler::Cranelift => Frames::Arguments,
+            Compiler::Cranelift => FrameModel::Arguments,
             #[cfg(feature = "singlepass")]
-            Compiler::Singlepass => Frames::Locals,
+            Compiler::Singlepass => FrameModel::Locals,
         }
     }
 
-    /// Whether its code checks accesses to a memory of no pages at all, where there is nothing behind the memory that they
-    /// could be caught by. Singlepass subtracts the size of an access from that of the memory, and goes below zero.
+    /// Returns whether its code checks accesses to a compact memory of zero pages. Singlepass subtracts the size of an
+    /// access from that of the memory, which underflows.
     pub(super) fn checks_empty_memory(self) -> bool {
         match self {
             #[cfg(feature = "cranelift")]

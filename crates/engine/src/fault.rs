@@ -1,4 +1,4 @@
-//! The ways a call into a guest can fail.
+//! The ways in which a call into a guest fails.
 
 use std::fmt;
 
@@ -7,91 +7,95 @@ use wasmcloud_core::error::printable;
 use wasmer::sys::vm::TrapCode;
 use wasmer::{InstantiationError, LinkError};
 
-use super::last_words::LastWords;
-use super::turns::Broken;
+use super::last_output::LastOutput;
+use super::trap_guard::CallError;
 
-/// The name of a payload for the guest that is too large. The guest is not entered for it.
+/// The name of the request payload in [`Fault::TooLarge`]. The guest is not entered if it is too large.
 pub const REQUEST: &str = "request";
 
-/// Why a guest did not answer.
+/// The reason why a guest did not answer.
 #[derive(Debug)]
 pub enum Fault {
-    /// The guest ran to its end and answered with an error of its own.
+    /// The guest returned an error.
     Failed(String),
     /// The guest's code trapped.
     Trapped {
         /// The reason of the trap.
         reason: String,
-        /// What the guest said before.
-        words: LastWords,
-        /// The functions that it was in, the innermost first; nothing where that is not known.
-        functions: Vec<String>,
+        /// The last error and log line of the guest.
+        output: LastOutput,
+        /// The names of the functions on its stack, innermost first. Empty if unknown.
+        backtrace: Vec<String>,
     },
-    /// The guest's calls are nested deeper than its stack allows.
+    /// The guest's calls nested deeper than its stack allows.
     StackExhausted {
-        /// The size of the stack, in bytes.
+        /// The size of the stack. Unit: bytes.
         limit: usize,
-        /// What the guest said before.
-        words: LastWords,
+        /// The last error and log line of the guest.
+        output: LastOutput,
     },
-    /// The guest broke the waPC protocol.
+    /// The guest violated the waPC protocol.
     Protocol(String),
-    /// A message to or from the guest is larger than it may be.
+    /// A payload to or from the guest exceeds the limit.
     TooLarge {
         /// The name of the payload.
         what: &'static str,
-        /// The size of the payload, in bytes.
+        /// The size of the payload. Unit: bytes.
         bytes: usize,
-        /// The largest size that is allowed, in bytes.
+        /// The largest allowed size. Unit: bytes.
         limit: usize,
     },
     /// The guest could not be instantiated.
     Instantiation(String),
-    /// The guests of the host hold as much of the process as they may.
-    NoRoom(String),
-    /// The guest was still at it when the call's time was up.
+    /// The mapping budget of the host or the memory of the process is exhausted.
+    ResourcesExhausted(String),
+    /// The deadline of the call passed while the guest ran.
     Deadline,
-    /// The guest was still at it when nobody waited for its answer any more.
+    /// The call was cancelled while the guest ran.
     Cancelled,
-    /// The guest was still at it when its host ended it.
+    /// The host ended the guest while it ran.
     Ended,
-    /// The engine itself gave up, with a panic.
+    /// The engine panicked.
     Panicked(String),
 }
 
 impl Fault {
     pub(super) fn instantiation(error: impl fmt::Display) -> Fault {
-        // It may name what the module imports.
+        // The text may contain names from the module.
         Fault::Instantiation(printable(error.to_string().as_bytes()))
     }
 
-    /// A trap of which no more is known.
+    /// Returns a trap without a backtrace and without output of the guest.
     pub fn trapped(reason: impl Into<String>) -> Fault {
-        Fault::Trapped { reason: reason.into(), words: LastWords::default(), functions: Vec::new() }
+        Fault::Trapped { reason: reason.into(), output: LastOutput::default(), backtrace: Vec::new() }
     }
 
-    /// What became of a guest that has stacks of so many bytes, and what it said before.
-    pub(super) fn of(Broken { error, functions }: Broken, stack_bytes: usize, words: LastWords) -> Fault {
+    /// Returns the fault that a failed call of a guest means.
+    pub(super) fn from_call_error(
+        CallError { error, backtrace }: CallError,
+        stack_bytes: usize,
+        output: LastOutput,
+    ) -> Fault {
         let error = match error.downcast::<Fault>() {
             Ok(fault) => return fault,
             Err(error) => error,
         };
         let reason = error.message();
         match error.to_trap() {
-            Some(TrapCode::StackOverflow) => Fault::StackExhausted { limit: stack_bytes, words },
-            _ => Fault::Trapped { reason, words, functions },
+            Some(TrapCode::StackOverflow) => Fault::StackExhausted { limit: stack_bytes, output },
+            _ => Fault::Trapped { reason, output, backtrace },
         }
     }
 
-    /// Whether the guest is to blame for it, as opposed to those who ended it.
+    /// Returns whether the guest caused the fault, as opposed to its caller or host.
     pub fn is_crash(&self) -> bool {
         !matches!(self, Fault::Cancelled | Fault::Ended)
     }
 
-    /// Whether the instance is in a known state and can serve another call.
+    /// Returns whether the instance is in a known state and can serve another call.
     pub fn leaves_instance_usable(&self) -> bool {
-        // There was no room to enter it, so it is as it was.
-        matches!(self, Fault::Failed(_) | Fault::NoRoom(_) | Fault::TooLarge { what: REQUEST, .. })
+        // In the last two cases the guest was not entered.
+        matches!(self, Fault::Failed(_) | Fault::ResourcesExhausted(_) | Fault::TooLarge { what: REQUEST, .. })
     }
 }
 
@@ -99,7 +103,7 @@ impl From<InstantiationError> for Fault {
     fn from(error: InstantiationError) -> Fault {
         match error {
             InstantiationError::Link(LinkError::Resource(reason)) => {
-                Fault::NoRoom(format!("there is no room for its memory: {reason}"))
+                Fault::ResourcesExhausted(format!("there is no room for its memory: {reason}"))
             }
             other => Fault::instantiation(other),
         }
@@ -116,22 +120,22 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::Failed(reason) => write!(f, "answered with an error: {reason}"),
-            Fault::Trapped { reason, words, functions } => {
-                write!(f, "trapped: {reason}{words}")?;
-                if functions.is_empty() { Ok(()) } else { write!(f, "; it was in {}", functions.join(" <- ")) }
+            Fault::Trapped { reason, output, backtrace } => {
+                write!(f, "trapped: {reason}{output}")?;
+                if backtrace.is_empty() { Ok(()) } else { write!(f, "; it was in {}", backtrace.join(" <- ")) }
             }
-            Fault::StackExhausted { limit, words } => {
-                write!(f, "used up its stack of {limit} bytes: it calls too deeply{words}")
+            Fault::StackExhausted { limit, output } => {
+                write!(f, "used up its stack of {limit} bytes: it calls too deeply{output}")
             }
             Fault::Protocol(reason) => write!(f, "broke the waPC protocol: {reason}"),
             Fault::TooLarge { what, bytes, limit } => {
-                write!(f, "met a message that is too large: the {what} has {bytes} bytes, {limit} are allowed")
+                write!(f, "exceeded the limit on payloads: the {what} has {bytes} bytes, {limit} are allowed")
             }
             Fault::Instantiation(reason) => write!(f, "could not be instantiated: {reason}"),
-            Fault::NoRoom(reason) => write!(f, "was not run: {reason}"),
+            Fault::ResourcesExhausted(reason) => write!(f, "was not run: {reason}"),
             Fault::Deadline => f.write_str("did not answer in time"),
-            Fault::Cancelled => f.write_str("was still at work when its caller gave up"),
-            Fault::Ended => f.write_str("was still at work when it was ended"),
+            Fault::Cancelled => f.write_str("was still running when the call was cancelled"),
+            Fault::Ended => f.write_str("was still running when the host ended it"),
             Fault::Panicked(reason) => write!(f, "met a panic of the engine: {reason}"),
         }
     }

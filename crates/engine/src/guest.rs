@@ -1,4 +1,4 @@
-//! One running instance of a module, and the calls into it.
+//! A running instance of a module, and the calls into it.
 
 use std::fmt;
 use std::rc::Rc;
@@ -13,30 +13,30 @@ use wasmcloud_core::limits::Limits;
 use wasmcloud_core::shutdown::ShutdownSignal;
 use wasmer::{Instance, Memory, Store, StoreAsync};
 
-use super::driver::Driver;
-use super::exchange::{Exchange, HostCalls};
+use super::call_loop::{CallLoop, CallLoopConfig};
 use super::fault::Fault;
-use super::imports::PORTION;
-use super::mappings::Taken;
-use super::meter::Segments;
-use super::turns::InTurns;
-use super::{Compiled, CompiledModule, admission, imports, memory};
+use super::guest_state::{GuestState, HostCallHandler};
+use super::imports::COPY_CHUNK;
+use super::mappings::MappingReservation;
+use super::meter::DataSegments;
+use super::trap_guard::GuardedCall;
+use super::{Compiled, CompiledModule, imports, interface_check, memory};
 
-/// A guest that serves one call at a time. It stays on the shard that created it.
+/// A guest, which serves one call at a time. It stays on the shard that created it.
 pub struct Guest {
-    exchange: Rc<Exchange>,
+    state: Rc<GuestState>,
     store: StoreAsync,
-    driver: Driver,
-    /// What the memory has taken of the host's mappings.
-    _memory: Taken,
+    call_loop: CallLoop,
+    /// The mappings of the memory.
+    _memory: MappingReservation,
 }
 
 /// The configuration of a guest.
 pub struct GuestConfig<'a> {
-    /// The actor's name, for the log.
+    /// The name of the actor, for log lines.
     pub actor: &'a str,
-    /// Carries out the guest's calls.
-    pub host: HostCalls,
+    /// Performs the guest's calls.
+    pub host: HostCallHandler,
     /// Ends the guest at its next yield.
     pub shutdown: Arc<ShutdownSignal>,
     /// The limits of the guest.
@@ -47,70 +47,74 @@ impl Guest {
     /// Instantiates a module and runs its start functions, in the context of the call that needs it.
     ///
     /// # Errors
-    /// Any fault; nothing is left behind by a guest that did not start.
+    /// Returns the fault if the guest cannot start. Everything that it held is then released.
     pub async fn start(module: &CompiledModule, config: GuestConfig<'_>, context: CallContext) -> Result<Guest, Fault> {
         let GuestConfig { actor, host, shutdown, limits } = config;
-        let (deadline, stack_bytes) = (context.deadline, limits.stack_bytes);
-        let exchange = Rc::new(Exchange::new(limits.message_bytes, host, shutdown, context));
-        let Compiled { engine, style, module: code, driver, functions, data, mappings, .. } = &*module.0;
-        let taken = mappings.take("its memory", style.mappings())?;
-        let mut store = Store::new(memory::within(engine.clone(), *style, stack_bytes, mappings.releases()));
-        let imports = imports::define(&mut store, &exchange, actor);
+        let deadline = context.deadline;
+        let stack_bytes = limits.stack_bytes;
+        let state = Rc::new(GuestState::new(limits.message_bytes, host, shutdown, context));
+        let Compiled { engine, layout, module: code, call_loop, symbols, data, mappings, .. } = &*module.0;
+        let reserved = mappings.reserve("its memory", layout.mappings())?;
+        let mut store =
+            Store::new(memory::with_tunables(engine.clone(), *layout, stack_bytes, mappings.release_queue()));
+        let imports = imports::define(&mut store, &state, actor);
         let instance = Instance::new(&mut store, code, &imports)?;
         let exports = &instance.exports;
-        let memory = exports.get_memory(admission::MEMORY).map_err(Fault::instantiation)?;
-        // The exchange is new with this instance, so its memory is not set yet.
-        let _ = exchange.memory.set(memory.clone());
+        let memory = exports.get_memory(interface_check::MEMORY).map_err(Fault::instantiation)?;
+        // The state is new with this instance, so its memory is not set yet.
+        let _ = state.memory.set(memory.clone());
         if let Some(data) = data {
-            write(data, memory, &store, &exchange).await?;
+            write_data(data, memory, &store, &state).await?;
         }
         let guest_call = exports.get_function(wapc::wapc_functions::GUEST_CALL).map_err(Fault::instantiation)?.clone();
-        let starts: Vec<_> = admission::STARTS.iter().filter_map(|name| exports.get_function(name).ok()).collect();
-        let driver = Driver::bind(
+        let starts: Vec<_> =
+            interface_check::STARTS.iter().filter_map(|name| exports.get_function(name).ok()).collect();
+        let call_loop = CallLoop::new(
             &mut store,
-            driver,
+            call_loop,
             &guest_call,
-            &exchange,
-            (mappings.clone(), functions.clone(), stack_bytes),
+            &state,
+            CallLoopConfig { mappings: mappings.clone(), symbols: symbols.clone(), stack_bytes },
         )?;
         let store = store.into_async();
         for start in starts {
-            let _stacks = mappings.take_stacks()?;
-            let started = InTurns::new(start.call_async(&store, vec![]), functions.clone());
+            let _stacks = mappings.reserve_stacks()?;
+            let started = GuardedCall::new(start.call_async(&store, vec![]), symbols.clone());
             let started = within(deadline, started).await?;
-            started.map_err(|broken| Fault::of(broken, stack_bytes, exchange.last_words()))?;
+            started.map_err(|error| Fault::from_call_error(error, stack_bytes, state.last_output()))?;
         }
-        Ok(Guest { exchange, store, driver, _memory: taken })
+        Ok(Guest { state, store, call_loop, _memory: reserved })
     }
 
-    /// Releases the stacks that the guest was entered on. The next call enters it anew.
+    /// Releases the guest's stacks. The next call enters the guest again.
     pub fn release_stacks(&mut self) {
-        self.driver.leave();
+        self.call_loop.release_stacks();
     }
 
-    /// Whether it has stacks. Otherwise its next call enters it anew, which takes much longer than an ordinary call.
+    /// Returns whether the guest has stacks. If not, its next call maps them, which takes much longer than an
+    /// ordinary call.
     pub fn is_entered(&self) -> bool {
-        self.driver.is_entered()
+        self.call_loop.is_entered()
     }
 
-    /// Hands the guest a message, to be handled as [`Guest::poll_answer`] is polled from now on.
-    pub fn begin(&self, operation: String, message: Vec<u8>, context: CallContext, now: Instant) {
-        self.exchange.begin(operation, message, context, now);
+    /// Begins a call. [`Guest::poll_answer`] runs it.
+    pub fn begin(&self, operation: String, payload: Vec<u8>, context: CallContext, now: Instant) {
+        self.state.begin(operation, payload, context, now);
     }
 
-    /// The operation of the call that was begun last.
+    /// Returns the operation of the last call that was begun.
     pub fn operation(&self) -> String {
-        self.exchange.operation()
+        self.state.operation()
     }
 
-    /// Has the guest go on with the call that was begun last, as far as it comes.
+    /// Runs the call that was begun last until it suspends or ends.
     ///
-    /// After a fault that does not leave the instance usable, and when nobody polls any further, the guest has to be
-    /// dropped: it may be in the middle of a call.
+    /// The guest may be in the middle of a call: drop it after a fault that does not leave the instance usable, and
+    /// when a call is abandoned.
     pub fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Result<Vec<u8>, Fault>> {
-        self.driver.poll(&self.store, &self.exchange, context).map(|returned| {
+        self.call_loop.poll(&self.store, &self.state, context).map(|returned| {
             let code = returned?;
-            let answer = self.exchange.take_answer();
+            let answer = self.state.take_answer();
             match (code, answer.response, answer.error) {
                 (0, _, error) => Err(failed(error)),
                 (_, Some(response), _) => Ok(response),
@@ -121,16 +125,16 @@ impl Guest {
     }
 }
 
-/// Writes a module's data into the memory of its new instance, and lets the shard serve others in between.
-async fn write(data: &Segments, memory: &Memory, store: &Store, exchange: &Exchange) -> Result<(), Fault> {
+/// Writes a module's data segments into the memory of its new instance, in chunks.
+async fn write_data(data: &DataSegments, memory: &Memory, store: &Store, state: &GuestState) -> Result<(), Fault> {
     for (to, bytes) in data.iter() {
         let mut to = u64::from(to);
-        // A segment without bytes has its place as well.
+        // The address of an empty segment is checked too.
         let first = bytes.is_empty().then_some(bytes);
-        for portion in bytes.chunks(PORTION).chain(first) {
-            memory.view(store).write(to, portion).map_err(Fault::instantiation)?;
-            to += portion.len() as u64;
-            exchange.rest_if_due().await?;
+        for chunk in bytes.chunks(COPY_CHUNK).chain(first) {
+            memory.view(store).write(to, chunk).map_err(Fault::instantiation)?;
+            to += chunk.len() as u64;
+            state.yield_if_due().await?;
         }
     }
     Ok(())
@@ -148,7 +152,7 @@ impl fmt::Debug for GuestConfig<'_> {
     }
 }
 
-/// The guest's own error, which may be any bytes.
+/// Returns the error that a guest reported. It may be any bytes.
 fn failed(error: Option<Vec<u8>>) -> Fault {
     Fault::Failed(error.map_or_else(|| "it gave no reason".to_owned(), |error| printable(&error)))
 }

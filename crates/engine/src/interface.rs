@@ -1,14 +1,14 @@
 //! The functions of the waPC interface that a guest may import (pure).
 //!
-//! A function that returns nothing to the guest returns its price to the meter: what it cost the host, in units of fuel.
-//! The meter's rewriting has it paid by whichever way the guest has come to the function.
+//! A function without a result for the guest returns its *price* to the meter: the fuel that its work costs. The
+//! meter's rewriting charges the price wherever the guest calls the function.
 
 use wapc::wapc_functions as names;
 
-/// The module names under which guests import the interface: waPC's own, and that of wasmCloud's later actors.
+/// The namespaces from which guests import the interface: waPC's own, and that of later wasmCloud actors.
 pub(super) const NAMESPACES: [&str; 2] = [wapc::HOST_NAMESPACE, "wasmbus"];
 
-/// A function of the interface. All its parameters, and its result if there is one, are of type `i32`.
+/// A function of the interface. All its parameters, and its result if it has one, are of type `i32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct HostFunction {
     pub(super) name: &'static str,
@@ -17,7 +17,7 @@ pub(super) struct HostFunction {
     pub(super) returns_value: bool,
 }
 
-/// The whole interface.
+/// All functions of the interface.
 pub(super) const FUNCTIONS: [HostFunction; 9] = [
     priced(names::GUEST_REQUEST_FN, 2),
     priced(names::GUEST_RESPONSE_FN, 2),
@@ -34,7 +34,7 @@ const fn priced(name: &'static str, parameters: u32) -> HostFunction {
     HostFunction { name, parameters, returns_value: false }
 }
 
-/// The function that an import names, if the interface has it.
+/// Returns the function that an import names, if the interface has it.
 pub(super) fn find(namespace: &str, name: &str) -> Option<HostFunction> {
     let known = NAMESPACES.contains(&namespace);
     FUNCTIONS.into_iter().find(|function| known && function.name == name)

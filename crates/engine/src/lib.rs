@@ -1,50 +1,50 @@
-//! The engine: waPC guests on wasmer, suspended instead of blocking.
+//! Runs waPC guests on wasmer. A guest that waits is suspended and does not block its thread.
 //!
 //! # Layout
-//! - `meter`: the rewriting by which guests yield, and are kept within bounds
-//! - `admission`: what a module must export and may import
-//! - `compilation`: from a module's bytes to its machine code
-//! - `background`: threads that nothing waits for
-//! - `cache`: what compilation made, kept for the next start
-//! - `compiler`: what makes machine code of modules
-//! - `driver`: the little module that enters a guest once and keeps it between messages
-//! - `exchange`: what passes between a call and the imports that the guest reaches for
-//! - `imports`: the functions of the waPC interface, and what each costs
-//! - `interface`: their names and types (pure)
-//! - `mappings`: how much of the process guests may hold
-//! - `memory`: the memories and stacks that guests are given
+//! - `meter`: rewrites modules so that guests yield and stay within their limits
+//! - `interface_check`: checks that a module exports and imports the waPC interface
+//! - `compilation`: compiles a module's bytes to machine code
+//! - `background`: runs work on threads that no runtime waits for
+//! - `cache`: keeps compiled modules for later starts
+//! - `compiler`: selects and configures the compiler
+//! - `call_loop`: the generated module that enters a guest once and keeps its stack between calls
+//! - `guest_state`: the state that a guest shares with its imported functions
+//! - `imports`: the imported functions, and the fuel that each costs
+//! - `interface`: the names and types of the waPC functions (pure)
+//! - `mappings`: limits how many memory mappings guests hold
+//! - `memory`: allocates the linear memories and stacks of guests
 //! - `guest`: one running instance
-//! - `turns`: how guests that are suspended and go on in any order may still trap
-//! - `fault`: the ways a call into a guest can fail; `last_words`: what a guest said before
-//! - `functions`: where the functions of a guest lie, and what they are called
+//! - `trap_guard`: lets suspended guests trap in any order
+//! - `fault`: the ways in which a call into a guest fails
+//! - `last_output`: the last error and log line of a guest that failed
+//! - `symbols`: the addresses and names of a module's functions
 //!
-//! Each module has a wasmer engine of its own: an engine gives the memory of compiled code back only when it is
-//! dropped itself, and a host lives longer than the modules that pass through it.
+//! Each module has its own wasmer engine, because an engine frees the memory of compiled code only when it is dropped.
 //!
 //! # Features
 //! - `default`: `cranelift`
-//! - `cranelift`, `singlepass`: the compilers; at least one is needed
+//! - `cranelift`, `singlepass`: the compilers. At least one is needed.
 //! - `fuzzing`: the interface of the fuzz targets
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod admission;
 mod background;
 mod cache;
+mod call_loop;
 mod compilation;
 mod compiler;
-mod driver;
-mod exchange;
 mod fault;
-mod functions;
 mod guest;
+mod guest_state;
 mod imports;
 mod interface;
-mod last_words;
+mod interface_check;
+mod last_output;
 mod mappings;
 mod memory;
 mod meter;
-mod turns;
+mod symbols;
+mod trap_guard;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -52,35 +52,40 @@ use std::sync::{Arc, Weak};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::limits::Limits;
 
-pub use background::in_background;
+pub use background::run_in_background;
 pub use cache::ArtifactCache;
 use cache::Artifacts;
 pub use cache::Cache;
-pub use compilation::{Code, Compilation, CompilerContext, Prepared, preparation_bytes};
+pub use compilation::{CompilationConfig, CompilerContext, MachineCode, PreparedModule, preparation_bytes};
 pub use compiler::Compiler;
-pub use exchange::HostCalls;
 pub use fault::{Fault, REQUEST};
-use functions::Functions;
 pub use guest::{Guest, GuestConfig};
-pub use mappings::Mappings;
+pub use guest_state::HostCallHandler;
+pub use mappings::MappingBudget;
+use symbols::SymbolTable;
 
-/// A module that has been admitted and compiled, ready to be instantiated any number of times. Cheap to clone.
+/// A module that has been checked and compiled. It can be instantiated any number of times and is cheap to clone.
 #[derive(Clone)]
 pub struct CompiledModule(Arc<Compiled>);
 
-/// A module as this compiler compiles it: with the meter in it, and within limits. Embedders have no use for it; it is public
-/// for the benchmarks, which compare its code with that of the module.
+/// Returns a module as this compiler compiles it: with metering and within limits.
+///
+/// Embedders have no use for it. It is public for the benchmarks, which compare metered with unmetered code.
 ///
 /// # Errors
-/// `InvalidModule` for what is no valid WebAssembly, or begins with more than the limits allow.
+/// `InvalidModule` if the module is not valid WebAssembly or exceeds the limits.
 pub fn metered(module: &[u8], limits: &Limits, compiler: Compiler) -> Result<Vec<u8>> {
     check_size(module, limits)?;
-    meter::rewrite(module, bounds(limits, compiler))
+    meter::rewrite(module, meter_config(limits, compiler))
 }
 
-/// Refuses a module that is larger than its limits allow.
+/// Checks that a module is not larger than its limits allow.
+///
+/// # Errors
+/// `InvalidModule` if it is larger.
 pub fn check_size(module: &[u8], limits: &Limits) -> Result<()> {
-    let (bytes, limit) = (module.len(), limits.module_bytes);
+    let bytes = module.len();
+    let limit = limits.module_bytes;
     if bytes > limit {
         let message = format!("the module has {bytes} bytes, {limit} are allowed");
         return Err(Error::new(ErrorKind::InvalidModule, message));
@@ -88,22 +93,22 @@ pub fn check_size(module: &[u8], limits: &Limits) -> Result<()> {
     Ok(())
 }
 
-/// Runs a module as it is and metered, for the fuzz targets: the longest time of the processor that passed without it asking for
-/// fuel, or nothing for a module that is not run.
+/// Runs a module as it is and metered, for the fuzz targets. Returns the longest processor time between two requests
+/// for fuel, or `None` if the module is not run.
 ///
 /// # Errors
-/// What was different.
+/// Returns the difference if the metered module behaves differently.
 #[cfg(feature = "fuzzing")]
 pub fn compare_metered(module: &[u8]) -> std::result::Result<Option<std::time::Duration>, String> {
-    meter::compare(module, bounds(&Limits::new(), Compiler::default()))
+    meter::compare(module, meter_config(&Limits::new(), Compiler::default()))
 }
 
-fn bounds(limits: &Limits, compiler: Compiler) -> meter::Bounds {
-    meter::Bounds {
+fn meter_config(limits: &Limits, compiler: Compiler) -> meter::MeterConfig {
+    meter::MeterConfig {
         quantum: meter::QUANTUM,
         memory_pages: limits.memory_pages(),
         table_elements: limits.table_elements,
-        frames: compiler.frames(),
+        frame_model: compiler.frame_model(),
     }
 }
 
@@ -112,36 +117,36 @@ pub struct WeakModule(Weak<Compiled>);
 
 struct Compiled {
     engine: wasmer::Engine,
-    style: memory::Style,
+    layout: memory::MemoryLayout,
     module: wasmer::Module,
-    driver: wasmer::Module,
-    /// The functions of the module.
-    functions: Arc<Functions>,
-    /// The data that is written into each of its guests' memories, where that is not left to the engine.
-    data: Option<meter::Segments>,
-    /// The budget of the host that its guests are for.
-    mappings: Mappings,
-    /// What the code itself has taken of it.
-    _taken: mappings::Taken,
+    call_loop: wasmer::Module,
+    /// The symbols of the module.
+    symbols: Arc<SymbolTable>,
+    /// The data segments that the host writes into the memory of each instance. `None` if the engine writes them.
+    data: Option<meter::DataSegments>,
+    /// The mapping budget of the host.
+    mappings: MappingBudget,
+    /// The mappings of the code itself.
+    _reserved: mappings::MappingReservation,
 }
 
-/// The part of a host's budget of mappings for the code of one module. Dropping it returns the part.
+/// The mappings that are reserved for the code of one module. Dropping it releases them.
 #[derive(Debug)]
 pub struct CodeReservation {
-    mappings: Mappings,
-    taken: mappings::Taken,
+    mappings: MappingBudget,
+    reserved: mappings::MappingReservation,
 }
 
 impl CodeReservation {
-    /// Reserves a part of a host's budget for the code of one module.
+    /// Reserves the mappings for the code of one module.
     ///
     /// # Errors
-    /// `Busy` if the host has no room for another module.
-    pub fn take(mappings: Mappings) -> Result<CodeReservation> {
-        let taken = mappings
-            .take("the code of another module", mappings::OF_MODULE)
+    /// `Busy` if the mapping budget is exhausted.
+    pub fn new(mappings: MappingBudget) -> Result<CodeReservation> {
+        let reserved = mappings
+            .reserve("the code of another module", mappings::MODULE_MAPPINGS)
             .map_err(|fault| Error::new(ErrorKind::Busy, format!("the module {fault}")))?;
-        Ok(CodeReservation { mappings, taken })
+        Ok(CodeReservation { mappings, reserved })
     }
 }
 
@@ -158,11 +163,20 @@ impl WeakModule {
 }
 
 impl CompiledModule {
-    /// Returns a module with this code, in a part of the budget that was reserved before.
-    pub fn new(code: Code, reservation: CodeReservation) -> CompiledModule {
-        let Code { engine, style, artifacts: Artifacts { module, driver }, functions, data } = code;
-        let CodeReservation { mappings, taken } = reservation;
-        CompiledModule(Arc::new(Compiled { engine, style, module, driver, functions, data, mappings, _taken: taken }))
+    /// Returns a module with this code, which holds the reserved mappings.
+    pub fn new(code: MachineCode, reservation: CodeReservation) -> CompiledModule {
+        let MachineCode { engine, layout, artifacts: Artifacts { module, call_loop }, symbols, data } = code;
+        let CodeReservation { mappings, reserved } = reservation;
+        CompiledModule(Arc::new(Compiled {
+            engine,
+            layout,
+            module,
+            call_loop,
+            symbols,
+            data,
+            mappings,
+            _reserved: reserved,
+        }))
     }
 
     /// Returns a weak reference to the module.
@@ -173,7 +187,7 @@ impl CompiledModule {
 
 impl fmt::Debug for CompiledModule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CompiledModule").field("style", &self.0.style).finish_non_exhaustive()
+        f.debug_struct("CompiledModule").field("layout", &self.0.layout).finish_non_exhaustive()
     }
 }
 

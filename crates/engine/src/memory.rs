@@ -1,15 +1,15 @@
-//! The memories and stacks that wasmer gives to guests: its *tunables*.
+//! Allocates the linear memories and stacks of guests, through wasmer's *tunables*.
 //!
-//! A guest's linear memory lies in the address space in one of two styles, which its compiled code depends on:
+//! A guest's linear memory has one of two layouts, which its compiled code depends on:
 //!
-//! - *Reserved*: more than 8 GiB of addresses each, as much as the code can express. What lies outside of the memory
-//!   cannot be accessed, so the code checks nothing. A process has addresses for 16,000 of them.
-//! - *Compact*: as many addresses as the memory may grow to, and code that checks each access. A process has addresses
-//!   for millions of them.
+//! - *Reserved*: reserves more than 8 GiB of address space, as much as the code can address. Accesses outside of the
+//!   memory fault, so the code checks nothing. A process has address space for 16,000 such memories.
+//! - *Compact*: reserves only the address space that the memory may grow to, and the code checks each access. A process
+//!   has address space for millions of such memories.
 //!
 //! # Layout
-//! - `compact`: a memory of the compact style
-//! - `release`: giving large memories back beside the shards
+//! - `compact`: a memory of the compact layout
+//! - `release`: releases large memories on a background thread
 
 mod compact;
 mod release;
@@ -25,75 +25,76 @@ use wasmer::sys::{BaseTunables, NativeEngineExt, Tunables};
 use wasmer::{MemoryType, TableType};
 
 use compact::CompactMemory;
-pub(super) use release::Releases;
-use release::Releasing;
+pub(super) use release::ReleaseQueue;
+use release::ReleasingMemory;
 
-/// The largest limit on memory for which memories are compact, in pages of 64 KiB: 64 MiB.
+/// The largest memory limit for which memories are compact. Unit: pages of 64 KiB. Value: 64 MiB.
 const LARGEST_COMPACT: u64 = 1024;
 
-/// How a guest's memory lies in the address space. It is compiled into the guest's code.
+/// The layout of a guest's memory in the address space. The guest's compiled code depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Style {
-    /// With reserved addresses for all that 32 bits can express.
+pub(crate) enum MemoryLayout {
+    /// Reserves address space for all 32-bit addresses and offsets.
     Reserved,
-    /// With addresses for what the guest may use.
+    /// Reserves address space for the memory limit of the guest.
     Compact,
 }
 
-/// What wasmer makes the memories and stacks of a guest by.
+/// The wasmer tunables that allocate the memories and stacks of a guest.
 struct GuestTunables {
     base: BaseTunables,
-    style: Style,
+    layout: MemoryLayout,
     stack: VMConfig,
-    releases: Releases,
+    release_queue: ReleaseQueue,
 }
 
-impl Style {
-    /// The style of guests within these limits: small ones may be many, and large ones are to be fast.
-    pub(crate) fn of(limits: &Limits) -> Style {
-        if limits.memory_pages() <= LARGEST_COMPACT { Style::Compact } else { Style::Reserved }
+impl MemoryLayout {
+    /// Returns the layout for guests with these limits: compact for small memories, which may be many, and reserved for
+    /// large ones, which should be fast.
+    pub(crate) fn for_limits(limits: &Limits) -> MemoryLayout {
+        if limits.memory_pages() <= LARGEST_COMPACT { MemoryLayout::Compact } else { MemoryLayout::Reserved }
     }
 
-    /// How many mappings the operating system has to keep for one memory.
+    /// Returns how many mappings one memory takes.
     pub(super) fn mappings(self) -> usize {
         match self {
-            // What can be accessed, and the rest.
-            Style::Reserved => 2,
-            Style::Compact => 1,
+            // The accessible part, and the rest.
+            MemoryLayout::Reserved => 2,
+            MemoryLayout::Compact => 1,
         }
     }
 }
 
-/// A name that other versions of this crate give to code that lays memories out in the same way, and to no other.
-impl fmt::Display for Style {
+/// Writes a name that all versions of this crate use for the same layout.
+impl fmt::Display for MemoryLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Style::Reserved => "reserved",
-            Style::Compact => "compact",
+            MemoryLayout::Reserved => "reserved",
+            MemoryLayout::Compact => "compact",
         })
     }
 }
 
-/// An engine that compiles for memories of a style, gives its guests stacks of so many bytes, and knows where their memories go
-/// when they are gone.
-pub(super) fn within(
+/// Returns an engine that allocates memories of this layout, stacks of this size, and releases memories through a
+/// queue.
+pub(super) fn with_tunables(
     mut engine: wasmer::Engine,
-    style: Style,
+    layout: MemoryLayout,
     stack_bytes: usize,
-    releases: Releases,
+    release_queue: ReleaseQueue,
 ) -> wasmer::Engine {
     let stack = VMConfig { wasm_stack_size: Some(stack_bytes) };
-    engine.set_tunables(GuestTunables { base: BaseTunables::new(), style, stack, releases });
+    engine.set_tunables(GuestTunables { base: BaseTunables::new(), layout, stack, release_queue });
     engine
 }
 
 #[allow(unsafe_code, reason = "wasmer asks where the definitions lie that compiled code reads")]
 impl Tunables for GuestTunables {
     fn memory_style(&self, memory: &MemoryType) -> MemoryStyle {
-        match self.style {
-            Style::Reserved => self.base.memory_style(memory),
-            // There is nothing behind the memory that an access could be caught by.
-            Style::Compact => MemoryStyle::Dynamic { offset_guard_size: 0 },
+        match self.layout {
+            MemoryLayout::Reserved => self.base.memory_style(memory),
+            // No guard region follows the memory, so the code has to check each access.
+            MemoryLayout::Compact => MemoryStyle::Dynamic { offset_guard_size: 0 },
         }
     }
 
@@ -111,10 +112,10 @@ impl Tunables for GuestTunables {
         style: &MemoryStyle,
         definition: NonNull<VMMemoryDefinition>,
     ) -> Result<VMMemory, MemoryError> {
-        let memory = match self.style {
+        let memory = match self.layout {
             // SAFETY: the caller promises what wasmer's own tunables ask for.
-            Style::Reserved => unsafe { self.base.create_vm_memory(ty, style, definition) }?,
-            Style::Compact => {
+            MemoryLayout::Reserved => unsafe { self.base.create_vm_memory(ty, style, definition) }?,
+            MemoryLayout::Compact => {
                 // SAFETY: the caller promises that the definition is valid, and it lives in the instance that the
                 // memory belongs to.
                 let memory = unsafe { CompactMemory::new(ty, *style, definition) }?;
@@ -122,7 +123,7 @@ impl Tunables for GuestTunables {
             }
         };
         // SAFETY: it has just been defined, and memories of neither style move.
-        unsafe { Releasing::around(memory, self.releases.clone()) }
+        unsafe { ReleasingMemory::wrap(memory, self.release_queue.clone()) }
     }
 
     fn create_host_table(&self, ty: &TableType, style: &TableStyle) -> Result<VMTable, String> {
@@ -144,15 +145,14 @@ impl Tunables for GuestTunables {
     }
 }
 
-/// Gives the operating system back what the allocator keeps of memory that is free. glibc keeps most of what a large
-/// compilation took.
+/// Returns the allocator's free memory to the operating system. glibc keeps most of what a large compilation used.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code, reason = "the C library has no safe interface")]
-pub(super) fn give_back() {
+pub(super) fn trim_allocator() {
     // SAFETY: it may be called at any time, by any thread, and touches free memory alone.
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Other allocators give memory back by themselves.
+/// Does nothing: other allocators return free memory by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(super) fn give_back() {}
+pub(super) fn trim_allocator() {}

@@ -1,39 +1,39 @@
-//! Metering: modules are rewritten before they are compiled, so that no guest can hold its shard.
+//! Metering: rewrites modules before they are compiled, so that no guest can hold its shard.
 //!
-//! A rewritten module keeps a count of *fuel* in a global. Code takes from it in proportion to what it is about to
-//! execute: at the head of every loop, at the entry of functions through which calls can go round in circles or
-//! whose body is long, before operations on whole ranges of memory, and after functions of the host, which tell what they
-//! cost. When the count falls below zero the guest calls `tick`, an imported function that looks at the clock. While the
-//! guest's slice of time lasts, that hands it another quantum; otherwise the guest calls `yield`, which suspends it, lets
-//! the shard serve others, and ends it if its time is up. So a price need not be exact: it only has to be so high that a
-//! quantum takes no more than a few milliseconds, whatever it is spent on.
+//! A rewritten module keeps a counter of *fuel* in a global. Code takes fuel from it in proportion to what it is about
+//! to execute: at the head of every loop, at the entry of recursive and of long functions, before operations on ranges
+//! of memory, and after functions of the host, which return their price. When the counter falls below zero, the guest
+//! calls `tick`, an imported function that checks the clock. While the guest's slice lasts, `tick` returns another
+//! quantum of fuel. Otherwise the guest calls `yield`, which suspends it, runs other tasks of the shard, and ends the
+//! guest if its time is up. So costs need not be exact: a quantum only has to take no more than a few milliseconds,
+//! whatever it is spent on.
 //!
-//! Two things are large steps although they have been paid for: code of megabytes without a loop, which therefore yields on
-//! its way as well, and operations on large ranges of memory, which are carried out in portions.
+//! Two things would be large steps although they are paid for: code of megabytes without a loop, which therefore also
+//! yields on its way, and operations on large ranges of memory, which are made in chunks.
 //!
-//! And before a guest's code enters code of the host, it makes sure that its stack has room for that: it may overflow its
-//! stack in its own code alone.
+//! Before a guest's code enters the host's code, it checks that its stack has room for that: a guest may overflow its
+//! stack only in its own code.
 //!
-//! Everything else stays as it was: traps, exports, names, results.
+//! Everything else stays the same: traps, exports, names, results.
 //!
 //! # Layout
-//! - `comparison`: a module before and after, for tests and fuzzing
-//! - `declared`: how much a module may consist of (pure)
-//! - `plan`: what each function and loop costs, and where it has to be paid (pure)
-//! - `measure`: what compiling a function costs (pure)
-//! - `rewrite`: the module with the payments put in (pure)
-//! - `segments`: data that is taken out of the module, for the host to write (pure)
+//! - `comparison`: runs a module before and after rewriting, for tests and fuzzing
+//! - `declaration_limits`: limits what a module declares (pure)
+//! - `plan`: decides what each function and loop costs, and where that is charged (pure)
+//! - `compile_cost`: estimates the cost of compiling a function (pure)
+//! - `rewrite`: writes the module with its charges (pure)
+//! - `data_segments`: moves data out of the module, for the host to write (pure)
 
 #[cfg(any(test, feature = "fuzzing"))]
 mod comparison;
-mod declared;
+mod compile_cost;
+mod data_segments;
+mod declaration_limits;
 #[cfg(test)]
 mod differential_tests;
-mod measure;
 mod operators;
 mod plan;
 mod rewrite;
-mod segments;
 #[cfg(test)]
 mod spec_tests;
 #[cfg(test)]
@@ -41,71 +41,70 @@ mod tests;
 #[cfg(test)]
 mod version_tests;
 
-pub(super) use measure::{ModuleCost, THREADS};
+pub(super) use compile_cost::{MAX_THREADS, ModuleCost};
+pub(super) use data_segments::DataSegments;
 use rewrite::Form;
-pub(super) use rewrite::{Frames, Metered};
-pub(super) use segments::Segments;
+pub(super) use rewrite::{FrameModel, MeteredModule};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmparser::{Validator, WasmFeatures};
 
-/// The module name of what the rewriting has a module import: the two below, and those functions of the waPC interface that
-/// return their price.
+/// The namespace of the imports that the rewriting adds: the two below, and those waPC functions that return their
+/// price.
 pub(super) const NAMESPACE: &str = "wasmcloud:meter";
 
-/// The import through which a guest yields: `(fuel) -> fuel`. What it owes, because it had to take more than it had, is
-/// paid with quanta too, and with waiting.
+/// The import by which a guest yields: `(fuel) -> fuel`. Fuel below zero is a debt, which is paid with quanta and by
+/// waiting.
 pub(super) const YIELD: (&str, &str) = (NAMESPACE, "yield");
 
-/// The import through which a guest whose fuel is used up asks for more without being suspended: `(fuel) -> fuel`, where 0 has
-/// it yield.
+/// The import by which a guest without fuel asks for more: `(fuel) -> fuel`. The result 0 makes the guest yield.
 pub(super) const TICK: (&str, &str) = (NAMESPACE, "tick");
 
-/// The export under which the module's own start function is kept. It is called like any other, so that it can yield.
+/// The export of the module's own start function. The host calls it like any other, so that it can yield.
 pub(super) const START: &str = "wasmcloud:meter/start";
 
-/// The number of the rewriting. With every change of what modules are rewritten to, or of which are refused, it goes up, so
-/// that nothing that was compiled before is taken for what would be compiled now.
+/// The version of the rewriting. It is increased with every change of what modules are rewritten to, or of which are
+/// refused, so that the artifact cache does not serve modules of an older rewriting.
 pub(super) const VERSION: u32 = 7;
 
-/// How much a guest executes before the host looks at the clock, in units of about one instruction: some microseconds of
-/// ordinary code, and a few milliseconds if all of it touches memory that the operating system has yet to give.
+/// The fuel between two checks of the clock. It lasts some microseconds of ordinary code, and a few milliseconds if all
+/// of it accesses untouched memory. Unit: about one instruction.
 pub(super) const QUANTUM: i32 = 16_384;
 
-/// The quantum of a guest with a small memory. Looking at the clock costs a guest a fraction of a microsecond, so it is done
-/// rarely: after some tens of microseconds of ordinary code.
+/// The quantum of a guest with a small memory. Checking the clock costs a fraction of a microsecond, so it is done
+/// rarely: after some tens of microseconds of ordinary code. Unit: about one instruction.
 const LARGE_QUANTUM: i32 = 262_144;
 
-/// The largest memory that is small, in bytes: the operating system gives all of its pages in a few milliseconds, so that not
-/// even a large quantum of accesses takes longer.
+/// The largest small memory. The operating system provides all of its pages in a few milliseconds, so even a large
+/// quantum of accesses does not take longer. Unit: bytes.
 const SMALL_MEMORY: u64 = 16 * 1024 * 1024;
 
-/// Returns how much a guest whose memory has this many bytes executes before the host looks at the clock again.
+/// Returns the quantum of a guest whose memory has this size.
 pub(super) fn quantum(memory_bytes: u64) -> i32 {
     if memory_bytes <= SMALL_MEMORY { LARGE_QUANTUM } else { QUANTUM }
 }
 
-/// A price that no quantum covers, so that a guest that pays it asks for more fuel at once.
+/// A price above every quantum: a guest that pays it calls `tick` at once.
 pub(super) const MORE_THAN_ANY_QUANTUM: i32 = LARGE_QUANTUM + 1;
 
-/// How much a guest may owe before it has to yield for that alone: some 1 ms of ordinary code.
+/// The fuel debt at which a guest has to yield. Unit: about one instruction, so that it is about 1 ms of ordinary code.
 pub(super) const DEBT: i32 = 1_000_000;
 
-/// What a module is rewritten to.
+/// The parameters of the rewriting.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    /// How much it executes before the clock is looked at, in units of about one instruction.
+pub(super) struct MeterConfig {
+    /// The initial fuel, and the fuel that is handed out for each yield. Unit: about one instruction.
     pub(super) quantum: i32,
-    /// The largest linear memory, in pages of 64 KiB.
+    /// The largest linear memory. Unit: pages of 64 KiB.
     pub(super) memory_pages: u64,
-    /// The largest table, in elements.
+    /// The largest table. Unit: elements.
     pub(super) table_elements: u64,
-    /// What the compiler makes frames on the stack large for.
-    pub(super) frames: Frames,
+    /// What determines the size of stack frames in the compiler's code.
+    pub(super) frame_model: FrameModel,
 }
 
-/// What a guest may be written with: the settled parts of WebAssembly that compilers of guests use. Not among them are
-/// threads, above all: `memory.atomic.wait` would block a shard without computing, beyond the reach of any meter. (What is
-/// put into a module does use an atomic load.)
+/// The WebAssembly features that guests may use: the standardized ones that compilers of guests use. Threads are
+/// excluded, because `memory.atomic.wait` would block a shard without spending fuel. (The rewriting itself adds an
+/// atomic load.)
 const FEATURES: WasmFeatures = WasmFeatures::WASM1
     .union(WasmFeatures::BULK_MEMORY)
     .union(WasmFeatures::EXTENDED_CONST)
@@ -115,43 +114,43 @@ const FEATURES: WasmFeatures = WasmFeatures::WASM1
     .union(WasmFeatures::SIGN_EXTENSION)
     .union(WasmFeatures::SIMD);
 
-/// Validates a module and puts the meter in.
+/// Validates and meters a module.
 ///
 /// # Errors
-/// As for [`measured`].
-pub(super) fn rewrite(module: &[u8], bounds: Bounds) -> Result<Vec<u8>> {
-    Ok(measured(module, bounds)?.module)
+/// Those of [`rewrite_and_estimate`].
+pub(super) fn rewrite(module: &[u8], config: MeterConfig) -> Result<Vec<u8>> {
+    Ok(rewrite_and_estimate(module, config)?.module)
 }
 
-/// Validates a module, puts the meter in, and measures what it would cost to compile.
+/// Validates and meters a module, and estimates the cost of compiling it.
 ///
 /// # Errors
-/// `InvalidModule` for what does not validate, asks for more memory or tables than the bounds allow, or would take too long
-/// to compile.
-pub(super) fn measured(module: &[u8], bounds: Bounds) -> Result<Metered> {
-    rewrite_as(module, bounds, None)
+/// `InvalidModule` if the module is not valid, asks for more memory or tables than allowed, or would take too long to
+/// compile.
+pub(super) fn rewrite_and_estimate(module: &[u8], config: MeterConfig) -> Result<MeteredModule> {
+    rewrite_in_form(module, config, None)
 }
 
-/// The same, with all functions in one form if one is given.
-fn rewrite_as(module: &[u8], bounds: Bounds, form: Option<Form>) -> Result<Metered> {
+/// Does the same, with all functions in this form if one is given.
+fn rewrite_in_form(module: &[u8], config: MeterConfig, form: Option<Form>) -> Result<MeteredModule> {
     Validator::new_with_features(FEATURES).validate_all(module).map_err(|error| {
         Error::new(ErrorKind::InvalidModule, "the module is not valid WebAssembly").caused_by(error)
     })?;
-    declared::check(module, bounds)?;
+    declaration_limits::check(module, config)?;
     let plan = plan::Plan::of(module)?;
-    rewrite::rewrite(module, &plan, segments::Moved::of(module)?, bounds, form)
+    rewrite::rewrite(module, &plan, data_segments::SegmentIndexMap::of(module)?, config, form)
 }
 
-/// Runs a module as it is and as it would be run as an actor, and answers with the longest time of the processor that passed
-/// without it asking for fuel; with nothing for a module that is not run at all.
+/// Runs a module as it is and metered, in each form. Returns the longest processor time between two requests for fuel,
+/// or `None` if the module is not run.
 ///
 /// # Errors
-/// What was different.
+/// Returns the difference if the metered module behaves differently.
 #[cfg(feature = "fuzzing")]
-pub(super) fn compare(module: &[u8], bounds: Bounds) -> std::result::Result<Option<std::time::Duration>, String> {
+pub(super) fn compare(module: &[u8], config: MeterConfig) -> std::result::Result<Option<std::time::Duration>, String> {
     let mut longest = None;
     for form in [None, Some(Form::Inline), Some(Form::Calls)] {
-        let Some(comparison) = comparison::both_ways(module, bounds, form)? else { return Ok(None) };
+        let Some(comparison) = comparison::run_both_ways(module, config, form)? else { return Ok(None) };
         let comparison::Comparison { before, after, usage } = comparison;
         if before != after {
             return Err(format!("before: {before:?}\nafter, paying in the form {form:?}: {after:?}"));

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::InstanceNumber;
-use wasmcloud_core::identity::ProviderKey;
+use wasmcloud_core::identity::{ProviderKey, ProviderKeyRef};
 
 use super::{Change, Registry};
 use crate::child::Child;
@@ -173,7 +173,7 @@ impl Registry {
     }
 
     fn provider_of(&self, definition: &LinkDefinition) -> Option<&RunningProvider> {
-        self.snapshot.providers.get(&(definition.provider_id.as_str(), definition.link_name.as_str()))
+        self.snapshot.providers.get(&ProviderKeyRef { id: &definition.provider_id, link_name: &definition.link_name })
     }
 }
 

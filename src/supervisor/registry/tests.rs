@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 use wasmcloud_claims::jwt::{self, Claims};
 use wasmcloud_core::identity::ProviderKey;
 use wasmcloud_core::limits::Limits;
-use wasmcloud_engine::{CodeReservation, CompiledModule, Mappings};
+use wasmcloud_engine::{CodeReservation, CompiledModule, MappingBudget};
 use wasmcloud_provider::ProviderDescriptor;
 use wasmcloud_providers::HttpServer;
 
@@ -137,7 +137,7 @@ struct World {
 impl World {
     async fn new() -> World {
         let bytes = include_bytes!("../../../fixtures/guests/tiny_echo.wasm");
-        let reservation = CodeReservation::take(Mappings::new(Some(100))).unwrap();
+        let reservation = CodeReservation::new(MappingBudget::new(Some(100))).unwrap();
         let module = CompiledModule::compile(bytes, &Limits::new(), reservation).unwrap();
         let shards = Shards::start(1).await.unwrap();
         World { registry: Registry::open(), shards, module, instances: 0, begin: Instant::now(), steps: 0 }

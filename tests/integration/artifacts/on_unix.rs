@@ -34,7 +34,7 @@ async fn a_folder_of_somebody_else_is_not_used() {
     let (place, _) = Place::with("tiny_echo").await;
     // Only root can give a folder away; for anybody else there is none to be had.
     if std::os::unix::fs::chown(&place.folder, Some(65_534), None).is_ok() {
-        is_not_used(&place, place.cache(), "belongs to somebody else").await;
+        is_not_used(&place, place.cache(), "belongs to another user").await;
     }
 }
 

@@ -1,8 +1,9 @@
 //! The URLs of entities, by which messages between hosts name the caller and the target.
 //!
-//! The URL of an actor is `wasmbus://<actor>`. That of a provider is `wasmbus://<contract>/<link name>/<provider>`, with the
-//! contract's `:` written as `/`. The URL of a target ends with `/<operation>`. Contracts and link names are written in lower
-//! case with `_` for blanks, so different entities may have the same URL: compare URLs, not the entities read from them.
+//! The URL of an actor is `wasmbus://<actor>`. That of a provider is `wasmbus://<contract>/<link name>/<provider>`,
+//! with the contract's `:` written as `/`. The URL of a target ends with `/<operation>`. Contracts and link names are
+//! written in lower case with `_` for blanks, so different entities may have the same URL: compare URLs, not the
+//! entities read from them.
 
 use super::{KeyKind, SYSTEM_ACTOR, WasmCloudEntity, is_key, shorten};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,10 +34,10 @@ impl WasmCloudEntity {
     /// ```
     ///
     /// # Errors
-    /// `InvalidArgument` for a malformed URL, an invalid key, and a URL with capitals or blanks.
+    /// `InvalidArgument` if the URL is malformed, contains an invalid key, or contains capitals or blanks.
     pub fn from_url(url: &str) -> Result<(WasmCloudEntity, Option<&str>)> {
         let read = url.strip_prefix(SCHEME).and_then(read);
-        // What is written in another way than ours might be read in another way, too.
+        // Other hosts might read a URL differently if it is not in the canonical form, so it is refused.
         let read = read.filter(|(entity, operation)| {
             let rest = url.strip_prefix(&entity.url());
             rest.is_some_and(|rest| rest.strip_prefix('/') == *operation && (operation.is_some() || rest.is_empty()))
@@ -90,8 +91,8 @@ fn split(path: &str) -> (&str, Option<&str>) {
     path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)))
 }
 
-/// Reads the part after the entity. An operation has at least one character.
-#[expect(clippy::option_option, reason = "refused, none, or one")]
+/// Reads the operation after an entity. The outer `None` is an empty operation, which is malformed.
+#[expect(clippy::option_option, reason = "malformed, no operation, or an operation")]
 fn operation(rest: Option<&str>) -> Option<Option<&str>> {
     (rest != Some("")).then_some(rest)
 }
@@ -114,8 +115,8 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_those_of_the_era() {
-        // Captured from messages between its hosts.
+    fn urls_are_those_of_the_hosts_of_2021() {
+        // Captured from messages between those hosts.
         let actor = WasmCloudEntity::Actor(ACTOR.into());
         assert_eq!(WasmCloudEntity::Host.url(), "wasmbus://system");
         assert_eq!(actor.url(), format!("wasmbus://{ACTOR}"));
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_nobody_is_refused() {
+    fn malformed_urls_are_refused() {
         for url in [
             "",
             "wasmbus://",
@@ -160,13 +161,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_ends_in_an_answer(text in "\\PC*") {
+        fn any_text_is_parsed_or_refused(text in "\\PC*") {
             let _ = WasmCloudEntity::from_url(&text);
             let _ = WasmCloudEntity::from_url(&format!("wasmbus://{text}/{PROVIDER}/{text}"));
         }
 
         #[test]
-        fn a_url_that_is_read_and_written_again_is_the_same(
+        fn a_parsed_url_is_written_as_it_was(
             contract in "[^\0]{1,20}", link_name in "[^\0]{1,20}", operation in "\\PC{1,20}", seed: [u8; 32],
         ) {
             let key = |kind| KeyPair::new_from_raw(kind, seed).unwrap().public_key();
@@ -177,7 +178,7 @@ mod tests {
             ] {
                 let url = entity.url();
                 let target = format!("{url}/{operation}");
-                // A link name that ends in a slash leaves none to be read.
+                                // A link name that ends in a slash cannot be read back.
                 if let Ok((read, named)) = WasmCloudEntity::from_url(&target) {
                     prop_assert_eq!(read.url(), url);
                     prop_assert_eq!(named, Some(operation.as_str()));

@@ -1,4 +1,5 @@
-//! The files of the cache: read whole, written whole, and the oldest removed where there are too many bytes of them.
+//! The files of the cache. Each is read and written as a whole, and the least recently used ones are removed if there
+//! are too many bytes.
 
 use std::fs::{self, DirEntry};
 use std::io::{self, ErrorKind as IoErrorKind, Read, Write};
@@ -11,10 +12,10 @@ use super::frame::Secret;
 use super::key;
 use super::private::{self, DRAFT_SUFFIX, Draft};
 
-/// After this time a draft is no longer being written, but was left behind.
-const DRAFT_IS_LOST_AFTER: Duration = Duration::from_secs(60 * 60);
+/// The age at which a draft counts as abandoned by its writer.
+const DRAFT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// A private folder, and what seals the files in it.
+/// A private folder, and the secret that seals its files.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -23,7 +24,7 @@ pub(super) struct Folder {
 }
 
 /// An artifact in the folder.
-struct Kept {
+struct CachedFile {
     used: SystemTime,
     bytes: u64,
     path: PathBuf,
@@ -34,7 +35,7 @@ impl Folder {
         let absolute = std::path::absolute(path).map_err(|error| {
             Error::new(ErrorKind::Io, format!("there is no folder {}", path.display())).caused_by(error)
         })?;
-        // Without a slash at its end, behind which a symbolic link would look like a folder.
+        // Removes a trailing slash, which would make a symbolic link look like a folder.
         let path: PathBuf = absolute.components().collect();
         let secret = private::open(&path)?;
         Ok(Folder { path, max_bytes, secret })
@@ -48,10 +49,10 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// The bytes of a file, if there is one. It counts as used.
+    /// Reads a file and marks it as used. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// `InvalidData` for what is there and cannot be an artifact, whatever is in it.
+    /// `InvalidData` if the file cannot be an artifact: it is a link, not a regular file, or too large.
     pub(super) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let file = match private::options().read(true).open(self.path(name)) {
             Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
@@ -65,29 +66,29 @@ impl Folder {
         if metadata.len() > self.largest() {
             return Err(unfit("it is larger than half of the cache"));
         }
-        // Where this fails, it is only removed earlier than it should be.
+        // If this fails, the file is only removed earlier than it should be.
         let _ = file.set_modified(SystemTime::now());
         let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
         file.take(metadata.len()).read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 
-    /// Puts a file in place, complete, whoever reads or writes it at the same time.
+    /// Writes a file atomically: concurrent readers see the old or the new content.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         if bytes.len() as u64 > self.largest() {
             log::debug!("the artifact {name} is too large for its cache: it has {} bytes", bytes.len());
             return Ok(());
         }
-        let written = self.put(name, bytes).and_then(|()| self.tidy());
+        let written = self.write_file(name, bytes).and_then(|()| self.evict());
         written.map_err(|error| Error::new(ErrorKind::Io, "it cannot be written").caused_by(error))
     }
 
     pub(super) fn remove(&self, name: &str) {
-        // Where it stays, it is not loaded the next time either.
+        // A file that cannot be removed is not loaded the next time either.
         let _ = fs::remove_file(self.path(name));
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    fn write_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut draft = Draft::create(&self.path)?;
         draft.file.write_all(bytes)?;
         draft.file.set_modified(SystemTime::now())?;
@@ -98,12 +99,12 @@ impl Folder {
         self.max_bytes / 2
     }
 
-    /// Removes lost drafts, and those artifacts that were not used for the longest time while there are too many bytes.
-    fn tidy(&self) -> io::Result<()> {
+    /// Removes abandoned drafts, and the least recently used artifacts while there are too many bytes.
+    fn evict(&self) -> io::Result<()> {
         let mut kept = Vec::new();
         for entry in fs::read_dir(&self.path)? {
-            // Another host may be tidying too: what is gone is gone.
-            kept.extend(entry.and_then(|entry| look_at(&entry)).unwrap_or_default());
+            // Another host may remove the same files concurrently.
+            kept.extend(entry.and_then(|entry| inspect_entry(&entry)).unwrap_or_default());
         }
         kept.sort_by_key(|artifact| artifact.used);
         let mut bytes: u64 = kept.iter().map(|artifact| artifact.bytes).sum();
@@ -120,26 +121,27 @@ impl Folder {
     }
 }
 
-/// The artifact in a file, if it is one. A lost draft is removed.
-fn look_at(entry: &DirEntry) -> io::Result<Option<Kept>> {
-    let (path, name) = (entry.path(), entry.file_name());
+/// Returns the artifact in a file, if it is one. Removes an abandoned draft.
+fn inspect_entry(entry: &DirEntry) -> io::Result<Option<CachedFile>> {
+    let path = entry.path();
+    let name = entry.file_name();
     let Some(name) = name.to_str() else { return Ok(None) };
     let metadata = entry.metadata()?;
     let used = metadata.modified()?;
     if name.ends_with(DRAFT_SUFFIX) {
-        if used.elapsed().is_ok_and(|age| age > DRAFT_IS_LOST_AFTER) {
+        if used.elapsed().is_ok_and(|age| age > DRAFT_LIFETIME) {
             fs::remove_file(path)?;
         }
         return Ok(None);
     }
-    Ok(name.ends_with(key::SUFFIX).then_some(Kept { used, bytes: metadata.len(), path }))
+    Ok(name.ends_with(key::SUFFIX).then_some(CachedFile { used, bytes: metadata.len(), path }))
 }
 
 fn unfit(why: &str) -> io::Error {
     io::Error::new(IoErrorKind::InvalidData, why)
 }
 
-/// Whether a file was not opened because its name is a symbolic link.
+/// Returns whether a file was not opened because its name is a symbolic link.
 #[cfg(unix)]
 fn is_link(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ELOOP)

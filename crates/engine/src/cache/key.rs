@@ -1,17 +1,17 @@
-//! What an artifact depends on: whatever differs here is another artifact.
+//! The key of an artifact: a digest of everything that the artifact depends on.
 
 use std::fmt::Write as _;
 
 use data_encoding::HEXLOWER;
 use wasmer::sys::NativeEngineExt;
 
-use crate::driver;
-use crate::meter::{self, Bounds};
+use crate::call_loop;
+use crate::meter::{self, MeterConfig};
 
-/// How artifacts are laid out in a file; a change of `frame` changes it.
+/// The version of the file format in `frame`. It changes with the format.
 const FORMAT: u32 = 1;
 
-/// How the names of artifacts end.
+/// The suffix of the names of artifacts.
 pub(super) const SUFFIX: &str = ".artifact";
 
 /// A digest of everything that an artifact depends on.
@@ -19,9 +19,10 @@ pub(super) const SUFFIX: &str = ".artifact";
 pub(crate) struct Key([u8; 32]);
 
 impl Key {
-    /// The key of a module, by the hash that was verified when it was read, as an engine compiles it within bounds.
-    pub(crate) fn new(hash: &str, bounds: Bounds, engine: &wasmer::Engine) -> Key {
-        let Bounds { quantum, memory_pages, table_elements, frames } = bounds;
+    /// Returns the key of a module as an engine compiles it. `hash` is the hash that was verified when the module was
+    /// read.
+    pub(crate) fn new(hash: &str, config: MeterConfig, engine: &wasmer::Engine) -> Key {
+        let MeterConfig { quantum, memory_pages, table_elements, frame_model } = config;
         let target = engine.target();
         let memory = wasmer::MemoryType::new(0, u32::try_from(memory_pages).ok(), false);
         Key::of(&[
@@ -30,9 +31,9 @@ impl Key {
             ("quantum", &quantum.to_string()),
             ("memory pages", &memory_pages.to_string()),
             ("table elements", &table_elements.to_string()),
-            ("frames", &format!("{frames:?}")),
+            ("frames", &format!("{frame_model:?}")),
             ("meter", &meter::VERSION.to_string()),
-            ("driver", &HEXLOWER.encode(driver::module())),
+            ("driver", &HEXLOWER.encode(call_loop::module())),
             ("host", env!("CARGO_PKG_VERSION")),
             ("wasmer", wasmer::sys::vm::VERSION),
             ("compiler", &engine.deterministic_id()),
@@ -45,7 +46,7 @@ impl Key {
     pub(super) fn of(parts: &[(&str, &str)]) -> Key {
         let mut text = String::new();
         for (name, value) in parts {
-            // With their lengths, so that no value can pass for the part after it. Writing to a string cannot fail.
+            // The lengths make the encoding unambiguous. Writing to a string cannot fail.
             let _ = write!(text, "{}:{name}={}:{value};", name.len(), value.len());
         }
         Key(*blake3::hash(text.as_bytes()).as_bytes())
@@ -55,7 +56,7 @@ impl Key {
         &self.0
     }
 
-    /// The name of the file that holds the artifact.
+    /// Returns the name of the file that holds the artifact.
     pub(super) fn file_name(&self) -> String {
         format!("{}{SUFFIX}", HEXLOWER.encode(&self.0))
     }
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_counts_and_none_can_pass_for_another() {
+    fn different_parts_have_different_keys() {
         let keys = [
             Key::of(&[("a", "1"), ("b", "2")]),
             Key::of(&[("a", "1"), ("b", "3")]),

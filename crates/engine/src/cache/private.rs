@@ -1,6 +1,6 @@
-//! A folder that nobody else can write, and the secret in it.
+//! A folder that no other user can write, and the secret in it.
 //!
-//! What is checked is checked on the opened file wherever there is one: a name can lead elsewhere a moment later.
+//! Properties are checked on the opened file where possible, since a path can lead elsewhere a moment later.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind as IoErrorKind, Read, Write};
@@ -13,17 +13,17 @@ use super::frame::Secret;
 
 const SECRET: &str = "secret";
 
-/// How the names of drafts end.
+/// The suffix of the names of drafts.
 pub(super) const DRAFT_SUFFIX: &str = ".draft";
 
-/// A file that is being written. It is removed, unless it was given another name.
+/// A file that is being written. Dropping it removes the file, unless it was renamed.
 pub(super) struct Draft {
     pub(super) file: File,
     pub(super) path: PathBuf,
 }
 
 impl Draft {
-    /// A new file with a name that nobody else uses.
+    /// Creates a file with a random name.
     pub(super) fn create(folder: &Path) -> io::Result<Draft> {
         let mut name = [0; 16];
         getrandom::fill(&mut name)?;
@@ -35,12 +35,13 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Where it has another name by now, there is none of this name.
+        // A renamed file no longer exists under this name, so this fails.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// How the files of the folder are opened: nobody else may read them; links are not followed, and nobody waits for pipes.
+/// Returns the options for opening files of the folder: private to the user, without following links or blocking on
+/// pipes.
 pub(super) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -51,32 +52,32 @@ pub(super) fn options() -> OpenOptions {
     options
 }
 
-/// Makes the folder where there is none, and answers with its secret, the same for all who ask.
+/// Creates the folder if it is missing, and returns its secret. All users of the folder get the same one.
 ///
 /// # Errors
-/// Where the folder or its secret is not private, or cannot be made.
+/// `Io` if the folder or its secret is not private, or cannot be created.
 pub(super) fn open(folder: &Path) -> Result<Secret> {
     let failed = |error: io::Error| {
         Error::new(ErrorKind::Io, format!("cannot use the folder {}", folder.display())).caused_by(error)
     };
     let unfit = |what: &str| Error::new(ErrorKind::Io, format!("the folder {} {what}", folder.display()));
-    make_private(folder).map_err(failed)?;
-    // Not of where a link leads to.
+    create_private(folder).map_err(failed)?;
+    // Does not follow a link.
     let metadata = fs::symlink_metadata(folder).map_err(failed)?;
     if !metadata.is_dir() {
         return Err(unfit("is no folder, or a symbolic link"));
     }
-    if !is_closed(&metadata, 0o022) {
+    if !denies(&metadata, 0o022) {
         return Err(unfit("can be written by others: make it private (chmod 700)"));
     }
     let own = Draft::create(folder).and_then(|draft| draft.file.metadata()).map_err(failed)?;
     if !same_owner(&metadata, &own) {
-        return Err(unfit("belongs to somebody else"));
+        return Err(unfit("belongs to another user"));
     }
     let path = folder.join(SECRET);
     let secret = match read_secret(&path, &own).map_err(failed)? {
         None => {
-            propose_secret(folder, &path).map_err(failed)?;
+            create_secret(folder, &path).map_err(failed)?;
             read_secret(&path, &own).map_err(failed)?
         }
         found => found,
@@ -84,14 +85,14 @@ pub(super) fn open(folder: &Path) -> Result<Secret> {
     secret.ok_or_else(|| unfit("loses its secret as soon as it is written"))
 }
 
-fn make_private(folder: &Path) -> io::Result<()> {
+fn create_private(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(folder)
 }
 
-/// The secret, if there is one yet.
+/// Reads the secret. Returns `None` if it does not exist yet.
 fn read_secret(path: &Path, own: &Metadata) -> io::Result<Option<Secret>> {
     let mut file = match options().read(true).open(path) {
         Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
@@ -99,7 +100,7 @@ fn read_secret(path: &Path, own: &Metadata) -> io::Result<Option<Secret>> {
     };
     let metadata = file.metadata()?;
     let mut secret = Secret::default();
-    let is_private = metadata.is_file() && same_owner(&metadata, own) && is_closed(&metadata, 0o077);
+    let is_private = metadata.is_file() && same_owner(&metadata, own) && denies(&metadata, 0o077);
     if !is_private || metadata.len() != secret.len() as u64 {
         let message = "the file \"secret\" in it is no private file of 32 bytes: remove it to have another made";
         return Err(io::Error::new(IoErrorKind::InvalidData, message));
@@ -108,13 +109,13 @@ fn read_secret(path: &Path, own: &Metadata) -> io::Result<Option<Secret>> {
     Ok(Some(secret))
 }
 
-/// Puts a new secret in place, complete, unless somebody else has been faster.
-fn propose_secret(folder: &Path, path: &Path) -> io::Result<()> {
+/// Writes a new secret atomically, unless another process has written one first.
+fn create_secret(folder: &Path, path: &Path) -> io::Result<()> {
     let mut secret = Secret::default();
     getrandom::fill(&mut secret)?;
     let mut draft = Draft::create(folder)?;
     draft.file.write_all(&secret)?;
-    // After a power cut there must not be a secret of zeroes.
+    // Otherwise a power cut could leave a secret of zeroes.
     draft.file.sync_all()?;
     match fs::hard_link(&draft.path, path) {
         Err(error) if error.kind() == IoErrorKind::AlreadyExists => Ok(()),
@@ -122,15 +123,15 @@ fn propose_secret(folder: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether none of these permissions is given.
+/// Returns whether none of these permissions is granted.
 #[cfg(unix)]
-fn is_closed(metadata: &Metadata, permissions: u32) -> bool {
+fn denies(metadata: &Metadata, permissions: u32) -> bool {
     std::os::unix::fs::MetadataExt::mode(metadata) & permissions == 0
 }
 
-/// What cannot be told is not given the benefit of the doubt.
+/// Returns `false`: permissions cannot be checked on this system.
 #[cfg(not(unix))]
-fn is_closed(_: &Metadata, _: u32) -> bool {
+fn denies(_: &Metadata, _: u32) -> bool {
     false
 }
 

@@ -1,53 +1,54 @@
-//! A guest's linear memory as the host reads and writes it: within its bounds.
+//! Bounds-checked access of the host to a guest's linear memory.
 
 use std::ops::Range;
 
 use wasmer::{AsStoreRef, Memory, MemoryView};
 
 use super::{LONGEST_NAME, LONGEST_TEXT};
-use crate::exchange::Exchange;
 use crate::fault::Fault;
+use crate::guest_state::GuestState;
 
 /// A guest's linear memory.
 pub(super) struct GuestMemory<'a> {
     view: MemoryView<'a>,
-    /// The most that is read at once, in bytes.
+    /// The largest payload. Unit: bytes.
     limit: usize,
 }
 
 impl<'a> GuestMemory<'a> {
-    pub(super) fn of(exchange: &Exchange, store: &'a impl AsStoreRef) -> Result<GuestMemory<'a>, Fault> {
+    pub(super) fn of(state: &GuestState, store: &'a impl AsStoreRef) -> Result<GuestMemory<'a>, Fault> {
         let memory: &Memory =
-            exchange.memory.get().ok_or_else(|| Fault::Protocol("a waPC call before the memory exists".into()))?;
-        Ok(GuestMemory { view: memory.view(store), limit: exchange.message_bytes })
+            state.memory.get().ok_or_else(|| Fault::Protocol("a waPC call before the memory exists".into()))?;
+        Ok(GuestMemory { view: memory.view(store), limit: state.max_payload_bytes })
     }
 
-    /// Refuses a range of which not all lies in the memory.
+    /// Checks that a range lies in the memory.
     pub(super) fn check(&self, pointer: u32, length: u32) -> Result<(), Fault> {
         let size = self.view.data_size();
-        if self.has_room(pointer, length as usize) {
+        if self.contains(pointer, length as usize) {
             return Ok(());
         }
         Err(Fault::Protocol(format!("it passed {length} bytes at {pointer:#x}, but its memory has {size} bytes")))
     }
 
-    fn has_room(&self, pointer: u32, length: usize) -> bool {
+    fn contains(&self, pointer: u32, length: usize) -> bool {
         u64::from(pointer) + length as u64 <= self.view.data_size()
     }
 
-    /// Refuses to read what is not in the memory, or is too large.
-    pub(super) fn check_reading(&self, what: &'static str, pointer: u32, length: u32) -> Result<(), Fault> {
+    /// Checks that a payload lies in the memory and is not too large.
+    pub(super) fn check_payload(&self, what: &'static str, pointer: u32, length: u32) -> Result<(), Fault> {
         self.check(pointer, length)?;
         within(what, length, self.limit)
     }
 
-    /// Refuses to write where there is no memory.
-    pub(super) fn check_writing(&self, pointer: u32, bytes: &[u8]) -> Result<(), Fault> {
-        if self.has_room(pointer, bytes.len()) { Ok(()) } else { Err(self.no_room(pointer, bytes)) }
+    /// Checks that bytes can be written to an address.
+    pub(super) fn check_write(&self, pointer: u32, bytes: &[u8]) -> Result<(), Fault> {
+        if self.contains(pointer, bytes.len()) { Ok(()) } else { Err(self.out_of_bounds(pointer, bytes)) }
     }
 
-    fn no_room(&self, pointer: u32, bytes: &[u8]) -> Fault {
-        let (length, size) = (bytes.len(), self.view.data_size());
+    fn out_of_bounds(&self, pointer: u32, bytes: &[u8]) -> Fault {
+        let length = bytes.len();
+        let size = self.view.data_size();
         Fault::Protocol(format!("it asked for {length} bytes at {pointer:#x}, but its memory has {size} bytes"))
     }
 
@@ -59,20 +60,20 @@ impl<'a> GuestMemory<'a> {
         Ok(read)
     }
 
-    /// Reads a portion of a range that has been checked, and appends it to what has been read of the range before.
-    pub(super) fn read_portion(&self, pointer: u32, read: &mut Vec<u8>, portion: Range<usize>) -> Result<(), Fault> {
-        read.resize(portion.end, 0);
-        let from = u64::from(pointer) + portion.start as u64;
-        self.view.read(from, &mut read[portion]).map_err(|error| Fault::Protocol(error.to_string()))
+    /// Reads a chunk of a range that has been checked, and appends it to the chunks before it.
+    pub(super) fn read_chunk(&self, pointer: u32, read: &mut Vec<u8>, chunk: Range<usize>) -> Result<(), Fault> {
+        read.resize(chunk.end, 0);
+        let from = u64::from(pointer) + chunk.start as u64;
+        self.view.read(from, &mut read[chunk]).map_err(|error| Fault::Protocol(error.to_string()))
     }
 
-    /// Reads the beginning of a text that is only shown to people, as it is.
-    pub(super) fn read_text_for_people(&self, pointer: u32, length: u32) -> Result<Vec<u8>, Fault> {
+    /// Reads the beginning of a text, which may be any bytes.
+    pub(super) fn read_text(&self, pointer: u32, length: u32) -> Result<Vec<u8>, Fault> {
         self.check(pointer, length)?;
         self.read(pointer, length.min(LONGEST_TEXT))
     }
 
-    /// Reads a name in a host call.
+    /// Reads a name of a host call.
     pub(super) fn read_name(&self, what: &'static str, pointer: u32, length: u32) -> Result<String, Fault> {
         self.check(pointer, length)?;
         within(what, length, LONGEST_NAME as usize)?;
@@ -81,13 +82,13 @@ impl<'a> GuestMemory<'a> {
     }
 
     pub(super) fn write(&self, pointer: u32, bytes: &[u8]) -> Result<(), Fault> {
-        self.view.write(u64::from(pointer), bytes).map_err(|_| self.no_room(pointer, bytes))
+        self.view.write(u64::from(pointer), bytes).map_err(|_| self.out_of_bounds(pointer, bytes))
     }
 
-    /// Writes a portion of what belongs to a place.
-    pub(super) fn write_portion(&self, pointer: u32, bytes: &[u8], portion: Range<usize>) -> Result<(), Fault> {
-        let to = u64::from(pointer) + portion.start as u64;
-        self.view.write(to, &bytes[portion]).map_err(|_| self.no_room(pointer, bytes))
+    /// Writes a chunk of the bytes that belong to an address.
+    pub(super) fn write_chunk(&self, pointer: u32, bytes: &[u8], chunk: Range<usize>) -> Result<(), Fault> {
+        let to = u64::from(pointer) + chunk.start as u64;
+        self.view.write(to, &bytes[chunk]).map_err(|_| self.out_of_bounds(pointer, bytes))
     }
 }
 

@@ -1,7 +1,7 @@
-//! A linear memory in one mapping of the size that it may grow to.
+//! A linear memory in one mapping of its maximum size.
 //!
-//! The operating system gives a page when it is touched first, cleared, so what has not been touched costs addresses
-//! alone, and growing is a matter of counting.
+//! The operating system provides a zeroed page at its first access. So untouched pages take only address space, and
+//! growing only changes the size.
 
 #![allow(unsafe_code, reason = "compiled code finds the memory through a definition that lies in its instance")]
 
@@ -16,22 +16,22 @@ use wasmer::{MemoryType, Pages};
 pub(super) struct CompactMemory {
     ty: MemoryType,
     style: MemoryStyle,
-    /// How much of the mapping belongs to the guest by now.
+    /// The part of the mapping that the guest may access.
     size: Pages,
     maximum: Pages,
     mapping: MmapMut,
-    /// Where compiled code reads address and size.
+    /// The definition from which compiled code reads address and size.
     definition: NonNull<VMMemoryDefinition>,
 }
 
-// SAFETY: the mapping may be used from any thread, and the definition lies in the instance, which the store that owns
-// this memory owns as well: who may use the store, on whichever thread, may use the definition.
+// SAFETY: the mapping may be used from any thread. The definition lies in the instance, which is owned by the same
+// store as this memory, so the thread that uses the store may use the definition.
 unsafe impl Send for CompactMemory {}
 // SAFETY: behind a shared reference nothing is written.
 unsafe impl Sync for CompactMemory {}
 
 impl CompactMemory {
-    /// A cleared memory of the least size of its type, in addresses for the largest.
+    /// Returns a zeroed memory of the minimum size of its type, in a mapping of the maximum size.
     ///
     /// # Safety
     /// The definition must be valid to be written until the memory is dropped, and belong to it alone.
@@ -51,26 +51,26 @@ impl CompactMemory {
         Ok(memory)
     }
 
-    /// Tells compiled code where the memory is and how large.
+    /// Writes the address and size of the memory for compiled code.
     fn define(&mut self) {
         let base = self.mapping.as_mut_ptr();
         let current_length = self.size.bytes().0;
-        // SAFETY: whoever made the memory promised that the definition is valid, and nobody else writes to it: a guest
-        // that grows its memory waits for that.
+        // SAFETY: the caller of `new` promised that the definition is valid, and nothing else writes to it: a guest
+        // that grows its memory waits until this returns.
         unsafe { self.definition.write(VMMemoryDefinition { base, current_length }) };
     }
 }
 
-/// Maps cleared memory that is neither counted before it is touched, nor given in pieces larger than a page, nor seen by
-/// processes that this one makes.
+/// Maps zeroed memory that is not committed in advance, does not use huge pages, and is not inherited by child
+/// processes.
 fn map(bytes: usize) -> Result<MmapMut, MemoryError> {
     let failed = |error: std::io::Error| MemoryError::Region(format!("{bytes} bytes could not be mapped: {error}"));
-    // An empty mapping is none.
+    // The operating system refuses empty mappings.
     let mapping = MmapOptions::new().len(bytes.max(1)).no_reserve_swap().map_anon().map_err(failed)?;
     #[cfg(target_os = "linux")]
     for advice in [memmap2::Advice::NoHugePage, memmap2::Advice::DontFork] {
         if let Err(error) = mapping.advise(advice) {
-            // A kernel without huge pages does not know them.
+            // A kernel without huge pages refuses this advice.
             log::debug!("a guest's memory could not be given the advice {advice:?}: {error}");
         }
     }

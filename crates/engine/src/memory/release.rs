@@ -1,10 +1,9 @@
-//! Giving large memories back to the operating system, beside the shards.
+//! Releases large memories to the operating system on a background thread.
 //!
-//! Each page that a guest has touched takes the operating system some time to take back: hundreds of MiB take tens of
-//! milliseconds. So a large memory goes to a thread that gives it back in portions, during which the process can map and
-//! unmap other memory.
+//! The operating system takes some time to reclaim each touched page: hundreds of MiB take tens of milliseconds. So a
+//! large memory is released on another thread, in chunks, between which the process can map and unmap other memory.
 
-#![allow(unsafe_code, reason = "what a memory consists of is given back before the memory itself")]
+#![allow(unsafe_code, reason = "the pages of a memory are released before the memory itself")]
 
 use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
@@ -14,75 +13,75 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wasmer::sys::vm::{LinearMemory, MemoryError, MemoryStyle, Trap, VMMemory, VMMemoryDefinition};
 use wasmer::{MemoryType, Pages};
 
-/// The least size of a memory that is given back beside the shards, in bytes.
-const LARGE: usize = 4 * 1024 * 1024;
+/// The size from which a memory is released in the background. Unit: bytes.
+const LARGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// How much of it is given back at once, in bytes.
-const PORTION: usize = 4 * 1024 * 1024;
+/// The size of the chunks in which a memory is released. Unit: bytes.
+const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
-/// The memories of a host's guests that are to be given back. Cheap to clone.
+/// The queue of memories that are to be released. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Releases(Arc<Mutex<Queue>>);
+pub(crate) struct ReleaseQueue(Arc<Mutex<QueueState>>);
 
 #[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Remains>,
-    /// Whether a thread is at it.
-    is_worked_on: bool,
+struct QueueState {
+    waiting: VecDeque<PendingRelease>,
+    /// Whether a thread works on the queue.
+    is_draining: bool,
 }
 
-/// A memory of a guest that is gone.
+/// The memory of a dropped guest.
 #[derive(Debug)]
-struct Remains {
+struct PendingRelease {
     memory: VMMemory,
-    extent: Extent,
+    range: MemoryRange,
 }
 
-/// Where a memory lies, and how much of it the guest may have touched.
+/// The address of a memory, and the size of the part that the guest may have touched.
 #[derive(Debug, Clone, Copy)]
-struct Extent {
+struct MemoryRange {
     base: NonNull<u8>,
     bytes: usize,
 }
 
-// SAFETY: it is an address, used with the memory that it belongs to, which may be used on any thread.
-unsafe impl Send for Extent {}
+// SAFETY: the address is used only with its memory, which may be used on any thread.
+unsafe impl Send for MemoryRange {}
 // SAFETY: behind a shared reference it is only read.
-unsafe impl Sync for Extent {}
+unsafe impl Sync for MemoryRange {}
 
-/// The memory of a guest, given back beside the shards if it is large.
+/// The memory of a guest. Dropping it releases the memory, in the background if it is large.
 #[derive(Debug)]
-pub(super) struct Releasing {
+pub(super) struct ReleasingMemory {
     memory: ManuallyDrop<VMMemory>,
-    extent: Extent,
-    releases: Releases,
+    range: MemoryRange,
+    release_queue: ReleaseQueue,
 }
 
-impl Releasing {
+impl ReleasingMemory {
     /// Wraps a memory that does not move.
     ///
     /// # Safety
     /// The definition of the memory must be valid.
-    pub(super) unsafe fn around(memory: VMMemory, releases: Releases) -> Result<VMMemory, MemoryError> {
+    pub(super) unsafe fn wrap(memory: VMMemory, release_queue: ReleaseQueue) -> Result<VMMemory, MemoryError> {
         // SAFETY: the caller promises that the definition is valid.
         let base = unsafe { memory.vmmemory().as_ref() }.base;
         let base = NonNull::new(base).ok_or_else(|| MemoryError::Region("a memory has no address".to_owned()))?;
-        let extent = Extent { base, bytes: memory.size().bytes().0 };
-        Ok(VMMemory(Box::new(Releasing { memory: ManuallyDrop::new(memory), extent, releases })))
+        let range = MemoryRange { base, bytes: memory.size().bytes().0 };
+        Ok(VMMemory(Box::new(ReleasingMemory { memory: ManuallyDrop::new(memory), range, release_queue })))
     }
 }
 
-impl Drop for Releasing {
+impl Drop for ReleasingMemory {
     fn drop(&mut self) {
-        // SAFETY: nothing uses it after this, and this happens once.
+        // SAFETY: nothing uses the memory after this, and `drop` runs once.
         let memory = unsafe { ManuallyDrop::take(&mut self.memory) };
-        if self.extent.bytes >= LARGE {
-            self.releases.take_in(Remains { memory, extent: self.extent });
+        if self.range.bytes >= LARGE_BYTES {
+            self.release_queue.enqueue(PendingRelease { memory, range: self.range });
         }
     }
 }
 
-impl LinearMemory for Releasing {
+impl LinearMemory for ReleasingMemory {
     fn ty(&self) -> MemoryType {
         self.memory.ty()
     }
@@ -97,7 +96,7 @@ impl LinearMemory for Releasing {
 
     fn grow(&mut self, delta: Pages) -> Result<Pages, MemoryError> {
         let before = self.memory.grow(delta)?;
-        self.extent.bytes = self.memory.size().bytes().0;
+        self.range.bytes = self.memory.size().bytes().0;
         Ok(before)
     }
 
@@ -119,70 +118,70 @@ impl LinearMemory for Releasing {
     }
 }
 
-impl Releases {
-    /// Has a thread give a memory back, if there can be one.
-    fn take_in(&self, remains: Remains) {
+impl ReleaseQueue {
+    /// Releases a memory on a background thread, or at once if no runtime runs on this thread.
+    fn enqueue(&self, pending: PendingRelease) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let mut queue = self.lock();
-        queue.waiting.push_back(remains);
-        if !std::mem::replace(&mut queue.is_worked_on, true) {
-            let work = Work { releases: self.clone(), is_done: false };
+        queue.waiting.push_back(pending);
+        if !std::mem::replace(&mut queue.is_draining, true) {
+            let task = DrainTask { release_queue: self.clone(), is_finished: false };
             drop(queue);
-            runtime.spawn_blocking(move || work.run());
+            runtime.spawn_blocking(move || task.run());
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        // The queue is whole after any panic: each use of it is a single operation.
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        // A panic cannot leave the queue inconsistent: each use of it is a single operation.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The work on what waits. A runtime that ends may drop it before it is begun.
-struct Work {
-    releases: Releases,
-    is_done: bool,
+/// Releases the queued memories. A runtime that shuts down may drop it before it runs.
+struct DrainTask {
+    release_queue: ReleaseQueue,
+    is_finished: bool,
 }
 
-impl Work {
+impl DrainTask {
     fn run(mut self) {
-        while let Some(remains) = self.next() {
-            remains.give_back();
+        while let Some(pending) = self.next() {
+            pending.release();
         }
     }
 
-    /// What waits, or the end of the work.
-    fn next(&mut self) -> Option<Remains> {
-        let mut queue = self.releases.lock();
+    /// Returns the next queued memory. If the queue is empty, marks the work as finished.
+    fn next(&mut self) -> Option<PendingRelease> {
+        let mut queue = self.release_queue.lock();
         let next = queue.waiting.pop_front();
         if next.is_none() {
-            queue.is_worked_on = false;
-            self.is_done = true;
+            queue.is_draining = false;
+            self.is_finished = true;
         }
         next
     }
 }
 
-impl Drop for Work {
+impl Drop for DrainTask {
     fn drop(&mut self) {
-        if self.is_done {
+        if self.is_finished {
             return;
         }
-        let mut queue = self.releases.lock();
-        queue.is_worked_on = false;
+        let mut queue = self.release_queue.lock();
+        queue.is_draining = false;
         let waiting = std::mem::take(&mut queue.waiting);
         drop(queue);
         drop(waiting);
     }
 }
 
-impl Remains {
-    fn give_back(self) {
+impl PendingRelease {
+    fn release(self) {
         #[cfg(unix)]
-        for begin in (0..self.extent.bytes).step_by(PORTION) {
-            let bytes = PORTION.min(self.extent.bytes - begin);
-            // SAFETY: all of it lies in the memory, which nothing but this owns any more.
-            unsafe { libc::madvise(self.extent.base.as_ptr().add(begin).cast(), bytes, libc::MADV_DONTNEED) };
+        for begin in (0..self.range.bytes).step_by(CHUNK_BYTES) {
+            let bytes = CHUNK_BYTES.min(self.range.bytes - begin);
+            // SAFETY: the range lies in the memory, which has no other owner.
+            unsafe { libc::madvise(self.range.base.as_ptr().add(begin).cast(), bytes, libc::MADV_DONTNEED) };
         }
         drop(self.memory);
     }
@@ -194,30 +193,30 @@ mod tests {
 
     use super::*;
 
-    fn memory(pages: u32, releases: &Releases) -> VMMemory {
+    fn memory(pages: u32, release_queue: &ReleaseQueue) -> VMMemory {
         let ty = MemoryType::new(pages, Some(pages), false);
         let owned = VMOwnedMemory::new(&ty, &MemoryStyle::Static).unwrap();
         // SAFETY: the memory owns its definition.
-        unsafe { Releasing::around(owned.into(), releases.clone()) }.unwrap()
+        unsafe { ReleasingMemory::wrap(owned.into(), release_queue.clone()) }.unwrap()
     }
 
     #[tokio::test]
-    async fn large_memories_are_given_back_by_another_thread() {
-        let releases = Releases::default();
-        drop(memory(1, &releases));
-        assert!(!releases.lock().is_worked_on, "a small memory is given back at once");
-        drop((memory(100, &releases), memory(100, &releases)));
-        while releases.lock().is_worked_on {
+    async fn large_memories_are_released_by_another_thread() {
+        let release_queue = ReleaseQueue::default();
+        drop(memory(1, &release_queue));
+        assert!(!release_queue.lock().is_draining, "a small memory is released at once");
+        drop((memory(100, &release_queue), memory(100, &release_queue)));
+        while release_queue.lock().is_draining {
             tokio::task::yield_now().await;
         }
-        assert!(releases.lock().waiting.is_empty());
+        assert!(release_queue.lock().waiting.is_empty());
     }
 
     #[test]
-    fn without_a_runtime_they_are_given_back_at_once() {
-        let releases = Releases::default();
-        drop(memory(100, &releases));
-        let queue = releases.lock();
-        assert!(queue.waiting.is_empty() && !queue.is_worked_on);
+    fn without_a_runtime_memories_are_released_at_once() {
+        let release_queue = ReleaseQueue::default();
+        drop(memory(100, &release_queue));
+        let queue = release_queue.lock();
+        assert!(queue.waiting.is_empty() && !queue.is_draining);
     }
 }

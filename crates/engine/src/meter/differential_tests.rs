@@ -1,5 +1,5 @@
-//! A rewritten module does what the module did: modules made by wasm-smith are run both ways, with yields at almost every
-//! payment, and everything that can be observed is compared.
+//! Tests that rewritten modules behave like the original: modules from wasm-smith are run both ways, with yields at
+//! almost every charge, and all observations are compared.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,13 +9,17 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use wasm_smith::{Config, Module};
 use wasmer::{Function, Imports, Instance, Store, Value};
 
-use super::comparison::{Comparison, Observed, short, shown};
+use super::comparison::{Comparison, Observation, first_line, value_bits};
 use super::*;
 
-/// So little that a module yields all the time.
+/// A quantum that makes a module yield all the time.
 const SMALL_QUANTUM: i32 = 3;
-const BOUNDS: Bounds =
-    Bounds { quantum: SMALL_QUANTUM, memory_pages: 16, table_elements: 100_000, frames: Frames::Arguments };
+const CONFIG: MeterConfig = MeterConfig {
+    quantum: SMALL_QUANTUM,
+    memory_pages: 16,
+    table_elements: 100_000,
+    frame_model: FrameModel::Arguments,
+};
 const MODULES: usize = 1000;
 const PAGE: usize = 65_536;
 
@@ -31,7 +35,7 @@ fn config() -> Config {
         max_memory32_bytes: 16 * PAGE as u64,
         max_table_elements: 1000,
         memory64_enabled: false,
-        // Without maxima of their own, growth is bounded by the rewriting alone, which is meant to differ.
+        // Without maxima, only the rewriting limits growth, which is an intended difference.
         memory_max_size_required: true,
         table_max_size_required: true,
         min_funcs: 5,
@@ -44,7 +48,7 @@ fn config() -> Config {
     }
 }
 
-/// The imports of a guest, of which modules take some.
+/// The imports that generated modules choose from.
 const IMPORTS: &str = r#"(module
     (import "wapc" "__guest_request" (func (param i32 i32)))
     (import "wapc" "__guest_response" (func (param i32 i32)))
@@ -53,24 +57,28 @@ const IMPORTS: &str = r#"(module
     (import "wapc" "__host_error_len" (func (result i32)))
     (import "wapc" "__host_call" (func (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32))))"#;
 
-/// Runs modules of a kind both ways, as many as it takes to compare so many.
+/// Runs generated modules both ways until `modules` of them have been compared.
 fn compare(config: &Config, modules: usize, seed: RngAlgorithm) -> (usize, u64, usize) {
     let mut random = TestRng::deterministic_rng(seed);
-    let (mut yields, mut compared, mut observations, mut called) = (0, 0, 0, 0);
+    let mut yields = 0;
+    let mut compared = 0;
+    let mut observations = 0;
+    let mut called = 0;
     while compared < modules {
         let mut seed = vec![0; 8192];
         random.fill_bytes(&mut seed);
         let Ok(mut made) = Module::new(config.clone(), &mut arbitrary::Unstructured::new(&seed)) else { continue };
         made.ensure_termination(2000).unwrap();
         let module = made.to_bytes();
-        // In which form functions pay depends on what the module can afford, so each has to do for every module.
+        // The module's size determines the form, so each form has to work for every module.
         let form = [None, Some(Form::Inline), Some(Form::Calls)][compared % 3];
-        let rewritten = rewrite_as(&module, BOUNDS, form).unwrap().module;
+        let rewritten = rewrite_in_form(&module, CONFIG, form).unwrap().module;
         Validator::new_with_features(FEATURES | WasmFeatures::THREADS).validate_all(&rewritten).unwrap();
-        let Comparison { before, after, usage } = comparison::both_ways(&module, BOUNDS, form).unwrap().unwrap();
+        let Comparison { before, after, usage } = comparison::run_both_ways(&module, CONFIG, form).unwrap().unwrap();
         assert_eq!(before, after, "module {compared}, paying in the form {form:?}");
         observations += before.len();
-        let calls = before.iter().filter(|observed| matches!(observed, Observed::Called(calls) if !calls.is_empty()));
+        let calls =
+            before.iter().filter(|observed| matches!(observed, Observation::Called(calls) if !calls.is_empty()));
         called += calls.count();
         yields += usage.yields.get();
         compared += 1;
@@ -80,25 +88,27 @@ fn compare(config: &Config, modules: usize, seed: RngAlgorithm) -> (usize, u64, 
 }
 
 #[test]
-fn rewritten_modules_do_what_they_did() {
+fn rewritten_modules_behave_like_the_original() {
     let (observations, yields, _) = compare(&config(), MODULES, RngAlgorithm::ChaCha);
     assert!(observations > 1000 && yields > 100_000, "{observations}, {yields} yields: too few to tell anything");
 }
 
 #[test]
-fn rewritten_guests_call_what_they_called() {
+fn rewritten_guests_make_the_same_calls() {
     let imports = Some(wat::parse_str(IMPORTS).unwrap());
     let guests = Config { available_imports: imports, min_imports: 1, max_imports: 6, ..config() };
     let (_, _, called) = compare(&guests, MODULES / 4, RngAlgorithm::XorShift);
     assert!(called > 20, "{called} guests that call something: too few to tell anything");
 }
 
-/// A module of many active data segments, with others between them, in any order and partly out of bounds.
+/// Returns a module of many active data segments, mixed with passive ones and partly out of bounds.
 fn segments(random: &mut TestRng) -> Vec<u8> {
     let mut text = String::from(r#"(module (memory (export "memory") 2)"#);
-    let (count, bad) = (65 + random.next_u32() % 40, random.next_u32().is_multiple_of(4));
+    let count = 65 + random.next_u32() % 40;
+    let bad = random.next_u32().is_multiple_of(4);
     for number in 0..count {
-        let (to, length) = (random.next_u32() % 70_000, (random.next_u32() % 40) as usize);
+        let to = random.next_u32() % 70_000;
+        let length = (random.next_u32() % 40) as usize;
         let bytes = char::from(b'a' + (number % 26) as u8).to_string().repeat(length);
         match random.next_u32() % 5 {
             0 => text += &format!(r#"(data "{bytes}passive")"#),
@@ -107,28 +117,29 @@ fn segments(random: &mut TestRng) -> Vec<u8> {
         }
     }
     for number in 0..count {
-        let (from, length) = (random.next_u32() % 3, random.next_u32() % 6);
+        let from = random.next_u32() % 3;
+        let length = random.next_u32() % 6;
         text += &format!(
             r#"(func (export "{number}") (memory.init {number} (i32.const {}) (i32.const {from}) (i32.const {length}))
                 (data.drop {number}))"#,
             number * 900
         );
     }
-    // Enough of them, however the others have come out.
+    // Enough active segments for the host to write them.
     text += &r#"(data (i32.const 5) "")"#.repeat(65);
     wat::parse_str(text + ")").unwrap()
 }
 
 #[test]
-fn data_that_the_host_writes_is_what_it_was() {
+fn data_that_the_host_writes_is_unchanged() {
     let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut trapped = 0;
     for _ in 0..60 {
         let module = segments(&mut random);
-        assert!(Segments::of(&module).unwrap().is_some());
-        let Comparison { before, after, .. } = comparison::both_ways(&module, BOUNDS, None).unwrap().unwrap();
-        // The trap of an engine names the place that the data belongs to.
-        let is_trap = |observed: &[Observed]| matches!(observed, [Observed::Trapped(_)]);
+        assert!(DataSegments::of(&module).unwrap().is_some());
+        let Comparison { before, after, .. } = comparison::run_both_ways(&module, CONFIG, None).unwrap().unwrap();
+        // The texts of the traps differ: the engine's names the address.
+        let is_trap = |observed: &[Observation]| matches!(observed, [Observation::Trapped(_)]);
         assert_eq!(is_trap(&before), is_trap(&after));
         if is_trap(&before) {
             trapped += 1;
@@ -139,9 +150,9 @@ fn data_that_the_host_writes_is_what_it_was() {
     assert!((5..55).contains(&trapped), "{trapped} of them do not fit");
 }
 
-/// Operations on ranges of a memory that takes several portions, with a data segment that takes two.
+/// Returns a module with operations on ranges of a memory of several chunks, and a data segment of two chunks.
 fn ranges() -> Vec<u8> {
-    let bytes: String = (0..plan::PORTION + 5000).map(|number| char::from(b'a' + (number % 23) as u8)).collect();
+    let bytes: String = (0..plan::BULK_CHUNK + 5000).map(|number| char::from(b'a' + (number % 23) as u8)).collect();
     let text = format!(
         r#"(module
             (memory (export "memory") 80)
@@ -159,7 +170,7 @@ fn ranges() -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A module that runs, and its memory.
+/// An instance of a module, and its store.
 struct Running {
     store: Store,
     instance: Instance,
@@ -181,12 +192,12 @@ impl Running {
         Running { store, instance }
     }
 
-    fn call(&mut self, name: &str, arguments: [u32; 3]) -> Observed {
+    fn call(&mut self, name: &str, arguments: [u32; 3]) -> Observation {
         let function = self.instance.exports.get_function(name).unwrap();
         let arguments = arguments.map(|argument| Value::I32(argument.cast_signed()));
         match function.call(&mut self.store, &arguments) {
-            Ok(answers) => Observed::Answered(answers.iter().map(shown).collect()),
-            Err(error) => Observed::Trapped(short(&error.message())),
+            Ok(answers) => Observation::Answered(answers.iter().map(value_bits).collect()),
+            Err(error) => Observation::Trapped(first_line(&error.message())),
         }
     }
 
@@ -195,42 +206,46 @@ impl Running {
     }
 }
 
-/// A number near one of those that matter: the ends of portions, of the memory, and of 32 bits.
-fn telling_number(random: &mut TestRng) -> u32 {
+/// Returns a number near a boundary: of a chunk, of the memory, or of 32 bits.
+fn boundary_number(random: &mut TestRng) -> u32 {
     let near = match random.next_u32() % 8 {
         0 => 0,
         1 => u32::MAX,
         2 => 80 * PAGE as u32,
-        3..=5 => plan::PORTION * (random.next_u32() % 5),
+        3..=5 => plan::BULK_CHUNK * (random.next_u32() % 5),
         _ => random.next_u32() % (80 * PAGE as u32),
     };
     near.wrapping_add(random.next_u32() % 7).wrapping_sub(3)
 }
 
 #[test]
-fn large_ranges_are_what_they_were_in_portions() {
+fn large_ranges_behave_the_same_in_chunks() {
     compare_large_ranges(Form::Inline);
 }
 
 #[test]
-fn large_ranges_that_are_paid_for_with_calls_are_what_they_were() {
+fn large_ranges_that_are_charged_with_calls_behave_the_same() {
     compare_large_ranges(Form::Calls);
 }
 
 fn compare_large_ranges(form: Form) {
     let module = ranges();
-    let bounds = Bounds { quantum: QUANTUM, memory_pages: 80, table_elements: 0, frames: Frames::Arguments };
-    let rewritten = rewrite_as(&module, bounds, Some(form)).unwrap().module;
-    let (yields, mut random) = (Arc::new(AtomicU64::new(0)), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let (mut before, mut after) = (Running::new(&module, &yields), Running::new(&rewritten, &yields));
-    let (mut answered, mut trapped) = (0, 0);
+    let config =
+        MeterConfig { quantum: QUANTUM, memory_pages: 80, table_elements: 0, frame_model: FrameModel::Arguments };
+    let rewritten = rewrite_in_form(&module, config, Some(form)).unwrap().module;
+    let yields = Arc::new(AtomicU64::new(0));
+    let mut random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut before = Running::new(&module, &yields);
+    let mut after = Running::new(&rewritten, &yields);
+    let mut answered = 0;
+    let mut trapped = 0;
     for number in 0..600 {
         let name = if number == 550 { "drop" } else { ["fill", "copy", "copy", "init"][number % 4] };
-        let arguments = [(); 3].map(|()| telling_number(&mut random));
+        let arguments = [(); 3].map(|()| boundary_number(&mut random));
         let observed = before.call(name, arguments);
         assert_eq!(observed, after.call(name, arguments), "{name} {arguments:?}");
         assert!(before.memory() == after.memory(), "{name} {arguments:?} left another memory");
-        *(if matches!(observed, Observed::Answered(_)) { &mut answered } else { &mut trapped }) += 1;
+        *(if matches!(observed, Observation::Answered(_)) { &mut answered } else { &mut trapped }) += 1;
     }
     let yields = yields.load(Ordering::Relaxed);
     println!("{answered} operations on ranges, {trapped} out of bounds, {yields} yields, no difference");

@@ -1,8 +1,8 @@
-//! Kinds of operations that the meter treats alike.
+//! Classes of operators that the meter treats alike.
 
 use wasmparser::Operator;
 
-/// Whether an operation loads from memory or stores to it.
+/// Returns whether an operator loads from memory or stores to it.
 pub(super) fn accesses_memory(operator: &Operator<'_>) -> bool {
     matches!(
         operator,
@@ -54,10 +54,10 @@ pub(super) fn accesses_memory(operator: &Operator<'_>) -> bool {
     )
 }
 
-/// For operations on a range whose length they take from the stack: by how many bits its length exceeds its cost. It is
-/// two at least: then no length costs more than 2^30, which can be taken from fuel that is below zero already without
-/// going round to the other end of 32 bits.
-pub(super) fn works_on_range(operator: &Operator<'_>) -> Option<u32> {
+/// For an operator on a range whose length is on the stack, returns by how many bits the length is shifted to get its
+/// cost. The shift is at least two: so no length costs more than 2^30, which cannot overflow when it is taken from fuel
+/// that is already below zero.
+pub(super) fn bulk_cost_shift(operator: &Operator<'_>) -> Option<u32> {
     match operator {
         Operator::MemoryCopy { .. } | Operator::MemoryFill { .. } | Operator::MemoryInit { .. } => Some(4),
         Operator::TableCopy { .. }
@@ -68,8 +68,8 @@ pub(super) fn works_on_range(operator: &Operator<'_>) -> Option<u32> {
     }
 }
 
-/// Whether engines carry an operation out by a function of theirs: so does either compiler with all of these.
-pub(super) fn is_function_of_engine(operator: &Operator<'_>) -> bool {
+/// Returns whether an operator calls a function of the engine, as both compilers do for all of these.
+pub(super) fn calls_engine_function(operator: &Operator<'_>) -> bool {
     matches!(
         operator,
         Operator::MemorySize { .. }
@@ -87,7 +87,7 @@ pub(super) fn is_function_of_engine(operator: &Operator<'_>) -> bool {
             | Operator::TableInit { .. }
             | Operator::ElemDrop { .. }
             | Operator::RefFunc { .. }
-            // The trap is raised, with a picture of the stack, by a function.
+                        // A function raises the trap and captures a backtrace.
             | Operator::Unreachable
     )
 }

@@ -1,43 +1,44 @@
-//! What each function and loop costs, and where it has to be paid.
+//! Decides what each function and loop costs, and where that is charged.
 //!
-//! A *segment* is straight-line code: the body of a function outside of its loops, or the body of a loop outside of the
-//! loops in it. A loop's segment is paid for at the loop's head, each time round. A function's own segment is paid for
-//! at its entry where it is *charged*, and otherwise by its callers, as part of the segment that calls it.
+//! A *segment* is straight-line code: the body of a function outside of its loops, or the body of a loop outside of its
+//! inner loops. A loop's segment is charged at the loop's head for each iteration. A function's own segment is charged
+//! at its entry if the function is *charged*, and otherwise by its callers, as part of the segment that calls it.
 //!
-//! Charged are the functions of every cycle of calls, and those that would cost more than [`LONG`] with what they call.
-//! So whatever executes has been paid for, whether as a loop, as a recursion, or as a tree of many small functions.
+//! Functions in a cycle of calls are charged, and so are those that would cost more than [`ENTRY_CHARGE_THRESHOLD`]
+//! together with their callees. So all executed code is charged, be it in a loop, in a recursion, or in a tree of many
+//! small functions.
 
 mod cost;
 mod graph;
 mod nesting;
 
-use crate::meter::operators::works_on_range;
+use crate::meter::operators::bulk_cost_shift;
 pub(super) use cost::cost;
 use graph::{Graph, NodeCost};
 use nesting::Nesting;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmparser::{ElementItems, FunctionBody, Operator, Parser, Payload, TypeRef};
 
-use super::measure::{self, Arity, Cost, Signatures};
+use super::compile_cost::{self, Arity, Cost, Signatures};
 use crate::interface;
 
-/// A function that costs more than this, in units, pays at its own entry: the payment no longer matters beside it.
-pub(super) const LONG: u32 = 200;
+/// A function that costs more than this is charged at its own entry, because the charge is small in comparison.
+pub(super) const ENTRY_CHARGE_THRESHOLD: u32 = 200;
 
-/// A range of memory of more bytes than this is worked on in portions of so many.
-pub(super) const PORTION: u32 = 1 << 20;
+/// The size above which operations on a range of memory are made in chunks, and the size of the chunks. Unit: bytes.
+pub(super) const BULK_CHUNK: u32 = 1 << 20;
 
-/// The cost of a call to an imported function, which is native code. What it does beyond being called, it has paid by itself.
-const IMPORT: u32 = 50;
+/// The cost of a call to an imported function, which is native code. The price that it returns is charged separately.
+const IMPORT_CALL: u32 = 50;
 
-/// No segment is taken to cost more, so that fuel stays far from the ends of 32 bits.
-pub(super) const MOST: u32 = 1 << 24;
+/// The largest cost of a segment. It keeps fuel far from overflowing 32 bits.
+pub(super) const MAX_SEGMENT_COST: u32 = 1 << 24;
 
-/// What a module's functions pay, in the order of their definition.
+/// The charges of a module's functions, in the order of their definition.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    pub(super) functions: Vec<Payments>,
-    /// How many functions are imported, and so come before those that are defined.
+    pub(super) functions: Vec<Charges>,
+    /// The number of imported functions, whose indices precede those of defined functions.
     pub(super) imported_functions: u32,
     pub(super) types: u32,
     pub(super) globals: u32,
@@ -47,24 +48,24 @@ pub(super) struct Plan {
     parameters: Vec<u32>,
     /// The number of parameters and results of each type.
     passed: Vec<u32>,
-    /// Whether the module begins with at least one page of memory, so that address 0 can be read.
+    /// Whether the module's memory has at least one page, so that address 0 can be read.
     pub(super) has_memory: bool,
-    /// The operations in the module that may work on a large range of memory, each once.
+    /// The distinct operations of the module on ranges of memory that may be large.
     pub(super) large_ranges: Vec<LargeRange>,
     /// For each imported function, whether it returns its price instead of nothing.
     priced: Vec<bool>,
-    /// How many elements each table begins with.
+    /// The initial number of elements of each table.
     tables: Vec<u64>,
-    /// What its functions take and leave.
+    /// The arities of the module's functions.
     pub(super) signatures: Signatures,
 }
 
-/// An operation that may work on a large range of memory.
+/// An operation on a range of memory that may be large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LargeRange {
     Fill,
     Copy,
-    /// From this data segment, which has so many bytes.
+    /// Initializes from a data segment of this size.
     Init {
         segment: u32,
         bytes: u32,
@@ -80,25 +81,25 @@ pub(super) struct ImportedFunction {
     pub(super) priced: bool,
 }
 
-/// What one function pays.
+/// The charges of one function.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Payments {
-    /// At its entry, if there.
+pub(super) struct Charges {
+    /// The charge at its entry, if it is charged there.
     pub(super) entry: Option<u32>,
-    /// At the head of each of its loops, in the order of their beginnings. One that nothing goes back to is no loop, and
-    /// pays as part of what is around it.
+    /// The charge at the head of each of its loops, in the order of their beginnings. `None` for a loop without a back
+    /// edge, which is charged as part of the enclosing segment.
     pub(super) loops: Vec<Option<u32>>,
-    /// Whether it or anything it calls takes fuel.
+    /// Whether it or one of its callees takes fuel.
     pub(super) takes_fuel: bool,
-    /// How many parameters it has.
+    /// The number of its parameters.
     pub(super) parameters: u32,
-    /// What it would cost to compile as it is.
+    /// The cost of compiling it without metering.
     pub(super) cost: Cost,
-    /// How many branches lead back to its loops, each target of a table counted.
-    pub(super) ways_back: u64,
+    /// The number of its back edges. Each target of a branch table counts.
+    pub(super) back_edges: u64,
 }
 
-impl Payments {
+impl Charges {
     pub(super) fn has_loops(&self) -> bool {
         self.loops.iter().any(Option::is_some)
     }
@@ -106,48 +107,48 @@ impl Payments {
 
 /// A piece of straight-line code.
 #[derive(Debug, Default, Clone)]
-struct Segment {
+struct CodeSegment {
     cost: u32,
     calls: Vec<Callee>,
 }
 
-/// What a call leads to.
+/// The callee of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Callee {
     Function(u32),
-    /// Any function of this type that a table or reference may hold.
+    /// Any function of this type whose reference is taken.
     Indirect(u32),
 }
 
-/// A function as it was read.
+/// The segments of a function, and what else the plan needs from it.
 #[derive(Debug, Default)]
-struct Body {
-    entry: Segment,
-    /// Empty for those that are no loops.
-    loops: Vec<Segment>,
-    /// For each of these, whether anything goes back to it.
-    gone_back_to: Vec<bool>,
-    /// How many branches lead back to them.
-    ways_back: u64,
-    /// What it would cost to compile as it is.
+struct FunctionSummary {
+    entry: CodeSegment,
+    /// The segments of its loops. Empty for loops without a back edge.
+    loops: Vec<CodeSegment>,
+    /// For each loop, whether it has a back edge.
+    has_back_edge: Vec<bool>,
+    /// The number of back edges.
+    back_edges: u64,
+    /// The cost of compiling it without metering.
     cost: Cost,
-    /// Whether it works on whole ranges of memory, which takes fuel by itself.
+    /// Whether it works on ranges of memory, which takes fuel.
     ranges: bool,
 }
 
-impl Body {
-    /// Has code in loops that nothing goes back to pay with what is around them.
+impl FunctionSummary {
+    /// Merges loops without a back edge into their enclosing segments.
     fn merge(&mut self, nesting: &Nesting) {
-        // For each loop, the loop that its code pays with: those around it come before it.
+        // For each loop, the loop that its code is charged with. Enclosing loops come first.
         let mut payers: Vec<Option<usize>> = Vec::new();
-        for (number, around) in nesting.around.iter().enumerate() {
-            let gone_back_to = nesting.gone_back_to[number];
-            let payer = if gone_back_to { Some(number) } else { around.and_then(|around| payers[around]) };
+        for (number, enclosing) in nesting.enclosing.iter().enumerate() {
+            let has_back_edge = nesting.has_back_edge[number];
+            let payer = if has_back_edge { Some(number) } else { enclosing.and_then(|enclosing| payers[enclosing]) };
             payers.push(payer);
-            if gone_back_to {
+            if has_back_edge {
                 continue;
             }
-            let Segment { cost, calls } = std::mem::take(&mut self.loops[number]);
+            let CodeSegment { cost, calls } = std::mem::take(&mut self.loops[number]);
             let segment = match payer {
                 Some(payer) => &mut self.loops[payer],
                 None => &mut self.entry,
@@ -157,24 +158,27 @@ impl Body {
         }
     }
 
-    /// For each loop, what it executes at each turn, if anything goes back to it.
-    fn turns(&self) -> impl Iterator<Item = Option<&Segment>> {
-        self.loops.iter().zip(&self.gone_back_to).map(|(segment, gone_back_to)| gone_back_to.then_some(segment))
+    /// Returns the segment of each iteration for each loop, or `None` for loops without a back edge.
+    fn iterations(&self) -> impl Iterator<Item = Option<&CodeSegment>> {
+        self.loops.iter().zip(&self.has_back_edge).map(|(segment, has_back_edge)| has_back_edge.then_some(segment))
     }
 }
 
 impl Plan {
-    /// Reads a valid module.
+    /// Plans the charges of a valid module.
+    ///
+    /// # Errors
+    /// `InvalidModule` if the module cannot be read.
     pub(super) fn of(module: &[u8]) -> Result<Plan> {
-        let mut reading = Reading::default();
+        let mut builder = PlanBuilder::default();
         for payload in Parser::new(0).parse_all(module) {
-            reading.take(payload.map_err(unreadable)?).map_err(unreadable)?;
+            builder.add_payload(payload.map_err(unreadable)?).map_err(unreadable)?;
         }
-        Ok(reading.plan())
+        Ok(builder.build())
     }
 
-    /// What an operation on a table costs beside what it is asked to do: the engine keeps tables that do not grow in another form
-    /// as well, and makes that anew as a whole.
+    /// Returns the fixed cost of an operation on a table. The engine keeps a second form of tables that cannot grow,
+    /// and rebuilds it as a whole.
     pub(super) fn cost_of_table(&self, operator: &Operator<'_>) -> Option<u32> {
         let table = match *operator {
             Operator::TableInit { table, .. } | Operator::TableFill { table } => table,
@@ -182,12 +186,13 @@ impl Plan {
             _ => return None,
         };
         let elements = self.tables.get(table as usize).copied().unwrap_or_default();
-        (elements > 0).then(|| u32::try_from(elements / 4).map_or(MOST, |units| units.min(MOST)))
+        (elements > 0)
+            .then(|| u32::try_from(elements / 4).map_or(MAX_SEGMENT_COST, |units| units.min(MAX_SEGMENT_COST)))
     }
 
-    /// Where this operation stands among those that may work on a large range of memory, if it is one.
+    /// Returns the index in `large_ranges` of an operation on a range of memory that may be large.
     pub(super) fn large_range(&self, operator: &Operator<'_>) -> Option<usize> {
-        works_on_range(operator)?;
+        bulk_cost_shift(operator)?;
         self.large_ranges.iter().position(|range| match (range, operator) {
             (LargeRange::Fill, Operator::MemoryFill { .. }) | (LargeRange::Copy, Operator::MemoryCopy { .. }) => true,
             (LargeRange::Init { segment, .. }, Operator::MemoryInit { data_index, .. }) => segment == data_index,
@@ -195,12 +200,12 @@ impl Plan {
         })
     }
 
-    /// How many parameters and results a type has.
+    /// Returns the number of parameters and results of a type.
     pub(super) fn passed(&self, ty: u32) -> usize {
         self.passed.get(ty as usize).map_or(0, |&passed| passed as usize)
     }
 
-    /// The functions that are imported.
+    /// Returns the imported functions.
     pub(super) fn imported(&self) -> impl Iterator<Item = ImportedFunction> {
         self.signatures.functions.iter().zip(&self.priced).map(|(&ty, &priced)| {
             let parameters = self.parameters[ty as usize];
@@ -208,15 +213,15 @@ impl Plan {
         })
     }
 
-    /// The type of a function that is defined in the module.
+    /// Returns the type of a defined function.
     pub(super) fn type_of(&self, defined: usize) -> u32 {
         self.signatures.functions.get(self.imported_functions as usize + defined).copied().unwrap_or_default()
     }
 
-    /// Whether a call to this function may take fuel.
+    /// Returns whether a call to this function may take fuel.
     pub(super) fn takes_fuel(&self, function: u32) -> bool {
         match function.checked_sub(self.imported_functions) {
-            Some(defined) => self.functions.get(defined as usize).is_none_or(|payments| payments.takes_fuel),
+            Some(defined) => self.functions.get(defined as usize).is_none_or(|charges| charges.takes_fuel),
             None => self.priced[function as usize],
         }
     }
@@ -227,13 +232,13 @@ fn unreadable(error: wasmparser::Error) -> Error {
 }
 
 #[derive(Default)]
-struct Reading {
+struct PlanBuilder {
     plan: Plan,
-    bodies: Vec<Body>,
-    /// For each type, the first one that is equal.
+    bodies: Vec<FunctionSummary>,
+    /// For each type, the first equal type.
     representatives: Vec<u32>,
     known_types: std::collections::HashMap<wasmparser::FuncType, u32>,
-    /// What works on ranges of memory: filling, copying, and from which data segments.
+    /// Whether the module fills and copies memory, and the data segments that it initializes memory from.
     fills: bool,
     copies: bool,
     initial: std::collections::BTreeSet<u32>,
@@ -243,13 +248,13 @@ struct Reading {
     referenced: Vec<u32>,
 }
 
-impl Reading {
-    fn take(&mut self, payload: Payload<'_>) -> wasmparser::Result<()> {
+impl PlanBuilder {
+    fn add_payload(&mut self, payload: Payload<'_>) -> wasmparser::Result<()> {
         match payload {
             Payload::TypeSection(types) => {
                 for group in types {
                     for ty in group?.into_types() {
-                        self.take_type(&ty);
+                        self.add_type(&ty);
                     }
                 }
             }
@@ -288,7 +293,7 @@ impl Reading {
             Payload::GlobalSection(globals) => {
                 for global in globals {
                     self.plan.globals += 1;
-                    self.take_references(global?.init_expr.get_operators_reader())?;
+                    self.add_references(global?.init_expr.get_operators_reader())?;
                 }
             }
             Payload::ElementSection(elements) => {
@@ -301,7 +306,7 @@ impl Reading {
                         }
                         ElementItems::Expressions(_, expressions) => {
                             for expression in expressions {
-                                self.take_references(expression?.get_operators_reader())?;
+                                self.add_references(expression?.get_operators_reader())?;
                             }
                         }
                     }
@@ -312,21 +317,21 @@ impl Reading {
                     let table = table?;
                     self.plan.tables.push(table.ty.initial);
                     if let wasmparser::TableInit::Expr(init) = table.init {
-                        self.take_references(init.get_operators_reader())?;
+                        self.add_references(init.get_operators_reader())?;
                     }
                 }
             }
             Payload::StartSection { func, .. } => self.plan.start = Some(func),
             Payload::CodeSectionEntry(body) => {
-                let read = self.read_body(&body)?;
-                self.bodies.push(read);
+                let summary = self.summarize(&body)?;
+                self.bodies.push(summary);
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn take_type(&mut self, ty: &wasmparser::SubType) {
+    fn add_type(&mut self, ty: &wasmparser::SubType) {
         let index = self.plan.types;
         self.plan.types += 1;
         let (parameters, results, representative) = match &ty.composite_type.inner {
@@ -336,13 +341,13 @@ impl Reading {
             }
             _ => (0, 0, index),
         };
-        self.plan.signatures.types.push(Arity { takes: parameters, leaves: results });
+        self.plan.signatures.types.push(Arity { parameters, results });
         self.plan.parameters.push(parameters);
         self.plan.passed.push(parameters + results);
         self.representatives.push(representative);
     }
 
-    fn take_references(&mut self, operators: wasmparser::OperatorsReader<'_>) -> wasmparser::Result<()> {
+    fn add_references(&mut self, operators: wasmparser::OperatorsReader<'_>) -> wasmparser::Result<()> {
         for operator in operators {
             if let Operator::RefFunc { function_index } = operator? {
                 self.referenced.push(function_index);
@@ -351,15 +356,15 @@ impl Reading {
         Ok(())
     }
 
-    fn read_body(&mut self, body: &FunctionBody<'_>) -> wasmparser::Result<Body> {
-        let mut read = Body::default();
+    fn summarize(&mut self, body: &FunctionBody<'_>) -> wasmparser::Result<FunctionSummary> {
+        let mut summary = FunctionSummary::default();
         let mut nesting = Nesting::default();
         for operator in body.get_operators_reader()? {
             let operator = operator?;
             match operator {
                 Operator::Loop { .. } => {
                     nesting.open_loop();
-                    read.loops.push(Segment::default());
+                    summary.loops.push(CodeSegment::default());
                 }
                 Operator::Block { .. } | Operator::If { .. } => nesting.open(),
                 Operator::End => nesting.close(),
@@ -373,23 +378,23 @@ impl Reading {
                 Operator::MemoryInit { data_index, .. } => drop(self.initial.insert(data_index)),
                 _ => {}
             }
-            read.ranges |= works_on_range(&operator).is_some();
+            summary.ranges |= bulk_cost_shift(&operator).is_some();
             let segment = match nesting.current {
-                Some(number) => &mut read.loops[number],
-                None => &mut read.entry,
+                Some(number) => &mut summary.loops[number],
+                None => &mut summary.entry,
             };
             segment.cost = segment.cost.saturating_add(cost(&operator)).saturating_add(self.passed_values(&operator));
             segment.calls.extend(self.callee(&operator));
         }
-        read.merge(&nesting);
-        (read.gone_back_to, read.ways_back) = (nesting.gone_back_to, nesting.ways_back);
+        summary.merge(&nesting);
+        (summary.has_back_edge, summary.back_edges) = (nesting.has_back_edge, nesting.back_edges);
         let number = self.plan.imported_functions as usize + self.bodies.len();
         let ty = self.plan.signatures.functions[number];
-        read.cost = measure::measure(&self.plan.signatures, ty, body, |number| read.gone_back_to[number])?;
-        Ok(read)
+        summary.cost = compile_cost::estimate(&self.plan.signatures, ty, body, |number| summary.has_back_edge[number])?;
+        Ok(summary)
     }
 
-    /// Whether an import of this type is a function of the waPC interface that returns nothing to the guest.
+    /// Returns whether an import of this type is a waPC function without a result for the guest.
     fn returns_price(&self, namespace: &str, name: &str, ty: u32) -> bool {
         interface::find(namespace, name).is_some_and(|function| {
             let own = &self.representatives[ty as usize];
@@ -402,7 +407,7 @@ impl Reading {
         })
     }
 
-    /// How many values a call passes there and back.
+    /// Returns the number of parameters and results of a call.
     fn passed_values(&self, operator: &Operator<'_>) -> u32 {
         let ty = match *operator {
             Operator::Call { function_index } => self.plan.signatures.functions[function_index as usize],
@@ -425,7 +430,7 @@ impl Reading {
     }
 
     /// Decides who pays what.
-    fn plan(mut self) -> Plan {
+    fn build(mut self) -> Plan {
         let graph = Graph::new(&self);
         let mut costs = vec![NodeCost::default(); graph.edges.len()];
         // Callees come before their callers.
@@ -449,13 +454,16 @@ impl Reading {
             .map(|(number, body)| {
                 let node = costs[imported + number];
                 let ty = self.plan.signatures.functions[imported + number] as usize;
-                Payments {
+                Charges {
                     entry: node.charged.then_some(node.own),
-                    loops: body.turns().map(|turn| turn.map(|segment| graph.segment_cost(segment, &costs))).collect(),
+                    loops: body
+                        .iterations()
+                        .map(|iteration| iteration.map(|segment| graph.segment_cost(segment, &costs)))
+                        .collect(),
                     takes_fuel: node.takes_fuel,
                     parameters: self.plan.parameters[ty],
                     cost: body.cost,
-                    ways_back: body.ways_back,
+                    back_edges: body.back_edges,
                 }
             })
             .collect();
@@ -463,12 +471,12 @@ impl Reading {
         self.plan
     }
 
-    /// The operations that may work on a large range. What initialises from a short segment does not: more than there is
-    /// in it cannot be taken from it.
+    /// Returns the operations that may work on a large range. Initializing from a short segment does not, since a
+    /// longer range is out of bounds.
     fn large_ranges(&self) -> Vec<LargeRange> {
         let initial = self.initial.iter().filter_map(|&segment| {
             let bytes = self.segments.get(segment as usize).copied()?;
-            (bytes > PORTION).then_some(LargeRange::Init { segment, bytes })
+            (bytes > BULK_CHUNK).then_some(LargeRange::Init { segment, bytes })
         });
         let others = [(self.fills, LargeRange::Fill), (self.copies, LargeRange::Copy)];
         others.into_iter().filter(|(used, _)| *used).map(|(_, range)| range).chain(initial).collect()
@@ -476,17 +484,17 @@ impl Reading {
 
     fn cost_of(&self, node: usize, cyclic: bool, graph: &Graph, costs: &[NodeCost]) -> NodeCost {
         if node < self.plan.imported_functions as usize {
-            return NodeCost { own: IMPORT, charged: false, takes_fuel: self.plan.priced[node] };
+            return NodeCost { own: IMPORT_CALL, charged: false, takes_fuel: self.plan.priced[node] };
         }
         let callee_takes_fuel = graph.edges[node].iter().any(|&callee| costs[callee].takes_fuel);
         let Some(body) = self.bodies.get(node - self.plan.imported_functions as usize) else {
             // Any of the functions of a type: the most expensive one.
-            let most = graph.edges[node].iter().map(|&callee| costs[callee].passed_on()).max().unwrap_or(0);
+            let most = graph.edges[node].iter().map(|&callee| costs[callee].cost_to_callers()).max().unwrap_or(0);
             return NodeCost { own: most, charged: false, takes_fuel: callee_takes_fuel };
         };
         let own = graph.segment_cost(&body.entry, costs);
-        let charged = cyclic || own > LONG;
-        let takes_fuel = charged || callee_takes_fuel || body.ranges || body.gone_back_to.contains(&true);
+        let charged = cyclic || own > ENTRY_CHARGE_THRESHOLD;
+        let takes_fuel = charged || callee_takes_fuel || body.ranges || body.has_back_edge.contains(&true);
         NodeCost { own, charged, takes_fuel }
     }
 }

@@ -1,16 +1,23 @@
-//! The module with the payments put in: its sections here, its functions in `body`, the payments in `emitter`.
-//! `forms` tells which of the ways of paying a module can afford,
-//! `yield_points` tells where code without a loop has to yield, `portions` makes the functions that work on large ranges,
-//! `stack_probe` those that see to it that the host's code has room on the stack; `frame_check` refuses what the end of the stack
-//! cannot be guarded against.
+//! Writes a module with its charges.
+//!
+//! # Layout
+//! - `body`: rewrites one function
+//! - `fuel_emitter`: writes the code that charges fuel
+//! - `charge_functions`: the functions that charge fuel by a call
+//! - `charge_forms`: chooses how each function charges
+//! - `yield_points`: finds where code without loops has to yield
+//! - `bulk_memory`: the functions that work on large ranges in chunks
+//! - `stack_probe`: the functions that check for room on the stack before host code runs
+//! - `frame_check`: refuses functions whose frames could skip the guard page of the stack
+//! - `labels`: remaps the targets of branches
 
 mod body;
 mod bulk_memory;
-mod forms;
+mod charge_forms;
+mod charge_functions;
 mod frame_check;
 mod fuel_emitter;
 mod labels;
-mod paying_functions;
 mod stack_probe;
 mod yield_points;
 
@@ -21,93 +28,106 @@ use wasm_encoder::{
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmparser::TypeRef;
 
-use self::forms::{Budget, FORMS};
+use self::charge_forms::{Budget, FORMS};
 use self::fuel_emitter::FuelGlobals;
-use super::measure::{self, ModuleCost, Signatures};
+use super::compile_cost::{self, ModuleCost, Signatures};
+use super::data_segments::SegmentIndexMap;
 use super::plan::{ImportedFunction, LargeRange, Plan};
-use super::segments::Moved;
-use super::{Bounds, NAMESPACE, START, TICK, YIELD};
-pub(super) use forms::Form;
-pub(crate) use stack_probe::Frames;
+use super::{MeterConfig, NAMESPACE, START, TICK, YIELD};
+pub(super) use charge_forms::Form;
+pub(crate) use stack_probe::FrameModel;
 
-/// A module with the meter in it, and what it costs to compile.
+/// A metered module, and the cost of compiling it.
 #[derive(Debug)]
-pub(crate) struct Metered {
+pub(crate) struct MeteredModule {
     pub(crate) module: Vec<u8>,
     pub(crate) cost: ModuleCost,
 }
 
-/// Puts the payments of a plan into its module, in the form that is given, or for each function in the fastest one that the
-/// module can afford.
+/// Writes the charges of a plan into its module, in the given form, or else for each function in the fastest form that
+/// the module can afford.
+///
+/// # Errors
+/// `InvalidModule` if the module exceeds a limit or would take too long to compile.
 pub(super) fn rewrite(
     module: &[u8],
     plan: &Plan,
-    data: Option<Moved>,
-    bounds: Bounds,
+    segment_indices: Option<SegmentIndexMap>,
+    config: MeterConfig,
     form: Option<Form>,
-) -> Result<Metered> {
-    let (next_function, tables, copies, written) = Default::default();
+) -> Result<MeteredModule> {
     let mut cost = ModuleCost::default();
     plan.signatures.types.iter().for_each(|&ty| cost.add_type(ty));
-    if cost.all.is_too_steep() {
+    if cost.all.is_excessive() {
         let reason = "the module would take too long to compile: its types pass too many values";
         return Err(Error::new(ErrorKind::InvalidModule, reason));
     }
-    let budget = Budget::new(plan.functions.iter().map(|payments| payments.cost));
-    let signatures = forms::signatures(plan, bounds.frames);
-    let mut rewriter =
-        Rewriter { plan, data, bounds, form, signatures, budget, next_function, tables, copies, written, cost };
+    let budget = Budget::new(plan.functions.iter().map(|charges| charges.cost));
+    let signatures = charge_forms::signatures(plan, config.frame_model);
+    let mut rewriter = Rewriter {
+        plan,
+        segment_indices,
+        config,
+        form,
+        signatures,
+        budget,
+        next_function: 0,
+        tables: 0,
+        copies: 0,
+        written: Vec::new(),
+        cost,
+    };
     let mut rewritten = wasm_encoder::Module::new();
     rewriter.parse_core_module(&mut rewritten, wasmparser::Parser::new(0), module).map_err(|error| match error {
         reencode::Error::UserError(refusal) => refusal,
         other => Error::new(ErrorKind::InvalidModule, "the module cannot be rewritten").caused_by(other.to_string()),
     })?;
-    Ok(Metered { module: rewritten.finish(), cost: rewriter.cost })
+    Ok(MeteredModule { module: rewritten.finish(), cost: rewriter.cost })
 }
 
-/// How many tables a module may have: each may be as large as a table may be.
-const MOST_TABLES: usize = 4;
+/// The largest number of tables of a module. Each may have the largest size.
+const MAX_TABLES: usize = 4;
 
-/// How many operations of a module may be written more than once, so that no module grows beyond measure.
-const MOST_COPIES: usize = 2_000_000;
+/// The largest number of operators that are written repeatedly, which limits the growth of a module.
+const MAX_COPIES: usize = 2_000_000;
 
-/// What it costs to pass the fuel back to a loop.
-const WAY_BACK: u64 = 40;
+/// The compile cost of a back edge that passes the fuel to its loop.
+const BACK_EDGE: u64 = 40;
 
 struct Rewriter<'a> {
     plan: &'a Plan,
-    /// Where data segments have moved to, if the host writes the active ones.
-    data: Option<Moved>,
-    bounds: Bounds,
-    /// How all functions pay, if that is given.
+    /// The new indices of data segments, if the host writes the active ones.
+    segment_indices: Option<SegmentIndexMap>,
+    config: MeterConfig,
+    /// The form of all functions, if it is given.
     form: Option<Form>,
-    /// What the functions of the rewritten module take and leave.
+    /// The arities of the rewritten module's functions.
     signatures: Signatures,
-    /// What payments in place may make the module cost more.
+    /// The compile cost that inline charges may add.
     budget: Budget,
-    /// What it costs to compile what has been rewritten.
+    /// The compile cost of the rewritten functions.
     cost: ModuleCost,
-    /// The number of the function whose body comes next.
+    /// The number of the next function body.
     next_function: usize,
-    /// How many tables there have been.
+    /// The number of tables so far.
     tables: usize,
-    /// How many operations have been written more than once.
+    /// The number of operators that have been written repeatedly.
     copies: usize,
-    /// The sections that something is added to and that have been written.
+    /// The extended sections that have been written.
     written: Vec<SectionId>,
 }
 
-type Rewritten<T> = Result<T, reencode::Error<Error>>;
+type ReencodeResult<T> = Result<T, reencode::Error<Error>>;
 
 impl Rewriter<'_> {
     fn yield_type(&self) -> u32 {
         self.plan.types
     }
 
-    /// Whether so many operations may be written so many times more. If so, they are counted.
-    fn may_copy(&mut self, operations: usize, times: u32) -> bool {
+    /// Returns whether `operations` may be written `times` more, and if so, counts them.
+    fn reserve_copies(&mut self, operations: usize, times: u32) -> bool {
         let copies = self.copies + operations * times as usize;
-        let may = copies <= MOST_COPIES;
+        let may = copies <= MAX_COPIES;
         if may {
             self.copies = copies;
         }
@@ -115,19 +135,21 @@ impl Rewriter<'_> {
     }
 
     /// Rewrites a function in the fastest form that the module can afford.
-    fn rewrite_function(&mut self, number: usize, body: &wasmparser::FunctionBody<'_>) -> Rewritten<Vec<u8>> {
-        let payments = &self.plan.functions[number];
-        let (copies, ty) = (self.copies, self.plan.type_of(number));
+    fn rewrite_function(&mut self, number: usize, body: &wasmparser::FunctionBody<'_>) -> ReencodeResult<Vec<u8>> {
+        let charges = &self.plan.functions[number];
+        let copies = self.copies;
+        let ty = self.plan.type_of(number);
         for form in self.form.map_or(FORMS.to_vec(), |form| vec![form]) {
             self.copies = copies;
-            let rewritten = body::rewrite(self, form, payments, body)?.into_raw_body();
+            let rewritten = body::rewrite(self, form, charges, body)?.into_raw_body();
             let reader = wasmparser::BinaryReader::new(&rewritten, 0);
-            let mut cost = measure::measure(&self.signatures, ty, &wasmparser::FunctionBody::new(reader), |_| true)?;
-            if form != Form::Calls && payments.has_loops() {
-                // The fuel is a parameter of each loop: every way back passes it.
-                cost.work += payments.ways_back * WAY_BACK;
+            let mut cost =
+                compile_cost::estimate(&self.signatures, ty, &wasmparser::FunctionBody::new(reader), |_| true)?;
+            if form != Form::Calls && charges.has_loops() {
+                // The fuel is a parameter of each loop, which every back edge passes.
+                cost.work += charges.back_edges * BACK_EDGE;
             }
-            if form == Form::Calls || self.budget.affords(cost, payments.cost) || self.form.is_some() {
+            if form == Form::Calls || self.budget.affords(cost, charges.cost) || self.form.is_some() {
                 self.check_cost(number, cost)?;
                 self.cost.add_function(self.plan.imported_functions as usize + number, cost, rewritten.len());
                 return Ok(rewritten);
@@ -136,9 +158,9 @@ impl Rewriter<'_> {
         Ok(Vec::new())
     }
 
-    /// Refuses a function that would take too long to compile.
-    fn check_cost(&self, number: usize, cost: measure::Cost) -> Rewritten<()> {
-        if !cost.is_too_steep() {
+    /// Checks that a function does not take too long to compile.
+    fn check_cost(&self, number: usize, cost: compile_cost::Cost) -> ReencodeResult<()> {
+        if !cost.is_excessive() {
             return Ok(());
         }
         let number = self.plan.imported_functions as usize + number;
@@ -148,23 +170,23 @@ impl Rewriter<'_> {
         )))
     }
 
-    /// The type `() -> ()`, of the function that stands in for the module's start.
-    fn nothing_type(&self) -> u32 {
+    /// The type `() -> ()`, of the empty start function.
+    fn empty_type(&self) -> u32 {
         self.plan.types + 1
     }
 
-    /// The type of operations on ranges of memory, and of the functions that stand in for them.
+    /// The type of operations on ranges of memory, and of the functions that replace them.
     fn range_type(&self) -> u32 {
         self.plan.types + 2
     }
 
-    /// The type of the function that makes sure of room on the stack.
+    /// The type of the stack probe.
     fn probe_type(&self) -> u32 {
         self.plan.types + 3
     }
 
-    /// The type of the function that this one calls.
-    fn filled_type(&self) -> u32 {
+    /// The type of the function that the stack probe calls.
+    fn filler_type(&self) -> u32 {
         self.plan.types + 4
     }
 
@@ -172,8 +194,8 @@ impl Rewriter<'_> {
         self.plan.globals
     }
 
-    /// The index of a function of the module's own: `yield` and `tick` are imported before it.
-    fn moved_up(&self, function: u32) -> u32 {
+    /// Returns the new index of a defined function: `yield` and `tick` are imported before it.
+    fn defined_function(&self, function: u32) -> u32 {
         function.saturating_add(2)
     }
 
@@ -185,48 +207,53 @@ impl Rewriter<'_> {
         self.plan.imported_functions + 1
     }
 
-    /// The function that works on a large range in portions: these come after the module's own.
+    /// The index of a function that works on a large range. These follow the module's own functions.
     fn range_function(&self, number: usize) -> u32 {
-        self.moved_up(self.plan.imported_functions + (self.plan.functions.len() + number) as u32)
+        self.defined_function(self.plan.imported_functions + (self.plan.functions.len() + number) as u32)
     }
 
     fn probe_function(&self) -> u32 {
         self.range_function(self.plan.large_ranges.len())
     }
 
-    fn filled_function(&self) -> u32 {
+    fn filler_function(&self) -> u32 {
         self.probe_function() + 1
     }
 
-    /// The type of the function that pays for a length.
-    fn pays_length_type(&self) -> u32 {
+    /// The type of the function that charges for a range.
+    fn charge_range_type(&self) -> u32 {
         self.plan.types + 6
     }
 
-    /// The type of functions of the interface with two parameters that return their price.
+    /// The type of waPC functions with two parameters that return their price.
     fn price_type(&self) -> u32 {
         self.plan.types + 5
     }
 
-    /// The type that an imported function with so many parameters has here, so that it returns its price.
+    /// Returns the type of an imported function that returns its price.
     fn priced_type(&self, parameters: u32) -> u32 {
         if parameters == 1 { self.yield_type() } else { self.price_type() }
     }
 
-    /// The function that takes the place of an imported one, `yield` included.
-    fn function_in_front_of(&self, imported: u32) -> u32 {
-        self.filled_function() + 1 + imported
+    /// The index of the function that wraps an imported function.
+    fn wrapper_function(&self, imported: u32) -> u32 {
+        self.filler_function() + 1 + imported
     }
 
-    /// A function that does nothing, the last one there is.
-    fn nothing_function(&self) -> u32 {
-        self.globals().pays_length + 1
+    /// The index of the empty start function, the last function of the module.
+    fn empty_function(&self) -> u32 {
+        self.globals().charge_range_function + 1
     }
 
     fn globals(&self) -> FuelGlobals {
-        let yields = self.function_in_front_of(self.yield_function());
-        let (pays, pays_length) = (yields + 1, yields + 2);
-        FuelGlobals { global: self.fuel_global(), yields, pays, pays_length, quantum: self.bounds.quantum }
+        let yield_function = self.wrapper_function(self.yield_function());
+        FuelGlobals {
+            global: self.fuel_global(),
+            yield_function,
+            charge_function: yield_function + 1,
+            charge_range_function: yield_function + 2,
+            quantum: self.config.quantum,
+        }
     }
 
     fn add_types(&mut self, types: &mut wasm_encoder::TypeSection) {
@@ -235,7 +262,7 @@ impl Rewriter<'_> {
         types.ty().function([], []);
         types.ty().function([ValType::I32; 3], []);
         types.ty().function([ValType::I32], []);
-        types.ty().function(self.bounds.frames.passed(), []);
+        types.ty().function(self.config.frame_model.filler_parameters(), []);
         types.ty().function([ValType::I32; 2], [ValType::I32]);
         types.ty().function([ValType::I32; 3], [ValType::I32]);
     }
@@ -252,23 +279,23 @@ impl Rewriter<'_> {
         for _ in &self.plan.large_ranges {
             functions.function(self.range_type());
         }
-        functions.function(self.probe_type()).function(self.filled_type());
+        functions.function(self.probe_type()).function(self.filler_type());
         for imported in self.plan.imported() {
             functions.function(imported.ty);
         }
-        functions.function(self.yield_type()).function(self.probe_type()).function(self.pays_length_type());
+        functions.function(self.yield_type()).function(self.probe_type()).function(self.charge_range_type());
         if self.plan.start.is_some() {
-            functions.function(self.nothing_type());
+            functions.function(self.empty_type());
         }
     }
 
     fn add_globals(&mut self, globals: &mut wasm_encoder::GlobalSection) {
         self.written.push(SectionId::Global);
         let fuel = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
-        globals.global(fuel, &ConstExpr::i32_const(self.bounds.quantum));
+        globals.global(fuel, &ConstExpr::i32_const(self.config.quantum));
     }
 
-    fn add_exports(&mut self, exports: &mut wasm_encoder::ExportSection) -> Rewritten<()> {
+    fn add_exports(&mut self, exports: &mut wasm_encoder::ExportSection) -> ReencodeResult<()> {
         self.written.push(SectionId::Export);
         if let Some(start) = self.plan.start {
             exports.export(START, ExportKind::Func, self.function_index(start)?);
@@ -280,71 +307,71 @@ impl Rewriter<'_> {
         self.written.push(SectionId::Code);
         for &range in &self.plan.large_ranges {
             let range = match range {
-                LargeRange::Init { segment, bytes } => LargeRange::Init { segment: self.moved(segment), bytes },
+                LargeRange::Init { segment, bytes } => LargeRange::Init { segment: self.data_segment(segment), bytes },
                 other => other,
             };
-            code.function(&bulk_memory::in_portions(range, &self.globals(), self.probe_function()));
+            code.function(&bulk_memory::chunked_operation(range, &self.globals(), self.probe_function()));
         }
-        let frames = self.bounds.frames;
-        code.function(&frames.probe(self.filled_function())).function(&frames.filled());
+        let frame_model = self.config.frame_model;
+        code.function(&frame_model.probe(self.filler_function())).function(&frame_model.filler());
         for (number, ImportedFunction { parameters, priced, .. }) in (0..).zip(self.plan.imported()) {
-            let mut front = stack_probe::in_front_of(number, parameters, priced, self.probe_function());
+            let mut wrapper = stack_probe::import_wrapper(number, parameters, priced, self.probe_function());
             if priced {
-                self.globals().pay_price(&mut front.instructions(), parameters);
+                self.globals().charge_price(&mut wrapper.instructions(), parameters);
             }
-            front.instructions().end();
-            code.function(&front);
+            wrapper.instructions().end();
+            code.function(&wrapper);
         }
         code.function(&fuel_emitter::yield_if_due(self.tick_function(), self.yield_function(), self.probe_function()));
         let globals = self.globals();
-        code.function(&paying_functions::pays(&globals))
-            .function(&paying_functions::pays_length(&globals, self.probe_function()));
+        code.function(&charge_functions::charge_function(&globals))
+            .function(&charge_functions::charge_range_function(&globals, self.probe_function()));
         if self.plan.start.is_some() {
-            let mut nothing = Function::new([]);
-            nothing.instructions().end();
-            code.function(&nothing);
+            let mut empty = Function::new([]);
+            empty.instructions().end();
+            code.function(&empty);
         }
     }
 
-    /// Where a data segment has moved to.
-    fn moved(&self, segment: u32) -> u32 {
-        self.data.as_ref().map_or(segment, |data| data.index(segment))
+    /// Returns the new index of a data segment.
+    fn data_segment(&self, segment: u32) -> u32 {
+        self.segment_indices.as_ref().map_or(segment, |indices| indices.index(segment))
     }
 
-    /// Whether a section that something is added to is missing from the module, where the section `next` comes next.
-    fn misses(&self, section: SectionId, next: u8) -> bool {
-        next > place(section) && !self.written.contains(&section)
+    /// Returns whether an extended section has to be inserted before the section with the order `next`.
+    fn lacks(&self, section: SectionId, next: u8) -> bool {
+        next > section_order(section) && !self.written.contains(&section)
     }
 }
 
 impl Reencode for Rewriter<'_> {
     type Error = Error;
 
-    fn function_index(&mut self, function: u32) -> Rewritten<u32> {
+    fn function_index(&mut self, function: u32) -> ReencodeResult<u32> {
         let imported = function < self.plan.imported_functions;
-        Ok(if imported { self.function_in_front_of(function) } else { self.moved_up(function) })
+        Ok(if imported { self.wrapper_function(function) } else { self.defined_function(function) })
     }
 
-    fn data_index(&mut self, segment: u32) -> Rewritten<u32> {
-        Ok(self.moved(segment))
+    fn data_index(&mut self, segment: u32) -> ReencodeResult<u32> {
+        Ok(self.data_segment(segment))
     }
 
-    fn data_count(&mut self, count: u32) -> Rewritten<u32> {
-        Ok(self.data.as_ref().map_or(count, Moved::count))
+    fn data_count(&mut self, count: u32) -> ReencodeResult<u32> {
+        Ok(self.segment_indices.as_ref().map_or(count, SegmentIndexMap::count))
     }
 
     fn parse_data_section(
         &mut self,
         data: &mut wasm_encoder::DataSection,
         section: wasmparser::DataSectionReader<'_>,
-    ) -> Rewritten<()> {
-        match &self.data {
-            Some(moved) => Ok(moved.write(data, section.into_iter())?),
+    ) -> ReencodeResult<()> {
+        match &self.segment_indices {
+            Some(indices) => Ok(indices.write(data, section.into_iter())?),
             None => utils::parse_data_section(self, data, section),
         }
     }
 
-    fn func_type(&mut self, ty: wasmparser::FuncType) -> Rewritten<wasm_encoder::FuncType> {
+    fn func_type(&mut self, ty: wasmparser::FuncType) -> ReencodeResult<wasm_encoder::FuncType> {
         self.check_type(&ty)?;
         utils::func_type(self, ty)
     }
@@ -353,8 +380,8 @@ impl Reencode for Rewriter<'_> {
         &mut self,
         module: &mut wasm_encoder::Module,
         section: wasmparser::CustomSectionReader<'_>,
-    ) -> Rewritten<()> {
-        // Nobody has validated it, and what is wrong with a custom section is to be ignored.
+    ) -> ReencodeResult<()> {
+        // Custom sections are not validated, and malformed ones are to be ignored.
         utils::parse_custom_section(self, module, section).or(Ok(()))
     }
 
@@ -362,7 +389,7 @@ impl Reencode for Rewriter<'_> {
         &mut self,
         types: &mut wasm_encoder::TypeSection,
         section: wasmparser::TypeSectionReader<'_>,
-    ) -> Rewritten<()> {
+    ) -> ReencodeResult<()> {
         utils::parse_type_section(self, types, section)?;
         self.add_types(types);
         Ok(())
@@ -372,7 +399,7 @@ impl Reencode for Rewriter<'_> {
         &mut self,
         imports: &mut wasm_encoder::ImportSection,
         section: wasmparser::ImportSectionReader<'_>,
-    ) -> Rewritten<()> {
+    ) -> ReencodeResult<()> {
         let plan = self.plan;
         let mut functions = plan.imported();
         for import in section.into_imports() {
@@ -398,7 +425,7 @@ impl Reencode for Rewriter<'_> {
         &mut self,
         globals: &mut wasm_encoder::GlobalSection,
         section: wasmparser::GlobalSectionReader<'_>,
-    ) -> Rewritten<()> {
+    ) -> ReencodeResult<()> {
         utils::parse_global_section(self, globals, section)?;
         self.add_globals(globals);
         Ok(())
@@ -408,7 +435,7 @@ impl Reencode for Rewriter<'_> {
         &mut self,
         functions: &mut wasm_encoder::FunctionSection,
         section: wasmparser::FunctionSectionReader<'_>,
-    ) -> Rewritten<()> {
+    ) -> ReencodeResult<()> {
         utils::parse_function_section(self, functions, section)?;
         self.add_functions(functions);
         Ok(())
@@ -418,7 +445,7 @@ impl Reencode for Rewriter<'_> {
         &mut self,
         exports: &mut wasm_encoder::ExportSection,
         section: wasmparser::ExportSectionReader<'_>,
-    ) -> Rewritten<()> {
+    ) -> ReencodeResult<()> {
         for export in section.clone() {
             if export?.name == START {
                 return Err(refused(format!("the module exports {START}")));
@@ -428,8 +455,8 @@ impl Reencode for Rewriter<'_> {
         self.add_exports(exports)
     }
 
-    fn start_section(&mut self, _: u32) -> Rewritten<u32> {
-        Ok(self.nothing_function())
+    fn start_section(&mut self, _: u32) -> ReencodeResult<u32> {
+        Ok(self.empty_function())
     }
 
     fn intersperse_section_hook(
@@ -437,34 +464,34 @@ impl Reencode for Rewriter<'_> {
         module: &mut wasm_encoder::Module,
         _: Option<SectionId>,
         before: Option<SectionId>,
-    ) -> Rewritten<()> {
-        let next = before.map_or(u8::MAX, place);
-        if self.misses(SectionId::Type, next) {
+    ) -> ReencodeResult<()> {
+        let next = before.map_or(u8::MAX, section_order);
+        if self.lacks(SectionId::Type, next) {
             let mut types = wasm_encoder::TypeSection::new();
             self.add_types(&mut types);
             module.section(&types);
         }
-        if self.misses(SectionId::Import, next) {
+        if self.lacks(SectionId::Import, next) {
             let mut imports = wasm_encoder::ImportSection::new();
             self.add_imports(&mut imports);
             module.section(&imports);
         }
-        if self.misses(SectionId::Function, next) {
+        if self.lacks(SectionId::Function, next) {
             let mut functions = wasm_encoder::FunctionSection::new();
             self.add_functions(&mut functions);
             module.section(&functions);
         }
-        if self.misses(SectionId::Global, next) {
+        if self.lacks(SectionId::Global, next) {
             let mut globals = wasm_encoder::GlobalSection::new();
             self.add_globals(&mut globals);
             module.section(&globals);
         }
-        if self.misses(SectionId::Export, next) {
+        if self.lacks(SectionId::Export, next) {
             let mut exports = wasm_encoder::ExportSection::new();
             self.add_exports(&mut exports)?;
             module.section(&exports);
         }
-        if self.misses(SectionId::Code, next) {
+        if self.lacks(SectionId::Code, next) {
             let mut code = wasm_encoder::CodeSection::new();
             self.add_code(&mut code);
             module.section(&code);
@@ -472,25 +499,27 @@ impl Reencode for Rewriter<'_> {
         Ok(())
     }
 
-    fn memory_type(&mut self, memory: wasmparser::MemoryType) -> Rewritten<MemoryType> {
-        let (asked, most) = (memory.initial, self.bounds.memory_pages);
-        if asked > most {
-            return Err(refused(format!("the module begins with {asked} pages of memory, {most} are allowed")));
+    fn memory_type(&mut self, memory: wasmparser::MemoryType) -> ReencodeResult<MemoryType> {
+        let requested = memory.initial;
+        let max = self.config.memory_pages;
+        if requested > max {
+            return Err(refused(format!("the module begins with {requested} pages of memory, {max} are allowed")));
         }
-        let maximum = Some(memory.maximum.map_or(most, |maximum| maximum.min(most)));
+        let maximum = Some(memory.maximum.map_or(max, |maximum| maximum.min(max)));
         Ok(MemoryType { maximum, ..utils::memory_type(self, memory) })
     }
 
-    fn table_type(&mut self, table: wasmparser::TableType) -> Rewritten<TableType> {
-        let (asked, most) = (table.initial, self.bounds.table_elements);
-        if asked > most {
-            return Err(refused(format!("the module begins with a table of {asked} elements, {most} are allowed")));
+    fn table_type(&mut self, table: wasmparser::TableType) -> ReencodeResult<TableType> {
+        let requested = table.initial;
+        let max = self.config.table_elements;
+        if requested > max {
+            return Err(refused(format!("the module begins with a table of {requested} elements, {max} are allowed")));
         }
         self.tables += 1;
-        if self.tables > MOST_TABLES {
-            return Err(refused(format!("the module has more than {MOST_TABLES} tables")));
+        if self.tables > MAX_TABLES {
+            return Err(refused(format!("the module has more than {MAX_TABLES} tables")));
         }
-        let maximum = Some(table.maximum.map_or(most, |maximum| maximum.min(most)));
+        let maximum = Some(table.maximum.map_or(max, |maximum| maximum.min(max)));
         Ok(TableType { maximum, ..utils::table_type(self, table)? })
     }
 
@@ -498,7 +527,7 @@ impl Reencode for Rewriter<'_> {
         &mut self,
         code: &mut wasm_encoder::CodeSection,
         section: wasmparser::CodeSectionReader<'_>,
-    ) -> Rewritten<()> {
+    ) -> ReencodeResult<()> {
         utils::parse_code_section(self, code, section)?;
         self.add_code(code);
         Ok(())
@@ -508,7 +537,7 @@ impl Reencode for Rewriter<'_> {
         &mut self,
         code: &mut wasm_encoder::CodeSection,
         body: wasmparser::FunctionBody<'_>,
-    ) -> Rewritten<()> {
+    ) -> ReencodeResult<()> {
         let number = self.next_function;
         self.next_function += 1;
         code.raw(&self.rewrite_function(number, &body)?);
@@ -516,8 +545,8 @@ impl Reencode for Rewriter<'_> {
     }
 }
 
-/// The place of a section in a module.
-fn place(section: SectionId) -> u8 {
+/// Returns the order of a section in a module.
+fn section_order(section: SectionId) -> u8 {
     match section {
         SectionId::Tag => 11,
         SectionId::DataCount => 19,

@@ -1,7 +1,7 @@
-//! The core test suite of WebAssembly 2.0, run on rewritten modules with a yield at almost every payment.
+//! Runs the core test suite of WebAssembly 2.0 on rewritten modules, with a yield at almost every charge.
 //!
-//! What is asserted of modules that are valid is asserted of what they are rewritten to; modules that are invalid have to be
-//! refused by the rewriting.
+//! Assertions about valid modules are checked on the rewritten modules. Invalid modules have to be refused by the
+//! rewriting.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,21 +14,21 @@ use wasmer::{Type, Value};
 
 use super::*;
 
-const BOUNDS: Bounds =
-    Bounds { quantum: 3, memory_pages: 65_536, table_elements: 10_000_000, frames: Frames::Arguments };
+const CONFIG: MeterConfig =
+    MeterConfig { quantum: 3, memory_pages: 65_536, table_elements: 10_000_000, frame_model: FrameModel::Arguments };
 
-/// What is left out, and why.
-const LEFT_OUT: [(&str, &str); 2] = [
+/// The files that are skipped, and why.
+const SKIPPED: [(&str, &str); 2] = [
     ("linking.wast", "instances share memories and tables, which guests cannot, and a start function traps half-way"),
     ("skip-stack-guard-page.wast", "it is about the depth of the engine's stack"),
 ];
 
-/// Modules that the engine does not support.
+/// The kind of the modules that the engine does not support.
 const UNSUPPORTED: &str = "is not supported by the engine";
 
-/// One file of the suite, and what there is of it.
+/// The state of one file of the suite.
 struct Script {
-    /// In which form its modules pay, if not in the one that they can afford.
+    /// The form of the charges, if it is not chosen for each function.
     form: Option<Form>,
     store: Store,
     imports: Imports,
@@ -41,15 +41,15 @@ impl Script {
         let engine: wasmer::Engine = wasmer::sys::EngineBuilder::new(wasmer::sys::Cranelift::default()).engine().into();
         let mut store = Store::new(engine);
         let mut imports = Imports::new();
-        imports.define(YIELD.0, YIELD.1, Function::new_typed(&mut store, |_: i32| BOUNDS.quantum));
+        imports.define(YIELD.0, YIELD.1, Function::new_typed(&mut store, |_: i32| CONFIG.quantum));
         imports.define(TICK.0, TICK.1, Function::new_typed(&mut store, |_: i32| 0));
         imports.register_namespace("spectest", spectest(&mut store));
         Script { form, store, imports, current: None, named: HashMap::new() }
     }
 
-    /// Rewrites a module and instantiates it, as far as it gets.
+    /// Rewrites, instantiates and starts a module.
     fn instantiate(&mut self, module: &[u8]) -> Result<Instance, String> {
-        let rewritten = rewrite_as(module, BOUNDS, self.form)
+        let rewritten = rewrite_in_form(module, CONFIG, self.form)
             .map(|metered| metered.module)
             .map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))?;
         let module = wasmer::Module::new(&self.store, rewritten).map_err(|error| error.to_string())?;
@@ -84,8 +84,8 @@ impl Script {
         }
     }
 
-    /// Carries out a directive. Answers with what kind of assertion it was, if it was one.
-    fn carry_out(&mut self, directive: &mut WastDirective<'_>) -> Result<Option<&'static str>, String> {
+    /// Runs a directive. Returns the kind of the assertion if it is one.
+    fn run_directive(&mut self, directive: &mut WastDirective<'_>) -> Result<Option<&'static str>, String> {
         match directive {
             WastDirective::Module(module) => {
                 let name = module.name().map(|name| name.name().to_owned());
@@ -115,12 +115,12 @@ impl Script {
                 refused(self.instantiate(&bytes(module)), "is unlinkable")
             }
             WastDirective::AssertInvalid { module, .. } => match module.encode() {
-                Ok(module) => refused(rewrite(&module, BOUNDS), "is invalid"),
+                Ok(module) => refused(rewrite(&module, CONFIG), "is invalid"),
                 Err(_) => Ok(None),
             },
-            // What is malformed as text has no bytes to be rewritten.
+            // A malformed text has no bytes to be rewritten.
             WastDirective::AssertMalformed { module: QuoteWat::Wat(module), .. } => {
-                refused(rewrite(&bytes(module), BOUNDS), "is malformed")
+                refused(rewrite(&bytes(module), CONFIG), "is malformed")
             }
             WastDirective::AssertMalformed { .. } => Ok(None),
             other => Err(format!("unknown: {other:?}")),
@@ -136,7 +136,7 @@ fn refused<T, E>(outcome: Result<T, E>, how: &'static str) -> Result<Option<&'st
     outcome.err().map(|_| Some(how)).ok_or_else(|| format!("it {how} no longer"))
 }
 
-/// What the suite's modules may import.
+/// Returns the imports of the suite's modules.
 fn spectest(store: &mut Store) -> Exports {
     let mut exports = Exports::new();
     let functions: [(&str, &[Type]); 7] = [
@@ -223,17 +223,17 @@ fn v128_is(value: u128, expected: &V128Pattern) -> bool {
     }
 }
 
-/// Runs one file. Counts the assertions that held, by kind, and tells of those that did not.
+/// Runs one file. Counts the assertions that held, by kind, and returns those that did not.
 fn run(file: &TestFile<'_>, form: Option<Form>, held: &mut BTreeMap<&'static str, usize>) -> Vec<String> {
     let buffer = file.wast().unwrap();
     let mut script = Script::new(form);
     let mut failures = Vec::new();
     for mut directive in buffer.directives().unwrap() {
         let (line, _) = directive.span().linecol_in(file.raw());
-        match script.carry_out(&mut directive) {
+        match script.run_directive(&mut directive) {
             Ok(Some(kind)) => *held.entry(kind).or_default() += 1,
             Ok(None) => {}
-            // There is one module of the suite that the engine cannot compile, rewritten or not.
+            // The engine cannot compile one module of the suite, rewritten or not.
             Err(error) if error.contains("Unsupported feature") => *held.entry(UNSUPPORTED).or_default() += 1,
             Err(_) if script.current.is_none() && held.contains_key(UNSUPPORTED) => {}
             Err(error) => failures.push(format!("{}:{}: {error}", file.name(), line + 1)),
@@ -248,14 +248,15 @@ fn rewritten_modules_pass_the_core_test_suite() {
 }
 
 #[test]
-fn modules_that_pay_with_calls_pass_the_core_test_suite() {
+fn modules_that_charge_with_calls_pass_the_core_test_suite() {
     pass_the_core_test_suite(Some(Form::Calls));
 }
 
 fn pass_the_core_test_suite(form: Option<Form>) {
-    let (mut held, mut failures) = (BTreeMap::new(), Vec::new());
+    let mut held = BTreeMap::new();
+    let mut failures = Vec::new();
     for file in spec(SpecVersion::V2) {
-        if LEFT_OUT.iter().all(|(name, _)| *name != file.name()) {
+        if SKIPPED.iter().all(|(name, _)| *name != file.name()) {
             failures.extend(run(&file, form, &mut held));
         }
     }

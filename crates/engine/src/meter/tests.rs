@@ -1,29 +1,30 @@
-//! What rewriting must not change, and what it must.
+//! Tests of what rewriting changes and what it must not change.
 
 use super::*;
 
-const BOUNDS: Bounds = Bounds { quantum: QUANTUM, memory_pages: 64, table_elements: 1000, frames: Frames::Arguments };
+const CONFIG: MeterConfig =
+    MeterConfig { quantum: QUANTUM, memory_pages: 64, table_elements: 1000, frame_model: FrameModel::Arguments };
 
 fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
 #[test]
-fn small_functions_pay_nothing_and_loops_pay_at_each_turn() {
+fn small_functions_are_not_charged_and_loops_are_charged_per_iteration() {
     let module = wat(r#"(module
         (func $small (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
         (func $calls (result i32) (call $small (i32.const 1)))
         (func $loops (loop (drop (call $calls)) (br 0))))"#);
     let plan = plan::Plan::of(&module).unwrap();
-    assert!(plan.functions.iter().all(|payments| payments.entry.is_none()));
+    assert!(plan.functions.iter().all(|charges| charges.entry.is_none()));
     assert!(plan.functions[0].loops.is_empty() && plan.functions[1].loops.is_empty());
-    // The turn of the loop pays for what it calls, too.
+    // An iteration of the loop includes the cost of its callees.
     assert!(plan.functions[2].loops[0] > Some(8), "{plan:?}");
     assert_eq!([0, 1, 2].map(|function| plan.takes_fuel(function)), [false, false, true]);
 }
 
 #[test]
-fn every_cycle_of_calls_pays() {
+fn every_cycle_of_calls_is_charged() {
     let module = wat(r#"(module
         (type $t (func))
         (table 1 funcref)
@@ -35,36 +36,37 @@ fn every_cycle_of_calls_pays() {
         (func $none)
         (func $tail (return_call $tail)))"#);
     let plan = plan::Plan::of(&module).unwrap();
-    let charged: Vec<bool> = plan.functions.iter().map(|payments| payments.entry.is_some()).collect();
+    let charged: Vec<bool> = plan.functions.iter().map(|charges| charges.entry.is_some()).collect();
     assert_eq!(charged, [true, true, true, true, false, true]);
 }
 
 #[test]
-fn a_tree_of_small_functions_pays() {
+fn a_tree_of_small_functions_is_charged() {
     let mut text = String::from("(module (func $f0)");
     for level in 1..60 {
         text += &format!("(func $f{level} (call $f{0}) (call $f{0}))", level - 1);
     }
     let plan = plan::Plan::of(&wat(&(text + ")"))).unwrap();
     // No call of an uncharged function executes more than a bounded number of instructions.
-    assert!(plan.functions.iter().filter(|payments| payments.entry.is_some()).count() >= 9, "{plan:?}");
+    assert!(plan.functions.iter().filter(|charges| charges.entry.is_some()).count() >= 9, "{plan:?}");
 }
 
 #[test]
-fn memories_and_tables_get_bounds() {
-    let bytes = rewrite(&wat("(module (memory 1) (table 1 funcref))"), BOUNDS).unwrap();
+fn memories_and_tables_get_maxima() {
+    let bytes = rewrite(&wat("(module (memory 1) (table 1 funcref))"), CONFIG).unwrap();
     let text = maxima(&bytes);
     assert_eq!(text, (Some(64), Some(1000)));
-    let bytes = rewrite(&wat("(module (memory 1 2) (table 1 3 funcref))"), BOUNDS).unwrap();
+    let bytes = rewrite(&wat("(module (memory 1 2) (table 1 3 funcref))"), CONFIG).unwrap();
     assert_eq!(maxima(&bytes), (Some(2), Some(3)));
     for module in ["(module (memory 65))", "(module (table 1001 funcref))"] {
-        assert_eq!(rewrite(&wat(module), BOUNDS).unwrap_err().kind(), ErrorKind::InvalidModule, "{module}");
+        assert_eq!(rewrite(&wat(module), CONFIG).unwrap_err().kind(), ErrorKind::InvalidModule, "{module}");
     }
 }
 
-/// The maxima of the first memory and table.
+/// Returns the maxima of the first memory and table.
 fn maxima(module: &[u8]) -> (Option<u64>, Option<u64>) {
-    let (mut memory, mut table) = (None, None);
+    let mut memory = None;
+    let mut table = None;
     for payload in wasmparser::Parser::new(0).parse_all(module) {
         match payload.unwrap() {
             wasmparser::Payload::MemorySection(section) => {
@@ -80,17 +82,17 @@ fn maxima(module: &[u8]) -> (Option<u64>, Option<u64>) {
 }
 
 #[test]
-fn what_could_pass_for_the_meter_is_refused() {
+fn names_of_the_meter_are_refused() {
     for module in [
         r#"(module (import "wasmcloud:meter" "yield" (func (result i32))))"#,
         r#"(module (func (export "wasmcloud:meter/start")))"#,
     ] {
-        assert_eq!(rewrite(&wat(module), BOUNDS).unwrap_err().kind(), ErrorKind::InvalidModule, "{module}");
+        assert_eq!(rewrite(&wat(module), CONFIG).unwrap_err().kind(), ErrorKind::InvalidModule, "{module}");
     }
 }
 
 #[test]
-fn what_could_stride_over_the_end_of_the_stack_is_refused() {
+fn frames_that_could_skip_the_guard_page_are_refused() {
     let locals = |count| format!("(module (func (local {})))", "i64 ".repeat(count));
     let passed = |count: usize| format!("(module (type (func (param {}) (result i32))))", "i32 ".repeat(count - 1));
     let blocks =
@@ -98,95 +100,96 @@ fn what_could_stride_over_the_end_of_the_stack_is_refused() {
     let loops = |count| format!("(module (func {}{}))", "(drop (loop (result i32) ".repeat(count), LEAVE.repeat(count));
     const LEAVE: &str = "(i32.const 0)))";
     let beside = |count| format!("(module (func {}))", "(drop (block (result i32) (i32.const 0)))".repeat(count));
-    let with = |frames, module: &str| rewrite(&wat(module), Bounds { frames, ..BOUNDS }).map(drop);
+    let with = |frame_model, module: &str| rewrite(&wat(module), MeterConfig { frame_model, ..CONFIG }).map(drop);
     for module in [locals(498), passed(100), blocks(100), loops(33), beside(1000)] {
-        with(Frames::Locals, &module).unwrap();
+        with(FrameModel::Locals, &module).unwrap();
     }
     for module in [locals(499), passed(101), blocks(101), loops(34)] {
-        assert_eq!(with(Frames::Locals, &module).unwrap_err().kind(), ErrorKind::InvalidModule, "{module}");
-        with(Frames::Arguments, &module).unwrap();
+        assert_eq!(with(FrameModel::Locals, &module).unwrap_err().kind(), ErrorKind::InvalidModule, "{module}");
+        with(FrameModel::Arguments, &module).unwrap();
     }
 }
 
 #[test]
-fn no_payment_goes_round_to_the_other_end_of_32_bits() {
+fn no_charge_overflows_32_bits() {
     let grow = wasmparser::Operator::TableGrow { table: 0 };
     let copy = wasmparser::Operator::MemoryCopy { dst_mem: 0, src_mem: 0 };
     for operator in [grow, copy] {
-        let longest = u32::MAX >> operators::works_on_range(&operator).unwrap();
-        // A turn may have taken the fuel as far below zero as one segment goes before a range is paid for.
-        assert!(i32::try_from(longest + plan::MOST).is_ok(), "{operator:?}");
+        let longest = u32::MAX >> operators::bulk_cost_shift(&operator).unwrap();
+        // The fuel may already be one segment below zero when a range is charged.
+        assert!(i32::try_from(longest + plan::MAX_SEGMENT_COST).is_ok(), "{operator:?}");
     }
 }
 
 #[test]
-fn branches_out_of_deep_nesting_are_found_in_no_time() {
+fn branches_out_of_deep_nesting_are_found_fast() {
     const DEEP: usize = 10_000;
-    let (open, close) = ("(block ".repeat(DEEP), ")".repeat(DEEP));
+    let open = "(block ".repeat(DEEP);
+    let close = ")".repeat(DEEP);
     let branches = format!("(br {DEEP})").repeat(DEEP);
     let module = wat(&format!("(module (func {open} {branches} {close}))"));
-    rewrite(&module, BOUNDS).unwrap();
+    rewrite(&module, CONFIG).unwrap();
 }
 
 #[test]
 fn a_broken_name_section_is_ignored() {
     let mut module = wat("(module (func))");
     module.extend(b"\0\x0b\x04name\x01\x04\xff\xff\xff\xff");
-    rewrite(&module, BOUNDS).unwrap();
+    rewrite(&module, CONFIG).unwrap();
 }
 
-/// How often a rewritten module of one function calls `yield`, by the function in front of it, without looking at the fuel.
-fn pauses(text: &str) -> usize {
-    let rewritten = rewrite(&wat(text), BOUNDS).unwrap();
-    let mut pauses = 0;
+/// Returns how often a rewritten module of one function yields regardless of its fuel.
+fn forced_yields(text: &str) -> usize {
+    let rewritten = rewrite(&wat(text), CONFIG).unwrap();
+    let mut forced_yields = 0;
     for payload in wasmparser::Parser::new(0).parse_all(&rewritten) {
         let wasmparser::Payload::CodeSectionEntry(body) = payload.unwrap() else { continue };
         let mut last = None;
         for operator in body.get_operators_reader().unwrap() {
             let operator = operator.unwrap();
             let calls = matches!(operator, wasmparser::Operator::Call { function_index: 5 });
-            pauses += usize::from(calls && matches!(last, Some(wasmparser::Operator::I32Sub)));
+            forced_yields += usize::from(calls && matches!(last, Some(wasmparser::Operator::I32Sub)));
             last = Some(operator);
         }
     }
-    pauses
+    forced_yields
 }
 
 #[test]
 fn code_without_loops_yields_on_its_way() {
     let units = |count: i32| "nop (drop (i32.const 1))".repeat(count as usize);
     let part = QUANTUM / 10;
-    assert_eq!(pauses(&format!("(module (func {}))", units(part * 4))), 0);
-    assert_eq!(pauses(&format!("(module (func {}))", units(part * 11))), 2);
-    // Of two ways only one is taken.
+    assert_eq!(forced_yields(&format!("(module (func {}))", units(part * 4))), 0);
+    assert_eq!(forced_yields(&format!("(module (func {}))", units(part * 11))), 2);
+    // Only one of two branches is taken.
     let ways = format!("(if (local.get 0) (then {0}) (else {0}))", units(part * 3));
-    assert_eq!(pauses(&format!("(module (func (param i32) {ways}))")), 0);
-    // A yield that is gone round does not count.
+    assert_eq!(forced_yields(&format!("(module (func (param i32) {ways}))")), 0);
+    // A yield on a path that a branch skips does not count.
     let around = format!("(block (br_if 0 (local.get 0)) {})", units(part * 3));
-    assert_eq!(pauses(&format!("(module (func (param i32) {0} {around} {0}))", units(part * 3))), 2);
+    assert_eq!(forced_yields(&format!("(module (func (param i32) {0} {around} {0}))", units(part * 3))), 2);
 }
 
 #[test]
-fn a_module_of_short_loops_does_not_grow_beyond_measure() {
+fn the_growth_of_a_module_of_short_loops_is_limited() {
     let short = |count: usize| {
         let function = format!("(func (param i32) {})", "loop nop nop nop nop local.get 0 br_if 0 end ".repeat(20));
         wat(&format!("(module {})", function.repeat(count / 20)))
     };
-    let few = rewrite(&short(20), BOUNDS).unwrap().len() / 20;
-    let many = rewrite(&short(300_000), BOUNDS).unwrap().len() / 300_000;
+    let few = rewrite(&short(20), CONFIG).unwrap().len() / 20;
+    let many = rewrite(&short(300_000), CONFIG).unwrap().len() / 300_000;
     assert!(many * 2 < few, "{few} bytes for each of a few loops, {many} for each of many");
 }
 
 #[test]
-fn ordinary_guests_pay_in_place_alone() {
+fn ordinary_guests_only_have_inline_charges() {
     let guests = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/guests")).unwrap();
     let guests =
         guests.map(|guest| guest.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "wasm"));
     let mut compared = 0;
     for guest in guests {
         let module = std::fs::read(&guest).unwrap();
-        let Ok(rewritten) = rewrite(&module, BOUNDS) else { continue };
-        let in_place = rewrite_as(&module, BOUNDS, Some(Form::Unrolled)).unwrap();
+        let Ok(rewritten) = rewrite(&module, CONFIG) else { continue };
+        let in_place = rewrite_in_form(&module, CONFIG, Some(Form::Unrolled)).unwrap();
         assert!(rewritten == in_place.module, "{} pays in other forms", guest.display());
         compared += 1;
     }
@@ -194,12 +197,13 @@ fn ordinary_guests_pay_in_place_alone() {
 }
 
 #[test]
-fn what_holds_little_but_loops_pays_with_calls() {
+fn modules_that_consist_of_loops_charge_with_calls() {
     for shape in ["loop local.get 0 br_if 0 end ", "loop local.get 0 i32.const 1 i32.sub local.tee 0 br_if 0 end "] {
         let module = |count| wat(&format!("(module (func (param i32) {}))", shape.repeat(count)));
-        let few = rewrite_as(&module(10), BOUNDS, Some(Form::Unrolled)).unwrap().module;
-        assert!(rewrite(&module(10), BOUNDS).unwrap() == few);
-        let (many, original) = (rewrite(&module(5000), BOUNDS).unwrap(), module(5000));
+        let few = rewrite_in_form(&module(10), CONFIG, Some(Form::Unrolled)).unwrap().module;
+        assert!(rewrite(&module(10), CONFIG).unwrap() == few);
+        let many = rewrite(&module(5000), CONFIG).unwrap();
+        let original = module(5000);
         assert!(many.len() < original.len() * 2, "{} -> {} bytes", original.len(), many.len());
     }
 }

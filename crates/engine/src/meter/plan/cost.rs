@@ -1,10 +1,10 @@
-//! What single operations cost.
+//! The fuel cost of single operators.
 
 use wasmparser::Operator;
 
-use crate::meter::operators::{accesses_memory, works_on_range};
+use crate::meter::operators::{accesses_memory, bulk_cost_shift};
 
-/// What an operation costs, in units of about one simple instruction.
+/// Returns the fuel cost of an operator. Unit: about one simple instruction.
 pub(in crate::meter) fn cost(operator: &Operator<'_>) -> u32 {
     match operator {
         Operator::Block { .. } | Operator::Loop { .. } | Operator::End | Operator::Nop | Operator::Drop => 0,
@@ -27,7 +27,7 @@ pub(in crate::meter) fn cost(operator: &Operator<'_>) -> u32 {
         | Operator::F32x4Sqrt
         | Operator::F64x2Div
         | Operator::F64x2Sqrt => 8,
-        // These are functions of the engine.
+        // These call functions of the engine.
         Operator::TableGet { .. }
         | Operator::TableSet { .. }
         | Operator::TableSize { .. }
@@ -35,12 +35,12 @@ pub(in crate::meter) fn cost(operator: &Operator<'_>) -> u32 {
         | Operator::ElemDrop { .. }
         | Operator::DataDrop { .. } => 10,
         Operator::MemoryGrow { .. } => 1000,
-        operator if works_on_range(operator).is_some() => 10,
+        operator if bulk_cost_shift(operator).is_some() => 10,
         operator if accesses_memory(operator) => ACCESS,
         _ => 1,
     }
 }
 
-/// The cost of an access to memory. Hardly one takes longer than another operation, but any may be the first one to its page,
-/// which the operating system then has to give: a quantum of such accesses takes some milliseconds.
+/// The cost of a memory access. Most accesses cost no more than another operator, but any may be the first to its page,
+/// which the operating system then has to provide: a quantum of such accesses takes some milliseconds.
 const ACCESS: u32 = 4;

@@ -1,8 +1,8 @@
-//! Who may call whom, and what that makes a call cost.
+//! The call graph, and the cost of calls that follows from it.
 
-use super::{Callee, MOST, Reading, Segment};
+use super::{Callee, CodeSegment, MAX_SEGMENT_COST, PlanBuilder};
 
-/// What is known of a function, or of all functions of one type.
+/// The cost of a function, or of all functions of one type.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct NodeCost {
     pub(super) own: u32,
@@ -11,34 +11,34 @@ pub(super) struct NodeCost {
 }
 
 impl NodeCost {
-    /// What callers have to pay for it.
-    pub(super) fn passed_on(self) -> u32 {
+    /// Returns the cost that callers are charged for it.
+    pub(super) fn cost_to_callers(self) -> u32 {
         if self.charged { 0 } else { self.own }
     }
 }
 
-/// Who may call whom. The nodes are all functions, then all types: an indirect call leads to its type, and a type to
-/// the functions of it whose reference is taken. So the graph stays as large as the module.
+/// The call graph. Its nodes are all functions, then all types: an indirect call leads to its type, and a type leads to
+/// its functions whose reference is taken. So the graph is no larger than the module.
 pub(super) struct Graph {
     pub(super) edges: Vec<Vec<usize>>,
     functions: usize,
 }
 
 impl Graph {
-    pub(super) fn new(reading: &Reading) -> Graph {
-        let functions = reading.plan.signatures.functions.len();
-        let mut graph = Graph { edges: vec![Vec::new(); functions + reading.representatives.len()], functions };
-        let imported = reading.plan.imported_functions as usize;
-        for (number, body) in reading.bodies.iter().enumerate() {
+    pub(super) fn new(builder: &PlanBuilder) -> Graph {
+        let functions = builder.plan.signatures.functions.len();
+        let mut graph = Graph { edges: vec![Vec::new(); functions + builder.representatives.len()], functions };
+        let imported = builder.plan.imported_functions as usize;
+        for (number, body) in builder.bodies.iter().enumerate() {
             let calls = std::iter::once(&body.entry).chain(&body.loops).flat_map(|segment| &segment.calls);
             let mut callees: Vec<usize> = calls.map(|&callee| graph.node(callee)).collect();
             callees.sort_unstable();
             callees.dedup();
             graph.edges[imported + number] = callees;
         }
-        for &function in &reading.referenced {
-            let ty = reading.plan.signatures.functions[function as usize];
-            let node = graph.node(Callee::Indirect(reading.representatives[ty as usize]));
+        for &function in &builder.referenced {
+            let ty = builder.plan.signatures.functions[function as usize];
+            let node = graph.node(Callee::Indirect(builder.representatives[ty as usize]));
             graph.edges[node].push(function as usize);
         }
         graph
@@ -55,13 +55,13 @@ impl Graph {
         }
     }
 
-    pub(super) fn segment_cost(&self, segment: &Segment, costs: &[NodeCost]) -> u32 {
-        let called = segment.calls.iter().map(|&callee| costs[self.node(callee)].passed_on());
-        called.fold(segment.cost, u32::saturating_add).min(MOST)
+    pub(super) fn segment_cost(&self, segment: &CodeSegment, costs: &[NodeCost]) -> u32 {
+        let called = segment.calls.iter().map(|&callee| costs[self.node(callee)].cost_to_callers());
+        called.fold(segment.cost, u32::saturating_add).min(MAX_SEGMENT_COST)
     }
 
-    /// The strongly connected components, callees before callers: Tarjan's algorithm, with its recursion kept on a
-    /// heap, because a module decides how deep it goes.
+    /// Returns the strongly connected components, callees before callers. This is Tarjan's algorithm with its recursion
+    /// on the heap, because the module determines the depth.
     pub(super) fn components(&self) -> Vec<Vec<usize>> {
         const NEW: usize = usize::MAX;
         let (mut order, mut low) = (vec![NEW; self.edges.len()], vec![0; self.edges.len()]);
@@ -79,7 +79,7 @@ impl Graph {
                     stack.push(node);
                     on_stack[node] = true;
                 } else {
-                    // Back from a callee.
+                    // Returns from a callee.
                     low[node] = low[node].min(low[self.edges[node][edge - 1]]);
                 }
                 let mut descend = None;

@@ -1,45 +1,45 @@
-//! One function with its payments put in.
+//! Rewrites one function with its charges.
 
 use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{BlockType, Function, ValType};
 use wasmparser::Operator;
 
-use super::forms::Form;
+use super::charge_forms::Form;
 use super::fuel_emitter::FuelEmitter;
 use super::labels::Labels;
 use super::yield_points::YieldPoints;
-use super::{Rewriter, Rewritten, stack_probe};
-use crate::meter::operators::{accesses_memory, is_function_of_engine, works_on_range};
-use crate::meter::plan::{Payments, Plan};
+use super::{ReencodeResult, Rewriter, stack_probe};
+use crate::meter::operators::{accesses_memory, bulk_cost_shift, calls_engine_function};
+use crate::meter::plan::{Charges, Plan};
 
-/// Puts the payments into one function.
+/// Writes one function with its charges.
 pub(super) fn rewrite(
     rewriter: &mut Rewriter<'_>,
     form: Form,
-    payments: &Payments,
+    charges: &Charges,
     body: &wasmparser::FunctionBody<'_>,
-) -> Rewritten<Function> {
+) -> ReencodeResult<Function> {
     let mut locals = Vec::new();
-    let mut count = payments.parameters;
+    let mut count = charges.parameters;
     for declared in body.get_locals_reader()? {
         let (number, ty) = declared?;
         count += number;
         locals.push((number, rewriter.val_type(ty)?));
     }
     let operators: Vec<Operator<'_>> = body.get_operators_reader()?.into_iter().collect::<wasmparser::Result<_>>()?;
-    rewriter.check_function(count - payments.parameters, &operators)?;
-    let emitter = FuelEmitter { payments, fuel: count, length: count + 1, globals: rewriter.globals(), form };
-    if emitter.pays_in_place() {
+    rewriter.check_function(count - charges.parameters, &operators)?;
+    let emitter = FuelEmitter { charges, fuel: count, length: count + 1, globals: rewriter.globals(), form };
+    if emitter.is_inline() {
         locals.push((2, ValType::I32));
     }
     let mut writer = BodyWriter {
         emitter,
-        loops: payments.loops.iter(),
+        loops: charges.loops.iter(),
         labels: Labels::default(),
-        yield_points: YieldPoints::new(rewriter.bounds.quantum),
+        yield_points: YieldPoints::new(rewriter.config.quantum),
         function: Function::new(locals),
     };
-    writer.emitter.enter(&mut writer.function.instructions());
+    writer.emitter.begin_function(&mut writer.function.instructions());
     writer.write(rewriter, &operators)?;
     Ok(writer.function)
 }
@@ -47,7 +47,7 @@ pub(super) fn rewrite(
 /// Writes the body of one function.
 struct BodyWriter<'a> {
     emitter: FuelEmitter<'a>,
-    /// What the loops that have not begun yet pay.
+    /// The charges of the loops that have not begun yet.
     loops: std::slice::Iter<'a, Option<u32>>,
     labels: Labels,
     yield_points: YieldPoints,
@@ -55,47 +55,48 @@ struct BodyWriter<'a> {
 }
 
 impl BodyWriter<'_> {
-    fn write(&mut self, rewriter: &mut Rewriter<'_>, operators: &[Operator<'_>]) -> Rewritten<()> {
-        let mut rest = operators;
-        while let [operator, after @ ..] = rest {
-            rest = after;
-            if self.yield_points.is_long_with(operator) {
-                self.emitter.pause(&mut self.function.instructions(), self.yield_points.most());
+    fn write(&mut self, rewriter: &mut Rewriter<'_>, operators: &[Operator<'_>]) -> ReencodeResult<()> {
+        let mut remaining = operators;
+        while let [operator, after @ ..] = remaining {
+            remaining = after;
+            if self.yield_points.needs_yield_before(operator) {
+                self.emitter.yield_point(&mut self.function.instructions(), self.yield_points.longest_path());
             }
             let leaves = leaves_function(operator, self.labels.depth());
-            let calls = calls_for_fuel(rewriter.plan, operator);
+            let calls = may_take_fuel(rewriter.plan, operator);
             if leaves || calls {
-                self.emitter.give_back(&mut self.function.instructions());
+                self.emitter.store_fuel(&mut self.function.instructions());
             }
-            if let Some(bits) = works_on_range(operator) {
+            if let Some(bits) = bulk_cost_shift(operator) {
                 let units = rewriter.plan.cost_of_table(operator).unwrap_or_default();
-                self.emitter.pay_for_range(&mut self.function.instructions(), bits, units);
+                self.emitter.charge_range(&mut self.function.instructions(), bits, units);
             }
             let large_range = rewriter.plan.large_range(operator);
-            // The function that pays for a length makes sure of room itself.
-            let has_room = !self.emitter.pays_in_place() && works_on_range(operator).is_some();
-            if is_function_of_engine(operator) && !has_room {
+            // The function that charges for a range probes the stack itself.
+            let has_room = !self.emitter.is_inline() && bulk_cost_shift(operator).is_some();
+            if calls_engine_function(operator) && !has_room {
                 stack_probe::check(&mut self.function.instructions(), rewriter.probe_function());
             }
             match operator {
-                Operator::Loop { blockty } => rest = self.begin_loop(rewriter, *blockty, after)?,
+                Operator::Loop { blockty } => remaining = self.begin_loop(rewriter, *blockty, after)?,
                 other => match large_range {
                     Some(number) => {
-                        let (ty, portions) = (rewriter.range_type(), rewriter.range_function(number));
+                        let ty = rewriter.range_type();
+                        let chunked = rewriter.range_function(number);
                         let operation = rewriter.instruction(other.clone())?;
-                        self.emitter.work_on_range(&mut self.function, ty, portions, &operation);
+                        self.emitter.work_on_range(&mut self.function, ty, chunked, &operation);
                     }
                     None => self.write_one(rewriter, other)?,
                 },
             }
-            if calls && !leaves && self.emitter.keeps_fuel() {
-                self.emitter.take(&mut self.function.instructions());
+            if calls && !leaves && self.emitter.caches_fuel() {
+                self.emitter.load_fuel(&mut self.function.instructions());
             }
         }
         Ok(())
     }
 
-    fn write_one(&mut self, rewriter: &mut Rewriter<'_>, operator: &Operator<'_>) -> Rewritten<()> {
+    fn write_one(&mut self, rewriter: &mut Rewriter<'_>, operator: &Operator<'_>) -> ReencodeResult<()> {
         let mut sink = self.function.instructions();
         match operator {
             Operator::Block { .. } | Operator::If { .. } => {
@@ -108,20 +109,20 @@ impl BodyWriter<'_> {
                 }
             }
             Operator::Br { relative_depth } => {
-                sink.br(self.labels.moved(*relative_depth));
+                sink.br(self.labels.remap(*relative_depth));
             }
             Operator::BrIf { relative_depth } => {
-                sink.br_if(self.labels.moved(*relative_depth));
+                sink.br_if(self.labels.remap(*relative_depth));
             }
             Operator::BrTable { targets } => {
-                let others = targets.targets().map(|target| target.map(|target| self.labels.moved(target)));
+                let others = targets.targets().map(|target| target.map(|target| self.labels.remap(target)));
                 let others: Vec<u32> = others.collect::<wasmparser::Result<_>>()?;
-                sink.br_table(others, self.labels.moved(targets.default()));
+                sink.br_table(others, self.labels.remap(targets.default()));
             }
             Operator::MemoryGrow { .. } => {
                 self.function.instruction(&rewriter.instruction(operator.clone())?);
-                // The quantum in use was meant for the memory as it was.
-                self.emitter.use_up(&mut self.function.instructions());
+                // The current quantum depends on the size of the memory before it grew.
+                self.emitter.drop_fuel(&mut self.function.instructions());
             }
             other => {
                 self.function.instruction(&rewriter.instruction(other.clone())?);
@@ -130,19 +131,18 @@ impl BodyWriter<'_> {
         Ok(())
     }
 
-    /// Begins a loop that pays at each turn, or, where its turns are short, at every few. Answers with what comes after
-    /// the part that has been written.
+    /// Begins a loop that charges at each iteration, or every few iterations if they are short. Returns the operators
+    /// after those that have been written.
     ///
-    /// A call inside of a loop, even one that is hardly ever made, has the compiler keep the loop's values in memory. So
-    /// the call stands in another loop around this one, which is gone round only when the fuel is used up. A loop with
-    /// parameters stays as it is: the way back to its beginning would have to bring them. What nothing goes back to is a
-    /// block.
+    /// A call inside of a loop, even a rare one, makes the compiler keep the loop's values in memory. So the call is
+    /// placed in another loop around this one, which iterates only when the fuel is used up. A loop with parameters
+    /// stays as it is, because the outer loop would have to pass them. A loop without a back edge becomes a block.
     fn begin_loop<'o, 'b>(
         &mut self,
         rewriter: &mut Rewriter<'_>,
         block_type: wasmparser::BlockType,
         after: &'o [Operator<'b>],
-    ) -> Rewritten<&'o [Operator<'b>]> {
+    ) -> ReencodeResult<&'o [Operator<'b>]> {
         let ty = rewriter.block_type(block_type)?;
         let mut sink = self.function.instructions();
         let Some(units) = self.loops.next().copied().flatten() else {
@@ -151,94 +151,105 @@ impl BodyWriter<'_> {
             return Ok(after);
         };
         let has_parameters = matches!(block_type, wasmparser::BlockType::FuncType(_));
-        if has_parameters || !self.emitter.pays_in_place() {
+        if has_parameters || !self.emitter.is_inline() {
             sink.loop_(ty);
-            self.emitter.pay(&mut sink, units);
+            self.emitter.charge(&mut sink, units);
             self.labels.open(1);
             return Ok(after);
         }
-        let turn = short_turn(after, units)
+        let body = short_body(after, units)
             .filter(|_| self.emitter.form == Form::Unrolled)
-            .filter(|turn| rewriter.may_copy(turn.len() + TURN_FRAME, TURNS));
-        let Some(turn) = turn else {
-            self.emitter.begin_turns(&mut sink, ty, units);
+            .filter(|body| rewriter.reserve_copies(body.len() + BODY_OVERHEAD, UNROLLED_BODIES));
+        let Some(body) = body else {
+            self.emitter.begin_charged_loop(&mut sink, ty, units);
             self.labels.open(2);
             return Ok(after);
         };
-        self.write_turns(rewriter, ty, turn, units)?;
-        Ok(&after[turn.len()..])
+        self.write_unrolled_loop(rewriter, ty, body, units)?;
+        Ok(&after[body.len()..])
     }
 
-    /// Writes a short loop twice, up to the end of its last turn:
+    /// Writes a short loop twice, up to its `end`:
     ///
     /// ```text
-    /// block $left { block $dry { loop $turns { pay; block $next { turn; br $left } ... turn }; br $left }; loop that yields }
+    /// block $exit {
+    ///     block $dry {
+    ///         loop $fast { charge; block $next { body; br $exit } ... body }
+    ///         br $exit
+    ///     }
+    ///     loop that yields
+    /// }
     /// ```
     ///
-    /// The first loop pays for a few turns at once and never yields: with nothing called in it, the compiler keeps its
-    /// values in registers. When the fuel is used up, the second one takes over for the turns that are left.
-    fn write_turns(
+    /// The first loop charges for a few iterations at once and never yields: it contains no call, so the compiler keeps
+    /// its values in registers. When the fuel is used up, the second loop runs the remaining iterations.
+    fn write_unrolled_loop(
         &mut self,
         rewriter: &mut Rewriter<'_>,
         ty: BlockType,
-        turn: &[Operator<'_>],
+        body: &[Operator<'_>],
         units: u32,
-    ) -> Rewritten<()> {
+    ) -> ReencodeResult<()> {
         let mut sink = self.function.instructions();
         sink.block(ty).block(BlockType::Empty);
-        let accesses = turn.iter().filter(|operator| accesses_memory(operator)).count();
-        if rewriter.plan.has_memory && accesses >= MANY_ACCESSES {
-            self.emitter.find_memory(&mut sink);
+        let accesses = body.iter().filter(|operator| accesses_memory(operator)).count();
+        if rewriter.plan.has_memory && accesses >= HOIST_ACCESSES {
+            self.emitter.load_memory_address(&mut sink);
         }
         sink.loop_(ty);
-        self.emitter.pay_or(&mut sink, units * TURNS, 1);
-        for _ in 1..TURNS {
+        self.emitter.charge_or_branch(&mut sink, units * UNROLLED_BODIES, 1);
+        for _ in 1..UNROLLED_BODIES {
             self.function.instructions().block(BlockType::Empty);
-            // To begin the next turn is to leave `$next`.
-            self.write_turn(rewriter, turn, 4)?;
+            // Continuing the loop leaves `$next`, which begins the next copy.
+            self.write_iteration(rewriter, body, 4)?;
             self.function.instructions().br(3).end();
         }
-        self.write_turn(rewriter, turn, 3)?;
+        self.write_iteration(rewriter, body, 3)?;
         let mut sink = self.function.instructions();
         sink.end().br(1).end();
-        self.emitter.begin_turns(&mut sink, ty, units);
+        self.emitter.begin_charged_loop(&mut sink, ty, units);
         self.labels.open(3);
-        self.write(rewriter, turn)
+        self.write(rewriter, body)
     }
 
-    /// Writes one turn of a loop that has so many labels here.
-    fn write_turn(&mut self, rewriter: &mut Rewriter<'_>, turn: &[Operator<'_>], labels: u32) -> Rewritten<()> {
+    /// Writes one copy of a loop's body, in which the loop has this number of labels.
+    fn write_iteration(
+        &mut self,
+        rewriter: &mut Rewriter<'_>,
+        body: &[Operator<'_>],
+        labels: u32,
+    ) -> ReencodeResult<()> {
         self.labels.open(labels);
-        self.write(rewriter, turn)?;
+        self.write(rewriter, body)?;
         self.labels.close();
         Ok(())
     }
 }
 
-/// How many turns of a short loop are paid for at once.
-const TURNS: u32 = 6;
+/// The number of iterations of a short loop that are charged at once.
+const UNROLLED_BODIES: u32 = 6;
 
-/// With so many accesses to memory in a short turn, it pays to find the memory beforehand.
-const MANY_ACCESSES: usize = 3;
+/// The number of memory accesses in a short loop from which loading the memory's address before the loop is faster.
+const HOIST_ACCESSES: usize = 3;
 
-/// How many operations there are around each turn of a short loop.
-const TURN_FRAME: usize = 4;
+/// The number of operators around each copy of a short loop's body.
+const BODY_OVERHEAD: usize = 4;
 
-/// No turn that costs more than this is short.
-const SHORT: u32 = 64;
+/// The largest cost of the body of a short loop.
+const MAX_SHORT_BODY: u32 = 64;
 
-/// The turn of a loop that begins here, up to its end, if it is short and leads nowhere else: paying would cost as much as
-/// the turn itself.
-fn short_turn<'o, 'b>(operators: &'o [Operator<'b>], units: u32) -> Option<&'o [Operator<'b>]> {
-    if units > SHORT {
+/// Returns the body of the loop that begins here if it is short and contains no loop, call or range operation. Charging
+/// each iteration would cost as much as the body itself.
+fn short_body<'o, 'b>(operators: &'o [Operator<'b>], units: u32) -> Option<&'o [Operator<'b>]> {
+    if units > MAX_SHORT_BODY {
         return None;
     }
     let mut depth = 0_u32;
-    // Not everything costs something, but everything takes its place in each of the turns.
-    for (number, operator) in operators.iter().enumerate().take(4 * SHORT as usize) {
+    // Operators without a cost enlarge each copy too, so their number is limited.
+    for (number, operator) in operators.iter().enumerate().take(4 * MAX_SHORT_BODY as usize) {
         match operator {
             Operator::Loop { .. } | Operator::Call { .. } | Operator::CallIndirect { .. } => return None,
-            operator if works_on_range(operator).is_some() => return None,
+            operator if bulk_cost_shift(operator).is_some() => return None,
             Operator::Block { .. } | Operator::If { .. } => depth += 1,
             Operator::End if depth == 0 => return Some(&operators[..number]),
             Operator::End => depth -= 1,
@@ -248,7 +259,7 @@ fn short_turn<'o, 'b>(operators: &'o [Operator<'b>], units: u32) -> Option<&'o [
     None
 }
 
-/// Whether the function may be left by this operation, at this depth of blocks.
+/// Returns whether this operator may leave the function, at this depth of blocks.
 fn leaves_function(operator: &Operator<'_>, depth: u32) -> bool {
     match operator {
         Operator::End => depth == 0,
@@ -261,8 +272,8 @@ fn leaves_function(operator: &Operator<'_>, depth: u32) -> bool {
     }
 }
 
-/// Whether this operation calls what may take fuel.
-fn calls_for_fuel(plan: &Plan, operator: &Operator<'_>) -> bool {
+/// Returns whether this operator calls a function that may take fuel.
+fn may_take_fuel(plan: &Plan, operator: &Operator<'_>) -> bool {
     match *operator {
         Operator::Call { function_index } | Operator::ReturnCall { function_index } => plan.takes_fuel(function_index),
         Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => true,

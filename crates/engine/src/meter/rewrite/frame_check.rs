@@ -1,39 +1,39 @@
-//! No function may stride over the page that guards its stack.
+//! Refuses functions whose stack frames could skip the guard page of the stack.
 //!
-//! A stack ends in a page of 4 KiB whose touch is a trap. Cranelift touches every page of a frame in turn. Singlepass makes
-//! room on the stack for local variables, for what calls pass, and for what blocks leave, long before it writes there: with
-//! enough of them it never touches that page, and writes to whatever lies behind it. So where it is the compiler, a module
-//! is refused that asks for more than a page of such room at once.
+//! A stack ends in a guard page of 4 KiB, where any access traps. Cranelift touches every page of a frame in turn.
+//! Singlepass reserves stack space for local variables, call arguments and block results long before it writes there:
+//! with enough of them, it skips the guard page and writes to the memory behind it. So with Singlepass, a module that
+//! needs more than a page of such space at once is refused.
 
 use wasmparser::{BlockType, Operator};
 
-use super::{Frames, Rewriter, Rewritten, refused};
+use super::{FrameModel, ReencodeResult, Rewriter, refused};
 
-/// How many local variables a function may have beside its parameters: those that the rewriting adds make it 500, of 8
-/// bytes.
-const LOCALS: usize = 498;
+/// The largest number of local variables in addition to parameters. The rewriting adds two, which makes 500 of 8 bytes.
+const MAX_LOCALS: usize = 498;
 
-/// How many values a call may pass, there and back: those of a function that calls another one make 200 slots of 8 bytes, and
-/// what the call leaves another 100.
-const PASSED: usize = 100;
+/// The largest number of parameters and results of a call. Those of a function that calls another one take 200 slots of
+/// 8 bytes, and the results of the call another 100.
+const MAX_PASSED: usize = 100;
 
-/// How many values the blocks that are open at once may be passed and leave, 100 slots more. Some loops are written as three
+/// The largest number of parameters and results of nested blocks, another 100 slots. Some loops are written as three
 /// blocks.
-const LEFT: usize = 100;
+const MAX_BLOCK_VALUES: usize = 100;
 
 impl Rewriter<'_> {
-    /// Refuses a type by which too many values are passed.
-    pub(super) fn check_type(&self, ty: &wasmparser::FuncType) -> Rewritten<()> {
-        self.check_stride("a type passes", ty.params().len() + ty.results().len(), PASSED)
+    /// Checks the parameters and results of a type.
+    pub(super) fn check_type(&self, ty: &wasmparser::FuncType) -> ReencodeResult<()> {
+        self.check_values("a type passes", ty.params().len() + ty.results().len(), MAX_PASSED)
     }
 
-    /// Refuses a function with so many local variables of its own, or with too many blocks that leave values.
-    pub(super) fn check_function(&self, locals: u32, operators: &[Operator<'_>]) -> Rewritten<()> {
-        if self.bounds.frames == Frames::Arguments {
+    /// Checks the local variables of a function and the results of its blocks.
+    pub(super) fn check_function(&self, locals: u32, operators: &[Operator<'_>]) -> ReencodeResult<()> {
+        if self.config.frame_model == FrameModel::Arguments {
             return Ok(());
         }
-        self.check_stride("a function has local variables for", locals as usize, LOCALS)?;
-        let (mut open, mut left) = (Vec::new(), 0);
+        self.check_values("a function has local variables for", locals as usize, MAX_LOCALS)?;
+        let mut open = Vec::new();
+        let mut left = 0;
         for operator in operators {
             let values = match operator {
                 Operator::Block { blockty } | Operator::If { blockty } => self.values_of(*blockty),
@@ -46,12 +46,12 @@ impl Rewriter<'_> {
             };
             open.push(values);
             left += values;
-            self.check_stride("the blocks within one another leave", left, LEFT)?;
+            self.check_values("the blocks within one another leave", left, MAX_BLOCK_VALUES)?;
         }
         Ok(())
     }
 
-    /// How many values a block is passed and leaves.
+    /// Returns the number of parameters and results of a block.
     fn values_of(&self, block: BlockType) -> usize {
         match block {
             BlockType::Empty => 0,
@@ -60,8 +60,8 @@ impl Rewriter<'_> {
         }
     }
 
-    fn check_stride(&self, what: &str, values: usize, most: usize) -> Rewritten<()> {
-        if self.bounds.frames == Frames::Arguments || values <= most {
+    fn check_values(&self, what: &str, values: usize, most: usize) -> ReencodeResult<()> {
+        if self.config.frame_model == FrameModel::Arguments || values <= most {
             return Ok(());
         }
         Err(refused(format!("{what} {values} values: with this compiler {most} are allowed, with Cranelift more")))

@@ -1,44 +1,44 @@
-//! Where code without a loop has to yield.
+//! Finds where code without a loop has to yield.
 //!
-//! What executes has been paid for, but a function of megabytes is paid for at once, at its entry. So that it does not
-//! hold its shard from there to its end, it yields on its way: on no path through it lies a longer *yield_points* without.
+//! A function of megabytes is charged at once, at its entry. So that it does not hold its shard until its end, it
+//! yields on its way: no path through it is longer than a limit without a yield point.
 
 use wasmparser::Operator;
 
-use crate::meter::plan::{LONG, cost};
+use crate::meter::plan::{ENTRY_CHARGE_THRESHOLD, cost};
 
-/// The longest yield_points of code that leads here since the function last yielded.
+/// The cost of the longest path from a yield to the current operator.
 pub(super) struct YieldPoints {
     units: u32,
-    most: u32,
+    longest_path: u32,
     /// The open blocks, innermost last.
     blocks: Vec<Block>,
 }
 
 #[derive(Default)]
 struct Block {
-    /// The longest yield_points at its beginning.
+    /// The cost of the longest path to its beginning.
     before: u32,
-    /// The longest yield_points of those that lead to its end by other ways than through the code right before it.
+    /// The cost of the longest path to its end, except through the code directly before its end.
     others: u32,
     is_loop: bool,
 }
 
 impl YieldPoints {
-    /// At the entry of a function that may execute `quantum` units before it yields.
+    /// Returns the state at the entry of a function that may execute `quantum` units before it yields.
     pub(super) fn new(quantum: i32) -> YieldPoints {
-        YieldPoints { units: 0, most: (quantum.unsigned_abs() / 2).max(1), blocks: Vec::new() }
+        YieldPoints { units: 0, longest_path: (quantum.unsigned_abs() / 2).max(1), blocks: Vec::new() }
     }
 
-    /// The longest path without a yield, in units.
-    pub(super) fn most(&self) -> u32 {
-        self.most
+    /// Returns the cost of the longest path without a yield point. Unit: fuel.
+    pub(super) fn longest_path(&self) -> u32 {
+        self.longest_path
     }
 
-    /// Takes in what comes next, and tells whether the function has to yield before it.
-    pub(super) fn is_long_with(&mut self, operator: &Operator<'_>) -> bool {
+    /// Adds the next operator, and returns whether the function has to yield before it.
+    pub(super) fn needs_yield_before(&mut self, operator: &Operator<'_>) -> bool {
         let units = units(operator);
-        let long = units > 0 && self.units + units > self.most;
+        let long = units > 0 && self.units + units > self.longest_path;
         self.units = if long { units } else { self.units + units };
         self.follow(operator);
         long
@@ -47,11 +47,11 @@ impl YieldPoints {
     fn follow(&mut self, operator: &Operator<'_>) {
         match operator {
             Operator::Block { .. } => self.open(false),
-            // Nothing is to be done about the way back: what leads round pays, and yields when it cannot.
+            // Back edges need no yield point, since each iteration is charged.
             Operator::Loop { .. } => self.open(true),
             Operator::If { .. } => {
                 self.open(false);
-                // Without an `else`, this is a way to the end.
+                // Without an `else`, this is a path to the end.
                 self.branch(0);
             }
             Operator::Else => {
@@ -75,7 +75,8 @@ impl YieldPoints {
     }
 
     fn branch(&mut self, depth: u32) {
-        let (units, blocks) = (self.units, self.blocks.len());
+        let units = self.units;
+        let blocks = self.blocks.len();
         let target = blocks.checked_sub(1 + depth as usize).and_then(|index| self.blocks.get_mut(index));
         if let Some(block) = target.filter(|block| !block.is_loop) {
             block.others = block.others.max(units);
@@ -83,13 +84,13 @@ impl YieldPoints {
     }
 }
 
-/// What an operation costs at most, with what it may call at the expense of its caller.
+/// Returns the largest cost of an operator, including uncharged callees.
 fn units(operator: &Operator<'_>) -> u32 {
     match operator {
         Operator::Call { .. }
         | Operator::CallIndirect { .. }
         | Operator::ReturnCall { .. }
-        | Operator::ReturnCallIndirect { .. } => cost(operator) + LONG,
+        | Operator::ReturnCallIndirect { .. } => cost(operator) + ENTRY_CHARGE_THRESHOLD,
         other => cost(other),
     }
 }

@@ -1,26 +1,30 @@
-//! What a module must export to be run as an actor, and what it may import: the waPC interface, no more.
+//! Checks that a module exports what waPC requires and imports nothing beyond the waPC interface.
 
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmer::{ExternType, FunctionType, Module, Type};
 
 use crate::{imports, meter};
 
-/// What a reactor exports: the function that has to be called before any other, so that globals and the heap are there.
+/// The export of WASI reactors that initializes globals and the heap. It is called before any other export.
 const INITIALIZE: &str = "_initialize";
 
-/// The start functions of a guest, in the order in which they are called: its module's own, that of reactors, then waPC's.
-/// Those that a module does not export are left out.
+/// The start functions of a guest in the order of their calls: the module's own, that of reactors, then those of waPC.
+/// Missing exports are skipped.
 pub(super) const STARTS: [&str; 4] =
     [meter::START, INITIALIZE, wapc::wapc_functions::TINYGO_START, wapc::wapc_functions::WAPC_INIT];
 
 pub(super) const MEMORY: &str = "memory";
 
-/// Refuses a module that cannot be run as an actor, saying why.
+/// Checks that a module can run as an actor.
+///
+/// # Errors
+/// `InvalidModule` with the reason.
 pub(super) fn check(module: &Module) -> Result<()> {
     for import in module.imports() {
-        let (from, name) = (import.module(), import.name());
+        let from = import.module();
+        let name = import.name();
         if from == meter::NAMESPACE {
-            // Put in by the meter, which refuses modules that import from there themselves.
+            // The meter added it, and refuses modules that import from this namespace themselves.
             continue;
         }
         let Some(offered) = imports::signature(from, name) else {
@@ -44,7 +48,7 @@ pub(super) fn check(module: &Module) -> Result<()> {
     Ok(())
 }
 
-/// What helps against an import that no guest has, where it is known where it comes from.
+/// Returns advice on how to build the module without an unsupported import, if the origin of the import is known.
 fn remedy(from: &str, name: &str, ty: &ExternType) -> Option<&'static str> {
     match (from, name) {
         _ if from.starts_with("wasi") => Some(
@@ -56,7 +60,7 @@ fn remedy(from: &str, name: &str, ty: &ExternType) -> Option<&'static str> {
              @wapc/as-guest",
         ),
         ("env", "seed" | "trace" | "Date.now" | "performance.now") => Some(
-            "it was built by AssemblyScript and uses what only JavaScript has, as Math.random, Date and trace do; leave that \
+            "it was built by AssemblyScript and uses Math.random, Date or trace, which only JavaScript has; leave that \
              out, or ask the provider of wasmcloud:extras for random numbers",
         ),
         _ if matches!(ty, ExternType::Memory(_)) => {
@@ -71,7 +75,10 @@ fn remedy(from: &str, name: &str, ty: &ExternType) -> Option<&'static str> {
     }
 }
 
-/// Refuses a module that may have a memory of no pages, to which accesses would go unchecked.
+/// Checks that no exported memory can have zero pages. Singlepass would not check accesses to such a memory.
+///
+/// # Errors
+/// `InvalidModule` if a memory begins with zero pages.
 pub(super) fn check_memory_is_not_empty(module: &Module) -> Result<()> {
     let memories = module.exports().filter_map(|export| export.ty().memory().copied());
     for memory in memories {

@@ -1,4 +1,4 @@
-//! What a crowd of actors holds and bears.
+//! Measures the memory of many actors, and many calls at once.
 
 use futures_util::future::join_all;
 use wasmcloud_host::{ErrorKind, Host};
@@ -7,15 +7,15 @@ use crate::IDLE_AFTER;
 use crate::raw::ECHO;
 use crate::support::{Row, Target};
 
-/// What the process has in memory, in bytes.
+/// The resident memory of the process. Unit: bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Resident {
     all: f64,
-    /// In the memories of guests.
+    /// The part in the memories of guests.
     guests: f64,
 }
 
-/// What the process has in memory now; nothing on systems that do not say.
+/// Returns the resident memory of the process, or 0 if the system does not report it.
 pub(crate) fn resident() -> Resident {
     let mut resident = Resident { all: 0.0, guests: 0.0 };
     let mut mapping = 0.0;
@@ -25,7 +25,7 @@ pub(crate) fn resident() -> Resident {
             mapping = kilobytes * 1024.0;
             resident.all += mapping;
         }
-        // Nothing but the memories of guests is neither inherited nor made of huge pages.
+        // Only the memories of guests are mapped without inheritance and without huge pages.
         if let Some(flags) = line.strip_prefix("VmFlags:")
             && flags.contains(" dc ")
             && flags.contains(" nh ")
@@ -36,17 +36,17 @@ pub(crate) fn resident() -> Resident {
     resident
 }
 
-/// Calls every actor in turn and all at once, and looks at what they hold when they are idle again.
+/// Calls every actor in turn, measures their memory when they are idle again, and then calls all at once.
 pub(crate) async fn measure(host: &Host, keys: &[String], before: Resident) -> Vec<Row> {
     let count = keys.len() as f64;
     for key in keys {
-        host.call_actor(key, ECHO.operation, ECHO.message).await.expect("every actor answers");
+        host.call_actor(key, ECHO.operation, ECHO.payload).await.expect("every actor answers");
     }
     actix_rt::time::sleep(IDLE_AFTER * 3).await;
     let idle = resident();
     let guests = idle.guests - before.guests;
     let others = idle.all - before.all - guests;
-    let answers = join_all(keys.iter().map(|key| host.call_actor(key, ECHO.operation, ECHO.message))).await;
+    let answers = join_all(keys.iter().map(|key| host.call_actor(key, ECHO.operation, ECHO.payload))).await;
     let busy = answers.iter().filter(|answer| matches!(answer, Err(error) if error.kind() == ErrorKind::Busy)).count();
     let answered = answers.iter().filter(|answer| answer.is_ok()).count();
     let row = |what: String, figure, unit, target| Row {

@@ -1,12 +1,12 @@
-//! The functions that pay, for code that pays with calls.
+//! The functions that charge fuel, for code that charges with calls.
 
 use wasm_encoder::{BlockType, Function};
 
 use super::fuel_emitter::FuelGlobals;
 use super::stack_probe;
 
-/// The function that pays as many units as it is passed.
-pub(super) fn pays(globals: &FuelGlobals) -> Function {
+/// Returns the function that charges the units that it is passed.
+pub(super) fn charge_function(globals: &FuelGlobals) -> Function {
     let mut function = Function::new([]);
     let mut sink = function.instructions();
     sink.global_get(globals.global).local_get(0).i32_sub().global_set(globals.global);
@@ -15,9 +15,9 @@ pub(super) fn pays(globals: &FuelGlobals) -> Function {
     function
 }
 
-/// The function that pays for a length, which exceeds its cost by as many bits as it is passed, and some units more. It answers
-/// with the length, and makes sure of room on the stack for the operation that comes next.
-pub(super) fn pays_length(globals: &FuelGlobals, probe: u32) -> Function {
+/// Returns the function that charges for a range: its length shifted right by a number of bits, and some units more. It
+/// returns the length, and probes the stack for the operation that follows.
+pub(super) fn charge_range_function(globals: &FuelGlobals, probe: u32) -> Function {
     let mut function = Function::new([]);
     let mut sink = function.instructions();
     stack_probe::check(&mut sink, probe);
@@ -31,5 +31,5 @@ pub(super) fn pays_length(globals: &FuelGlobals, probe: u32) -> Function {
 fn yield_if_negative(function: &mut Function, globals: &FuelGlobals) {
     let mut sink = function.instructions();
     sink.global_get(globals.global).i32_const(0).i32_lt_s().if_(BlockType::Empty);
-    sink.global_get(globals.global).call(globals.yields).global_set(globals.global).end();
+    sink.global_get(globals.global).call(globals.yield_function).global_set(globals.global).end();
 }

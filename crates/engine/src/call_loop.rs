@@ -1,14 +1,15 @@
-//! The driver: a module of one loop that is entered once and stays suspended between messages.
+//! The call loop: a generated module that enters a guest once and stays suspended between calls.
 //!
-//! Entering a guest through wasmer's asynchronous calls maps and unmaps a stack for each of them. The driver pays
-//! for one stack and keeps it:
+//! An asynchronous call of wasmer maps and unmaps a stack each time. The call loop needs one stack and keeps it:
 //!
 //! ```text
-//! loop { wait(); (operation_len, message_len) = enter(); finish(__guest_call(operation_len, message_len)) }
+//! loop { wait(); (operation_len, payload_len) = enter(); finish(__guest_call(operation_len, payload_len)) }
 //! ```
 //!
-//! `wait` suspends until there is a request. It takes and returns nothing, because that is what costs least in an
+//! `wait` suspends until a request is pending. It has no parameters and results, since those are costly in an
 //! asynchronous import.
+//!
+//! The generated module is part of the artifact cache, so its bytes and its name `wasmcloud:driver` stay as they are.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -23,11 +24,11 @@ use wasm_encoder::{
 };
 use wasmer::{FunctionType, Imports, Instance, Store, StoreAsync, Value};
 
-use super::exchange::Exchange;
 use super::fault::Fault;
-use super::functions::Functions;
-use super::mappings::{Mappings, Stacks};
-use super::turns::InTurns;
+use super::guest_state::GuestState;
+use super::mappings::{MappingBudget, StackReservation};
+use super::symbols::SymbolTable;
+use super::trap_guard::GuardedCall;
 
 const WAIT: (&str, &str) = ("driver", "wait");
 const ENTER: (&str, &str) = ("driver", "enter");
@@ -35,7 +36,7 @@ const FINISH: (&str, &str) = ("driver", "finish");
 const CALL: (&str, &str) = ("guest", "call");
 const RUN: &str = "run";
 
-/// The driver's bytes: the same for every guest.
+/// Returns the bytes of the call loop, which is the same for every guest.
 pub(super) fn module() -> &'static [u8] {
     static BYTES: LazyLock<Vec<u8>> = LazyLock::new(encode);
     &BYTES
@@ -90,7 +91,7 @@ fn encode() -> Vec<u8> {
     let mut code = CodeSection::new();
     code.function(&run);
 
-    // Without a name, it could be mistaken for a guest that has none where frames of a stack are told apart.
+    // The name tells its stack frames apart from those of a guest without a name.
     let mut names = NameSection::new();
     names.module("wasmcloud:driver");
 
@@ -99,100 +100,107 @@ fn encode() -> Vec<u8> {
     module.finish()
 }
 
-/// A driver bound to one guest.
-pub(super) struct Driver {
+/// The call loop of one guest.
+pub(super) struct CallLoop {
     run: wasmer::Function,
     entered: Option<Entered>,
-    mappings: Mappings,
-    /// The functions of the guest.
-    functions: Arc<Functions>,
-    stack_bytes: usize,
+    config: CallLoopConfig,
 }
 
-/// A driver on its coroutine: it runs when it is polled, and ends only by a fault.
+/// The properties of the guest that a call loop runs.
+pub(super) struct CallLoopConfig {
+    /// The budget that the stacks are reserved from.
+    pub(super) mappings: MappingBudget,
+    /// The symbols of the guest.
+    pub(super) symbols: Arc<SymbolTable>,
+    /// The size of the stack. Unit: bytes.
+    pub(super) stack_bytes: usize,
+}
+
+/// A call loop on its stacks. It runs when it is polled, and ends only with a fault.
 struct Entered {
-    run: InTurns,
-    _stacks: Stacks,
+    run: GuardedCall,
+    _stacks: StackReservation,
 }
 
-impl Driver {
-    /// Binds the driver to a guest's `__guest_call`.
-    pub(super) fn bind(
+impl CallLoop {
+    /// Instantiates the call loop for a guest's `__guest_call`.
+    pub(super) fn new(
         store: &mut Store,
-        driver: &wasmer::Module,
+        call_loop: &wasmer::Module,
         guest_call: &wasmer::Function,
-        exchange: &Rc<Exchange>,
-        (mappings, functions, stack_bytes): (Mappings, Arc<Functions>, usize),
-    ) -> Result<Driver, Fault> {
-        // wasmer wants functions to be `Send`; the wrapper holds because a guest never leaves its shard.
-        let (entering, finishing) = (SendWrapper::new(exchange.clone()), SendWrapper::new(exchange.clone()));
+        state: &Rc<GuestState>,
+        config: CallLoopConfig,
+    ) -> Result<CallLoop, Fault> {
+        // wasmer requires `Send` functions. The wrapper never panics, because a guest stays on its shard.
+        let entering = SendWrapper::new(state.clone());
         let enter = move || {
-            let (operation, message) = entering.enter();
-            u64::from(operation) << 32 | u64::from(message)
+            let lengths = entering.take_request_lengths();
+            u64::from(lengths.operation) << 32 | u64::from(lengths.payload)
         };
-        let finish = move |code: i32| finishing.finish(code);
+        let finishing = SendWrapper::new(state.clone());
+        let finish = move |code: i32| finishing.set_outcome(code);
         let mut imports = Imports::new();
-        imports.define(WAIT.0, WAIT.1, wait(store, exchange.clone()));
+        imports.define(WAIT.0, WAIT.1, wait(store, state.clone()));
         imports.define(ENTER.0, ENTER.1, wasmer::Function::new_typed(store, enter));
         imports.define(FINISH.0, FINISH.1, wasmer::Function::new_typed(store, finish));
         imports.define(CALL.0, CALL.1, guest_call.clone());
-        let instance = Instance::new(store, driver, &imports)?;
+        let instance = Instance::new(store, call_loop, &imports)?;
         let run = instance.exports.get_function(RUN).map_err(Fault::instantiation)?.clone();
-        Ok(Driver { run, entered: None, mappings, functions, stack_bytes })
+        Ok(CallLoop { run, entered: None, config })
     }
 
-    /// Has the guest go on with the call that the exchange holds, and answers with what `__guest_call` returned.
+    /// Runs the pending call until it suspends or ends. Returns the result of `__guest_call`.
     pub(super) fn poll(
         &mut self,
         store: &StoreAsync,
-        exchange: &Exchange,
+        state: &GuestState,
         context: &mut Context<'_>,
     ) -> Poll<Result<i32, Fault>> {
         let entered = match &mut self.entered {
             Some(entered) => entered,
             None => {
-                let stacks = self.mappings.take_stacks()?;
-                let run = InTurns::new(self.run.call_async(store, vec![]), self.functions.clone());
+                let stacks = self.config.mappings.reserve_stacks()?;
+                let run = GuardedCall::new(self.run.call_async(store, vec![]), self.config.symbols.clone());
                 self.entered.insert(Entered { run, _stacks: stacks })
             }
         };
         match entered.run.poll_unpin(context) {
-            Poll::Pending => exchange.take_outcome().map_or(Poll::Pending, |code| {
-                if self.mappings.are_scarce() {
-                    self.leave();
+            Poll::Pending => state.take_outcome().map_or(Poll::Pending, |code| {
+                if self.config.mappings.stacks_are_scarce() {
+                    self.release_stacks();
                 }
                 Poll::Ready(Ok(code))
             }),
             Poll::Ready(ended) => {
-                // Nobody polls this any further, and the next guest to be entered can use its stack.
-                self.leave();
+                // A finished future must not be polled again, and its stack can serve the next guest.
+                self.release_stacks();
                 Poll::Ready(Err(match ended {
-                    Ok(_) => Fault::trapped("the driver ended"),
-                    Err(broken) => Fault::of(broken, self.stack_bytes, exchange.last_words()),
+                    Ok(_) => Fault::trapped("the call loop ended"),
+                    Err(error) => Fault::from_call_error(error, self.config.stack_bytes, state.last_output()),
                 }))
             }
         }
     }
 
-    /// Whether the coroutine is there.
+    /// Returns whether the call loop has stacks.
     pub(super) fn is_entered(&self) -> bool {
         self.entered.is_some()
     }
 
-    /// Gives back the coroutine. The next call enters the driver anew.
-    pub(super) fn leave(&mut self) {
+    /// Releases the stacks. The next call enters the call loop again.
+    pub(super) fn release_stacks(&mut self) {
         self.entered = None;
     }
 }
 
-/// Suspends until there is a request for the guest.
-///
-/// It never has to wake anybody: whoever puts a request into the exchange polls the driver right after.
-fn wait(store: &mut Store, exchange: Rc<Exchange>) -> wasmer::Function {
+/// Defines the import that suspends until a request is pending. It wakes no task: after a request has been stored, the
+/// call loop is polled at once.
+fn wait(store: &mut Store, state: Rc<GuestState>) -> wasmer::Function {
     wasmer::Function::new_async(store, FunctionType::new([], []), move |_: &[Value]| {
-        let exchange = exchange.clone();
+        let state = state.clone();
         async move {
-            poll_fn(|_| if exchange.is_waiting() { Poll::Ready(()) } else { Poll::Pending }).await;
+            poll_fn(|_| if state.has_pending_request() { Poll::Ready(()) } else { Poll::Pending }).await;
             Ok(vec![])
         }
     })

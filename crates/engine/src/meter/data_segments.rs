@@ -1,7 +1,7 @@
-//! Active data segments that the host writes itself, in portions: the engine would write all of them in one step.
+//! Active data segments that the host writes in chunks, because the engine would write all of them in one step.
 //!
-//! A module with a few small ones keeps them. Otherwise they are taken out of the module. What refers to one of them refers to
-//! an empty segment instead, as it would once the module is instantiated, when the active segments have been dropped.
+//! A module with a few small active segments keeps them. Otherwise they are moved out of the module. References to them
+//! then refer to an empty segment, which behaves like the dropped active segments of an instantiated module.
 
 use std::ops::Range;
 
@@ -9,68 +9,68 @@ use wasm_encoder::DataSection;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmparser::{Data, DataKind, Operator, Parser, Payload};
 
-/// How many active segments a module may have for the engine to write them, and how many bytes in them.
-const FEW: usize = 64;
-const SMALL: usize = 1 << 20;
+/// The largest number of active segments that the engine writes, and their largest total size in bytes.
+const MAX_ENGINE_SEGMENTS: usize = 64;
+const MAX_ENGINE_BYTES: usize = 1 << 20;
 
-/// Active data segments that the host writes, in their order.
+/// The active data segments that the host writes, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Segments {
+pub(crate) struct DataSegments {
     bytes: Vec<u8>,
-    places: Vec<Place>,
+    segments: Vec<SegmentBytes>,
 }
 
-/// Where the bytes of one segment belong.
+/// The address and the bytes of one segment.
 #[derive(Debug)]
-struct Place {
-    to: u32,
+struct SegmentBytes {
+    address: u32,
     bytes: Range<usize>,
 }
 
-/// Where data segments have moved to when the active ones are taken out.
+/// The indices of data segments after the active ones have been moved out.
 #[derive(Debug)]
-pub(super) struct Moved(Vec<u32>);
+pub(super) struct SegmentIndexMap(Vec<u32>);
 
-impl Segments {
-    /// The segments of a valid module that the host writes, if it does.
+impl DataSegments {
+    /// Returns the segments of a valid module that the host writes, or `None` if the engine writes them.
     ///
     /// # Errors
-    /// `InvalidModule` for what cannot be read.
-    pub(crate) fn of(module: &[u8]) -> Result<Option<Segments>> {
-        let mut segments = Segments::default();
+    /// `InvalidModule` if the module cannot be read.
+    pub(crate) fn of(module: &[u8]) -> Result<Option<DataSegments>> {
+        let mut segments = DataSegments::default();
         for payload in Parser::new(0).parse_all(module) {
             let Payload::DataSection(section) = payload.map_err(unreadable)? else { continue };
             for data in section {
                 let data = data.map_err(unreadable)?;
                 let DataKind::Active { offset_expr, .. } = data.kind else { continue };
-                // Where it depends on what is imported, the module is refused for that.
-                let Some(to) = constant(&mut offset_expr.get_operators_reader()) else { return Ok(None) };
+                // An offset that is not constant depends on an import, for which the module is refused later.
+                let Some(address) = constant(&mut offset_expr.get_operators_reader()) else { return Ok(None) };
                 let begin = segments.bytes.len();
                 segments.bytes.extend(data.data);
-                segments.places.push(Place { to, bytes: begin..segments.bytes.len() });
+                segments.segments.push(SegmentBytes { address, bytes: begin..segments.bytes.len() });
             }
         }
-        let Segments { bytes, places } = &segments;
-        Ok((places.len() > FEW || bytes.len() > SMALL).then_some(segments))
+        let is_small = segments.segments.len() <= MAX_ENGINE_SEGMENTS && segments.bytes.len() <= MAX_ENGINE_BYTES;
+        Ok((!is_small).then_some(segments))
     }
 
-    /// The segments, each with the address that it belongs to.
+    /// Returns the segments, each with its address.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        self.places.iter().map(|place| (place.to, &self.bytes[place.bytes.clone()]))
+        self.segments.iter().map(|segment| (segment.address, &self.bytes[segment.bytes.clone()]))
     }
 }
 
-impl Moved {
-    /// Where the segments of a module move to, if the host writes the active ones.
+impl SegmentIndexMap {
+    /// Returns the new indices of a module's segments if the host writes the active ones.
     ///
     /// # Errors
-    /// `InvalidModule` for what cannot be read.
-    pub(super) fn of(module: &[u8]) -> Result<Option<Moved>> {
-        if Segments::of(module)?.is_none() {
+    /// `InvalidModule` if the module cannot be read.
+    pub(super) fn of(module: &[u8]) -> Result<Option<SegmentIndexMap>> {
+        if DataSegments::of(module)?.is_none() {
             return Ok(None);
         }
         let mut moved = Vec::new();
-        // The first one is the empty one.
+        // Index 0 is the empty segment.
         let mut next = 1;
         for payload in Parser::new(0).parse_all(module) {
             let Payload::DataSection(section) = payload.map_err(unreadable)? else { continue };
@@ -80,22 +80,23 @@ impl Moved {
                 next += u32::from(!is_active);
             }
         }
-        Ok(Some(Moved(moved)))
+        Ok(Some(SegmentIndexMap(moved)))
     }
 
+    /// Returns the new index of a segment.
     pub(super) fn index(&self, segment: u32) -> u32 {
         self.0.get(segment as usize).copied().unwrap_or(0)
     }
 
-    /// How many segments are left, with the empty one.
+    /// Returns how many segments remain, including the empty one.
     pub(super) fn count(&self) -> u32 {
         self.0.iter().copied().max().unwrap_or(0) + 1
     }
 
-    /// Writes the segments that are left.
+    /// Writes the remaining segments.
     ///
     /// # Errors
-    /// Where one cannot be read.
+    /// Returns the error of a segment that cannot be read.
     pub(super) fn write<'a>(
         &self,
         section: &mut DataSection,
@@ -112,7 +113,7 @@ impl Moved {
     }
 }
 
-/// What a constant expression of a valid module comes to, where that depends on nothing else.
+/// Returns the value of a constant expression of a valid module, or `None` if it depends on an import.
 fn constant(expression: &mut wasmparser::OperatorsReader<'_>) -> Option<u32> {
     let mut stack: Vec<u32> = Vec::new();
     loop {
@@ -120,7 +121,8 @@ fn constant(expression: &mut wasmparser::OperatorsReader<'_>) -> Option<u32> {
             Operator::End => return stack.pop(),
             Operator::I32Const { value } => value.cast_unsigned(),
             other => {
-                let (right, left) = (stack.pop()?, stack.pop()?);
+                let right = stack.pop()?;
+                let left = stack.pop()?;
                 match other {
                     Operator::I32Add => left.wrapping_add(right),
                     Operator::I32Sub => left.wrapping_sub(right),
@@ -141,38 +143,38 @@ fn unreadable(error: wasmparser::Error) -> Error {
 mod tests {
     use super::*;
 
-    fn of(text: &str) -> Option<Segments> {
-        Segments::of(&wat::parse_str(text).unwrap()).unwrap()
+    fn of(text: &str) -> Option<DataSegments> {
+        DataSegments::of(&wat::parse_str(text).unwrap()).unwrap()
     }
 
     #[test]
-    fn a_few_small_segments_stay_where_they_are() {
-        let few = r#"(data (i32.const 7) "x")"#.repeat(FEW);
+    fn a_few_small_segments_stay_in_the_module() {
+        let few = r#"(data (i32.const 7) "x")"#.repeat(MAX_ENGINE_SEGMENTS);
         assert!(of(&format!("(module (memory 1) {few})")).is_none());
         assert!(of(&format!(r#"(module (memory 1) {few} (data "passive"))"#)).is_none());
         assert!(of(&format!(r#"(module (memory 1) {few} (data (i32.const 0) ""))"#)).is_some());
         let bytes = |count| format!(r#"(module (memory 99) (data (i32.const 0) "{}"))"#, "x".repeat(count));
-        assert!(of(&bytes(SMALL)).is_none());
-        assert!(of(&bytes(SMALL + 1)).is_some());
+        assert!(of(&bytes(MAX_ENGINE_BYTES)).is_none());
+        assert!(of(&bytes(MAX_ENGINE_BYTES + 1)).is_some());
     }
 
     #[test]
-    fn segments_are_written_where_they_belong_in_their_order() {
-        let many = r#"(data (i32.const 9) "y")"#.repeat(FEW);
+    fn segments_keep_their_addresses_and_order() {
+        let many = r#"(data (i32.const 9) "y")"#.repeat(MAX_ENGINE_SEGMENTS);
         let last =
             r#"(data (i32.sub (i32.mul (i32.const 5) (i32.const 4)) (i32.add (i32.const 1) (i32.const 2))) "z")"#;
         let segments = of(&format!(r#"(module (memory 1) {many} (data "passive") {last})"#)).unwrap();
-        let places: Vec<_> = segments.iter().collect();
-        assert_eq!(places.len(), FEW + 1);
-        assert_eq!((places[0], places[FEW]), ((9, &b"y"[..]), (17, &b"z"[..])));
+        let segments: Vec<_> = segments.iter().collect();
+        assert_eq!(segments.len(), MAX_ENGINE_SEGMENTS + 1);
+        assert_eq!((segments[0], segments[MAX_ENGINE_SEGMENTS]), ((9, &b"y"[..]), (17, &b"z"[..])));
     }
 
     #[test]
-    fn what_is_left_keeps_its_order() {
-        let many = r#"(data (i32.const 9) "y")"#.repeat(FEW);
+    fn remaining_segments_keep_their_order() {
+        let many = r#"(data (i32.const 9) "y")"#.repeat(MAX_ENGINE_SEGMENTS);
         let text = format!(r#"(module (memory 1) (data "p") {many} (data "q") (data (i32.const 1) "a"))"#);
-        let moved = Moved::of(&wat::parse_str(text).unwrap()).unwrap().unwrap();
-        let last = FEW as u32 + 1;
+        let moved = SegmentIndexMap::of(&wat::parse_str(text).unwrap()).unwrap().unwrap();
+        let last = MAX_ENGINE_SEGMENTS as u32 + 1;
         assert_eq!([0, 1, last - 1, last, last + 1].map(|index| moved.index(index)), [1, 0, 0, 2, 0]);
         assert_eq!(moved.count(), 3);
     }

@@ -1,6 +1,6 @@
-//! An allocator that counts, for benchmarks of what allocates nothing.
+//! An allocator that counts allocations, for benchmarks of code that must not allocate.
 
-#![allow(unsafe_code, reason = "an allocator is unsafe to be; this one hands everything on to that of the system")]
+#![allow(unsafe_code, reason = "implementing an allocator is unsafe; this one forwards to that of the system")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -11,7 +11,7 @@ thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// How often this thread has asked for memory so far.
+/// Returns the number of allocations of this thread.
 pub(crate) fn allocations() -> u64 {
     ALLOCATIONS.get()
 }
@@ -20,16 +20,16 @@ pub(crate) fn allocations() -> u64 {
 static ALLOCATOR: Counting = Counting;
 
 fn count() {
-    // A thread that is ending has nobody to count for.
+    // The counter may already be gone if the thread is ending.
     let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
 }
 
-// SAFETY: each method hands its arguments on to the system's allocator as they are, and answers with what that answers.
-// Counting touches a number of the thread's own, which is not allocated, and cannot unwind.
+// SAFETY: each method forwards its arguments to the system's allocator and returns its result. Counting changes a
+// thread-local number, which neither allocates nor unwinds.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: what is asked of the system's allocator is what was asked of this one.
+        // SAFETY: the caller's promises apply to the system's allocator too.
         unsafe { System.alloc(layout) }
     }
 

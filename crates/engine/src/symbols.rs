@@ -1,5 +1,4 @@
-//! The functions of a compiled module: where their code lies in memory, and what they are called. With these, a guest that
-//! traps can be asked where it was.
+//! The symbols of a compiled module: the addresses and names of its functions. They tell where a guest trapped.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,55 +6,55 @@ use wasmcloud_core::error::printable;
 use wasmer::LocalFunctionIndex;
 use wasmparser::{Parser, Payload};
 
-/// How many frames of a guest's stack are told, the innermost first.
+/// The largest number of frames in a backtrace, counted from the innermost.
 const MOST_FRAMES: usize = 32;
 
-/// How much of a function's name is told, in bytes.
+/// The length at which function names are cut. Unit: bytes.
 const LONGEST_NAME: usize = 160;
 
-/// The functions of one module, its own and those that the meter has added.
-pub(super) struct Functions {
-    /// The module that the code belongs to. While it is here, the code is where the extents say.
+/// The symbols of one module, including the functions that the meter added.
+pub(super) struct SymbolTable {
+    /// The module that the code belongs to. It keeps the code at the addresses in `ranges`.
     module: wasmer::Module,
-    /// By address.
-    extents: Vec<Extent>,
-    /// How many functions the module defined before the meter added its own behind them.
+    /// The code of the functions, sorted by address.
+    ranges: Vec<CodeRange>,
+    /// The number of functions that the module defines. Those of the meter follow.
     defined: u32,
 }
 
-/// Where a function's code lies.
-struct Extent {
+/// The address range of a function's code.
+struct CodeRange {
     start: usize,
-    /// The last address that is part of it.
+    /// The last address of the range.
     end: usize,
     number: LocalFunctionIndex,
 }
 
-impl Functions {
-    /// The functions of a module that was compiled from these bytes, before the meter was put in.
-    pub(super) fn of(module: &wasmer::Module, bytes: &[u8]) -> Functions {
-        let extents = module.sys_artifact().and_then(|artifact| artifact.finished_function_extents());
+impl SymbolTable {
+    /// Reads the symbols of a compiled module. `bytes` is the module before metering.
+    pub(super) fn of(module: &wasmer::Module, bytes: &[u8]) -> SymbolTable {
+        let ranges = module.sys_artifact().and_then(|artifact| artifact.finished_function_extents());
         let extent = |(number, extent): (LocalFunctionIndex, wasmer::sys::FunctionExtent)| {
             let start = *extent.ptr as usize;
-            (extent.length > 0).then(|| Extent { start, end: start + extent.length - 1, number })
+            (extent.length > 0).then(|| CodeRange { start, end: start + extent.length - 1, number })
         };
-        let mut extents: Vec<_> = extents.unwrap_or_default().into_iter().filter_map(extent).collect();
-        extents.sort_unstable_by_key(|extent| extent.start);
-        Functions { module: module.clone(), extents, defined: count_defined(bytes) }
+        let mut ranges: Vec<_> = ranges.unwrap_or_default().into_iter().filter_map(extent).collect();
+        ranges.sort_unstable_by_key(|range| range.start);
+        SymbolTable { module: module.clone(), ranges, defined: count_defined(bytes) }
     }
 
-    /// Whether an address is in the code of one of them. It is safe to ask in a signal handler.
+    /// Returns whether an address lies in the code of the module. Safe to call in a signal handler.
     pub(super) fn contains(&self, address: usize) -> bool {
         self.at(address).is_some()
     }
 
-    fn at(&self, address: usize) -> Option<&Extent> {
-        let next = self.extents.partition_point(|extent| extent.start <= address);
-        self.extents[..next].last().filter(|extent| address <= extent.end)
+    fn at(&self, address: usize) -> Option<&CodeRange> {
+        let next = self.ranges.partition_point(|range| range.start <= address);
+        self.ranges[..next].last().filter(|range| address <= range.end)
     }
 
-    /// What the function at an address is called: by the module's name section, or else by its number. Nothing for a function
-    /// of the meter, which nobody wrote.
+    /// Returns the name of the function at an address: from the module's name section, or else its number. Returns
+    /// `None` for functions of the meter.
     fn name(&self, address: usize) -> Option<String> {
         self.name_of(self.at(address)?.number)
     }
@@ -66,17 +65,17 @@ impl Functions {
         }
         let info = self.module.info();
         let index = info.func_index(number);
-        // The meter's two imports are the last ones, so what the module defines has moved up by two.
+        // The meter appends two imports, which shifts the indices of defined functions by two.
         let unnamed = || format!("function {}", index.as_u32().saturating_sub(2));
         Some(info.function_names.get(&index).map_or_else(unnamed, |name| shown(name)))
     }
 
-    /// What the functions at these addresses are called.
-    pub(super) fn names(&self, addresses: &Addresses) -> Vec<String> {
+    /// Returns the names of the functions at these addresses.
+    pub(super) fn names(&self, addresses: &BacktraceAddresses) -> Vec<String> {
         addresses.iter().filter_map(|address| self.name(address)).collect()
     }
 
-    /// What the functions of frames are called that wasmer has found.
+    /// Returns the names of the functions in frames that wasmer recorded.
     pub(super) fn names_of(&self, frames: &[wasmer::FrameInfo]) -> Vec<String> {
         let info = self.module.info();
         let number = |frame: &wasmer::FrameInfo| {
@@ -87,14 +86,14 @@ impl Functions {
     }
 }
 
-/// A name of the module's choosing, fit for a line of text.
+/// Returns a name from the module, escaped and cut for one line of text.
 fn shown(name: &str) -> String {
     let kept = &name[..name.floor_char_boundary(LONGEST_NAME)];
     let ellipsis = if kept.len() < name.len() { "..." } else { "" };
     printable(kept.as_bytes()) + ellipsis
 }
 
-/// How many functions a module defines.
+/// Returns how many functions a module defines.
 fn count_defined(bytes: &[u8]) -> u32 {
     let payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
     let mut counts = payloads.filter_map(|payload| match payload {
@@ -104,20 +103,19 @@ fn count_defined(bytes: &[u8]) -> u32 {
     counts.next().unwrap_or(0)
 }
 
-/// The addresses where a guest was in its functions when it trapped, the innermost first. They can be noted in a signal
-/// handler.
+/// The return addresses on the stack of a guest that trapped, innermost first. A signal handler can store them.
 #[derive(Default)]
-pub(super) struct Addresses([AtomicUsize; MOST_FRAMES]);
+pub(super) struct BacktraceAddresses([AtomicUsize; MOST_FRAMES]);
 
-impl Addresses {
-    /// The places for them, to be filled in order.
+impl BacktraceAddresses {
+    /// Returns the slots for the addresses, to be filled in order. Zero marks an unused slot.
     #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-    pub(super) fn places(&self) -> &[AtomicUsize] {
+    pub(super) fn slots(&self) -> &[AtomicUsize] {
         &self.0
     }
 
     fn iter(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().map(|place| place.load(Ordering::Relaxed)).take_while(|address| *address != 0)
+        self.0.iter().map(|slot| slot.load(Ordering::Relaxed)).take_while(|address| *address != 0)
     }
 }
 
@@ -126,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn functions_are_counted_and_what_is_no_module_has_none() {
+    fn defined_functions_are_counted_and_malformed_modules_have_none() {
         let module = wat::parse_str("(module (import \"a\" \"b\" (func)) (func) (func))").unwrap();
         assert_eq!(count_defined(&module), 2);
         assert_eq!(count_defined(b"\0asm"), 0);
