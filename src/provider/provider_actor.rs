@@ -26,7 +26,7 @@ use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
 use wasmcloud_core::health::{HEALTH_REQUEST, Health};
 use wasmcloud_core::shutdown::ShutdownSignal;
-use wasmcloud_provider::threads::panicked;
+use wasmcloud_provider::threads::panic_error;
 use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider, ProviderCallContext};
 
 #[cfg(feature = "experiments")]
@@ -113,7 +113,7 @@ impl Running {
             Ok(Ok(Ok(done))) => Ok(done),
             Ok(Ok(Err(error))) => Err(self.explain(what, error)),
             Ok(Err(_)) => Err(too_slow(&self.identity, what)),
-            Err(panic) => Err(self.explain(what, panicked(&*panic).into())),
+            Err(panic) => Err(self.explain(what, panic_error(&*panic).into())),
         }
         .inspect_err(|error| self.report_crash(error))
     }

@@ -37,7 +37,7 @@ impl Supervision {
     /// Refuses an actor whose token is not valid now, or that the policy does not trust.
     pub(super) fn expect_trusted(&self, identity: &ActorIdentity) -> Result<()> {
         check_validity(&identity.claims, SystemTime::now())?;
-        self.trust.borrow().judge_actor(&identity.claims)
+        self.trust.borrow().check_actor(&identity.claims)
     }
 
     /// Refuses a signed provider whose token is not valid now, or that the policy does not trust. For others the program
@@ -47,7 +47,7 @@ impl Supervision {
             return Ok(());
         }
         check_validity(&identity.claims, SystemTime::now())?;
-        self.trust.borrow().judge_provider(&identity.claims)
+        self.trust.borrow().check_provider(&identity.claims)
     }
 
     /// When a call that begins now has to be answered.
@@ -85,10 +85,10 @@ impl Supervision {
         }
         let policy = self.trust.borrow();
         let judged = match &child {
-            Child::Actor(key) => policy.judge_actor(&registry.snapshot().actors.get(key)?.identity.claims),
+            Child::Actor(key) => policy.check_actor(&registry.snapshot().actors.get(key)?.identity.claims),
             Child::Provider(key) => {
                 let identity = &registry.snapshot().providers.get(key)?.identity;
-                if identity.signed { policy.judge_provider(&identity.claims) } else { Ok(()) }
+                if identity.signed { policy.check_provider(&identity.claims) } else { Ok(()) }
             }
         };
         let distrust = judged.err().map(Distrust::from);
