@@ -78,14 +78,14 @@ impl Host {
     async fn carry_out(&self, plan: Plan) -> ManifestFailures {
         let mut failures = ManifestFailures::default();
         for (entry, capability) in plan.capabilities {
-            failures.sort(entry, self.have_provider(capability).await);
+            failures.record(entry, self.have_provider(capability).await);
         }
         let started = plan.actors.into_iter().map(async |(entry, actor)| (entry, self.have_actor(actor).await));
         for (entry, outcome) in join_all(started).await {
-            failures.sort(entry, outcome);
+            failures.record(entry, outcome);
         }
         for (entry, link) in plan.links {
-            failures.sort(entry, self.have_link(link).await);
+            failures.record(entry, self.have_link(link).await);
         }
         failures
     }
