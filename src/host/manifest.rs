@@ -92,7 +92,7 @@ impl Host {
         }
         let started = plan.actors.into_iter().map(async |(entry, actor)| (entry, self.ensure_actor(actor).await));
         for (entry, outcome) in join_all(started).await {
-            failures.sort(entry, outcome);
+            failures.record(entry, outcome);
         }
         for (entry, link) in plan.links {
             failures.sort(entry, self.ensure_link(link).await);

@@ -26,7 +26,7 @@ use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
 use wasmcloud_core::health::{HEALTH_REQUEST, Health};
 use wasmcloud_core::shutdown::ShutdownSignal;
-use wasmcloud_provider::threads::panicked;
+use wasmcloud_provider::threads::panic_error;
 use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider, ProviderCallContext};
 
 #[cfg(feature = "experiments")]
