@@ -1,21 +1,20 @@
-//! The capability provider `wasmcloud:httpserver` as a native plugin: each linked actor is served on a port of its own.
+//! The provider of `wasmcloud:httpserver` as a native plugin: serves each linked actor over HTTP on a port of its own.
 //!
-//! The server lives on one thread of its own, as everything in it does that waits. What the host asks for is handed to
-//! that thread; what the log of the server is told goes to the log of the host.
+//! The server runs on a thread of its own, to which the calls of the host are passed. Its log lines go to the host's log.
 
-mod forward;
+mod log_forwarder;
 mod worker;
 
 use std::collections::HashMap;
 
 use tokio::sync::oneshot;
-use wasmcloud_http_server::{CONTRACT, CallError, CallErrorKind, Caller};
+use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind};
 use wasmcloud_provider_sdk::{ActorErrorKind, Call, Error, Host, Link, Provider, export_provider};
 use worker::Worker;
 
 export_provider!(HttpServer);
 
-/// The provider.
+/// The HTTP server provider.
 #[derive(Debug)]
 pub struct HttpServer {
     host: Host,
@@ -24,7 +23,7 @@ pub struct HttpServer {
 
 impl Provider for HttpServer {
     fn start(host: Host) -> Result<Self, Error> {
-        forward::log_to(&host);
+        log_forwarder::forward_log_to(&host);
         Ok(HttpServer { worker: Worker::start()?, host })
     }
 
@@ -52,23 +51,23 @@ impl Provider for HttpServer {
     }
 
     fn stop(&self) {
-        // Without its thread there is nothing left to be stopped.
+        // An error means that the thread has ended already.
         let _ = self.worker.run(async move |server| server.stop().await);
         self.worker.end();
     }
 }
 
-/// An actor behind a port.
+/// An actor that is served on a port.
 struct LinkedActor {
     key: String,
     host: Host,
 }
 
-impl Caller for LinkedActor {
-    async fn call(&self, operation: &str, message: Vec<u8>) -> Result<Vec<u8>, CallError> {
+impl ActorCaller for LinkedActor {
+    async fn call(&self, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, CallError> {
         let (answer, answered) = oneshot::channel();
-        self.host.call_then(&self.key, operation, &message, move |outcome| {
-            // Nobody listens any more where the client has gone.
+        self.host.call_then(&self.key, operation, &payload, move |outcome| {
+            // The client may have disconnected.
             let _ = answer.send(outcome);
         });
         let lost = |_| CallError { kind: CallErrorKind::Unavailable, text: "the host has ended".to_owned() };

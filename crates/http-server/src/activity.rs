@@ -1,11 +1,11 @@
-//! What a connection is about, and how long it may stay so.
+//! The phase of a connection, and its timeouts.
 //!
-//! One timer for each connection is set at most as often as it runs out: a connection that is busy changes its phase with
-//! every request and never touches it.
+//! Each connection has one timer, which is reset only when it fires. A busy connection changes its phase with every request
+//! without touching the timer.
 
-mod sending;
+mod observed_stream;
+mod response_in_flight;
 mod timer;
-mod watched;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,30 +15,30 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::time::Instant;
 
-use crate::table::Peer;
-use sending::Progress;
-pub(crate) use sending::Sending;
-pub(crate) use timer::{Ended, in_time};
-pub(crate) use watched::Watched;
+use crate::connection_table::ConnectionHandle;
+pub(crate) use observed_stream::ObservedStream;
+use response_in_flight::Progress;
+pub(crate) use response_in_flight::ResponseInFlight;
+pub(crate) use timer::{ConnectionEnd, run_with_timeouts};
 
-/// How a client of HTTP/2 begins.
+/// The beginning of the HTTP/2 connection preface (RFC 9113, section 3.4).
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
 
-/// How long a connection may stay about one thing.
+/// The timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    /// Without a request on it.
+pub(crate) struct ConnectionTimeouts {
+    /// Time without a request after which the connection is closed.
     pub(crate) idle: Duration,
-    /// While the head of a request arrives.
+    /// Maximum time for the head of a request to arrive.
     pub(crate) head: Duration,
-    /// While the client accepts next to nothing of an answer.
+    /// Maximum time that the client reads less than 8 KiB of a response.
     pub(crate) write: Duration,
-    /// Without a request on it, once it is to end.
+    /// Time without a request after which a connection that is to close is closed.
     pub(crate) end: Duration,
 }
 
-impl Patience {
-    pub(crate) const DEFAULT: Patience = Patience {
+impl ConnectionTimeouts {
+    pub(crate) const DEFAULT: ConnectionTimeouts = ConnectionTimeouts {
         idle: Duration::from_secs(75),
         head: Duration::from_secs(10),
         write: Duration::from_secs(30),
@@ -46,51 +46,51 @@ impl Patience {
     };
 }
 
-/// What one connection is about. Shared by its stream, which sees bytes, and its service, which sees requests.
+/// The activity of a connection. Shared by its stream, which reports bytes, and its service, which reports requests.
 #[derive(Debug)]
 pub(crate) struct Activity {
-    peer: Arc<Peer>,
-    patience: Patience,
+    connection: Arc<ConnectionHandle>,
+    timeouts: ConnectionTimeouts,
     phase: Cell<Phase>,
-    /// How many requests are being served: their answers have not been sent to their end.
+    /// Number of requests whose response has not been sent completely.
     requests: Cell<usize>,
-    /// Whether requests come side by side (HTTP/2): then bytes without a request are no slow head, but housekeeping.
+    /// Whether the connection is multiplexed (HTTP/2). Bytes that are not part of a request are then control frames rather than a slow head.
     multiplexed: Cell<bool>,
-    /// Since when the connection is to end.
+    /// The time at which the connection was requested to close.
     ending: Cell<Option<Instant>>,
-    /// Since when the client has taken nothing of what is to be written.
+    /// The time since which writes have been blocked.
     stalled: Cell<Option<Instant>>,
-    /// The answers that are being sent.
+    /// The progress of the responses that are being sent.
     answers: RefCell<Slab<Progress>>,
-    /// When these are looked at next, while there are any.
+    /// The time of the next review of these, if there are any.
     review: Cell<Option<Instant>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Nothing is asked, since then.
+    /// No request since this time.
     Idle(Instant),
-    /// A request has begun to arrive, then.
+    /// The head of a request has been arriving since this time.
     Head(Instant),
-    /// A request is being served, which has limits of its own.
+    /// A request is being served, which has timeouts of its own.
     Serving,
 }
 
-/// What a connection deserves whose time for something is up.
+/// The action when the timer of a connection fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// It may go on until then.
-    GoesOn(Option<Instant>),
-    /// It is to end, with the requests that its client may just be sending.
-    Ends,
-    IsCut,
+enum TimeoutAction {
+    /// Continue until this time.
+    Continue(Option<Instant>),
+    /// Close after the requests that the client may be sending.
+    CloseGracefully,
+    CloseNow,
 }
 
 impl Activity {
-    pub(crate) fn new(patience: Patience, peer: Arc<Peer>) -> Rc<Activity> {
+    pub(crate) fn new(timeouts: ConnectionTimeouts, connection: Arc<ConnectionHandle>) -> Rc<Activity> {
         Rc::new(Activity {
-            peer,
-            patience,
+            connection,
+            timeouts,
             phase: Cell::new(Phase::Idle(Instant::now())),
             requests: Cell::default(),
             multiplexed: Cell::default(),
@@ -101,23 +101,23 @@ impl Activity {
         })
     }
 
-    /// A request has arrived. It is being served as long as what this returns is kept.
-    pub(crate) fn begin_request(self: &Rc<Activity>, multiplexed: bool) -> Serving {
+    /// Reports that a request has arrived. Dropping the returned guard ends the request.
+    pub(crate) fn begin_request(self: &Rc<Activity>, multiplexed: bool) -> RequestInFlight {
         self.multiplexed.set(multiplexed);
         self.requests.set(self.requests.get() + 1);
         self.phase.set(Phase::Serving);
-        self.peer.set_busy();
-        Serving(self.clone())
+        self.connection.set_busy();
+        RequestInFlight(self.clone())
     }
 
-    /// The client is to send no more requests.
+    /// Records that the connection is to close.
     fn end(&self, now: Instant) {
         if self.ending.get().is_none() {
             self.ending.set(Some(now));
         }
     }
 
-    fn has_read(&self, bytes: &[u8]) {
+    fn on_read(&self, bytes: &[u8]) {
         if let Phase::Idle(_) = self.phase.get()
             && !self.multiplexed.get()
         {
@@ -126,21 +126,21 @@ impl Activity {
             }
             let now = Instant::now();
             self.phase.set(Phase::Head(now));
-            self.peer.set_beginning(now.into_std());
+            self.connection.set_receiving_head(now.into_std());
         }
     }
 
-    fn has_written(&self) {
+    fn on_written(&self) {
         self.stalled.set(None);
     }
 
-    fn cannot_write(&self) {
+    fn on_write_blocked(&self) {
         if self.stalled.get().is_none() {
             self.stalled.set(Some(Instant::now()));
         }
     }
 
-    /// Sees to it that answers which could not be sent at once are looked at later.
+    /// Schedules the review of responses that could not be sent at once.
     fn watch_answers(&self) {
         match (self.answers.borrow().is_empty(), self.review.get()) {
             (true, Some(_)) => self.review.set(None),
@@ -149,42 +149,42 @@ impl Activity {
         }
     }
 
-    /// A part of the patience for writing, so that what is decided at its end is not late by much.
+    /// Returns a fraction of the write timeout, so that the decision at its end is not late by much.
     fn review_period(&self) -> Duration {
-        self.patience.write / sending::REVIEWS
+        self.timeouts.write / response_in_flight::REVIEWS
     }
 
-    /// When the connection has to be looked at if it goes on like this.
+    /// Returns the earliest time at which a timeout expires.
     fn deadline(&self) -> Option<Instant> {
-        let write = self.stalled.get().map(|since| since + self.patience.write);
+        let write = self.stalled.get().map(|since| since + self.timeouts.write);
         earlier(self.phase_deadline(), earlier(write, self.review.get()))
     }
 
     fn phase_deadline(&self) -> Option<Instant> {
         match (self.phase.get(), self.ending.get()) {
-            (Phase::Idle(since), Some(ending)) => Some(since.max(ending) + self.patience.end),
-            (Phase::Idle(since), None) => Some(since + self.patience.idle),
-            (Phase::Head(since), _) => Some(since + self.patience.head),
+            (Phase::Idle(since), Some(ending)) => Some(since.max(ending) + self.timeouts.end),
+            (Phase::Idle(since), None) => Some(since + self.timeouts.idle),
+            (Phase::Head(since), _) => Some(since + self.timeouts.head),
             (Phase::Serving, _) => None,
         }
     }
 
-    /// What is to be done now.
-    fn verdict(&self, now: Instant) -> Verdict {
+    /// Returns the action to take now.
+    fn timeout_action(&self, now: Instant) -> TimeoutAction {
         let is_over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        if is_over(self.stalled.get().map(|since| since + self.patience.write)) {
-            return Verdict::IsCut;
+        if is_over(self.stalled.get().map(|since| since + self.timeouts.write)) {
+            return TimeoutAction::CloseNow;
         }
         if is_over(self.review.get()) {
             if self.answers.borrow_mut().iter_mut().any(|(_, progress)| progress.review()) {
-                return Verdict::IsCut;
+                return TimeoutAction::CloseNow;
             }
             self.review.set(Some(now + self.review_period()));
         }
         match (is_over(self.phase_deadline()), self.phase.get(), self.ending.get()) {
-            (false, ..) => Verdict::GoesOn(self.deadline()),
-            (true, Phase::Idle(_), None) => Verdict::Ends,
-            _ => Verdict::IsCut,
+            (false, ..) => TimeoutAction::Continue(self.deadline()),
+            (true, Phase::Idle(_), None) => TimeoutAction::CloseGracefully,
+            _ => TimeoutAction::CloseNow,
         }
     }
 }
@@ -196,25 +196,25 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     }
 }
 
-/// A request that is being served.
+/// A request that is being served, until its response has been sent.
 #[derive(Debug)]
-pub(crate) struct Serving(Rc<Activity>);
+pub(crate) struct RequestInFlight(Rc<Activity>);
 
-impl Serving {
-    pub(crate) fn peer(&self) -> &Arc<Peer> {
-        &self.0.peer
+impl RequestInFlight {
+    pub(crate) fn connection(&self) -> &Arc<ConnectionHandle> {
+        &self.0.connection
     }
 }
 
-impl Drop for Serving {
+impl Drop for RequestInFlight {
     fn drop(&mut self) {
         let requests = self.0.requests.get() - 1;
         self.0.requests.set(requests);
         if requests == 0 {
             let now = Instant::now();
             self.0.phase.set(Phase::Idle(now));
-            self.0.peer.set_idle(now.into_std());
-            self.0.peer.table.is_idle(&self.0.peer);
+            self.0.connection.set_idle(now.into_std());
+            self.0.connection.table.on_idle(&self.0.connection);
         }
     }
 }

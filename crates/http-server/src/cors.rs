@@ -1,4 +1,4 @@
-//! Which other sites' pages may use an actor: cross-origin resource sharing, as browsers ask for it.
+//! Cross-origin resource sharing (<https://fetch.spec.whatwg.org/#http-cors-protocol>): which other origins may use an actor.
 
 use std::collections::HashMap;
 
@@ -8,36 +8,39 @@ use hyper::{Method, StatusCode};
 const DEFAULT_METHODS: &str = "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS";
 const DEFAULT_MAX_AGE: u32 = 3600;
 
-/// The values of a link that speak of this, but for the one that has to be there.
-const OTHERS: [&str; 4] = ["CORS_ALLOWED_METHODS", "CORS_ALLOWED_HEADERS", "CORS_EXPOSED_HEADERS", "CORS_MAX_AGE_SECS"];
+/// The link values that require `CORS_ALLOWED_ORIGINS`.
+const OTHER_VALUES: [&str; 4] =
+    ["CORS_ALLOWED_METHODS", "CORS_ALLOWED_HEADERS", "CORS_EXPOSED_HEADERS", "CORS_MAX_AGE_SECS"];
 
-/// What the pages of other origins may do.
+/// The permissions of pages of other origins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cors {
-    /// None where any origin may.
+    /// `None` allows any origin.
     origins: Option<Vec<String>>,
     methods: HeaderValue,
-    /// None where any header may be sent.
+    /// `None` allows any header.
     headers: Option<HeaderValue>,
     exposed: Option<HeaderValue>,
     max_age: u32,
 }
 
 impl Cors {
-    /// Reads the values of a link. There is nothing where they do not speak of it.
+    /// Parses the values of a link. Returns `None` if `CORS_ALLOWED_ORIGINS` is missing.
     ///
     /// # Errors
-    /// A text that names the value at fault.
-    pub(crate) fn read(values: &HashMap<String, String>) -> Result<Option<Cors>, String> {
-        let list = |key: &str| list(values, key);
+    /// Names the invalid value.
+    pub(crate) fn from_link_values(values: &HashMap<String, String>) -> Result<Option<Cors>, String> {
+        let list = |key: &str| parse_list(values, key);
         let Some(origins) = list("CORS_ALLOWED_ORIGINS") else {
-            return match OTHERS.into_iter().find(|key| list(key).is_some()) {
-                Some(key) => Err(format!("the value {key} needs the value CORS_ALLOWED_ORIGINS beside it")),
+            return match OTHER_VALUES.into_iter().find(|key| list(key).is_some()) {
+                Some(key) => Err(format!("the value {key} requires CORS_ALLOWED_ORIGINS")),
                 None => Ok(None),
             };
         };
         if let Some(bad) = origins.iter().find(|origin| !is_origin(origin)) {
-            return Err(format!("the value CORS_ALLOWED_ORIGINS has {bad:?} in it, which is no origin: https://host"));
+            return Err(format!(
+                "the value CORS_ALLOWED_ORIGINS contains {bad:?}, which is not an origin: write https://host"
+            ));
         }
         let methods =
             list("CORS_ALLOWED_METHODS").unwrap_or_else(|| DEFAULT_METHODS.split(',').map(str::to_owned).collect());
@@ -50,52 +53,52 @@ impl Cors {
         })?;
         Ok(Some(Cors {
             origins: Some(origins).filter(|origins| *origins != ["*"]),
-            methods: joined("CORS_ALLOWED_METHODS", &methods, |name| Method::from_bytes(name).is_ok())?,
-            headers: names("CORS_ALLOWED_HEADERS", headers)?,
-            exposed: names("CORS_EXPOSED_HEADERS", exposed)?,
+            methods: join_names("CORS_ALLOWED_METHODS", &methods, |name| Method::from_bytes(name).is_ok())?,
+            headers: join_header_names("CORS_ALLOWED_HEADERS", headers)?,
+            exposed: join_header_names("CORS_EXPOSED_HEADERS", exposed)?,
             max_age,
         }))
     }
 
-    /// The answer to a browser that asks before it sends the request itself, if this is such a question.
+    /// Returns the response to a preflight request. Returns `None` if the request is not one.
     pub(crate) fn preflight(&self, method: &Method, request: &HeaderMap) -> Option<(StatusCode, HeaderMap)> {
         if method != Method::OPTIONS || !request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
             return None;
         }
         let origin = request.get(header::ORIGIN)?;
         let mut answer = HeaderMap::new();
-        if !self.allow(origin, &mut answer) {
+        if !self.set_allowed_origin(origin, &mut answer) {
             return Some((StatusCode::FORBIDDEN, answer));
         }
         answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, self.methods.clone());
-        let asked = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
-        if let Some(headers) = self.headers.as_ref().or(asked) {
+        let requested = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+        if let Some(headers) = self.headers.as_ref().or(requested) {
             answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
         }
         answer.insert(header::ACCESS_CONTROL_MAX_AGE, self.max_age.into());
         Some((StatusCode::NO_CONTENT, answer))
     }
 
-    /// Lets the page that asked read the answer, if it may. What the actor says of this itself does not count.
-    pub(crate) fn release(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
+    /// Sets the CORS headers of a response, in place of those of the actor.
+    pub(crate) fn set_headers(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
         for name in [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_EXPOSE_HEADERS] {
             answer.remove(name);
         }
         if let Some(origin) = origin
-            && self.allow(origin, answer)
+            && self.set_allowed_origin(origin, answer)
             && let Some(exposed) = &self.exposed
         {
             answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());
         }
     }
 
-    /// Notes in an answer whether this origin is allowed.
-    fn allow(&self, origin: &HeaderValue, answer: &mut HeaderMap) -> bool {
+    /// Sets the allowed origin of a response. Returns whether the origin is allowed.
+    fn set_allowed_origin(&self, origin: &HeaderValue, answer: &mut HeaderMap) -> bool {
         let Some(origins) = &self.origins else {
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             return true;
         };
-        // What is answered depends on who asks, which caches have to know.
+        // Tells caches that the response depends on the origin.
         answer.append(header::VARY, HeaderValue::from_static("origin"));
         let allowed = origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes());
         if allowed {
@@ -105,26 +108,25 @@ impl Cors {
     }
 }
 
-/// The entries of a list with commas; nothing where there is none.
-fn list(values: &HashMap<String, String>, key: &str) -> Option<Vec<String>> {
+/// Parses a list whose entries are separated by commas. Returns `None` if it is missing or empty.
+fn parse_list(values: &HashMap<String, String>, key: &str) -> Option<Vec<String>> {
     let entries = values.get(key)?.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     Some(entries.map(str::to_owned).collect()).filter(|entries: &Vec<_>| !entries.is_empty())
 }
 
-fn names(key: &str, names: Option<Vec<String>>) -> Result<Option<HeaderValue>, String> {
-    names.map(|names| joined(key, &names, |name| HeaderName::from_bytes(name).is_ok())).transpose()
+fn join_header_names(key: &str, names: Option<Vec<String>>) -> Result<Option<HeaderValue>, String> {
+    names.map(|names| join_names(key, &names, |name| HeaderName::from_bytes(name).is_ok())).transpose()
 }
 
-fn joined(key: &str, names: &[String], is_good: impl Fn(&[u8]) -> bool) -> Result<HeaderValue, String> {
+fn join_names(key: &str, names: &[String], is_good: impl Fn(&[u8]) -> bool) -> Result<HeaderValue, String> {
     match names.iter().find(|name| !is_good(name.as_bytes())) {
-        Some(bad) => Err(format!("the value {key} has {bad:?} in it, which is no name")),
-        None => {
-            HeaderValue::try_from(names.join(", ")).map_err(|error| format!("the value {key} is no header: {error}"))
-        }
+        Some(bad) => Err(format!("the value {key} contains {bad:?}, which is not a valid name")),
+        None => HeaderValue::try_from(names.join(", "))
+            .map_err(|error| format!("the value {key} is not a valid header: {error}")),
     }
 }
 
-/// Whether this is how a browser names an origin: `scheme://host[:port]`, or `*` for any.
+/// Returns whether this is `*`, or an origin in the form `scheme://host[:port]`.
 fn is_origin(text: &str) -> bool {
     let host = text.split_once("://").map(|(_, host)| host);
     text == "*"
@@ -136,10 +138,10 @@ mod tests {
     use super::*;
 
     fn read(values: &[(&str, &str)]) -> Result<Option<Cors>, String> {
-        Cors::read(&values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())
+        Cors::from_link_values(&values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())
     }
 
-    fn asked(origin: &'static str) -> HeaderMap {
+    fn requested(origin: &'static str) -> HeaderMap {
         HeaderMap::from_iter([
             (header::ORIGIN, HeaderValue::from_static(origin)),
             (header::ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("PUT")),
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn without_values_nothing_is_said() {
+    fn without_values_cors_is_off() {
         assert_eq!(read(&[]).unwrap(), None);
         assert_eq!(read(&[("CORS_ALLOWED_ORIGINS", " ")]).unwrap(), None);
     }
@@ -157,17 +159,17 @@ mod tests {
     fn only_named_origins_are_allowed() {
         let values = [("CORS_ALLOWED_ORIGINS", "https://a.example, http://b.example:81"), ("CORS_MAX_AGE_SECS", "60")];
         let cors = read(&values).unwrap().unwrap();
-        let (status, answer) = cors.preflight(&Method::OPTIONS, &asked("http://b.example:81")).unwrap();
+        let (status, answer) = cors.preflight(&Method::OPTIONS, &requested("http://b.example:81")).unwrap();
         assert_eq!(status, 204);
         assert_eq!(answer[header::ACCESS_CONTROL_ALLOW_ORIGIN], "http://b.example:81");
         assert_eq!(answer[header::ACCESS_CONTROL_ALLOW_HEADERS], "x-one");
         assert_eq!(answer[header::ACCESS_CONTROL_MAX_AGE], "60");
         for other in ["https://c.example", "https://a.example.evil", "null", "http://b.example"] {
-            let (status, answer) = cors.preflight(&Method::OPTIONS, &asked(other)).unwrap();
+            let (status, answer) = cors.preflight(&Method::OPTIONS, &requested(other)).unwrap();
             assert_eq!(status, 403);
             assert!(!answer.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) && answer[header::VARY] == "origin");
         }
-        assert!(cors.preflight(&Method::GET, &asked("https://a.example")).is_none());
+        assert!(cors.preflight(&Method::GET, &requested("https://a.example")).is_none());
         assert!(cors.preflight(&Method::OPTIONS, &HeaderMap::new()).is_none());
     }
 
@@ -175,12 +177,12 @@ mod tests {
     fn an_actor_cannot_allow_more() {
         let cors = read(&[("CORS_ALLOWED_ORIGINS", "https://a.example")]).unwrap().unwrap();
         let mut answer = HeaderMap::from_iter([(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))]);
-        cors.release(Some(&HeaderValue::from_static("https://evil.example")), &mut answer);
+        cors.set_headers(Some(&HeaderValue::from_static("https://evil.example")), &mut answer);
         assert!(!answer.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
     }
 
     #[test]
-    fn a_bad_value_is_named() {
+    fn an_invalid_value_is_named() {
         for (key, text) in [
             ("CORS_ALLOWED_ORIGINS", "a.example"),
             ("CORS_ALLOWED_ORIGINS", "https://a.example/path"),

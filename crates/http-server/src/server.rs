@@ -1,4 +1,4 @@
-//! The open ports of all links.
+//! The server, with the open ports of all links.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,67 +8,66 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::join_all;
 
 use crate::BoxedError;
-use crate::caller::Caller;
+use crate::actor_caller::ActorCaller;
+use crate::config::HttpServerConfig;
+use crate::connection_table::ConnectionTable;
 use crate::listener::Listener;
-use crate::settings::Settings;
-use crate::site::Site;
-use crate::table::ConnectionTable;
+use crate::request_handler::RequestHandler;
 use crate::tls;
 
-/// HTTP servers for linked actors, each on a port of its own.
+/// Serves linked actors over HTTP, each on a port of its own.
 pub struct Server<C> {
-    /// The open ports, by the public key of their actor.
+    /// The open ports, by the public key of the actor.
     listeners: Mutex<HashMap<String, Listener<C>>>,
-    /// The connections at all of these ports.
+    /// The connections of all ports.
     table: Arc<ConnectionTable>,
 }
 
-impl<C: Caller + 'static> Server<C> {
-    /// A server without any open port.
+impl<C: ActorCaller + 'static> Server<C> {
+    /// Creates a server without open ports.
     pub fn new() -> Server<C> {
         Server { listeners: Mutex::default(), table: ConnectionTable::new() }
     }
 
-    /// Takes a link: opens the port that its values ask for and answers requests there with calls. For an actor that has
-    /// a port already, the new values replace the old ones.
+    /// Establishes a link: opens the port that its values configure, and serves the actor there. If the actor is linked
+    /// already, the new values replace the old ones.
     ///
     /// # Errors
-    /// A text that names the value which cannot be read, or the address that cannot be listened on. What was in effect for
-    /// the actor before still is.
+    /// Names the invalid value, or the address that cannot be opened. The old values of the actor remain in effect.
     pub async fn bind(&self, actor: &str, values: &HashMap<String, String>, caller: C) -> Result<(), BoxedError> {
-        let settings = Settings::read(values)?;
-        let tls = match &settings.tls {
-            Some(source) => Some(tls::acceptor(source).await?),
+        let config = HttpServerConfig::from_link_values(values)?;
+        let tls = match &config.tls {
+            Some(source) => Some(tls::load_acceptor(source).await?),
             None => None,
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let site = Site::new(actor, caller, &settings, tls);
-        if let Some(listener) = self.listeners().get(actor).filter(|listener| listener.listens_as(&settings)) {
-            listener.serve_from_now_on(site);
+        let handler = RequestHandler::new(actor, caller, &config, tls);
+        if let Some(listener) = self.listeners().get(actor).filter(|listener| listener.serves(&config)) {
+            listener.replace_handler(handler);
             return Ok(());
         }
-        let listener = match self.take_from_same_port(actor, &settings) {
-            None => Listener::open(&settings, site, &self.table).await?,
-            Some(before) => match Listener::open_instead(before.close_port().await, &settings, site, &self.table).await
-            {
-                Ok(listener) => listener,
-                Err((before, refusal)) => {
-                    self.listeners().extend(before.map(|before| (actor.to_owned(), before)));
-                    return Err(refusal.into());
+        let listener = match self.remove_if_same_port(actor, &config) {
+            None => Listener::open(&config, handler, &self.table).await?,
+            Some(previous) => {
+                match Listener::reopen_as(previous.close_port().await, &config, handler, &self.table).await {
+                    Ok(listener) => listener,
+                    Err((previous, refusal)) => {
+                        self.listeners().extend(previous.map(|previous| (actor.to_owned(), previous)));
+                        return Err(refusal.into());
+                    }
                 }
-            },
+            }
         };
-        tell_address(actor, scheme, listener.address());
-        let before = self.listeners().insert(actor.to_owned(), listener);
-        if let Some(before) = before {
-            // The link has moved. The requests that came in at the old port end beside this.
-            tokio::task::spawn_local(before.close());
+        log_address(actor, scheme, listener.address());
+        let previous = self.listeners().insert(actor.to_owned(), listener);
+        if let Some(previous) = previous {
+            // The old port closes in the background, after its requests in flight.
+            tokio::task::spawn_local(previous.close());
         }
         Ok(())
     }
 
-    /// Lets go of a link: closes the actor's port at once, and waits until the requests in flight have ended or their time
-    /// is up.
+    /// Ends a link: closes the port of the actor at once, and waits up to 25 seconds for its requests in flight.
     pub async fn unbind(&self, actor: &str) {
         let listener = self.listeners().remove(actor);
         if let Some(listener) = listener {
@@ -76,41 +75,41 @@ impl<C: Caller + 'static> Server<C> {
         }
     }
 
-    /// Lets go of all links.
+    /// Ends all links, as [`Server::unbind`] does.
     pub async fn stop(&self) {
         let listeners = std::mem::take(&mut *self.listeners());
         join_all(listeners.into_values().map(Listener::close)).await;
     }
 
-    /// Where the requests for an actor are listened for, if it is linked. It may be asked on any thread.
+    /// Returns the address that an actor is served on, or `None` if it is not linked. May be called on any thread.
     pub fn address(&self, actor: &str) -> Option<SocketAddr> {
         self.listeners().get(actor).map(Listener::address)
     }
 
-    /// Takes the listener of an actor out, where its port has to be closed before the new one can be opened: both are the
-    /// same port, on other addresses of the machine.
-    fn take_from_same_port(&self, actor: &str, settings: &Settings) -> Option<Listener<C>> {
+    /// Removes the listener of an actor if it has to be closed before the new one is opened, because both use the same port on
+    /// different addresses.
+    fn remove_if_same_port(&self, actor: &str, config: &HttpServerConfig) -> Option<Listener<C>> {
         let mut listeners = self.listeners();
-        let same = settings.address.port() != 0
-            && listeners.get(actor).is_some_and(|before| before.address().port() == settings.address.port());
+        let same = config.address.port() != 0
+            && listeners.get(actor).is_some_and(|previous| previous.address().port() == config.address.port());
         if same { listeners.remove(actor) } else { None }
     }
 
     fn listeners(&self) -> MutexGuard<'_, HashMap<String, Listener<C>>> {
-        // The map is whole after any panic: each use of it is a single operation.
+        // A panic cannot leave the map inconsistent: each use of it is a single operation.
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Tells the log where an actor is served. That other machines reach it is told to those who want to know of little else.
-fn tell_address(actor: &str, scheme: &str, address: SocketAddr) {
+/// Logs the address of an actor, at the level `warn` if other machines can reach it.
+fn log_address(actor: &str, scheme: &str, address: SocketAddr) {
     match address.ip().to_canonical().is_loopback() {
         true => log::info!("actor {actor} is served on {scheme}://{address}"),
-        false => log::warn!("actor {actor} is served on {scheme}://{address}, to other machines as well"),
+        false => log::warn!("actor {actor} is served on {scheme}://{address}, which other machines can reach"),
     }
 }
 
-impl<C: Caller + 'static> Default for Server<C> {
+impl<C: ActorCaller + 'static> Default for Server<C> {
     fn default() -> Server<C> {
         Server::new()
     }

@@ -1,7 +1,7 @@
-//! The values of a link, read: what every provider understands alike, and how each says what it cannot.
+//! Parses the values of a link, with the same rules and errors for every provider.
 //!
-//! White space around a value counts for nothing, and an empty value as none. A name that a provider does not know refuses
-//! the link, since a default in the place of a mistyped value may be anything but what was meant.
+//! White space around a value is ignored, and an empty value counts as missing. A link with an unknown name is refused: a
+//! mistyped name would otherwise silently select a default.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};
@@ -10,49 +10,50 @@ use std::str::FromStr;
 
 use wasmcloud_core::entity::shorten;
 
-/// The names of the values that a provider accepts.
+/// The names of the link values that a provider accepts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Names {
-    /// Those that mean something to it.
+pub(super) struct LinkValueNames {
+    /// Names that configure the provider.
     pub(super) known: &'static [&'static str],
-    /// Those that other providers of the contract knew in 2021. They are accepted, so that links of that time can be made,
+    /// Names that providers of the contract had in 2021. They are accepted, so that links of that time can be established,
     /// and have no effect.
     pub(super) without_effect: &'static [&'static str],
 }
 
-/// The values of one link.
+/// The values of one link, whose names are accepted.
 #[derive(Clone, Copy)]
 pub(super) struct LinkValues<'a>(&'a HashMap<String, String>);
 
 #[cfg_attr(not(feature = "messaging"), allow(dead_code, reason = "other providers use less of it"))]
 impl<'a> LinkValues<'a> {
-    /// The values of a link whose names are all accepted.
+    /// Checks that all names are accepted.
     ///
     /// # Errors
-    /// A text that names the value which is not, the one that may have been meant, and all that there are.
-    pub(super) fn of(values: &'a HashMap<String, String>, names: Names) -> Result<LinkValues<'a>, String> {
+    /// Names the unknown name, the known one that is closest to it, and all known names.
+    pub(super) fn check(values: &'a HashMap<String, String>, names: LinkValueNames) -> Result<LinkValues<'a>, String> {
         let unknown = values.keys().filter(|name| !names.accepts(name)).min();
-        unknown.map_or(Ok(LinkValues(values)), |name| Err(names.refuse(name)))
+        unknown.map_or(Ok(LinkValues(values)), |name| Err(names.unknown_name(name)))
     }
 
-    /// A value, if it is given.
+    /// Returns the value, without surrounding white space. Returns `None` if it is missing or empty.
     pub(super) fn get(&self, key: &str) -> Option<&'a str> {
         self.0.get(key).map(|text| text.trim()).filter(|text| !text.is_empty())
     }
 
+    /// Returns whether the value is given.
     pub(super) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    /// The first of these that is given.
+    /// Returns the first of these names whose value is given.
     pub(super) fn first_of(&self, keys: &[&'static str]) -> Option<&'static str> {
         keys.iter().copied().find(|key| self.has(key))
     }
 
-    /// A number in this range, or the default.
+    /// Parses a number within `range`. Returns `default` if the value is missing.
     ///
     /// # Errors
-    /// A text that shows the value: no number is a secret.
+    /// Names the value and shows it, because a number is no secret.
     pub(super) fn number<T>(&self, key: &str, default: T, range: RangeInclusive<T>) -> Result<T, String>
     where
         T: FromStr + PartialOrd + Display,
@@ -64,11 +65,11 @@ impl<'a> LinkValues<'a> {
         })
     }
 
-    /// The entries of a list with commas, nothing where it is not given. Empty entries do not count, so that a list that
-    /// is given can be without any.
+    /// Parses a list whose entries are separated by commas. Returns `None` if the value is missing. Empty entries are skipped,
+    /// so a list that is given can be empty.
     ///
     /// # Errors
-    /// A text with what `read` says of an entry that it refuses, and which.
+    /// Names the value, with the error of `read`.
     pub(super) fn list<T, E: Display>(
         &self,
         key: &str,
@@ -81,31 +82,31 @@ impl<'a> LinkValues<'a> {
     }
 }
 
-impl Names {
+impl LinkValueNames {
     fn accepts(&self, name: &str) -> bool {
         self.known.contains(&name) || self.without_effect.contains(&name)
     }
 
-    /// The refusal of a name. It never shows a value, which may be a secret.
-    fn refuse(&self, name: &str) -> String {
+    /// Describes an unknown name. Values are never shown, because they may be secrets.
+    fn unknown_name(&self, name: &str) -> String {
         let shown = shorten(name);
-        let hint = self.nearest(shown).map(|meant| format!(", perhaps {meant} is meant")).unwrap_or_default();
+        let hint = self.closest(shown).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
         let known = self.known.join(", ");
-        let known = if known.is_empty() { "this provider has none".to_owned() } else { format!("there are {known}") };
-        format!("the link value {shown:?} is unknown{hint}: {known}")
+        let known = if known.is_empty() { "none".to_owned() } else { known };
+        format!("the link value {shown:?} is unknown{hint} (known values: {known})")
     }
 
-    /// The name that is like this one but for a few letters, the case and white space.
-    fn nearest(&self, name: &str) -> Option<&'static str> {
+    /// Returns the known name that differs from this one in a few letters, case or white space.
+    fn closest(&self, name: &str) -> Option<&'static str> {
         let name = name.trim().to_ascii_uppercase();
         let distance = |known: &&str| strsim::osa_distance(&name, known);
         let nearest = self.known.iter().copied().min_by_key(distance)?;
-        // A third of the letters, so that no short name is like any other.
+        // At most a third of the letters, so that short names do not all resemble each other.
         (distance(&nearest) <= (nearest.len() / 3).max(1)).then_some(nearest)
     }
 }
 
-/// With the names alone: among the values may be secrets.
+/// Shows the names only, because the values may be secrets.
 impl Debug for LinkValues<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
@@ -118,14 +119,15 @@ mod tests {
 
     use super::*;
 
-    const NAMES: Names = Names { known: &["BIND", "PORT", "BODY_LIMIT", "TLS_KEY"], without_effect: &["WORKERS"] };
+    const LINK_VALUE_NAMES: LinkValueNames =
+        LinkValueNames { known: &["BIND", "PORT", "BODY_LIMIT", "TLS_KEY"], without_effect: &["WORKERS"] };
 
     fn values(key: &str, text: &str) -> HashMap<String, String> {
         HashMap::from([(key.to_owned(), text.to_owned())])
     }
 
     #[test]
-    fn an_unknown_name_is_refused_with_the_one_that_was_meant() {
+    fn an_unknown_name_is_refused_with_a_suggestion() {
         for (mistyped, meant) in [
             ("PORTS", "PORT"),
             ("POTR", "PORT"),
@@ -135,28 +137,28 @@ mod tests {
             ("BODYLIMIT", "BODY_LIMIT"),
             ("body-limit", "BODY_LIMIT"),
         ] {
-            let refusal = LinkValues::of(&values(mistyped, "secret"), NAMES).unwrap_err();
-            assert!(refusal.contains(&format!("{mistyped:?} is unknown, perhaps {meant} is meant")), "{refusal}");
+            let refusal = LinkValues::check(&values(mistyped, "secret"), LINK_VALUE_NAMES).unwrap_err();
+            assert!(refusal.contains(&format!("{mistyped:?} is unknown: did you mean {meant}?")), "{refusal}");
             assert!(!refusal.contains("secret"), "{refusal}");
         }
-        let refusal = LinkValues::of(&values("ZONE", ""), NAMES).unwrap_err();
-        assert_eq!(refusal, "the link value \"ZONE\" is unknown: there are BIND, PORT, BODY_LIMIT, TLS_KEY");
-        let none = Names { known: &[], without_effect: &[] };
-        let refusal = LinkValues::of(&values("A\u{1b}[31m\n", ""), none).unwrap_err();
-        assert_eq!(refusal, "the link value \"A\\u{1b}[31m\\n\" is unknown: this provider has none");
-        assert!(LinkValues::of(&values(&"x".repeat(1 << 20), ""), NAMES).unwrap_err().len() < 300);
+        let refusal = LinkValues::check(&values("ZONE", ""), LINK_VALUE_NAMES).unwrap_err();
+        assert_eq!(refusal, "the link value \"ZONE\" is unknown (known values: BIND, PORT, BODY_LIMIT, TLS_KEY)");
+        let none = LinkValueNames { known: &[], without_effect: &[] };
+        let refusal = LinkValues::check(&values("A\u{1b}[31m\n", ""), none).unwrap_err();
+        assert_eq!(refusal, "the link value \"A\\u{1b}[31m\\n\" is unknown (known values: none)");
+        assert!(LinkValues::check(&values(&"x".repeat(1 << 20), ""), LINK_VALUE_NAMES).unwrap_err().len() < 300);
     }
 
     #[test]
-    fn names_that_are_known_or_were_once_are_accepted() {
-        assert!(LinkValues::of(&HashMap::new(), NAMES).is_ok());
+    fn known_and_former_names_are_accepted() {
+        assert!(LinkValues::check(&HashMap::new(), LINK_VALUE_NAMES).is_ok());
         for name in ["PORT", "WORKERS"] {
-            assert_eq!(LinkValues::of(&values(name, "1"), NAMES).unwrap().get(name), Some("1"));
+            assert_eq!(LinkValues::check(&values(name, "1"), LINK_VALUE_NAMES).unwrap().get(name), Some("1"));
         }
     }
 
     #[test]
-    fn what_is_empty_is_not_given() {
+    fn an_empty_value_counts_as_missing() {
         for text in ["", " ", "\t\n"] {
             let values = values("A", text);
             let values = LinkValues(&values);
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_can_be_without_entries() {
+    fn a_list_can_be_empty() {
         let entries = |text| LinkValues(&values("A", text)).list("A", str::parse::<u8>);
         assert_eq!(entries(" , ,"), Ok(Some(Vec::new())));
         let refusal = entries("1,x,2").unwrap_err();
@@ -178,24 +180,24 @@ mod tests {
     }
 
     #[test]
-    fn no_value_is_shown_for_its_own_sake() {
+    fn debug_output_shows_names_only() {
         assert_eq!(format!("{:?}", LinkValues(&values("TOKEN", "secret"))), "{\"TOKEN\"}");
     }
 
     proptest! {
         #[test]
-        fn names_with_one_letter_too_few_are_refused_with_the_right_one(name in 0..NAMES.known.len(), at in 0..10_usize) {
-            let meant = NAMES.known[name];
+        fn names_with_one_letter_too_few_are_refused_with_the_right_one(name in 0..LINK_VALUE_NAMES.known.len(), at in 0..10_usize) {
+            let meant = LINK_VALUE_NAMES.known[name];
             let mut mistyped = meant.to_owned();
             mistyped.remove(at % meant.len());
-            let refusal = LinkValues::of(&values(&mistyped, "1"), NAMES).unwrap_err();
-            prop_assert!(refusal.contains(&format!("perhaps {meant} is meant")), "{}", refusal);
+            let refusal = LinkValues::check(&values(&mistyped, "1"), LINK_VALUE_NAMES).unwrap_err();
+            prop_assert!(refusal.contains(&format!("did you mean {meant}?")), "{}", refusal);
         }
 
         #[test]
         fn any_name_is_accepted_or_refused_in_one_line(name in ".{0,200}|[A-Z_]{0,12}") {
-            match LinkValues::of(&values(&name, "1"), NAMES) {
-                Ok(_) => prop_assert!(NAMES.accepts(&name)),
+            match LinkValues::check(&values(&name, "1"), LINK_VALUE_NAMES) {
+                Ok(_) => prop_assert!(LINK_VALUE_NAMES.accepts(&name)),
                 Err(refusal) => prop_assert!(!refusal.contains(char::is_control)),
             }
         }

@@ -1,13 +1,13 @@
-//! `wasmcloud:logging`: lines of actors on the host's log.
+//! `wasmcloud:logging`: writes the lines of actors to the host's log.
 //!
 //! # Layout
-//! - `messages`: the contract's payloads
-//! - `settings`: what a link's values mean
-//! - `pace`: how many lines an actor may write
+//! - `payloads`: the contract's payloads
+//! - `config`: the configuration, parsed from a link's values
+//! - `rate_limiter`: limits the rate of an actor's lines
 
-mod messages;
-mod pace;
-mod settings;
+mod config;
+mod payloads;
+mod rate_limiter;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,49 +18,48 @@ use wasmcloud_core::error::{BoxedError, Result, printable};
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
-use messages::Line;
-use pace::Pace;
-use settings::Settings;
+use config::LogConfig;
+use payloads::LogLine;
+use rate_limiter::RateLimiter;
 
 const CONTRACT: &str = "wasmcloud:logging";
 
-/// The provider's public key, the same in every host.
+/// The provider's public key. It is the same in every host.
 const PUBLIC_KEY: &str = "VBHIMVFEU4YTNTOHBKBVDDI6IBYJJLY6NXQGTUOOPAD6PKTFMUQL27PQ";
 
-/// The target that lines of actors have on the host's log. What an actor calls its target is a field of the line.
+/// The target of actors' lines in the host's log. The target that an actor names is a field of the line.
 const TARGET: &str = "wasmcloud_actor";
 
-/// How much of an actor's name or target is on the log, in bytes.
-const LONGEST_NAME: usize = 128;
+/// Number of bytes of an actor's name or target that are logged.
+const MAX_NAME_BYTES: usize = 128;
 
-/// The longest message of a line, in bytes. To look through more of it would hold the shard for longer than some milliseconds.
-const LONGEST_MESSAGE: usize = 4 * 1024 * 1024;
+/// Maximum size of a payload. Decoding a larger one would block the shard for milliseconds. Unit: bytes.
+const MAX_PAYLOAD_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long lines are suppressed before it is said how many were.
+/// Delay between the first suppressed line and the report of their number.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
 
-/// A log as a capability provider: lines that actors write go to the `log` crate, and so wherever the program's logger
-/// puts them.
+/// The provider of `wasmcloud:logging`: writes the lines of actors to the host's log, through the crate `log`.
 ///
-/// | link value | meaning | default |
+/// Each link configures the provider for one actor:
+///
+/// | Link value | Meaning | Default |
 /// |---|---|---|
-/// | `LEVEL` | the least severe level that is passed on: `error`, `warn`, `info`, `debug`, `trace`, or `off` | `trace` |
-/// | `LINES_PER_SECOND` | how many lines the actor may write per second, 1 to 1000000 | 100 |
-/// | `BURST` | how many it may write at once after a pause, 1 to 1000000 | 500 |
-/// | `TEXT_LIMIT` | how many bytes of a line's text are kept, 8192 at most | 8192 (8 KiB) |
+/// | `LEVEL` | Least severe level that is logged: `error`, `warn`, `info`, `debug`, `trace`, or `off` for none. | `trace` |
+/// | `LINES_PER_SECOND` | Sustained rate of lines. Unit: lines per second. Range: 1 to 1000000. | `100` |
+/// | `BURST` | Maximum number of lines at once after a pause. Range: 1 to 1000000. | `500` |
+/// | `TEXT_LIMIT` | Number of bytes that are kept of a line's text. Unit: bytes. Range: 1 to 8192. | `8192` (8 KiB) |
 ///
-/// A link is refused, naming the value, where one is unknown or cannot be read.
+/// The provider refuses a link if a value is unknown or invalid. The error names the value.
 ///
-/// Each line has the target `wasmcloud_actor`, the actor's name before its text, and the structured fields `actor` (the
-/// public key), `actor_name` and `target` (as the actor calls it). Control characters are escaped, so a line of an actor
-/// is one line of the log and looks like nobody else's. `WriteLog` takes its level as a text or a number, from 1 for
-/// `error` to 5 for `trace`; a line with level 0 is not written.
+/// Each line has the target `wasmcloud_actor`, and begins with the actor's name. Its structured fields are `actor` (the public key),
+/// `actor_name`, and `target` (the target that the actor named). Control characters are escaped, so an actor cannot forge lines.
+/// `WriteLog` accepts a level as text or as a number from 1 (`error`) to 5 (`trace`). Lines with level 0 are discarded.
 ///
-/// Lines beyond an actor's pace are suppressed: the call succeeds all the same, and within a second a line says how many
-/// there were.
+/// Lines beyond the rate are suppressed: the call succeeds, and a line reports their number within a second.
 ///
+/// # Example
 /// ```
-/// use std::collections::HashMap;
 /// use wasmcloud_host::{HostBuilder, builtin::Logging};
 ///
 /// # #[actix_rt::main]
@@ -75,72 +74,72 @@ const REPORT_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Logging {
     link_name: Option<String>,
-    /// The links, by the public key of their actor.
-    links: Mutex<HashMap<String, Arc<Link>>>,
+    /// The links, by the actor's public key.
+    links: Mutex<HashMap<String, Arc<LogLink>>>,
 }
 
-/// What belongs to one link.
+/// The state of one link.
 #[derive(Debug)]
-struct Link {
+struct LogLink {
     actor: String,
     name: String,
-    settings: Settings,
-    pace: Mutex<Pace>,
+    config: LogConfig,
+    rate: Mutex<RateLimiter>,
 }
 
 impl Logging {
-    /// A log to be run under this link name, `default` if not given.
+    /// Creates a provider that runs under this link name. Default: `default`.
     pub fn new(link_name: Option<String>) -> Logging {
         Logging { link_name, links: Mutex::default() }
     }
 
-    /// The log as a provider to start.
+    /// Returns the provider for `Host::start_native_capability`.
     ///
     /// # Errors
-    /// None that a caller could cause.
+    /// Never fails in practice.
     pub fn capability(self) -> Result<NativeCapability> {
         let claims = super::claims("Log", PUBLIC_KEY, CONTRACT);
         let link_name = self.link_name.clone();
         NativeCapability::from_async(self, link_name, claims)
     }
 
-    fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<Link>>> {
-        // The map is whole after any panic: each use of it is a single operation.
+    fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<LogLink>>> {
+        // A panic cannot leave the map inconsistent: each use of it is a single operation.
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Link {
-    fn write(self: &Arc<Link>, line: &Line<'_>) {
-        let Some(level) = line.level.filter(|level| *level <= self.settings.level) else { return };
-        // What nobody reads costs the actor nothing.
+impl LogLink {
+    fn write(self: &Arc<LogLink>, line: &LogLine<'_>) {
+        let Some(level) = line.level.filter(|level| *level <= self.config.level) else { return };
+        // A line that is not logged does not count for the rate.
         if !log::log_enabled!(target: TARGET, level) {
             return;
         }
-        if !self.pace().admit(Instant::now()) {
+        if !self.rate().try_acquire(Instant::now()) {
             self.suppress();
             return;
         }
         let (actor, name) = (self.actor.as_str(), self.name.as_str());
-        let target = shown(line.target, LONGEST_NAME);
-        let text = shown(line.text, self.settings.text_limit);
+        let target = truncate(line.target, MAX_NAME_BYTES);
+        let text = truncate(line.text, self.config.text_limit);
         log::log!(target: TARGET, level, actor, actor_name = name, target = target.as_str(); "{name}: {text}");
     }
 
-    fn suppress(self: &Arc<Link>) {
-        if self.pace().suppress() > 1 {
-            // Somebody is about to tell.
+    fn suppress(self: &Arc<LogLink>) {
+        if self.rate().count_suppressed() > 1 {
+            // A report is scheduled already.
             return;
         }
         let link = self.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(REPORT_AFTER).await;
-            link.tell_of_suppressed();
+            link.log_suppressed();
         });
     }
 
-    fn tell_of_suppressed(&self) {
-        let suppressed = self.pace().take_suppressed();
+    fn log_suppressed(&self) {
+        let suppressed = self.rate().take_suppressed();
         if suppressed > 0 {
             let (actor, name) = (self.actor.as_str(), self.name.as_str());
             log::warn!(
@@ -150,13 +149,13 @@ impl Link {
         }
     }
 
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rate(&self) -> MutexGuard<'_, RateLimiter> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Text of an actor, cut and fit for a line of a log.
-fn shown(text: &str, limit: usize) -> String {
+/// Truncates a text, and escapes its control characters.
+fn truncate(text: &str, limit: usize) -> String {
     let kept = &text[..text.floor_char_boundary(limit)];
     let left_out = text.len() - kept.len();
     let shown = printable(kept.as_bytes());
@@ -166,30 +165,30 @@ fn shown(text: &str, limit: usize) -> String {
 #[async_trait(?Send)]
 impl AsyncCapabilityProvider for Logging {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
-        let settings = Settings::read(&binding.values)?;
-        let link = Link {
+        let config = LogConfig::from_link_values(&binding.values)?;
+        let link = LogLink {
             actor: binding.actor.clone(),
-            name: shown(&binding.actor_name, LONGEST_NAME),
-            pace: Mutex::new(Pace::new(settings.lines_per_second, settings.burst, Instant::now())),
-            settings,
+            name: truncate(&binding.actor_name, MAX_NAME_BYTES),
+            rate: Mutex::new(RateLimiter::new(config.lines_per_second, config.burst, Instant::now())),
+            config,
         };
-        let before = self.links().insert(binding.actor, Arc::new(link));
-        before.inspect(|link| link.tell_of_suppressed());
+        let previous = self.links().insert(binding.actor, Arc::new(link));
+        previous.inspect(|link| link.log_suppressed());
         Ok(())
     }
 
     async fn unbind(&self, actor: &str) -> Result<(), BoxedError> {
-        let before = self.links().remove(actor);
-        before.inspect(|link| link.tell_of_suppressed());
+        let previous = self.links().remove(actor);
+        previous.inspect(|link| link.log_suppressed());
         Ok(())
     }
 
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
         let bytes = call.message.len();
-        if bytes > LONGEST_MESSAGE {
-            return Err(format!("the line's message has {bytes} bytes, {LONGEST_MESSAGE} are allowed").into());
+        if bytes > MAX_PAYLOAD_BYTES {
+            return Err(format!("the payload has {bytes} bytes, {MAX_PAYLOAD_BYTES} are allowed").into());
         }
-        let line = Line::decode(&call.operation, &call.message)?;
+        let line = LogLine::decode(&call.operation, &call.message)?;
         let link = self.links().get(&call.actor).cloned();
         link.ok_or_else(|| format!("actor {} is not linked to a log", call.actor))?.write(&line);
         Ok(Vec::new())
@@ -197,14 +196,14 @@ impl AsyncCapabilityProvider for Logging {
 
     async fn stop(&self) {
         let links = std::mem::take(&mut *self.links());
-        links.into_values().for_each(|link| link.tell_of_suppressed());
+        links.into_values().for_each(|link| link.log_suppressed());
     }
 }
 
-/// What the payload of an operation says, for the fuzz targets.
+/// Decodes a payload and returns it as text, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
-    Line::decode(operation, payload).ok().map(|read| format!("{read:?}"))
+    LogLine::decode(operation, payload).ok().map(|read| format!("{read:?}"))
 }
 
 #[cfg(test)]
@@ -212,9 +211,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_text_is_cut_between_characters_and_says_so() {
-        assert_eq!(shown("short", 5), "short");
-        assert_eq!(shown("aé", 2), "a... (2 more bytes)");
-        assert_eq!(shown("a\nERROR b", 100), "a\\nERROR b");
+    fn a_long_text_is_truncated_between_characters() {
+        assert_eq!(truncate("short", 5), "short");
+        assert_eq!(truncate("aé", 2), "a... (2 more bytes)");
+        assert_eq!(truncate("a\nERROR b", 100), "a\\nERROR b");
     }
 }

@@ -1,4 +1,4 @@
-//! How messages reach a linked actor: as many at once as its link allows, until it is drained.
+//! Delivers messages to a linked actor, with the concurrency of its link, until the link is drained.
 
 use std::pin::Pin;
 
@@ -7,62 +7,62 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wasmcloud_provider::ActorDispatcher;
 
-use super::messages::{HANDLE_MESSAGE, Message};
-use super::subject::shown;
+use super::payloads::{BrokerMessage, HANDLE_MESSAGE};
+use super::subject::display_subject;
 
-/// Messages as they come in.
-pub(super) type Source = Pin<Box<dyn Stream<Item = Message> + Send>>;
+/// The messages of a link's subscriptions.
+pub(super) type MessageStream = Pin<Box<dyn Stream<Item = BrokerMessage> + Send>>;
 
-/// Who is brought messages.
-pub(super) struct Receiver {
+/// The actor that receives the messages.
+pub(super) struct MessageReceiver {
     pub(super) actor: String,
     pub(super) dispatcher: ActorDispatcher,
     pub(super) body_limit: usize,
 }
 
-/// The messages of one link on their way to its actor.
-pub(super) struct Delivery {
+/// The running delivery of a link.
+pub(super) struct MessageDelivery {
     stop: oneshot::Sender<()>,
     delivering: JoinHandle<()>,
 }
 
-impl Delivery {
-    /// Begins to deliver, on this thread.
-    pub(super) fn start(source: Source, receiver: Receiver, concurrency: usize) -> Delivery {
+impl MessageDelivery {
+    /// Starts the delivery on this thread.
+    pub(super) fn start(source: MessageStream, receiver: MessageReceiver, concurrency: usize) -> MessageDelivery {
         let (stop, stopped) = oneshot::channel();
         let delivering = tokio::task::spawn_local(async move {
             let deliveries = source.take_until(stopped);
             deliveries.for_each_concurrent(concurrency, |message| receiver.deliver(message)).await;
         });
-        Delivery { stop, delivering }
+        MessageDelivery { stop, delivering }
     }
 
-    /// Begins no more deliveries, and waits for those under way.
+    /// Stops the delivery, and waits for the messages in flight.
     pub(super) async fn end(self) {
-        // Where nobody listens, the deliveries have ended before.
+        // An error means that the delivery has ended already.
         let _ = self.stop.send(());
         if let Err(error) = self.delivering.await {
-            log::error!("the delivery of messages did not end as it should: {error}");
+            log::error!("the delivery of messages panicked: {error}");
         }
     }
 }
 
-impl Receiver {
-    /// What an actor does with a message is its own affair: nobody is waiting to be told.
-    async fn deliver(&self, message: Message) {
+impl MessageReceiver {
+    /// Delivers a message. A failure is logged, because no caller waits for it.
+    async fn deliver(&self, message: BrokerMessage) {
         if let Err(reason) = self.try_deliver(&message).await {
-            let (subject, actor) = (shown(&message.subject), &self.actor);
+            let (subject, actor) = (display_subject(&message.subject), &self.actor);
             log::warn!("a message to {subject} was not handled by actor {actor}: {reason}");
         }
     }
 
-    async fn try_deliver(&self, message: &Message) -> Result<(), String> {
+    async fn try_deliver(&self, message: &BrokerMessage) -> Result<(), String> {
         let (bytes, limit) = (message.body.len(), self.body_limit);
         if bytes > limit {
             return Err(format!("its body has {bytes} bytes, and the link's BODY_LIMIT allows {limit}"));
         }
         let payload = message.encode().map_err(|error| error.to_string())?;
-        // The contract has no answer here: an actor answers by publishing.
+        // The answer has no meaning in the contract: an actor answers by publishing.
         let handled = self.dispatcher.dispatch(&self.actor, HANDLE_MESSAGE, payload).await;
         handled.map(drop).map_err(|error| error.to_string())
     }

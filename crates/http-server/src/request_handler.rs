@@ -1,0 +1,295 @@
+//! Turns a request into a call of the actor, and its answer into a response.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hyper::body::{Body, Bytes};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{StatusCode, http};
+use tokio_rustls::TlsAcceptor;
+
+use crate::BoxedError;
+use crate::activity::{RequestInFlight, ResponseInFlight};
+use crate::actor_caller::{ActorCaller, CallError, CallErrorKind};
+use crate::config::HttpServerConfig;
+use crate::connection_table::MemoryKind;
+use crate::connection_table::{ConnectionHandle, MemoryReservation};
+use crate::cors::Cors;
+use crate::normalise::{RejectedRequest, RequestFraming, normalise};
+use crate::payloads::{HANDLE_REQUEST, JoinedHeaders, RequestPayload, ResponsePayload};
+use crate::request_body::{self, BodyError, RequestBody};
+use crate::request_id::{REQUEST_ID, RequestIds};
+use crate::response_body::ResponseBody;
+use crate::response_framing::frame_response;
+
+/// Headers of the connection, which actors cannot set. [`frame_response`] handles `content-length`.
+const CONNECTION_HEADERS: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Size up to which the head of a request does not count as held memory. Most heads are smaller. Unit: bytes.
+const FREE_HEAD_BYTES: usize = 4 * 1024;
+
+/// Number of headers that the server adds to a response: the identity of the request, the date and the length.
+const ADDED_HEADERS: usize = 3;
+
+/// Handles the requests of a port.
+pub(crate) struct RequestHandler<C> {
+    actor: String,
+    caller: C,
+    body_limit: usize,
+    /// The approximate size of the larger recent answers. Unit: bytes.
+    typical_response: AtomicUsize,
+    cors: Option<Cors>,
+    ids: RequestIds,
+    /// Encrypts connections, if set.
+    pub(crate) tls: Option<TlsAcceptor>,
+}
+
+type HttpResponse = http::Response<Bytes>;
+
+impl<C: ActorCaller> RequestHandler<C> {
+    pub(crate) fn new(
+        actor: &str,
+        caller: C,
+        config: &HttpServerConfig,
+        tls: Option<TlsAcceptor>,
+    ) -> RequestHandler<C> {
+        RequestHandler {
+            actor: actor.to_owned(),
+            caller,
+            body_limit: config.body_limit,
+            typical_response: AtomicUsize::default(),
+            cors: config.cors.clone(),
+            ids: RequestIds::new(),
+            tls,
+        }
+    }
+
+    /// Handles a request. A failure is logged in full, but the client receives only a status.
+    pub(crate) async fn handle<B>(
+        &self,
+        request: http::Request<B>,
+        in_flight: RequestInFlight,
+    ) -> http::Response<ResponseBody>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
+    {
+        let (mut head, body) = request.into_parts();
+        let id = self.ids.of(&head.headers);
+        head.headers.insert(REQUEST_ID, id.clone());
+        let answered = self.try_handle(&mut head, body, in_flight.connection()).await;
+        let (mut response, reservation) = answered.unwrap_or_else(|failure| (self.explain(&head, &id, &failure), None));
+        response.headers_mut().insert(REQUEST_ID, id);
+        frame_response(&head.method, &mut response);
+        if log::log_enabled!(log::Level::Debug) {
+            let (id, path) = (response.headers()[REQUEST_ID].to_str().unwrap_or_default(), head.uri.path());
+            log::debug!("request {id}: {} {path:?} was answered with {}", head.method, response.status());
+        }
+        response.map(|body| ResponseBody::new(body, ResponseInFlight::begin(in_flight, reservation)))
+    }
+
+    /// Validates a request and calls the actor. Returns the response with the memory that it holds.
+    async fn try_handle<B>(
+        &self,
+        head: &mut http::request::Parts,
+        body: B,
+        connection: &Arc<ConnectionHandle>,
+    ) -> Result<(HttpResponse, Option<MemoryReservation>), RequestError>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
+    {
+        let framing = normalise(head).map_err(RequestError::Rejected)?;
+        let preflight = self.cors.as_ref().and_then(|cors| cors.preflight(&head.method, &head.headers));
+        if let Some((status, headers)) = preflight {
+            return Ok((without_body(status, headers), None));
+        }
+        let received =
+            request_body::read(body, framing, self.body_limit, connection).await.map_err(RequestError::Body)?;
+        // The reservations are released with the call, which holds the bytes of the body.
+        let RequestBody { bytes, mut reservations } = received;
+        set_content_length(&mut head.headers, framing, bytes.len());
+        let call = encode(head, &bytes).map_err(RequestError::Encode)?;
+        if call.len() > bytes.len() + FREE_HEAD_BYTES {
+            reservations.push(
+                connection
+                    .reserve_memory(MemoryKind::RequestBody, call.len() - bytes.len())
+                    .map_err(|full| RequestError::Body(full.into()))?,
+            );
+        }
+        drop(bytes);
+        let call_in_flight = connection.start_call(self.typical_response.load(Ordering::Relaxed)).await;
+        let answer = self.caller.call(HANDLE_REQUEST, call).await.map_err(RequestError::Call)?;
+        drop((call_in_flight, reservations));
+        self.record_response_size(answer.len());
+        let reservation = connection
+            .reserve_memory(MemoryKind::Response, answer.len())
+            .map_err(|_| RequestError::NoRoomForResponse)?;
+        let mut response = decode_response(answer.into()).map_err(RequestError::InvalidResponse)?;
+        if let Some(cors) = &self.cors {
+            cors.set_headers(head.headers.get(header::ORIGIN), response.headers_mut());
+        }
+        Ok((response, Some(reservation)))
+    }
+
+    fn record_response_size(&self, length: usize) {
+        let before = self.typical_response.load(Ordering::Relaxed);
+        self.typical_response.store(length.max(before - before / 16), Ordering::Relaxed);
+    }
+
+    /// Returns the response to a failed request, and logs the failure.
+    fn explain(&self, head: &http::request::Parts, id: &HeaderValue, failure: &RequestError) -> HttpResponse {
+        let status = failure.status();
+        let id = id.to_str().unwrap_or_default();
+        if status.is_server_error() && !matches!(failure, RequestError::Rejected(_)) {
+            let (actor, path) = (&self.actor, head.uri.path());
+            log::error!("request {id}: actor {actor} failed to answer {} {path:?} ({status}): {failure}", head.method);
+        } else {
+            log::debug!("request {id} was refused with {status}: {failure}");
+        }
+        let mut response = status_response(status);
+        if let RequestError::Rejected(_) = failure {
+            // The bytes that follow an invalid request cannot be trusted as a request.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// The failure of a request.
+enum RequestError {
+    /// The request is invalid.
+    Rejected(RejectedRequest),
+    Body(BodyError),
+    /// The payload of the call could not be encoded.
+    Encode(BoxedError),
+    /// The call failed.
+    Call(CallError),
+    /// The answer of the actor is not a valid response.
+    InvalidResponse(BoxedError),
+    /// There is no memory for the response.
+    NoRoomForResponse,
+}
+
+impl RequestError {
+    fn status(&self) -> StatusCode {
+        match self {
+            RequestError::Rejected(rejected) => rejected.status,
+            RequestError::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            RequestError::Body(BodyError::Incomplete) => StatusCode::BAD_REQUEST,
+            RequestError::Body(BodyError::TimedOut) => StatusCode::REQUEST_TIMEOUT,
+            RequestError::Body(BodyError::NoRoom) | RequestError::NoRoomForResponse => StatusCode::SERVICE_UNAVAILABLE,
+            RequestError::Call(error) => match error.kind {
+                CallErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+                CallErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+                CallErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+            RequestError::InvalidResponse(_) | RequestError::Encode(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl std::fmt::Display for RequestError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RequestError::Rejected(rejected) => f.write_str(rejected.reason),
+            RequestError::Call(error) => error.fmt(f),
+            RequestError::InvalidResponse(error) => write!(f, "its answer is not a valid response: {error}"),
+            RequestError::Encode(error) => write!(f, "the request cannot be encoded: {error}"),
+            RequestError::Body(BodyError::NoRoom) => f.write_str("there is no memory for the body"),
+            RequestError::Body(BodyError::TooLarge) => f.write_str("the body is too large"),
+            RequestError::Body(BodyError::Incomplete) => f.write_str("the body is incomplete"),
+            RequestError::Body(BodyError::TimedOut) => f.write_str("the body did not arrive in time"),
+            RequestError::NoRoomForResponse => f.write_str("there is no memory for the response"),
+        }
+    }
+}
+
+/// Adds the length of a body that arrived without one, in chunks or over HTTP/2.
+fn set_content_length(headers: &mut HeaderMap, framing: RequestFraming, length: usize) {
+    if framing.length.is_none() && (framing.chunked || length > 0) {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
+
+fn encode(head: &http::request::Parts, body: &[u8]) -> Result<Vec<u8>, BoxedError> {
+    let request = RequestPayload {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query_string: head.uri.query().unwrap_or_default(),
+        header: JoinedHeaders(&head.headers),
+        body,
+    };
+    Ok(request.encode()?)
+}
+
+fn decode_response(answer: Bytes) -> Result<HttpResponse, BoxedError> {
+    let response = ResponsePayload::decode(&answer)?;
+    let status = u16::try_from(response.status_code).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    let status = status
+        .filter(|status| !status.is_informational())
+        .ok_or_else(|| format!("the actor answered with the status {}", response.status_code))?;
+    let mut headers = HeaderMap::with_capacity(response.header.0.len() + ADDED_HEADERS);
+    for (name, value) in response.header.0 {
+        let name = HeaderName::from_bytes(name.as_bytes())?;
+        let value = HeaderValue::from_bytes(value.as_bytes())?;
+        if !CONNECTION_HEADERS.contains(&name) {
+            headers.append(name, value);
+        }
+    }
+    let body = match response.body {
+        // Not copied.
+        Cow::Borrowed(body) => answer.slice_ref(body),
+        Cow::Owned(body) => Bytes::from(body),
+    };
+    let mut response = http::Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+fn without_body(status: StatusCode, headers: HeaderMap) -> HttpResponse {
+    let mut response = http::Response::new(Bytes::new());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Returns a response with the reason phrase of its status as body.
+fn status_response(status: StatusCode) -> HttpResponse {
+    let text = status.canonical_reason().unwrap_or_default();
+    let mut response = http::Response::new(Bytes::from_static(text.as_bytes()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_actor_cannot_frame_the_response_itself() {
+        let answer = b"\x83\xaastatusCode\xcc\xc8\xa6header\x83\xaecontent-length\xa299\xaaconnection\xa1y\xa1x\xa1y\xa4body\xc4\x01a";
+        let mut response = decode_response(Bytes::from_static(answer)).unwrap();
+        frame_response(&http::Method::GET, &mut response);
+        assert_eq!(response.headers().len(), 1);
+        assert_eq!(response.headers()["x"], "y");
+    }
+
+    #[test]
+    fn an_invalid_response_is_an_error() {
+        let split = b"\x82\xaastatusCode\xcc\xc8\xa6header\x81\xa1x\xa3a\r\n";
+        let informational = b"\x81\xaastatusCode\x65";
+        for answer in [&b""[..], b"hello", split, informational, b"\x81\xaastatusCode\xcd\xff\xff"] {
+            assert!(decode_response(Bytes::from_static(answer)).is_err(), "{answer:?}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The configuration of a link, parsed from its values.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use log::LevelFilter;
+
+use super::super::link_values::{LinkValueNames, LinkValues};
+use super::payloads::parse_level;
+
+/// Number of bytes that `printable` keeps of a text.
+const MAX_TEXT_BYTES: u32 = 8192;
+
+const RATE_RANGE: RangeInclusive<u32> = 1..=1_000_000;
+
+const LINK_VALUE_NAMES: LinkValueNames =
+    LinkValueNames { known: &["LEVEL", "LINES_PER_SECOND", "BURST", "TEXT_LIMIT"], without_effect: &[] };
+
+/// The configuration of a link.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LogConfig {
+    pub(super) level: LevelFilter,
+    pub(super) lines_per_second: u32,
+    pub(super) burst: u32,
+    pub(super) text_limit: usize,
+}
+
+impl LogConfig {
+    /// Parses the values of a link.
+    ///
+    /// # Errors
+    /// Names the value that is unknown or invalid.
+    pub(super) fn from_link_values(values: &HashMap<String, String>) -> Result<LogConfig, String> {
+        let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
+        Ok(LogConfig {
+            level: level(values.get("LEVEL"))?,
+            lines_per_second: values.number("LINES_PER_SECOND", 100, RATE_RANGE)?,
+            burst: values.number("BURST", 500, RATE_RANGE)?,
+            text_limit: values.number("TEXT_LIMIT", MAX_TEXT_BYTES, 1..=MAX_TEXT_BYTES)? as usize,
+        })
+    }
+}
+
+fn level(text: Option<&str>) -> Result<LevelFilter, String> {
+    let Some(text) = text else { return Ok(LevelFilter::Trace) };
+    let level = parse_level(text).ok_or_else(|| {
+        format!("the value LEVEL={text:?} is not a level: use error, warn, info, debug, trace or off")
+    })?;
+    Ok(level.map_or(LevelFilter::Off, |level| level.to_level_filter()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[(&str, &str)]) -> Result<LogConfig, String> {
+        LogConfig::from_link_values(&values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())
+    }
+
+    #[test]
+    fn values_are_parsed() {
+        let default = LogConfig { level: LevelFilter::Trace, lines_per_second: 100, burst: 500, text_limit: 8192 };
+        assert_eq!(read(&[]), Ok(default));
+        let values = [("LEVEL", " Warn "), ("LINES_PER_SECOND", "1"), ("BURST", "2"), ("TEXT_LIMIT", "3")];
+        let config = LogConfig { level: LevelFilter::Warn, lines_per_second: 1, burst: 2, text_limit: 3 };
+        assert_eq!(read(&values), Ok(config));
+        assert_eq!(read(&[("LEVEL", "off")]).unwrap().level, LevelFilter::Off);
+    }
+
+    #[test]
+    fn an_invalid_value_is_named() {
+        for (key, text) in [
+            ("LEVEL", "loud"),
+            ("LINES_PER_SECOND", "0"),
+            ("LINES_PER_SECOND", "many"),
+            ("BURST", "-1"),
+            ("TEXT_LIMIT", "8193"),
+        ] {
+            let refusal = read(&[(key, text)]).unwrap_err();
+            assert!(refusal.contains(key) && refusal.contains(text), "{refusal}");
+        }
+    }
+}
