@@ -1,7 +1,7 @@
 //! An actor that keeps files: it is asked by the HTTP server, and keeps what it is sent in a directory.
 //!
 //! ```text
-//! cargo run --release --example file_drop
+//! cargo run --release --features providers --example file_drop
 //! curl --upload-file picture.png http://localhost:8080/picture.png
 //! curl http://localhost:8080/
 //! curl --retry 9 --output copy.png http://localhost:8080/picture.png

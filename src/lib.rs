@@ -93,7 +93,18 @@ pub use wasmcloud_provider::{
 };
 pub use wasmcloud_providers as builtin;
 
-/// The README's example is run as a test.
+/// The programs of the documents are run as tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../docs/embed.md")]
+    struct Embed;
+    #[cfg(feature = "experiments")]
+    #[doc = include_str!("../docs/experiment.md")]
+    struct Experiment;
+    #[doc = include_str!("../docs/operate.md")]
+    struct Operate;
+    #[doc = include_str!("../docs/trust.md")]
+    struct Trust;
+    #[doc = include_str!("../docs/write-a-provider.md")]
+    struct WriteAProvider;
+}
