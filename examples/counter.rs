@@ -1,7 +1,7 @@
 //! An actor with two providers: it counts HTTP requests by path, in a store that survives restarts.
 //!
 //! ```text
-//! cargo run --release --example counter
+//! cargo run --release --features providers --example counter
 //! curl http://localhost:8081/some/path
 //! ```
 //!

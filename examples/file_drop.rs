@@ -1,7 +1,7 @@
 //! An actor that keeps uploaded files in a directory: it is linked to the HTTP server and to a blob store.
 //!
 //! ```text
-//! cargo run --release --example file_drop
+//! cargo run --release --features providers --example file_drop
 //! curl --upload-file picture.png http://localhost:8080/picture.png
 //! curl http://localhost:8080/
 //! curl --retry 9 --output copy.png http://localhost:8080/picture.png

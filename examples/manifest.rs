@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! examples/manifests/sign
-//! cargo run --release --example manifest -- examples/manifests/counter.yaml
+//! cargo run --release --features providers --example manifest -- examples/manifests/counter.yaml
 //! ```
 //!
 //! Variables such as `${PORT:8081}` come from the environment.

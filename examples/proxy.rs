@@ -2,7 +2,7 @@
 //! values of its link limit the hosts that it may reach.
 //!
 //! ```text
-//! cargo run --release --example proxy -- --host example.com
+//! cargo run --release --features providers --example proxy -- --host example.com
 //! curl http://localhost:8080/http://example.com/
 //! ```
 

@@ -1,13 +1,13 @@
 //! Actors that share work: jobs are published to a subject, and each reaches one of several workers.
 //!
 //! ```text
-//! cargo run --release --example work_queue -- --workers 3 --jobs 20
+//! cargo run --release --features providers --example work_queue -- --workers 3 --jobs 20
 //! ```
 //!
 //! Without a server the jobs stay in the host. With a server, workers of several hosts share them, and any client may publish:
 //!
 //! ```text
-//! cargo run --release --example work_queue -- --url nats://localhost --jobs 0
+//! cargo run --release --features providers --example work_queue -- --url nats://localhost --jobs 0
 //! nats request jobs.log "some work"
 //! ```
 

@@ -6,11 +6,11 @@ import shutil
 import subprocess
 import sys
 
-# How a guest of a guide is built: with the lock that was prepared, by the toolchain that there is.
+# How packages beside the project are built: a guest with the lock that was prepared, by the toolchain that there is.
 GUEST_BUILD = """
 rustup() { [ -n "$GUEST_BY_DEBIAN" ] || command rustup "$@"; }
 guest_cargo() {
-    [ "$1" != build ] || cp "$GUEST_LOCK" Cargo.lock
+    [ "$1" != build ] || [ -z "$GUEST_LOCK" ] || cp "$GUEST_LOCK" Cargo.lock
     if [ "$1" = build ] && [ -n "$GUEST_BY_DEBIAN" ]; then
         env -u CARGO_TARGET_DIR RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc /usr/bin/cargo -Z sparse-registry "$@"
     else

@@ -94,5 +94,16 @@ pub use wasmcloud_providers as builtin;
 
 /// Runs the example of the README as a test.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../docs/embed.md")]
+    struct Embed;
+    #[cfg(feature = "experiments")]
+    #[doc = include_str!("../docs/experiment.md")]
+    struct Experiment;
+    #[doc = include_str!("../docs/operate.md")]
+    struct Operate;
+    #[doc = include_str!("../docs/trust.md")]
+    struct Trust;
+    #[doc = include_str!("../docs/write-a-provider.md")]
+    struct WriteAProvider;
+}
