@@ -91,7 +91,7 @@ async fn crashes_under_load(host: &Host) -> Vec<Row> {
     let key = start(host).await;
     let mut events = host.events();
     let counts = Outcomes::default();
-    let offered = Cell::new(0);
+    let offered = Cell::new(0_usize);
     let begin = Instant::now();
     let caller = async || {
         while offered.get() < calls {
@@ -163,7 +163,7 @@ async fn update_under_load(host: &Host) -> Vec<Row> {
     let key = actor.public_key();
     host.start_actor(actor).await.expect("the actor starts");
     let counts = Outcomes::default();
-    let offered = Cell::new(0);
+    let offered = Cell::new(0_usize);
     let updated = Cell::new(0);
     let caller = async || {
         // Calls continue until the last update.

@@ -56,7 +56,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::ProviderKey;
 use wasmcloud_core::shutdown::ShutdownSignal;
 use wasmcloud_engine::CompilationConfig;
-use wasmcloud_plugin::{Budgets, NativeCapability};
+use wasmcloud_plugin::{PluginBudgets, NativeCapability};
 
 use crate::child::Child;
 use crate::dispatch::Dispatch;

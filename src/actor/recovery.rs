@@ -97,7 +97,7 @@ impl InstanceContext {
                 Err(fault) => fault,
             };
             let interruption = match &fault {
-                Fault::NoRoom(reason) => Some(reason.clone()),
+                Fault::ResourcesExhausted(reason) => Some(reason.clone()),
                 fault => self.clock.interruption(fault),
             };
             let Some(cause) = interruption.filter(|_| fault.is_crash()) else {
@@ -178,7 +178,7 @@ impl InstanceContext {
     }
 
     /// Returns the function that carries out a guest's calls, as part of the call that the guest serves.
-    fn host_calls(self: &Rc<Self>) -> HostCalls {
+    fn host_calls(self: &Rc<Self>) -> HostCallHandler {
         let instance = self.clone();
         Box::new(move |context, call| {
             let instance = instance.clone();

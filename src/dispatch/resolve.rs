@@ -167,7 +167,7 @@ fn linked_provider<'a>(
         return Err(Error::new(ErrorKind::ChildFailed, message));
     }
     // Calls that the provider waits for before it stops may need it.
-    if link.state.actor_may_call() && context.is_awaited_by(provider.instance) {
+    if link.state.actor_may_call() && context.is_awaited_by_provider(provider.instance) {
         return Ok(Ok(Target::Provider(provider, link)));
     }
     if provider.is_closing {

@@ -29,7 +29,7 @@ pub(super) struct Configuration {
     pub(super) labels: HashMap<String, String>,
     pub(super) limits: Limits,
     pub(super) shards: usize,
-    pub(super) compilation: Compilation,
+    pub(super) compilation: CompilationConfig,
     /// `None` if the embedder sets no policy: the host then warns at its start.
     pub(super) trust: Option<TrustPolicy>,
     pub(super) authorizer: Option<InstalledAuthorizer>,

@@ -115,7 +115,7 @@ impl Running {
             Ok(Ok(Ok(done))) => Ok(done),
             Ok(Ok(Err(error))) => Err(self.explain(operation, error)),
             Ok(Err(_)) => Err(timed_out(&self.identity, operation)),
-            Err(panic) => Err(self.explain(operation, panicked(&*panic).into())),
+            Err(panic) => Err(self.explain(operation, panic_error(&*panic).into())),
         }
         .inspect_err(|error| self.report_crash(error))
     }

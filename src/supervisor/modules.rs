@@ -86,7 +86,7 @@ impl Modules {
     }
 
     /// Returns the compiled module of an actor, and compiles it on a background thread if needed.
-    pub(super) async fn compile(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
+    pub(super) async fn compile(&self, actor: &Actor, limits: Limits, mappings: MappingBudget) -> Result<CompiledModule> {
         check_size(&actor.module(), &limits)?;
         let key = ModuleKey {
             hash: actor.hash().into(),
@@ -105,10 +105,10 @@ impl Modules {
     }
 
     /// Loads or compiles a module on a background thread.
-    async fn obtain(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<CompiledModule> {
+    async fn obtain(&self, actor: &Actor, limits: Limits, mappings: MappingBudget) -> Result<CompiledModule> {
         let name = format!("actor {} ({})", actor.public_key(), escaped(&actor.name()));
         let begin = Instant::now();
-        let reservation = CodeReservation::take(mappings.clone())?;
+        let reservation = CodeReservation::new(mappings.clone())?;
         let obtain = tokio::time::timeout(limits.compile_deadline, self.obtain_code(actor, limits, mappings));
         let obtain = with_progress_report(obtain, LOG_AFTER, || {
             log::info!("compiling {name} takes longer than {LOG_AFTER:?}");
@@ -139,7 +139,7 @@ impl Modules {
     /// demand of the second. An abandoned step keeps its slot until its thread has ended, at most one function later:
     /// its
     /// memory and core stay in use, and count against its issuer's share.
-    async fn obtain_code(&self, actor: &Actor, limits: Limits, mappings: Mappings) -> Result<ObtainedCode> {
+    async fn obtain_code(&self, actor: &Actor, limits: Limits, mappings: MappingBudget) -> Result<ObtainedCode> {
         let issuer: Arc<str> = actor.issuer().into();
         let bytes = actor.module();
         let hash = actor.hash().to_owned();
@@ -152,8 +152,8 @@ impl Modules {
             context.prepare(&unprepared, &hash, &limits, &mappings)
         });
         let pending = match prepared.await?? {
-            Prepared::Loaded(code) => return Ok(ObtainedCode { code, source: CodeSource::Cache }),
-            Prepared::Metered(pending) => pending,
+            PreparedModule::Cached(code) => return Ok(ObtainedCode { code, source: CodeSource::Cache }),
+            PreparedModule::Pending(pending) => pending,
         };
         let estimate = pending.estimate();
         let slot = self.slot(&issuer, estimate.work <= SMALL_WORK, estimate.memory_bytes).await;
@@ -172,7 +172,7 @@ impl Modules {
 
 /// The code of a module, and its source.
 struct ObtainedCode {
-    code: Code,
+    code: MachineCode,
     source: CodeSource,
 }
 

@@ -87,7 +87,7 @@ impl Supervision {
         }
         let policy = self.trust.borrow();
         let assessed = match &child {
-            Child::Actor(key) => policy.judge_actor(&registry.snapshot().actors.get(key)?.identity.claims),
+            Child::Actor(key) => policy.check_actor(&registry.snapshot().actors.get(key)?.identity.claims),
             Child::Provider(key) => {
                 let identity = &registry.snapshot().providers.get(key)?.identity;
                 if identity.signed { policy.check_provider(&identity.claims) } else { Ok(()) }

@@ -31,7 +31,7 @@ pub(crate) struct ProviderStart {
     pub(crate) reports: CrashReports,
     pub(crate) dispatch: Dispatch,
     pub(crate) shards: Arc<Shards>,
-    pub(crate) budgets: Budgets,
+    pub(crate) budgets: PluginBudgets,
     /// Ended when the host stops waiting for starts.
     pub(crate) abandoned: Arc<ShutdownSignal>,
 }
