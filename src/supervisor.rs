@@ -56,7 +56,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::ProviderKey;
 use wasmcloud_core::shutdown::ShutdownSignal;
 use wasmcloud_engine::Compilation;
-use wasmcloud_plugin::{Budgets, NativeCapability};
+use wasmcloud_plugin::{NativeCapability, PluginBudgets};
 
 use crate::child::Child;
 use crate::dispatch::Dispatch;
@@ -129,7 +129,7 @@ struct Supervision {
     /// The grace period of stops.
     grace: Duration,
     /// The bytes that the host may hold for its plugins.
-    budgets: Budgets,
+    budgets: PluginBudgets,
     /// The supervisor's own address, from its start on.
     own: OnceCell<WeakAddr<Supervisor>>,
     /// The number of instances so far.
@@ -162,7 +162,7 @@ impl Supervisor {
         let SupervisorConfig { compilation, updates, grace, health, trust } = config;
         let supervision = Supervision {
             modules: Modules::new(compilation, dispatch.limits()),
-            budgets: Budgets::of_host(dispatch.limits().message_bytes),
+            budgets: PluginBudgets::of_host(dispatch.limits().message_bytes),
             dispatch,
             shards,
             registry: RefCell::new(Registry::open()),

@@ -97,7 +97,7 @@ impl BlockingProvider {
         part: impl FnOnce(&dyn CapabilityProvider) -> Result<(), BoxedError> + Send + 'static,
     ) -> Result<(), BoxedError> {
         let provider = self.provider.clone();
-        self.threads.in_turn(move || part(&*provider)).await
+        self.threads.run_in_order(move || part(&*provider)).await
     }
 
     async fn send_link_change(
@@ -126,7 +126,7 @@ impl AsyncCapabilityProvider for BlockingProvider {
         let deadline = context.as_ref().map(|context| context.deadline);
         let provider = self.provider.clone();
         let serve = move || with_context(context, || provider.handle_call(&actor, &operation, &message));
-        self.threads.call(deadline, serve).await
+        self.threads.run_call(deadline, serve).await
     }
 
     async fn health(&self) -> Result<(), BoxedError> {
@@ -135,7 +135,7 @@ impl AsyncCapabilityProvider for BlockingProvider {
             let answer = provider.handle_call(SYSTEM_ACTOR, HEALTH_REQUEST, &health_request())?;
             Ok(read_health(&answer)?)
         };
-        self.threads.check(ask).await
+        self.threads.run_health_check(ask).await
     }
 
     async fn stop(&self) {

@@ -26,7 +26,7 @@ use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
 use wasmcloud_core::health::{HEALTH_REQUEST, Health};
 use wasmcloud_core::shutdown::ShutdownSignal;
-use wasmcloud_provider::threads::panicked;
+use wasmcloud_provider::threads::panic_error;
 use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider, ProviderCallContext};
 
 #[cfg(feature = "experiments")]
@@ -115,7 +115,7 @@ impl Running {
             Ok(Ok(Ok(done))) => Ok(done),
             Ok(Ok(Err(error))) => Err(self.explain(operation, error)),
             Ok(Err(_)) => Err(timed_out(&self.identity, operation)),
-            Err(panic) => Err(self.explain(operation, panicked(&*panic).into())),
+            Err(panic) => Err(self.explain(operation, panic_error(&*panic).into())),
         }
         .inspect_err(|error| self.report_crash(error))
     }

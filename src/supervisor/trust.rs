@@ -39,7 +39,7 @@ impl Supervision {
     /// Checks that an actor's token is valid now, and that the policy trusts it.
     pub(super) fn expect_trusted(&self, identity: &ActorIdentity) -> Result<()> {
         check_validity(&identity.claims, SystemTime::now())?;
-        self.trust.borrow().judge_actor(&identity.claims)
+        self.trust.borrow().check_actor(&identity.claims)
     }
 
     /// Checks that a signed provider's token is valid now, and that the policy trusts it. The program vouches for other
@@ -49,7 +49,7 @@ impl Supervision {
             return Ok(());
         }
         check_validity(&identity.claims, SystemTime::now())?;
-        self.trust.borrow().judge_provider(&identity.claims)
+        self.trust.borrow().check_provider(&identity.claims)
     }
 
     /// Returns the deadline of a call that begins now.
@@ -87,10 +87,10 @@ impl Supervision {
         }
         let policy = self.trust.borrow();
         let assessed = match &child {
-            Child::Actor(key) => policy.judge_actor(&registry.snapshot().actors.get(key)?.identity.claims),
+            Child::Actor(key) => policy.check_actor(&registry.snapshot().actors.get(key)?.identity.claims),
             Child::Provider(key) => {
                 let identity = &registry.snapshot().providers.get(key)?.identity;
-                if identity.signed { policy.judge_provider(&identity.claims) } else { Ok(()) }
+                if identity.signed { policy.check_provider(&identity.claims) } else { Ok(()) }
             }
         };
         let distrust = assessed.err().map(Distrust::from);

@@ -1,4 +1,4 @@
-//! An [`Actor`]: a signed WebAssembly module, verified and ready to be started.
+//! A signed WebAssembly module, verified and ready to be started.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,22 +25,26 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Reads a signed module and verifies it: the token's signature and keys, its validity at this moment, and
-    /// that the code is the code which was signed.
+    /// Reads and verifies a signed module: the token's signature and keys, its validity at this moment, and the hash of the
+    /// code.
     ///
     /// # Errors
-    /// `InvalidModule`, `Unsigned`, `InvalidToken`, `TokenExpired`, `TokenNotYetValid` or `Tampered`.
+    /// - `InvalidModule` if the bytes are not a WebAssembly module.
+    /// - `Unsigned` if the module carries no token.
+    /// - `InvalidToken` if the token is malformed or its signature does not verify.
+    /// - `TokenExpired` or `TokenNotYetValid` if the token is not valid at this moment.
+    /// - `Tampered` if the code differs from the code that was signed.
     pub fn from_slice(module: &[u8]) -> Result<Actor> {
         let claims = Actor::claims_of(module)?;
         check_validity(&claims, SystemTime::now())?;
         Ok(Actor { module: module.into(), claims: Arc::new(claims) })
     }
 
-    /// Returns the claims of a signed module after all of it has been verified but the token's validity in time: also those
-    /// of a module that cannot be started any more, or not yet.
+    /// Verifies a signed module except for the token's validity in time, and returns its claims. The module may have expired
+    /// or not be valid yet.
     ///
     /// # Errors
-    /// `InvalidModule`, `Unsigned`, `InvalidToken` or `Tampered`.
+    /// `InvalidModule`, `Unsigned`, `InvalidToken` or `Tampered`, as for [`Actor::from_slice`].
     pub fn claims_of(module: &[u8]) -> Result<Claims<jwt::Actor>> {
         let claims: Claims<jwt::Actor> = read_token(embedded_token(module)?)?;
         let hash = hash_without_token(module)?;
@@ -51,12 +55,10 @@ impl Actor {
         Ok(claims)
     }
 
-    /// Reads a signed module from a file, as [`Actor::from_slice`] does.
-    ///
-    /// This reads the file where it is called, so call it from a place that may block.
+    /// Reads and verifies a signed module from a file, as [`Actor::from_slice`] does. This blocks the calling thread.
     ///
     /// # Errors
-    /// `Io` where the file cannot be read, and those of [`Actor::from_slice`].
+    /// `Io` if the file cannot be read, and the errors of [`Actor::from_slice`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<Actor> {
         let path = path.as_ref();
         let module = std::fs::read(path).map_err(|error| {
@@ -65,32 +67,32 @@ impl Actor {
         Actor::from_slice(&module)
     }
 
-    /// The actor's public key, by which it is called: 56 characters beginning with `M`.
+    /// Returns the actor's public key, by which it is called: 56 characters beginning with `M`.
     pub fn public_key(&self) -> String {
         self.claims.subject.clone()
     }
 
-    /// The name that its signer gave it, or `Anonymous`.
+    /// Returns the name that the signer gave the actor. Default: `Anonymous`.
     pub fn name(&self) -> String {
         self.claims.name()
     }
 
-    /// The public key of the account that signed it, beginning with `A`.
+    /// Returns the public key of the account that signed the actor: 56 characters beginning with `A`.
     pub fn issuer(&self) -> String {
         self.claims.issuer.clone()
     }
 
-    /// The contracts of the capabilities it may use, such as `wasmcloud:keyvalue`.
+    /// Returns the contracts of the capabilities that the actor may use, such as `wasmcloud:keyvalue`.
     pub fn capabilities(&self) -> Vec<String> {
         self.metadata().and_then(|metadata| metadata.caps.clone()).unwrap_or_default()
     }
 
-    /// The tags that its signer gave it.
+    /// Returns the tags that the signer gave the actor.
     pub fn tags(&self) -> Vec<String> {
         self.metadata().and_then(|metadata| metadata.tags.clone()).unwrap_or_default()
     }
 
-    /// All that its token claims.
+    /// Returns all claims of the token.
     pub fn claims(&self) -> Claims<jwt::Actor> {
         Claims::clone(&self.claims)
     }

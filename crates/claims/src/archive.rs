@@ -1,13 +1,13 @@
-//! Provider archives: the libraries of one capability provider, one for each target, and the token that vouches for them.
+//! Provider archives: the libraries of one capability provider, one for each target, with a signed token.
 //!
-//! An archive is a tar file, gzipped or not, of a `claims.jwt` and one `<arch>-<os>.bin` for each target. The token names
-//! the SHA-256 of each library. Nothing of an archive can be had before all of it has been verified.
+//! An archive is a tar file, optionally gzipped, with a `claims.jwt` and one `<arch>-<os>.bin` for each target. The token
+//! holds the SHA-256 of each library. An archive is verified as a whole before any part of it can be used.
 //!
 //! # Layout
-//! - `limits`: how much is read
-//! - `read`: the entries of the tar file, as they are
-//! - `verify`: whether the token vouches for what there is
-//! - `write`: making and signing archives
+//! - `limits`: how much of an archive is read
+//! - `read`: reads the entries of the tar file
+//! - `verify`: compares the libraries with the token
+//! - `write`: writes and signs archives
 
 mod limits;
 mod read;
@@ -26,20 +26,25 @@ use crate::token::check_validity;
 pub use limits::ArchiveLimits;
 pub use write::ArchiveBuilder;
 
-/// The entry that holds the token.
-const TOKEN: &str = "claims.jwt";
+/// The name of the entry that holds the token.
+const TOKEN_ENTRY: &str = "claims.jwt";
 
-/// How the name of a library ends, after its target.
-const LIBRARY: &str = ".bin";
+/// The suffix of the name of a library's entry, after the target.
+const LIBRARY_SUFFIX: &str = ".bin";
 
-/// A signed archive of a provider's libraries, verified.
+/// A verified, signed archive of a provider's libraries.
+///
+/// [`NativeCapability::from_archive`] makes a provider of it. [`ProviderArchive::builder`] and `wasmcloud par create` write
+/// archives.
 ///
 /// ```
 /// use wasmcloud_host::{ErrorKind, ProviderArchive};
 ///
-/// let refused = ProviderArchive::try_load(b"this is no archive").unwrap_err();
+/// let refused = ProviderArchive::try_load(b"not an archive").unwrap_err();
 /// assert_eq!(refused.kind(), ErrorKind::InvalidArchive);
 /// ```
+///
+/// [`NativeCapability::from_archive`]: https://docs.rs/wasmcloud-host/latest/wasmcloud_host/struct.NativeCapability.html
 #[derive(Clone)]
 pub struct ProviderArchive {
     claims: Claims<CapabilityProvider>,
@@ -49,86 +54,88 @@ pub struct ProviderArchive {
 }
 
 impl ProviderArchive {
-    /// Reads an archive and verifies all of it: the token's signature and keys, its validity at this moment, and the
-    /// hash of each library. What is larger than the default [`ArchiveLimits`] is refused.
+    /// Reads and verifies an archive within the default [`ArchiveLimits`]: the token's signature and keys, its validity at
+    /// this moment, and the hash of each library.
     ///
-    /// The token may name targets that the archive does not have; it may not be silent about one that it has.
+    /// The token must hold a hash of each library in the archive. It may name further targets.
     ///
     /// # Errors
-    /// `InvalidArchive`, `Unsigned`, `InvalidToken`, `TokenExpired`, `TokenNotYetValid` or `Tampered`.
+    /// - `InvalidArchive` if the bytes are not a provider archive, or exceed the limits.
+    /// - `Unsigned` if the archive carries no token.
+    /// - `InvalidToken` if the token is malformed or its signature does not verify.
+    /// - `TokenExpired` or `TokenNotYetValid` if the token is not valid at this moment.
+    /// - `Tampered` if a library differs from the one that was signed, or the token does not name it.
     pub fn try_load(bytes: &[u8]) -> Result<ProviderArchive> {
         ProviderArchive::try_load_within(bytes, &ArchiveLimits::new())
     }
 
-    /// The same within other limits.
+    /// Reads and verifies an archive within other limits.
     ///
     /// # Errors
-    /// Those of [`ProviderArchive::try_load`].
+    /// The errors of [`ProviderArchive::try_load`].
     pub fn try_load_within(bytes: &[u8], limits: &ArchiveLimits) -> Result<ProviderArchive> {
-        let contents = read::contents(bytes, limits)?;
-        let claims = verify::claims(&contents)?;
+        let contents = read::read_archive(bytes, limits)?;
+        let claims = verify::verify(&contents)?;
         check_validity(&claims, SystemTime::now())?;
-        let read::Contents { token, targets, compressed } = contents;
+        let read::UnverifiedArchive { token, targets, compressed } = contents;
         Ok(ProviderArchive { claims, token, targets, compressed })
     }
 
-    /// Returns the claims of an archive after all of it has been verified but the token's validity in time: also those of an
-    /// archive that cannot be used any more, or not yet.
+    /// Verifies an archive except for the token's validity in time, and returns its claims. The archive may have expired or
+    /// not be valid yet.
     ///
     /// # Errors
-    /// `InvalidArchive`, `Unsigned`, `InvalidToken` or `Tampered`.
+    /// `InvalidArchive`, `Unsigned`, `InvalidToken` or `Tampered`, as for [`ProviderArchive::try_load`].
     pub fn claims_of(bytes: &[u8]) -> Result<Claims<CapabilityProvider>> {
-        verify::claims(&read::contents(bytes, &ArchiveLimits::new())?)
+        verify::verify(&read::read_archive(bytes, &ArchiveLimits::new())?)
     }
 
-    /// Reads an archive from a file, as [`ProviderArchive::try_load`] does.
-    ///
-    /// This reads the file where it is called, so call it from a place that may block.
+    /// Reads and verifies an archive from a file, as [`ProviderArchive::try_load`] does. This blocks the calling thread.
     ///
     /// # Errors
-    /// `Io` where the file cannot be read, and those of [`ProviderArchive::try_load`].
+    /// `Io` if the file cannot be read, and the errors of [`ProviderArchive::try_load`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<ProviderArchive> {
         ProviderArchive::from_file_within(path, &ArchiveLimits::new())
     }
 
-    /// The same within other limits. Of a file that is larger, no more is read than they allow.
+    /// Reads and verifies an archive from a file within other limits. Reading stops at [`ArchiveLimits::archive_bytes`].
     ///
     /// # Errors
-    /// Those of [`ProviderArchive::from_file`].
+    /// The errors of [`ProviderArchive::from_file`].
     pub fn from_file_within(path: impl AsRef<Path>, limits: &ArchiveLimits) -> Result<ProviderArchive> {
-        ProviderArchive::try_load_within(&read::file(path.as_ref(), limits)?, limits)
+        ProviderArchive::try_load_within(&read::read_file(path.as_ref(), limits)?, limits)
     }
 
-    /// Begins an archive for a provider of this name, contract (such as `wasmcloud:keyvalue`) and vendor.
+    /// Returns a builder of an archive for a provider with a name, a contract such as `wasmcloud:keyvalue`, and a vendor.
     pub fn builder(name: &str, contract_id: &str, vendor: &str) -> ArchiveBuilder {
         ArchiveBuilder::new(name, contract_id, vendor)
     }
 
-    /// Begins an archive with the libraries of this one and what its token says, gzipped if this one is, to be changed and
-    /// signed anew.
+    /// Returns a builder of an archive with the libraries and claims of this one, to be changed and signed again. The new
+    /// archive is gzipped if this one is. Its time of issue is new.
     pub fn to_builder(&self) -> ArchiveBuilder {
         ArchiveBuilder::of(self)
     }
 
-    /// All that its token claims.
+    /// Returns all claims of the token.
     pub fn claims(&self) -> Claims<CapabilityProvider> {
         self.claims.clone()
     }
 
-    /// The token itself: three segments of base64url.
+    /// Returns the token: three segments of base64url.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// The targets that it has libraries for, such as `x86_64-linux`, in the order of the alphabet.
+    /// Returns the targets that the archive has libraries for, such as `x86_64-linux`, in alphabetical order.
     pub fn targets(&self) -> Vec<String> {
         self.targets.keys().cloned().collect()
     }
 
-    /// The library for a target. Its hash was compared with the signed one when the archive was read.
+    /// Returns the library for a target. Its hash was compared with the signed one when the archive was read.
     ///
     /// # Errors
-    /// `TargetMissing`, naming the targets there are.
+    /// `TargetMissing` if the archive has no library for the target. The text lists the targets that it has.
     pub fn target_bytes(&self, target: &str) -> Result<&[u8]> {
         self.targets.get(target).map(Vec::as_slice).ok_or_else(|| {
             let message = format!(
@@ -140,8 +147,8 @@ impl ProviderArchive {
         })
     }
 
-    /// The target that this host is: its architecture and operating system as Rust names them, such as `x86_64-linux` or
-    /// `aarch64-macos`.
+    /// Returns the target of this program: the architecture and operating system in the names of [`std::env::consts`], such
+    /// as `x86_64-linux` or `aarch64-macos`.
     pub fn host_target() -> String {
         format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
     }
@@ -157,14 +164,14 @@ impl fmt::Debug for ProviderArchive {
     }
 }
 
-/// Whether this can be the name of a target: `<arch>-<os>` in letters, digits, `_`, `-` and `.`, and no way to a place
-/// elsewhere.
+/// Returns whether a text has the form of a target: `<arch>-<os>` in letters, digits, `_`, `-` and `.`. A target is used as a
+/// file name, so it cannot lead to another folder.
 fn is_target(name: &str) -> bool {
     const LONGEST: usize = 64;
-    let well_made = |part: &str| part.starts_with(|first: char| first.is_ascii_alphanumeric());
+    let is_part = |part: &str| part.starts_with(|first: char| first.is_ascii_alphanumeric());
     name.len() <= LONGEST
         && name.chars().all(|character| character.is_ascii_alphanumeric() || "_-.".contains(character))
-        && name.split_once('-').is_some_and(|(architecture, system)| well_made(architecture) && well_made(system))
+        && name.split_once('-').is_some_and(|(architecture, system)| is_part(architecture) && is_part(system))
 }
 
 fn invalid(reason: impl fmt::Display) -> Error {

@@ -1,7 +1,7 @@
-//! Where a module carries its token, and the hash of everything else in it.
+//! Finds and embeds the token of a module, and hashes the rest of it.
 //!
-//! Both work on the bytes of the file as they are: the hash of a module is that of the file with its token
-//! sections cut out, nothing re-serialized. That one rule holds for modules of every era.
+//! The hash of a module is that of the file without its token sections. Sections are not re-serialized, so the same rule
+//! holds for modules of all wascap versions.
 
 use sha2::{Digest, Sha256};
 use wasm_encoder::Section as _;
@@ -9,86 +9,96 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 const HEADER: &[u8; 8] = b"\0asm\x01\0\0\0";
 const CUSTOM_SECTION: u8 = 0;
-/// The name of the section that tokens are put into.
+/// The name of the section that this crate embeds tokens in.
 const TOKEN_SECTION: &str = "wasmcloud_jwt";
 const TOKEN_SECTIONS: [&[u8]; 2] = [b"jwt", TOKEN_SECTION.as_bytes()];
 
-/// A token is a few hundred bytes; what is larger than this is not read as one.
+/// The size of the largest token, in bytes. Usual tokens have a few hundred.
 pub(super) const LONGEST_TOKEN: usize = 64 * 1024;
 
-/// One section of a module: the whole of its bytes, what comes after its length, and where it is a custom one, its name
-/// and data.
+/// A section of a module.
 struct Section<'a> {
     id: u8,
+    /// All bytes of the section.
     whole: &'a [u8],
+    /// The bytes after the section's length.
     contents: &'a [u8],
-    custom: Option<(&'a [u8], &'a [u8])>,
+    /// The name and data, if it is a custom section.
+    custom: Option<CustomSection<'a>>,
 }
 
-impl Section<'_> {
-    fn holds_token(&self) -> bool {
-        self.custom.is_some_and(|(name, _)| TOKEN_SECTIONS.contains(&name))
+#[derive(Clone, Copy)]
+struct CustomSection<'a> {
+    name: &'a [u8],
+    data: &'a [u8],
+}
+
+impl<'a> Section<'a> {
+    /// Returns the bytes of the token that the section holds, if it holds one.
+    fn token(&self) -> Option<&'a [u8]> {
+        self.custom.filter(|custom| TOKEN_SECTIONS.contains(&custom.name)).map(|custom| custom.data)
     }
 }
 
-/// The token that a module carries.
+/// Returns the token that a module carries.
 ///
 /// # Errors
-/// `InvalidModule` for what is no module, `Unsigned` where there is no token, `InvalidToken` where there is
-/// more than one, or one that is no text or absurdly long.
+/// `InvalidModule` if the bytes are not a module, `Unsigned` if there is no token, `InvalidToken` if there is more than one,
+/// or it is not UTF-8 or larger than 64 KiB.
 pub fn embedded_token(module: &[u8]) -> Result<&str> {
     let mut found = None;
     for section in sections(module)? {
-        let section = section?;
-        let Some((_, data)) = section.custom.filter(|_| section.holds_token()) else { continue };
-        if found.replace(data).is_some() {
-            return Err(Error::new(
-                ErrorKind::InvalidToken,
-                "the module carries more than one token, so it is not clear who vouches for it",
-            ));
+        let Some(token) = section?.token() else { continue };
+        if found.replace(token).is_some() {
+            let message = "the module carries more than one token, so its signer is ambiguous: sign it again";
+            return Err(Error::new(ErrorKind::InvalidToken, message));
         }
     }
     let token = found
         .ok_or_else(|| Error::new(ErrorKind::Unsigned, "the module carries no token: sign it before it is started"))?;
     if token.len() > LONGEST_TOKEN {
-        let message = format!("the module's token has {} bytes; at most {LONGEST_TOKEN} are read", token.len());
+        let message = format!("the module's token has {} bytes, more than the limit of {LONGEST_TOKEN}", token.len());
         return Err(Error::new(ErrorKind::InvalidToken, message));
     }
     std::str::from_utf8(token)
-        .map_err(|error| Error::new(ErrorKind::InvalidToken, "the module's token is no text").caused_by(error))
+        .map_err(|error| Error::new(ErrorKind::InvalidToken, "the module's token is not UTF-8").caused_by(error))
 }
 
-/// SHA-256 over the module with its token sections cut out, in upper-case hex.
+/// Returns the SHA-256 of a module without its token sections, in upper-case hex.
+///
+/// # Errors
+/// `InvalidModule` if the bytes are not a module.
 pub fn hash_without_token(module: &[u8]) -> Result<String> {
     let mut hash = Sha256::new();
     let all = sections(module)?;
     hash.update(HEADER);
     for section in all {
         let section = section?;
-        if !section.holds_token() {
+        if section.token().is_none() {
             hash.update(section.whole);
         }
     }
     Ok(data_encoding::HEXUPPER.encode(&hash.finalize()))
 }
 
-/// The module with its token sections cut out, and with the lengths of its sections in their shortest form: wascap hashes
-/// them like that, so what is signed in this form is what every reader takes it for.
+/// Returns a module without its token sections, and with the lengths of its sections in their shortest encoding.
+///
+/// wascap hashes modules in this form, so all readers compute the same hash of a module that is signed in it.
 ///
 /// # Errors
-/// `InvalidModule` for what is no module.
+/// `InvalidModule` if the bytes are not a module.
 pub fn without_token(module: &[u8]) -> Result<Vec<u8>> {
     let mut bare = HEADER.to_vec();
     for section in sections(module)? {
         let section = section?;
-        if !section.holds_token() {
+        if section.token().is_none() {
             wasm_encoder::RawSection { id: section.id, data: section.contents }.append_to(&mut bare);
         }
     }
     Ok(bare)
 }
 
-/// Adds a token to a module that carries none, where wascap puts it since 0.9.
+/// Adds a token to a module without one, in the section that wascap uses since 0.9.
 pub fn embed_token(mut bare: Vec<u8>, token: &str) -> Vec<u8> {
     wasm_encoder::CustomSection { name: TOKEN_SECTION.into(), data: token.as_bytes().into() }.append_to(&mut bare);
     bare
@@ -96,7 +106,7 @@ pub fn embed_token(mut bare: Vec<u8>, token: &str) -> Vec<u8> {
 
 fn sections(module: &[u8]) -> Result<impl Iterator<Item = Result<Section<'_>>>> {
     let Some(mut rest) = module.strip_prefix(HEADER) else {
-        return Err(Error::new(ErrorKind::InvalidModule, no_module(module)));
+        return Err(Error::new(ErrorKind::InvalidModule, refusal(module)));
     };
     Ok(std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -112,12 +122,12 @@ fn sections(module: &[u8]) -> Result<impl Iterator<Item = Result<Section<'_>>>> 
     }))
 }
 
-/// What a file is that does not begin as a module does.
-fn no_module(bytes: &[u8]) -> &'static str {
+/// Returns the error text for a file that does not begin with the header of a module.
+fn refusal(bytes: &[u8]) -> &'static str {
     // Behind the magic number there is a version of two bytes, and the kind of file: 0 for modules, 1 for components.
     if matches!(bytes, [b'\0', b'a', b's', b'm', _, _, 1, 0, ..]) {
-        return "this is a WebAssembly component, and hosts run modules: build for wasm32-unknown-unknown, and do not make a \
-                component of the module";
+        return "the file is a WebAssembly component, and hosts run core modules: build for wasm32-unknown-unknown, without \
+                a componentization step";
     }
     "not a WebAssembly module: the file does not begin with its magic number and version 1"
 }
@@ -133,14 +143,15 @@ fn next_section<'a>(rest: &mut &'a [u8]) -> Option<Section<'a>> {
         CUSTOM_SECTION => {
             let mut body = contents;
             let length = leb128(&mut body)?;
-            Some(body.split_at_checked(length)?)
+            let (name, data) = body.split_at_checked(length)?;
+            Some(CustomSection { name, data })
         }
         _ => None,
     };
     Some(Section { id, whole, contents, custom })
 }
 
-/// An unsigned LEB128 number of at most 32 bits.
+/// Reads an unsigned LEB128 number of at most 32 bits.
 fn leb128(bytes: &mut &[u8]) -> Option<usize> {
     let mut value: u32 = 0;
     for shift in (0..35).step_by(7) {

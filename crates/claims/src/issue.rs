@@ -1,4 +1,4 @@
-//! Issuing a token: the other side of reading one.
+//! Issues tokens.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,7 +15,7 @@ use crate::jwt::Claims;
 
 const HEADER: &[u8] = br#"{"typ":"jwt","alg":"Ed25519"}"#;
 
-/// When a token is valid, and when it was issued: now, if not said.
+/// The period in which a token is valid, and its time of issue. Default: always valid, issued now.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Validity {
     pub issued_at: Option<SystemTime>,
@@ -24,20 +24,19 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
-    /// Writes itself into claims.
-    pub(crate) fn apply<S>(self, claims: &mut Claims<S>) {
+    /// Sets the times of claims.
+    pub(crate) fn apply_to<S>(self, claims: &mut Claims<S>) {
         claims.issued_at = seconds(self.issued_at.unwrap_or_else(SystemTime::now));
         claims.not_before = self.not_before.map(seconds);
         claims.expires = self.expires.map(seconds);
     }
 }
 
-/// Signs claims in the name of an account. The id of the token is a hash of what it says, and its fields come in the
-/// order of the alphabet, so the same claims make the same token.
+/// Signs claims with the key of an account, and returns the token. The token's id is a hash of its claims, and its fields
+/// are in alphabetical order, so the same claims give the same token.
 ///
 /// # Errors
-/// `InvalidArgument` where a key is of the wrong kind, where the issuer's seed is missing, or where the claims say what
-/// could never be accepted.
+/// `InvalidArgument` if a key is of the wrong kind, the issuer's seed is missing, or no host would accept the token.
 pub(crate) fn issue_token<S: Subject + Serialize>(mut claims: Claims<S>, issuer: &KeyPair) -> Result<String> {
     claims.issuer = issuer.public_key();
     expect_key(&claims.issuer, KeyKind::Account)?;
@@ -49,7 +48,8 @@ pub(crate) fn issue_token<S: Subject + Serialize>(mut claims: Claims<S>, issuer:
         && begins >= ends
     {
         let message = format!(
-            "the token would never be valid: it ends {} s before it begins; let it expire later, or begin earlier",
+            "the token would never be valid: it expires {} s before it becomes valid; choose a later expiry or an earlier \
+             beginning",
             begins - ends
         );
         return Err(Error::new(ErrorKind::InvalidArgument, message));
@@ -58,13 +58,13 @@ pub(crate) fn issue_token<S: Subject + Serialize>(mut claims: Claims<S>, issuer:
     claims.id = BASE32_NOPAD.encode(&Sha256::digest(sorted_json(&claims)?));
     let signed = format!("{}.{}", BASE64URL_NOPAD.encode(HEADER), BASE64URL_NOPAD.encode(&sorted_json(&claims)?));
     let signature = issuer.sign(signed.as_bytes()).map_err(|error| {
-        let message = format!("cannot sign with the key {}: its seed is needed", claims.issuer);
+        let message = format!("cannot sign with the key {}: provide its seed", claims.issuer);
         Error::new(ErrorKind::InvalidArgument, message).caused_by(error)
     })?;
     let token = format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature));
     if token.len() > LONGEST_TOKEN {
         let message = format!(
-            "the token has {} bytes, and hosts read at most {LONGEST_TOKEN}: let it say less (fewer or shorter tags)",
+            "the token has {} bytes, and hosts read at most {LONGEST_TOKEN}: use fewer or shorter tags",
             token.len()
         );
         return Err(Error::new(ErrorKind::InvalidArgument, message));
@@ -81,7 +81,7 @@ fn sorted_json<S: Serialize>(claims: &Claims<S>) -> Result<Vec<u8>> {
         .map_err(|error| Error::new(ErrorKind::Internal, "cannot write the claims as JSON").caused_by(error))
 }
 
-/// A token counts whole seconds since 1970, and knows no time before.
+/// Returns the seconds since 1970, as tokens hold times. Earlier times become 0.
 fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -112,7 +112,7 @@ mod tests {
         let issue = |seconds| {
             let mut claims = claims(&module);
             let issued_at = Some(UNIX_EPOCH + std::time::Duration::from_secs(seconds));
-            Validity { issued_at, ..Validity::default() }.apply(&mut claims);
+            Validity { issued_at, ..Validity::default() }.apply_to(&mut claims);
             issue_token(claims, &account).unwrap()
         };
         assert_eq!(issue(1), issue(1));
@@ -129,7 +129,8 @@ mod tests {
         };
         let period = |begins, ends| {
             let mut claims = claims(&KeyPair::new_module());
-            (claims.not_before, claims.expires) = (Some(begins), Some(ends));
+            claims.not_before = Some(begins);
+            claims.expires = Some(ends);
             issue_token(claims, &account).map_err(|error| error.kind())
         };
         assert!(period(1, 2).is_ok());

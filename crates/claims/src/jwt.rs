@@ -1,9 +1,8 @@
-//! What tokens claim of actors and providers.
+//! The claims of tokens about actors and providers.
 //!
-//! The envelope is [`Claims`] of the crate `wascap`, which needs not be a dependency of a program: everything that an
-//! interface of this crate mentions is here. What an envelope holds, its *metadata*, is [`Actor`] or
-//! [`CapabilityProvider`]. Both are written and read as wascap 0.13 did, byte for byte; later releases of wascap have no
-//! capabilities and no contracts in theirs.
+//! [`Claims`] is the envelope of the crate [wascap](https://docs.rs/wascap). Its types in this API are re-exported here, so
+//! programs need no dependency on wascap. The envelope holds *metadata*: an [`Actor`] or a [`CapabilityProvider`]. Both are
+//! read and written in the JSON format of wascap 0.13. Later releases of wascap omit capabilities and contracts.
 //!
 //! ```
 //! use wasmcloud_host::jwt::{CapabilityProvider, Claims};
@@ -27,13 +26,13 @@ use serde::{Deserialize, Serialize};
 
 pub use wascap::jwt::{Claims, ClaimsBuilder, WascapEntity};
 
-/// The revision of wascap's claims that tokens are made in. Readers that are told an older one, or none, check no hash.
+/// The revision of wascap's claims that tokens are issued in. wascap does not check the hash for older revisions, or none.
 pub(super) const REVISION: u32 = 3;
 
-/// What a token says of an actor.
+/// The claims of a token about an actor.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// The actor's name for people.
+    /// The actor's human-readable name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 
@@ -41,7 +40,7 @@ pub struct Actor {
     #[serde(rename = "hash")]
     pub module_hash: String,
 
-    /// Tags of any text.
+    /// The actor's tags. Any text is allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
 
@@ -49,63 +48,62 @@ pub struct Actor {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caps: Option<Vec<String>>,
 
-    /// The actor's revision, which grows with each release.
+    /// The actor's revision, which increases with each release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rev: Option<i32>,
 
-    /// The actor's version for people.
+    /// The actor's human-readable version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ver: Option<String>,
 
-    /// The name by which other actors may call it.
+    /// The name by which other actors may call the actor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_alias: Option<String>,
 
-    /// Whether the module is a capability provider. The era had a few; this host starts none.
+    /// Whether the module is a capability provider. Some of wasmCloud 0.18 were modules; this host does not start them.
     #[serde(rename = "prov", default)]
     pub provider: bool,
 }
 
-/// What a token says of a capability provider.
+/// The claims of a token about a capability provider.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CapabilityProvider {
-    /// The provider's name for people.
+    /// The provider's human-readable name.
     pub name: Option<String>,
 
-    /// The contract that it serves, such as `wasmcloud:keyvalue`.
+    /// The contract that the provider serves, such as `wasmcloud:keyvalue`.
     pub capid: String,
 
-    /// Who makes it.
+    /// The provider's vendor.
     pub vendor: String,
 
-    /// The provider's revision, which grows with each release.
+    /// The provider's revision, which increases with each release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rev: Option<i32>,
 
-    /// The provider's version for people.
+    /// The provider's human-readable version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ver: Option<String>,
 
-    /// The SHA-256 of each of its libraries in upper-case hex, by target, such as `x86_64-linux`.
+    /// The SHA-256 of each library in upper-case hex, by target, such as `x86_64-linux`.
     pub target_hashes: HashMap<String, String>,
 
-    /// A JSON schema of the values that its links may have.
+    /// A JSON schema of the values of the provider's links.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_schema: Option<serde_json::Value>,
 }
 
 impl Actor {
-    /// Returns claims about an actor with this public key, in the name of this account. They are valid for ever, and signed
-    /// by nobody: see [`signing`](crate::signing).
+    /// Returns unsigned claims about the actor with the public key `subject`, issued by the account `issuer`. They do not
+    /// expire. [`signing`](crate::signing) signs modules.
     pub fn claims(self, issuer: impl Into<String>, subject: impl Into<String>) -> Claims<Actor> {
         claims(self, issuer.into(), subject.into())
     }
 }
 
 impl CapabilityProvider {
-    /// Returns claims about a provider with this public key, in the name of this account. They are valid for ever, and
-    /// signed by nobody. A program needs no more to vouch for a provider that is part of it: see
-    /// `NativeCapability::from_async`.
+    /// Returns unsigned claims about the provider with the public key `subject`, issued by the account `issuer`. They do not
+    /// expire. A provider that is part of the program needs no signature: see `NativeCapability::from_async`.
     pub fn claims(self, issuer: impl Into<String>, subject: impl Into<String>) -> Claims<CapabilityProvider> {
         claims(self, issuer.into(), subject.into())
     }
@@ -127,9 +125,9 @@ fn claims<T>(metadata: T, issuer: String, subject: String) -> Claims<T>
 where
     T: Default + DeserializeOwned + WascapEntity,
 {
-    // Has an id and the time of its issue.
+    // Has a random id and the time of issue.
     let dated = ClaimsBuilder::<T>::new().build();
-    let mut claims: Claims<T> = revised();
+    let mut claims: Claims<T> = empty_claims();
     claims.id = dated.id;
     claims.issued_at = dated.issued_at;
     claims.issuer = issuer;
@@ -138,8 +136,8 @@ where
     claims
 }
 
-/// Claims that say nothing but their revision, which wascap lets be set by JSON alone.
-fn revised<T: Default + DeserializeOwned>() -> Claims<T> {
+/// Returns empty claims with a revision. wascap allows the revision to be set only through JSON.
+fn empty_claims<T: Default + DeserializeOwned>() -> Claims<T> {
     let fields = serde_json::json!({"jti": "", "iat": 0, "iss": "", "sub": "", "wascap_revision": REVISION});
     serde_json::from_value(fields).unwrap_or_default()
 }
@@ -159,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_is_written_in_the_order_of_the_era_and_absent_fields_are_left_out() {
+    fn metadata_is_written_in_the_order_of_wascap_and_absent_fields_are_left_out() {
         let json = |actor: &Actor| serde_json::to_string(actor).unwrap();
         assert_eq!(json(&Actor::default()), r#"{"hash":"","prov":false}"#);
         let full =
@@ -170,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_told_where_none_was_given() {
+    fn absent_names_have_defaults() {
         assert_eq!(Actor::default().claims("", "").name(), "Anonymous");
         assert_eq!(CapabilityProvider::default().claims("", "").name(), "Unnamed Provider");
     }

@@ -1,20 +1,20 @@
-//! Signed tokens: what they claim, how modules and archives carry them, the one rule by which they are verified, and whom a
-//! host trusts.
+//! Reads, verifies and issues signed tokens, the modules and archives that carry them, and the trust policy of a host.
 //!
-//! The formats are those of wascap, before and since its version 0.9: a JSON web token signed with an account's nkey, in a
-//! custom section of the module that is named `jwt` (before) or `wasmcloud_jwt` (since). The checks are made here, because
-//! wascap never looks at the signature on extraction and skips the module's hash for older tokens. No check is skipped here.
+//! The formats are those of the crate [wascap](https://docs.rs/wascap): a JSON web token signed with an account's nkey, in a
+//! custom section of the module. The section is named `jwt` before wascap 0.9, and `wasmcloud_jwt` since. This crate makes
+//! the checks itself: wascap does not verify the signature on extraction, and skips the module's hash for older tokens.
+//! No check is skipped here.
 //!
 //! # Layout
-//! - [`jwt`]: what tokens claim
-//! - `token`: reads a token, and verifies it
-//! - `embedding`: how a module carries its token, and the hash of its code
-//! - `issue`: how tokens are made
-//! - [`signing`]: keys, and signing modules
-//! - [`Actor`]: a signed module, verified
-//! - [`ProviderArchive`]: signed libraries of a provider, verified
-//! - [`TrustPolicy`]: whose signature counts
-//! - [`TrustState`]: whether an actor or provider that runs is still trusted
+//! - [`jwt`]: the claims of tokens
+//! - `token`: reads and verifies a token
+//! - `embedding`: finds and embeds the token of a module, and hashes its code
+//! - `issue`: issues tokens
+//! - [`signing`]: keys and the signing of modules
+//! - [`Actor`]: a verified, signed module
+//! - [`ProviderArchive`]: the verified, signed libraries of a provider
+//! - [`TrustPolicy`]: which signers, actors and providers a host accepts
+//! - [`TrustState`]: whether a running actor or provider is still trusted
 
 #![forbid(unsafe_code)]
 

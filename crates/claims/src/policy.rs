@@ -1,4 +1,4 @@
-//! Whom a host trusts, beyond that signatures are valid.
+//! The trust policy of a host: which validly signed actors and providers it accepts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,13 +7,16 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use crate::jwt::{Actor, CapabilityProvider, Claims};
 
-/// Whom a host trusts. A valid signature says who signed, and this says whose signature counts.
+/// The rules by which a host accepts signed actors and providers. A signature proves who signed; the policy decides whether
+/// that signer is accepted.
 ///
-/// The default accepts any valid signature; a host to which no policy was given does too, and says so once, on the
-/// log. Each rule narrows that, and all of them have to be met. They hold for actors and for signed providers, at their
-/// start and at updates, and for what runs already when the policy is replaced
-/// (`Host::set_trust_policy`). A provider that is part of the program
-/// (`NativeCapability::from_instance`) is trusted with the program.
+/// By default, any valid signature is accepted. A host without a policy does the same, and logs a warning once. Each rule
+/// restricts this further, and all rules apply together:
+///
+/// - They apply to actors and to signed providers, when they are started and when an actor is updated.
+/// - When the policy is replaced (`Host::set_trust_policy`), they apply to running actors and providers. Those that lose
+///   trust keep running, but calls to and from them are rejected.
+/// - They do not apply to providers that are part of the program (`NativeCapability::from_instance`).
 ///
 /// ```
 /// use wasmcloud_host::{HostBuilder, TrustPolicy};
@@ -41,68 +44,70 @@ pub struct TrustPolicy {
     revoked_tokens: HashSet<String>,
 }
 
-/// Makes a [`TrustPolicy`]. Each rule may be given several times, and adds to what was given before.
+/// Builds a [`TrustPolicy`]. Each method may be called several times, and adds to the rules given before.
 #[derive(Debug, Clone, Default)]
+#[must_use = "`build` returns the policy"]
 pub struct TrustPolicyBuilder(TrustPolicy);
 
 impl TrustPolicyBuilder {
-    /// The accounts (`A...`) whose signature on actors counts. By default every account's does. Once this was called, no
-    /// other account's does; with an empty list, none's.
+    /// Accepts actors only if they are signed by one of these accounts (`A...`). With an empty list, no actor is accepted.
+    /// Default: any account.
     pub fn accept_issuers<T: Into<String>>(mut self, accounts: impl IntoIterator<Item = T>) -> Self {
         add(&mut self.0.issuers, accounts);
         self
     }
 
-    /// The accounts (`A...`) whose signature on providers counts. By default every account's does.
+    /// Accepts signed providers only if they are signed by one of these accounts (`A...`). With an empty list, no signed
+    /// provider is accepted. Default: any account.
     pub fn accept_provider_issuers<T: Into<String>>(mut self, accounts: impl IntoIterator<Item = T>) -> Self {
         add(&mut self.0.provider_issuers, accounts);
         self
     }
 
-    /// The vendors whose providers are accepted, by default all. A vendor's name is what the signer of a provider claims
-    /// it to be, so this says little unless the issuers of providers are restricted too.
+    /// Accepts signed providers only if their claims name one of these vendors. The signer chooses the vendor's name, so
+    /// restrict the issuers of providers too. Default: any vendor.
     pub fn accept_provider_vendors<T: Into<String>>(mut self, vendors: impl IntoIterator<Item = T>) -> Self {
         add(&mut self.0.provider_vendors, vendors);
         self
     }
 
-    /// Has an actor (`M...`) or provider (`V...`) be accepted only if this account (`A...`) signed it, or another one that
-    /// it is pinned to. By default nobody is pinned.
+    /// Pins an actor (`M...`) or provider (`V...`) to an account (`A...`): it is accepted only if an account that it is
+    /// pinned to signed it. Default: none is pinned.
     pub fn pin(mut self, subject: impl Into<String>, account: impl Into<String>) -> Self {
         self.0.pins.entry(subject.into()).or_default().insert(account.into());
         self
     }
 
-    /// The lowest revision of an actor (`M...`) or provider (`V...`) that is accepted; none by default. A token that names
-    /// no revision is of revision 0.
+    /// Accepts an actor (`M...`) or provider (`V...`) only from this revision on. A token without a revision counts as
+    /// revision 0. Default: any revision.
     pub fn require_revision(mut self, subject: impl Into<String>, lowest: i32) -> Self {
         self.0.revisions.insert(subject.into(), lowest);
         self
     }
 
-    /// Withdraws trust from an actor (`M...`) or provider (`V...`), whoever signs it.
+    /// Revokes an actor (`M...`) or provider (`V...`), regardless of its signer.
     pub fn revoke_subject(mut self, subject: impl Into<String>) -> Self {
         self.0.revoked_subjects.insert(subject.into());
         self
     }
 
-    /// Withdraws trust from all that an account (`A...`) signed.
+    /// Revokes everything that an account (`A...`) signed.
     pub fn revoke_issuer(mut self, account: impl Into<String>) -> Self {
         self.0.revoked_issuers.insert(account.into());
         self
     }
 
-    /// Withdraws trust from one token, by its id (`jti`).
+    /// Revokes one token by its id, the claim `jti`.
     pub fn revoke_token(mut self, id: impl Into<String>) -> Self {
         self.0.revoked_tokens.insert(id.into());
         self
     }
 
-    /// The policy.
+    /// Returns the policy.
     ///
     /// # Errors
-    /// `InvalidArgument` for a key that is malformed or of another kind than it should be, and for an empty vendor or token
-    /// id: such a rule would never be met, or never be breached, and nobody would notice.
+    /// `InvalidArgument` if a key is malformed or of the wrong kind, or a vendor or token id is empty: such a rule would match
+    /// everything or nothing.
     pub fn build(self) -> Result<TrustPolicy> {
         let policy = self.0;
         let accepted = policy.issuers.iter().chain(&policy.provider_issuers).flatten();
@@ -114,7 +119,7 @@ impl TrustPolicyBuilder {
             expect_subject(subject)?;
         }
         if policy.provider_vendors.iter().flatten().chain(&policy.revoked_tokens).any(String::is_empty) {
-            let message = "a trust policy names an empty vendor or token id: leave it out";
+            let message = "the trust policy names an empty vendor or token id: leave it out";
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
         Ok(policy)
@@ -122,36 +127,37 @@ impl TrustPolicyBuilder {
 }
 
 impl TrustPolicy {
-    /// Begins a policy that accepts any valid signature.
+    /// Returns a builder of a policy. Without further rules, the policy accepts any valid signature.
     pub fn builder() -> TrustPolicyBuilder {
         TrustPolicyBuilder::default()
     }
 
-    /// Refuses an actor that the policy does not trust.
+    /// Checks that the policy accepts an actor.
     ///
     /// # Errors
-    /// `Revoked` or `Untrusted`, with the rule.
+    /// `Revoked` or `Untrusted`. The text names the rule.
     #[doc(hidden)]
-    pub fn judge_actor(&self, claims: &Claims<Actor>) -> Result<()> {
+    pub fn check_actor(&self, claims: &Claims<Actor>) -> Result<()> {
         let revision = claims.metadata.as_ref().and_then(|metadata| metadata.rev);
-        self.judge(claims, revision)?;
+        self.check_claims(claims, revision)?;
         expect_listed(&self.issuers, "issuer of actors", &claims.issuer, &claims.subject)
     }
 
-    /// Refuses a signed provider that the policy does not trust.
+    /// Checks that the policy accepts a signed provider.
     ///
     /// # Errors
-    /// `Revoked` or `Untrusted`, with the rule.
+    /// `Revoked` or `Untrusted`. The text names the rule.
     #[doc(hidden)]
-    pub fn judge_provider(&self, claims: &Claims<CapabilityProvider>) -> Result<()> {
+    pub fn check_provider(&self, claims: &Claims<CapabilityProvider>) -> Result<()> {
         let metadata = claims.metadata.as_ref();
-        self.judge(claims, metadata.and_then(|metadata| metadata.rev))?;
+        self.check_claims(claims, metadata.and_then(|metadata| metadata.rev))?;
         expect_listed(&self.provider_issuers, "issuer of providers", &claims.issuer, &claims.subject)?;
         let vendor = metadata.map_or("", |metadata| &metadata.vendor);
         expect_listed(&self.provider_vendors, "vendor", vendor, &claims.subject)
     }
 
-    fn judge<T>(&self, claims: &Claims<T>, revision: Option<i32>) -> Result<()> {
+    /// Checks the rules that apply to actors and providers alike.
+    fn check_claims<T>(&self, claims: &Claims<T>, revision: Option<i32>) -> Result<()> {
         let Claims { subject, issuer, id, .. } = claims;
         if self.revoked_subjects.contains(subject) {
             return Err(revoked(format!("{subject} is revoked")));
@@ -163,12 +169,12 @@ impl TrustPolicy {
             return Err(revoked(format!("the token {:?} of {subject} is revoked", shorten(id))));
         }
         if self.pins.get(subject).is_some_and(|accounts| !accounts.contains(issuer)) {
-            return Err(untrusted(format!("{subject} is pinned to another account than {issuer}, which signed it")));
+            return Err(untrusted(format!("{subject} is signed by {issuer}, and pinned to another account")));
         }
         let revision = revision.unwrap_or(0);
         match self.revisions.get(subject) {
             Some(lowest) if revision < *lowest => {
-                Err(untrusted(format!("revision {revision} of {subject} is below the lowest accepted one, {lowest}")))
+                Err(untrusted(format!("revision {revision} of {subject} is below the required revision {lowest}")))
             }
             _ => Ok(()),
         }
@@ -187,19 +193,19 @@ fn expect_subject(subject: &str) -> Result<()> {
     Err(Error::new(ErrorKind::InvalidArgument, message))
 }
 
-fn expect_listed(accepted: &Option<HashSet<String>>, what: &str, name: &str, subject: &str) -> Result<()> {
+fn expect_listed(accepted: &Option<HashSet<String>>, role: &str, name: &str, subject: &str) -> Result<()> {
     if accepted.as_ref().is_none_or(|accepted| accepted.contains(name)) {
         return Ok(());
     }
-    Err(untrusted(format!("{:?} is no accepted {what}, and {subject} is its work", shorten(name))))
+    Err(untrusted(format!("{:?} is not an accepted {role}; {subject} is refused", shorten(name))))
 }
 
 fn untrusted(reason: String) -> Error {
-    Error::new(ErrorKind::Untrusted, format!("the trust policy of the host refuses it: {reason}"))
+    Error::new(ErrorKind::Untrusted, format!("the host's trust policy refuses it: {reason}"))
 }
 
 fn revoked(reason: String) -> Error {
-    Error::new(ErrorKind::Revoked, format!("the trust policy of the host refuses it: {reason}"))
+    Error::new(ErrorKind::Revoked, format!("the host's trust policy refuses it: {reason}"))
 }
 
 #[cfg(test)]
@@ -218,17 +224,17 @@ mod tests {
         CapabilityProvider { capid, vendor, ..CapabilityProvider::default() }.claims(issuer, subject)
     }
 
-    /// How an actor fares with a policy: nothing where it is trusted.
+    /// Returns why a policy refuses an actor, if it does.
     fn refusal(
         claims: &Claims<Actor>,
         rules: impl FnOnce(TrustPolicyBuilder) -> TrustPolicyBuilder,
     ) -> Option<ErrorKind> {
         let policy = rules(TrustPolicy::builder()).build().unwrap();
-        policy.judge_actor(claims).err().map(|error| error.kind())
+        policy.check_actor(claims).err().map(|error| error.kind())
     }
 
     #[test]
-    fn each_rule_refuses_what_breaches_it_and_nothing_else() {
+    fn each_rule_refuses_exactly_the_actors_that_violate_it() {
         let (claims, other) = (actor(Some(3)), actor(Some(1)));
         let (subject, issuer, id) = (&claims.subject, &claims.issuer, &claims.id);
         let (untrusted, revoked) = (Some(ErrorKind::Untrusted), Some(ErrorKind::Revoked));
@@ -254,24 +260,24 @@ mod tests {
     }
 
     #[test]
-    fn providers_are_judged_by_issuer_and_vendor() {
+    fn providers_are_checked_by_issuer_and_vendor() {
         let (one, other) = (provider("one"), provider("other"));
-        let judge = |rules: TrustPolicyBuilder, claims| rules.build().unwrap().judge_provider(claims);
+        let check = |rules: TrustPolicyBuilder, claims| rules.build().unwrap().check_provider(claims);
         let rules = TrustPolicy::builder().accept_provider_issuers([&one.issuer]).accept_provider_vendors(["one"]);
-        assert!(judge(rules.clone(), &one).is_ok());
-        assert_eq!(judge(rules.clone(), &other).unwrap_err().kind(), ErrorKind::Untrusted);
+        assert!(check(rules.clone(), &one).is_ok());
+        assert_eq!(check(rules.clone(), &other).unwrap_err().kind(), ErrorKind::Untrusted);
         let mut posing = one.clone();
         posing.issuer.clone_from(&other.issuer);
-        assert!(judge(rules.clone(), &posing).unwrap_err().to_string().contains("issuer of providers"));
+        assert!(check(rules.clone(), &posing).unwrap_err().to_string().contains("issuer of providers"));
         let mut renamed = one.clone();
         renamed.metadata.clone_from(&other.metadata);
-        assert!(judge(rules, &renamed).unwrap_err().to_string().contains("vendor"));
+        assert!(check(rules, &renamed).unwrap_err().to_string().contains("vendor"));
         let revoked = TrustPolicy::builder().revoke_subject(&one.subject);
-        assert_eq!(judge(revoked, &one).unwrap_err().kind(), ErrorKind::Revoked);
+        assert_eq!(check(revoked, &one).unwrap_err().kind(), ErrorKind::Revoked);
     }
 
     #[test]
-    fn keys_that_are_none_are_refused_when_the_policy_is_built() {
+    fn malformed_keys_are_refused_when_the_policy_is_built() {
         let (account, module) = (KeyPair::new_account().public_key(), KeyPair::new_module().public_key());
         let rules = TrustPolicy::builder;
         for mistaken in [

@@ -1,4 +1,4 @@
-//! Keys, and signing modules: putting a token into one that says what it is and what it may do.
+//! Keys and the signing of modules. Signing embeds a token with the actor's claims in a module.
 //!
 //! ```
 //! use wasmcloud_host::Actor;
@@ -29,77 +29,80 @@ use crate::jwt::Actor;
 
 pub use nkeys::{KeyPair, KeyPairType};
 
-/// What a module's token is to say of it.
+/// The claims that [`sign_module`] signs: an actor's name, its capabilities, and the validity of its token.
 #[derive(Debug, Clone)]
+#[must_use = "claims have no effect until a module is signed with them"]
 pub struct ActorClaims {
     metadata: Actor,
     validity: Validity,
 }
 
 impl ActorClaims {
-    /// Claims for an actor of this name that may do nothing but compute.
+    /// Returns claims for an actor with this name and no capabilities. Such an actor can only compute and call other actors.
     pub fn new(name: impl Into<String>) -> ActorClaims {
         let metadata = Actor { name: Some(name.into()), caps: Some(vec![]), tags: Some(vec![]), ..Actor::default() };
         ActorClaims { metadata, validity: Validity::default() }
     }
 
-    /// Lets it use another contract, such as `wasmcloud:keyvalue`; none by default.
+    /// Adds a contract that the actor may use, such as `wasmcloud:keyvalue`. Default: none.
     pub fn capability(mut self, contract_id: impl Into<String>) -> ActorClaims {
         self.metadata.caps.get_or_insert_default().push(contract_id.into());
         self
     }
 
-    /// Adds a tag, of any text; none by default.
+    /// Adds a tag. Any text is allowed. Default: none.
     pub fn tag(mut self, tag: impl Into<String>) -> ActorClaims {
         self.metadata.tags.get_or_insert_default().push(tag.into());
         self
     }
 
-    /// The actor's revision, which grows with each release; none by default.
+    /// Sets the actor's revision, which increases with each release. Default: none.
     pub fn revision(mut self, revision: i32) -> ActorClaims {
         self.metadata.rev = Some(revision);
         self
     }
 
-    /// The actor's version for people, such as `1.2.0`; none by default.
+    /// Sets the actor's human-readable version, such as `1.2.0`. Default: none.
     pub fn version(mut self, version: impl Into<String>) -> ActorClaims {
         self.metadata.ver = Some(version.into());
         self
     }
 
-    /// The name by which other actors may call it; none by default.
+    /// Sets the name by which other actors may call the actor. It must not contain a colon or have the form of a public key.
+    /// Default: none.
     pub fn call_alias(mut self, alias: impl Into<String>) -> ActorClaims {
         self.metadata.call_alias = Some(alias.into());
         self
     }
 
-    /// When the token stops being valid, in whole seconds; never by default.
+    /// Sets when the token expires, rounded down to seconds. Default: never.
     pub fn expires(mut self, time: SystemTime) -> ActorClaims {
         self.validity.expires = Some(time);
         self
     }
 
-    /// When the token begins to be valid, in whole seconds; at once by default.
+    /// Sets when the token becomes valid, rounded down to seconds. Default: immediately.
     pub fn not_before(mut self, time: SystemTime) -> ActorClaims {
         self.validity.not_before = Some(time);
         self
     }
 
-    /// When the token says it was issued; now, by default. The same module, claims, keys and time of issue make the same
-    /// bytes.
+    /// Sets the token's time of issue, rounded down to seconds. The same module, claims, keys and time of issue give the same
+    /// bytes. Default: the time of signing.
     pub fn issued_at(mut self, time: SystemTime) -> ActorClaims {
         self.validity.issued_at = Some(time);
         self
     }
 }
 
-/// Signs a module in the name of an account, for the actor of this key, of which the public part is enough. A token that
-/// it carries already is replaced.
+/// Signs a module with the account key `issuer`, and returns the signed module. `actor` is the actor's key; its public half
+/// suffices. An embedded token is replaced.
 ///
 /// # Errors
-/// `InvalidModule` for what is no module; `InvalidArgument` where a key is of the wrong kind, where the issuer's seed is
-/// missing, where a capability is no contract id, where the alias cannot be called by, where the token would never be valid,
-/// and where it would be longer than hosts read (64 KiB).
+/// `InvalidModule` if the bytes are not a WebAssembly module. `InvalidArgument` if
+/// - a key is of the wrong kind, or the issuer's seed is missing,
+/// - a capability is not a contract id, or the call alias is unusable,
+/// - the token would never be valid, or would be larger than hosts read (64 KiB).
 pub fn sign_module(module: &[u8], claims: &ActorClaims, issuer: &KeyPair, actor: &KeyPair) -> Result<Vec<u8>> {
     let mut metadata = claims.metadata.clone();
     for contract in metadata.caps.iter().flatten() {
@@ -109,16 +112,14 @@ pub fn sign_module(module: &[u8], claims: &ActorClaims, issuer: &KeyPair, actor:
     let bare = without_token(module)?;
     metadata.module_hash = hash_without_token(&bare)?;
     let mut token = metadata.claims(issuer.public_key(), actor.public_key());
-    claims.validity.apply(&mut token);
+    claims.validity.apply_to(&mut token);
     Ok(embed_token(bare, &issue_token(token, issuer)?))
 }
 
-/// Reads the key whose seed a file holds, as `wasmcloud keys gen --output` writes it.
-///
-/// This reads the file where it is called, so call it from a place that may block.
+/// Reads a key from a file that holds its seed, as `wasmcloud keys gen --output` writes it. This blocks the calling thread.
 ///
 /// # Errors
-/// `Io` where the file cannot be read, and `InvalidArgument` where it holds anything but one seed. Both name the file.
+/// `Io` if the file cannot be read, `InvalidArgument` if it does not hold exactly one seed. Both texts name the file.
 pub fn read_key(path: impl AsRef<Path>) -> Result<KeyPair> {
     const LONGEST: u64 = 1024;
     let path = path.as_ref();
@@ -129,19 +130,19 @@ pub fn read_key(path: impl AsRef<Path>) -> Result<KeyPair> {
     })?;
     let seed = std::str::from_utf8(text.trim_ascii()).unwrap_or_default();
     KeyPair::from_seed(seed).map_err(|error| {
-        let message = format!("the file {} does not hold a seed (S...), or not alone", path.display());
+        let message = format!("the file {} must hold one seed (S...) and nothing else", path.display());
         Error::new(ErrorKind::InvalidArgument, message).caused_by(error)
     })
 }
 
-/// Refuses a call alias that no host would call an actor by: one that could be taken for a contract or a key.
+/// Checks that hosts can call an actor by a call alias. An alias with the form of a contract or a key would be ambiguous.
 fn expect_alias(alias: &str) -> Result<()> {
     let reason = if alias.is_empty() || alias.chars().any(char::is_control) {
-        "it is empty, or not plain text"
+        "it is empty, or contains control characters"
     } else if alias.contains(':') {
-        "with a colon it would be taken for a contract"
+        "a name with a colon is a contract"
     } else if is_key(alias, KeyKind::Actor) {
-        "it would be taken for a public key"
+        "it has the form of a public key"
     } else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! Reading a token: three segments, a signature by its issuer, keys of the right kinds, a validity in time.
+//! Reads and verifies tokens: three segments, the signature of the issuer, keys of the right kinds, the validity in time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,14 +19,17 @@ struct Header {
     alg: String,
 }
 
-/// What a token can be about: the `wascap` claims of an actor or of a provider.
+/// The subject of a token: an actor or a provider.
 pub trait Subject: DeserializeOwned {
-    /// The kind of key that its subject has.
+    /// The kind of the subject's key.
     const KEY: KeyKind;
-    /// What it is called in an error.
+    /// The subject's name in errors.
     const NOUN: &str;
 
-    /// Refuses claims that say what cannot be, with the reason.
+    /// Checks that the claims are consistent.
+    ///
+    /// # Errors
+    /// The reason if they are not.
     fn check(&self) -> std::result::Result<(), String>;
 }
 
@@ -44,20 +47,20 @@ impl Subject for CapabilityProvider {
     const NOUN: &str = "provider";
 
     fn check(&self) -> std::result::Result<(), String> {
-        expect_contract(&self.capid).map_err(|error| format!("its `capid` names no contract: {error}"))
+        expect_contract(&self.capid).map_err(|error| format!("its `capid` is not a contract: {error}"))
     }
 }
 
-/// Reads a token and checks everything about it that depends neither on the time nor on what it vouches for.
+/// Reads a token and verifies its form, keys and signature. The validity in time and the hashes are not checked.
 ///
 /// # Errors
-/// `InvalidToken`, with what is wrong.
+/// `InvalidToken` if the token is malformed, a key is of the wrong kind, or the signature does not verify.
 pub fn read_token<S: Subject>(token: &str) -> Result<Claims<S>> {
     let [header, payload, signature] = segments(token)?;
     let parsed: Header = decode_json(header, "header")?;
     if !parsed.typ.eq_ignore_ascii_case("jwt") || parsed.alg != "Ed25519" {
         return Err(invalid(format!(
-            "it is of type {:?} signed by {:?}; only a jwt signed by Ed25519 is accepted",
+            "it is of type {:?} with algorithm {:?}; only a jwt with Ed25519 is accepted",
             shorten(&parsed.typ),
             shorten(&parsed.alg)
         )));
@@ -74,21 +77,21 @@ pub fn read_token<S: Subject>(token: &str) -> Result<Claims<S>> {
     verify_signature(&claims.issuer, signed, signature)?;
     match &claims.metadata {
         Some(metadata) => metadata.check().map_err(invalid)?,
-        None => return Err(invalid(format!("it says nothing of the {}: the `wascap` claims are missing", S::NOUN))),
+        None => return Err(invalid(format!("the `wascap` claims about the {} are missing", S::NOUN))),
     }
     Ok(claims)
 }
 
-/// Refuses claims that are not valid at this moment.
+/// Checks that claims are valid at the time `now`.
 ///
 /// # Errors
-/// `TokenExpired` or `TokenNotYetValid`.
+/// `TokenExpired` or `TokenNotYetValid` if they are not.
 pub fn check_validity<S: Subject>(claims: &Claims<S>, now: SystemTime) -> Result<()> {
-    // A clock before 1970 is a clock that says nothing: treat it as the earliest time there is.
+    // A clock before 1970 is not set. The earliest time refuses tokens that are not valid yet.
     let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     if let Some(expires) = claims.expires.filter(|&expires| expires <= now) {
         let message = format!(
-            "the token of {} {} ended {} s ago: it has to be signed anew",
+            "the token of {} {} expired {} s ago: sign it again",
             S::NOUN,
             claims.subject,
             now.saturating_sub(expires)
@@ -106,18 +109,18 @@ fn segments(token: &str) -> Result<[&str; 3]> {
     let mut parts = token.split('.');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(header), Some(payload), Some(signature), None) => Ok([header, payload, signature]),
-        _ => Err(invalid("it does not have the three segments of a jwt")),
+        _ => Err(invalid("it does not have three segments")),
     }
 }
 
 fn verify_signature(issuer: &str, signed: &str, signature: &str) -> Result<()> {
     let signature = decode(signature, "signature")?;
     if signature.len() != SIGNATURE_BYTES {
-        return Err(invalid(format!("its signature has {} bytes instead of {SIGNATURE_BYTES}", signature.len())));
+        return Err(invalid(format!("its signature has {} bytes, not {SIGNATURE_BYTES}", signature.len())));
     }
     KeyPair::from_public_key(issuer)
         .and_then(|key| key.verify(signed.as_bytes(), &signature))
-        .map_err(|_| invalid(format!("its signature is not that of its issuer {issuer}")))
+        .map_err(|_| invalid(format!("its signature was not made by its issuer {issuer}")))
 }
 
 fn decode(segment: &str, what: &str) -> Result<Vec<u8>> {

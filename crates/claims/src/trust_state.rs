@@ -1,12 +1,12 @@
-//! Whether an actor or provider that runs is still trusted: tokens end, and policies are replaced.
+//! Records whether a running actor or provider is still trusted. Trust ends when a token expires or a policy is replaced.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-/// Whether an actor or provider that runs is still trusted. The supervisor writes it, and every call reads it, so a call
-/// needs no look at a clock, a token or a policy.
+/// Whether a running actor or provider is still trusted. The supervisor writes it and every call reads it, so that no call
+/// has to check a clock, a token or a policy.
 #[derive(Debug, Default)]
 pub struct TrustState(ArcSwapOption<Distrust>);
 
@@ -15,7 +15,7 @@ pub struct TrustState(ArcSwapOption<Distrust>);
 pub struct Distrust {
     /// The kind of the errors of its calls.
     pub kind: ErrorKind,
-    /// The rule that it breaks.
+    /// The rule that it violates.
     pub reason: String,
 }
 
@@ -23,7 +23,7 @@ impl TrustState {
     /// Checks that trust has not been lost.
     ///
     /// # Errors
-    /// Why it has been lost.
+    /// The reason, as `TokenExpired`, `Untrusted` or `Revoked`, if trust has been lost.
     pub fn expect_trusted(&self) -> Result<()> {
         match &*self.0.load() {
             None => Ok(()),
@@ -36,7 +36,7 @@ impl TrustState {
         self.0.load_full()
     }
 
-    /// Returns whether the token has ended. No policy can restore trust then.
+    /// Returns whether the token has expired. No policy can restore trust then.
     pub fn has_expired(&self) -> bool {
         self.0.load().as_ref().is_some_and(|distrust| distrust.is_expiry())
     }
@@ -48,7 +48,7 @@ impl TrustState {
 }
 
 impl Distrust {
-    /// Returns whether the reason is that the token has ended.
+    /// Returns whether the reason is an expired token.
     pub fn is_expiry(&self) -> bool {
         self.kind == ErrorKind::TokenExpired
     }

@@ -1,56 +1,62 @@
-//! What a host takes from a plugin and keeps for it, and what it refuses: the same wherever the plugin runs.
+//! Admission control: decides which calls and answers of a plugin the host holds. It is the same for plugins in either process.
 
-use super::budget::{Budgets, Reserved};
-use super::order::{ActorRequest, Failure, Outcome};
+use super::budget::{PluginBudgets, ReservedBytes};
+use super::request::{ActorRequest, Outcome, RequestFailure};
 
-/// The bounds of one plugin. Cheap to clone, and no hold on the host: a plugin may keep it for longer than the host lives.
+/// The limits of one plugin. Cheap to clone. Does not keep the host alive, because a plugin may outlive it.
 #[derive(Debug, Clone)]
-pub(super) struct Admission {
-    budgets: Budgets,
-    /// The largest message to an actor, in bytes.
-    largest_message: usize,
+pub(super) struct AdmissionControl {
+    budgets: PluginBudgets,
+    /// The size of the largest payload to an actor, in bytes.
+    largest_payload: usize,
 }
 
-impl Admission {
-    /// Makes the bounds of a plugin out of the budgets of its host, in which messages have at most so many bytes.
-    pub(super) fn new(host: &Budgets, largest_message: usize) -> Admission {
-        Admission { budgets: host.of_plugin(largest_message), largest_message }
+/// An outcome that waits for the plugin to receive it.
+pub(super) struct AdmittedOutcome {
+    pub(super) outcome: Outcome,
+    /// The bytes of the outcome. `None` if not even a refusal fits.
+    pub(super) reserved: Option<ReservedBytes>,
+}
+
+impl AdmissionControl {
+    /// Returns the limits of a plugin of the host with these budgets.
+    pub(super) fn new(host: &PluginBudgets, largest_payload: usize) -> AdmissionControl {
+        AdmissionControl { budgets: host.of_plugin(largest_payload), largest_payload }
     }
 
-    pub(super) fn largest_message(&self) -> usize {
-        self.largest_message
+    pub(super) fn largest_payload(&self) -> usize {
+        self.largest_payload
     }
 
-    /// Takes what a call of an actor needs until the plugin is done with it. There is nothing where the plugin, or all plugins
-    /// of the host, have too many bytes of calls before them.
-    pub(super) fn take_order(&self, bytes: usize) -> Option<Reserved> {
-        self.budgets.order(bytes)
+    /// Reserves the bytes of a call that an actor makes, until the plugin has served it. Returns `None` if the calls before
+    /// the plugin, or before all plugins of the host, have too many bytes.
+    pub(super) fn reserve_call(&self, bytes: usize) -> Option<ReservedBytes> {
+        self.budgets.reserve_call(bytes)
     }
 
-    /// Takes what a plugin's call to an actor needs while it is under way.
+    /// Reserves the bytes of a plugin's call to an actor while it is in flight.
     ///
     /// # Errors
-    /// Where the plugin, or all plugins of the host, have too many under way, and where it is too large.
-    pub(super) fn take_request(&self, request: &ActorRequest) -> Result<Reserved, Failure> {
-        request.expect_lengths_of(self.largest_message)?;
-        let bytes = request.actor.len() + request.operation.len() + request.message.len();
+    /// `Failed` if the call is too large, `Unavailable` if the plugin, or all plugins of the host, have too many in flight.
+    pub(super) fn reserve_actor_call(&self, request: &ActorRequest) -> Result<ReservedBytes, RequestFailure> {
+        request.check_own_sizes(self.largest_payload)?;
+        let bytes = request.actor.len() + request.operation.len() + request.payload.len();
         self.budgets
-            .request(bytes)
-            .ok_or_else(|| Failure::busy("as many calls to actors are under way as there may be"))
+            .reserve_actor_call(bytes)
+            .ok_or_else(|| RequestFailure::busy("too many calls to actors are in flight: call again later"))
     }
 
-    /// Takes what an outcome needs until the plugin takes it. An answer for which there is too little becomes a refusal; where
-    /// there is nothing left for a refusal either, nothing is taken.
-    pub(super) fn keep(&self, outcome: Outcome) -> (Outcome, Option<Reserved>) {
+    /// Reserves the bytes of an outcome until the plugin receives it. An answer that does not fit is replaced by a refusal.
+    pub(super) fn admit(&self, outcome: Outcome) -> AdmittedOutcome {
         let refusal = match outcome {
-            Ok(answer) => match self.budgets.answer(answer.len()) {
-                Some(held) => return (Ok(answer), Some(held)),
-                None => Failure::busy("the provider has not taken as many bytes of answers as may wait for it"),
+            Ok(answer) => match self.budgets.reserve_answer(answer.len()) {
+                Some(reserved) => return AdmittedOutcome { outcome: Ok(answer), reserved: Some(reserved) },
+                None => RequestFailure::busy("too many bytes of answers wait for the provider to receive them"),
             },
             Err(refusal) => refusal,
         };
-        let held = self.budgets.refusal(refusal.text.len());
-        (Err(refusal), held)
+        let reserved = self.budgets.reserve_refusal(refusal.text.len());
+        AdmittedOutcome { outcome: Err(refusal), reserved }
     }
 }
 
@@ -58,46 +64,47 @@ impl Admission {
 mod tests {
     use serde_bytes::ByteBuf;
 
-    use super::super::order::FailureKind;
+    use super::super::request::FailureKind;
     use super::*;
 
     const LARGEST: usize = 1024;
 
-    fn admission() -> Admission {
-        Admission::new(&Budgets::of_host(LARGEST), LARGEST)
+    fn admission() -> AdmissionControl {
+        AdmissionControl::new(&PluginBudgets::of_host(LARGEST), LARGEST)
     }
 
-    fn request(message: usize, name: usize) -> ActorRequest {
-        let (actor, message) = ("a".repeat(name), ByteBuf::from(vec![0; message]));
-        ActorRequest { within: 0, actor, operation: String::new(), message }
+    fn request(payload: usize, name: usize) -> ActorRequest {
+        let payload = ByteBuf::from(vec![0; payload]);
+        ActorRequest { within: 0, actor: "a".repeat(name), operation: String::new(), payload }
     }
 
     #[test]
-    fn a_call_that_is_too_large_is_refused_for_that() {
-        assert!(admission().take_request(&request(LARGEST, 64 * 1024)).is_ok());
-        let refusal = admission().take_request(&request(LARGEST + 1, 1)).unwrap_err();
+    fn the_refusal_of_a_call_that_is_too_large_names_its_size() {
+        assert!(admission().reserve_actor_call(&request(LARGEST, 64 * 1024)).is_ok());
+        let refusal = admission().reserve_actor_call(&request(LARGEST + 1, 1)).unwrap_err();
         assert_eq!(refusal.kind, FailureKind::Failed);
         assert!(refusal.text.contains("1025 bytes"), "{}", refusal.text);
-        let refusal = admission().take_request(&request(0, 64 * 1024 + 1)).unwrap_err();
+        let refusal = admission().reserve_actor_call(&request(0, 64 * 1024 + 1)).unwrap_err();
         assert!(refusal.text.contains("65537 bytes"), "{}", refusal.text);
     }
 
     #[test]
-    fn an_answer_for_which_there_is_no_room_becomes_a_refusal_and_then_nothing() {
+    fn an_answer_that_does_not_fit_is_replaced_by_a_refusal_while_refusals_fit() {
         let admission = admission();
         let answer = |bytes| Ok(ByteBuf::from(vec![0; bytes]));
-        let (first, held_first) = admission.keep(answer(16 * 1024 * 1024));
-        assert!(first.is_ok());
-        let (refused, _held) = admission.keep(answer(2 * 1024 * 1024));
-        assert_eq!(refused.unwrap_err().kind, FailureKind::Unavailable);
-        let (small, _held) = admission.keep(answer(1));
-        assert!(small.is_ok(), "what is small still fits");
-        let refusal = || Err(Failure::busy("no"));
-        let held: Vec<Reserved> = std::iter::from_fn(|| admission.keep(refusal()).1).collect();
+        let first = admission.admit(answer(16 * 1024 * 1024));
+        assert!(first.outcome.is_ok());
+        let refused = admission.admit(answer(2 * 1024 * 1024));
+        assert_eq!(refused.outcome.unwrap_err().kind, FailureKind::Unavailable);
+        let small = admission.admit(answer(1));
+        assert!(small.outcome.is_ok(), "a small answer still fits");
+        let refusal = || Err(RequestFailure::busy("no"));
+        let held: Vec<ReservedBytes> = std::iter::from_fn(|| admission.admit(refusal()).reserved).collect();
         assert!(held.len() > 50_000, "refusals are small: {}", held.len());
-        assert!(admission.keep(answer(2 * 1024 * 1024)).1.is_none());
-        drop((held, held_first));
-        assert!(admission.keep(refusal()).1.is_some());
-        assert!(admission.keep(answer(16 * 1024 * 1024)).0.is_ok());
+        assert!(admission.admit(answer(2 * 1024 * 1024)).reserved.is_none());
+        drop(held);
+        drop([first.reserved, refused.reserved, small.reserved]);
+        assert!(admission.admit(refusal()).reserved.is_some());
+        assert!(admission.admit(answer(16 * 1024 * 1024)).outcome.is_ok());
     }
 }

@@ -1,17 +1,17 @@
-//! The other end: the process in which a plugin runs.
+//! The child process in which a plugin runs.
 //!
-//! One thread reads and never waits for anything else; one writes; orders are carried out on others, and functions of the
-//! plugin that wait for answers are called on yet another one. So neither the plugin nor a host that takes nothing keeps the
-//! process from reading.
+//! One thread reads frames and one writes them. Requests are served on worker threads, and functions of the plugin that wait
+//! for answers are called on a further thread. So neither the plugin nor a host that does not read can keep the process from
+//! reading.
 //!
 //! # Layout
-//! - `outbox`: what is to be written
-//! - `reaper`: the process between the host and this one
+//! - `frame_writer`: writes frames to the host
+//! - `subreaper`: the intermediate process between the host and this one
 
-#![allow(unsafe_code, reason = "limits and file descriptors of the process are set")]
+#![allow(unsafe_code, reason = "sets limits and file descriptors of the process")]
 
-mod outbox;
-mod reaper;
+mod frame_writer;
+mod subreaper;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -23,32 +23,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
-use wasmcloud_provider::threads::{CALL_THREADS, Job, work_off};
+use wasmcloud_provider::threads::{CALL_THREADS, Job, spawn_worker};
 
-use self::outbox::Outbox;
-use super::budget::Budget;
-use super::callbacks::{Asker, Callbacks};
+use self::frame_writer::FrameWriter;
+use super::budget::ByteBudget;
+use super::callback_thread::{CallbackThread, Responder};
 use super::frames::{self, LARGEST_TO_PLUGIN, START, Start, ToHost, ToPlugin, VERSION};
 use super::host_vtable::HostServices;
-use super::instance::Instance;
+use super::instance::PluginInstance;
 use super::library::Library;
-use super::order::{ActorRequest, Failure, FailureKind, Order, Outcome};
+use super::request::{ActorRequest, FailureKind, Outcome, ProviderRequest, RequestFailure};
 
-/// How many bytes of answers may wait for functions of the plugin. Further ones are brought as refusals.
-const MOST_ANSWERS: usize = 256 * 1024 * 1024;
+/// How many bytes of answers may wait for functions of the plugin. Further answers are replaced by refusals.
+const ANSWER_BYTES: usize = 256 * 1024 * 1024;
 
-/// Runs a plugin for a host that has started this process for it, until the host ends or has had enough of it. To be called
-/// first of all by a program that is a [`PluginProcess`](crate::PluginProcess), and to return what it returns.
+/// Runs a plugin in this process, for the host that has started the process. Returns when the host stops the plugin or ends.
 ///
-/// The line to the host is the process's standard input; what the plugin prints goes to the host's standard error. The
-/// process starts the same program again, with the same arguments, as the process of the plugin, and ends whatever is left of
-/// that one's descendants when it has ended or the host has.
+/// A program that is used as a [`PluginProcess`](crate::PluginProcess) calls this before anything else, and exits with the
+/// returned code.
+///
+/// The standard input of the process is the connection to the host. The output of the plugin goes to the host's standard
+/// error. The process starts the same program again, with the same arguments, for the plugin. When the plugin or the host
+/// ends, the process kills the remaining descendants of the plugin.
+#[must_use = "exit with this code, so that the host learns how the plugin has ended"]
 pub fn serve_plugin() -> ExitCode {
-    let served = match reaper::parent() {
-        Some(parent) => reaper::end_with(parent).and_then(|()| take_line()).and_then(serve),
-        None => take_line().and_then(reaper::run),
+    let result = match subreaper::parent() {
+        Some(parent) => subreaper::exit_with_parent(parent).and_then(|()| take_connection()).and_then(run_plugin),
+        None => take_connection().and_then(subreaper::run),
     };
-    match served {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("cannot run a plugin: {error}");
@@ -57,85 +60,89 @@ pub fn serve_plugin() -> ExitCode {
     }
 }
 
-/// Takes the line away from the standard input, where a plugin could find it.
-fn take_line() -> Result<UnixStream> {
-    let no_line = |error| {
-        let message = "this is started by a host, with a line to it as its standard input";
+/// Moves the connection away from the standard input, where a plugin could read it.
+fn take_connection() -> Result<UnixStream> {
+    let failed = |error| {
+        let message = "the standard input is not a connection to a host: only hosts start this process";
         Error::new(ErrorKind::Io, message).caused_by(error)
     };
-    let line = std::io::stdin().as_fd().try_clone_to_owned().map_err(no_line)?;
-    let nothing = File::open("/dev/null").map_err(no_line)?;
-    // SAFETY: both are descriptors that are open; the standard input is nobody's in this process.
-    if unsafe { libc::dup2(nothing.as_raw_fd(), 0) } < 0 {
-        return Err(no_line(std::io::Error::last_os_error()));
+    let connection = std::io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
+    let null = File::open("/dev/null").map_err(failed)?;
+    // SAFETY: both descriptors are open, and no other code of this process uses the standard input.
+    if unsafe { libc::dup2(null.as_raw_fd(), 0) } < 0 {
+        return Err(failed(std::io::Error::last_os_error()));
     }
-    Ok(UnixStream::from(line))
+    Ok(UnixStream::from(connection))
 }
 
-/// What the threads of this process share.
-struct Child {
-    outbox: Arc<Outbox>,
-    last: AtomicU64,
-    /// Those who wait for actors.
-    asking: Mutex<HashMap<u64, Asker>>,
+/// The state that the threads of this process share.
+struct ChildState {
+    writer: Arc<FrameWriter>,
+    last_id: AtomicU64,
+    /// The receivers of the answers of actors, by the id of the call.
+    pending_actor_calls: Mutex<HashMap<u64, Responder>>,
     /// The bytes of answers that may wait for functions of the plugin.
-    answers: Budget,
-    callbacks: Callbacks,
-    largest_message: usize,
-    instance: Mutex<Option<Arc<Instance>>>,
+    answers: ByteBudget,
+    callback_thread: CallbackThread,
+    largest_payload: usize,
+    instance: Mutex<Option<Arc<PluginInstance>>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The contents are consistent after any panic: each use is a single operation.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Child {
-    fn start(line: &UnixStream, largest_message: u64) -> Result<Child> {
-        let unusable = |error| Error::new(ErrorKind::Io, "cannot use the line").caused_by(error);
-        let outbox = Outbox::start(line.try_clone().map_err(unusable)?, end)?;
+impl ChildState {
+    fn start(connection: &UnixStream, largest_payload: u64) -> Result<ChildState> {
+        let unusable = |error| Error::new(ErrorKind::Io, "cannot use the connection to the host").caused_by(error);
         let no_thread = |error| Error::new(ErrorKind::Io, "cannot start a thread").caused_by(error);
-        let callbacks = Callbacks::start("answers".to_owned()).map_err(no_thread)?;
-        let (last, asking, instance) = Default::default();
-        let answers = Budget::new(MOST_ANSWERS);
-        let largest_message = usize::try_from(largest_message).unwrap_or(usize::MAX);
-        Ok(Child { outbox, last, asking, answers, callbacks, largest_message, instance })
+        Ok(ChildState {
+            writer: FrameWriter::start(connection.try_clone().map_err(unusable)?, exit_now)?,
+            last_id: AtomicU64::new(0),
+            pending_actor_calls: Mutex::default(),
+            answers: ByteBudget::new(ANSWER_BYTES),
+            callback_thread: CallbackThread::start("answers".to_owned()).map_err(no_thread)?,
+            largest_payload: usize::try_from(largest_payload).unwrap_or(usize::MAX),
+            instance: Mutex::default(),
+        })
     }
 
     fn send(&self, frame: &ToHost) {
-        if let Err(error) = self.outbox.send(frame) {
-            // The host would wait for it in vain.
-            eprintln!("cannot tell the host: {error}");
-            end();
+        if let Err(error) = self.writer.send(frame) {
+            // The host would wait for the frame forever.
+            eprintln!("cannot send a frame to the host: {error}");
+            exit_now();
         }
     }
 
-    /// Brings what came of a call to an actor. It does not block.
-    fn bring(&self, id: u64, outcome: Outcome) {
-        let Some(asker) = locked(&self.asking).remove(&id) else { return };
+    /// Delivers the outcome of a call to an actor without blocking.
+    fn complete_actor_call(&self, id: u64, outcome: Outcome) {
+        let Some(responder) = locked(&self.pending_actor_calls).remove(&id) else { return };
         let bytes = outcome.as_ref().map_or(0, |answer| answer.len());
         match self.answers.reserve(bytes) {
-            held if held.is_some() || !asker.lets_wait() => asker.bring(outcome, held),
+            reserved if reserved.is_some() || !responder.is_queued() => responder.respond(outcome, reserved),
             _ => {
-                let text = format!("{MOST_ANSWERS} bytes of answers wait for functions of the provider");
-                asker.bring(Err(Failure::busy(text)), None);
+                let text = format!("{ANSWER_BYTES} bytes of answers wait for functions of the provider");
+                responder.respond(Err(RequestFailure::busy(text)), None);
             }
         }
     }
 }
 
-impl HostServices for Child {
-    fn call_actor(&self, request: ActorRequest, asker: Asker) {
-        let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        locked(&self.asking).insert(id, asker);
+impl HostServices for ChildState {
+    fn call_actor(&self, request: ActorRequest, responder: Responder) {
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        locked(&self.pending_actor_calls).insert(id, responder);
         self.send(&ToHost::CallActor { id, request });
     }
 
-    fn largest_message(&self) -> usize {
-        self.largest_message
+    fn largest_payload(&self) -> usize {
+        self.largest_payload
     }
 
-    fn callbacks(&self) -> &Callbacks {
-        &self.callbacks
+    fn callback_thread(&self) -> &CallbackThread {
+        &self.callback_thread
     }
 
     fn log(&self, level: log::Level, text: &str) {
@@ -143,40 +150,46 @@ impl HostServices for Child {
     }
 }
 
-/// The threads that orders are carried out on, as those of a provider in the host's process.
+/// The threads that serve requests, divided as those of a provider in the host's process.
 struct Workers {
     calls: Sender<Job>,
-    in_turn: Sender<Job>,
+    /// Starts, stops and changes of links, in order.
+    lifecycle: Sender<Job>,
     checks: Sender<Job>,
 }
 
 impl Workers {
     fn start() -> Result<Workers> {
         let start = |count: usize, name: &str| {
-            let (jobs, waiting) = crossbeam_channel::unbounded();
-            let started = (0..count).try_for_each(|_| work_off(name.to_owned(), &waiting));
+            let (jobs, queue) = crossbeam_channel::unbounded();
+            let started = (0..count).try_for_each(|_| spawn_worker(name.to_owned(), &queue));
             started.map(|()| jobs).map_err(|error| Error::new(ErrorKind::Io, "cannot start a thread").caused_by(error))
         };
-        Ok(Workers { calls: start(CALL_THREADS, "call")?, in_turn: start(1, "link")?, checks: start(1, "health")? })
+        Ok(Workers { calls: start(CALL_THREADS, "call")?, lifecycle: start(1, "link")?, checks: start(1, "health")? })
     }
 
-    fn give(&self, child: &Arc<Child>, id: u64, order: Order) {
-        let workers = match &order {
-            Order::Call(_) => &self.calls,
-            Order::Check => &self.checks,
-            Order::Bind(_) | Order::Drain { .. } | Order::Unbind { .. } | Order::Stop => &self.in_turn,
+    /// Queues a request for a thread of its kind.
+    fn enqueue(&self, child: &Arc<ChildState>, id: u64, request: ProviderRequest) {
+        let workers = match &request {
+            ProviderRequest::Call(_) => &self.calls,
+            ProviderRequest::Check => &self.checks,
+            ProviderRequest::Bind(_)
+            | ProviderRequest::Drain { .. }
+            | ProviderRequest::Unbind { .. }
+            | ProviderRequest::Stop => &self.lifecycle,
         };
         let child = child.clone();
-        // They work off jobs for as long as this is here.
-        let _ = workers.send(Box::new(move || carry_out(&child, id, &order)));
+        // Sending does not fail while `self` exists, because the threads run.
+        let _ = workers.send(Box::new(move || serve_request(&child, id, &request)));
     }
 }
 
-fn serve(mut line: UnixStream) -> Result<()> {
-    let Some(ToPlugin::Start(start)) = frames::receive(&mut line, LARGEST_TO_PLUGIN)? else {
-        return Err(Error::new(ErrorKind::ProtocolViolation, "the host did not begin with a plugin to run"));
+/// Loads the plugin that the host sends, and serves the host's requests until the connection ends.
+fn run_plugin(mut connection: UnixStream) -> Result<()> {
+    let Some(ToPlugin::Start(start)) = frames::receive(&mut connection, LARGEST_TO_PLUGIN)? else {
+        return Err(Error::new(ErrorKind::ProtocolViolation, "the first frame of the host is not a start"));
     };
-    let child = Arc::new(Child::start(&line, start.largest_message)?);
+    let child = Arc::new(ChildState::start(&connection, start.largest_payload)?);
     let workers = Workers::start()?;
     let starting = child.clone();
     let started = move || {
@@ -186,63 +199,70 @@ fn serve(mut line: UnixStream) -> Result<()> {
         });
         starting.send(&ToHost::Done { id: START, outcome });
     };
-    // In turn, so that the provider can call actors while it starts.
-    let _ = workers.in_turn.send(Box::new(started));
-    while let Some(frame) = frames::receive(&mut line, LARGEST_TO_PLUGIN)? {
+    // On a worker thread, so that this thread can read the answers to calls that the provider makes while it starts.
+    let _ = workers.lifecycle.send(Box::new(started));
+    while let Some(frame) = frames::receive(&mut connection, LARGEST_TO_PLUGIN)? {
         match frame {
-            ToPlugin::Start(_) => return Err(Error::new(ErrorKind::ProtocolViolation, "there is a plugin already")),
-            ToPlugin::Answer { id, outcome } => child.bring(id, outcome),
-            ToPlugin::Order { id, order } => workers.give(&child, id, order),
+            ToPlugin::Start(_) => {
+                return Err(Error::new(ErrorKind::ProtocolViolation, "the host sent a second start"));
+            }
+            ToPlugin::Answer { id, outcome } => child.complete_actor_call(id, outcome),
+            ToPlugin::Request { id, request } => workers.enqueue(&child, id, request),
         }
     }
-    // The host is gone, whatever the provider is at.
-    end()
+    // The host has closed the connection. Requests that are being served do not delay the end.
+    exit_now()
 }
 
-fn carry_out(child: &Child, id: u64, order: &Order) {
-    let stopping = *order == Order::Stop;
+/// Serves a request of the host. After a stop, the process exits.
+fn serve_request(child: &ChildState, id: u64, request: &ProviderRequest) {
+    let stopping = *request == ProviderRequest::Stop;
     let instance = if stopping { locked(&child.instance).take() } else { locked(&child.instance).clone() };
     let outcome: Outcome = match instance {
-        // A provider that was stopped is destroyed with this, unless a call that goes on holds it.
-        Some(instance) => instance.carry_out(order),
-        None => Err(Failure::new(FailureKind::Failed, "the provider was stopped")),
+        // This drops the instance, which destroys a stopped provider unless a call still uses it.
+        Some(instance) => instance.request(request),
+        None => Err(RequestFailure::new(FailureKind::Failed, "the provider was stopped")),
     };
     child.send(&ToHost::Done { id, outcome });
     if stopping {
-        child.outbox.flush();
-        end();
+        child.writer.flush();
+        exit_now();
     }
 }
 
-/// Opens a plugin within its limits, and has it make its provider.
-fn load(start: Start, services: Arc<dyn HostServices>) -> Result<Instance, Failure> {
-    let told = |error: Error| Failure::new(FailureKind::Failed, error.to_string());
+/// Sets the limits of the process, opens the plugin and starts its provider.
+fn load(start: Start, services: Arc<dyn HostServices>) -> Result<PluginInstance, RequestFailure> {
+    let failed = |error: Error| RequestFailure::new(FailureKind::Failed, error.to_string());
     if start.version != VERSION {
-        let text = format!("the host speaks version {} of the frames, and this program {VERSION}", start.version);
-        return Err(Failure::new(FailureKind::Failed, text));
+        let text = format!(
+            "the host has version {} of the plugin frames, and this program has {VERSION}: install matching releases",
+            start.version
+        );
+        return Err(RequestFailure::new(FailureKind::Failed, text));
     }
-    limit(libc::RLIMIT_DATA as _, start.memory).map_err(told)?;
-    limit(libc::RLIMIT_NOFILE as _, start.open_files).map_err(told)?;
-    // A plugin that crashes leaves no copy of the host's secrets behind.
-    limit(libc::RLIMIT_CORE as _, 0).map_err(told)?;
-    let library = Library::open(&start.code).map_err(told)?;
-    Instance::start(Arc::new(library), services)
+    set_limit(libc::RLIMIT_DATA as _, start.memory).map_err(failed)?;
+    set_limit(libc::RLIMIT_NOFILE as _, start.open_files).map_err(failed)?;
+    // A core dump could contain secrets of the host.
+    set_limit(libc::RLIMIT_CORE as _, 0).map_err(failed)?;
+    let library = Library::open(&start.code).map_err(failed)?;
+    PluginInstance::start(Arc::new(library), services)
 }
 
-fn limit(resource: libc::c_int, most: u64) -> Result<()> {
+fn set_limit(resource: libc::c_int, most: u64) -> Result<()> {
     let limit = libc::rlimit { rlim_cur: most as _, rlim_max: most as _ };
-    // The type of the number depends on the C library.
+    // The type of the parameter depends on the C library.
     let resource = resource as _;
-    // SAFETY: the limit is there until the function returns.
+    // SAFETY: the limit is valid for reads during the call.
     if unsafe { libc::setrlimit(resource, &limit) } == 0 {
         return Ok(());
     }
     let error = std::io::Error::last_os_error();
-    Err(Error::new(ErrorKind::Io, format!("cannot limit the process of a plugin to {most}")).caused_by(error))
+    let message = format!("cannot set a resource limit of the plugin's process to {most}");
+    Err(Error::new(ErrorKind::Io, message).caused_by(error))
 }
 
-/// Ends the process at once: what else runs in it, and what it has left to be done at its end, is the plugin's.
-fn end() -> ! {
-    // SAFETY: nothing of this process is needed afterwards.
+/// Exits immediately. Exit handlers and other threads are the plugin's code and must not delay the end.
+fn exit_now() -> ! {
+    // SAFETY: the process needs no cleanup.
     unsafe { libc::_exit(0) }
 }

@@ -1,23 +1,23 @@
-//! What a plugin is started with.
+//! The arguments that a plugin is started with.
 
 use std::fmt;
 use std::sync::Arc;
 
 use wasmcloud_provider::{ActorDispatcher, ProviderDescriptor};
 
-use crate::budget::Budgets;
+use crate::budget::PluginBudgets;
 
-/// What a plugin is started with.
+/// The arguments that a plugin is started with.
 pub struct PluginContext {
-    /// The provider that it is.
+    /// The identity of the provider.
     pub provider: Arc<ProviderDescriptor>,
-    /// How it calls actors.
+    /// Calls actors on behalf of the provider.
     pub dispatcher: ActorDispatcher,
     /// The bytes that the host may hold for its plugins.
-    pub budgets: Budgets,
-    /// The largest payload of a call to an actor, in bytes.
-    pub message_bytes: usize,
-    /// Called once, with the cause, when the plugin is lost while it serves no request.
+    pub budgets: PluginBudgets,
+    /// The size of the largest payload of a call to an actor, in bytes.
+    pub payload_bytes: usize,
+    /// Called once, with the cause, if the plugin's process ends without being stopped.
     pub lost: Box<dyn FnOnce(String) + Send>,
 }
 

@@ -1,4 +1,4 @@
-//! What passes between the host and a plugin's process: a length in four bytes, least significant first, and then so many
+//! The frames between the host and a plugin's process. A frame is a length in four bytes, little-endian, followed by that many
 //! bytes of msgpack.
 
 use std::io::Read;
@@ -9,71 +9,84 @@ use serde_bytes::ByteBuf;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::instance::LARGEST_ANSWER;
-use super::order::{ActorRequest, Order, Outcome};
+use super::request::{ActorRequest, Outcome, ProviderRequest};
 
-/// The version of these frames. Both ends are this crate, but perhaps of different releases.
+/// The version of the frames. The two processes may come from different releases of this crate. Names in frames differ from
+/// those in the code only where renaming a frame would need a new version.
 pub(super) const VERSION: u32 = 2;
 
-/// The most that is around an answer or a message in a frame.
-const AROUND: usize = 1024 * 1024;
+/// How much larger a frame may be than the payload or answer in it, in bytes.
+const FRAME_OVERHEAD: usize = 1024 * 1024;
 
-/// The largest frame that a plugin's process takes, which may hold the plugin.
+/// The size of the largest frame that a plugin's process accepts, in bytes. The first frame holds the plugin.
 pub(super) const LARGEST_TO_PLUGIN: usize = 2 * 1024 * 1024 * 1024;
 
-/// The largest frame that a host takes in which messages to actors have at most so many bytes.
-pub(super) fn largest_to_host(largest_message: usize) -> usize {
-    largest_message.max(LARGEST_ANSWER).saturating_add(AROUND)
+/// Returns the size of the largest frame that a host accepts, in bytes, given that of the largest payload to an actor.
+pub(super) fn largest_to_host(largest_payload: usize) -> usize {
+    largest_payload.max(LARGEST_ANSWER).saturating_add(FRAME_OVERHEAD)
 }
 
-/// The number of what a process is asked first.
+/// The id of the first request to a process.
 pub(super) const START: u64 = 0;
 
-/// From the host to a plugin's process.
+/// A frame from the host to a plugin's process.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum ToPlugin {
-    /// Load this plugin. Comes first, and once.
+    /// Loads a plugin. This is the first frame, and is sent once.
     Start(Start),
-    /// Have the provider do something.
-    Order { id: u64, order: Order },
-    /// What came of a call to an actor.
+    /// Makes a request to the provider.
+    #[serde(rename = "Order")]
+    Request {
+        id: u64,
+        #[serde(rename = "order")]
+        request: ProviderRequest,
+    },
+    /// The outcome of a call to an actor.
     Answer { id: u64, outcome: Outcome },
 }
 
-/// What a process is to load, and what it may use.
+/// The plugin that a process loads, and the limits of the process.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Start {
     pub(super) version: u32,
     pub(super) code: ByteBuf,
     pub(super) memory: u64,
     pub(super) open_files: u64,
-    /// The largest message to an actor that the host takes, in bytes.
-    pub(super) largest_message: u64,
+    /// The size of the largest payload to an actor, in bytes.
+    #[serde(rename = "largest_message")]
+    pub(super) largest_payload: u64,
 }
 
-/// From a plugin's process to the host.
+/// A frame from a plugin's process to the host.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum ToHost {
-    /// What came of the order of this number, or of the start.
+    /// The outcome of the start or of a request.
     Done { id: u64, outcome: Outcome },
-    /// Call an actor.
+    /// Calls an actor.
     CallActor { id: u64, request: ActorRequest },
-    /// Write a line on the log, at a level from 1 (error) to 5 (trace).
+    /// Writes a line to the log, at a level from 1 (error) to 5 (trace).
     Log { level: u32, text: String },
 }
 
-/// A frame, to be sent as it is.
+/// Returns an encoded frame.
+///
+/// # Errors
+/// The errors of [`encode_onto`].
 pub(super) fn encode(frame: &impl Serialize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     encode_onto(&mut bytes, frame).map(|()| bytes)
 }
 
-/// Appends a frame to others. After an error they are as before.
+/// Appends an encoded frame to others. After an error, the others are unchanged.
+///
+/// # Errors
+/// `ProtocolViolation` if the frame has more than 4 GiB, `Internal` if it cannot be encoded.
 pub(super) fn encode_onto(bytes: &mut Vec<u8>, frame: &impl Serialize) -> Result<()> {
     let start = bytes.len();
     bytes.extend([0; 4]);
     let encoded = rmp_serde::encode::write_named(bytes, frame)
         .map_err(|error| Error::new(ErrorKind::Internal, "a frame cannot be encoded").caused_by(error))
-        .and_then(|()| u32::try_from(bytes.len() - start - 4).map_err(|_| breach("a frame has more than 4 GiB")));
+        .and_then(|()| u32::try_from(bytes.len() - start - 4).map_err(|_| violation("a frame has more than 4 GiB")));
     match encoded {
         Ok(length) => bytes[start..start + 4].copy_from_slice(&length.to_le_bytes()),
         Err(_) => bytes.truncate(start),
@@ -81,47 +94,50 @@ pub(super) fn encode_onto(bytes: &mut Vec<u8>, frame: &impl Serialize) -> Result
     encoded.map(drop)
 }
 
-/// The next frame; none where the other side has ended.
+/// Reads the next frame. Returns `None` at the end of the connection.
+///
+/// # Errors
+/// `ProtocolViolation` if the frame is malformed, cut short or larger than `largest`, `Io` if reading fails.
 pub(super) fn receive<T: DeserializeOwned>(from: &mut impl Read, largest: usize) -> Result<Option<T>> {
     let mut head = [0; 4];
     let mut filled = 0;
     while filled < head.len() {
         match from.read(&mut head[filled..]) {
             Ok(0) if filled == 0 => return Ok(None),
-            Ok(0) => return Err(breach("a frame was cut short")),
+            Ok(0) => return Err(violation("a frame was cut short")),
             Ok(count) => filled += count,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(cut(error)),
+            Err(error) => return Err(connection_lost(error)),
         }
     }
     let length = length(head, largest)?;
     let mut bytes = Vec::with_capacity(length.min(64 * 1024));
-    from.take(length as u64).read_to_end(&mut bytes).map_err(cut)?;
+    from.take(length as u64).read_to_end(&mut bytes).map_err(connection_lost)?;
     decode(&bytes, length).map(Some)
 }
 
 fn length(head: [u8; 4], largest: usize) -> Result<usize> {
     let length = u32::from_le_bytes(head) as usize;
     if length > largest {
-        return Err(breach(&format!("a frame has {length} bytes; at most {largest} are taken")));
+        return Err(violation(&format!("a frame has {length} bytes, more than the limit of {largest}")));
     }
     Ok(length)
 }
 
-/// Reads a frame that came whole.
+/// Decodes a frame, whose announced length must have been read.
 fn decode<T: DeserializeOwned>(bytes: &[u8], announced: usize) -> Result<T> {
     if bytes.len() < announced {
-        return Err(breach("a frame was cut short"));
+        return Err(violation("a frame was cut short"));
     }
-    rmp_serde::from_slice(bytes).map_err(|error| breach("a frame cannot be read").caused_by(error))
+    rmp_serde::from_slice(bytes).map_err(|error| violation("a frame cannot be decoded").caused_by(error))
 }
 
-fn cut(error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, "the line between the host and a plugin's process was cut").caused_by(error)
+fn connection_lost(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, "the connection between the host and a plugin's process was lost").caused_by(error)
 }
 
-/// What the other side does that it must not.
-pub(super) fn breach(what: &str) -> Error {
+/// Returns the error for a violation of the protocol by the other side.
+pub(super) fn violation(what: &str) -> Error {
     Error::new(ErrorKind::ProtocolViolation, format!("between the host and a plugin's process, {what}"))
 }
 
@@ -129,7 +145,7 @@ pub(super) fn breach(what: &str) -> Error {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::order::{CallOrder, Failure, FailureKind, LinkOrder};
+    use super::super::request::{CallRequest, FailureKind, LinkRequest, RequestFailure};
     use super::*;
 
     fn outcomes() -> impl Strategy<Value = Outcome> {
@@ -141,37 +157,38 @@ mod tests {
         ];
         prop_oneof![
             any::<Vec<u8>>().prop_map(|bytes| Ok(ByteBuf::from(bytes))),
-            (kinds, any::<String>()).prop_map(|(kind, text)| Err(Failure { kind, text })),
+            (kinds, any::<String>()).prop_map(|(kind, text)| Err(RequestFailure { kind, text })),
         ]
     }
 
-    fn orders() -> impl Strategy<Value = Order> {
+    fn requests() -> impl Strategy<Value = ProviderRequest> {
         let call = (any::<(u64, u64)>(), any::<(String, String)>(), any::<Vec<u8>>());
         let link =
             (any::<(String, String, String)>(), any::<Vec<String>>(), any::<u64>(), any::<Vec<(String, String)>>());
         prop_oneof![
-            call.prop_map(|((id, time_left), (actor, operation), message)| {
-                Order::Call(CallOrder { id, time_left, actor, operation, message: ByteBuf::from(message) })
+            call.prop_map(|((id, time_left), (actor, operation), payload)| {
+                let payload = ByteBuf::from(payload);
+                ProviderRequest::Call(CallRequest { id, time_left, actor, operation, payload })
             }),
             link.prop_map(|((actor, actor_name, issuer), tags, expires, values)| {
                 let capabilities = tags.clone();
-                Order::Bind(LinkOrder { actor, actor_name, issuer, capabilities, tags, expires, values })
+                ProviderRequest::Bind(LinkRequest { actor, actor_name, issuer, capabilities, tags, expires, values })
             }),
-            any::<String>().prop_map(|actor| Order::Drain { actor }),
-            any::<String>().prop_map(|actor| Order::Unbind { actor }),
-            Just(Order::Check),
-            Just(Order::Stop),
+            any::<String>().prop_map(|actor| ProviderRequest::Drain { actor }),
+            any::<String>().prop_map(|actor| ProviderRequest::Unbind { actor }),
+            Just(ProviderRequest::Check),
+            Just(ProviderRequest::Stop),
         ]
     }
 
     proptest! {
         #[test]
-        fn orders_arrive_as_they_were_sent(id: u64, order in orders()) {
-            let frame = ToPlugin::Order { id, order };
+        fn requests_arrive_as_they_were_sent(id: u64, request in requests()) {
+            let frame = ToPlugin::Request { id, request };
             let bytes = encode(&frame).unwrap();
-            let mut line = bytes.as_slice();
-            prop_assert_eq!(receive::<ToPlugin>(&mut line, bytes.len()).unwrap(), Some(frame));
-            prop_assert_eq!(receive::<ToPlugin>(&mut line, bytes.len()).unwrap(), None);
+            let mut reader = bytes.as_slice();
+            prop_assert_eq!(receive::<ToPlugin>(&mut reader, bytes.len()).unwrap(), Some(frame));
+            prop_assert_eq!(receive::<ToPlugin>(&mut reader, bytes.len()).unwrap(), None);
         }
 
         #[test]
@@ -182,8 +199,8 @@ mod tests {
         }
 
         #[test]
-        fn a_frame_that_is_cut_short_is_an_error(id: u64, order in orders(), cut in any::<prop::sample::Index>()) {
-            let bytes = encode(&ToPlugin::Order { id, order }).unwrap();
+        fn a_frame_that_is_cut_short_is_an_error(id: u64, request in requests(), cut in any::<prop::sample::Index>()) {
+            let bytes = encode(&ToPlugin::Request { id, request }).unwrap();
             let cut = cut.index(bytes.len() - 1) + 1;
             prop_assume!(cut < bytes.len());
             prop_assert!(receive::<ToPlugin>(&mut &bytes[..cut], bytes.len()).is_err());
@@ -194,15 +211,15 @@ mod tests {
             let sent = [first, second].map(|outcome| ToHost::Done { id: 1, outcome });
             let mut bytes = Vec::new();
             sent.iter().for_each(|frame| encode_onto(&mut bytes, frame).unwrap());
-            let mut line = bytes.as_slice();
+            let mut reader = bytes.as_slice();
             for frame in sent {
-                prop_assert_eq!(receive::<ToHost>(&mut line, bytes.len()).unwrap(), Some(frame));
+                prop_assert_eq!(receive::<ToHost>(&mut reader, bytes.len()).unwrap(), Some(frame));
             }
-            prop_assert!(line.is_empty());
+            prop_assert!(reader.is_empty());
         }
 
         #[test]
-        fn any_bytes_end_in_an_answer(bytes: Vec<u8>) {
+        fn no_bytes_cause_a_panic(bytes: Vec<u8>) {
             let _ = receive::<ToHost>(&mut bytes.as_slice(), largest_to_host(0));
             let _ = decode::<ToHost>(&bytes, bytes.len());
             let _ = decode::<ToPlugin>(&bytes, bytes.len());

@@ -1,4 +1,4 @@
-//! Frames for the fuzz targets, and what they do with frames.
+//! The interface of the fuzz targets to the frames between host and plugin process.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,24 +6,24 @@ use serde_bytes::ByteBuf;
 use wasmcloud_core::error::Result;
 
 use super::frames::{LARGEST_TO_PLUGIN, START, Start, ToHost, ToPlugin, VERSION, encode, largest_to_host, receive};
-use super::order::Order;
+use super::request::ProviderRequest;
 
-/// Frames that a conversation begins and ends with.
+/// The first and last frames of a connection.
 #[derive(Debug)]
 pub struct FuzzedFrames {
-    /// Has a process load a library that is none.
+    /// Asks a process to load bytes that are not a library.
     pub start: Vec<u8>,
-    /// Says that a plugin was loaded.
+    /// Tells the host that a plugin was loaded.
     pub started: Vec<u8>,
-    /// Has a process end.
+    /// Asks a process to stop.
     pub stop: Vec<u8>,
 }
 
-/// Writes the frames down. Each of them can be.
+/// Returns the encoded frames. A frame that cannot be encoded would be empty.
 pub fn fuzzed_frames() -> FuzzedFrames {
     let code = ByteBuf::from(b"a library".to_vec());
-    let start = Start { version: VERSION, code, memory: u64::MAX, open_files: 1024, largest_message: 64 * 1024 * 1024 };
-    let stop = ToPlugin::Order { id: u64::MAX, order: Order::Stop };
+    let start = Start { version: VERSION, code, memory: u64::MAX, open_files: 1024, largest_payload: 64 * 1024 * 1024 };
+    let stop = ToPlugin::Request { id: u64::MAX, request: ProviderRequest::Stop };
     FuzzedFrames {
         start: encode(&ToPlugin::Start(start)).unwrap_or_default(),
         started: encode(&ToHost::Done { id: START, outcome: Ok(ByteBuf::new()) }).unwrap_or_default(),
@@ -31,17 +31,19 @@ pub fn fuzzed_frames() -> FuzzedFrames {
     }
 }
 
-/// Reads frames as either side would, until one is not as it should be, and makes sure that each can be written and read
-/// again.
+/// Reads frames as each side would until one is invalid, and checks that each valid frame survives encoding and decoding.
 ///
 /// # Errors
-/// What either side says to the first that is not.
+/// The error of the side that refuses a frame.
+///
+/// # Panics
+/// If a frame does not survive encoding and decoding.
 pub fn read_all_frames(bytes: &[u8]) -> Result<()> {
-    let by_plugin = read_all_of::<ToPlugin>(bytes, LARGEST_TO_PLUGIN);
-    by_plugin.and(read_all_of::<ToHost>(bytes, largest_to_host(0)))
+    let by_plugin = check_frames::<ToPlugin>(bytes, LARGEST_TO_PLUGIN);
+    by_plugin.and(check_frames::<ToHost>(bytes, largest_to_host(0)))
 }
 
-fn read_all_of<T>(mut bytes: &[u8], largest: usize) -> Result<()>
+fn check_frames<T>(mut bytes: &[u8], largest: usize) -> Result<()>
 where
     T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
 {

@@ -1,6 +1,6 @@
-//! What a plugin can ask of its host, as the C functions that it calls.
+//! The functions of the host that plugins call through the C interface.
 
-#![allow(unsafe_code, reason = "the functions are called from C")]
+#![allow(unsafe_code, reason = "defines functions that are called from C")]
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,87 +12,88 @@ use wasmcloud_provider_sdk::interface::{
     ActorAnswered, ActorCall, Answer, Bytes, HostInterface, VERSION, level, status,
 };
 
-use super::callbacks::{Asker, Callback, Callbacks};
-use super::order::{ActorRequest, Failure, FailureKind, Outcome};
+use super::callback_thread::{Callback, CallbackThread, Responder};
+use super::request::{ActorRequest, FailureKind, Outcome, RequestFailure};
 
-/// Where what a plugin asks for leads.
+/// The services of the host that a plugin uses.
 pub(super) trait HostServices: Send + Sync {
-    /// Has an actor called. It does not wait for the answer.
-    fn call_actor(&self, request: ActorRequest, asker: Asker);
+    /// Starts a call to an actor, without waiting for the answer.
+    fn call_actor(&self, request: ActorRequest, responder: Responder);
 
-    /// The largest message to an actor that the host takes, in bytes.
-    fn largest_message(&self) -> usize;
+    /// Returns the size of the largest payload to an actor, in bytes.
+    fn largest_payload(&self) -> usize;
 
-    /// The thread on which functions of the plugin are called.
-    fn callbacks(&self) -> &Callbacks;
+    /// Returns the thread that calls functions of the plugin.
+    fn callback_thread(&self) -> &CallbackThread;
 
-    /// Writes a line on the log.
+    /// Writes a line to the log.
     fn log(&self, level: log::Level, text: &str);
 }
 
-/// A plugin's host_vtable to the services: shared with the plugin, which may keep it longer than the host does.
-pub(super) struct HostVTable(Arc<dyn HostServices>);
+/// The context that the functions of the interface are called with. The plugin may retain it longer than the host does.
+pub(super) struct HostContext(Arc<dyn HostServices>);
 
-/// The interface over a host_vtable, which is kept until the interface is [released](release).
-pub(super) fn open(services: Arc<dyn HostServices>) -> HostInterface {
-    let context = Arc::into_raw(Arc::new(HostVTable(services))).cast_mut().cast();
+/// Returns an interface to services of the host. Its context must be [released](release) once.
+pub(super) fn interface_to(services: Arc<dyn HostServices>) -> HostInterface {
+    let context = Arc::into_raw(Arc::new(HostContext(services))).cast_mut().cast();
     let size = size_of::<HostInterface>() as u32;
     HostInterface { version: VERSION, size, context, retain, release, call_actor, call_actor_then, log: write_log }
 }
 
 unsafe extern "C" fn retain(context: *mut c_void) {
-    // SAFETY: the context came from `open`, and whoever calls this holds it.
-    unsafe { Arc::increment_strong_count(context.cast::<HostVTable>()) };
+    // SAFETY: the context came from `interface_to`, and the caller holds it.
+    unsafe { Arc::increment_strong_count(context.cast::<HostContext>()) };
 }
 
-/// Lets go of a context.
+/// Releases a context.
 pub(super) unsafe extern "C" fn release(context: *mut c_void) {
-    // SAFETY: the context came from `open`, and is released as often as it was retained.
-    unsafe { Arc::decrement_strong_count(context.cast::<HostVTable>()) };
+    // SAFETY: the context came from `interface_to`, and is released as often as it was retained.
+    unsafe { Arc::decrement_strong_count(context.cast::<HostContext>()) };
 }
 
 /// # Safety
-/// The context must be one that the caller holds.
+/// The caller must hold the context.
 unsafe fn services<'a>(context: *mut c_void) -> &'a dyn HostServices {
-    // SAFETY: as the caller promises.
-    unsafe { &*(*context.cast::<HostVTable>()).0 }
+    // SAFETY: the caller holds the context.
+    unsafe { &*(*context.cast::<HostContext>()).0 }
 }
 
 unsafe extern "C" fn call_actor(context: *mut c_void, call: *const ActorCall, answer: *mut Answer) {
     // SAFETY: the plugin holds the context, and passes a call and an answer of the interface.
     let outcome = unsafe {
-        if Callbacks::are_on_this_thread() {
-            Err(Failure::new(FailureKind::Failed, "waiting for an actor where an answer is brought would stall others"))
+        if CallbackThread::is_in_callback() {
+            let text = "a callback must not wait for an actor, because all other callbacks would wait too: use call_actor_then";
+            Err(RequestFailure::new(FailureKind::Failed, text))
         } else {
             let services = services(context);
-            request(call, services.largest_message()).and_then(|request| wait_for(services, request))
+            read_request(call, services.largest_payload()).and_then(|request| call_and_wait(services, request))
         }
     };
     // SAFETY: the plugin passes an answer to write to.
-    unsafe { answer.write(given(outcome)) };
+    unsafe { answer.write(into_answer(outcome)) };
 }
 
-fn wait_for(services: &dyn HostServices, request: ActorRequest) -> Outcome {
-    let (asker, answer) = crossbeam_channel::bounded(1);
-    services.call_actor(request, Asker::Thread(asker));
-    answer.recv().unwrap_or_else(|_| Err(Failure::nobody_answers()))
+fn call_and_wait(services: &dyn HostServices, request: ActorRequest) -> Outcome {
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    services.call_actor(request, Responder::Thread(sender));
+    receiver.recv().unwrap_or_else(|_| Err(RequestFailure::stopped()))
 }
 
 unsafe extern "C" fn call_actor_then(
     context: *mut c_void,
     call: *const ActorCall,
     answered: ActorAnswered,
-    asker: *mut c_void,
+    user_data: *mut c_void,
 ) {
     // SAFETY: the plugin holds the context.
     let services = unsafe { services(context) };
-    let asker = Asker::Function(Callback::new(answered, asker, services.callbacks().clone()));
+    let responder = Responder::Function(Callback::new(answered, user_data, services.callback_thread().clone()));
     // SAFETY: the plugin passes a call of the interface.
-    match unsafe { request(call, services.largest_message()) } {
-        Ok(request) => services.call_actor(request, asker),
-        // A refusal comes as any other answer does, and not before this returns: a function that calls again would never
-        // come to an end.
-        Err(failure) => asker.bring(Err(failure), None),
+    match unsafe { read_request(call, services.largest_payload()) } {
+        Ok(request) => services.call_actor(request, responder),
+        // A refusal is queued like any other outcome. If the function were called before this returns, and made another
+        // call, it would recurse without end.
+        Err(failure) => responder.respond(Err(failure), None),
     }
 }
 
@@ -104,32 +105,36 @@ unsafe extern "C" fn write_log(context: *mut c_void, level: u32, text: Bytes) {
         level::TRACE => log::Level::Trace,
         _ => log::Level::Info,
     };
-    // A logger that panics must not take the plugin with it.
+    // A panic of the logger must not unwind into the plugin.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the plugin holds the context, and passes bytes that are there.
+        // SAFETY: the plugin holds the context, and passes valid bytes.
         unsafe { services(context).log(level, &printable(text.as_slice())) };
     }));
 }
 
 /// # Safety
-/// It must be a call that is filled in as the interface says.
-unsafe fn request(call: *const ActorCall, largest: usize) -> Result<ActorRequest, Failure> {
-    // SAFETY: as the caller promises.
-    let (call, actor, operation, message) = unsafe {
-        let call = &*call;
-        (call, call.actor.as_slice(), call.operation.as_slice(), call.message.as_slice())
-    };
-    ActorRequest::expect_lengths([actor.len(), operation.len()], message.len(), largest)?;
+/// `call` must be filled in as the interface requires.
+unsafe fn read_request(call: *const ActorCall, largest_payload: usize) -> Result<ActorRequest, RequestFailure> {
+    // SAFETY: the caller passes a valid call.
+    let call = unsafe { &*call };
+    // SAFETY: the bytes of a valid call are valid until the function of the interface returns.
+    let [actor, operation, payload] =
+        unsafe { [call.actor, call.operation, call.message].map(|bytes| bytes.as_slice()) };
+    ActorRequest::check_sizes([actor.len(), operation.len()], payload.len(), largest_payload)?;
     let text = |bytes: &[u8]| {
         let text = std::str::from_utf8(bytes).map(str::to_owned);
-        text.map_err(|_| Failure::new(FailureKind::Failed, "the name of the actor or operation is no UTF-8"))
+        text.map_err(|_| RequestFailure::new(FailureKind::Failed, "the name of the actor or operation is not UTF-8"))
     };
-    let (actor, operation) = (text(actor)?, text(operation)?);
-    Ok(ActorRequest { within: call.within, actor, operation, message: ByteBuf::from(message) })
+    Ok(ActorRequest {
+        within: call.within,
+        actor: text(actor)?,
+        operation: text(operation)?,
+        payload: ByteBuf::from(payload),
+    })
 }
 
-/// An outcome as an answer, whose bytes the plugin has the host free.
-fn given(outcome: Outcome) -> Answer {
+/// Returns an outcome as an answer. The plugin releases its bytes with [`free`].
+fn into_answer(outcome: Outcome) -> Answer {
     let (status, bytes) = match outcome {
         Ok(bytes) => (status::DONE, bytes.into_vec()),
         Err(failure) => (failure.kind.status(), failure.text.into_bytes()),
@@ -140,6 +145,6 @@ fn given(outcome: Outcome) -> Answer {
 }
 
 unsafe extern "C-unwind" fn free(owner: *mut c_void, _: Bytes) {
-    // SAFETY: it is the owner that `given` has made, and the plugin releases it once.
+    // SAFETY: the owner comes from `into_answer`, and the plugin releases it once.
     drop(unsafe { Box::from_raw(owner.cast::<Vec<u8>>()) });
 }

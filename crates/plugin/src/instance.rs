@@ -1,6 +1,6 @@
-//! A provider that a library has made, safe to call from any thread.
+//! A provider in a library, wrapped for safe calls from any thread.
 
-#![allow(unsafe_code, reason = "the functions of a library are called")]
+#![allow(unsafe_code, reason = "calls the functions of a library")]
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,120 +13,134 @@ use wasmcloud_provider_sdk::interface::{
 
 use super::host_vtable::{self, HostServices};
 use super::library::Library;
-use super::order::{CallOrder, Failure, FailureKind, LinkOrder, Order, Outcome};
+use super::request::{CallRequest, FailureKind, LinkRequest, Outcome, ProviderRequest, RequestFailure};
 
-/// The largest answer that is taken from a provider.
+/// The size of the largest answer that is accepted from a provider, in bytes.
 pub(super) const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
-/// A provider as it lives in its library. It is destroyed when this is dropped, which may block.
-pub(super) struct Instance {
-    /// Held by every object that came from it.
+/// A provider in a library. Dropping this destroys the provider, which may block.
+pub(super) struct PluginInstance {
     library: Arc<Library>,
     provider: *mut c_void,
     host: HostInterface,
 }
 
-// SAFETY: the interface says that calls come from several threads. That everything else comes one after the other is seen to
-// by those who own an instance: one thread carries it out.
-unsafe impl Send for Instance {}
+// SAFETY: the interface requires providers to accept calls and health checks on several threads. The owners of an instance
+// make all other requests on one thread.
+unsafe impl Send for PluginInstance {}
 // SAFETY: as above.
-unsafe impl Sync for Instance {}
+unsafe impl Sync for PluginInstance {}
 
-impl Instance {
-    /// Has a library make a provider.
+impl PluginInstance {
+    /// Starts a provider of a library. This blocks the calling thread.
     ///
     /// # Errors
-    /// Why it does not.
-    pub(super) fn start(library: Arc<Library>, services: Arc<dyn HostServices>) -> Result<Instance, Failure> {
-        let host = host_vtable::open(services);
-        let mut made = std::ptr::null_mut();
-        // SAFETY: the table was checked; the interface is there until the function returns.
-        let outcome = asked(|answer| made = unsafe { (library.interface.start)(&host, answer) });
-        let refusal = match outcome {
-            Ok(_) if !made.is_null() => return Ok(Instance { library, provider: made, host }),
-            Ok(_) => Failure::new(FailureKind::Failed, "it made no provider, and does not say why"),
+    /// The failure that the library reports.
+    pub(super) fn start(
+        library: Arc<Library>,
+        services: Arc<dyn HostServices>,
+    ) -> Result<PluginInstance, RequestFailure> {
+        let host = host_vtable::interface_to(services);
+        let mut provider = std::ptr::null_mut();
+        // SAFETY: the table was checked, and the interface outlives the function.
+        let outcome = with_answer(|answer| provider = unsafe { (library.interface.start)(&host, answer) });
+        let failure = match outcome {
+            Ok(_) if !provider.is_null() => return Ok(PluginInstance { library, provider, host }),
+            Ok(_) => RequestFailure::new(FailureKind::Failed, "it returned no provider and no reason"),
             Err(failure) => failure,
         };
-        // SAFETY: nobody but the library holds the context any more, if it has retained it.
+        // SAFETY: this releases the reference of the host. The library may have retained others.
         unsafe { host_vtable::release(host.context) };
-        Err(refusal)
+        Err(failure)
     }
 
-    /// Has the provider do something. It blocks for as long as the provider likes.
-    pub(super) fn carry_out(&self, order: &Order) -> Outcome {
-        let (table, provider): (&ProviderInterface, _) = (&self.library.interface, self.provider);
-        // SAFETY: the table was checked, the provider is alive, and all that is passed outlives the call.
+    /// Makes a request to the provider. This blocks until the provider returns.
+    pub(super) fn request(&self, request: &ProviderRequest) -> Outcome {
+        let table: &ProviderInterface = &self.library.interface;
+        let provider = self.provider;
+        // SAFETY: the table was checked, the provider is alive, and all arguments outlive the call.
         unsafe {
-            match order {
-                Order::Bind(link) => with_link(link, |link| asked(|answer| (table.bind)(provider, link, answer))),
-                Order::Drain { actor } => asked(|answer| (table.drain)(provider, bytes(actor), answer)),
-                Order::Unbind { actor } => asked(|answer| (table.unbind)(provider, bytes(actor), answer)),
-                Order::Call(call) => asked(|answer| (table.handle_call)(provider, &provider_call(call), answer)),
-                Order::Check => asked(|answer| (table.health)(provider, answer)),
-                Order::Stop => asked(|answer| (table.stop)(provider, answer)),
+            match request {
+                ProviderRequest::Bind(link) => {
+                    with_link(link, |link| with_answer(|answer| (table.bind)(provider, link, answer)))
+                }
+                ProviderRequest::Drain { actor } => with_answer(|answer| (table.drain)(provider, bytes(actor), answer)),
+                ProviderRequest::Unbind { actor } => {
+                    with_answer(|answer| (table.unbind)(provider, bytes(actor), answer))
+                }
+                ProviderRequest::Call(call) => {
+                    with_answer(|answer| (table.handle_call)(provider, &provider_call(call), answer))
+                }
+                ProviderRequest::Check => with_answer(|answer| (table.health)(provider, answer)),
+                ProviderRequest::Stop => with_answer(|answer| (table.stop)(provider, answer)),
             }
         }
     }
 }
 
-impl Drop for Instance {
+impl Drop for PluginInstance {
     fn drop(&mut self) {
-        // SAFETY: the provider is alive, and nothing is called with it afterwards.
+        // SAFETY: the provider is alive, and is not used afterwards.
         unsafe { (self.library.interface.destroy)(self.provider) };
-        // SAFETY: it is this instance's own hold, let go of once.
+        // SAFETY: this releases the instance's own reference, once.
         unsafe { host_vtable::release(self.host.context) };
     }
 }
 
-/// Asks for something that is answered in place, takes the answer and gives its bytes back.
-fn asked(ask: impl FnOnce(*mut Answer)) -> Outcome {
+/// Calls a function that fills in an answer. Copies the answer and releases its bytes.
+fn with_answer(function: impl FnOnce(*mut Answer)) -> Outcome {
     let mut answer = Answer::unanswered();
-    // An exception ends the process here: there is no telling what it left behind.
-    if catch_unwind(AssertUnwindSafe(|| ask(&mut answer))).is_err() {
+    // A foreign exception leaves the plugin in an unknown state, so it ends the process.
+    if catch_unwind(AssertUnwindSafe(|| function(&mut answer))).is_err() {
         std::process::abort();
     }
-    let outcome = taken(&answer);
+    let outcome = read_answer(&answer);
     if let Some(release) = answer.release {
-        // SAFETY: the bytes have been copied, and this is the one time.
+        // SAFETY: the bytes have been copied, and are released once.
         unsafe { release(answer.owner, answer.bytes) };
     }
     outcome
 }
 
-fn taken(answer: &Answer) -> Outcome {
+fn read_answer(answer: &Answer) -> Outcome {
     let length = answer.bytes.length;
     if length > LARGEST_ANSWER {
-        let text = format!("it answered with {length} bytes; at most {LARGEST_ANSWER} are taken");
-        return Err(Failure::new(FailureKind::Failed, text));
+        let text = format!("it answered with {length} bytes, more than the limit of {LARGEST_ANSWER}");
+        return Err(RequestFailure::new(FailureKind::Failed, text));
     }
-    // SAFETY: a provider that answers promises that its bytes are there until they are released.
+    // SAFETY: the bytes of an answer are valid until they are released.
     let bytes = unsafe { answer.bytes.as_slice() };
     let kind = match answer.status {
         status::DONE => return Ok(ByteBuf::from(bytes)),
         status::PANICKED => FailureKind::Panicked,
-        status::UNANSWERED => return Err(Failure::new(FailureKind::Failed, "it did not answer")),
+        status::UNANSWERED => return Err(RequestFailure::new(FailureKind::Failed, "it did not answer")),
         _ => FailureKind::Failed,
     };
-    Err(Failure::new(kind, String::from_utf8_lossy(bytes)))
+    Err(RequestFailure::new(kind, String::from_utf8_lossy(bytes)))
 }
 
 fn bytes(text: &str) -> Bytes {
     Bytes::of(text.as_bytes())
 }
 
-fn provider_call(call: &CallOrder) -> ProviderCall {
-    let CallOrder { id, time_left, actor, operation, message } = call;
-    let (actor, operation, message) = (bytes(actor), bytes(operation), Bytes::of(message));
-    ProviderCall { id: *id, time_left: *time_left, actor, operation, message }
+fn provider_call(call: &CallRequest) -> ProviderCall {
+    ProviderCall {
+        id: call.id,
+        time_left: call.time_left,
+        actor: bytes(&call.actor),
+        operation: bytes(&call.operation),
+        message: Bytes::of(&call.payload),
+    }
 }
 
-/// Lends a link in the form of the interface.
-fn with_link<T>(link: &LinkOrder, lend: impl FnOnce(&LinkDefinition) -> T) -> T {
+/// Calls a function with a link in the form of the C interface.
+fn with_link<T>(link: &LinkRequest, function: impl FnOnce(&LinkDefinition) -> T) -> T {
     let texts = |texts: &[String]| texts.iter().map(|text| bytes(text)).collect::<Vec<_>>();
-    let (capabilities, tags) = (texts(&link.capabilities), texts(&link.tags));
+    let capabilities = texts(&link.capabilities);
+    let tags = texts(&link.tags);
     let pair = |(key, value): &(String, String)| Pair { key: bytes(key), value: bytes(value) };
     let values: Vec<Pair> = link.values.iter().map(pair).collect();
-    lend(&LinkDefinition {
+    function(&LinkDefinition {
         actor: bytes(&link.actor),
         actor_name: bytes(&link.actor_name),
         issuer: bytes(&link.issuer),

@@ -1,22 +1,24 @@
-//! Providers as the host starts them, and native plugins: providers in shared libraries, in the host's process or in one of
-//! their own.
+//! Providers that are ready to be started, and native plugins: providers in shared libraries that run in the host's process
+//! or in a child process.
 //!
-//! A plugin speaks the C interface of `wasmcloud-provider-sdk`. The host opens a private copy of the verified bytes, and checks
-//! the version of its interface before it calls anything in it.
+//! A plugin implements the C interface of `wasmcloud-provider-sdk`. The host opens a private copy of the verified bytes, and
+//! checks the version of the interface before it calls a function of the plugin.
 //!
 //! # Layout
-//! - [`NativeCapability`]: a provider that is ready to be started, whatever its interface
-//! - [`Plugin`]: the code of a plugin, and where it runs
-//! - `isolation`: the embedder's choice
-//! - `library`: from verified bytes to a checked table of functions
-//! - `instance`: a provider made by a library, safe to call
-//! - `host_vtable`: what a plugin can ask of its host, as C functions
-//! - `callbacks`: the thread on which functions of a plugin are called with answers
+//! - [`NativeCapability`]: a provider that is ready to be started, in any interface
+//! - [`Plugin`]: the code of a plugin and its isolation
+//! - `isolation`: the settings of embedders for where a plugin runs
+//! - `library`: opens verified bytes and checks the table of functions
+//! - `instance`: a safe wrapper of a provider in a library
+//! - `host_vtable`: the C functions of the host that plugins call
+//! - `callback_thread`: the thread that calls functions of a plugin with the answers of actors
 //! - `in_flight`: the calls that a plugin makes and serves
-//! - `admission`, `budget`: how many bytes the host takes from plugins and keeps for them
-//! - `order`: what a provider is asked for, wherever it runs
-//! - `in_process`: a plugin on threads of this process
-//! - `process`, `frames`, `child`: a plugin in a process of its own, the messages between the two, and the other end
+//! - `admission`, `budget`: limits on the bytes that the host holds for plugins
+//! - `request`: the requests between host and provider, in either process
+//! - `in_process`: a plugin on threads of the host's process
+//! - `process`: the host's side of a plugin in a child process
+//! - `child`: the child's side
+//! - `frames`: the frames between the two processes
 //!
 //! # Features
 //! - `fuzzing`: the interface of the fuzz targets
@@ -25,7 +27,7 @@
 
 mod admission;
 mod budget;
-mod callbacks;
+mod callback_thread;
 mod child;
 mod context;
 mod frames;
@@ -38,11 +40,11 @@ mod instance;
 mod isolation;
 mod library;
 mod native_capability;
-mod order;
 mod plugin;
 mod process;
+mod request;
 
-pub use budget::Budgets;
+pub use budget::PluginBudgets;
 pub use child::serve_plugin;
 pub use context::PluginContext;
 #[cfg(feature = "fuzzing")]

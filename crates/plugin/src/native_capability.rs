@@ -1,4 +1,4 @@
-//! A provider that is ready to be started: its code, its claims and the link name it is to run under.
+//! A provider that is ready to be started: its code, its claims and its link name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use wasmcloud_provider::{AsyncCapabilityProvider, CapabilityProvider, ProviderDe
 use crate::isolation::Isolation;
 use crate::plugin::Plugin;
 
-/// A capability provider, ready to be started with `Host::start_native_capability`.
+/// A capability provider that is ready to be started with `Host::start_native_capability`.
 #[derive(Clone)]
 pub struct NativeCapability {
     descriptor: Arc<ProviderDescriptor>,
     code: Code,
 }
 
-/// A provider's code, in one of the interfaces.
+/// The code of a provider, in one of three interfaces.
 #[derive(Clone)]
 pub enum Code {
     /// The blocking interface.
@@ -40,12 +40,13 @@ impl fmt::Debug for Code {
 }
 
 impl NativeCapability {
-    /// A provider that is part of this program, in the blocking interface. `link_target_name` is the link name it is
-    /// to run under, `default` if not given. The claims say who it is; the program vouches for them, so they need no
-    /// signature.
+    /// Returns a provider that is part of this program, in the blocking interface.
+    ///
+    /// The claims give its public key and contract. They need no signature, because the provider is trusted with the
+    /// program. `link_target_name` is the link name that the provider runs under. Default: `default`.
     ///
     /// # Errors
-    /// `InvalidArgument` where the subject is no provider's key, or the claims name no contract.
+    /// `InvalidArgument` if the subject of the claims is not a provider's key, or the claims name no contract.
     pub fn from_instance(
         instance: impl CapabilityProvider + 'static,
         link_target_name: Option<String>,
@@ -54,10 +55,11 @@ impl NativeCapability {
         NativeCapability::new(Code::Blocking(Arc::new(instance)), link_target_name, claims, false)
     }
 
-    /// The same for a provider that waits without blocking.
+    /// Returns a provider that is part of this program, in the asynchronous interface. The other arguments are those of
+    /// [`NativeCapability::from_instance`].
     ///
     /// # Errors
-    /// Those of [`NativeCapability::from_instance`].
+    /// The errors of [`NativeCapability::from_instance`].
     pub fn from_async(
         instance: impl AsyncCapabilityProvider + 'static,
         link_target_name: Option<String>,
@@ -66,30 +68,33 @@ impl NativeCapability {
         NativeCapability::new(Code::Async(Arc::new(instance)), link_target_name, claims, false)
     }
 
-    /// The provider of an archive, for the machine that this runs on: a native plugin, which runs in the host's process.
+    /// Returns the provider of an archive: the native plugin for the target of this program. It runs in the host's process.
+    /// `link_target_name` is the link name that the provider runs under. Default: `default`.
+    ///
+    /// The library is not opened before the provider is started.
     ///
     /// # Errors
-    /// `TargetMissing` where the archive has no library for this machine, and those of
-    /// [`NativeCapability::from_instance`]. Whether the library is a plugin is seen when it is started.
+    /// `TargetMissing` if the archive has no library for this target, and the errors of
+    /// [`NativeCapability::from_instance`].
     pub fn from_archive(archive: &ProviderArchive, link_target_name: Option<String>) -> Result<NativeCapability> {
         NativeCapability::from_archive_isolated(archive, link_target_name, Isolation::InProcess)
     }
 
-    /// The same, with a choice of where it runs.
+    /// Returns the provider of an archive as [`NativeCapability::from_archive`] does, with a choice of where it runs.
     ///
     /// ```no_run
     /// use wasmcloud_host::{Isolation, NativeCapability, PluginProcess, ProviderArchive};
     ///
     /// # fn main() -> wasmcloud_host::Result<()> {
     /// let archive = ProviderArchive::from_file("httpserver.par.gz")?;
-    /// let apart = Isolation::Process(PluginProcess::new().memory_limit(256 * 1024 * 1024));
-    /// let server = NativeCapability::from_archive_isolated(&archive, None, apart)?;
+    /// let process = Isolation::Process(PluginProcess::new().memory_limit(256 * 1024 * 1024));
+    /// let server = NativeCapability::from_archive_isolated(&archive, None, process)?;
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// Those of [`NativeCapability::from_archive`].
+    /// The errors of [`NativeCapability::from_archive`].
     pub fn from_archive_isolated(
         archive: &ProviderArchive,
         link_target_name: Option<String>,
@@ -110,17 +115,17 @@ impl NativeCapability {
         Ok(NativeCapability { descriptor, code })
     }
 
-    /// The provider's public key: 56 characters beginning with `V`.
+    /// Returns the provider's public key: 56 characters beginning with `V`.
     pub fn id(&self) -> String {
         self.descriptor.key.id.to_string()
     }
 
-    /// The link name that it is to run under.
+    /// Returns the link name that the provider runs under.
     pub fn link_name(&self) -> &str {
         &self.descriptor.key.link_name
     }
 
-    /// The contract that it serves.
+    /// Returns the contract that the provider serves.
     pub fn contract_id(&self) -> &str {
         &self.descriptor.contract_id
     }

@@ -1,4 +1,4 @@
-//! The code of a plugin, and how a provider is made of it.
+//! The code of a plugin, which starts as a provider.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,25 +12,26 @@ use crate::isolation::Isolation;
 use crate::library::Library;
 use crate::process::Process;
 
-/// The code of a plugin, verified, and where it is to run.
+/// The verified code of a plugin, and where it runs.
 pub struct Plugin {
     code: Arc<[u8]>,
     isolation: Isolation,
-    /// The library, once it has been opened in this process. It is opened once, however often the provider is restarted,
-    /// and stays open: nobody can tell whether a thread of it still runs.
+    /// The library, once it has been opened in this process. Restarts of the provider use the same library. It is never
+    /// closed, because its threads may still run.
     library: Mutex<Option<Arc<Library>>>,
 }
 
 impl Plugin {
-    /// Returns a plugin with verified code. Nothing of it is opened before it is started.
+    /// Returns a plugin with verified code. The code is not opened before the plugin is started.
     pub fn new(code: Arc<[u8]>, isolation: Isolation) -> Plugin {
         Plugin { code, isolation, library: Mutex::default() }
     }
 
-    /// Makes a provider of the plugin.
+    /// Starts a provider of the plugin.
     ///
     /// # Errors
-    /// Where the library cannot be opened, has another interface, or refuses to start.
+    /// `Io` or `InvalidPlugin` if the library cannot be opened or has another interface. `ProviderFailed` if the provider
+    /// refuses to start.
     pub async fn start(&self, context: PluginContext) -> Result<Arc<dyn AsyncCapabilityProvider>> {
         match &self.isolation {
             Isolation::InProcess => {
@@ -48,8 +49,8 @@ impl Plugin {
         }
         let code = self.code.clone();
         let library = tokio::task::spawn_blocking(move || Library::open(&code)).await;
-        let ended = |error| Error::new(ErrorKind::Internal, "a plugin could not be opened").caused_by(error);
-        let library = library.map_err(ended)??;
+        let aborted = |error| Error::new(ErrorKind::Internal, "the opening of a plugin was aborted").caused_by(error);
+        let library = library.map_err(aborted)??;
         Ok(opened().get_or_insert(Arc::new(library)).clone())
     }
 }

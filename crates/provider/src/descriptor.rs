@@ -1,4 +1,4 @@
-//! What identifies a provider: its keys, its contract and its claims.
+//! The identity of a provider: its key, its contract and its claims.
 
 use std::fmt;
 
@@ -17,8 +17,8 @@ pub struct ProviderDescriptor {
     pub contract_id: String,
     /// The claims of the provider.
     pub claims: Claims<jwt::CapabilityProvider>,
-    /// Whether the claims are those of a verified token. Otherwise the program vouches for them, and no date or policy
-    /// applies to them.
+    /// Whether the claims come from a verified token. Otherwise the provider is part of the program, and neither dates nor
+    /// the trust policy apply to it.
     pub signed: bool,
 }
 

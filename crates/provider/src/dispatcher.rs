@@ -1,4 +1,4 @@
-//! How providers call actors.
+//! Calls actors on behalf of providers.
 
 use std::fmt;
 use std::future::Future;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use wasmcloud_core::call::{CallContext, Request};
 use wasmcloud_core::error::Result;
 
-/// The answer of an actor, in time.
+/// The future answer of an actor.
 pub type ActorAnswer<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + 'a>>;
 
 /// The side of the host that calls actors on behalf of one instance of a provider.
@@ -16,7 +16,7 @@ pub trait ActorCaller: fmt::Debug + Send + Sync {
     /// Calls an actor as part of the call that `context` belongs to, or else begins a chain of calls.
     ///
     /// # Errors
-    /// Those of [`ActorDispatcher::dispatch`].
+    /// The errors of [`ActorDispatcher::dispatch`].
     fn call<'a>(&'a self, context: Option<CallContext>, actor: &'a str, request: Request) -> ActorAnswer<'a>;
 }
 
@@ -48,11 +48,14 @@ impl ActorDispatcher {
         ActorDispatcher { caller: self.caller.clone(), context }
     }
 
-    /// Calls an actor and waits for its answer without blocking.
+    /// Calls an actor and waits for its answer without blocking. `actor` is its public key, `message` the payload.
     ///
     /// # Errors
-    /// `NotLinked` if no link joins provider and actor; `ActorNotFound` or `ActorStopped`; `DeadlineExceeded`; `CallCycle` if
-    /// the actor waits for this very call; and the failures of the actor.
+    /// - `NotLinked` if no link joins provider and actor.
+    /// - `ActorNotFound` or `ActorStopped` if the actor does not run.
+    /// - `DeadlineExceeded` if it does not answer in time.
+    /// - `CallCycle` if the actor already waits for this call.
+    /// - The error of the actor, if it fails.
     pub async fn dispatch(&self, actor: &str, operation: &str, message: Vec<u8>) -> Result<Vec<u8>> {
         let request = Request { operation: operation.to_owned(), payload: message };
         self.caller.call(self.context.clone(), actor, request).await

@@ -1,11 +1,11 @@
-//! What a capability provider implements, and what the host gives it.
+//! The interfaces of capability providers, and the types that the host passes to them.
 //!
 //! # Layout
 //! - `traits`: the two interfaces of providers
-//! - `dispatcher`: how providers call actors
+//! - `dispatcher`: calls actors on behalf of providers
 //! - [`ProviderDescriptor`]: the identity of a provider
-//! - [`threads`]: the bridge to code that blocks
-//! - [`wire`]: what all contracts of 2021 have in common
+//! - [`threads`]: runs the blocking code of a provider
+//! - [`wire`]: the payloads that all contracts of wasmCloud 0.18 have in common
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What a provider implements, and what it is given.
+//! The interfaces that providers implement, and the arguments of their methods.
 
 use std::collections::HashMap;
 
@@ -7,46 +7,52 @@ use wasmcloud_core::error::BoxedError;
 
 use crate::dispatcher::ActorDispatcher;
 
-/// A capability provider in the blocking interface of the wasmCloud 0.18 era.
+/// A capability provider in the blocking interface of wasmCloud 0.18.
 ///
-/// Its methods are called on threads of its own, so they may block: calls on up to four at once, health checks on another
-/// one, everything else on a third, one after the other. Links reach it as calls from the actor `system` with the
-/// operations `BindActor` and `RemoveActor`, and health checks as `HealthRequest`, as they always did. What it answers
-/// there with an error, or with `healthy: false`, is `Health::Unhealthy`. While all of its
-/// four threads have calls it is `Health::Busy`, and not asked.
+/// The methods may block, because they are called on threads of the provider: calls on four threads concurrently, health
+/// checks on another thread, and everything else in order on a third.
+///
+/// Links and health checks reach the provider through [`CapabilityProvider::handle_call`], as calls from the actor `system`:
+///
+/// - `BindActor` establishes a link or changes its values. The payload is a map of the actor's key (`module`) and the link's
+///   values with the actor's claims (`values`).
+/// - `RemoveActor` removes a link. The payload has the same form, without values.
+/// - `HealthRequest` asks for the provider's health. An error, or an answer with `healthy: false`, is `Health::Unhealthy`.
+///   While all four threads serve calls, the provider is `Health::Busy` and the request is not sent.
 pub trait CapabilityProvider: Send + Sync {
-    /// Takes the way to call actors. Called before anything else, and again when the provider is restarted after a panic.
+    /// Receives the dispatcher that calls actors. Called before all other methods, and again when the provider is restarted
+    /// after a panic.
     ///
     /// # Errors
-    /// A provider that cannot start says so here, and is not registered.
+    /// Any error refuses the start. The provider is not registered.
     fn configure_dispatch(&self, dispatcher: Box<dyn Dispatcher>) -> Result<(), BoxedError>;
 
-    /// Serves a call: `operation` of the provider's contract, for the actor with the public key `actor`, with a
-    /// payload in msgpack.
+    /// Serves a call of an actor. `actor` is its public key, `operation` is one of the provider's contract, and `message` is
+    /// the payload in msgpack.
     ///
     /// # Errors
-    /// What goes wrong reaches the actor as the error of its call.
+    /// Any error is the error of the actor's call.
     fn handle_call(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>, BoxedError>;
 
-    /// Releases everything. Called after the last call has ended or run out of time, and before a restart.
+    /// Releases all resources. Called after the last call has ended or reached its deadline, and before a restart.
     fn stop(&self);
 }
 
-/// The way for a blocking provider to call the actors that are linked to it.
+/// Calls the actors that are linked to a blocking provider.
 pub trait Dispatcher: Send + Sync {
-    /// Calls an actor and waits for its answer. It may be called from any thread that may block.
+    /// Calls an actor and blocks until it answers. `actor` is its public key, `message` the payload.
     ///
     /// # Errors
-    /// Where no link joins provider and actor, where the actor does not run, fails, or does not answer in time.
+    /// An error if no link joins provider and actor, or the actor does not run, fails, or does not answer in time.
     fn dispatch(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>, BoxedError>;
 }
 
-/// A dispatcher that reaches nobody: what a provider holds until it is given its own.
+/// A dispatcher whose calls always fail. Providers can use it until [`CapabilityProvider::configure_dispatch`] is called.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct NullDispatcher;
 
 impl NullDispatcher {
-    /// A dispatcher that reaches nobody.
+    /// Returns a dispatcher whose calls always fail.
     pub fn new() -> NullDispatcher {
         NullDispatcher
     }
@@ -58,10 +64,10 @@ impl Dispatcher for NullDispatcher {
     }
 }
 
-/// A capability provider that waits without blocking.
+/// A capability provider in the asynchronous interface.
 ///
-/// It lives on a shard, the thread on which actors run too: its futures need not be `Send`, and it must never block.
-/// What concerns one actor's link is asked one after the other; links of different actors, and calls, run side by side.
+/// The methods run on a shard, a thread that also runs actors. So their futures need not be `Send`, and they must never block.
+/// Requests about the links of one actor come in order. Requests about different actors, and calls, run concurrently.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -88,72 +94,76 @@ impl Dispatcher for NullDispatcher {
 /// ```
 #[async_trait(?Send)]
 pub trait AsyncCapabilityProvider: Send + Sync {
-    /// Takes a link: acquires what its values ask for and may call the actor from now on. For an actor that is
-    /// bound already, the new values replace the old ones.
+    /// Establishes a link: acquires the resources that its values describe. From now on the provider may call the actor. If
+    /// the actor is linked already, the new values replace the old ones.
     ///
     /// # Errors
-    /// The link is refused, with this as the reason; what was in effect for the actor before must still be.
+    /// Any error refuses the link, and is the reason that is reported. The earlier link of the actor, if any, must stay in
+    /// effect.
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError>;
 
-    /// Ends delivery to an actor that is about to be stopped: begins no further calls to it, and waits for those under
-    /// way. Calls by the actor are still to be served, until the link is unbound.
+    /// Ends the delivery of calls to an actor that is about to be stopped: starts no further calls to it, and waits for those
+    /// in flight. Calls by the actor are served until the link is unbound.
     ///
-    /// A provider that never calls actors of its own accord has nothing to do here, which is the default.
+    /// Default: does nothing. That suits providers that call actors only while they serve a call.
     ///
     /// # Errors
-    /// What could not be ended.
+    /// An error if a delivery could not be ended.
     async fn drain(&self, _actor: &str) -> Result<(), BoxedError> {
         Ok(())
     }
 
-    /// Lets go of a link: everything acquired for this actor is released when this returns.
+    /// Removes a link. All resources of the actor must be released when this returns.
     ///
     /// # Errors
-    /// What could not be released.
+    /// An error if a resource could not be released.
     async fn unbind(&self, actor: &str) -> Result<(), BoxedError>;
 
-    /// Serves a call. Many run at once.
+    /// Serves a call of an actor. Many calls run concurrently.
     ///
     /// # Errors
-    /// What goes wrong reaches the actor as the error of its call.
+    /// Any error is the error of the actor's call.
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError>;
 
-    /// Tells whether the provider is well: whether what it depends on can be reached, say. It is asked from time to time (see
-    /// `HostBuilder::with_health_interval`), beside everything else that it
-    /// does, and dropped when it takes too long. A provider that has nothing to look at is well, which is the default.
+    /// Checks the health of the provider, such as whether its backend can be reached. Called at intervals (see
+    /// `HostBuilder::with_health_interval`), concurrently with other methods. The future is dropped if it takes too long.
+    ///
+    /// Default: healthy.
     ///
     /// # Errors
-    /// Why it is not well.
+    /// Any error means that the provider is unhealthy, and is the reason that is reported.
     async fn health(&self) -> Result<(), BoxedError> {
         Ok(())
     }
 
-    /// Releases everything: every link, every connection, every task. Called after the last change of a link, and before a
-    /// restart after a panic, which tells of the links again. What is still calling actors may finish first: until this
-    /// returns, calls back that are part of that still come, and no others. It has 5 seconds, or what is left of the period
-    /// of grace; after that it is dropped.
+    /// Releases all links, connections and tasks. Called after the last change of a link, and before a restart after a panic,
+    /// which establishes the links again.
+    ///
+    /// Calls to actors that are in flight may finish first. Until this returns, the provider still receives calls that are
+    /// part of them, and no others. The future is dropped after 5 seconds, or at the end of the host's grace period if that is
+    /// earlier.
     async fn stop(&self);
 }
 
-/// A link, as a provider is given it.
+/// A link between an actor and the provider, as the provider receives it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Binding {
     /// The public key of the actor.
     pub actor: String,
-    /// The name that its signer gave the actor.
+    /// The name that the signer gave the actor.
     pub actor_name: String,
-    /// The account that signed the actor.
+    /// The public key of the account that signed the actor.
     pub issuer: String,
     /// The contracts that the actor's claims include.
     pub capabilities: Vec<String>,
     /// The actor's tags.
     pub tags: Vec<String>,
-    /// When the actor's token ends, in seconds since 1970, if it does.
+    /// When the actor's token expires, if it does. Unit: seconds since 1970.
     pub expires: Option<u64>,
-    /// The link's values. May hold secrets.
+    /// The link's values. They may contain secrets.
     pub values: HashMap<String, String>,
-    /// The way to call the actor.
+    /// Calls the actor.
     pub dispatcher: ActorDispatcher,
 }
 
@@ -174,7 +184,7 @@ impl Binding {
     }
 }
 
-/// A call, as a provider is given it.
+/// A call of an actor, as the provider receives it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ProviderCallContext {
@@ -182,10 +192,10 @@ pub struct ProviderCallContext {
     pub actor: String,
     /// The operation of the provider's contract.
     pub operation: String,
-    /// The payload, in msgpack for all contracts of the era.
+    /// The payload. All contracts of wasmCloud 0.18 encode it in msgpack.
     pub message: Vec<u8>,
-    /// The way to call actors as part of this call: they share what is left of its time, and a call back to an actor
-    /// that waits for this one is refused instead of waiting for ever.
+    /// Calls actors as part of this call. Such calls share its deadline, and a call to an actor that waits for this call is
+    /// refused as a cycle.
     pub dispatcher: ActorDispatcher,
 }
 

@@ -1,8 +1,8 @@
-//! What the host tells providers of the era, and asks of them and of actors, byte for byte: msgpack, structs as maps with
+//! The payloads that the host exchanges with providers in the interface of wasmCloud 0.18: msgpack, with structs as maps of
 //! field names.
 //!
-//! Encoders of some languages write nil for what is empty, so nil means the same as a field that is left out, here and in
-//! all contracts.
+//! Encoders of some languages write nil for empty values. So nil means the same as an absent field, here and in all
+//! contracts.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,13 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::traits::Binding;
 
-/// The operation that tells a provider of a link.
+/// The operation that establishes a link.
 pub const BIND_ACTOR: &str = "BindActor";
 
-/// The operation that tells a provider that a link is gone.
+/// The operation that removes a link.
 pub const REMOVE_ACTOR: &str = "RemoveActor";
 
-/// Reads a field for which nil means what leaving it out means.
+/// Reads a field in which nil means the default.
 pub fn nil_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -26,7 +26,7 @@ where
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Reads bytes, whether they are written as bin, as text or as an array of integers. Nil is none.
+/// Reads bytes that are written as bin, as text or as an array of integers. Nil means no bytes.
 pub fn nil_is_no_bytes<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -35,7 +35,7 @@ where
     serde_bytes::deserialize::<Option<T>, _>(deserializer).map(Option::unwrap_or_default)
 }
 
-/// A link in the form that providers of the era know.
+/// A link in the form of wasmCloud 0.18.
 #[derive(Serialize)]
 pub struct CapabilityConfiguration {
     module: String,
@@ -43,10 +43,10 @@ pub struct CapabilityConfiguration {
 }
 
 impl CapabilityConfiguration {
-    /// The payload of `BindActor`: the link's values, and beside them what the actor's token says.
+    /// Returns the payload of `BindActor`: the link's values and the actor's claims.
     pub fn bind(binding: Binding) -> CapabilityConfiguration {
         let Binding { actor, actor_name, issuer, capabilities, tags, expires, mut values, .. } = binding;
-        // What the token says goes in last, so that no link value can pass for it.
+        // The claims are added last, so that no link value can replace them.
         values.extend([
             ("__wasmcloud_issuer".to_owned(), issuer),
             ("__wasmcloud_capabilities".to_owned(), capabilities.join(",")),
@@ -57,7 +57,7 @@ impl CapabilityConfiguration {
         CapabilityConfiguration { module: actor, values }
     }
 
-    /// The payload of `RemoveActor`.
+    /// Returns the payload of `RemoveActor`.
     pub fn remove(actor: &str) -> CapabilityConfiguration {
         CapabilityConfiguration { module: actor.to_owned(), values: HashMap::new() }
     }

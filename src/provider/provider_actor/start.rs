@@ -10,7 +10,7 @@ use tokio::sync::{Notify, RwLock};
 use wasmcloud_core::deadline::within;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::shutdown::ShutdownSignal;
-use wasmcloud_plugin::{Budgets, Code, NativeCapability, PluginContext};
+use wasmcloud_plugin::{PluginBudgets, Code, NativeCapability, PluginContext};
 use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider};
 
 use super::crash_reports::CrashReports;
@@ -31,7 +31,7 @@ pub(crate) struct ProviderStart {
     pub(crate) reports: CrashReports,
     pub(crate) dispatch: Dispatch,
     pub(crate) shards: Arc<Shards>,
-    pub(crate) budgets: Budgets,
+    pub(crate) budgets: PluginBudgets,
     /// Ended when the host stops waiting for starts.
     pub(crate) abandoned: Arc<ShutdownSignal>,
 }
@@ -77,7 +77,7 @@ impl ProviderStart {
                     provider: capability.descriptor().clone(),
                     dispatcher: dispatcher.clone(),
                     budgets,
-                    message_bytes: dispatch.limits().message_bytes,
+                    payload_bytes: dispatch.limits().message_bytes,
                     lost: Box::new(move |cause| reports.crashed(cause)),
                 };
                 plugin.start(context).await?

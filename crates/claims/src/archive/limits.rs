@@ -1,6 +1,6 @@
-//! How much of an archive is read: archives come from strangers, and a few bytes of gzip can stand for terabytes.
+//! How much of an archive is read. Archives are untrusted, and a few bytes of gzip can unpack to terabytes.
 
-/// Bounds for reading provider archives.
+/// Limits for reading provider archives. An archive that exceeds one is refused as `InvalidArchive`.
 ///
 /// ```
 /// use wasmcloud_host::ArchiveLimits;
@@ -9,6 +9,7 @@
 /// # let _ = limits;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "limits have no effect until an archive is read within them"]
 pub struct ArchiveLimits {
     pub(super) archive_bytes: u64,
     pub(super) unpacked_bytes: u64,
@@ -17,7 +18,7 @@ pub struct ArchiveLimits {
 }
 
 impl ArchiveLimits {
-    /// The defaults.
+    /// Returns the default limits.
     pub fn new() -> ArchiveLimits {
         ArchiveLimits {
             archive_bytes: 256 * 1024 * 1024,
@@ -27,25 +28,25 @@ impl ArchiveLimits {
         }
     }
 
-    /// The largest archive that is read, in bytes as it comes; 256 MiB by default.
+    /// Sets the size of the largest archive as it is stored. Unit: bytes. Default: 256 MiB.
     pub fn archive_bytes(mut self, bytes: u64) -> ArchiveLimits {
         self.archive_bytes = bytes;
         self
     }
 
-    /// The most that an archive may unpack to, in bytes; 512 MiB by default. Unpacking ends there.
+    /// Sets the size of the largest archive after it is unpacked. Unpacking stops there. Unit: bytes. Default: 512 MiB.
     pub fn unpacked_bytes(mut self, bytes: u64) -> ArchiveLimits {
         self.unpacked_bytes = bytes;
         self
     }
 
-    /// The most entries that an archive may have; 64 by default.
+    /// Sets how many entries an archive may have. Default: 64.
     pub fn entries(mut self, entries: usize) -> ArchiveLimits {
         self.entries = entries;
         self
     }
 
-    /// The longest token, in bytes; 64 KiB by default.
+    /// Sets the size of the largest token. Unit: bytes. Default: 64 KiB.
     pub fn token_bytes(mut self, bytes: u64) -> ArchiveLimits {
         self.token_bytes = bytes;
         self

@@ -1,22 +1,21 @@
-//! Whether an archive's token vouches for what lies beside it.
+//! Verifies the libraries of an archive against its token.
 
 use sha2::{Digest, Sha256};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-use super::read::Contents;
+use super::read::UnverifiedArchive;
 use crate::jwt::{CapabilityProvider, Claims};
 use crate::token::read_token;
 
-/// The claims of an archive's token, after everything in the archive has been verified by them. Their validity in time has
-/// not.
+/// Verifies an archive except for the token's validity in time, and returns the claims of the token.
 ///
 /// # Errors
-/// `InvalidToken`, or `Tampered` where a library is not the one that was signed or
-/// where the token does not name it.
-pub(super) fn claims(contents: &Contents) -> Result<Claims<CapabilityProvider>> {
-    let claims: Claims<CapabilityProvider> = read_token(&contents.token)?;
+/// `InvalidToken` if the token does not verify, `Tampered` if a library differs from the one that was signed or the token
+/// does not name it.
+pub(super) fn verify(archive: &UnverifiedArchive) -> Result<Claims<CapabilityProvider>> {
+    let claims: Claims<CapabilityProvider> = read_token(&archive.token)?;
     let hashes = claims.metadata.as_ref().map(|metadata| &metadata.target_hashes);
-    for (target, library) in &contents.targets {
+    for (target, library) in &archive.targets {
         let tampered = |what| {
             let message = format!("the library for {target} of provider {} {what}", claims.subject);
             Error::new(ErrorKind::Tampered, message)
@@ -24,13 +23,13 @@ pub(super) fn claims(contents: &Contents) -> Result<Claims<CapabilityProvider>> 
         match hashes.and_then(|hashes| hashes.get(target)) {
             Some(signed) if *signed == library_hash(library) => {}
             Some(_) => return Err(tampered("is not the one that was signed")),
-            None => return Err(tampered("is not named in its token, so nobody vouches for it")),
+            None => return Err(tampered("is not named in the token, so it is not signed")),
         }
     }
     Ok(claims)
 }
 
-/// The hash by which a token names a library: SHA-256 in upper-case hex.
+/// Returns the hash of a library as tokens hold it: SHA-256 in upper-case hex.
 pub(super) fn library_hash(library: &[u8]) -> String {
     data_encoding::HEXUPPER.encode(&Sha256::digest(library))
 }

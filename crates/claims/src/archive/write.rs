@@ -1,4 +1,4 @@
-//! Making archives: always the same bytes for the same contents, so that a build can be repeated and compared.
+//! Writes and signs archives. The same contents give the same bytes, so builds are reproducible.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -10,11 +10,11 @@ use wasmcloud_core::entity::{expect_whole_contract, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::verify::library_hash;
-use super::{LIBRARY, ProviderArchive, TOKEN, is_target};
+use super::{LIBRARY_SUFFIX, ProviderArchive, TOKEN_ENTRY, is_target};
 use crate::issue::{Validity, issue_token};
 use crate::jwt::CapabilityProvider;
 
-/// An archive that is being made. Nothing is checked before it is signed.
+/// Builds a provider archive. [`ArchiveBuilder::sign`] checks the contents and returns the archive.
 ///
 /// ```
 /// use wasmcloud_host::ProviderArchive;
@@ -31,6 +31,7 @@ use crate::jwt::CapabilityProvider;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
+#[must_use = "`sign` returns the archive"]
 pub struct ArchiveBuilder {
     metadata: CapabilityProvider,
     validity: Validity,
@@ -60,63 +61,64 @@ impl ArchiveBuilder {
         ArchiveBuilder { metadata, validity, targets: archive.targets.clone(), compressed: archive.compressed }
     }
 
-    /// The provider's revision, which grows with each release; none by default.
+    /// Sets the provider's revision, which increases with each release. Default: none.
     pub fn revision(mut self, revision: i32) -> ArchiveBuilder {
         self.metadata.rev = Some(revision);
         self
     }
 
-    /// The provider's version for people, such as `1.2.0`; none by default.
+    /// Sets the provider's human-readable version, such as `1.2.0`. Default: none.
     pub fn version(mut self, version: impl Into<String>) -> ArchiveBuilder {
         self.metadata.ver = Some(version.into());
         self
     }
 
-    /// When the archive stops being valid, in whole seconds; never by default.
+    /// Sets when the token expires, rounded down to seconds. Default: never.
     pub fn expires(mut self, time: SystemTime) -> ArchiveBuilder {
         self.validity.expires = Some(time);
         self
     }
 
-    /// When the archive begins to be valid, in whole seconds; at once by default.
+    /// Sets when the token becomes valid, rounded down to seconds. Default: immediately.
     pub fn not_before(mut self, time: SystemTime) -> ArchiveBuilder {
         self.validity.not_before = Some(time);
         self
     }
 
-    /// When the token says it was issued; now, by default. An archive with the same contents, keys and time of issue has
-    /// the same bytes.
+    /// Sets the token's time of issue, rounded down to seconds. Archives with the same contents, keys and time of issue have
+    /// the same bytes. Default: the time of signing.
     pub fn issued_at(mut self, time: SystemTime) -> ArchiveBuilder {
         self.validity.issued_at = Some(time);
         self
     }
 
-    /// Adds the library for a target such as `x86_64-linux`, in the place of one that there is.
+    /// Adds or replaces the library for a target, such as `x86_64-linux`. An archive needs at least one.
     pub fn target(mut self, target: impl Into<String>, library: impl Into<Vec<u8>>) -> ArchiveBuilder {
         self.targets.insert(target.into(), library.into());
         self
     }
 
-    /// Whether the archive is gzipped; not by default.
+    /// Sets whether the archive is gzipped. Default: no.
     pub fn compressed(mut self, compressed: bool) -> ArchiveBuilder {
         self.compressed = compressed;
         self
     }
 
-    /// Signs the archive in the name of an account, for the provider of this key, of which the public part is enough. A
-    /// former signature is replaced.
+    /// Signs the archive with the account key `issuer`, and returns its bytes. `provider` is the provider's key; its public
+    /// half suffices.
     ///
     /// # Errors
-    /// `InvalidArgument` where a key is of the wrong kind, where the issuer's seed is missing, where there is no target or
-    /// one with a name that is none, where the contract id is not one, and where the token would never be valid or be longer
-    /// than hosts read (64 KiB).
+    /// `InvalidArgument` if
+    /// - a key is of the wrong kind, or the issuer's seed is missing,
+    /// - there is no library, or a target or the contract id is malformed,
+    /// - the token would never be valid, or would be larger than hosts read (64 KiB).
     pub fn sign(mut self, issuer: &KeyPair, provider: &KeyPair) -> Result<Vec<u8>> {
         self.check_targets()?;
         expect_whole_contract(&self.metadata.capid)?;
         self.metadata.target_hashes =
             self.targets.iter().map(|(target, library)| (target.clone(), library_hash(library))).collect();
         let mut claims = self.metadata.clone().claims(issuer.public_key(), provider.public_key());
-        self.validity.apply(&mut claims);
+        self.validity.apply_to(&mut claims);
         let token = issue_token(claims, issuer)?;
         self.write(&token).map_err(|error| Error::new(ErrorKind::Io, "cannot write the archive").caused_by(error))
     }
@@ -124,10 +126,10 @@ impl ArchiveBuilder {
     fn check_targets(&self) -> Result<()> {
         let refuse = |message| Err(Error::new(ErrorKind::InvalidArgument, message));
         if let Some(name) = self.targets.keys().find(|name| !is_target(name)) {
-            return refuse(format!("{:?} is no target: it should be like x86_64-linux", shorten(name)));
+            return refuse(format!("{:?} is not a target: use a name such as x86_64-linux", shorten(name)));
         }
         if self.targets.is_empty() {
-            return refuse("an archive needs a library for at least one target".to_owned());
+            return refuse("the archive has no library: add one for at least one target".to_owned());
         }
         Ok(())
     }
@@ -136,16 +138,16 @@ impl ArchiveBuilder {
         if !self.compressed {
             return self.write_tar(token, Vec::new());
         }
-        // A header without a time and a name: they would differ from build to build.
+        // No time and no file name in the header: they would differ between builds.
         let gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
         self.write_tar(token, gzip)?.finish()
     }
 
     fn write_tar<W: Write>(&self, token: &str, destination: W) -> io::Result<W> {
         let mut tar = tar::Builder::new(destination);
-        append(&mut tar, TOKEN, token.as_bytes())?;
+        append(&mut tar, TOKEN_ENTRY, token.as_bytes())?;
         for (target, library) in &self.targets {
-            append(&mut tar, &format!("{target}{LIBRARY}"), library)?;
+            append(&mut tar, &format!("{target}{LIBRARY_SUFFIX}"), library)?;
         }
         tar.into_inner()
     }

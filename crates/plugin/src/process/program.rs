@@ -1,6 +1,6 @@
-//! Starting the program of a plugin's process, and waiting for its end.
+//! Starts the program of a plugin's process, and waits for its end.
 
-#![allow(unsafe_code, reason = "a process group is killed")]
+#![allow(unsafe_code, reason = "kills a process group")]
 
 use std::os::unix::net::UnixStream;
 use std::process::{ExitStatus, Stdio};
@@ -13,94 +13,97 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-use super::line::Line;
-use crate::isolation::{INHERITED, PluginProcess};
+use super::connection::Connection;
+use crate::isolation::{INHERITED_VARIABLES, PluginProcess};
 
-/// How long a process may take to end after it was stopped.
-pub(super) const LAST_MOMENTS: Duration = Duration::from_secs(2);
+/// How long a process may take to exit after it was stopped.
+pub(super) const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Starts the program in a process group of its own, with one end of a line as its standard input.
+/// Starts the program in a process group of its own, with one end of a socket pair as its standard input. Returns the other
+/// end too.
 ///
-/// It is not killed when the child is dropped: its end of the line tells it, and only so can it end its own descendants.
+/// Dropping the child does not kill the process. The process exits when its socket is closed, because only it can end its own
+/// descendants.
 pub(super) fn spawn(program: &PluginProcess) -> Result<(Child, UnixStream)> {
-    let no_line = |error| Error::new(ErrorKind::Io, "cannot make a line to a plugin's process").caused_by(error);
-    let (here, there) = UnixStream::pair().map_err(no_line)?;
-    let log = std::os::fd::AsFd::as_fd(&std::io::stderr()).try_clone_to_owned().map_err(no_line)?;
+    let failed = |error| Error::new(ErrorKind::Io, "cannot make a connection to a plugin's process").caused_by(error);
+    let (host_end, plugin_end) = UnixStream::pair().map_err(failed)?;
+    let log = std::os::fd::AsFd::as_fd(&std::io::stderr()).try_clone_to_owned().map_err(failed)?;
     let mut command = Command::new(&program.program);
-    let inherited = INHERITED.iter().filter_map(|key| Some((key, std::env::var_os(key)?)));
+    let inherited = INHERITED_VARIABLES.iter().filter_map(|key| Some((key, std::env::var_os(key)?)));
     command
         .args(&program.arguments)
         .env_clear()
         .envs(inherited)
         .envs(program.environment.iter().map(|(key, value)| (key, value)))
-        .stdin(Stdio::from(std::os::fd::OwnedFd::from(there)))
+        .stdin(Stdio::from(std::os::fd::OwnedFd::from(plugin_end)))
         .stdout(Stdio::from(log))
         .process_group(0);
     let child = command.spawn().map_err(|error| {
         let message = format!(
             "cannot start {} as the process of a plugin: install the binary `wasmcloud` beside this program or on the \
-             PATH, or name another one",
+             PATH, or configure another program",
             program.program.display()
         );
         Error::new(ErrorKind::Io, message).caused_by(error)
     })?;
-    Ok((child, here))
+    Ok((child, host_end))
 }
 
-/// Waits until a process has ended by itself, or ends it where it has to be ended, and tells those who wait for it.
-pub(super) async fn watch(
+/// Waits until a process exits, or ends it when its termination is requested. Then fails its pending requests, and calls
+/// `lost` unless the provider is being stopped.
+pub(super) async fn wait_for_exit(
     mut child: Child,
-    line: Arc<Line>,
+    connection: Arc<Connection>,
     mut read: oneshot::Receiver<Result<()>>,
     lost: Box<dyn FnOnce(String) + Send>,
 ) {
-    // Whatever becomes of this task, the process learns that it is to end.
-    let cut = Cut(line.clone());
+    // Closes the connection, and so ends the process, even if this task is cancelled.
+    let close = CloseOnDrop(connection.clone());
     let cause = tokio::select! {
-        // What the process has done wrong tells more than how it has ended then.
+        // A protocol violation explains more than the exit status that follows it.
         biased;
-        ended = &mut read => cause_of(ended),
-        why = line.condemned() => Some(why),
-        // Something else may hold the other end of the line, which then does not close.
+        ended = &mut read => read_failure(ended),
+        reason = connection.termination_requested() => Some(reason),
+        // Another process may hold the other end of the socket open, so that reading would not end.
         _ = child.wait() => {
-            line.end_reading();
-            timeout(LAST_MOMENTS, &mut read).await.ok().and_then(cause_of)
+            connection.shut_down_reads();
+            timeout(EXIT_TIMEOUT, &mut read).await.ok().and_then(read_failure)
         }
     };
     let mut status = None;
     if cause.is_none() {
-        status = timeout(LAST_MOMENTS, child.wait()).await.ok();
+        status = timeout(EXIT_TIMEOUT, child.wait()).await.ok();
     }
-    drop(cut);
+    drop(close);
     let status = match status {
         Some(status) => describe(status),
-        None => end(&mut child).await,
+        None => wait_or_kill(&mut child).await,
     };
-    let why = cause.map_or(status.clone(), |cause| format!("{cause}; {status}"));
-    line.close(why.clone());
-    if !line.stopping.load(Ordering::Acquire) {
-        lost(why);
+    let reason = cause.map_or(status.clone(), |cause| format!("{cause}; {status}"));
+    connection.mark_exited(reason.clone());
+    if !connection.stopping.load(Ordering::Acquire) {
+        lost(reason);
     }
 }
 
-/// Why reading has ended, where that was not the end of the line.
-fn cause_of(read: Result<Result<()>, oneshot::error::RecvError>) -> Option<String> {
+/// Returns why reading has failed, or `None` if the connection has ended normally.
+fn read_failure(read: Result<Result<()>, oneshot::error::RecvError>) -> Option<String> {
     match read {
         Ok(read) => read.err().map(|error| error.to_string()),
         Err(_) => Some("the thread that reads from its process has panicked".to_owned()),
     }
 }
 
-/// Waits for a process whose line is cut, and kills its group where it does not end.
-async fn end(child: &mut Child) -> String {
-    if let Ok(status) = timeout(LAST_MOMENTS, child.wait()).await {
+/// Waits for a process whose connection is closed, and kills its process group if it does not exit in time.
+async fn wait_or_kill(child: &mut Child) -> String {
+    if let Ok(status) = timeout(EXIT_TIMEOUT, child.wait()).await {
         return describe(status);
     }
     if let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        // SAFETY: the function takes any numbers; the group's cannot be another's, since its leader is not reaped yet.
+        // SAFETY: the function accepts any numbers. The group's id is not reused, because its leader is not reaped yet.
         unsafe { libc::kill(-group, libc::SIGKILL) };
     }
-    match timeout(LAST_MOMENTS, child.wait()).await {
+    match timeout(EXIT_TIMEOUT, child.wait()).await {
         Ok(status) => describe(status),
         Err(_) => "its process cannot be killed".to_owned(),
     }
@@ -113,11 +116,11 @@ fn describe(status: std::io::Result<ExitStatus>) -> String {
     }
 }
 
-/// Cuts a line when it is dropped.
-struct Cut(Arc<Line>);
+/// Closes a connection when it is dropped.
+struct CloseOnDrop(Arc<Connection>);
 
-impl Drop for Cut {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.cut();
+        self.0.close();
     }
 }
