@@ -1,18 +1,18 @@
-//! Host manifests: files that say what a host runs and what joins it.
+//! Host manifests: files that describe the actors, providers and links of a host.
 //!
-//! Reading a manifest and carrying it out are two things. Reading is pure but for the one file: text becomes a
-//! `document`, a document becomes a [`HostManifest`], and variables are expanded in what that says. Checking it against
-//! the files that it names and against a host makes a `plan` of it, which is what the host carries out.
+//! A manifest is read, checked and applied in steps. The text becomes a `document`, in which variables are expanded. The
+//! document becomes a [`HostManifest`]. Checking the manifest against its files and a host makes a `plan`, which the host
+//! applies.
 //!
 //! # Layout
-//! - `document`: text of YAML or JSON as a tree, within bounds
-//! - `schema`: which keys there are, and what they hold
+//! - `document`: reads YAML or JSON into a tree, within limits
+//! - `schema`: the keys of a manifest and their values
 //! - `quantity`: numbers with units
-//! - `options`: how actors and providers are to run
-//! - `expansion`: `${VARIABLE:default}`
-//! - `reference`: what the place of a module or archive stands for
-//! - `plan`: a manifest checked: every module and archive read, every name resolved
-//! - `failure`: which entries failed, and why
+//! - `options`: the options of actors and providers
+//! - `expansion`: expands `${VARIABLE:default}`
+//! - `reference`: resolves references to modules and archives
+//! - `plan`: checks a manifest: reads every module and archive, and resolves every name
+//! - `failure`: the entries that failed, with their errors
 
 mod document;
 mod expansion;
@@ -33,20 +33,20 @@ use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::text::escaped;
 
-use document::{Fault, LARGEST_TEXT};
+use document::{DocumentError, LARGEST_TEXT};
 use expansion::Expansion;
 pub use failure::{EntryFailure, ManifestFailures};
 pub use options::{ManifestActor, ManifestIsolation, ManifestLimits, ManifestRestart};
 
-/// What a host is to run, and what joins it: read from a file of YAML or JSON, carried out by
-/// [`Host::apply_manifest`](crate::Host::apply_manifest).
+/// The actors, providers and links that a host runs, read from a file in YAML or JSON.
+/// [`Host::apply_manifest`](crate::Host::apply_manifest) applies it.
 ///
 /// ```yaml
 /// labels:
 ///   zone: cellar
 /// actors:
 ///   - counter.wasm                        # a signed module
-///   - image_ref: thumbnails.wasm          # the same, and how it is to run; all but `image_ref` can be left out
+///   - image_ref: thumbnails.wasm          # a signed module with options; all keys but `image_ref` are optional
 ///     instances: ${REPLICAS:2}
 ///     placement: spread                   # near, spread or dedicated: see Placement
 ///     limits:                             # see Limits; memory_bytes, stack_bytes, message_bytes, table_elements,
@@ -56,11 +56,11 @@ pub use options::{ManifestActor, ManifestIsolation, ManifestLimits, ManifestRest
 ///       intensity: 5                      # period, in_a_row, second_delay, longest_delay
 ///       period: 1m
 /// capabilities:
-///   - image_ref: builtin:keyvalue         # a provider that comes with the host
+///   - image_ref: builtin:keyvalue         # a provider that is part of the host
 ///   - image_ref: builtin:httpserver
-///     link_name: default                  # the name that it runs under, `default` if left out
+///     link_name: default                  # the link name that it runs under; default: `default`
 ///   - image_ref: clock.par.gz             # the archive of a plugin
-///     isolation:                          # in_process (the default), process, or a process with bounds of its own
+///     isolation:                          # in_process (the default), process, or a process with limits
 ///       process: { memory_bytes: 256MiB, open_files: 64 }
 /// links:
 ///   - actor: counter                      # a call alias, or a public key (M...)
@@ -76,69 +76,73 @@ pub use options::{ManifestActor, ManifestIsolation, ManifestLimits, ManifestRest
 ///       PORT: ${PORT:8081}
 /// ```
 ///
-/// Numbers of bytes are written like `65536`, `64KiB`, `32MiB` or `1GiB`, spans of time like `500ms`, `5s`, `2m` or `1h`.
+/// Sizes are written as `65536`, `64KiB`, `32MiB` or `1GiB`, durations as `500ms`, `5s`, `2m` or `1h`.
 ///
-/// All keys but `image_ref` and `actor`, `contract_id`, `provider_id` can be left out, and there are no others. A key that
-/// is not known, one that is there twice, and one that holds something else than it should are errors. Labels and values of
-/// links may be numbers and truth values, and reach whoever reads them as they are written; in JSON, numbers must be whole.
-/// Everything else is text; what looks like a number goes in quotes.
+/// The keys `image_ref`, `actor`, `contract_id` and `provider_id` are required; all others are optional. An unknown key, a
+/// repeated key and a value of the wrong type are errors. Labels and values of links may be numbers and booleans, and keep the
+/// text in which they are written. In JSON, such numbers must be integers. All other values are text; put texts that look like
+/// numbers in quotes.
 ///
 /// # Modules and archives
 ///
-/// Actors are the paths of signed modules. The `image_ref` of a capability is the path of a provider archive, or `builtin:` and a
-/// name:
+/// The `image_ref` of an actor is the path of a signed module. That of a capability is the path of a provider archive, or one
+/// of these references:
 ///
 /// | reference | provider | public key |
 /// |---|---|---|
 /// | `builtin:blobstore` | `BlobStore` | `VDPAIWMF5OXZVZWAKJKVLZVHOQ423LNDXL4QJBQVIT7LDGXWOQ3IWQUB` |
-/// | `builtin:extras` | [`Extras`](crate::builtin::Extras); a link to it starts it, too | `VDHPKGFKDI34Y4RN4PWWZHRYZ6373HYRSNNEM4UTDLLOGO5B37TSVREP` |
+/// | `builtin:extras` | [`Extras`](crate::builtin::Extras); a link to it starts it | `VDHPKGFKDI34Y4RN4PWWZHRYZ6373HYRSNNEM4UTDLLOGO5B37TSVREP` |
 /// | `builtin:httpclient` | `HttpClient` | `VB7M6YTQJHKCTGLQOQE33ZCE6OF4FI6DCSBOWRLBJ7357QIOI267ILK2` |
 /// | `builtin:httpserver` | `HttpServer` | `VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDDRB` |
 /// | `builtin:keyvalue` | `KeyValue` | `VBU6NIRGQTHFV7XF7YR777RELSVQLLGZJV3SFIO4IH7VVS6MEHHA6SP3` |
 /// | `builtin:logging` | [`Logging`](crate::builtin::Logging) | `VBHIMVFEU4YTNTOHBKBVDDI6IBYJJLY6NXQGTUOOPAD6PKTFMUQL27PQ` |
 /// | `builtin:messaging` | `Messaging` | `VAIXHLIZYF25MTVQYBUE5F3PSYTZBEQ2GPVWOFSMLGOKON5FZCLSO7VE` |
 ///
-/// A relative path begins at the folder of the manifest. Where there is no such file, it begins at the working directory, as
-/// it did in wasmCloud 0.18, and there is a line on the log. (Paths among a link's values are the provider's business: they
-/// begin at the working directory.) References to registries are recognised and refused.
+/// A relative path is resolved against the folder of the manifest. If no such file exists, it is resolved against the working
+/// directory, as in wasmCloud 0.18, and a warning is logged. (Paths among a link's values are resolved by the provider, against
+/// the working directory.) References to registries are refused.
 ///
 /// # Variables
 ///
-/// `${NAME:default}` in a text stands for the variable of that name, and where it is not set, for the default: whatever
-/// comes up to the next `}`. `${NAME:-default}` is the same, and as in a shell, the default also stands for a variable that is set
-/// to nothing; so a default that begins with a minus is written `${NAME:--1}`. The shell's other forms (`:=`, `:?`, `:+`) are
-/// errors. `${NAME}` is an error where the variable is not set. `$${` stands for `${`.
+/// - `${NAME}` is replaced by the value of the variable. It is an error if the variable is not set.
+/// - `${NAME:default}` is replaced by the default if the variable is not set. The default ends at the next `}`.
+/// - `${NAME:-default}` is replaced by the default if the variable is not set or is empty, as in a shell. Write a default that
+///   begins with a minus as `${NAME:--1}`.
+/// - `$${` is replaced by `${`.
 ///
-/// Variables are expanded after the file has been read, once, in texts and not in keys: whatever a variable holds,
-/// it remains one text or number and cannot become a list, another key, or another variable. In YAML, a text with a variable needs
-/// quotes inside of `{…}`, where `}` would end the mapping, and where the default begins with a space.
+/// The shell's other forms (`:=`, `:?`, `:+`) are errors.
 ///
-/// # Bounds
+/// Variables are expanded once, after the file has been parsed, and only in values. So the value of a variable cannot become a
+/// list, another key or another variable. In YAML, put a text with a variable in quotes inside `{…}`, where `}` would end the
+/// mapping, and if the default begins with a space.
 ///
-/// A manifest has at most 1 MiB, 16 levels, one document, and with aliases and variables expanded, 8 MiB. Aliases and
-/// anchors of YAML can be used; tags and merge keys cannot.
+/// # Limits
+///
+/// A manifest is a single document of at most 1 MiB and 16 levels of nesting, and of at most 8 MiB after aliases and variables
+/// are expanded. YAML aliases and anchors are supported. Tags and merge keys are errors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostManifest {
-    /// Labels to be added to those of the host.
+    /// The labels that are added to the host's labels.
     pub labels: BTreeMap<String, String>,
     /// The actors.
     pub actors: Vec<ManifestActor>,
     /// The providers.
     pub capabilities: Vec<ManifestCapability>,
-    /// What joins them, in the order in which it is established.
+    /// The links, in the order in which they are established.
     pub links: Vec<ManifestLink>,
-    /// The file that it was read from, if it was.
+    /// The file that the manifest was read from, if any.
     path: Option<PathBuf>,
 }
 
 /// A provider of a [`HostManifest`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ManifestCapability {
-    /// The path of its archive, or `builtin:` and a name.
+    /// The path of the provider's archive, or `builtin:` and a name.
     pub image_ref: String,
-    /// The link name that it is to run under; `default` if not given.
+    /// The link name that the provider runs under. Default: `default`.
     pub link_name: Option<String>,
-    /// Where the library of an archive runs. Default: in the host's process. Providers that come with the host run there.
+    /// Where the library of an archive runs. Built-in providers always run in the host's process. Default: in the host's
+    /// process.
     pub isolation: Option<ManifestIsolation>,
 }
 
@@ -151,20 +155,19 @@ pub struct ManifestLink {
     pub contract_id: String,
     /// The provider's public key, `builtin:` and a name, or the `image_ref` of one of the manifest's capabilities.
     pub provider_id: String,
-    /// The link's name; `default` if not given.
+    /// The link name that the provider runs under. Default: `default`.
     pub link_name: Option<String>,
-    /// What the provider is told about this link. May hold secrets.
+    /// The link's values, which the provider receives. They may contain secrets.
     pub values: HashMap<String, String>,
 }
 
 impl HostManifest {
-    /// Reads a manifest from a file: YAML where its name ends in `.yaml` or `.yml` (in capitals too) or has no extension, JSON
-    /// otherwise. With `expand_env`, variables are expanded from the environment.
-    ///
-    /// This reads the file where it is called, so call it from a place that may block.
+    /// Reads a manifest from a file. The format is YAML if the extension is `.yaml` or `.yml` in any case, or is missing, and
+    /// JSON otherwise. If `expand_env` is set, variables are expanded from the environment. This blocks the calling thread.
     ///
     /// # Errors
-    /// `Io` where the file cannot be read; `InvalidManifest`, naming the file, the key, and where known, line and column.
+    /// `Io` if the file cannot be read. `InvalidManifest` if the manifest is malformed; the text names the file, the key, and
+    /// the line and column if they are known.
     pub fn from_path(path: impl AsRef<Path>, expand_env: bool) -> Result<HostManifest> {
         let path = path.as_ref();
         let text = read(path)?;
@@ -176,7 +179,7 @@ impl HostManifest {
             }
             schema::manifest(document)
         });
-        let read = read.map_err(|fault| invalid(Some(path), &fault, format.note()))?;
+        let read = read.map_err(|error| invalid(Some(path), &error, format.note()))?;
         Ok(HostManifest { path: Some(path.to_owned()), ..read })
     }
 
@@ -195,21 +198,21 @@ impl HostManifest {
     /// ```
     ///
     /// # Errors
-    /// `InvalidManifest`.
+    /// `InvalidManifest` if the manifest is malformed.
     pub fn from_yaml(text: &str) -> Result<HostManifest> {
-        document::yaml::read(text).and_then(schema::manifest).map_err(|fault| invalid(None, &fault, ""))
+        document::yaml::read(text).and_then(schema::manifest).map_err(|error| invalid(None, &error, ""))
     }
 
     /// Reads a manifest from text in JSON, without expanding variables.
     ///
     /// # Errors
-    /// `InvalidManifest`.
+    /// `InvalidManifest` if the manifest is malformed.
     pub fn from_json(text: &str) -> Result<HostManifest> {
-        document::json::read(text).and_then(schema::manifest).map_err(|fault| invalid(None, &fault, ""))
+        document::json::read(text).and_then(schema::manifest).map_err(|error| invalid(None, &error, ""))
     }
 
-    /// Expands variables in the texts of a manifest from anywhere: `variables` answers with what a name stands for. What has been expanded should not be
-    /// expanded again.
+    /// Expands variables in the values of a manifest. `variables` returns the value of a name, or `None` if it is not set. Do
+    /// not expand a manifest twice: the values of variables would be expanded too.
     ///
     /// ```
     /// use std::collections::HashMap;
@@ -223,7 +226,7 @@ impl HostManifest {
     /// ```
     ///
     /// # Errors
-    /// `InvalidManifest`, naming the key, for a variable that is not set and has no default, and for what is malformed.
+    /// `InvalidManifest` if a variable is not set and has no default, or is malformed. The text names the key.
     pub fn expand(self, variables: impl Fn(&str) -> Option<String>) -> Result<HostManifest> {
         self.expand_by(&|name| Ok(variables(name)))
     }
@@ -231,13 +234,13 @@ impl HostManifest {
     fn expand_by(mut self, variables: expansion::Variables<'_>) -> Result<HostManifest> {
         let mut expansion = Expansion::new(variables);
         let expanded =
-            self.each_text(&mut |key, text| expansion.expand(text).map_err(|reason| Fault::at(key(), reason)));
-        expanded.map_err(|fault| self.invalid(&fault))?;
+            self.each_text(&mut |key, text| expansion.expand(text).map_err(|reason| DocumentError::at(key(), reason)));
+        expanded.map_err(|error| invalid(self.path.as_deref(), &error, ""))?;
         Ok(self)
     }
 
-    /// Goes through all texts but keys, each with what it is called in errors.
-    fn each_text(&mut self, visit: Visit<'_>) -> Result<(), Fault> {
+    /// Visits all values that are texts.
+    fn each_text(&mut self, visit: TextVisitor<'_>) -> Result<(), DocumentError> {
         for (name, value) in &mut self.labels {
             visit(&|| format!("labels.{}", printable(name)), value)?;
         }
@@ -264,21 +267,17 @@ impl HostManifest {
         Ok(())
     }
 
-    /// What it is called in errors.
+    /// Returns the name of the manifest in errors.
     pub(crate) fn name(&self) -> String {
         name(self.path.as_deref())
     }
-
-    fn invalid(&self, fault: &Fault) -> Error {
-        invalid(self.path.as_deref(), fault, "")
-    }
 }
 
-/// What is done with each text: it gets a way to name it, and the text.
-type Visit<'a> = &'a mut dyn FnMut(&dyn Fn() -> String, &mut String) -> Result<(), Fault>;
+/// Visits a text of a manifest. The first argument returns its key for errors.
+type TextVisitor<'a> = &'a mut dyn FnMut(&dyn Fn() -> String, &mut String) -> Result<(), DocumentError>;
 
 impl fmt::Debug for ManifestLink {
-    /// Shows the names of the values only: among the values may be secrets.
+    /// Writes only the names of the values, because the values may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut names: Vec<&String> = self.values.keys().collect();
         names.sort();
@@ -292,35 +291,35 @@ impl fmt::Debug for ManifestLink {
     }
 }
 
-/// The text of a manifest, of which no more is read than it may have.
+/// Reads the text of a manifest, up to its largest size.
 fn read(path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(LARGEST_TEXT as u64 + 1).read_to_end(&mut bytes)).map_err(|error| {
         Error::new(ErrorKind::Io, format!("cannot read the manifest {}", path.display())).caused_by(error)
     })?;
     String::from_utf8(bytes).map_err(|error| {
-        // A character that was cut by the bound is no fault of the file's.
+        // The limit may cut a character in two, so the size is checked first.
         let reason = match error.as_bytes().len() {
             length if length > LARGEST_TEXT => document::too_large(),
-            _ => "it is no text in UTF-8".to_owned(),
+            _ => "it is not UTF-8".to_owned(),
         };
-        invalid(Some(path), &Fault::of_document(reason), "")
+        invalid(Some(path), &DocumentError::of_document(reason), "")
     })
 }
 
-fn invalid(path: Option<&Path>, fault: &Fault, note: &str) -> Error {
-    Error::new(ErrorKind::InvalidManifest, format!("{} is invalid: {fault}{note}", name(path)))
+fn invalid(path: Option<&Path>, error: &DocumentError, note: &str) -> Error {
+    Error::new(ErrorKind::InvalidManifest, format!("{} is invalid: {error}{note}", name(path)))
 }
 
-/// What some editors put before the first character of a file.
+/// The mark that some editors write before the first character of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What a manifest is written in, as its name tells.
+/// The format of a manifest, by the extension of its file.
 #[derive(Debug, Clone, Copy)]
 enum Format {
     Yaml,
     Json,
-    /// JSON because the ending of the name is no other format's.
+    /// JSON, because the extension belongs to no known format.
     JsonByDefault,
 }
 
@@ -337,17 +336,17 @@ impl Format {
         }
     }
 
-    fn read(self, text: &str) -> Result<document::Node, Fault> {
+    fn read(self, text: &str) -> Result<document::Node, DocumentError> {
         match self {
             Format::Yaml => document::yaml::read(text),
             Format::Json | Format::JsonByDefault => document::json::read(text),
         }
     }
 
-    /// What an error says besides, so that a name that was meant to stand for YAML does not puzzle its author.
+    /// Returns a note for errors, in case the file was meant to be YAML.
     fn note(self) -> &'static str {
         match self {
-            Format::JsonByDefault => " (it was read as JSON: the name of a manifest in YAML ends in .yaml or .yml)",
+            Format::JsonByDefault => " (it was read as JSON: use the extension .yaml or .yml for YAML)",
             Format::Yaml | Format::Json => "",
         }
     }
@@ -357,7 +356,7 @@ fn name(path: Option<&Path>) -> String {
     path.map_or_else(|| "the manifest".to_owned(), |path| format!("the manifest {}", path.display()))
 }
 
-/// A name as it is shown: short, and without control characters.
+/// Returns a name for errors: shortened and escaped.
 fn printable(name: &str) -> String {
     escaped(shorten(name)).into_owned()
 }

@@ -88,14 +88,14 @@ impl Host {
     async fn apply(&self, plan: Plan) -> ManifestFailures {
         let mut failures = ManifestFailures::default();
         for (entry, capability) in plan.capabilities {
-            failures.sort(entry, self.ensure_provider(capability).await);
+            failures.record(entry, self.ensure_provider(capability).await);
         }
         let started = plan.actors.into_iter().map(async |(entry, actor)| (entry, self.ensure_actor(actor).await));
         for (entry, outcome) in join_all(started).await {
-            failures.sort(entry, outcome);
+            failures.record(entry, outcome);
         }
         for (entry, link) in plan.links {
-            failures.sort(entry, self.ensure_link(link).await);
+            failures.record(entry, self.ensure_link(link).await);
         }
         failures
     }

@@ -1,7 +1,7 @@
-//! The text of a manifest as a tree, whatever it is written in.
+//! The tree of a manifest in YAML or JSON.
 //!
-//! Both formats are read into the same tree, so that one `schema` judges both, and so that no error of a library's repeats
-//! what stands in the text: that may be a secret.
+//! Both formats are read into the same tree, so that one `schema` checks both. Errors are written here and not by a library,
+//! because those of libraries repeat values, which may be secrets.
 
 pub(super) mod json;
 #[cfg(test)]
@@ -13,63 +13,66 @@ use std::fmt;
 
 use super::printable;
 
-/// How long a manifest may be, in bytes.
+/// The size of the largest manifest, in bytes.
 pub(super) const LARGEST_TEXT: usize = 1024 * 1024;
 
-/// How much a manifest may become with aliases or variables expanded, in bytes.
+/// The size of the largest manifest after aliases or variables are expanded, in bytes.
 pub(super) const LARGEST_CONTENT: usize = 8 * 1024 * 1024;
 
-/// How deep lists and mappings may lie in each other. A manifest needs four levels.
+/// How deep lists and mappings may nest. A manifest needs four levels.
 const DEEPEST: usize = 16;
 
-/// Something in a document, and where it begins.
+/// A value in a document, and the position where it begins, if it is known.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
-    pub(super) place: Option<Place>,
+    pub(super) position: Option<Position>,
     pub(super) content: Content,
 }
 
-/// What a document is made of.
+/// The content of a value.
 #[derive(Debug, Clone)]
 pub(super) enum Content {
     Nothing,
     Text(String),
-    /// A number or a truth value, as it is written.
+    /// A number or a boolean, as it is written.
     Literal(String),
     List(Vec<Node>),
     Mapping(Vec<Entry>),
 }
 
-/// A key and what it holds.
+/// A key and its value.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) key: String,
-    pub(super) place: Option<Place>,
+    pub(super) position: Option<Position>,
     pub(super) value: Node,
 }
 
-/// A place in a text. Lines and columns are counted from one.
+/// A position in a text. Lines and columns begin at one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Position {
     pub(super) line: usize,
     pub(super) column: usize,
 }
 
-/// What is wrong with a manifest, and where.
+/// An error in a document, with its key and position.
 #[derive(Debug)]
-pub(super) struct Fault {
-    /// Such as `links[0].values.PORT`; nothing where the document as a whole is meant.
+pub(super) struct DocumentError {
+    /// The key, such as `links[0].values.PORT`. Empty if the error concerns the document as a whole.
     key: String,
-    place: Option<Place>,
+    position: Option<Position>,
     reason: String,
 }
 
 impl Node {
-    /// Goes through all texts but keys, each with what it is called in errors.
+    /// Visits all values that are texts.
     ///
     /// # Errors
-    /// The first reason that `visit` gives, with the key and the place.
-    pub(super) fn each_text(&mut self, visit: &mut dyn FnMut(&mut String) -> Result<(), String>) -> Result<(), Fault> {
+    /// The first reason that `visit` returns, with the key and the position.
+    pub(super) fn each_text(
+        &mut self,
+        visit: &mut dyn FnMut(&mut String) -> Result<(), String>,
+    ) -> Result<(), DocumentError> {
         self.visit_texts(String::new(), visit)
     }
 
@@ -77,9 +80,11 @@ impl Node {
         &mut self,
         name: String,
         visit: &mut dyn FnMut(&mut String) -> Result<(), String>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), DocumentError> {
         match &mut self.content {
-            Content::Text(text) => visit(text).map_err(|reason| Fault::at(name, reason).placed(self.place)),
+            Content::Text(text) => {
+                visit(text).map_err(|reason| DocumentError::at(name, reason).at_position(self.position))
+            }
             Content::List(nodes) => nodes
                 .iter_mut()
                 .enumerate()
@@ -91,45 +96,45 @@ impl Node {
         }
     }
 
-    /// What it is called in errors.
+    /// Returns the name of the value's type in errors.
     pub(super) fn kind(&self) -> &'static str {
         match self.content {
-            Content::Nothing => "nothing",
+            Content::Nothing => "empty",
             Content::Text(_) => "a text",
-            Content::Literal(_) => "a number or truth value",
+            Content::Literal(_) => "a number or boolean",
             Content::List(_) => "a list",
             Content::Mapping(_) => "a mapping",
         }
     }
 }
 
-impl Fault {
-    pub(super) fn of_document(reason: impl Into<String>) -> Fault {
-        Fault { key: String::new(), place: None, reason: reason.into() }
+impl DocumentError {
+    pub(super) fn of_document(reason: impl Into<String>) -> DocumentError {
+        DocumentError { key: String::new(), position: None, reason: reason.into() }
     }
 
-    pub(super) fn at(key: impl Into<String>, reason: impl Into<String>) -> Fault {
-        Fault { key: key.into(), place: None, reason: reason.into() }
+    pub(super) fn at(key: impl Into<String>, reason: impl Into<String>) -> DocumentError {
+        DocumentError { key: key.into(), position: None, reason: reason.into() }
     }
 
-    pub(super) fn placed(self, place: Option<Place>) -> Fault {
-        Fault { place, ..self }
+    pub(super) fn at_position(self, position: Option<Position>) -> DocumentError {
+        DocumentError { position, ..self }
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Fault { key, place, reason } = self;
-        match (key.as_str(), place) {
+        let DocumentError { key, position, reason } = self;
+        match (key.as_str(), position) {
             ("", None) => write!(f, "{reason}"),
-            ("", Some(place)) => write!(f, "line {}, column {}: {reason}", place.line, place.column),
+            ("", Some(position)) => write!(f, "line {}, column {}: {reason}", position.line, position.column),
             (key, None) => write!(f, "{key}: {reason}"),
-            (key, Some(place)) => write!(f, "{key} (line {}, column {}): {reason}", place.line, place.column),
+            (key, Some(position)) => write!(f, "{key} (line {}, column {}): {reason}", position.line, position.column),
         }
     }
 }
 
-/// What something inside of something is called.
+/// Returns the full name of a key inside the value with this name.
 pub(super) fn inner(name: &str, key: &str) -> String {
     let key = printable(key);
     if name.is_empty() { key } else { format!("{name}.{key}") }
@@ -140,26 +145,29 @@ pub(super) fn inner(name: &str, key: &str) -> String {
 struct Keys(HashSet<String>);
 
 impl Keys {
-    /// Refuses a key that is there already.
+    /// Adds a key.
+    ///
+    /// # Errors
+    /// The reason, if the mapping has the key already.
     fn add(&mut self, key: &str) -> Result<(), String> {
         if self.0.insert(key.to_owned()) {
             return Ok(());
         }
-        Err(format!("the key {} is there twice", printable(key)))
+        Err(format!("the key {} is repeated", printable(key)))
     }
 }
 
-/// Why a text is refused that is longer than it may be.
+/// Returns the reason for refusing a text that is too large.
 pub(super) fn too_large() -> String {
-    format!("it has more than {LARGEST_TEXT} bytes, and no manifest needs as many")
+    format!("it is larger than the limit of {LARGEST_TEXT} bytes")
 }
 
-/// Refuses a text that is longer than it may be.
-fn check_size(text: &str) -> Result<(), Fault> {
-    if text.len() <= LARGEST_TEXT { Ok(()) } else { Err(Fault::of_document(too_large())) }
+/// Checks the size of a text.
+fn check_size(text: &str) -> Result<(), DocumentError> {
+    if text.len() <= LARGEST_TEXT { Ok(()) } else { Err(DocumentError::of_document(too_large())) }
 }
 
-/// Why lists and mappings are refused that lie too deep in each other.
+/// Returns the reason for refusing a document that nests too deep.
 fn too_deep() -> String {
-    format!("lists and mappings lie deeper in each other than {DEEPEST} levels")
+    format!("lists and mappings nest deeper than the limit of {DEEPEST} levels")
 }

@@ -1,40 +1,40 @@
-//! `${NAME:default}` and `${NAME:-default}` in a text that has been read: the text is taken apart once, and what it becomes is
-//! never looked at again.
+//! Expands `${NAME:default}` and `${NAME:-default}` in a text. Each text is scanned once, and the result is not scanned again.
 
 use std::env::{self, VarError};
 
 use super::document::LARGEST_CONTENT;
 
-/// What a name stands for, if anything; or why nobody can tell.
+/// Returns the value of a variable, `None` if it is not set, or the reason why its value is unusable.
 pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Result<Option<String>, String>;
 
-/// The variables of the environment.
+/// Returns the value of a variable of the environment.
 pub(super) fn environment(name: &str) -> Result<Option<String>, String> {
     match env::var(name) {
         Ok(value) => Ok(Some(value)),
         Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(_)) => Err(format!("the variable {name} holds no text in UTF-8")),
+        Err(VarError::NotUnicode(_)) => Err(format!("the value of the variable {name} is not UTF-8")),
     }
 }
 
-/// The expansion of all texts of a manifest, which share one bound.
+/// Expands the texts of a manifest. Their sizes share one limit.
 pub(super) struct Expansion<'a> {
     variables: Variables<'a>,
-    /// How many bytes all texts together may still become.
-    room: usize,
+    /// How many more bytes the expanded texts may have.
+    left: usize,
 }
 
 impl<'a> Expansion<'a> {
     pub(super) fn new(variables: Variables<'a>) -> Expansion<'a> {
-        Expansion { variables, room: LARGEST_CONTENT }
+        Expansion { variables, left: LARGEST_CONTENT }
     }
 
-    /// Puts what variables stand for in their place.
+    /// Replaces variables by their values.
     ///
     /// # Errors
-    /// A text with what is wrong. It names variables and repeats nothing else.
+    /// The reason. It names variables, and repeats no other part of the text.
     pub(super) fn expand(&mut self, text: &mut String) -> Result<(), String> {
-        let (mut expanded, mut rest) = (String::new(), text.as_str());
+        let mut expanded = String::new();
+        let mut rest = text.as_str();
         while let Some(dollar) = rest.find('$') {
             let (before, found) = rest.split_at(dollar);
             self.push(&mut expanded, before)?;
@@ -56,7 +56,7 @@ impl<'a> Expansion<'a> {
         Ok(())
     }
 
-    /// What stands between the braces, as its value.
+    /// Returns the value of the text between the braces.
     fn value(&self, variable: &str) -> Result<String, String> {
         let Variable { name, default, empty_is_unset } = Variable::parse(variable)?;
         let set = (self.variables)(name)?.filter(|value| !(empty_is_unset && value.is_empty()));
@@ -66,18 +66,20 @@ impl<'a> Expansion<'a> {
     }
 
     fn push(&mut self, expanded: &mut String, text: &str) -> Result<(), String> {
-        let room = self.room.checked_sub(text.len());
-        self.room = room.ok_or_else(|| format!("with its variables it grows beyond {LARGEST_CONTENT} bytes"))?;
+        let left = self.left.checked_sub(text.len());
+        self.left = left.ok_or_else(|| {
+            format!("the manifest grows beyond the limit of {LARGEST_CONTENT} bytes when its variables are expanded")
+        })?;
         expanded.push_str(text);
         Ok(())
     }
 }
 
-/// A variable as it is written between braces: `NAME`, `NAME:default`, or as shells write it, `NAME:-default`.
+/// A variable as it is written between braces: `NAME`, `NAME:default`, or in the form of shells, `NAME:-default`.
 struct Variable<'a> {
     name: &'a str,
     default: Option<&'a str>,
-    /// Whether the default also stands for a variable that is set to nothing.
+    /// Whether the default also replaces an empty variable.
     empty_is_unset: bool,
 }
 
@@ -89,26 +91,24 @@ impl<'a> Variable<'a> {
         };
         if !is_name(name) {
             return Err(
-                "a name of a variable is not made of letters, digits and _; a ${ that is meant as it stands is \
-                        written $${"
-                    .to_owned(),
+                "the name of a variable must consist of letters, digits and _; write a literal ${ as $${".to_owned()
             );
         }
         if let Some(sign) = default.and_then(|default| default.chars().next()).filter(|sign| "=?+".contains(*sign)) {
             return Err(format!(
-                "${{{name}:{sign}…}} is a form of the shell that is not supported: a default is written ${{{name}:…}}, or \
-                 ${{{name}:-…}} where it also stands for a variable that is set to nothing"
+                "the shell form ${{{name}:{sign}…}} is not supported: write a default as ${{{name}:…}}, or as \
+                 ${{{name}:-…}} if it also replaces an empty variable"
             ));
         }
         if default.is_some_and(|default| default.contains("${")) {
-            return Err(format!("the default of the variable {name} holds a variable, which is not possible"));
+            return Err(format!("the default of the variable {name} contains a variable, which is not supported"));
         }
         let of_the_shell = default.and_then(|default| default.strip_prefix('-'));
         Ok(Variable { name, default: of_the_shell.or(default), empty_is_unset: of_the_shell.is_some() })
     }
 }
 
-/// Whether this can be the name of a variable: letters, digits and `_`, not beginning with a digit, and not too long.
+/// Returns whether a text is the name of a variable: at most 256 letters, digits and `_`, not beginning with a digit.
 fn is_name(text: &str) -> bool {
     const LONGEST: usize = 256;
     text.len() <= LONGEST
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_expanded_is_named_and_nothing_else_is() {
+    fn errors_name_the_variable_and_repeat_nothing_else() {
         assert!(expand("${NONE}").unwrap_err().contains("NONE"));
         for secret in ["${hunter 2}", "${hunter2", "${}", "${2hunter}", "${:hunter2}", "hunter2 ${"] {
             let refused = expand(secret).unwrap_err();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_variables_hold_is_bounded_over_all_texts() {
+    fn the_size_of_all_expanded_texts_is_limited() {
         let large = |_: &str| Ok(Some("x".repeat(LARGEST_CONTENT / 2)));
         let mut expansion = Expansion::new(&large);
         let mut expand = |text: &str| expansion.expand(&mut text.to_owned());
@@ -196,7 +196,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_a_variable_holds_takes_its_place(value in any::<String>(), around in "[^$]{0,9}") {
+        fn a_variable_is_replaced_by_its_exact_value(value in any::<String>(), around in "[^$]{0,9}") {
             let mut text = format!("{around}${{A}}{around}");
             let variables = |_: &str| Ok(Some(value.clone()));
             prop_assert_eq!(Expansion::new(&variables).expand(&mut text), Ok(()));

@@ -1,4 +1,4 @@
-//! Which entries of a manifest failed, and why.
+//! The entries of a manifest that failed, with their errors.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use wasmcloud_core::error::{Error, ErrorKind};
 pub struct EntryFailure {
     /// The entry, such as `actors[0] (echo.wasm)`. Entries are counted from zero.
     pub entry: String,
-    /// Why it failed.
+    /// The error of the entry.
     pub error: Error,
 }
 
-/// All entries of a manifest that failed. It is the source of the errors of
-/// [`Host::apply_manifest`](crate::Host::apply_manifest), for programs that want to know which entry failed in which way:
+/// All entries of a manifest that failed. Errors of [`Host::apply_manifest`](crate::Host::apply_manifest) have it as their
+/// [cause](Error::cause):
 ///
 /// ```
 /// use std::error::Error as _;
@@ -40,7 +40,7 @@ pub struct EntryFailure {
 pub struct ManifestFailures(Vec<EntryFailure>);
 
 impl ManifestFailures {
-    /// The entries that failed, in the order in which they were tried.
+    /// Returns the entries that failed, in the order in which they were tried.
     pub fn entries(&self) -> &[EntryFailure] {
         &self.0
     }
@@ -49,21 +49,24 @@ impl ManifestFailures {
         self.0.push(EntryFailure { entry: entry.to_string(), error });
     }
 
-    /// Keeps what has succeeded, and takes note of what has not.
-    pub(crate) fn sort<T>(&mut self, entry: impl fmt::Display, outcome: Result<T, Error>) -> Option<T> {
+    /// Returns the value of a success, and records the error of a failure.
+    pub(crate) fn record<T>(&mut self, entry: impl fmt::Display, outcome: Result<T, Error>) -> Option<T> {
         outcome.map_err(|error| self.add(entry, error)).ok()
     }
 
-    /// Success where nothing failed, or all that did as one error.
+    /// Returns all failures as one error.
+    ///
+    /// # Errors
+    /// An error of this kind if an entry has failed.
     pub(crate) fn into_result(self, manifest: &str, kind: ErrorKind) -> Result<(), Error> {
         if self.0.is_empty() {
             return Ok(());
         }
-        let said = match kind {
-            ErrorKind::InvalidManifest => "cannot be applied, and nothing of it was",
-            _ => "was applied in part; the rest of it runs, and it can be applied again",
+        let outcome = match kind {
+            ErrorKind::InvalidManifest => "cannot be applied; no part of it was applied",
+            _ => "was applied in part; its other entries run, and it can be applied again",
         };
-        Err(Error::new(kind, format!("{manifest} {said}")).caused_by(self))
+        Err(Error::new(kind, format!("{manifest} {outcome}")).caused_by(self))
     }
 }
 

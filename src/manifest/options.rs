@@ -1,4 +1,4 @@
-//! How the actors and providers of a manifest are to run. What a manifest leaves out is as the host has it.
+//! The options of actors and providers in a manifest. Options that a manifest leaves out are those of the host.
 
 use std::time::Duration;
 
@@ -29,19 +29,20 @@ use crate::supervisor::restart::{Restart, RestartPolicy};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ManifestActor {
-    /// The path of its signed module.
+    /// The path of the actor's signed module.
     pub image_ref: String,
-    /// Its number of instances, at least 1. Default: 1. An actor that runs with another number is scaled.
+    /// The number of instances. An actor that runs with another number is scaled. Minimum: 1. Default: 1 for an actor that is
+    /// started.
     pub instances: Option<usize>,
-    /// The threads that its instances are put on. Default: [`Placement::Near`].
+    /// The threads that the instances run on. Default: [`Placement::Near`].
     pub placement: Option<Placement>,
-    /// Its limits.
+    /// The actor's limits.
     pub limits: ManifestLimits,
-    /// Its restart policy.
+    /// The actor's restart policy.
     pub restart: ManifestRestart,
 }
 
-/// Limits of an actor of a manifest, under the names of [`Limits`]. Default of each: the host's.
+/// The limits of an actor of a [`HostManifest`](super::HostManifest), with the names of [`Limits`]. Default of each: the host's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ManifestLimits {
@@ -59,31 +60,32 @@ pub struct ManifestLimits {
     pub call_deadline: Option<Duration>,
 }
 
-/// The restart policy of an actor of a manifest, under the names of [`RestartPolicy`]. Default of each part: the host's.
+/// The restart policy of an actor of a [`HostManifest`](super::HostManifest), with the names of [`RestartPolicy`]. Default of
+/// each part: the host's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ManifestRestart {
     /// See [`RestartPolicy::restart`].
     pub restart: Option<Restart>,
-    /// The restarts that there may be within a period. See [`RestartPolicy::intensity`].
+    /// How many restarts are allowed within a period. See [`RestartPolicy::intensity`].
     pub intensity: Option<u32>,
-    /// The period.
+    /// The period in which restarts are counted. See [`RestartPolicy::intensity`].
     pub period: Option<Duration>,
     /// See [`RestartPolicy::in_a_row`].
     pub in_a_row: Option<u32>,
     /// The delay of the restart after the second crash in a row. See [`RestartPolicy::delays`].
     pub second_delay: Option<Duration>,
-    /// The longest delay.
+    /// The longest delay of a restart. See [`RestartPolicy::delays`].
     pub longest_delay: Option<Duration>,
 }
 
-/// Where a provider of a manifest runs. See [`Isolation`].
+/// Where a provider of a [`HostManifest`](super::HostManifest) runs. See [`Isolation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ManifestIsolation {
-    /// In the host's process.
+    /// Runs the provider in the host's process.
     InProcess,
-    /// In a process of its own, with the bounds of [`PluginProcess`].
+    /// Runs the provider in a child process, with the limits of [`PluginProcess`].
     Process {
         /// See [`PluginProcess::memory_limit`].
         memory_bytes: Option<u64>,
@@ -99,7 +101,7 @@ impl From<String> for ManifestActor {
 }
 
 impl ManifestActor {
-    /// The options that the actor is started with, on a host with these limits and this policy.
+    /// Returns the options that the actor is started with, on a host with these limits and this policy.
     pub(super) fn options(&self, limits: Limits, restart: RestartPolicy) -> ActorOptions {
         ActorOptions::new()
             .instances(self.instances.unwrap_or(1))
@@ -148,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_is_the_hosts() {
+    fn absent_options_are_those_of_the_host() {
         let limits = Limits::new().memory_bytes(7).mailbox_length(9);
         assert_eq!(ManifestLimits::default().within(limits), limits);
         let given = ManifestLimits { mailbox_length: Some(3), ..ManifestLimits::default() };
@@ -161,10 +163,10 @@ mod tests {
     }
 
     #[test]
-    fn a_process_has_the_bounds_that_the_manifest_gives() {
+    fn a_process_has_the_limits_of_the_manifest() {
         assert!(matches!(ManifestIsolation::InProcess.isolation(), Isolation::InProcess));
-        let bounds = ManifestIsolation::Process { memory_bytes: Some(4096), open_files: Some(8) };
-        let Isolation::Process(process) = bounds.isolation() else { panic!("it is no process") };
+        let limited = ManifestIsolation::Process { memory_bytes: Some(4096), open_files: Some(8) };
+        let Isolation::Process(process) = limited.isolation() else { panic!("it is not a process") };
         let shown = format!("{process:?}");
         assert!(shown.contains("memory: 4096") && shown.contains("open_files: 8"), "{shown}");
     }

@@ -1,5 +1,5 @@
-//! A manifest checked: every module and archive has been read and verified, every name resolved. What is found to be wrong
-//! here is wrong before anything is started.
+//! Checks a manifest: reads and verifies every module and archive, and resolves every name. An error here prevents that any
+//! part of the manifest is applied.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,7 +18,7 @@ use crate::link::LinkDefinition;
 use crate::supervisor::placement::ActorOptions;
 use crate::supervisor::restart::RestartPolicy;
 
-/// What a host has to do for a manifest: each thing with the entry that asks for it.
+/// The operations of a host that apply a manifest. Each has the name of its entry.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) capabilities: Vec<(String, NativeCapability)>,
@@ -26,48 +26,48 @@ pub(crate) struct Plan {
     pub(crate) links: Vec<(String, LinkDefinition)>,
 }
 
-/// An actor, and how it is to run.
+/// An actor and its options.
 #[derive(Debug)]
 pub(crate) struct PlannedActor {
     pub(crate) actor: Actor,
     pub(crate) options: ActorOptions,
-    /// Its number of instances, where the manifest gives one.
+    /// The number of instances, if the manifest sets it.
     pub(crate) instances: Option<usize>,
 }
 
-/// What a plan is made for.
+/// The properties of the host that a manifest is checked against.
 pub(crate) struct PlanContext<'a> {
     /// The host's limits.
     pub(crate) limits: Limits,
     /// The host's restart policy.
     pub(crate) restart: RestartPolicy,
-    /// The public key of the actor that holds a call alias in the host.
+    /// Returns the public key of the actor that holds a call alias in the host.
     pub(crate) holder_of: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// A manifest that is being checked.
-struct Check<'a> {
+/// The check of a manifest.
+struct ManifestCheck<'a> {
     manifest: &'a HostManifest,
     folder: Option<&'a Path>,
     context: &'a PlanContext<'a>,
     /// The actors that were read, by public key and by call alias.
     actors: HashMap<String, Actor>,
-    /// The providers that were read, by public key and by what the manifest calls them; nothing for those that failed.
+    /// The providers, by public key and by `image_ref`. `None` for those that could not be read.
     providers: HashMap<String, Option<NativeCapability>>,
     failures: ManifestFailures,
 }
 
-/// What entries of a manifest have asked for, and which ones.
+/// The names that entries of a manifest have claimed, with the entries.
 #[derive(Default)]
-struct Known(HashMap<String, String>);
+struct ClaimedNames(HashMap<String, String>);
 
 impl HostManifest {
-    /// Checks all of it. This reads files, so it takes place where that may block.
+    /// Checks the manifest. This reads files, so it blocks the calling thread.
     ///
     /// # Errors
-    /// `InvalidManifest`, with all entries that cannot be carried out.
+    /// `InvalidManifest`, with all entries that cannot be applied.
     pub(crate) fn plan(&self, context: &PlanContext<'_>) -> Result<Plan> {
-        let mut check = Check {
+        let mut check = ManifestCheck {
             manifest: self,
             folder: self.path.as_deref().and_then(Path::parent),
             context,
@@ -76,33 +76,36 @@ impl HostManifest {
             failures: ManifestFailures::default(),
         };
         check.labels();
-        let (capabilities, actors, links) = (check.capabilities(), check.actors(), check.links());
+        let capabilities = check.capabilities();
+        let actors = check.actors();
+        let links = check.links();
         check.failures.into_result(&self.name(), ErrorKind::InvalidManifest)?;
         Ok(Plan { capabilities, actors, links })
     }
 }
 
-impl Check<'_> {
+impl ManifestCheck<'_> {
     fn labels(&mut self) {
         for label in self.manifest.labels.keys().filter(|label| labels::is_reserved(label)) {
             let entry = format!("labels.{}", printable(label));
-            self.failures.add(entry, argument("labels that begin with hostcore. say what a host is, and stay"));
+            self.failures.add(entry, argument("labels that begin with hostcore. are reserved for the host"));
         }
     }
 
     fn capabilities(&mut self) -> Vec<(String, NativeCapability)> {
-        let (mut known, mut read) = (Known::default(), Vec::new());
-        for (number, asked) in self.manifest.capabilities.iter().enumerate() {
-            let entry = format!("capabilities[{number}] ({})", printable(&asked.image_ref));
-            let provider = reference::provider(asked, self.folder);
+        let mut claimed = ClaimedNames::default();
+        let mut read = Vec::new();
+        for (number, capability) in self.manifest.capabilities.iter().enumerate() {
+            let entry = format!("capabilities[{number}] ({})", printable(&capability.image_ref));
+            let provider = reference::provider(capability, self.folder);
             let provider = provider.and_then(|provider| {
-                known.add(format!("provider {} (link name {})", provider.id(), provider.link_name()), &entry)?;
+                claimed.claim(format!("provider {} (link name {})", provider.id(), provider.link_name()), &entry)?;
                 Ok(provider)
             });
-            let provider = self.failures.sort(&entry, provider);
-            // What failed takes the place of nothing that was read.
-            self.providers.entry(asked.image_ref.clone()).or_default();
-            let names = provider.iter().flat_map(|provider| [provider.id(), asked.image_ref.clone()]);
+            let provider = self.failures.record(&entry, provider);
+            // A provider that failed does not replace one that was read.
+            self.providers.entry(capability.image_ref.clone()).or_default();
+            let names = provider.iter().flat_map(|provider| [provider.id(), capability.image_ref.clone()]);
             self.providers.extend(names.map(|name| (name, provider.clone())));
             read.extend(provider.map(|provider| (entry, provider)));
         }
@@ -110,54 +113,59 @@ impl Check<'_> {
     }
 
     fn actors(&mut self) -> Vec<(String, PlannedActor)> {
-        let (mut known, mut read) = (Known::default(), Vec::new());
-        for (number, asked) in self.manifest.actors.iter().enumerate() {
-            let entry = format!("actors[{number}] ({})", printable(&asked.image_ref));
+        let mut claimed = ClaimedNames::default();
+        let mut read = Vec::new();
+        for (number, entry_of_actor) in self.manifest.actors.iter().enumerate() {
+            let image_ref = &entry_of_actor.image_ref;
+            let entry = format!("actors[{number}] ({})", printable(image_ref));
             let PlanContext { limits, restart, .. } = *self.context;
-            let actor = reference::actor(&asked.image_ref, self.folder, limits.module_bytes).and_then(|actor| {
-                known.add(format!("actor {}", actor.public_key()), &entry)?;
+            let actor = reference::actor(image_ref, self.folder, limits.module_bytes).and_then(|actor| {
+                claimed.claim(format!("actor {}", actor.public_key()), &entry)?;
                 if let Some(alias) = alias(&actor) {
-                    known.add(format!("the call alias {}", printable(&alias)), &entry)?;
+                    claimed.claim(format!("the call alias {}", printable(&alias)), &entry)?;
                 }
                 Ok(actor)
             });
-            let Some(actor) = self.failures.sort(&entry, actor) else { continue };
+            let Some(actor) = self.failures.record(&entry, actor) else { continue };
             let names = [Some(actor.public_key()), alias(&actor)];
             self.actors.extend(names.into_iter().flatten().map(|name| (name, actor.clone())));
-            let options = asked.options(limits, restart);
-            read.push((entry, PlannedActor { actor, options, instances: asked.instances }));
+            let options = entry_of_actor.options(limits, restart);
+            read.push((entry, PlannedActor { actor, options, instances: entry_of_actor.instances }));
         }
         read
     }
 
     fn links(&mut self) -> Vec<(String, LinkDefinition)> {
-        let (mut known, mut resolved) = (Known::default(), Vec::new());
+        let mut claimed = ClaimedNames::default();
+        let mut resolved = Vec::new();
         let all_actors_read = self.failures.entries().iter().all(|failure| !failure.entry.starts_with("actors"));
-        for (number, asked) in self.manifest.links.iter().enumerate() {
-            let entry = format!("links[{number}] ({} to {})", printable(&asked.actor), printable(&asked.contract_id));
-            let link = self.link(asked).and_then(|link| {
-                known.add(link.key().to_string(), &entry)?;
-                Ok(link)
+        for (number, link) in self.manifest.links.iter().enumerate() {
+            let entry = format!("links[{number}] ({} to {})", printable(&link.actor), printable(&link.contract_id));
+            let definition = self.resolve_link(link).and_then(|definition| {
+                claimed.claim(definition.key().to_string(), &entry)?;
+                Ok(definition)
             });
-            match link {
-                // What it names failed, and has been told.
+            match definition {
+                // The entry of the actor or provider has failed, and its failure is recorded.
                 Err(error) if error.kind() == ErrorKind::ActorNotFound && !all_actors_read => {}
                 Err(error) if error.kind() == ErrorKind::ProviderNotFound => {}
-                link => resolved.extend(self.failures.sort(&entry, link).map(|link| (entry, link))),
+                definition => {
+                    resolved.extend(self.failures.record(&entry, definition).map(|definition| (entry, definition)));
+                }
             }
         }
         resolved
     }
 
-    /// A link with its names resolved, as far as one can tell that nothing rules it out.
-    fn link(&self, asked: &ManifestLink) -> Result<LinkDefinition> {
-        expect_contract(&asked.contract_id)?;
+    /// Resolves the names of a link, and checks it against the claims of its actor and provider.
+    fn resolve_link(&self, link: &ManifestLink) -> Result<LinkDefinition> {
+        expect_contract(&link.contract_id)?;
         let link = LinkDefinition {
-            actor_id: self.actor_id(&asked.actor)?,
-            provider_id: self.provider_id(asked)?,
-            contract_id: asked.contract_id.clone(),
-            link_name: link_name(asked.link_name.as_deref()).to_owned(),
-            values: asked.values.clone(),
+            actor_id: self.actor_id(&link.actor)?,
+            provider_id: self.provider_id(link)?,
+            contract_id: link.contract_id.clone(),
+            link_name: link_name(link.link_name.as_deref()).to_owned(),
+            values: link.values.clone(),
         };
         let actor = self.actors.get(&link.actor_id);
         if actor.is_some_and(|actor| !actor.capabilities().contains(&link.contract_id)) {
@@ -174,15 +182,15 @@ impl Check<'_> {
         let named = self.actors.get(name).map(Actor::public_key);
         named.or_else(|| (self.context.holder_of)(name)).ok_or_else(|| {
             let message = format!(
-                "{:?} is no actor's public key (M...), and no actor of the manifest or the host has it as its call alias",
+                "{:?} is not an actor's public key (M...), and not the call alias of an actor of the manifest or the host",
                 shorten(name)
             );
             Error::new(ErrorKind::ActorNotFound, message)
         })
     }
 
-    fn provider_id(&self, asked: &ManifestLink) -> Result<String> {
-        let name = asked.provider_id.as_str();
+    fn provider_id(&self, link: &ManifestLink) -> Result<String> {
+        let name = link.provider_id.as_str();
         let provider = match (self.providers.get(name), reference::builtin_name(name)) {
             (Some(Some(provider)), _) => provider.clone(),
             (Some(None), _) => return Err(Error::new(ErrorKind::ProviderNotFound, "it could not be read")),
@@ -192,23 +200,29 @@ impl Check<'_> {
                 return Ok(name.to_owned());
             }
         };
-        if provider.contract_id() != asked.contract_id {
-            let (serves, asked) = (provider.contract_id(), shorten(&asked.contract_id));
-            return Err(argument(format!("provider {name:?} serves {serves:?}, not {asked:?}")));
+        if provider.contract_id() != link.contract_id {
+            let served = provider.contract_id();
+            let linked = shorten(&link.contract_id);
+            return Err(argument(format!("provider {name:?} serves {served:?}, not {linked:?}")));
         }
         Ok(provider.id())
     }
 }
 
-impl Known {
-    /// Refuses what another entry has asked for already.
-    fn add(&mut self, what: String, entry: &str) -> Result<()> {
-        match self.0.entry(what) {
-            Entry::Vacant(place) => {
-                place.insert(entry.to_owned());
+impl ClaimedNames {
+    /// Claims a name for an entry.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if another entry has claimed it.
+    fn claim(&mut self, name: String, entry: &str) -> Result<()> {
+        match self.0.entry(name) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(entry.to_owned());
                 Ok(())
             }
-            Entry::Occupied(place) => Err(argument(format!("{} is there already, as {}", place.key(), place.get()))),
+            Entry::Occupied(other) => {
+                Err(argument(format!("{} is repeated; it exists as {}", other.key(), other.get())))
+            }
         }
     }
 }

@@ -1,38 +1,41 @@
-//! Numbers of a manifest that have a unit or a bound: bytes, spans of time, counts.
+//! Reads the numbers of a manifest: integers, counts, sizes and durations.
 
 use std::time::Duration;
 
-/// A whole number.
+/// Reads a non-negative integer.
 pub(super) fn number<T: TryFrom<u64>>(text: &str) -> Result<T, &'static str> {
     let number = digits(text).and_then(|number| T::try_from(number).ok());
-    number.ok_or("it should be a whole number, and not too large")
+    number.ok_or("it should be a non-negative integer within the range of the key")
 }
 
-/// A whole number of at least one.
+/// Reads an integer of at least one.
 pub(super) fn count(text: &str) -> Result<usize, &'static str> {
-    number(text).ok().filter(|&number| number > 0).ok_or("it should be a whole number of at least 1, and not too large")
+    number(text)
+        .ok()
+        .filter(|&number| number > 0)
+        .ok_or("it should be an integer of at least 1, within the range of the key")
 }
 
-/// A number of bytes: `65536`, `64KiB`, `32MiB` or `1GiB`.
+/// Reads a size: `65536`, `64KiB`, `32MiB` or `1GiB`. Unit: bytes.
 pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
     const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     let of_unit = |(unit, bytes): &(&str, u64)| digits(text.strip_suffix(unit)?)?.checked_mul(*bytes);
     digits(text)
         .or_else(|| UNITS.iter().find_map(of_unit))
-        .ok_or("it should be a number of bytes, such as 65536, 64KiB, 32MiB or 1GiB")
+        .ok_or("it should be a size in bytes, such as 65536, 64KiB, 32MiB or 1GiB")
 }
 
-/// A number of bytes that fits into memory.
+/// Reads a size that fits the address space. Unit: bytes.
 pub(super) fn size(text: &str) -> Result<usize, &'static str> {
-    bytes(text).and_then(|bytes| usize::try_from(bytes).map_err(|_| "it is larger than this machine's memory can be"))
+    bytes(text).and_then(|bytes| usize::try_from(bytes).map_err(|_| "it is larger than this machine's address space"))
 }
 
-/// A span of time: `500ms`, `5s`, `2m` or `1h`.
+/// Reads a positive duration: `500ms`, `5s`, `2m` or `1h`.
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
     let of_unit = |(unit, milliseconds): &(&str, u64)| digits(text.strip_suffix(unit)?)?.checked_mul(*milliseconds);
     let milliseconds = UNITS.iter().find_map(of_unit).filter(|&milliseconds| milliseconds > 0);
-    milliseconds.map(Duration::from_millis).ok_or("it should be a span of time, such as 500ms, 5s, 2m or 1h")
+    milliseconds.map(Duration::from_millis).ok_or("it should be a duration, such as 500ms, 5s, 2m or 1h")
 }
 
 fn digits(text: &str) -> Option<u64> {
@@ -44,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_and_spans_have_units() {
+    fn sizes_and_durations_have_units() {
         for (text, expected) in [("0", 0), ("65536", 65536), ("64KiB", 65536), ("32MiB", 33_554_432), ("1GiB", 1 << 30)]
         {
             assert_eq!(bytes(text), Ok(expected), "{text}");

@@ -1,4 +1,4 @@
-//! What the place of a module or archive stands for: a file, a provider that comes with the host, or a registry's.
+//! Resolves references to modules and archives: files, built-in providers, or registries, which are refused.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -12,46 +12,46 @@ use wasmcloud_plugin::NativeCapability;
 
 use super::{ManifestCapability, ManifestIsolation};
 
-/// How references to providers begin that come with the host.
+/// The prefix of references to built-in providers.
 const BUILTIN: &str = "builtin:";
 
-/// The name of a provider that comes with the host, if that is what this refers to.
+/// Returns the name of the built-in provider that a reference names, if it does.
 pub(super) fn builtin_name(reference: &str) -> Option<&str> {
     reference.strip_prefix(BUILTIN)
 }
 
-/// The provider that a manifest asks for.
-pub(super) fn provider(asked: &ManifestCapability, folder: Option<&Path>) -> Result<NativeCapability> {
-    let ManifestCapability { image_ref, link_name, isolation } = asked.clone();
+/// Returns the provider of an entry of a manifest.
+pub(super) fn provider(capability: &ManifestCapability, folder: Option<&Path>) -> Result<NativeCapability> {
+    let ManifestCapability { image_ref, link_name, isolation } = capability.clone();
     if let Some(name) = builtin_name(&image_ref) {
         if matches!(isolation, Some(ManifestIsolation::Process { .. })) {
-            let message = "providers that come with the host run in its process: leave out its isolation";
+            let message = "built-in providers run in its process only: leave out `isolation`";
             return Err(Error::new(ErrorKind::InvalidArgument, message));
         }
         return wasmcloud_providers::named(name, link_name);
     }
-    let archive = ProviderArchive::from_file(file(&image_ref, folder)?)?;
+    let archive = ProviderArchive::from_file(find_file(&image_ref, folder)?)?;
     let isolation = isolation.map(ManifestIsolation::isolation).unwrap_or_default();
     NativeCapability::from_archive_isolated(&archive, link_name, isolation)
 }
 
-/// The actor whose module this refers to. Of a file that is larger, no more is read than a module may have.
+/// Reads the actor that a reference names, up to the size of the largest module.
 pub(super) fn actor(reference: &str, folder: Option<&Path>, module_bytes: usize) -> Result<Actor> {
-    let path = file(reference, folder)?;
+    let path = find_file(reference, folder)?;
     let mut module = Vec::new();
     let most = u64::try_from(module_bytes).unwrap_or(u64::MAX).saturating_add(1);
     File::open(&path).and_then(|file| file.take(most).read_to_end(&mut module)).map_err(|error| {
         Error::new(ErrorKind::Io, format!("cannot read the actor module {}", path.display())).caused_by(error)
     })?;
     if module.len() > module_bytes {
-        let message = format!("the module {} has more than the {module_bytes} bytes that are allowed", path.display());
+        let message = format!("the module {} is larger than the limit of {module_bytes} bytes", path.display());
         return Err(Error::new(ErrorKind::InvalidModule, message));
     }
     Actor::from_slice(&module)
 }
 
-/// The file that this refers to: where the manifest lies, or else in the working directory.
-fn file(reference: &str, folder: Option<&Path>) -> Result<PathBuf> {
+/// Returns the file that a reference names, relative to the folder of the manifest, or else to the working directory.
+fn find_file(reference: &str, folder: Option<&Path>) -> Result<PathBuf> {
     if reference.is_empty() {
         return Err(Error::new(ErrorKind::InvalidArgument, "the path is empty"));
     }
@@ -59,18 +59,20 @@ fn file(reference: &str, folder: Option<&Path>) -> Result<PathBuf> {
     let here = PathBuf::from(reference);
     let found = beside.iter().chain([&here]).find(|path| path.exists());
     match found {
-        Some(path) if !path.is_file() => Err(Error::new(ErrorKind::Io, format!("{} is no file", path.display()))),
+        Some(path) if !path.is_file() => {
+            Err(Error::new(ErrorKind::Io, format!("{} is not a regular file", path.display())))
+        }
         Some(path) => {
             if beside.as_ref().is_some_and(|beside| beside != path) {
                 let name = path.to_string_lossy();
                 let name = escaped(&name);
-                log::warn!("{name} is taken from the working directory: there is none beside the manifest");
+                log::warn!("{name} is taken from the working directory: the manifest's folder has no such file");
             }
             Ok(path.clone())
         }
         None if names_registry(reference) => {
-            let message = "it refers to a registry, and hosts fetch nothing from registries: save the module or archive \
-                           as a file, and give its path";
+            let message = "it refers to a registry, and hosts do not download from registries: save the module or archive \
+                           as a file, and use its path";
             Err(Error::new(ErrorKind::Unsupported, message))
         }
         None => {
@@ -85,15 +87,15 @@ fn file(reference: &str, folder: Option<&Path>) -> Result<PathBuf> {
     }
 }
 
-/// Whether this is the form of a reference to a registry, such as `localhost:5000/echo:0.2.1`: what comes before the first
-/// slash is a host, and the whole does not end like a file.
+/// Returns whether a reference has the form of one to a registry, such as `localhost:5000/echo:0.2.1`: a host before the first
+/// slash, and no extension of a module or archive.
 fn names_registry(reference: &str) -> bool {
     if reference.starts_with("oci://") {
         return true;
     }
     let Some((host, path)) = reference.split_once('/') else { return false };
     let is_host = host == "localhost" || (host.contains(['.', ':']) && !matches!(host, "." | ".."));
-    is_host && !path.is_empty() && ![".wasm", ".par", ".par.gz"].iter().any(|shutdown| path.ends_with(shutdown))
+    is_host && !path.is_empty() && ![".wasm", ".par", ".par.gz"].iter().any(|extension| path.ends_with(extension))
 }
 
 #[cfg(test)]
@@ -101,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn registries_are_told_from_files() {
+    fn registries_are_distinguished_from_files() {
         for reference in [
             "wasmcloud.azurecr.io/kvcounter:0.2.0",
             "localhost:5000/echo:0.2.1",
@@ -127,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused() {
-        let refused = |reference| file(reference, None).unwrap_err().kind();
+    fn only_regular_files_are_accepted() {
+        let refused = |reference| find_file(reference, None).unwrap_err().kind();
         assert_eq!(refused(""), ErrorKind::InvalidArgument);
         assert_eq!(refused("src"), ErrorKind::Io);
         assert_eq!(refused("/dev/zero"), ErrorKind::Io);
         assert_eq!(refused("no/such.wasm"), ErrorKind::Io);
         assert_eq!(refused("localhost:5000/echo:0.2.1"), ErrorKind::Unsupported);
-        assert_eq!(file("lib.rs", Some(Path::new("src"))).unwrap(), Path::new("src/lib.rs"));
-        assert_eq!(file("Cargo.toml", Some(Path::new("src"))).unwrap(), Path::new("Cargo.toml"));
+        assert_eq!(find_file("lib.rs", Some(Path::new("src"))).unwrap(), Path::new("src/lib.rs"));
+        assert_eq!(find_file("Cargo.toml", Some(Path::new("src"))).unwrap(), Path::new("Cargo.toml"));
     }
 }

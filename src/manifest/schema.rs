@@ -1,9 +1,9 @@
-//! Which keys a manifest has, and what they hold.
+//! The keys of a manifest, and the types of their values.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::document::{Content, Entry, Fault, Node, Place, inner};
+use super::document::{Content, DocumentError, Entry, Node, Position, inner};
 use super::quantity;
 use super::{
     HostManifest, ManifestActor, ManifestCapability, ManifestIsolation, ManifestLimits, ManifestLink, ManifestRestart,
@@ -11,8 +11,8 @@ use super::{
 use crate::supervisor::placement::Placement;
 use crate::supervisor::restart::Restart;
 
-/// The manifest that a document is.
-pub(super) fn manifest(document: Node) -> Result<HostManifest, Fault> {
+/// Reads a manifest from a document.
+pub(super) fn manifest(document: Node) -> Result<HostManifest, DocumentError> {
     let mut fields = Fields::of(document, String::new(), &["labels", "actors", "capabilities", "links"])?;
     Ok(HostManifest {
         labels: fields.take("labels").map_or_else(|| Ok(BTreeMap::new()), named_values)?,
@@ -23,8 +23,8 @@ pub(super) fn manifest(document: Node) -> Result<HostManifest, Fault> {
     })
 }
 
-/// An actor: where its module lies, and where it is a mapping, how it is to run.
-fn actor(node: Node, key: String) -> Result<ManifestActor, Fault> {
+/// Reads an actor: the path of its module, or a mapping of the path and options.
+fn actor(node: Node, key: String) -> Result<ManifestActor, DocumentError> {
     if !matches!(node.content, Content::Mapping(_)) {
         return text(node, key).map(ManifestActor::from);
     }
@@ -44,7 +44,7 @@ const PLACEMENTS: [(&str, Placement); 3] =
 const RESTARTS: [(&str, Restart); 3] =
     [("permanent", Restart::Permanent), ("transient", Restart::Transient), ("temporary", Restart::Temporary)];
 
-fn limits((node, key): (Node, String)) -> Result<ManifestLimits, Fault> {
+fn limits((node, key): (Node, String)) -> Result<ManifestLimits, DocumentError> {
     let known = ["memory_bytes", "stack_bytes", "message_bytes", "table_elements", "mailbox_length", "call_deadline"];
     let mut fields = Fields::of(node, key, &known)?;
     Ok(ManifestLimits {
@@ -57,7 +57,7 @@ fn limits((node, key): (Node, String)) -> Result<ManifestLimits, Fault> {
     })
 }
 
-fn restart((node, key): (Node, String)) -> Result<ManifestRestart, Fault> {
+fn restart((node, key): (Node, String)) -> Result<ManifestRestart, DocumentError> {
     let known = ["restart", "intensity", "period", "in_a_row", "second_delay", "longest_delay"];
     let mut fields = Fields::of(node, key, &known)?;
     Ok(ManifestRestart {
@@ -70,7 +70,7 @@ fn restart((node, key): (Node, String)) -> Result<ManifestRestart, Fault> {
     })
 }
 
-fn capability(node: Node, key: String) -> Result<ManifestCapability, Fault> {
+fn capability(node: Node, key: String) -> Result<ManifestCapability, DocumentError> {
     let mut fields = Fields::of(node, key, &["image_ref", "link_name", "isolation"])?;
     Ok(ManifestCapability {
         image_ref: fields.required("image_ref")?,
@@ -79,8 +79,8 @@ fn capability(node: Node, key: String) -> Result<ManifestCapability, Fault> {
     })
 }
 
-/// Where a provider runs: `in_process`, `process`, or a process with bounds of its own.
-fn isolation((node, key): (Node, String)) -> Result<ManifestIsolation, Fault> {
+/// Reads where a provider runs: `in_process`, `process`, or a mapping of the limits of a process.
+fn isolation((node, key): (Node, String)) -> Result<ManifestIsolation, DocumentError> {
     let process = |memory_bytes, open_files| ManifestIsolation::Process { memory_bytes, open_files };
     if matches!(node.content, Content::Mapping(_)) {
         let mut fields = Fields::of(node, key, &["process"])?;
@@ -93,7 +93,7 @@ fn isolation((node, key): (Node, String)) -> Result<ManifestIsolation, Fault> {
     one_of(node, key, &known)
 }
 
-fn link(node: Node, key: String) -> Result<ManifestLink, Fault> {
+fn link(node: Node, key: String) -> Result<ManifestLink, DocumentError> {
     let mut fields = Fields::of(node, key, &["actor", "contract_id", "provider_id", "link_name", "values"])?;
     Ok(ManifestLink {
         actor: fields.required("actor")?,
@@ -104,94 +104,105 @@ fn link(node: Node, key: String) -> Result<ManifestLink, Fault> {
     })
 }
 
-/// The entries of a mapping whose keys are known.
+/// The entries of a mapping with known keys.
 struct Fields {
-    /// What the mapping is called; nothing for the document.
+    /// The key of the mapping in errors. Empty for the document.
     name: String,
-    place: Option<Place>,
+    position: Option<Position>,
     entries: HashMap<String, Entry>,
 }
 
 impl Fields {
-    /// Refuses what is no mapping, and keys that are not among those.
-    fn of(node: Node, name: String, known: &[&str]) -> Result<Fields, Fault> {
-        let place = node.place;
+    /// Returns the entries of a mapping.
+    ///
+    /// # Errors
+    /// An error if the value is not a mapping, or has an unknown key.
+    fn of(node: Node, name: String, known: &[&str]) -> Result<Fields, DocumentError> {
+        let position = node.position;
         let Content::Mapping(entries) = node.content else {
             return Err(wrong(&node, &name, &format!("a mapping of {}", known.join(", "))));
         };
         for entry in &entries {
             if !known.contains(&entry.key.as_str()) {
-                let reason = format!("there is no such key; there are {}", known.join(", "));
-                return Err(Fault::at(inner(&name, &entry.key), reason).placed(entry.place));
+                let reason = format!("the key is unknown; the known keys are {}", known.join(", "));
+                return Err(DocumentError::at(inner(&name, &entry.key), reason).at_position(entry.position));
             }
         }
         let entries = entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
-        Ok(Fields { name, place, entries })
+        Ok(Fields { name, position, entries })
     }
 
-    /// What a key holds, and what that is called. A key that holds nothing is as good as none.
+    /// Removes the value of a key, and returns it with its full key. An empty value counts as absent.
     fn take(&mut self, key: &str) -> Option<(Node, String)> {
         let value = self.entries.remove(key)?.value;
         if matches!(value.content, Content::Nothing) { None } else { Some((value, inner(&self.name, key))) }
     }
 
-    fn optional(&mut self, key: &str) -> Result<Option<String>, Fault> {
+    fn optional(&mut self, key: &str) -> Result<Option<String>, DocumentError> {
         self.take(key).map(|(node, name)| text(node, name)).transpose()
     }
 
-    /// A quantity, such as a number of bytes, in a form that `read` knows. Variables may have made a text of it.
-    fn quantity<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, &'static str>) -> Result<Option<T>, Fault> {
+    /// Reads a quantity, such as a size, with `read`. A text is accepted too, because it may result from a variable.
+    fn quantity<T>(
+        &mut self,
+        key: &str,
+        read: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Result<Option<T>, DocumentError> {
         let Some((node, name)) = self.take(key) else { return Ok(None) };
         match &node.content {
             Content::Text(text) | Content::Literal(text) => {
-                read(text).map(Some).map_err(|expected| Fault::at(&name, expected).placed(node.place))
+                read(text).map(Some).map_err(|expected| DocumentError::at(&name, expected).at_position(node.position))
             }
             _ => Err(wrong(&node, &name, "a number")),
         }
     }
 
-    fn one_of<T: Clone>(&mut self, key: &str, known: &[(&str, T)]) -> Result<Option<T>, Fault> {
+    fn one_of<T: Clone>(&mut self, key: &str, known: &[(&str, T)]) -> Result<Option<T>, DocumentError> {
         self.take(key).map(|(node, name)| one_of(node, name, known)).transpose()
     }
 
-    fn required(&mut self, key: &str) -> Result<String, Fault> {
-        let missing = Fault::at(inner(&self.name, key), "it is missing").placed(self.place);
+    fn required(&mut self, key: &str) -> Result<String, DocumentError> {
+        let missing = DocumentError::at(inner(&self.name, key), "the key is missing").at_position(self.position);
         self.optional(key)?.ok_or(missing)
     }
 
-    fn list<T>(&mut self, key: &str, read: impl Fn(Node, String) -> Result<T, Fault>) -> Result<Vec<T>, Fault> {
+    fn list<T>(
+        &mut self,
+        key: &str,
+        read: impl Fn(Node, String) -> Result<T, DocumentError>,
+    ) -> Result<Vec<T>, DocumentError> {
         let Some((node, name)) = self.take(key) else { return Ok(Vec::new()) };
         let Content::List(nodes) = node.content else { return Err(wrong(&node, &name, "a list")) };
         nodes.into_iter().enumerate().map(|(number, node)| read(node, format!("{name}[{number}]"))).collect()
     }
 }
 
-/// A mapping from any names to values, which may be numbers and truth values too.
-fn named_values<T: FromIterator<(String, String)>>((node, name): (Node, String)) -> Result<T, Fault> {
+/// Reads a mapping with any keys. Its values may be texts, numbers and booleans.
+fn named_values<T: FromIterator<(String, String)>>((node, name): (Node, String)) -> Result<T, DocumentError> {
     let Content::Mapping(entries) = node.content else { return Err(wrong(&node, &name, "a mapping")) };
     let value = |entry: Entry| match entry.value.content {
         Content::Text(text) | Content::Literal(text) => Ok((entry.key, text)),
         Content::Nothing => {
-            let fault = Fault::at(inner(&name, &entry.key), "it has no value: an empty one is written \"\"");
-            Err(fault.placed(entry.place))
+            let error = DocumentError::at(inner(&name, &entry.key), "it has no value: write an empty text as \"\"");
+            Err(error.at_position(entry.position))
         }
-        _ => Err(wrong(&entry.value, &inner(&name, &entry.key), "a text, a number or a truth value")),
+        _ => Err(wrong(&entry.value, &inner(&name, &entry.key), "a text, a number or a boolean")),
     };
     entries.into_iter().map(value).collect()
 }
 
-/// What one of some known words stands for.
-fn one_of<T: Clone>(node: Node, name: String, known: &[(&str, T)]) -> Result<T, Fault> {
-    let place = node.place;
+/// Returns the value that a known word stands for.
+fn one_of<T: Clone>(node: Node, name: String, known: &[(&str, T)]) -> Result<T, DocumentError> {
+    let position = node.position;
     let word = text(node, name.clone())?;
     let found = known.iter().find(|(known, _)| *known == word).map(|(_, value)| value.clone());
     found.ok_or_else(|| {
         let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-        Fault::at(name, format!("it should be one of {}", words.join(", "))).placed(place)
+        DocumentError::at(name, format!("it should be one of {}", words.join(", "))).at_position(position)
     })
 }
 
-fn text(node: Node, name: String) -> Result<String, Fault> {
+fn text(node: Node, name: String) -> Result<String, DocumentError> {
     match node.content {
         Content::Text(text) => Ok(text),
         Content::Literal(_) => Err(wrong(&node, &name, "a text: put it in quotes")),
@@ -199,9 +210,9 @@ fn text(node: Node, name: String) -> Result<String, Fault> {
     }
 }
 
-/// What is wrong with something that is not what it should be. It does not repeat it: that may be a secret.
-fn wrong(node: &Node, name: &str, expected: &str) -> Fault {
-    Fault::at(name, format!("it is {} and should be {expected}", node.kind())).placed(node.place)
+/// Returns the error for a value of the wrong type. The value is not repeated, because it may be a secret.
+fn wrong(node: &Node, name: &str, expected: &str) -> DocumentError {
+    DocumentError::at(name, format!("it is {} and should be {expected}", node.kind())).at_position(node.position)
 }
 
 #[cfg(test)]
@@ -210,11 +221,11 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<HostManifest, String> {
-        yaml::read(text).and_then(manifest).map_err(|fault| fault.to_string())
+        yaml::read(text).and_then(manifest).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn what_can_be_left_out_can_be_empty() {
+    fn optional_keys_may_be_empty() {
         let empty = HostManifest::default();
         for text in ["{}", "labels:\nactors:\ncapabilities:\nlinks:\n", "labels: {}\nactors: []"] {
             assert_eq!(read(text), Ok(empty.clone()), "{text}");
@@ -225,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_truth_values_are_kept_as_they_are_written() {
+    fn numbers_and_booleans_keep_the_text_in_which_they_are_written() {
         let manifest = read(
             "labels: {rack: 007}\nlinks: [{actor: a, contract_id: 'b:c', provider_id: V, \
                              values: {PORT: 08080, TLS: yes, RATIO: 1.50, LATE: true, EMPTY: ''}}]",
@@ -238,9 +249,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place_and_not_repeated() {
+    fn errors_name_the_key_and_position_and_do_not_repeat_the_value() {
         let link = "actor: a, contract_id: b, provider_id: c";
-        for (text, name, place) in [
+        for (text, name, position) in [
             ("[]".to_owned(), "it is a list", "line 1, column 1"),
             ("hunter2".to_owned(), "it is a text", "line 1, column 1"),
             ("label: {a: b}".to_owned(), "label ", "line 1, column 1"),
@@ -263,8 +274,8 @@ mod tests {
             (format!("links: [{{{link}, values: {{A: [hunter2]}}}}]"), "links[0].values.A ", "line 1, column 64"),
             (format!("links: [{{{link}, '<<': {{A: hunter2}}}}]"), "links[0].<< ", "line 1, column 52"),
         ] {
-            let fault = read(&text).unwrap_err();
-            assert!(fault.contains(name) && fault.contains(place) && !fault.contains("hunter2"), "{text}: {fault}");
+            let error = read(&text).unwrap_err();
+            assert!(error.contains(name) && error.contains(position) && !error.contains("hunter2"), "{text}: {error}");
         }
     }
 }

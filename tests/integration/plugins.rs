@@ -2,8 +2,8 @@
 
 #[path = "../support/plugins.rs"]
 pub(crate) mod built;
+mod connection;
 mod crashes;
-mod line;
 mod orphans;
 mod seed;
 mod trust;
@@ -220,13 +220,13 @@ async fn a_library_that_is_no_plugin_for_this_host_is_refused_before_it_is_calle
                 soon(host.start_native_capability(capability)).await.unwrap_err().to_string()
             };
             assert!(refusal(b"no library at all".to_vec()).await.contains("cannot be opened as a shared library"));
-            assert!(refusal(built::stranger()).await.contains("has no table"));
+            assert!(refusal(built::stranger()).await.contains("does not export `wasmcloud_provider`"));
             assert!(refusal(built::tally(&["WRONG_MAGIC"])).await.contains("magic"));
-            assert!(refusal(built::tally(&["WRONG_VERSION"])).await.contains("speaks version 2 of the interface"));
+            assert!(refusal(built::tally(&["WRONG_VERSION"])).await.contains("it has version 2 of the interface"));
             assert!(refusal(built::tally(&["SMALL_TABLE"])).await.contains("its table has 24 bytes"));
             assert!(refusal(built::tally(&["NULL_FUNCTION"])).await.contains("lacks a function"));
             assert!(refusal(built::tally(&["REFUSES"])).await.contains("it does not feel like it"));
-            assert!(refusal(built::tally(&["NOTHING_MADE"])).await.contains("it made no provider"));
+            assert!(refusal(built::tally(&["NOTHING_MADE"])).await.contains("it returned no provider"));
             assert!(host.providers().await.unwrap().is_empty());
         })
         .await;

@@ -1,10 +1,10 @@
-//! Answers that are given and taken.
+//! Writes and reads the answers of the C interface.
 
 use std::ffi::c_void;
 
 use crate::interface::{Answer, Bytes, status};
 
-/// An answer with these bytes, which are freed when it is released.
+/// Returns an answer with these bytes, which are freed when it is released.
 pub(crate) fn answer_with(status: u32, bytes: Vec<u8>) -> Answer {
     if bytes.is_empty() {
         return Answer { status, ..Answer::unanswered() };
@@ -14,33 +14,42 @@ pub(crate) fn answer_with(status: u32, bytes: Vec<u8>) -> Answer {
     Answer { status, bytes, owner: Box::into_raw(owner).cast(), release: Some(release) }
 }
 
-/// Frees what [`answer_with`] has made.
+/// Frees the bytes of an answer that [`answer_with`] has returned.
 unsafe extern "C-unwind" fn release(owner: *mut c_void, _: Bytes) {
-    // SAFETY: the owner is the box that was made a pointer above, and it is released once.
+    // SAFETY: the owner is the box of `answer_with`, and is released once.
     drop(unsafe { Box::from_raw(owner.cast::<Vec<u8>>()) });
 }
 
-/// The status and the bytes of an answer that is somebody else's to release.
-///
-/// # Safety
-/// The answer must have been filled in as the interface says.
-pub(crate) unsafe fn read(answer: &Answer) -> (u32, Vec<u8>) {
-    // SAFETY: the caller vouches for the bytes.
-    (answer.status, unsafe { answer.bytes.as_slice() }.to_vec())
+/// A copy of an answer.
+pub(crate) struct CopiedAnswer {
+    pub(crate) status: u32,
+    pub(crate) bytes: Vec<u8>,
 }
 
-/// Asks for something that is answered in place, and takes the answer.
+/// Copies an answer without releasing it.
 ///
 /// # Safety
-/// `ask` must fill the answer in as the interface says.
-pub(crate) unsafe fn asked(ask: impl FnOnce(*mut Answer)) -> (u32, Vec<u8>) {
+/// The answer must be filled in as the interface requires.
+pub(crate) unsafe fn copy(answer: &Answer) -> CopiedAnswer {
+    // SAFETY: the caller guarantees that the bytes are valid.
+    CopiedAnswer { status: answer.status, bytes: unsafe { answer.bytes.as_slice() }.to_vec() }
+}
+
+/// Calls a function that fills in an answer. Copies the answer and releases it.
+///
+/// # Safety
+/// `function` must fill the answer in as the interface requires.
+pub(crate) unsafe fn with_answer(function: impl FnOnce(*mut Answer)) -> CopiedAnswer {
     let mut answer = Answer::unanswered();
-    ask(&mut answer);
-    // SAFETY: as the caller promises.
-    let taken = unsafe { read(&answer) };
+    function(&mut answer);
+    // SAFETY: the caller guarantees that the answer is filled in.
+    let copied = unsafe { copy(&answer) };
     if let Some(release) = answer.release {
-        // SAFETY: the bytes have been copied, and this is the one time.
+        // SAFETY: the bytes have been copied, and are released once.
         unsafe { release(answer.owner, answer.bytes) };
     }
-    if taken.0 == status::UNANSWERED { (status::FAILED, b"it was not answered".to_vec()) } else { taken }
+    match copied.status {
+        status::UNANSWERED => CopiedAnswer { status: status::FAILED, bytes: b"the call was not answered".to_vec() },
+        _ => copied,
+    }
 }

@@ -1,4 +1,4 @@
-//! From a [`Provider`] to the table of functions that the host calls.
+//! Exports a [`Provider`] as the table of functions that the host calls.
 
 use std::any::Any;
 use std::ffi::c_void;
@@ -11,18 +11,19 @@ use crate::interface::{
 };
 use crate::{Call, Error, Host, Link, Provider};
 
-/// Makes a library the plugin of a [`Provider`]: exports the table of functions that the host looks for. A library has one.
+/// Exports a [`Provider`] as the plugin of a library: defines the table of functions that the host looks up. A library exports
+/// one provider.
 #[macro_export]
 macro_rules! export_provider {
     ($provider:ty) => {
-        /// What the host finds this plugin by.
+        /// The table of functions of this plugin.
         #[unsafe(no_mangle)]
         #[allow(non_upper_case_globals, reason = "the symbol is the same in every language")]
         pub static wasmcloud_provider: $crate::interface::ProviderInterface = $crate::interface_of::<$provider>();
     };
 }
 
-/// The table of a provider.
+/// Returns the table of functions of a provider.
 #[doc(hidden)]
 pub const fn interface_of<P: Provider>() -> ProviderInterface {
     ProviderInterface {
@@ -40,24 +41,24 @@ pub const fn interface_of<P: Provider>() -> ProviderInterface {
     }
 }
 
-/// A provider, and its way to the host.
+/// A started provider and its host.
 struct Started<P> {
     provider: P,
     host: Host,
 }
 
-/// Does something that is answered in place. A panic in it becomes an answer.
+/// Runs a function and writes its result to an answer. A panic becomes an answer with status `PANICKED`.
 ///
 /// # Safety
-/// The answer must be one that can be written to.
-unsafe fn answering(answer: *mut Answer, work: impl FnOnce() -> Result<Vec<u8>, Error>) {
-    let given = match catch_unwind(AssertUnwindSafe(work)) {
+/// The answer must be valid for writes.
+unsafe fn answering(answer: *mut Answer, function: impl FnOnce() -> Result<Vec<u8>, Error>) {
+    let result = match catch_unwind(AssertUnwindSafe(function)) {
         Ok(Ok(result)) => answer_with(status::DONE, result),
         Ok(Err(error)) => answer_with(status::FAILED, error.into_bytes()),
         Err(panic) => answer_with(status::PANICKED, panic_text(&*panic)),
     };
-    // SAFETY: as the caller promises.
-    unsafe { answer.write(given) };
+    // SAFETY: the caller guarantees that the answer is valid for writes.
+    unsafe { answer.write(result) };
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> Vec<u8> {
@@ -82,7 +83,7 @@ unsafe extern "C-unwind" fn start<P: Provider>(host: *const HostInterface, answe
 /// # Safety
 /// `provider` must come from [`start`] for the same type, and must not have been destroyed.
 unsafe fn started<'a, P>(provider: *mut c_void) -> &'a Started<P> {
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller guarantees that the pointer is valid.
     unsafe { &*provider.cast::<Started<P>>() }
 }
 
@@ -124,7 +125,8 @@ unsafe extern "C-unwind" fn handle_call<P: Provider>(
     // SAFETY: the host passes what `start` returned, a call that it keeps, and an answer to write to.
     unsafe {
         answering(answer, || {
-            let (Started { provider, host }, call) = (started::<P>(provider), &*call);
+            let Started { provider, host } = started::<P>(provider);
+            let call = &*call;
             provider.handle_call(Call {
                 actor: text(call.actor)?,
                 operation: text(call.operation)?,
@@ -159,31 +161,31 @@ unsafe extern "C-unwind" fn stop<P: Provider>(provider: *mut c_void, answer: *mu
 unsafe extern "C-unwind" fn destroy<P: Provider>(provider: *mut c_void) {
     // SAFETY: the host passes what `start` returned, once, and nothing afterwards.
     let started = unsafe { Box::from_raw(provider.cast::<Started<P>>()) };
-    // Nobody is left to hear of a panic; it must not cross all the same.
+    // A panic must not unwind into the host, and cannot be reported here.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(started)));
 }
 
 /// # Safety
-/// The bytes must be there for as long as the text lives.
+/// The bytes must be valid for `'a`.
 unsafe fn text<'a>(bytes: Bytes) -> Result<&'a str, Error> {
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller guarantees that the bytes are valid.
     Ok(std::str::from_utf8(unsafe { bytes.as_slice() })?)
 }
 
 /// # Safety
-/// There must be so many, for as long as the list lives.
+/// `start` must be null, or point to `count` elements that are valid for `'a`.
 unsafe fn list<'a, T>(start: *const T, count: usize) -> &'a [T] {
     if start.is_null() || count == 0 {
         return &[];
     }
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller guarantees that the elements are valid.
     unsafe { std::slice::from_raw_parts(start, count) }
 }
 
 /// # Safety
-/// The link must be filled in as the interface says, and stay for as long as what is read lives.
+/// The link must be filled in as the interface requires, and its bytes must be valid for `'a`.
 unsafe fn read_link<'a>(link: &'a LinkDefinition) -> Result<Link<'a>, Error> {
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller guarantees that all bytes are valid.
     unsafe {
         let texts = |start, count| -> Result<Vec<&'a str>, Error> {
             list::<Bytes>(start, count).iter().map(|bytes| text(*bytes)).collect()

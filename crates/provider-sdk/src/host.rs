@@ -1,62 +1,62 @@
-//! What a provider can ask of its host.
+//! The services that the host offers to a provider.
 
 use std::ffi::c_void;
 use std::fmt;
 
-use crate::answer;
+use crate::answer::{self, CopiedAnswer};
 use crate::interface::{ActorCall, Answer, Bytes, HostInterface, level, status};
 
-/// The way from a provider to its host. Cheap to clone, and usable from any thread.
+/// The host of a provider: calls actors and writes to the log. Cheap to clone. All threads can use it.
 pub struct Host {
     interface: HostInterface,
-    /// The call that it is part of, or 0.
+    /// The id of the call that calls to actors are part of, or 0.
     within: u64,
 }
 
-// SAFETY: the interface says that its functions can be called from any thread.
+// SAFETY: the functions of the interface can be called from any thread.
 unsafe impl Send for Host {}
-// SAFETY: as above, and at the same time.
+// SAFETY: the functions of the interface can be called concurrently.
 unsafe impl Sync for Host {}
 
-/// How much a line on the log matters.
+/// The severity of a line in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Something is lost.
+    /// Data or an operation was lost.
     Error,
-    /// Something is not as it should be.
+    /// An unexpected condition that the provider could handle.
     Warn,
-    /// What an operator wants to know.
+    /// Information for operators.
     Info,
-    /// What a developer wants to know.
+    /// Information for developers.
     Debug,
-    /// Everything.
+    /// Every detail.
     Trace,
 }
 
-/// Why an actor did not answer.
+/// The error of a call to an actor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActorError {
     kind: ActorErrorKind,
     text: String,
 }
 
-/// What kept an actor from answering, as far as a program can act on it.
+/// The kind of an [`ActorError`], for programs to match on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ActorErrorKind {
-    /// It did not answer in time.
+    /// The actor did not answer before the deadline.
     TimedOut,
-    /// It does not run, is not linked or has too much to do.
+    /// The actor does not run, is not linked, or is busy. A later call may succeed.
     Unavailable,
-    /// It, or the way to it, failed.
+    /// The actor or the delivery of the call failed.
     Failed,
 }
 
 impl Host {
     /// # Safety
-    /// The interface must be a host's, and its context must be one that is not released yet.
+    /// The interface must be a host's, and its context must not have been released.
     pub(crate) unsafe fn new(interface: &HostInterface) -> Host {
-        // SAFETY: the context is there, as the caller promises.
+        // SAFETY: the caller guarantees that the context is valid.
         unsafe { (interface.retain)(interface.context) };
         Host { interface: *interface, within: 0 }
     }
@@ -67,20 +67,22 @@ impl Host {
         host
     }
 
-    /// Calls an actor that is linked to the provider and waits for its answer.
+    /// Calls an actor that is linked to the provider, and blocks until it answers. `actor` is its public key, `message` the
+    /// payload. In the callback of [`Host::call_then`], this fails.
     ///
     /// # Errors
-    /// Where no link joins provider and actor, where the actor does not run, fails, or does not answer in time.
+    /// An error if no link joins provider and actor, or the actor does not run, fails, or does not answer in time.
     pub fn call(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>, ActorError> {
         let call = self.actor_call(actor, operation, message);
-        // SAFETY: the context is retained, everything that is passed outlives the function, and the host answers.
-        let (status, bytes) =
-            unsafe { answer::asked(|answer| (self.interface.call_actor)(self.interface.context, &call, answer)) };
-        read(status, bytes)
+        // SAFETY: the context is retained, all arguments outlive the function, and the host fills in the answer.
+        let answer =
+            unsafe { answer::with_answer(|answer| (self.interface.call_actor)(self.interface.context, &call, answer)) };
+        into_result(answer)
     }
 
-    /// Calls an actor and does not wait: `answered` is called with its answer, once, on a thread that brings further answers to
-    /// this provider. It must not block; a panic in it ends the process.
+    /// Calls an actor without waiting. `answered` is called once with the answer.
+    ///
+    /// All callbacks of a provider are called on one thread. So `answered` must not block. A panic in it ends the process.
     pub fn call_then(
         &self,
         actor: &str,
@@ -89,13 +91,13 @@ impl Host {
         answered: impl FnOnce(Result<Vec<u8>, ActorError>) + Send + 'static,
     ) {
         let call = self.actor_call(actor, operation, message);
-        let asker: Box<Answered> = Box::new(Box::new(answered));
-        let asker = Box::into_raw(asker).cast::<c_void>();
-        // SAFETY: the context is retained, and the asker is given back once, as the interface says.
-        unsafe { (self.interface.call_actor_then)(self.interface.context, &call, bring, asker) };
+        let callback: Box<Callback> = Box::new(Box::new(answered));
+        let callback = Box::into_raw(callback).cast::<c_void>();
+        // SAFETY: the context is retained, and the host passes the callback to `call_back` exactly once.
+        unsafe { (self.interface.call_actor_then)(self.interface.context, &call, call_back, callback) };
     }
 
-    /// Writes a line on the host's log, which names the provider.
+    /// Writes a line to the host's log. The host adds the name of the provider.
     pub fn log(&self, level: LogLevel, text: &str) {
         let level = match level {
             LogLevel::Error => level::ERROR,
@@ -118,18 +120,19 @@ impl Host {
     }
 }
 
-type Answered = Box<dyn FnOnce(Result<Vec<u8>, ActorError>) + Send>;
+type Callback = Box<dyn FnOnce(Result<Vec<u8>, ActorError>) + Send>;
 
-/// Brings an answer to whoever asked.
-unsafe extern "C" fn bring(asker: *mut c_void, answer: *const Answer) {
-    // SAFETY: the asker is the box that was made a pointer in `call_then`, and comes back once.
-    let asker = unsafe { Box::from_raw(asker.cast::<Answered>()) };
-    // SAFETY: the answer is there until this returns.
-    let (status, bytes) = unsafe { answer::read(&*answer) };
-    asker(read(status, bytes));
+/// Calls the function that was passed to [`Host::call_then`] with an answer.
+unsafe extern "C" fn call_back(callback: *mut c_void, answer: *const Answer) {
+    // SAFETY: the pointer is the box of `call_then`, and the host passes it once.
+    let callback = unsafe { Box::from_raw(callback.cast::<Callback>()) };
+    // SAFETY: the answer is valid until this function returns.
+    let answer = unsafe { answer::copy(&*answer) };
+    callback(into_result(answer));
 }
 
-fn read(status: u32, bytes: Vec<u8>) -> Result<Vec<u8>, ActorError> {
+fn into_result(answer: CopiedAnswer) -> Result<Vec<u8>, ActorError> {
+    let CopiedAnswer { status, bytes } = answer;
     let kind = match status {
         status::DONE => return Ok(bytes),
         status::TIMED_OUT => ActorErrorKind::TimedOut,
@@ -140,7 +143,7 @@ fn read(status: u32, bytes: Vec<u8>) -> Result<Vec<u8>, ActorError> {
 }
 
 impl ActorError {
-    /// What kept the actor from answering.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ActorErrorKind {
         self.kind
     }
@@ -156,7 +159,7 @@ impl std::error::Error for ActorError {}
 
 impl Clone for Host {
     fn clone(&self) -> Host {
-        // SAFETY: the context is retained by this one until it is dropped.
+        // SAFETY: `self` retains the context.
         unsafe { (self.interface.retain)(self.interface.context) };
         Host { interface: self.interface, within: self.within }
     }
@@ -164,7 +167,7 @@ impl Clone for Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // SAFETY: it was retained when this was made.
+        // SAFETY: the context was retained when this value was created.
         unsafe { (self.interface.release)(self.interface.context) };
     }
 }

@@ -1,14 +1,14 @@
-//! Writing capability providers for the wasmCloud host as native plugins.
+//! The SDK for capability providers that run in the wasmCloud host as native plugins.
 //!
-//! A plugin is a shared library with one symbol: a table of functions in the C interface of [`interface`]. In Rust,
-//! implement [`Provider`] and [export it](export_provider); in C, C++, Zig or Go, include `wasmcloud_provider.h`, which
-//! lies in this crate's folder `include`. The host loads a plugin from a signed provider archive, into its own process or
-//! into a child process of its own. This crate depends on nothing.
+//! A plugin is a shared library that exports one symbol: a table of functions in the C interface of [`interface`]. In Rust,
+//! implement [`Provider`] and [export it](export_provider). In C, C++, Zig or Go, include `wasmcloud_provider.h` from this
+//! crate's folder `include`. The host loads plugins from signed provider archives, into its own process or into a child
+//! process. This crate has no dependencies.
 //!
 //! ```
 //! use wasmcloud_provider_sdk::{Call, Error, Host, Link, Provider, export_provider};
 //!
-//! /// Answers each call with what it was given.
+//! /// Answers each call with its payload.
 //! struct Mirror;
 //!
 //! impl Provider for Mirror {
@@ -32,7 +32,7 @@
 //! export_provider!(Mirror);
 //! ```
 //!
-//! The package of the plugin says `crate-type = ["cdylib"]` in its `[lib]`. What that builds goes into an archive:
+//! Set `crate-type = ["cdylib"]` in the `[lib]` section of the plugin's package. Put the built library into an archive:
 //!
 //! ```text
 //! cargo build --release
@@ -40,10 +40,10 @@
 //! ```
 //!
 //! # Layout
-//! - [`interface`]: the C interface, as `wasmcloud_provider.h` has it
-//! - [`Provider`], [`Link`], [`Call`], [`Error`]: what a provider is and is given
-//! - [`Host`]: what a provider can ask of its host
-//! - [`export_provider`]: from the one to the other
+//! - [`interface`]: the C interface, the same as in `wasmcloud_provider.h`
+//! - [`Provider`], [`Link`], [`Call`], [`Error`]: the trait that providers implement, and the arguments of its methods
+//! - [`Host`]: the services of the host
+//! - [`export_provider`]: exports a provider through the C interface
 
 mod answer;
 mod export;

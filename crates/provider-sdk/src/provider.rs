@@ -1,4 +1,4 @@
-//! What a provider is, and what it is given.
+//! The trait that providers implement, and the arguments of its methods.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,78 +8,81 @@ use crate::Host;
 
 /// A capability provider.
 ///
-/// Its methods may block: calls come on several threads at once, everything else on another one, one after the other. A
-/// panic ends what was asked for, and has the host make the provider anew.
+/// The methods may block. The host calls `handle_call` on several threads concurrently, `health` on another thread, and all
+/// other methods in order on a third. A panic fails the request, and the host restarts the provider.
 pub trait Provider: Send + Sync + Sized + 'static {
-    /// Makes the provider. `host` is its way to call the actors that are linked to it.
+    /// Starts the provider. `host` calls the actors that are linked to it.
     ///
     /// # Errors
-    /// A provider that cannot start says so here, and does not run.
+    /// Any error refuses the start.
     fn start(host: Host) -> Result<Self, Error>;
 
-    /// Takes a link: acquires what its values ask for and may call the actor from now on. For an actor that is bound
-    /// already, the new values replace the old ones.
+    /// Establishes a link: acquires the resources that its values describe. From now on the provider may call the actor. If
+    /// the actor is linked already, the new values replace the old ones.
     ///
     /// # Errors
-    /// The link is refused, with this as the reason; what was in effect for the actor before must still be.
+    /// Any error refuses the link, and is the reason that is reported. The earlier link of the actor, if any, must stay in
+    /// effect.
     fn bind(&self, link: Link<'_>) -> Result<(), Error>;
 
-    /// Ends delivery to an actor that is about to be stopped: begins no further calls to it, and waits for those under
-    /// way. A provider that never calls actors of its own accord has nothing to do here, which is the default.
+    /// Ends the delivery of calls to an actor that is about to be stopped: starts no further calls to it, and waits for those
+    /// in flight.
+    ///
+    /// Default: does nothing. That suits providers that call actors only while they serve a call.
     ///
     /// # Errors
-    /// What could not be ended.
+    /// An error if a delivery could not be ended.
     fn drain(&self, _actor: &str) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Lets go of a link: everything acquired for this actor is released when this returns.
+    /// Removes a link. All resources of the actor must be released when this returns.
     ///
     /// # Errors
-    /// What could not be released.
+    /// An error if a resource could not be released.
     fn unbind(&self, actor: &str) -> Result<(), Error>;
 
-    /// Serves a call of a linked actor. It should end within [`Call::time_left`]: nobody waits for it afterwards, and a
-    /// provider in a process of its own is made anew if it does not.
+    /// Serves a call of a linked actor. It should return within [`Call::time_left`]: the answer is dropped afterwards, and a
+    /// provider in a child process that takes much longer is restarted.
     ///
     /// # Errors
-    /// What goes wrong reaches the actor as the error of its call.
+    /// Any error is the error of the actor's call.
     fn handle_call(&self, call: Call<'_>) -> Result<Vec<u8>, Error>;
 
-    /// Tells whether the provider is well. The default is that it is.
+    /// Checks the health of the provider, such as whether its backend can be reached. Default: healthy.
     ///
     /// # Errors
-    /// Why it is not well.
+    /// Any error means that the provider is unhealthy, and is the reason that is reported.
     fn health(&self) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Releases everything and ends every thread. The provider is dropped afterwards.
+    /// Releases all resources and ends all threads. The provider is dropped afterwards. Default: does nothing.
     fn stop(&self) {}
 }
 
-/// A link, as a provider is given it.
+/// A link between an actor and the provider.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Link<'a> {
     /// The public key of the actor.
     pub actor: &'a str,
-    /// The name that its signer gave the actor.
+    /// The name that the signer gave the actor.
     pub actor_name: &'a str,
-    /// The account that signed the actor.
+    /// The public key of the account that signed the actor.
     pub issuer: &'a str,
     /// The contracts that the actor's claims include.
     pub capabilities: Vec<&'a str>,
     /// The actor's tags.
     pub tags: Vec<&'a str>,
-    /// When the actor's token ends, in seconds since 1970, if it does.
+    /// When the actor's token expires, if it does. Unit: seconds since 1970.
     pub expires: Option<u64>,
-    /// The link's values. May hold secrets.
+    /// The link's values. They may contain secrets.
     pub values: HashMap<&'a str, &'a str>,
 }
 
 impl std::fmt::Debug for Link<'_> {
-    /// Shows the names of the values only: among the values may be secrets.
+    /// Writes only the names of the values, because the values may contain secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut names: Vec<&&str> = self.values.keys().collect();
         names.sort();
@@ -87,7 +90,7 @@ impl std::fmt::Debug for Link<'_> {
     }
 }
 
-/// A call, as a provider is given it.
+/// A call of an actor to the provider.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Call<'a> {
@@ -95,27 +98,27 @@ pub struct Call<'a> {
     pub actor: &'a str,
     /// The operation of the provider's contract.
     pub operation: &'a str,
-    /// The payload, in msgpack for all contracts of the era.
+    /// The payload. All contracts of wasmCloud 0.18 encode it in msgpack.
     pub message: &'a [u8],
-    /// The way to call actors as part of this call: they share what is left of its time, and a call back to an actor
-    /// that waits for this one is refused instead of waiting for ever.
+    /// Calls actors as part of this call. Such calls share its deadline, and a call to an actor that waits for this call is
+    /// refused as a cycle.
     pub host: Host,
     pub(crate) deadline: Instant,
 }
 
 impl Call<'_> {
-    /// How long the caller still waits for the answer.
+    /// Returns the time until the call's deadline.
     pub fn time_left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 }
 
-/// Why a provider could not do what it was asked for: a text for the actor and the log.
+/// The error of a provider: a text for the actor and the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(Cow<'static, str>);
 
 impl Error {
-    /// An error with this text.
+    /// Returns an error with a text.
     pub fn new(text: impl Into<Cow<'static, str>>) -> Error {
         Error(text.into())
     }
@@ -131,7 +134,7 @@ impl std::fmt::Display for Error {
     }
 }
 
-// It is no `std::error::Error` itself, so that every one that is can become it with `?`.
+// This type does not implement `std::error::Error`, so that `?` can convert every type that does.
 impl<E: std::error::Error> From<E> for Error {
     fn from(error: E) -> Error {
         let mut text = error.to_string();

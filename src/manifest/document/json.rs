@@ -1,31 +1,32 @@
-//! Reading JSON. `serde_json` has bounds of its own for the depth.
+//! Reads JSON. `serde_json` limits the depth.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use super::{Content, Entry, Fault, Keys, Node, Place, check_size};
+use super::{Content, DocumentError, Entry, Keys, Node, Position, check_size};
 
-/// The document that a text in JSON is.
-pub(in crate::manifest) fn read(text: &str) -> Result<Node, Fault> {
+/// Reads a document in JSON.
+pub(in crate::manifest) fn read(text: &str) -> Result<Node, DocumentError> {
     check_size(text)?;
     serde_json::from_str(text).map_err(|error| {
-        let place = Some(Place { line: error.line(), column: error.column() }).filter(|place| place.line > 0);
-        let said = error.to_string();
-        // The library says where in its own words.
-        let reason = said.rsplit_once(" at line ").map_or(said.as_str(), |(reason, _)| reason);
-        Fault::of_document(reason).placed(place)
+        let position =
+            Some(Position { line: error.line(), column: error.column() }).filter(|position| position.line > 0);
+        let text = error.to_string();
+        // The library appends the position, which is written by `DocumentError`.
+        let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+        DocumentError::of_document(reason).at_position(position)
     })
 }
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
         let content = deserializer.deserialize_any(AnyContent)?;
-        Ok(Node { place: None, content })
+        Ok(Node { position: None, content })
     }
 }
 
-/// Takes in whatever there is.
+/// Accepts any value.
 struct AnyContent;
 
 impl<'de> Visitor<'de> for AnyContent {
@@ -52,7 +53,7 @@ impl<'de> Visitor<'de> for AnyContent {
     }
 
     fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Content, E> {
-        Err(E::custom("a number is not whole, or too large: put it in quotes"))
+        Err(E::custom("a number is not an integer, or too large: put it in quotes"))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Content, E> {
@@ -68,10 +69,11 @@ impl<'de> Visitor<'de> for AnyContent {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut mapping: A) -> Result<Content, A::Error> {
-        let (mut keys, mut entries) = (Keys::default(), Vec::new());
+        let mut keys = Keys::default();
+        let mut entries = Vec::new();
         while let Some(key) = mapping.next_key::<String>()? {
             keys.add(&key).map_err(A::Error::custom)?;
-            entries.push(Entry { key, place: None, value: mapping.next_value()? });
+            entries.push(Entry { key, position: None, value: mapping.next_value()? });
         }
         Ok(Content::Mapping(entries))
     }

@@ -22,11 +22,11 @@ fn short(node: &Node) -> String {
 }
 
 fn yaml(text: &str) -> Result<String, String> {
-    yaml::read(text).map(|node| short(&node)).map_err(|fault| fault.to_string())
+    yaml::read(text).map(|node| short(&node)).map_err(|error| error.to_string())
 }
 
 fn json(text: &str) -> Result<String, String> {
-    json::read(text).map(|node| short(&node)).map_err(|fault| fault.to_string())
+    json::read(text).map(|node| short(&node)).map_err(|error| error.to_string())
 }
 
 /// A text of about this many bytes.
@@ -64,9 +64,9 @@ fn aliases_stand_for_copies() {
 
 #[test]
 fn faults_of_yaml_say_where() {
-    for (text, place, reason) in [
-        ("a: 1\nb: 2\na: 3", "line 3, column 1", "the key a is there twice"),
-        ("a: {b: 1, b: 2}", "line 1, column 11", "the key b is there twice"),
+    for (text, position, reason) in [
+        ("a: 1\nb: 2\na: 3", "line 3, column 1", "the key a is repeated"),
+        ("a: {b: 1, b: 2}", "line 1, column 11", "the key b is repeated"),
         ("a: 1\n--- \nb: 1", "line 2, column 1", "second document"),
         ("a: !!str 1", "line 1, column", "tags"),
         ("? [a]\n: b", "line 1, column 3", "key"),
@@ -74,9 +74,9 @@ fn faults_of_yaml_say_where() {
         ("a: @hunter2", "line 1, column 4", ""),
         ("a: \"\\q hunter2\"", "line 1, column 4", ""),
     ] {
-        let fault = yaml(text).unwrap_err();
-        assert!(fault.contains(place) && fault.contains(reason), "{text}: {fault}");
-        assert!(!fault.contains("hunter2"), "{fault}");
+        let error = yaml(text).unwrap_err();
+        assert!(error.contains(position) && error.contains(reason), "{text}: {error}");
+        assert!(!error.contains("hunter2"), "{error}");
     }
     assert_eq!(yaml("").unwrap_err(), "it is empty");
     assert_eq!(yaml("# nothing\n").unwrap_err(), "it is empty");
@@ -85,18 +85,18 @@ fn faults_of_yaml_say_where() {
 #[test]
 fn json_is_strict() {
     assert_eq!(json(r#"{"a": [1, -2, true, null, "${B:c}"]}"#).as_deref(), Ok(r#"{a=[1 -2 true - "${B:c}"]}"#));
-    for (text, place, reason) in [
-        ("{\"a\": 1,\n \"a\": 2}", "line 2, column 4", "the key a is there twice"),
-        (r#"{"a": 1.5}"#, "line 1, column 9", "not whole"),
-        (r#"{"a": 99999999999999999999}"#, "line 1", "not whole"),
+    for (text, position, reason) in [
+        ("{\"a\": 1,\n \"a\": 2}", "line 2, column 4", "the key a is repeated"),
+        (r#"{"a": 1.5}"#, "line 1, column 9", "not an integer"),
+        (r#"{"a": 99999999999999999999}"#, "line 1", "not an integer"),
         (r#"{"a": "hunter2}"#, "line 1, column 15", ""),
         (r#"{a: 1}"#, "line 1, column 2", ""),
         (r#"{"a": 1} 2"#, "line 1, column 10", ""),
         ("", "line 1, column 0", ""),
     ] {
-        let fault = json(text).unwrap_err();
-        assert!(fault.contains(place) && fault.contains(reason), "{text}: {fault}");
-        assert!(!fault.contains("hunter2") && !fault.contains(" at line"), "{fault}");
+        let error = json(text).unwrap_err();
+        assert!(error.contains(position) && error.contains(reason), "{text}: {error}");
+        assert!(!error.contains("hunter2") && !error.contains(" at line"), "{error}");
     }
 }
 

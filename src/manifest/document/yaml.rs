@@ -1,19 +1,19 @@
-//! Reading YAML, piece by piece as the parser hands it out: nothing is built that bounds have not let pass.
+//! Reads YAML event by event, and checks the limits before each value is built.
 //!
-//! Texts are taken as they are written: there is no YAML in which `PORT: 0080` or `TLS: yes` would become something else.
+//! Values keep the text in which they are written: `PORT: 0080` and `TLS: yes` are not converted.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::{Content, DEEPEST, Entry, Fault, Keys, LARGEST_CONTENT, Node, Place, check_size, too_deep};
+use super::{Content, DEEPEST, DocumentError, Entry, Keys, LARGEST_CONTENT, Node, Position, check_size, too_deep};
 
-/// What something costs besides its text, about.
+/// The approximate size of a value besides its text, in bytes.
 const NODE_COST: usize = 128;
 
-/// The document that a text in YAML is.
-pub(in crate::manifest) fn read(text: &str) -> Result<Node, Fault> {
+/// Reads a document in YAML.
+pub(in crate::manifest) fn read(text: &str) -> Result<Node, DocumentError> {
     check_size(text)?;
     let mut reader = Reader { events: Parser::new_from_str(text), anchors: HashMap::new(), cost: 0 };
     reader.document()
@@ -21,124 +21,134 @@ pub(in crate::manifest) fn read(text: &str) -> Result<Node, Fault> {
 
 struct Reader<'text> {
     events: Parser<'text, StrInput<'text>>,
-    /// What aliases stand for, and what it costs.
-    anchors: HashMap<usize, (Node, usize)>,
-    /// What has been built.
+    /// The values that aliases stand for.
+    anchors: HashMap<usize, AnchoredNode>,
+    /// The size of all values that have been built, in bytes.
+    cost: usize,
+}
+
+/// A value with an anchor, and its size in bytes.
+struct AnchoredNode {
+    node: Node,
     cost: usize,
 }
 
 impl<'text> Reader<'text> {
-    /// The one document of the text.
-    fn document(&mut self) -> Result<Node, Fault> {
+    /// Reads the single document of the text.
+    fn document(&mut self) -> Result<Node, DocumentError> {
         let mut document = None;
         loop {
             match self.next()? {
                 (Event::StreamEnd, _) => break,
                 (Event::StreamStart | Event::DocumentEnd | Event::Nothing, _) => {}
-                (Event::DocumentStart(_), place) if document.is_some() => {
-                    return Err(fault(place, "a second document begins here, and a manifest is one"));
+                (Event::DocumentStart(_), position) if document.is_some() => {
+                    return Err(error_at(position, "a second document begins here: a manifest is a single document"));
                 }
                 (Event::DocumentStart(_), _) => {
-                    let (event, place) = self.next()?;
-                    document = Some(self.node(event, place, 1)?);
+                    let (event, position) = self.next()?;
+                    document = Some(self.node(event, position, 1)?);
                 }
-                (_, place) => return Err(fault(place, "this is no document")),
+                (_, position) => return Err(error_at(position, "this is not a document")),
             }
         }
-        document.ok_or_else(|| Fault::of_document("it is empty"))
+        document.ok_or_else(|| DocumentError::of_document("it is empty"))
     }
 
-    fn next(&mut self) -> Result<(Event<'text>, Place), Fault> {
+    fn next(&mut self) -> Result<(Event<'text>, Position), DocumentError> {
         match self.events.next_event() {
-            Some(Ok((event, span))) => Ok((event, place(&span))),
+            Some(Ok((event, span))) => Ok((event, position(&span))),
             Some(Err(error)) => {
                 let mark = error.marker();
-                Err(fault(Place { line: mark.line(), column: mark.col() + 1 }, error.info()))
+                Err(error_at(Position { line: mark.line(), column: mark.col() + 1 }, error.info()))
             }
-            None => Err(Fault::of_document("it ends too soon")),
+            None => Err(DocumentError::of_document("it ends unexpectedly")),
         }
     }
 
-    /// What begins with this event.
-    fn node(&mut self, event: Event<'text>, place: Place, depth: usize) -> Result<Node, Fault> {
+    /// Reads the value that begins with this event.
+    fn node(&mut self, event: Event<'text>, position: Position, depth: usize) -> Result<Node, DocumentError> {
         if depth > DEEPEST {
-            return Err(fault(place, too_deep()));
+            return Err(error_at(position, too_deep()));
         }
         let before = self.cost;
         let (content, anchor) = match event {
-            Event::Alias(anchor) => return self.alias(anchor, place),
+            Event::Alias(anchor) => return self.alias(anchor, position),
             Event::Scalar(text, style, anchor, tag) => {
-                refuse_tag(tag.as_ref(), place)?;
-                self.pay(NODE_COST + text.len(), place)?;
+                refuse_tag(tag.as_ref(), position)?;
+                self.pay(NODE_COST + text.len(), position)?;
                 (scalar(text, style), anchor)
             }
             Event::SequenceStart(anchor, tag) => {
-                refuse_tag(tag.as_ref(), place)?;
-                self.pay(NODE_COST, place)?;
+                refuse_tag(tag.as_ref(), position)?;
+                self.pay(NODE_COST, position)?;
                 (self.list(depth)?, anchor)
             }
             Event::MappingStart(anchor, tag) => {
-                refuse_tag(tag.as_ref(), place)?;
-                self.pay(NODE_COST, place)?;
+                refuse_tag(tag.as_ref(), position)?;
+                self.pay(NODE_COST, position)?;
                 (self.mapping(depth)?, anchor)
             }
-            _ => return Err(fault(place, "a value is missing here")),
+            _ => return Err(error_at(position, "a value is missing here")),
         };
-        let node = Node { place: Some(place), content };
+        let node = Node { position: Some(position), content };
         if anchor > 0 {
             let cost = self.cost - before;
-            self.pay(cost, place)?;
-            self.anchors.insert(anchor, (node.clone(), cost));
+            self.pay(cost, position)?;
+            self.anchors.insert(anchor, AnchoredNode { node: node.clone(), cost });
         }
         Ok(node)
     }
 
-    /// Another copy of what has an anchor.
-    fn alias(&mut self, anchor: usize, place: Place) -> Result<Node, Fault> {
-        let known = self.anchors.get(&anchor).map(|(_, cost)| *cost);
-        self.pay(known.ok_or_else(|| fault(place, "an alias stands in what it stands for"))?, place)?;
-        Ok(self.anchors[&anchor].0.clone())
+    /// Returns a copy of the value with an anchor.
+    fn alias(&mut self, anchor: usize, position: Position) -> Result<Node, DocumentError> {
+        let cost = self.anchors.get(&anchor).map(|anchored| anchored.cost);
+        self.pay(cost.ok_or_else(|| error_at(position, "an alias refers to a value that contains it"))?, position)?;
+        Ok(self.anchors[&anchor].node.clone())
     }
 
-    fn list(&mut self, depth: usize) -> Result<Content, Fault> {
+    fn list(&mut self, depth: usize) -> Result<Content, DocumentError> {
         let mut nodes = Vec::new();
         loop {
             match self.next()? {
                 (Event::SequenceEnd, _) => return Ok(Content::List(nodes)),
-                (event, place) => nodes.push(self.node(event, place, depth + 1)?),
+                (event, position) => nodes.push(self.node(event, position, depth + 1)?),
             }
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Content, Fault> {
-        let (mut keys, mut entries) = (Keys::default(), Vec::new());
+    fn mapping(&mut self, depth: usize) -> Result<Content, DocumentError> {
+        let mut keys = Keys::default();
+        let mut entries = Vec::new();
         loop {
-            let (event, place) = self.next()?;
+            let (event, position) = self.next()?;
             if event == Event::MappingEnd {
                 return Ok(Content::Mapping(entries));
             }
-            let key = match self.node(event, place, depth + 1)?.content {
+            let key = match self.node(event, position, depth + 1)?.content {
                 Content::Text(key) | Content::Literal(key) => key,
-                _ => return Err(fault(place, "a key is neither text nor a number")),
+                _ => return Err(error_at(position, "a key is neither a text nor a number")),
             };
-            keys.add(&key).map_err(|reason| fault(place, reason))?;
-            let (event, value_place) = self.next()?;
-            let value = self.node(event, value_place, depth + 1)?;
-            entries.push(Entry { key, place: Some(place), value });
+            keys.add(&key).map_err(|reason| error_at(position, reason))?;
+            let (event, value_position) = self.next()?;
+            let value = self.node(event, value_position, depth + 1)?;
+            entries.push(Entry { key, position: Some(position), value });
         }
     }
 
-    /// Refuses to build more than may be.
-    fn pay(&mut self, cost: usize, place: Place) -> Result<(), Fault> {
+    /// Adds the size of a value, unless the document would grow too large.
+    fn pay(&mut self, cost: usize, position: Position) -> Result<(), DocumentError> {
         self.cost += cost;
         if self.cost <= LARGEST_CONTENT {
             return Ok(());
         }
-        Err(fault(place, format!("with its aliases it grows beyond {LARGEST_CONTENT} bytes")))
+        Err(error_at(
+            position,
+            format!("it grows beyond the limit of {LARGEST_CONTENT} bytes when its aliases are expanded"),
+        ))
     }
 }
 
-/// What a single value is. Only what is written without quotes can be nothing, a number or a truth value.
+/// Returns the content of a scalar. Only scalars without quotes can be empty, a number or a boolean.
 fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Content {
     if style != ScalarStyle::Plain {
         return Content::Text(text.into_owned());
@@ -151,7 +161,7 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Content {
     }
 }
 
-/// Whether a plain text is a number to YAML, not counting its names for infinity.
+/// Returns whether a plain scalar is a number in YAML. Infinity and NaN are texts here.
 fn is_number(text: &str) -> bool {
     let whole = |digits: &str, radix| !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
     let hexadecimal = text.strip_prefix("0x").is_some_and(|digits| whole(digits, 16));
@@ -160,17 +170,17 @@ fn is_number(text: &str) -> bool {
     hexadecimal || octal || (begins && text.parse::<f64>().is_ok())
 }
 
-fn refuse_tag(tag: Option<&Cow<'_, Tag>>, place: Place) -> Result<(), Fault> {
+fn refuse_tag(tag: Option<&Cow<'_, Tag>>, position: Position) -> Result<(), DocumentError> {
     match tag {
         None => Ok(()),
-        Some(_) => Err(fault(place, "tags such as !!str have no place in a manifest: put a text in quotes instead")),
+        Some(_) => Err(error_at(position, "tags such as !!str are not supported: put a text in quotes instead")),
     }
 }
 
-fn place(span: &Span) -> Place {
-    Place { line: span.start.line(), column: span.start.col() + 1 }
+fn position(span: &Span) -> Position {
+    Position { line: span.start.line(), column: span.start.col() + 1 }
 }
 
-fn fault(place: Place, reason: impl Into<String>) -> Fault {
-    Fault::of_document(reason).placed(Some(place))
+fn error_at(position: Position, reason: impl Into<String>) -> DocumentError {
+    DocumentError::of_document(reason).at_position(Some(position))
 }

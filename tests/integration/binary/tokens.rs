@@ -15,8 +15,8 @@ fn tokens_that_can_never_work_are_not_signed() {
     let sign = |rest: &str| format!("sign echo.wasm -o signed.wasm -n Echo {rest} {KEYS}");
     for (rest, expected) in [
         ("--valid-in 2d --expires-in 1d", "would never be valid"),
-        ("--alias a:b", "taken for a contract"),
-        (&format!("--alias {}", shell.key("module", "other.seed")), "taken for a public key"),
+        ("--alias a:b", "a name with a colon"),
+        (&format!("--alias {}", shell.key("module", "other.seed")), "has the form of a public key"),
         (&format!("--tag {}", "x".repeat(100_000)), "hosts read at most 65536"),
     ] {
         let said = shell.refused(&sign(rest));
@@ -41,9 +41,9 @@ fn a_token_whose_time_is_not_now_is_shown_all_the_same() {
     let archive = ProviderArchive::builder("Clock", "test:clock", "Example").revision(7).target("x86_64-linux", "x");
     shell.write("ended.par", archive.expires(past).sign(&account, &provider).unwrap());
     for (file, key, reason) in [
-        ("ended.wasm", actor.public_key(), "ended"),
+        ("ended.wasm", actor.public_key(), "expired"),
         ("early.wasm", actor.public_key(), "becomes valid in"),
-        ("ended.par", provider.public_key(), "ended"),
+        ("ended.par", provider.public_key(), "expired"),
     ] {
         let ended = shell.run(&format!("inspect {file} --json"));
         assert_eq!(ended.code, 1, "{ended:?}");

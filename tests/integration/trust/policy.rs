@@ -21,7 +21,7 @@ async fn what_the_policy_refuses_is_neither_started_nor_updated_to() {
         let mut signing = trusted;
         let stranger = host.start_actor(sign("tiny_echo").actor()).await.unwrap_err();
         assert_eq!(stranger.kind(), ErrorKind::Untrusted);
-        assert!(stranger.to_string().contains("no accepted issuer of actors"), "{stranger}");
+        assert!(stranger.to_string().contains("not an accepted issuer of actors"), "{stranger}");
         signing.set_revision(1);
         let old = host.start_actor(signing.actor()).await.unwrap_err();
         assert_eq!(old.kind(), ErrorKind::Untrusted);

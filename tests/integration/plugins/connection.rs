@@ -1,4 +1,4 @@
-//! Plugins that flood the line to their host, do not read it, or send on it what they must not.
+//! Plugins that flood the connection to their host, do not read it, or violate its protocol.
 
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ fn generous(bytes: usize) -> Vec<u8> {
 
 #[test]
 fn a_plugin_that_does_not_read_cannot_have_the_host_keep_its_answers() {
-    const NAME: &str = "plugins::line::a_plugin_that_does_not_read_cannot_have_the_host_keep_its_answers";
+    const NAME: &str = "plugins::connection::a_plugin_that_does_not_read_cannot_have_the_host_keep_its_answers";
     in_own_process(NAME, async || {
         let limits = Limits::new().mailbox_length(8000);
         with_host_of(HostBuilder::new().with_shards(2).with_limits(limits), async |host| {
@@ -124,8 +124,8 @@ fn a_plugin_that_does_not_read_cannot_have_the_host_keep_its_answers() {
             let (told, cause) = soon(join(host.call_actor(&caller.actor, "Any", &payload), crashed(&mut events))).await;
             let grown = memory("VmHWM") - before;
             println!("the host grew by {} MiB", grown / MIB);
-            assert!(cause.contains("took nothing of what it was sent"), "{cause}");
-            assert!(host_answer(&told.unwrap()).unwrap_err().contains("took nothing of what it was sent"));
+            assert!(cause.contains("read nothing of what it was sent"), "{cause}");
+            assert!(host_answer(&told.unwrap()).unwrap_err().contains("read nothing of what it was sent"));
             assert!(grown < 256 * MIB, "{grown}");
             // It is back, and the host holds nothing for the former one.
             assert_eq!(caller.call("Echo", b"x").await.unwrap(), b"x");
@@ -147,7 +147,7 @@ async fn the_bytes_of_calls_that_a_plugin_has_before_it_are_bounded() {
             let calls = (0..5).map(|_| Box::pin(host.call_actor(&caller.actor, "Any", &payload)));
             let (first, _, others) = soon(select_all(calls)).await;
             let refusal = host_answer(&first.unwrap()).unwrap_err();
-            assert!(refusal.contains("as many bytes of calls before it as it may have"), "{refusal}");
+            assert!(refusal.contains("have too many bytes"), "{refusal}");
             drop(others);
         })
         .await;
@@ -162,7 +162,7 @@ async fn a_message_too_large_is_refused_alike_and_kills_nothing() {
             let caller = Caller::start(&host, plugin(built::mischief(), isolation), 2, &[]).await;
             let process = caller.text("Process", "").await;
             let refusals = caller.text("Large", "70").await;
-            assert_eq!(refusals.matches("Failed: a message of 73400320 bytes").count(), 2, "{refusals}");
+            assert_eq!(refusals.matches("Failed: a payload of 73400320 bytes").count(), 2, "{refusals}");
             let answer = caller.call("LargeAnswer", b"70").await.unwrap_err();
             assert!(answer.contains("73400320 bytes"), "{answer}");
             caller.call("LargeLog", b"70").await.unwrap();
@@ -178,7 +178,7 @@ async fn a_message_too_large_is_refused_alike_and_kills_nothing() {
 
 #[test]
 fn large_frames_do_not_hold_the_shard() {
-    in_own_process("plugins::line::large_frames_do_not_hold_the_shard", async || {
+    in_own_process("plugins::connection::large_frames_do_not_hold_the_shard", async || {
         with_host_of(HostBuilder::new().with_shards(1), async |host| {
             let caller = Caller::start(&host, plugin(built::mischief(), Isolation::Process(apart())), 1, &[]).await;
             assert_eq!(caller.call("Echo", b"x").await.unwrap(), b"x");
@@ -203,8 +203,8 @@ async fn a_process_that_answers_what_it_was_not_asked_is_ended() {
         let id = 1_000_000_u64.to_be_bytes();
         let answers = repeated(20, 60 << 20, &[b"\x81\xa4Done\x82\xa2id\xcf", &id, b"\xa7outcome\x81\xa2Ok\xc6"]);
         let refusal = caller.call("Repeat", &answers).await.unwrap_err();
-        assert!(refusal.contains("an order was answered that nobody gave"), "{refusal}");
-        assert!(soon(crashed(&mut events)).await.contains("an order was answered that nobody gave"));
+        assert!(refusal.contains("a request was answered that was not made"), "{refusal}");
+        assert!(soon(crashed(&mut events)).await.contains("a request was answered that was not made"));
         assert_eq!(caller.call("Echo", b"x").await.unwrap(), b"x");
         assert_eq!(bystander.call("Add", b"1").await.unwrap(), b"1");
     })
@@ -219,9 +219,9 @@ async fn a_process_that_does_not_keep_to_the_frames_is_ended() {
     };
     let breaches = [
         (vec![0xff; 64], "a frame has 4294967295 bytes"),
-        (vec![0; 64], "a frame cannot be read"),
-        (framed(&json!({"Unknown": {"id": 1}})), "a frame cannot be read"),
-        (framed(&json!({"Done": {"id": 0, "outcome": {"Ok": []}}})), "an order was answered that nobody gave"),
+        (vec![0; 64], "a frame cannot be decoded"),
+        (framed(&json!({"Unknown": {"id": 1}})), "a frame cannot be decoded"),
+        (framed(&json!({"Done": {"id": 0, "outcome": {"Ok": []}}})), "a request was answered that was not made"),
     ];
     with_host(async |host| {
         let caller = Caller::start(&host, plugin(built::mischief(), Isolation::Process(apart())), 1, &[]).await;
