@@ -10,7 +10,7 @@ use tokio::sync::{Notify, RwLock};
 use wasmcloud_core::deadline::within;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::shutdown::ShutdownSignal;
-use wasmcloud_plugin::{PluginBudgets, Code, NativeCapability, PluginContext};
+use wasmcloud_plugin::{Code, NativeCapability, PluginBudgets, PluginContext};
 use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider};
 
 use super::crash_reports::CrashReports;
