@@ -1,5 +1,5 @@
 /*
- * Capability providers for the wasmCloud host as native plugins: the interface between host and plugin, version 1.
+ * The C interface between the wasmCloud host and capability providers that are native plugins. Version 1.
  *
  * A plugin is a shared library that exports one constant, a table of functions:
  *
@@ -8,13 +8,13 @@
  *         start, bind, drain, unbind, handle_call, health, stop, destroy,
  *     };
  *
- * The host looks at its magic, version and size before it calls anything. Then it calls `start` once, and the other
- * functions with what `start` returned. Calls come from several threads at once; everything but `handle_call` and `health`
- * comes one after the other. All functions may block.
+ * The host checks the magic, version and size before it calls a function. Then it calls `start` once, and passes the result
+ * to the other functions. It calls `handle_call` and `health` on several threads concurrently, and all other functions in
+ * order. All functions may block.
  *
- * What one side passes the other to look at, it owns and keeps until the function returns. What is given to keep comes as
- * a wasmcloud_answer, and goes back to the side that made it to be freed. Texts are UTF-8 without a zero at the end.
- * Neither exceptions nor longjmp may cross: where one does, the process ends.
+ * The arguments of a function belong to the caller, and are valid until the function returns. Results come as a
+ * wasmcloud_answer, and are freed by the side that allocated them. Texts are UTF-8 without a terminating zero. Neither
+ * exceptions nor longjmp may cross the interface. If one does, the process ends.
  */
 #ifndef WASMCLOUD_PROVIDER_H
 #define WASMCLOUD_PROVIDER_H
@@ -29,22 +29,22 @@ extern "C" {
 #define WASMCLOUD_PROVIDER_MAGIC {'w', 'm', 'c', 'l', 'd', 'p', 'r', 'v'}
 #define WASMCLOUD_PROVIDER_VERSION 1u
 
-/* What came of something. */
-#define WASMCLOUD_DONE 0u                /* the bytes are the result */
-#define WASMCLOUD_FAILED 1u              /* the bytes are a text that says why */
-#define WASMCLOUD_PANICKED 2u            /* the same, and the provider has to be made anew */
-#define WASMCLOUD_TIMED_OUT 3u           /* from the host: the actor did not answer in time */
-#define WASMCLOUD_UNAVAILABLE 4u         /* from the host: the actor does not run, is not linked or has too much to do */
-#define WASMCLOUD_UNANSWERED 0xffffffffu /* nobody has answered yet */
+/* The statuses of an answer. */
+#define WASMCLOUD_DONE 0u                /* success: the bytes are the result */
+#define WASMCLOUD_FAILED 1u              /* failure: the bytes are the reason */
+#define WASMCLOUD_PANICKED 2u            /* failure: the bytes are the reason, and the host restarts the provider */
+#define WASMCLOUD_TIMED_OUT 3u           /* from the host: the actor did not answer before the deadline */
+#define WASMCLOUD_UNAVAILABLE 4u         /* from the host: the actor does not run, is not linked, or is busy */
+#define WASMCLOUD_UNANSWERED 0xffffffffu /* the initial status, before the function fills in the answer */
 
-/* How much a line on the log matters. */
+/* The severity of a line in the log. */
 #define WASMCLOUD_ERROR 1u
 #define WASMCLOUD_WARN 2u
 #define WASMCLOUD_INFO 3u
 #define WASMCLOUD_DEBUG 4u
 #define WASMCLOUD_TRACE 5u
 
-/* Bytes to look at; `start` may be NULL where there are none. */
+/* Borrowed bytes. `start` may be NULL if there are none. */
 typedef struct {
     const uint8_t *start;
     size_t length;
@@ -57,8 +57,8 @@ typedef struct {
 } wasmcloud_pair;
 
 /*
- * What a function answers. Whoever asks sets `status` to WASMCLOUD_UNANSWERED and everything else to zero; whoever is asked
- * fills it in; whoever asked calls `release(owner, bytes)` once it has read the bytes, unless `release` is NULL.
+ * The answer of a function. The caller sets `status` to WASMCLOUD_UNANSWERED and all other fields to zero. The function
+ * fills them in. The caller reads the bytes, and then calls `release(owner, bytes)` unless `release` is NULL.
  */
 typedef struct {
     uint32_t status;
@@ -67,46 +67,46 @@ typedef struct {
     void (*release)(void *owner, wasmcloud_bytes bytes);
 } wasmcloud_answer;
 
-/* A link that the provider is to take. The values may hold secrets. */
+/* A link between an actor and the provider. The values may contain secrets. */
 typedef struct {
-    wasmcloud_bytes actor;      /* its public key */
-    wasmcloud_bytes actor_name; /* the name that its signer gave it */
-    wasmcloud_bytes issuer;     /* the account that signed it */
+    wasmcloud_bytes actor;      /* the actor's public key */
+    wasmcloud_bytes actor_name; /* the name that the signer gave the actor */
+    wasmcloud_bytes issuer;     /* the public key of the account that signed the actor */
     const wasmcloud_bytes *capabilities;
     size_t capability_count;
     const wasmcloud_bytes *tags;
     size_t tag_count;
     const wasmcloud_pair *values;
     size_t value_count;
-    uint64_t expires; /* when its token ends, in seconds since 1970; 0 if it does not */
+    uint64_t expires; /* when the actor's token expires, in seconds since 1970; 0 if it does not */
 } wasmcloud_link;
 
-/* A call of an actor. */
+/* A call of an actor to the provider. */
 typedef struct {
-    uint64_t id;        /* what calls of actors as part of this call are made `within` */
-    uint64_t time_left; /* how long the actor waits, in milliseconds */
+    uint64_t id;        /* for `within` of calls to actors that are part of this call; never 0 */
+    uint64_t time_left; /* the time until the call's deadline, in milliseconds */
     wasmcloud_bytes actor;
     wasmcloud_bytes operation;
     wasmcloud_bytes message;
 } wasmcloud_call;
 
-/* A call to an actor. */
+/* A call of the provider to an actor. */
 typedef struct {
-    uint64_t within; /* the id of the call that it is part of; 0 where the provider calls of its own accord */
+    uint64_t within; /* the id of the call that this call is part of; 0 if it is part of none */
     wasmcloud_bytes actor;
     wasmcloud_bytes operation;
     wasmcloud_bytes message;
 } wasmcloud_actor_call;
 
 /*
- * Brings an answer, which belongs to the host, once, on a thread that brings further answers to the same provider and must not
- * be held up. It may call further actors, but not wait for them.
+ * Is called once with the answer of an actor. The answer belongs to the host. All answers to a provider come on one thread, so
+ * this function must not block. It may call actors with `call_actor_then`, but not with `call_actor`.
  */
 typedef void (*wasmcloud_actor_answered)(void *asker, const wasmcloud_answer *answer);
 
 /*
- * What a provider can ask of its host. Its functions can be called from any thread, until `destroy` returns or for as long
- * as the context is retained. The struct itself lasts until `start` returns: copy it.
+ * The functions of the host. They can be called from any thread until `destroy` returns, and afterwards while the context is
+ * retained. The struct itself is valid until `start` returns: copy it.
  */
 typedef struct {
     uint32_t version;
@@ -114,12 +114,12 @@ typedef struct {
     void *context;
     void (*retain)(void *context);
     void (*release)(void *context);
-    /* Calls an actor and waits for its answer. */
+    /* Calls an actor and blocks until it answers. */
     void (*call_actor)(void *context, const wasmcloud_actor_call *call, wasmcloud_answer *answer);
-    /* Calls an actor and does not wait: `answered` is called with its answer later. */
+    /* Calls an actor without waiting. `answered` is called with `asker` and the answer later. */
     void (*call_actor_then)(void *context, const wasmcloud_actor_call *call, wasmcloud_actor_answered answered,
                             void *asker);
-    /* Writes a line on the host's log. */
+    /* Writes a line to the host's log. */
     void (*log)(void *context, uint32_t level, wasmcloud_bytes text);
 } wasmcloud_host_interface;
 
@@ -128,21 +128,21 @@ typedef struct {
     uint8_t magic[8];
     uint32_t version;
     uint32_t size;
-    /* Makes a provider, or answers why it cannot and returns NULL. */
+    /* Starts a provider and returns it. On failure, returns NULL and answers with the reason. */
     void *(*start)(const wasmcloud_host_interface *host, wasmcloud_answer *answer);
-    /* Takes a link, or new values for one; what is refused leaves in effect what was before. */
+    /* Establishes a link, or replaces its values. On failure, the earlier link stays in effect. */
     void (*bind)(void *provider, const wasmcloud_link *link, wasmcloud_answer *answer);
-    /* Begins no more calls to an actor, and waits for those under way. */
+    /* Starts no more calls to an actor, and waits for those in flight. */
     void (*drain)(void *provider, wasmcloud_bytes actor, wasmcloud_answer *answer);
-    /* Lets go of a link: everything acquired for it is released when this returns. */
+    /* Removes a link. All its resources must be released when this returns. */
     void (*unbind)(void *provider, wasmcloud_bytes actor, wasmcloud_answer *answer);
     /* Serves a call, within `time_left`. */
     void (*handle_call)(void *provider, const wasmcloud_call *call, wasmcloud_answer *answer);
-    /* Tells how the provider is: WASMCLOUD_DONE where it is well. */
+    /* Checks the health of the provider. WASMCLOUD_DONE means healthy. */
     void (*health)(void *provider, wasmcloud_answer *answer);
-    /* Releases everything, and ends what is under way. After it, only `destroy` is called. */
+    /* Releases all resources and ends all work. Only `destroy` is called afterwards. */
     void (*stop)(void *provider, wasmcloud_answer *answer);
-    /* Frees the provider. No thread of it may run in the library any more when this returns. */
+    /* Frees the provider. When this returns, none of its threads may run in the library. */
     void (*destroy)(void *provider);
 } wasmcloud_provider_interface;
 

@@ -1,12 +1,11 @@
-//! What can be asked for on the command line. Two stages: the arguments are searched for seeds, which have no business
-//! there, and then parsed.
+//! The command line. Arguments that contain a seed are refused before they are parsed.
 
 use std::ffi::{OsStr, OsString};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use zeroize::Zeroizing;
 
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{CommandError, CommandResult};
 use crate::{inspect, keys, par, sign};
 
 /// Signs and inspects WebAssembly actors and capability providers.
@@ -36,33 +35,37 @@ Examples:
   wasmcloud inspect echo_signed.wasm
 
 Exit codes:
-  0  done
-  1  failed or refused
-  2  cannot be asked for like this";
+  0  success
+  1  failure
+  2  invalid arguments";
 
 impl Arguments {
-    /// The arguments of this process.
-    pub(crate) fn of_this_process() -> Outcome<Arguments> {
+    /// Parses the arguments of this process.
+    ///
+    /// # Errors
+    /// `Usage` if an argument contains a seed, `Arguments` if they cannot be parsed.
+    pub(crate) fn of_this_process() -> CommandResult<Arguments> {
         let arguments: Vec<OsString> = std::env::args_os().collect();
         if arguments.iter().any(|argument| holds_seed(argument)) {
-            return Err(Failure::Usage(
-                "there is a seed among the arguments, where every user of this machine can see it, and the history of the \
-                 shell may keep it. Put it into a file that only you can read and name that instead (--issuer-seed-file, \
-                 --subject-seed-file), or set WASMCLOUD_ISSUER_SEED or WASMCLOUD_SUBJECT_SEED. If it is in use, make a new \
-                 one: wasmcloud keys gen --help"
+            return Err(CommandError::Usage(
+                "an argument contains a seed. All users of this machine can see the arguments, and the shell may keep them \
+                 in its history. Put the seed into a file that only you can read, and use --issuer-seed-file or \
+                 --subject-seed-file, or set WASMCLOUD_ISSUER_SEED or WASMCLOUD_SUBJECT_SEED. If the seed is in use, \
+                 replace it by a new one: wasmcloud keys gen --help"
                     .to_owned(),
             ));
         }
-        Arguments::try_parse_from(arguments).map_err(Failure::Arguments)
+        Arguments::try_parse_from(arguments).map_err(CommandError::Arguments)
     }
 }
 
-/// What is printed to whoever asks for nothing.
+/// Returns the help text, which is printed if no command is given.
 pub(crate) fn help() -> Zeroizing<String> {
     Arguments::command().render_help().to_string().into()
 }
 
-/// Whether an argument holds something that has the form of a seed, even one with a typing error.
+/// Returns whether an argument contains text in the form of a seed. The checksum is not verified, so that a mistyped seed is
+/// found too.
 fn holds_seed(argument: &OsStr) -> bool {
     const SEED_LENGTH: usize = 58;
     let is_base32 = |byte: &u8| matches!(byte, b'A'..=b'Z' | b'2'..=b'7');

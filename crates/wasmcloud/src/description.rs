@@ -1,4 +1,4 @@
-//! What is known of something, in two forms: a table for people and JSON for programs. Both say the same.
+//! The facts about a module, an archive or a key, as a table for people or as JSON for programs.
 
 use std::fmt::Write;
 
@@ -7,9 +7,9 @@ use wasmcloud_claims::jwt::{Actor, CapabilityProvider, Claims};
 use wasmcloud_core::text::escaped;
 use zeroize::Zeroizing;
 
-use crate::moment;
+use crate::time;
 
-/// Facts in the order in which they are shown.
+/// Facts in the order of output.
 #[derive(Debug, Default)]
 pub(crate) struct Description(Vec<Fact>);
 
@@ -21,7 +21,7 @@ struct Fact {
 }
 
 impl Description {
-    /// What a signed module says of itself.
+    /// Describes a signed module by its claims.
     pub(crate) fn of_actor(claims: &Claims<Actor>) -> Description {
         let mut description = Description::default();
         description.add("Kind", "kind", json!("actor"));
@@ -41,7 +41,7 @@ impl Description {
         description
     }
 
-    /// What a provider archive says of itself.
+    /// Describes a provider archive by its claims and targets.
     pub(crate) fn of_archive(claims: &Claims<CapabilityProvider>, targets: Vec<String>) -> Description {
         let mut description = Description::default();
         description.add("Kind", "kind", json!("provider"));
@@ -76,8 +76,8 @@ impl Description {
         self.add("Valid until", "expires", json!(claims.expires));
     }
 
-    /// The description as text.
-    pub(crate) fn print(&self, as_json: bool) -> Zeroizing<String> {
+    /// Returns the description as text.
+    pub(crate) fn to_text(&self, as_json: bool) -> Zeroizing<String> {
         if as_json { self.json() } else { self.table() }.into()
     }
 
@@ -102,15 +102,14 @@ impl Description {
 }
 
 impl Fact {
-    /// The value as people read it. What comes from a token may hold anything, so nothing in it reaches the terminal as a
-    /// control character.
+    /// Returns the value as lines of a table. Values from tokens are untrusted, so invisible characters are escaped.
     fn lines(&self) -> Vec<String> {
         let lines = match &self.value {
             Value::Null => vec![],
             Value::Array(values) => values.iter().map(plain).collect(),
             Value::Object(fields) => fields.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect(),
             Value::Number(seconds) if ["issued_at", "not_before", "expires"].contains(&self.field) => {
-                vec![seconds.as_u64().map(moment::written).unwrap_or_default()]
+                vec![seconds.as_u64().map(time::format_date).unwrap_or_default()]
             }
             value => vec![plain(value)],
         };
@@ -126,7 +125,7 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// JSON in which characters that are not to be seen are written with escapes of JSON. They occur in texts alone.
+/// Escapes invisible characters in JSON. They occur only in strings.
 fn escaped_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for character in json.chars() {
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn json_says_the_same_without_a_character_that_is_not_seen() {
+    fn json_has_the_same_values_without_invisible_characters() {
         let name = "\u{1b}[2J\u{9b}31m\u{7f}evil\n\u{202e}\u{e0041}é \\ \"";
         let mut description = Description::default();
         description.add("Name", "name", json!(name));
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_and_what_is_many_is_shown() {
+    fn absent_and_multiple_values_are_shown() {
         let mut description = Description::default();
         description.add("Tags", "tags", json!(["a", "b"]));
         description.add("Valid until", "expires", json!(null));

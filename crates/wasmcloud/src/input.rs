@@ -1,4 +1,4 @@
-//! What commands read: whole files within bounds. A pipe is waited for, but not for ever.
+//! Reads the input files of commands, up to a size limit. Reading a pipe has a timeout.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,56 +8,57 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{CommandError, CommandResult};
 
-/// The largest file that is read, in bytes: more than any host takes.
+/// The size of the largest file that is read, in bytes. Hosts have smaller limits.
 const LARGEST: usize = 1024 * 1024 * 1024;
 
-/// The time within which a pipe has to come to its end.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long reading a pipe may take.
+const PIPE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads a whole file. `what` names it in errors, such as `the module`.
-pub(crate) fn read(path: &Path, what: &str) -> Outcome<Vec<u8>> {
-    let mut bytes = within(path, what, LARGEST, Vec::new())?;
+/// Reads a whole file. `name` names its content in errors, such as `the module`.
+pub(crate) fn read(path: &Path, name: &str) -> CommandResult<Vec<u8>> {
+    let mut bytes = read_limited(path, name, LARGEST, Vec::new())?;
     Ok(std::mem::take(&mut *bytes))
 }
 
-/// Reads a file that holds a secret, of `most` bytes at most. What is read is wiped when it is dropped.
-pub(crate) fn read_secret(path: &Path, what: &str, most: usize) -> Outcome<Zeroizing<Vec<u8>>> {
-    // Large enough from the beginning: growing would leave a copy behind.
-    within(path, what, most, Vec::with_capacity(most + 1))
+/// Reads a file that contains a secret, of at most `limit` bytes. The bytes are wiped when they are dropped.
+pub(crate) fn read_secret(path: &Path, name: &str, limit: usize) -> CommandResult<Zeroizing<Vec<u8>>> {
+    // A buffer that grows would leave a copy of the secret behind.
+    read_limited(path, name, limit, Vec::with_capacity(limit + 1))
 }
 
-fn within(path: &Path, what: &str, most: usize, buffer: Vec<u8>) -> Outcome<Zeroizing<Vec<u8>>> {
-    let read = if is_pipe(path) { read_pipe(path.to_owned(), most, buffer) } else { read_to_end(path, most, buffer) };
-    let bytes = read.map_err(|error| Failure::Refused(format!("cannot read {what} {}: {error}", path.display())))?;
-    if bytes.len() > most {
-        let message = format!("cannot read {what} {}: it has more than {most} bytes", path.display());
-        return Err(Failure::Refused(message));
+fn read_limited(path: &Path, name: &str, limit: usize, buffer: Vec<u8>) -> CommandResult<Zeroizing<Vec<u8>>> {
+    let read = if is_pipe(path) { read_pipe(path.to_owned(), limit, buffer) } else { read_to_end(path, limit, buffer) };
+    let bytes =
+        read.map_err(|error| CommandError::Failed(format!("cannot read {name} {}: {error}", path.display())))?;
+    if bytes.len() > limit {
+        let message = format!("cannot read {name} {}: it has more than {limit} bytes", path.display());
+        return Err(CommandError::Failed(message));
     }
     Ok(bytes)
 }
 
-fn read_to_end(path: &Path, most: usize, buffer: Vec<u8>) -> io::Result<Zeroizing<Vec<u8>>> {
+fn read_to_end(path: &Path, limit: usize, buffer: Vec<u8>) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut buffer = Zeroizing::new(buffer);
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    // No file is longer than 64 bits can say.
-    file.take(most as u64 + 1).read_to_end(&mut buffer)?;
+    // Sizes of files fit in 64 bits.
+    file.take(limit as u64 + 1).read_to_end(&mut buffer)?;
     Ok(buffer)
 }
 
-/// Reads a pipe on a thread that is given up after a while: opening a pipe waits for a process that writes to it.
-fn read_pipe(path: PathBuf, most: usize, buffer: Vec<u8>) -> io::Result<Zeroizing<Vec<u8>>> {
+/// Reads a pipe on a thread of its own, with a timeout, because opening a pipe blocks until a process writes to it.
+fn read_pipe(path: PathBuf, limit: usize, buffer: Vec<u8>) -> io::Result<Zeroizing<Vec<u8>>> {
     let (send, receive) = mpsc::channel();
     std::thread::Builder::new().spawn(move || {
-        // The command may have given up.
-        let _ = send.send(read_to_end(&path, most, buffer));
+        // The receiver is gone after the timeout.
+        let _ = send.send(read_to_end(&path, limit, buffer));
     })?;
-    receive.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-        Err(io::Error::other(format!("it is a pipe that no process has written to and closed within {PATIENCE:?}")))
+    receive.recv_timeout(PIPE_TIMEOUT).unwrap_or_else(|_| {
+        Err(io::Error::other(format!("no process has written to the pipe and closed it within {PIPE_TIMEOUT:?}")))
     })
 }
 

@@ -1,4 +1,4 @@
-//! `wasmcloud inspect`: what a signed module or a provider archive says of itself, after all of it has been verified.
+//! `wasmcloud inspect`: verifies a signed module or a provider archive, and shows its claims.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use wasmcloud_core::error::{Error, ErrorKind};
 
 use crate::description::Description;
 use crate::input;
-use crate::outcome::{self, Failure, Outcome};
+use crate::outcome::{self, CommandError, CommandResult};
 
-/// Verifies a signed module or a provider archive, and shows what its token says. For one that is not valid at this moment, that
-/// is shown too, and the exit code is 1.
+/// Verifies a signed module or a provider archive, and shows its claims. If the token has expired or is not valid yet, the
+/// claims are shown and the exit code is 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,7 +27,7 @@ pub(crate) struct Inspect {
     json: bool,
 }
 
-pub(crate) fn run(command: &Inspect) -> Outcome {
+pub(crate) fn run(command: &Inspect) -> CommandResult {
     refuse_reference(&command.file)?;
     let bytes = input::read(&command.file, "the file")?;
     if bytes.starts_with(MODULE) {
@@ -36,39 +36,39 @@ pub(crate) fn run(command: &Inspect) -> Outcome {
         archive(&command.file, &bytes, command.json)
     } else {
         let file = command.file.display();
-        Err(Failure::Refused(format!("{file} is neither a WebAssembly module nor a provider archive")))
+        Err(CommandError::Failed(format!("{file} is neither a WebAssembly module nor a provider archive")))
     }
 }
 
 /// Describes a signed module.
-fn module(path: &Path, bytes: &[u8], as_json: bool) -> Outcome {
+fn module(path: &Path, bytes: &[u8], as_json: bool) -> CommandResult {
     match Actor::from_slice(bytes) {
         Err(error) if is_out_of_time(&error) => {
-            outcome::print(&Description::of_actor(&Actor::claims_of(bytes)?).print(as_json));
-            Err(Failure::of_file(path, &error))
+            outcome::print(&Description::of_actor(&Actor::claims_of(bytes)?).to_text(as_json));
+            Err(CommandError::of_file(path, &error))
         }
-        Err(error) => Err(Failure::of_file(path, &error)),
-        Ok(actor) => Ok(Description::of_actor(&actor.claims()).print(as_json)),
+        Err(error) => Err(CommandError::of_file(path, &error)),
+        Ok(actor) => Ok(Description::of_actor(&actor.claims()).to_text(as_json)),
     }
 }
 
 /// Describes a provider archive.
-pub(crate) fn archive(path: &Path, bytes: &[u8], as_json: bool) -> Outcome {
+pub(crate) fn archive(path: &Path, bytes: &[u8], as_json: bool) -> CommandResult {
     match ProviderArchive::try_load(bytes) {
         Err(error) if is_out_of_time(&error) => {
             let claims = ProviderArchive::claims_of(bytes)?;
-            // Those that the token names: the libraries themselves cannot be had any more.
+            // The targets in the token, because an archive that is not valid cannot be read.
             let hashes = claims.metadata.iter().flat_map(|metadata| metadata.target_hashes.keys());
             let targets = hashes.cloned().collect::<BTreeSet<String>>().into_iter().collect();
-            outcome::print(&Description::of_archive(&claims, targets).print(as_json));
-            Err(Failure::of_file(path, &error))
+            outcome::print(&Description::of_archive(&claims, targets).to_text(as_json));
+            Err(CommandError::of_file(path, &error))
         }
-        Err(error) => Err(Failure::of_file(path, &error)),
-        Ok(archive) => Ok(Description::of_archive(&archive.claims(), archive.targets()).print(as_json)),
+        Err(error) => Err(CommandError::of_file(path, &error)),
+        Ok(archive) => Ok(Description::of_archive(&archive.claims(), archive.targets()).to_text(as_json)),
     }
 }
 
-/// Whether something is as it was signed, but not valid at this moment.
+/// Returns whether the signature is valid, but the token has expired or is not valid yet.
 fn is_out_of_time(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::TokenExpired | ErrorKind::TokenNotYetValid)
 }
@@ -76,14 +76,14 @@ fn is_out_of_time(error: &Error) -> bool {
 const MODULE: &[u8] = b"\0asm";
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// Whether a file begins like a tar file.
+/// Returns whether a file begins with the header of a tar file.
 fn is_tar(bytes: &[u8]) -> bool {
     const MAGIC_AT: usize = 257;
     bytes.get(MAGIC_AT..).is_some_and(|rest| rest.starts_with(b"ustar"))
 }
 
-/// Refuses what is no file but looks like an image in a registry.
-fn refuse_reference(path: &Path) -> Outcome<()> {
+/// Refuses a path that names no file and has the form of a reference to an image in a registry.
+fn refuse_reference(path: &Path) -> CommandResult<()> {
     let text = path.to_string_lossy();
     let is_reference = text.split_once('/').is_some_and(|(registry, image)| {
         (registry.contains('.') || registry.contains(':') || registry == "localhost")
@@ -93,6 +93,6 @@ fn refuse_reference(path: &Path) -> Outcome<()> {
     if !is_reference || path.exists() {
         return Ok(());
     }
-    let message = format!("{} is no file; images in a registry cannot be inspected: download it first", text);
-    Err(Failure::Refused(message))
+    let message = format!("there is no file {text}; to inspect an image in a registry, download it first");
+    Err(CommandError::Failed(message))
 }

@@ -1,4 +1,4 @@
-//! `wasmcloud keys`: making keys, and looking at them.
+//! `wasmcloud keys`: generates and inspects keys.
 
 mod generate;
 mod inspect;
@@ -6,9 +6,9 @@ mod inspect;
 use clap::Subcommand;
 use nkeys::KeyPairType;
 
-use crate::outcome::Outcome;
+use crate::outcome::CommandResult;
 
-/// Makes keys, and tells what a key is.
+/// Generates and inspects keys.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
@@ -19,7 +19,7 @@ pub(crate) enum Command {
     Inspect(inspect::Inspect),
 }
 
-pub(crate) fn run(command: Command) -> Outcome {
+pub(crate) fn run(command: Command) -> CommandResult {
     match command {
         Command::Gen(command) => generate::run(&command),
         Command::Inspect(command) => inspect::run(&command),

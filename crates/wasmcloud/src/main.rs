@@ -1,37 +1,37 @@
-//! The stock binary: keys, signatures and archives on the command line.
+//! The stock binary: manages keys, signs modules and archives, and inspects them.
 //!
 //! # Layout
-//! - `arguments`: what can be asked for; each command is a room of its own
+//! - `arguments`: the command line
 //! - `keys`, `sign`, `inspect`, `par`: the commands
 //! - `input`, `output`: the files that commands read and write
-//! - `secret`: seeds, and where they come from
-//! - `description`: what is known of a module or an archive, for people and for programs
-//! - `moment`: spans of time as they are typed, points in time as they are read
-//! - `outcome`: what a command ends with
+//! - `secret`: seeds and their sources
+//! - `description`: the facts about a module, an archive or a key, as a table or JSON
+//! - `time`: durations on the command line, and dates in output
+//! - `outcome`: the results of commands, and exit codes
 
 mod arguments;
 mod description;
 mod input;
 mod inspect;
 mod keys;
-mod moment;
 mod outcome;
 mod output;
 mod par;
 mod secret;
 mod sign;
+mod time;
 
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
-use outcome::Outcome;
+use outcome::CommandResult;
 
-/// The one argument of a process for a plugin. It is no command for people: see
+/// The argument with which hosts start this program for a plugin. It is not listed as a command: see
 /// [`PluginProcess`](wasmcloud_plugin::PluginProcess).
 const PLUGIN_HOST: &str = "plugin-host";
 
 fn main() -> ExitCode {
-    // Started like this by a host, it is a process for a plugin, and nothing else.
+    // Checked before the command line is parsed, because the process of a plugin must do nothing else.
     if std::env::args_os().skip(1).eq([PLUGIN_HOST]) {
         return wasmcloud_plugin::serve_plugin();
     }
@@ -41,8 +41,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Carries a command out. What it has to say is its outcome.
-fn run(arguments: Arguments) -> Outcome {
+/// Runs a command, and returns its output.
+fn run(arguments: Arguments) -> CommandResult {
     match arguments.command {
         None => Ok(arguments::help()),
         Some(Command::Keys(command)) => keys::run(command),

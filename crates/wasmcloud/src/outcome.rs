@@ -1,5 +1,5 @@
-//! What a command ends with: text for standard output, or a failure. Exit codes: 0 for what was done, 1 for what failed or
-//! was refused, 2 for what cannot be asked for.
+//! The result of a command: text for standard output, or an error. Exit codes: 0 for success, 1 for a failure, 2 for invalid
+//! arguments.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,33 +8,33 @@ use std::process::ExitCode;
 use wasmcloud_core::text::escaped;
 use zeroize::Zeroizing;
 
-/// The text that a command prints, wiped afterwards because a seed may have been asked for.
-pub(crate) type Outcome<T = Zeroizing<String>> = Result<T, Failure>;
+/// The result of a command: the text that it prints. The text is wiped afterwards, because it may contain a seed.
+pub(crate) type CommandResult<T = Zeroizing<String>> = Result<T, CommandError>;
 
-/// Why a command was not carried out.
+/// The error of a command.
 #[derive(Debug)]
-pub(crate) enum Failure {
-    /// It cannot be asked for like this.
+pub(crate) enum CommandError {
+    /// The arguments are invalid.
     Usage(String),
-    /// It was refused, or did not work.
-    Refused(String),
-    /// The arguments were not understood, or help was asked for: clap knows what to say.
+    /// The command failed.
+    Failed(String),
+    /// The arguments cannot be parsed, or ask for help. clap writes the text.
     Arguments(clap::Error),
 }
 
-impl Failure {
-    /// Returns the failure of a command whose input file was refused. The file's name follows the cause.
-    pub(crate) fn of_file(path: &Path, error: &impl std::fmt::Display) -> Failure {
-        Failure::Refused(format!("{error}; in the file {}", path.display()))
+impl CommandError {
+    /// Returns the error of a command whose input file was refused. The file's name follows the cause.
+    pub(crate) fn of_file(path: &Path, error: &impl std::fmt::Display) -> CommandError {
+        CommandError::Failed(format!("{error}; in the file {}", path.display()))
     }
 
-    /// Says on standard error what is wrong.
+    /// Prints the error on standard error, and returns the exit code.
     pub(crate) fn report(self) -> ExitCode {
         let (message, code) = match self {
-            Failure::Usage(message) => (message, 2),
-            Failure::Refused(message) => (message, 1),
-            Failure::Arguments(error) => {
-                // There is nobody left to tell when this fails.
+            CommandError::Usage(message) => (message, 2),
+            CommandError::Failed(message) => (message, 1),
+            CommandError::Arguments(error) => {
+                // A failure to print cannot be reported.
                 let _ = error.print();
                 return u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
             }
@@ -44,24 +44,24 @@ impl Failure {
     }
 }
 
-impl From<wasmcloud_core::error::Error> for Failure {
-    fn from(error: wasmcloud_core::error::Error) -> Failure {
-        Failure::Refused(error.to_string())
+impl From<wasmcloud_core::error::Error> for CommandError {
+    fn from(error: wasmcloud_core::error::Error) -> CommandError {
+        CommandError::Failed(error.to_string())
     }
 }
 
 /// Prints a warning on standard error, escaped.
 pub(crate) fn warn(message: &str) {
-    // There is nobody left to tell when this fails.
+    // A failure to print cannot be reported.
     let _ = writeln!(io::stderr(), "warning: {}", escaped(message));
 }
 
-/// Prints what a command has to say. Whoever reads no further has read enough.
+/// Prints the output of a command. A reader that closes the pipe early is no error.
 pub(crate) fn print(text: &str) -> ExitCode {
     let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Failure::Refused(format!("cannot write to standard output: {error}")).report()
+            CommandError::Failed(format!("cannot write to standard output: {error}")).report()
         }
         _ => ExitCode::SUCCESS,
     }

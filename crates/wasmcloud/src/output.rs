@@ -1,32 +1,32 @@
-//! Where commands write what they make. One rule for modules, archives and seeds: a file is replaced as a whole and keeps its
-//! mode and owner, links are followed, and what is no regular file (a device, a pipe, standard output) is written through.
+//! Writes the output files of commands. Modules, archives and seeds follow the same rules: a file is replaced atomically and
+//! keeps its mode and owner, symbolic links are followed, and devices, pipes and standard output are written to directly.
 
 use std::fs::{File, FileType, Metadata, OpenOptions, Permissions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Component, Path, PathBuf};
 
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{CommandError, CommandResult};
 
-/// Where a path leads, once its links have been followed.
+/// The destination of a path after its symbolic links have been followed.
 enum Destination {
     /// Standard output, named by `-`, `/dev/stdout` and the like.
     Output,
-    /// An open file of a process, such as `/dev/fd/3`: its name leads to a descriptor, not to a place in a folder.
+    /// A descriptor of a process, such as `/dev/fd/3`. It cannot be replaced by another file.
     Descriptor(PathBuf),
     /// A device, a pipe or a socket.
     Special(PathBuf, FileType),
-    /// A regular file that is there.
+    /// An existing regular file.
     File(PathBuf, Metadata),
-    /// A name that is not taken.
+    /// A path without a file.
     New(PathBuf),
 }
 
-/// Where the bytes went, for the command's own report.
+/// Where bytes were written, which decides where the command's report goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// Into a file, or into something like a file.
+    /// To a file, a device, a pipe or a socket.
     File,
-    /// To standard output, where nothing else may be printed.
+    /// To standard output. No other text may be printed there.
     Output,
 }
 
@@ -44,33 +44,33 @@ impl Written {
     }
 }
 
-/// What a file may hold.
+/// The kind of content that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Contents {
-    /// Bytes for programs: a file keeps its mode, a terminal does not get them.
+    /// A module or an archive. An existing file keeps its mode. Nothing is written to a terminal.
     Binary,
-    /// A seed: its file is for its owner alone.
+    /// A seed. Only the owner can read its file.
     Secret,
 }
 
-/// Writes a module or an archive. A file that is there is replaced, unless it is write-protected.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome<Written> {
-    place(path, bytes, Contents::Binary)
+/// Writes a module or an archive. An existing file is replaced, unless it is write-protected.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> CommandResult<Written> {
+    write_contents(path, bytes, Contents::Binary)
 }
 
-/// Writes a seed into a file that only its owner can read. A file that is there is kept, unless `replace` is set.
-pub(crate) fn write_secret(path: &Path, bytes: &[u8], replace: bool) -> Outcome<Written> {
-    if !replace && is_taken(path) {
-        return Err(Failure::Refused(format!(
-            "{} is there already, and a seed that is lost cannot be had again: give another name, or --force to replace it",
+/// Writes a seed to a file that only its owner can read. An existing file is replaced only if `replace` is set.
+pub(crate) fn write_secret(path: &Path, bytes: &[u8], replace: bool) -> CommandResult<Written> {
+    if !replace && exists(path) {
+        return Err(CommandError::Failed(format!(
+            "{} exists already, and a lost seed cannot be recovered: choose another file, or use --force to replace it",
             shown(path)
         )));
     }
-    place(path, bytes, Contents::Secret)
+    write_contents(path, bytes, Contents::Secret)
 }
 
-/// Whether a path names a file, or a link to a place for one. Devices and pipes are not taken: writing there replaces nothing.
-fn is_taken(path: &Path) -> bool {
+/// Returns whether a path names a file or a symbolic link. Devices and pipes do not count: writing to them replaces nothing.
+fn exists(path: &Path) -> bool {
     match destination(path) {
         Ok(Destination::File(..)) => true,
         Ok(Destination::New(_)) => path.symlink_metadata().is_ok(),
@@ -78,20 +78,20 @@ fn is_taken(path: &Path) -> bool {
     }
 }
 
-fn place(path: &Path, bytes: &[u8], contents: Contents) -> Outcome<Written> {
+fn write_contents(path: &Path, bytes: &[u8], contents: Contents) -> CommandResult<Written> {
     let outcome = destination(path).and_then(|destination| match destination {
         Destination::Output => write_to_output(bytes, contents),
         Destination::Descriptor(descriptor) => {
-            OpenOptions::new().append(true).open(descriptor).and_then(|file| fill(file, bytes))
+            OpenOptions::new().append(true).open(descriptor).and_then(|file| write_to_file(file, bytes))
         }
         Destination::Special(special, kind) => write_through(&special, kind, bytes),
         Destination::File(file, metadata) => replace(&file, &metadata, bytes, contents),
         Destination::New(new) => create(&new, bytes, contents),
     });
-    outcome.map_err(|error| Failure::Refused(format!("cannot write {}: {}", shown(path), reason(&error))))
+    outcome.map_err(|error| CommandError::Failed(format!("cannot write {}: {}", shown(path), reason(&error))))
 }
 
-/// Follows a path's links to where its bytes are to go.
+/// Follows the symbolic links of a path to its destination.
 fn destination(path: &Path) -> io::Result<Destination> {
     const MOST_LINKS: usize = 40;
     if path == Path::new("-") {
@@ -117,11 +117,11 @@ fn destination(path: &Path) -> io::Result<Destination> {
         }
         path = folder_of(&path).join(path.read_link()?);
     }
-    Err(io::Error::other("too many links lead on from one to the next"))
+    Err(io::Error::other(format!("it leads through more than {MOST_LINKS} symbolic links")))
 }
 
-/// The number of the descriptor that a path such as `/proc/self/fd/1` stands for. That of another process counts as none of
-/// ours: `u32::MAX`.
+/// Returns the number of the descriptor that a path such as `/proc/self/fd/1` names, or `u32::MAX` if it belongs to another
+/// process.
 fn descriptor(path: &Path) -> Option<u32> {
     let parts: Vec<&str> = path
         .components()
@@ -143,17 +143,17 @@ fn descriptor(path: &Path) -> Option<u32> {
 fn write_to_output(bytes: &[u8], contents: Contents) -> io::Result<Written> {
     let mut output = io::stdout().lock();
     if contents == Contents::Binary && output.is_terminal() {
-        return Err(io::Error::other("it is a terminal, and this is no text: name a file, or a pipe to a program"));
+        return Err(io::Error::other("it is a terminal, and the output is binary: write to a file or a pipe"));
     }
     output.write_all(bytes)?;
     output.flush()?;
     Ok(Written::Output)
 }
 
-/// Writes to a device, a pipe or a socket, which stays what it is.
+/// Writes to a device, a pipe or a socket, without replacing it.
 fn write_through(path: &Path, kind: FileType, bytes: &[u8]) -> io::Result<Written> {
-    // Opening a pipe that no process reads from would wait for one, for ever. This fails at once, and while it is open the
-    // second opening does not wait.
+    // Opening a pipe for writing blocks until a process reads from it. A non-blocking opening fails instead, and while it is
+    // held, the blocking opening below does not wait.
     #[cfg(unix)]
     let _reader = {
         use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -171,10 +171,10 @@ fn write_through(path: &Path, kind: FileType, bytes: &[u8]) -> io::Result<Writte
     };
     #[cfg(not(unix))]
     let _ = kind;
-    fill(OpenOptions::new().write(true).open(path)?, bytes)
+    write_to_file(OpenOptions::new().write(true).open(path)?, bytes)
 }
 
-/// Creates a file that is never there in part.
+/// Creates a file atomically.
 fn create(path: &Path, bytes: &[u8], contents: Contents) -> io::Result<Written> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -186,34 +186,34 @@ fn create(path: &Path, bytes: &[u8], contents: Contents) -> io::Result<Written> 
     file.as_file().sync_all()?;
     match contents {
         Contents::Binary => file.persist(path)?,
-        // One that came into being in between may be a seed as well.
+        // A file that was created meanwhile may contain a seed too.
         Contents::Secret => file.persist_noclobber(path)?,
     };
     Ok(Written::File)
 }
 
-/// Replaces a file by one with the same mode and owner, as a whole where that is possible. Where it is not (other names lead
-/// to the same file, it is a mount of its own, its folder or its owner belong to others), the file is filled anew.
+/// Replaces a file by one with the same mode and owner, atomically if possible. It is not possible for a file with further
+/// hard links, for a mount point, or without the rights to create the same file in the folder. Then the file is overwritten.
 fn replace(path: &Path, old: &Metadata, bytes: &[u8], contents: Contents) -> io::Result<Written> {
     if old.permissions().readonly() {
-        return Err(io::Error::other("the file is write-protected: give another name, or lift the protection"));
+        return Err(io::Error::other("the file is write-protected: choose another file, or make it writable"));
     }
     if contents == Contents::Secret && !tempfile::tempfile().is_ok_and(|own| has_same_user(&own, old)) {
-        return Err(io::Error::other("the file belongs to another user, who could read the seed: give another name"));
+        return Err(io::Error::other("the file belongs to another user, who could read the seed: choose another file"));
     }
-    let permissions = if contents == Contents::Secret { owner_alone(old) } else { old.permissions() };
-    if !has_other_names(old) && replace_whole(path, old, permissions.clone(), bytes)? {
+    let permissions = if contents == Contents::Secret { owner_only(old) } else { old.permissions() };
+    if !has_hard_links(old) && replace_atomically(path, old, permissions.clone(), bytes)? {
         return Ok(Written::File);
     }
     let file = OpenOptions::new().write(true).open(path)?;
     file.set_permissions(permissions)
         .or_else(|error| if contents == Contents::Secret { Err(error) } else { Ok(()) })?;
     file.set_len(0)?;
-    fill(file, bytes)
+    write_to_file(file, bytes)
 }
 
-/// Writes another file beside the old one and puts it in its place. Returns `false` where that cannot be done without loss.
-fn replace_whole(path: &Path, old: &Metadata, permissions: Permissions, bytes: &[u8]) -> io::Result<bool> {
+/// Writes a new file beside the old one, and renames it. Returns `false` if the new file could not have the same owner.
+fn replace_atomically(path: &Path, old: &Metadata, permissions: Permissions, bytes: &[u8]) -> io::Result<bool> {
     let Ok(mut file) = tempfile::Builder::new().tempfile_in(folder_of(path)) else { return Ok(false) };
     if !has_same_owner(file.as_file(), old) && !give_to_owner(file.as_file(), old) {
         return Ok(false);
@@ -224,9 +224,9 @@ fn replace_whole(path: &Path, old: &Metadata, permissions: Permissions, bytes: &
     Ok(file.persist(path).is_ok())
 }
 
-fn fill(mut file: File, bytes: &[u8]) -> io::Result<Written> {
+fn write_to_file(mut file: File, bytes: &[u8]) -> io::Result<Written> {
     file.write_all(bytes)?;
-    // Pipes and devices cannot be synced, and need not be.
+    // Pipes and devices cannot be synced.
     if file.metadata()?.is_file() {
         file.sync_all()?;
     }
@@ -238,15 +238,15 @@ fn mode(bits: u32) -> Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(bits)
 }
 
-/// The permissions for a seed in the place of a file.
-fn owner_alone(old: &Metadata) -> Permissions {
+/// Returns the permissions for a seed that replaces a file: those of the owner.
+fn owner_only(old: &Metadata) -> Permissions {
     #[cfg(unix)]
     return mode(0o600 & std::os::unix::fs::MetadataExt::mode(old));
     #[cfg(not(unix))]
     old.permissions()
 }
 
-fn has_other_names(file: &Metadata) -> bool {
+fn has_hard_links(file: &Metadata) -> bool {
     #[cfg(unix)]
     return std::os::unix::fs::MetadataExt::nlink(file) > 1;
     #[cfg(not(unix))]
@@ -282,7 +282,7 @@ fn has_same_owner(new: &File, old: &Metadata) -> bool {
     }
 }
 
-/// Gives a new file to the owner and group of an old one, and says whether that is done: few users may.
+/// Gives a new file the owner and group of an old one. Returns whether this user may do that.
 fn give_to_owner(new: &File, old: &Metadata) -> bool {
     #[cfg(unix)]
     {
@@ -300,12 +300,12 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Returns a path as messages and reports show it. Its name may hold anything, so it is escaped.
+/// Returns a path as errors and reports show it. Its name may contain any characters, so it is escaped.
 pub(crate) fn shown(path: &Path) -> String {
     wasmcloud_core::text::escaped(&path.display().to_string()).into_owned()
 }
 
-/// The text of an error without the name of a temporary file, which its user knows nothing of.
+/// Returns the text of an error without the name of the temporary file, which the user has not chosen.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split_once(" at path \"").map_or(text.clone(), |(cause, _)| cause.to_owned())

@@ -1,4 +1,4 @@
-//! `wasmcloud par`: provider archives.
+//! `wasmcloud par`: creates, changes and verifies provider archives.
 
 mod create;
 pub(crate) mod format;
@@ -14,9 +14,9 @@ use clap::Subcommand;
 use wasmcloud_claims::ProviderArchive;
 
 use crate::input;
-use crate::outcome::{self, Failure, Outcome};
+use crate::outcome::{self, CommandError, CommandResult};
 
-/// Makes, changes and checks provider archives.
+/// Creates, changes and verifies provider archives.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Verify(verify::Verify),
 }
 
-pub(crate) fn run(command: Command) -> Outcome {
+pub(crate) fn run(command: Command) -> CommandResult {
     match command {
         Command::Create(command) => create::run(command),
         Command::Insert(command) => insert::run(&command),
@@ -40,18 +40,18 @@ pub(crate) fn run(command: Command) -> Outcome {
     }
 }
 
-/// The bytes of an archive's file.
-fn read_bytes(path: &Path) -> Outcome<Vec<u8>> {
+/// Reads the bytes of an archive from a file.
+fn read_bytes(path: &Path) -> CommandResult<Vec<u8>> {
     input::read(path, "the provider archive")
 }
 
-/// An archive from a file, verified.
-fn read(path: &Path) -> Outcome<ProviderArchive> {
-    ProviderArchive::try_load(&read_bytes(path)?).map_err(|error| Failure::of_file(path, &error))
+/// Reads and verifies an archive from a file.
+fn read(path: &Path) -> CommandResult<ProviderArchive> {
+    ProviderArchive::try_load(&read_bytes(path)?).map_err(|error| CommandError::of_file(path, &error))
 }
 
-/// Warns of libraries in an archive that no host of this project can load. Those of 2021 are among them: they speak another
-/// interface.
+/// Warns of libraries in an archive that hosts of this version cannot load. Libraries for wasmCloud 0.18 are among them, because
+/// they have another interface.
 fn warn_of_libraries(archive: &ProviderArchive) {
     for target in archive.targets() {
         let problem = archive.target_bytes(&target).map(|library| format::check(library, &target));

@@ -1,7 +1,5 @@
-//! Seeds: the secret halves of keys. They come from files or from the environment, never from the command line, are
-//! never printed unless asked for, and are wiped from memory after use.
-//!
-//! What the signing library copies onto its stack while it signs is out of reach.
+//! Seeds: the secret halves of keys. They are read from files or the environment and never from the command line, printed only
+//! on request, and wiped from memory after use. Copies that the signing library leaves on its stack are not wiped.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -10,46 +8,48 @@ use data_encoding::BASE32_NOPAD;
 use nkeys::{KeyPair, KeyPairType};
 use zeroize::Zeroizing;
 
-use crate::outcome::{self, Failure, Outcome};
+use crate::outcome::{self, CommandError, CommandResult};
 use crate::output::Written;
 use crate::{input, output};
 
-/// A seed in text, by which nkeys of all implementations are exchanged: 58 characters.
+/// The length of a seed in text, in the format of [nkeys](https://github.com/nats-io/nkeys).
 const SEED_TEXT: usize = 58;
-/// The same decoded: two bytes that say that it is a seed and of what, the secret, and two bytes of checksum.
+/// The length of a decoded seed: two bytes of prefix, which mark a seed and its kind, 32 bytes of secret, and two bytes of
+/// checksum.
 const SEED_BYTES: usize = 36;
 const CHECKSUM_AT: usize = 34;
 const IS_SEED: u8 = 18 << 3;
 
-/// Where the issuer's seed comes from: one of these, or the environment variable.
+/// The source of the issuer's seed: a file, or else an environment variable.
 #[derive(Debug, clap::Args)]
 pub(crate) struct IssuerSource {
-    /// The file that holds the account's seed. Without it, the environment variable WASMCLOUD_ISSUER_SEED is read.
+    /// The file that contains the account's seed. Default: the seed in the environment variable WASMCLOUD_ISSUER_SEED.
     #[arg(long, value_name = "FILE")]
     issuer_seed_file: Option<PathBuf>,
 }
 
-/// Where the subject's key comes from: one of these, or the environment variable.
+/// The source of the subject's key: a file, a public key, or else an environment variable.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SubjectSource {
-    /// The file that holds the seed of what is signed. Without it, the environment variable WASMCLOUD_SUBJECT_SEED is read.
+    /// The file that contains the seed of the actor or provider. Default: the seed in the environment variable
+    /// WASMCLOUD_SUBJECT_SEED.
     #[arg(long, value_name = "FILE")]
     subject_seed_file: Option<PathBuf>,
 
-    /// The public key of what is signed, which is enough: only the issuer's seed is signed with.
+    /// The public key of the actor or provider, instead of its seed. Only the issuer's seed is needed for signing.
     #[arg(long, value_name = "PUBLIC KEY", conflicts_with = "subject_seed_file")]
     subject: Option<String>,
 }
 
 impl IssuerSource {
-    pub(crate) fn key(&self) -> Outcome<Secret> {
+    pub(crate) fn key(&self) -> CommandResult<Secret> {
         Secret::obtain(self.issuer_seed_file.as_deref(), "WASMCLOUD_ISSUER_SEED", "--issuer-seed-file")
     }
 }
 
 impl SubjectSource {
-    /// The key of the subject; its public half is all that is needed of it.
-    pub(crate) fn key(&self) -> Outcome<KeyPair> {
+    /// Returns the public key of the subject.
+    pub(crate) fn key(&self) -> CommandResult<KeyPair> {
         let public_key = match &self.subject {
             Some(public_key) => public_key.clone(),
             None => {
@@ -58,7 +58,7 @@ impl SubjectSource {
             }
         };
         KeyPair::from_public_key(&public_key)
-            .map_err(|error| Failure::Usage(format!("--subject is no public key ({error}): {}", public_key)))
+            .map_err(|error| CommandError::Usage(format!("--subject is not a public key ({error}): {public_key}")))
     }
 }
 
@@ -69,39 +69,41 @@ pub(crate) struct Secret {
 }
 
 impl Secret {
-    /// A new one, from the operating system's random numbers.
-    pub(crate) fn generate(kind: KeyPairType) -> Outcome<Secret> {
+    /// Generates a key from random numbers of the operating system.
+    pub(crate) fn generate(kind: KeyPairType) -> CommandResult<Secret> {
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(bytes.as_mut())
-            .map_err(|error| Failure::Refused(format!("the system gives no random numbers: {error}")))?;
+            .map_err(|error| CommandError::Failed(format!("the operating system has no random numbers: {error}")))?;
         Secret::new(kind, bytes)
     }
 
-    fn new(kind: KeyPairType, bytes: Zeroizing<[u8; 32]>) -> Outcome<Secret> {
+    fn new(kind: KeyPairType, bytes: Zeroizing<[u8; 32]>) -> CommandResult<Secret> {
         match KeyPair::new_from_raw(kind, *bytes) {
             Ok(pair) => Ok(Secret { bytes, pair: Box::new(pair) }),
-            Err(error) => Err(Failure::Refused(format!("the seed makes no key: {error}"))),
+            Err(error) => Err(CommandError::Failed(format!("the seed does not make a key: {error}"))),
         }
     }
 
-    fn obtain(file: Option<&Path>, variable: &str, option: &str) -> Outcome<Secret> {
+    /// Reads a key from a file, or else from an environment variable.
+    fn obtain(file: Option<&Path>, variable: &str, option: &str) -> CommandResult<Secret> {
         if let Some(file) = file {
             return Secret::from_file(file);
         }
-        let text = std::env::var_os(variable)
-            .ok_or_else(|| Failure::Usage(format!("a key is missing: give {option}, or set {variable} to the seed")))?;
+        let text = std::env::var_os(variable).ok_or_else(|| {
+            CommandError::Usage(format!("a key is missing: use {option}, or set {variable} to the seed"))
+        })?;
         Secret::parse(&Zeroizing::new(text.into_encoded_bytes()))
-            .ok_or_else(|| Failure::Refused(format!("the environment variable {variable} holds no seed (S...)")))
+            .ok_or_else(|| CommandError::Failed(format!("the environment variable {variable} is not a seed (S...)")))
     }
 
-    /// The key whose seed a file holds, and nothing else.
-    pub(crate) fn from_file(path: &Path) -> Outcome<Secret> {
+    /// Reads a key from a file that contains its seed and nothing else.
+    pub(crate) fn from_file(path: &Path) -> CommandResult<Secret> {
         const LONGEST: usize = 1024;
         let text = input::read_secret(path, "the seed file", LONGEST)?;
         let secret = Secret::parse(&text).ok_or_else(|| {
-            Failure::Refused(format!("the file {} does not hold a seed (S...), or not alone", path.display()))
+            CommandError::Failed(format!("the file {} must contain one seed (S...) and nothing else", path.display()))
         })?;
-        warn_of_others(path);
+        warn_if_readable_by_others(path);
         Ok(secret)
     }
 
@@ -121,7 +123,7 @@ impl Secret {
         Secret::new(kind, bytes).ok()
     }
 
-    /// The seed in text.
+    /// Returns the seed as text.
     pub(crate) fn seed(&self) -> Zeroizing<String> {
         let prefix = prefix_of(&self.pair.key_pair_type());
         let mut decoded = Zeroizing::new([0; SEED_BYTES]);
@@ -143,16 +145,15 @@ impl Secret {
         &self.pair
     }
 
-    /// Writes the seed into a file that only its owner can read. One that is there is left as it is, unless it may be
-    /// replaced.
-    pub(crate) fn write(&self, path: &Path, replace: bool) -> Outcome<Written> {
+    /// Writes the seed to a file that only its owner can read. An existing file is replaced only if `replace` is set.
+    pub(crate) fn write(&self, path: &Path, replace: bool) -> CommandResult<Written> {
         let mut text = Zeroizing::new(Vec::with_capacity(SEED_TEXT + 1));
         text.extend_from_slice(self.seed().as_bytes());
         text.push(b'\n');
         output::write_secret(path, &text, replace)
     }
 
-    /// nkeys does not wipe its seeds: another key takes the place of this one in memory.
+    /// Overwrites the key in memory with another one, because nkeys does not wipe its seeds.
     fn wipe(&mut self) {
         if let Ok(nothing) = KeyPair::new_from_raw(KeyPairType::User, [0; 32]) {
             *self.pair = nothing;
@@ -181,12 +182,12 @@ fn kind_of(prefix: u8) -> Option<KeyPairType> {
     KINDS.iter().find(|(_, known)| *known == prefix).map(|(kind, _)| kind.clone())
 }
 
-/// The first byte of a key of this kind. Keys of curves sign nothing and are never made here.
+/// Returns the prefix byte of keys of a kind. Curve keys cannot sign and are never created here.
 fn prefix_of(kind: &KeyPairType) -> u8 {
     KINDS.iter().find(|(known, _)| known == kind).map_or(23 << 3, |(_, prefix)| *prefix)
 }
 
-/// CRC-16 (XMODEM), the lower byte first.
+/// Returns the CRC-16/XMODEM of bytes, low byte first.
 fn checksum_of(bytes: &[u8]) -> [u8; 2] {
     let mut sum: u16 = 0;
     for &byte in bytes {
@@ -198,14 +199,14 @@ fn checksum_of(bytes: &[u8]) -> [u8; 2] {
     sum.to_le_bytes()
 }
 
-/// Warns of a seed file that others can read. Pipes and devices hold nothing to be read again.
-fn warn_of_others(path: &Path) {
+/// Warns if other users can read a seed file. Pipes and devices cannot be read again, so they need no warning.
+fn warn_if_readable_by_others(path: &Path) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
         let is_open = path.metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o077 != 0);
         if is_open {
-            outcome::warn(&format!("others can read the seed file {0}: chmod 600 {0}", path.display()));
+            outcome::warn(&format!("other users can read the seed file {0}: run chmod 600 {0}", path.display()));
         }
     }
     #[cfg(not(unix))]
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_seed_is_refused() {
+    fn malformed_seeds_are_refused() {
         let seed = KeyPair::new_account().seed().unwrap();
         let wrong_sum = format!("{}{}", &seed[..57], if seed.ends_with('A') { 'B' } else { 'A' });
         let public_key = KeyPair::new_account().public_key();
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_a_key_that_was_wiped() {
+    fn a_wiped_key_is_overwritten() {
         let mut secret = Secret::generate(KeyPairType::Account).unwrap();
         secret.wipe();
         assert_eq!(

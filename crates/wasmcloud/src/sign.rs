@@ -1,4 +1,4 @@
-//! `wasmcloud sign`: a module with a token that says what it is and what it may do.
+//! `wasmcloud sign`: embeds a signed token with an actor's claims in a module.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -6,11 +6,11 @@ use std::time::SystemTime;
 use wasmcloud_claims::signing::{ActorClaims, sign_module};
 use wasmcloud_core::error::ErrorKind;
 
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{CommandError, CommandResult};
 use crate::secret::{IssuerSource, SubjectSource};
-use crate::{input, moment, output};
+use crate::{input, output, time};
 
-/// Signs a WebAssembly module, so that hosts run it as an actor. A signature that it carries is replaced.
+/// Signs a WebAssembly module, so that hosts run it as an actor. An existing signature is replaced.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -20,15 +20,14 @@ Examples:
       --name Counter -c httpserver -c keyvalue -c example:clock --alias counter --expires-in 30d \\
       --subject MBCFOPM6JW2APJLXJD3Z5O4CN7CPYJ2B4FTKLJUR5YR5MITIU7HD3WD5
 
-Short names of capabilities: blobstore, extras, httpclient, httpserver, keyvalue, logging, messaging.
-They stand for wasmcloud:blobstore and so on.")]
+Short names of contracts: blobstore, extras, httpclient, httpserver, keyvalue, logging, messaging.
+blobstore is short for wasmcloud:blobstore, and so on.")]
 pub(crate) struct Sign {
-    /// The module.
+    /// The module to sign.
     #[arg(value_name = "MODULE")]
     module: PathBuf,
 
-    /// Where the signed module is written, `-` for standard output. A file that is there is replaced; it may be the module
-    /// itself.
+    /// The file for the signed module, or `-` for standard output. An existing file is replaced. It may be the module itself.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 
@@ -36,15 +35,16 @@ pub(crate) struct Sign {
     #[arg(long, short)]
     name: String,
 
-    /// A contract that it may use, such as wasmcloud:keyvalue, or short keyvalue. Can be given several times.
+    /// A contract that the actor may use, such as wasmcloud:keyvalue, or keyvalue for short. Can be given several times.
+    /// Default: none.
     #[arg(long = "capability", short, value_name = "CONTRACT", value_parser = contract)]
     capabilities: Vec<String>,
 
-    /// A tag. Can be given several times.
+    /// A tag of the actor. Can be given several times. Default: none.
     #[arg(long = "tag", short, value_name = "TAG")]
     tags: Vec<String>,
 
-    /// The name by which other actors may call it.
+    /// The name by which other actors may call the actor. Default: none.
     #[arg(long)]
     alias: Option<String>,
 
@@ -58,37 +58,38 @@ pub(crate) struct Sign {
     subject: SubjectSource,
 }
 
-/// What a token says of a release, whatever is released.
+/// The claims about a release of an actor or a provider.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Release {
-    /// A number that grows with each release.
+    /// The revision, a number that increases with each release. Default: none.
     #[arg(long, short)]
     pub(crate) revision: Option<i32>,
 
-    /// The version for people, such as 1.2.0.
+    /// The human-readable version, such as 1.2.0. Default: none.
     #[arg(long, visible_alias = "ver", value_name = "TEXT")]
     pub(crate) version: Option<String>,
 
-    /// How long the signature is valid: a number of s, m, h, d or w, such as 30d. For ever, if not given.
-    #[arg(long, value_name = "TIME", value_parser = moment::from_now)]
+    /// How long the signature is valid: a number of s, m, h, d or w, such as 30d. Default: forever.
+    #[arg(long, value_name = "DURATION", value_parser = time::from_now)]
     pub(crate) expires_in: Option<SystemTime>,
 
-    /// How long it takes until the signature is valid, such as 12h. It is at once, if not given.
-    #[arg(long, value_name = "TIME", value_parser = moment::from_now)]
+    /// When the signature becomes valid: a number of s, m, h, d or w from now, such as 12h. Default: immediately.
+    #[arg(long, value_name = "DURATION", value_parser = time::from_now)]
     pub(crate) valid_in: Option<SystemTime>,
 }
 
-pub(crate) fn run(command: Sign) -> Outcome {
+pub(crate) fn run(command: Sign) -> CommandResult {
     let module = input::read(&command.module, "the module")?;
     let issuer = command.issuer.key()?;
     let subject = command.subject.key()?;
     let signed =
         sign_module(&module, &command.claims(), issuer.key_pair(), &subject).map_err(|error| match error.kind() {
-            ErrorKind::InvalidModule => Failure::of_file(&command.module, &error),
+            ErrorKind::InvalidModule => CommandError::of_file(&command.module, &error),
             _ => error.into(),
         })?;
     let written = output::write(&command.output, &signed)?;
-    let (subject, issuer) = (subject.public_key(), issuer.public_key());
+    let subject = subject.public_key();
+    let issuer = issuer.public_key();
     let output = output::shown(&command.output);
     Ok(written.report(format!("Signed {output}: actor {subject}, issued by {issuer}\n")).into())
 }
@@ -107,7 +108,7 @@ impl Sign {
     }
 }
 
-/// A contract id, or the short name of one that everybody knows.
+/// Parses a contract id, or the short name of a standard contract.
 pub(crate) fn contract(text: &str) -> Result<String, String> {
     const KNOWN: [&str; 7] = ["blobstore", "extras", "httpclient", "httpserver", "keyvalue", "logging", "messaging"];
     if text.split_once(':').is_some_and(|(vendor, name)| !vendor.is_empty() && !name.is_empty()) {
@@ -116,10 +117,7 @@ pub(crate) fn contract(text: &str) -> Result<String, String> {
     if KNOWN.contains(&text) {
         return Ok(format!("wasmcloud:{text}"));
     }
-    Err(format!(
-        "a contract id has a vendor and a name, as in example:clock; those with a short name are {}",
-        KNOWN.join(", ")
-    ))
+    Err(format!("a contract id has a vendor and a name, as in example:clock; the short names are {}", KNOWN.join(", ")))
 }
 
 #[cfg(test)]

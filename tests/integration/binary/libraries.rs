@@ -77,7 +77,7 @@ fn what_no_host_could_load_is_not_signed() {
     shell.write("other.so", other);
     for (library, expected) in [
         ("empty.so", "empty"),
-        ("clock.c", "no library in a known format"),
+        ("clock.c", "not a library in a known format"),
         ("other.so", "for the architecture S390x"),
         ("stranger.so", "does not export `wasmcloud_provider`"),
         ("program", "does not export `wasmcloud_provider`"),

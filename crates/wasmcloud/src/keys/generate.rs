@@ -1,4 +1,4 @@
-//! `wasmcloud keys gen`: a new key, its seed in a file.
+//! `wasmcloud keys gen`: generates a key and writes its seed to a file.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,11 @@ use clap::ValueEnum;
 use nkeys::KeyPairType;
 use zeroize::Zeroizing;
 
-use crate::outcome::Outcome;
+use crate::outcome::CommandResult;
 use crate::output::Written;
 use crate::secret::Secret;
 
-/// Makes a new key. Its seed goes into a file that only you can read (0600); its public key is printed.
+/// Generates a key. Writes its seed to a file that only you can read (mode 0600), and prints its public key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -18,18 +18,18 @@ Examples:
   wasmcloud keys gen service --output provider.seed --force
   wasmcloud keys gen user --print-seed")]
 pub(crate) struct Generate {
-    /// What the key is for.
+    /// The kind of the key.
     kind: Kind,
 
-    /// The file for the seed, or `-` for standard output. A file that is there is not replaced.
+    /// The file for the seed, or `-` for standard output. An existing file is not replaced.
     #[arg(long, short, value_name = "FILE", required_unless_present = "print_seed")]
     output: Option<PathBuf>,
 
-    /// Replaces the file if it is there. The seed in it is lost.
+    /// Replaces an existing file. The seed in it is lost.
     #[arg(long, requires = "output")]
     force: bool,
 
-    /// Prints the seed, too: mind who can see it.
+    /// Prints the seed too. Make sure that no other person can see it.
     #[arg(long)]
     print_seed: bool,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Generate {
 enum Kind {
     /// A... Signs modules and provider archives.
     Account,
-    /// U... Somebody who connects to a lattice.
+    /// U... A user who connects to a lattice.
     User,
     /// M... An actor.
     Module,
@@ -46,7 +46,7 @@ enum Kind {
     Service,
     /// N... A host.
     Server,
-    /// O... Vouches for accounts.
+    /// O... Signs accounts.
     Operator,
     /// C... A group of servers.
     Cluster,
@@ -66,13 +66,13 @@ impl From<Kind> for KeyPairType {
     }
 }
 
-pub(super) fn run(command: &Generate) -> Outcome {
+pub(super) fn run(command: &Generate) -> CommandResult {
     let secret = Secret::generate(command.kind.into())?;
     let written = match &command.output {
         Some(path) => secret.write(path, command.force)?,
         None => Written::File,
     };
-    // Large enough from the beginning: growing would leave a copy of the seed behind.
+    // A buffer that grows would leave a copy of the seed behind.
     let mut text = Zeroizing::new(String::with_capacity(256));
     text.push_str(&written.report(format!("{}\n", secret.public_key())));
     if command.print_seed {

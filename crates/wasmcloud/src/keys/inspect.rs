@@ -1,4 +1,4 @@
-//! `wasmcloud keys inspect`: what a key is.
+//! `wasmcloud keys inspect`: shows the public key and the kind of a key.
 
 use std::path::Path;
 
@@ -7,17 +7,17 @@ use serde_json::json;
 
 use super::name_of;
 use crate::description::Description;
-use crate::outcome::Outcome;
+use crate::outcome::CommandResult;
 use crate::secret::Secret;
 
-/// Tells the public key and the kind of a key. Its seed is not shown.
+/// Shows the public key and the kind of a key. Never shows its seed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   wasmcloud keys inspect account.seed
   wasmcloud keys inspect ABVIWCCSBPNS3ZCXXOTCIZDPTZAEUYRDMIKYNI5KOWB5MRRMIMBAH3UJ --json")]
 pub(crate) struct Inspect {
-    /// A public key, or a file that holds a seed.
+    /// A public key, or a file that contains a seed.
     #[arg(value_name = "PUBLIC KEY or FILE")]
     key: String,
 
@@ -26,7 +26,7 @@ pub(crate) struct Inspect {
     json: bool,
 }
 
-pub(super) fn run(command: &Inspect) -> Outcome {
+pub(super) fn run(command: &Inspect) -> CommandResult {
     let (public_key, kind) = match KeyPair::from_public_key(&command.key) {
         Ok(key) => (key.public_key(), name_of(&key.key_pair_type())),
         Err(_) => {
@@ -37,5 +37,5 @@ pub(super) fn run(command: &Inspect) -> Outcome {
     let mut description = Description::default();
     description.add("Public key", "public_key", json!(public_key));
     description.add("Kind", "kind", json!(kind));
-    Ok(description.print(command.json))
+    Ok(description.to_text(command.json))
 }

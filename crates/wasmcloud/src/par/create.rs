@@ -1,16 +1,16 @@
-//! `wasmcloud par create`: a new archive.
+//! `wasmcloud par create`: creates an archive.
 
 use std::path::PathBuf;
 
 use wasmcloud_claims::{ArchiveBuilder, ProviderArchive};
 
 use super::library::Libraries;
-use crate::outcome::Outcome;
+use crate::outcome::CommandResult;
 use crate::output;
 use crate::secret::{IssuerSource, SubjectSource};
 use crate::sign::{Release, contract};
 
-/// Makes a signed archive of a provider's libraries.
+/// Creates a signed archive of a provider's libraries.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,7 +21,7 @@ Examples:
       --library x86_64-linux=libclock.so --library aarch64-macos=libclock.dylib \\
       --issuer-seed-file account.seed --subject-seed-file clock.seed")]
 pub(crate) struct Create {
-    /// Where the archive is written, `-` for standard output. A file that is there is replaced.
+    /// The file for the archive, or `-` for standard output. An existing file is replaced.
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 
@@ -29,18 +29,18 @@ pub(crate) struct Create {
     #[arg(long, short)]
     name: String,
 
-    /// The contract that it serves, such as wasmcloud:keyvalue, or short keyvalue.
+    /// The contract that the provider serves, such as wasmcloud:keyvalue, or keyvalue for short.
     #[arg(long, short, value_name = "CONTRACT", value_parser = contract)]
     contract: String,
 
-    /// Who makes it.
+    /// The provider's vendor.
     #[arg(long)]
     vendor: String,
 
     #[command(flatten)]
     libraries: Libraries,
 
-    /// Gzips the archive. One whose name ends in .gz is gzipped anyway.
+    /// Gzips the archive. Default: only if the file's extension is .gz.
     #[arg(long)]
     gzip: bool,
 
@@ -54,10 +54,10 @@ pub(crate) struct Create {
     subject: SubjectSource,
 }
 
-pub(super) fn run(command: Create) -> Outcome {
+pub(super) fn run(command: Create) -> CommandResult {
     let release = &command.release;
     let compressed =
-        command.gzip || command.output.extension().is_some_and(|shutdown| shutdown.eq_ignore_ascii_case("gz"));
+        command.gzip || command.output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
     let mut archive =
         ProviderArchive::builder(&command.name, &command.contract, &command.vendor).compressed(compressed);
     archive = release.revision.into_iter().fold(archive, ArchiveBuilder::revision);
@@ -68,7 +68,8 @@ pub(super) fn run(command: Create) -> Outcome {
     let issuer = command.issuer.key()?;
     let subject = command.subject.key()?;
     let written = output::write(&command.output, &archive.sign(issuer.key_pair(), &subject)?)?;
-    let (subject, issuer) = (subject.public_key(), issuer.public_key());
+    let subject = subject.public_key();
+    let issuer = issuer.public_key();
     let output = output::shown(&command.output);
     Ok(written.report(format!("Signed {output}: provider {subject}, issued by {issuer}\n")).into())
 }

@@ -1,18 +1,20 @@
-//! Whether a file is a library that a host of a target can load: its format, its architecture, and the table of functions that
-//! it exports.
+//! Checks whether hosts of a target can load a library: its format, its architecture, and the exported table of functions.
 
 use object::read::NameOrOrdinal;
 use object::{Architecture, BinaryFormat, File, Object, ObjectKind};
 
-/// The symbol by which a plugin's table is found: see the crate `wasmcloud-provider-sdk`.
+/// The symbol of a plugin's table: see the crate `wasmcloud-provider-sdk`.
 const TABLE: &str = "wasmcloud_provider";
 
-/// Refuses what no host of this target can load, with the reason. Of targets of other names, any library is one.
+/// Checks that hosts of a target can load a library. The format and architecture are not checked for unknown targets.
+///
+/// # Errors
+/// The reason if they cannot.
 pub(crate) fn check(bytes: &[u8], target: &str) -> Result<(), String> {
     if bytes.is_empty() {
         return Err("the file is empty".to_owned());
     }
-    let file = File::parse(bytes).map_err(|_| "it is no library in a known format (ELF, Mach-O, PE)".to_owned())?;
+    let file = File::parse(bytes).map_err(|_| "it is not a library in a known format (ELF, Mach-O, PE)".to_owned())?;
     let (architecture, system) = target.split_once('-').unwrap_or((target, ""));
     if let Some(expected) = format_of(system)
         && file.format() != expected
@@ -25,16 +27,16 @@ pub(crate) fn check(bytes: &[u8], target: &str) -> Result<(), String> {
         return Err(format!("it is for the architecture {:?}", file.architecture()));
     }
     if file.kind() != ObjectKind::Dynamic {
-        return Err(format!("it is no shared library but of the kind {:?}", file.kind()));
+        return Err(format!("it is of the kind {:?}, not a shared library", file.kind()));
     }
     match exports_table(&file) {
         true => Ok(()),
-        false => Err(format!("it does not export `{TABLE}`, by which hosts find its functions")),
+        false => Err(format!("it does not export `{TABLE}`, the table of a provider's functions")),
     }
 }
 
 fn exports_table(file: &File<'_>) -> bool {
-    // Names of Mach-O begin with an underscore.
+    // Symbols in Mach-O have an underscore as prefix.
     let is_table = |found: &[u8]| found.strip_prefix(b"_").unwrap_or(found) == TABLE.as_bytes();
     let Ok(mut exports) = file.exports() else { return false };
     exports
@@ -80,6 +82,6 @@ fn name(format: BinaryFormat) -> &'static str {
         BinaryFormat::Pe => "PE",
         BinaryFormat::Coff => "COFF",
         BinaryFormat::Wasm => "WebAssembly",
-        _ => "of something else",
+        _ => "unknown",
     }
 }

@@ -1,16 +1,16 @@
-//! `wasmcloud par insert`: more libraries for an archive that there is.
+//! `wasmcloud par insert`: adds libraries to an archive.
 
 use std::path::PathBuf;
 
 use nkeys::KeyPair;
 
 use super::library::Libraries;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{CommandError, CommandResult};
 use crate::output;
 use crate::secret::IssuerSource;
 
-/// Verifies an archive, adds libraries or replaces them, and signs it anew for the same provider. All else that its token
-/// says stays, and so does whether it is gzipped.
+/// Verifies an archive, adds or replaces libraries, and signs it again for the same provider. All other claims are kept. The
+/// new archive is gzipped if the old one is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -24,7 +24,7 @@ pub(crate) struct Insert {
     #[command(flatten)]
     libraries: Libraries,
 
-    /// Where the new archive is written; in the place of the old one, if not given.
+    /// The file for the new archive. Default: replaces the old archive.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -32,14 +32,15 @@ pub(crate) struct Insert {
     issuer: IssuerSource,
 }
 
-pub(super) fn run(command: &Insert) -> Outcome {
+pub(super) fn run(command: &Insert) -> CommandResult {
     let archive = super::read(&command.archive)?;
     let provider = KeyPair::from_public_key(&archive.claims().subject)
-        .map_err(|error| Failure::of_file(&command.archive, &error))?;
+        .map_err(|error| CommandError::of_file(&command.archive, &error))?;
     let changed = command.libraries.add_to(archive.to_builder())?;
     let issuer = command.issuer.key()?;
     let output = command.output.as_ref().unwrap_or(&command.archive);
     let written = output::write(output, &changed.sign(issuer.key_pair(), &provider)?)?;
-    let (subject, issuer) = (provider.public_key(), issuer.public_key());
+    let subject = provider.public_key();
+    let issuer = issuer.public_key();
     Ok(written.report(format!("Signed {}: provider {subject}, issued by {issuer}\n", output::shown(output))).into())
 }

@@ -1,11 +1,11 @@
-//! `wasmcloud par inspect`: what an archive says of itself.
+//! `wasmcloud par inspect`: verifies an archive and shows its claims.
 
 use std::path::PathBuf;
 
 use crate::inspect;
-use crate::outcome::Outcome;
+use crate::outcome::CommandResult;
 
-/// Verifies an archive, and shows what its token says and which targets it is for.
+/// Verifies an archive, and shows its claims and targets.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,6 +21,6 @@ pub(crate) struct Inspect {
     json: bool,
 }
 
-pub(super) fn run(command: &Inspect) -> Outcome {
+pub(super) fn run(command: &Inspect) -> CommandResult {
     inspect::archive(&command.archive, &super::read_bytes(&command.archive)?, command.json)
 }

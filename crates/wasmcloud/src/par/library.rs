@@ -1,4 +1,4 @@
-//! Libraries on the command line: files, and the targets that they are for.
+//! The libraries on the command line: files and their targets.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -8,18 +8,17 @@ use wasmcloud_claims::{ArchiveBuilder, ProviderArchive};
 
 use super::{format, target};
 use crate::input;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{CommandError, CommandResult};
 
-/// The libraries that go into an archive.
+/// The libraries that are put into an archive.
 #[derive(Debug, clap::Args)]
 pub(super) struct Libraries {
-    /// A library, and the target it is for: this machine's, if none is given. Can be given several times. What stands before
-    /// the first `=` is a target, unless it has a slash: write ./a=b.so for a file with such a name.
+    /// A library and its target. Can be given several times. The text before the first `=` is the target, unless it contains a
+    /// slash: write ./a=b.so for a file with such a name. Default target: that of this machine.
     #[arg(long = "library", short, value_name = "[TARGET=]FILE", required = true)]
     libraries: Vec<Library>,
 
-    /// Takes libraries as they are, and targets of any name: no look at their format, their architecture, and the function
-    /// table that they export.
+    /// Accepts any libraries and targets, without checking the format, the architecture and the exported table of functions.
     #[arg(long)]
     unchecked: bool,
 }
@@ -39,29 +38,31 @@ impl FromStr for Library {
             None => (ProviderArchive::host_target(), text),
         };
         if target.is_empty() || file.is_empty() {
-            return Err("not a library: a file, or a target and a file, as in x86_64-linux=libclock.so".to_owned());
+            return Err("not a library: give a file, or a target and a file, as in x86_64-linux=libclock.so".to_owned());
         }
         Ok(Library { target, file: file.into() })
     }
 }
 
 impl Libraries {
-    /// Puts the libraries into an archive, each after a look at it.
-    pub(super) fn add_to(&self, mut archive: ArchiveBuilder) -> Outcome<ArchiveBuilder> {
+    /// Checks the libraries, and adds them to an archive.
+    pub(super) fn add_to(&self, mut archive: ArchiveBuilder) -> CommandResult<ArchiveBuilder> {
         let mut targets = BTreeSet::new();
         for Library { target, file } in &self.libraries {
             if !targets.insert(target) {
-                return Err(Failure::Usage(format!(
+                return Err(CommandError::Usage(format!(
                     "there is more than one library for {target}: an archive has one for each target"
                 )));
             }
             if !self.unchecked {
-                target::check(target).map_err(Failure::Usage)?;
+                target::check(target).map_err(CommandError::Usage)?;
             }
             let bytes = input::read(file, "the library")?;
             let refuse = |reason| {
                 let file = file.display();
-                Err(Failure::Refused(format!("{file} is not a library for {target}: {reason} (--unchecked takes it)")))
+                Err(CommandError::Failed(format!(
+                    "{file} is not a library for {target}: {reason} (--unchecked accepts it)"
+                )))
             };
             match format::check(&bytes, target) {
                 Err(reason) if !self.unchecked => return refuse(reason),

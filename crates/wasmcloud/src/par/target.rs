@@ -1,5 +1,5 @@
-//! Targets: the names by which hosts look for their library in an archive. They are made of the architectures and systems of
-//! Rust's `std::env::consts`.
+//! Targets: the names by which hosts find their library in an archive. They consist of an architecture and an operating system
+//! in the names of `std::env::consts`.
 
 const ARCHITECTURES: [&str; 15] = [
     "aarch64",
@@ -22,7 +22,7 @@ const ARCHITECTURES: [&str; 15] = [
 const SYSTEMS: [&str; 11] =
     ["android", "dragonfly", "freebsd", "haiku", "illumos", "ios", "linux", "macos", "netbsd", "openbsd", "windows"];
 
-/// Names of the same things elsewhere, and the ones that hosts look for.
+/// Other names of architectures and systems, with those of targets.
 const OTHER_NAMES: [(&str, &str); 14] = [
     ("amd64", "x86_64"),
     ("x64", "x86_64"),
@@ -40,7 +40,10 @@ const OTHER_NAMES: [(&str, &str); 14] = [
     ("win64", "windows"),
 ];
 
-/// Refuses a target that no host looks for, with the one that may be meant.
+/// Checks that a target is one that hosts look for.
+///
+/// # Errors
+/// A text with the target that may be meant.
 pub(super) fn check(target: &str) -> Result<(), String> {
     let (architecture, system) = target.split_once('-').unwrap_or((target, ""));
     if ARCHITECTURES.contains(&architecture) && SYSTEMS.contains(&system) {
@@ -50,12 +53,12 @@ pub(super) fn check(target: &str) -> Result<(), String> {
         Some(meant) => format!("did you mean {meant}?"),
         None => "a target is an architecture and a system, such as x86_64-linux or aarch64-macos".to_owned(),
     };
-    Err(format!("no host looks for a library for {target:?}: {advice} (--unchecked takes any name)"))
+    Err(format!("{target:?} is not a target of any host: {advice} (--unchecked accepts any name)"))
 }
 
-/// The target that one with a typing error, or in the words of others, stands for.
+/// Returns the target that is most similar to a mistyped one, or one in other names.
 fn meant(target: &str) -> Option<String> {
-    const ALIKE: f64 = 0.9;
+    const LEAST_SIMILARITY: f64 = 0.9;
     let target = target.to_ascii_lowercase();
     let ours = |part: &str| {
         OTHER_NAMES.iter().find(|(other, _)| *other == part).map_or(part.to_owned(), |(_, ours)| (*ours).to_owned())
@@ -66,7 +69,7 @@ fn meant(target: &str) -> Option<String> {
     targets
         .map(|target| (strsim::jaro_winkler(&target.replace(['-', '_'], ""), &asked), target))
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .filter(|(similarity, _)| *similarity >= LEAST_SIMILARITY)
         .map(|(_, target)| target)
 }
 

@@ -1,11 +1,11 @@
-//! `wasmcloud par verify`: whether an archive is what was signed.
+//! `wasmcloud par verify`: verifies an archive.
 
 use std::path::PathBuf;
 
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::{CommandError, CommandResult};
 use crate::output;
 
-/// Verifies an archive: its signature, its time, and each library. Warns of libraries that this project's hosts cannot load.
+/// Verifies an archive: its signature, its validity in time, and each library. Warns of libraries that hosts cannot load.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,15 +21,15 @@ pub(crate) struct Verify {
     target: Option<String>,
 }
 
-pub(super) fn run(command: &Verify) -> Outcome {
+pub(super) fn run(command: &Verify) -> CommandResult {
     let archive = super::read(&command.archive)?;
     if let Some(target) = &command.target {
-        archive.target_bytes(target).map_err(|error| Failure::of_file(&command.archive, &error))?;
+        archive.target_bytes(target).map_err(|error| CommandError::of_file(&command.archive, &error))?;
     }
     super::warn_of_libraries(&archive);
     let claims = archive.claims();
     let text = format!(
-        "{} is as it was signed: provider {}, issued by {}\n",
+        "{} is valid: provider {}, issued by {}\n",
         output::shown(&command.archive),
         claims.subject,
         claims.issuer
