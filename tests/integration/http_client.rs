@@ -1,7 +1,7 @@
 //! The HTTP client provider: an actor's requests against real servers of every temper, and what links let them reach.
 
 #[cfg(unix)]
-mod bad_days;
+mod server_failures;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

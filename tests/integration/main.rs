@@ -20,7 +20,7 @@ mod holds;
 mod host;
 mod http;
 mod http_client;
-mod http_places;
+mod http_connections;
 mod http_protocols;
 mod http_semantics;
 mod instances;

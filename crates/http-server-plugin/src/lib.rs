@@ -3,7 +3,7 @@
 //! The server lives on one thread of its own, as everything in it does that waits. What the host asks for is handed to
 //! that thread; what the log of the server is told goes to the log of the host.
 
-mod forward;
+mod log_forwarder;
 mod worker;
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ pub struct HttpServer {
 
 impl Provider for HttpServer {
     fn start(host: Host) -> Result<Self, Error> {
-        forward::log_to(&host);
+        log_forwarder::log_to(&host);
         Ok(HttpServer { worker: Worker::start()?, host })
     }
 

@@ -3,9 +3,9 @@
 //! One timer for each connection is set at most as often as it runs out: a connection that is busy changes its phase with
 //! every request and never touches it.
 
-mod sending;
+mod observed_stream;
+mod response_in_flight;
 mod timer;
-mod watched;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,11 +15,11 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::time::Instant;
 
-use crate::table::Peer;
-use sending::Progress;
-pub(crate) use sending::Sending;
+use crate::connection_table::Peer;
+pub(crate) use observed_stream::Watched;
+use response_in_flight::Progress;
+pub(crate) use response_in_flight::Sending;
 pub(crate) use timer::{Ended, in_time};
-pub(crate) use watched::Watched;
 
 /// How a client of HTTP/2 begins.
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
@@ -151,7 +151,7 @@ impl Activity {
 
     /// A part of the patience for writing, so that what is decided at its end is not late by much.
     fn review_period(&self) -> Duration {
-        self.patience.write / sending::REVIEWS
+        self.patience.write / response_in_flight::REVIEWS
     }
 
     /// When the connection has to be looked at if it goes on like this.

@@ -19,10 +19,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::activity::{Activity, Ended, Patience, Watched, in_time};
-use crate::caller::Caller;
-use crate::site::Site;
-use crate::table::Admission;
-use crate::table::{Asked, Peer};
+use crate::actor_caller::Caller;
+use crate::connection_table::Admission;
+use crate::connection_table::{Asked, Peer};
+use crate::request_handler::Site;
 
 /// How long a client may take to agree on TLS.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);

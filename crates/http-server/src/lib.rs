@@ -6,20 +6,20 @@
 //!
 //! # Layout
 //! - `server`: the open ports of all links
-//! - `caller`: the way to an actor
-//! - `settings`, `names`: what a link's values mean, and which there are
+//! - `actor_caller`: the way to an actor
+//! - `config`, `link_value_names`: what a link's values mean, and which there are
 //! - `tls`, `cors`: the parts of them that have rules of their own
 //! - `listener`: one open port, and how it is closed
 //! - `connection`: one connection, in either version of HTTP
 //! - `activity`: what a connection is about, and how long it may be
-//! - `table`, `peer`: all connections, and one as the others know it
-//! - `ledger`, `client`: who may hold how much memory
-//! - `files`: how many connections there are file descriptors for
-//! - `site`: from a request to a call and back
-//! - `normalise`, `framing`: what a request and a response are, by the rules of HTTP
-//! - `body`, `answer`: the bytes of them
+//! - `connection_table`, `handle`: all connections, and one as the others know it
+//! - `memory_quota`, `client`: who may hold how much memory
+//! - `file_limit`: how many connections there are file descriptors for
+//! - `request_handler`: from a request to a call and back
+//! - `normalise`, `response_framing`: what a request and a response are, by the rules of HTTP
+//! - `request_body`, `response_body`: the bytes of them
 //! - `request_id`: what joins the lines of several logs
-//! - `messages`: the contract's payloads
+//! - `payloads`: the contract's payloads
 //!
 //! # Features
 //! - `fuzzing`: what the fuzz targets reach the inside by; it may change at any time
@@ -27,27 +27,27 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod activity;
-mod answer;
-mod body;
-mod caller;
+mod actor_caller;
 mod client;
+mod config;
 mod connection;
+mod connection_table;
 mod cors;
-mod files;
-mod framing;
-mod ledger;
+mod file_limit;
+mod link_value_names;
 mod listener;
-mod messages;
-mod names;
+mod memory_quota;
 mod normalise;
+mod payloads;
+mod request_body;
+mod request_handler;
 mod request_id;
+mod response_body;
+mod response_framing;
 mod server;
-mod settings;
-mod site;
-mod table;
 mod tls;
 
-pub use caller::{CallError, CallErrorKind, Caller};
+pub use actor_caller::{CallError, CallErrorKind, Caller};
 pub use server::Server;
 
 /// The contract that this server serves.
@@ -57,7 +57,7 @@ pub const CONTRACT: &str = "wasmcloud:httpserver";
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub fn read_response(answer: &[u8]) -> Option<String> {
-    messages::Response::decode(answer).ok().map(|response| format!("{response:?}"))
+    payloads::Response::decode(answer).ok().map(|response| format!("{response:?}"))
 }
 
 /// A failure of any type, whose text says what happened and what to do.

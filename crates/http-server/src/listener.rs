@@ -10,11 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::caller::Caller;
+use crate::actor_caller::Caller;
+use crate::config::Settings;
 use crate::connection::{self, Protocols};
-use crate::settings::Settings;
-use crate::site::Site;
-use crate::table::{Admission, ConnectionTable};
+use crate::connection_table::{Admission, ConnectionTable};
+use crate::request_handler::Site;
 
 /// How long requests in flight may take to end once the port is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);

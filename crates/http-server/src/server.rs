@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::join_all;
 
 use crate::BoxedError;
-use crate::caller::Caller;
+use crate::actor_caller::Caller;
+use crate::config::Settings;
+use crate::connection_table::ConnectionTable;
 use crate::listener::Listener;
-use crate::settings::Settings;
-use crate::site::Site;
-use crate::table::ConnectionTable;
+use crate::request_handler::Site;
 use crate::tls;
 
 /// HTTP servers for linked actors, each on a port of its own.

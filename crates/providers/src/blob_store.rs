@@ -1,26 +1,26 @@
 //! `wasmcloud:blobstore`: files in containers, sent and received chunk by chunk, in a directory of the host's or in S3.
 //!
 //! # Layout
-//! - `messages`: the contract's payloads
-//! - `settings`: what a link's values mean
-//! - `refusal`: why something was not done, in the same words for each backend
+//! - `payloads`: the contract's payloads
+//! - `config`: what a link's values mean
+//! - `error`: why something was not done, in the same words for each backend
 //! - `names`: any id as names of files, and back
 //! - `uploads`, `spool`: what is not whole yet
 //! - `downloads`: blobs on their way to an actor
-//! - `store`: what a backend does
+//! - `backend`: what a backend does
 //! - `directory`: the store that needs no server
-//! - `objects`: blobs kept by S3
+//! - `s3`: blobs kept by S3
 
+mod backend;
 mod blocking;
+mod config;
 mod directory;
 mod downloads;
-mod messages;
+mod error;
 mod names;
-mod objects;
-mod refusal;
-mod settings;
+mod payloads;
+mod s3;
 mod spool;
-mod store;
 mod uploads;
 
 use std::collections::HashMap;
@@ -37,13 +37,13 @@ use wasmcloud_core::text::escaped;
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
+use backend::Store;
+use config::{Limits, Place, Settings};
 use directory::Directory;
 use downloads::Downloads;
-use messages::{Answer, Blob, Chunk, Download, Operation};
-use objects::Objects;
-use refusal::Refusal;
-use settings::{Limits, Place, Settings};
-use store::Store;
+use error::Refusal;
+use payloads::{Answer, Blob, Chunk, Download, Operation};
+use s3::Objects;
 use uploads::Uploads;
 
 const CONTRACT: &str = "wasmcloud:blobstore";
@@ -326,5 +326,5 @@ impl std::fmt::Debug for BlobStore {
 /// What the payload of an operation says, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
-    messages::Operation::decode(operation, &bytes::Bytes::copy_from_slice(payload)).ok().map(|read| format!("{read:?}"))
+    payloads::Operation::decode(operation, &bytes::Bytes::copy_from_slice(payload)).ok().map(|read| format!("{read:?}"))
 }

@@ -1,9 +1,9 @@
 //! `wasmcloud:extras`: unique identities, random numbers and sequences, which an actor cannot make by itself.
 //!
 //! # Layout
-//! - `messages`: the contract's payloads, in both shapes
+//! - `payloads`: the contract's payloads, in both shapes
 
-mod messages;
+mod payloads;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
 use super::link_values::{LinkValues, Names};
-use messages::{Answer, Request, Wish};
+use payloads::{Answer, Request, Wish};
 
 const NAMES: Names = Names { known: &[], without_effect: &[] };
 

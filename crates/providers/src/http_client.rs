@@ -1,19 +1,19 @@
 //! `wasmcloud:httpclient`: requests of actors to HTTP servers, within what their links allow.
 //!
 //! # Layout
-//! - `settings`: what a link's values mean
+//! - `config`: what a link's values mean
 //! - `network`: ranges of addresses, and which are public
-//! - `gate`: where requests may go: hosts, addresses, redirects
+//! - `egress`: where requests may go: hosts, addresses, redirects
 //! - `headers`: what a request is sent with
-//! - `exchange`: one request and its response, within the link's limits
-//! - `messages`: the contract's payloads
+//! - `client`: one request and its response, within the link's limits
+//! - `payloads`: the contract's payloads
 
-mod exchange;
-mod gate;
+mod client;
+mod config;
+mod egress;
 mod headers;
-mod messages;
 mod network;
-mod settings;
+mod payloads;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,8 +23,8 @@ use wasmcloud_core::error::{BoxedError, Result};
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
-use exchange::Tenant;
-use settings::Settings;
+use client::Tenant;
+use config::Settings;
 
 const CONTRACT: &str = "wasmcloud:httpclient";
 
@@ -136,5 +136,5 @@ impl std::fmt::Debug for HttpClient {
 /// What the payload of an operation says, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
-    (operation == REQUEST).then(|| messages::Request::decode(payload).ok()).flatten().map(|read| format!("{read:?}"))
+    (operation == REQUEST).then(|| payloads::Request::decode(payload).ok()).flatten().map(|read| format!("{read:?}"))
 }

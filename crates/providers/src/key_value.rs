@@ -1,17 +1,17 @@
 //! `wasmcloud:keyvalue`: texts, counters, lists and sets under keys, in a file of the host's or in Redis.
 //!
 //! # Layout
-//! - `messages`: the contract's payloads
-//! - `settings`: what a link's values mean
-//! - `refusal`: why something was not done, in the same words for each backend
+//! - `payloads`: the contract's payloads
+//! - `config`: what a link's values mean
+//! - `error`: why something was not done, in the same words for each backend
 //! - `embedded`: the store that needs no server
 //! - `redis`: keys kept by a Redis server
 
+mod config;
 mod embedded;
-mod messages;
+mod error;
+mod payloads;
 mod redis;
-mod refusal;
-mod settings;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,11 +23,11 @@ use wasmcloud_core::error::{BoxedError, Result};
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
+use config::{Place, Settings, Tenant};
 use embedded::{Files, Lease};
-use messages::{Answer, Operation};
+use error::Refusal;
+use payloads::{Answer, Operation};
 use redis::Redis;
-use refusal::Refusal;
-use settings::{Place, Settings, Tenant};
 
 const CONTRACT: &str = "wasmcloud:keyvalue";
 
@@ -233,5 +233,5 @@ impl std::fmt::Debug for KeyValue {
 /// What the payload of an operation says, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
-    messages::Operation::decode(operation, payload).ok().map(|read| format!("{read:?}"))
+    payloads::Operation::decode(operation, payload).ok().map(|read| format!("{read:?}"))
 }

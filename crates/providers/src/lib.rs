@@ -24,7 +24,7 @@ mod logging;
 #[cfg(feature = "messaging")]
 mod messaging;
 #[cfg(test)]
-mod shapes;
+mod payload_fields;
 
 use wasmcloud_claims::jwt::{self, Claims};
 use wasmcloud_core::entity::shorten;

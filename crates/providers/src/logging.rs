@@ -1,13 +1,13 @@
 //! `wasmcloud:logging`: lines of actors on the host's log.
 //!
 //! # Layout
-//! - `messages`: the contract's payloads
-//! - `settings`: what a link's values mean
-//! - `pace`: how many lines an actor may write
+//! - `payloads`: the contract's payloads
+//! - `config`: what a link's values mean
+//! - `rate_limiter`: how many lines an actor may write
 
-mod messages;
-mod pace;
-mod settings;
+mod config;
+mod payloads;
+mod rate_limiter;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,9 +18,9 @@ use wasmcloud_core::error::{BoxedError, Result, printable};
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
-use messages::Line;
-use pace::Pace;
-use settings::Settings;
+use config::Settings;
+use payloads::Line;
+use rate_limiter::Pace;
 
 const CONTRACT: &str = "wasmcloud:logging";
 

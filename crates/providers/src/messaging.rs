@@ -1,18 +1,18 @@
 //! `wasmcloud:messaging`: messages to subjects, by a broker in the host or by a NATS server.
 //!
 //! # Layout
-//! - `messages`: the contract's payloads
-//! - `settings`: what a link's values mean
+//! - `payloads`: the contract's payloads
+//! - `config`: what a link's values mean
 //! - `subject`: the rules for subjects
 //! - `broker`: the broker that needs no server
 //! - `nats`: messages by a NATS server
 //! - `delivery`: how messages reach a linked actor
 
 mod broker;
+mod config;
 mod delivery;
-mod messages;
 mod nats;
-mod settings;
+mod payloads;
 mod subject;
 
 use std::collections::HashMap;
@@ -24,10 +24,10 @@ use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
 use broker::Broker;
+use config::{Place, Settings};
 use delivery::{Delivery, Receiver, Source};
-use messages::Operation;
 use nats::Nats;
-use settings::{Place, Settings};
+use payloads::Operation;
 
 const CONTRACT: &str = "wasmcloud:messaging";
 
@@ -164,11 +164,11 @@ impl Link {
         match (operation, &self.backend) {
             (Operation::Publish(message), Backend::Embedded(broker)) => {
                 broker.publish(&message);
-                Ok(messages::published()?)
+                Ok(payloads::published()?)
             }
             (Operation::Publish(message), Backend::Nats(nats)) => {
                 nats.publish(message).await?;
-                Ok(messages::published()?)
+                Ok(payloads::published()?)
             }
             (Operation::Request { subject, body, timeout }, Backend::Embedded(broker)) => {
                 Ok(broker.request(subject, body, timeout).await?.encode()?)
@@ -250,5 +250,5 @@ impl std::fmt::Debug for Messaging {
 /// What the payload of an operation says, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
-    messages::Operation::decode(operation, payload).ok().map(|read| format!("{read:?}"))
+    payloads::Operation::decode(operation, payload).ok().map(|read| format!("{read:?}"))
 }

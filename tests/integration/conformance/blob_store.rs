@@ -20,9 +20,9 @@ use tempfile::TempDir;
 use wasmcloud_host::builtin::BlobStore;
 use wasmcloud_host::{Host, NativeCapability};
 
-use super::bad_days::{Served, bad_days};
 use super::kit::{self, Backend, Caller, Tenant, with_provider};
 use super::s3_server::{BUCKET, S3Server};
+use super::server_failures::{Served, bad_days};
 use super::server_process::ServerProcess;
 use crate::support::values;
 use client::{chunk, field, outcome};

@@ -19,9 +19,9 @@ use tempfile::TempDir;
 use wasmcloud_host::builtin::KeyValue;
 use wasmcloud_host::{Host, NativeCapability};
 
-use super::bad_days::{Served, bad_days};
 use super::kit::{self, Backend, Caller, Tenant};
 use super::redis_server::RedisServer;
+use super::server_failures::{Served, bad_days};
 use super::server_process::ServerProcess;
 use crate::support::values;
 

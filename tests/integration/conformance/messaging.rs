@@ -22,9 +22,9 @@ use serde_json::json;
 use wasmcloud_host::builtin::{Extras, Messaging};
 use wasmcloud_host::{ActorOptions, Host, NativeCapability};
 
-use super::bad_days::{Served, bad_days};
 use super::kit::{self, Backend, Caller, Tenant};
 use super::nats_server::NatsServer;
+use super::server_failures::{Served, bad_days};
 use super::server_process::ServerProcess;
 use crate::signing::sign;
 use crate::support::{soon, values};

@@ -7,7 +7,7 @@ use std::task::{Poll, ready};
 use tokio::time::Instant;
 
 use super::{Activity, Verdict};
-use crate::table::Asked;
+use crate::connection_table::Asked;
 
 /// How a connection came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ mod tests {
 
     use super::super::{Patience, Sending};
     use super::*;
-    use crate::table::{Admission, ConnectionTable};
+    use crate::connection_table::{Admission, ConnectionTable};
 
     /// Times so far from each other that a busy machine does not bring them into another order.
     const SHORT: Patience = Patience {

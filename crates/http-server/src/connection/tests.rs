@@ -16,10 +16,10 @@ use tokio::io::DuplexStream;
 use tokio::task::{JoinHandle, LocalSet};
 
 use super::*;
-use crate::caller::CallError;
-use crate::ledger::Limits;
-use crate::settings::Settings;
-use crate::table::{ConnectionTable, Kind};
+use crate::actor_caller::CallError;
+use crate::config::Settings;
+use crate::connection_table::{ConnectionTable, Kind};
+use crate::memory_quota::Limits;
 
 const KIB: usize = 1024;
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 
-use super::refusal::Refusal;
+use super::error::Refusal;
 
 /// Does work with files on a thread that may block.
 pub(super) async fn blocking<T: Send + 'static>(

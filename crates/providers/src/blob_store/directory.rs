@@ -14,11 +14,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::TempPath;
 
+use super::backend::{Source, Store, Target};
 use super::blocking::{Blocking, blocking, blocking_meanwhile};
-use super::messages::{Blob, Name};
-use super::refusal::Refusal;
+use super::error::Refusal;
+use super::payloads::{Blob, Name};
 use super::spool::{self, Spool};
-use super::store::{Source, Store, Target};
 use tree::{Tree, not_durable};
 
 /// How many bytes of an upload wait at most to be made durable before the last chunk has come. The disk is at work then

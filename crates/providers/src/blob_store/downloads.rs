@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 use wasmcloud_core::error::{BoxedError, printable};
 use wasmcloud_provider::ActorDispatcher;
 
-use super::messages::{Download, RECEIVE_CHUNK};
-use super::refusal::Refusal;
-use super::store::Source;
+use super::backend::Source;
+use super::error::Refusal;
+use super::payloads::{Download, RECEIVE_CHUNK};
 
 /// How much is read at once, unless a single chunk is more.
 const WINDOW: u64 = 1024 * 1024;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::blocking::{Blocking, blocking, blocking_meanwhile};
-use super::refusal::Refusal;
+use super::error::Refusal;
 
 /// How many chunks may have come before an earlier one has.
 const MOST_AHEAD: usize = 1024;

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex as AsyncMutex;
 
+use super::backend::{Store, Target};
 use super::blocking::blocking;
-use super::messages::{Chunk, Name};
-use super::refusal::Refusal;
+use super::error::Refusal;
+use super::payloads::{Chunk, Name};
 use super::spool::Spool;
-use super::store::{Store, Target};
 
 /// How much of a blob is compared at once with a chunk that came again.
 const LARGEST_COMPARED: usize = 64 * 1024 * 1024;

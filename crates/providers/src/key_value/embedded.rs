@@ -5,31 +5,31 @@
 //! made durable last.
 //!
 //! # Layout
-//! - `file`: the opened database, and how it is opened again after a failure
+//! - `database`: the opened database, and how it is opened again after a failure
 //! - `writer`, `readers`: what the threads do
 //! - `tables`, `record`: how keys, lists, sets and expiries are laid out
-//! - `reads`, `writes`: the operations
-//! - `files`: which stores are open, and for how many links
+//! - `read_operations`, `write_operations`: the operations
+//! - `open_stores`: which stores are open, and for how many links
 
-mod file;
-mod files;
+mod database;
+mod open_stores;
+mod read_operations;
 mod readers;
-mod reads;
 mod record;
 mod tables;
+mod write_operations;
 mod writer;
-mod writes;
 
 use std::sync::Arc;
 
 use crossbeam_channel::{Sender, TrySendError};
 use tokio::sync::oneshot;
 
-use super::messages::{Answer, Operation};
-use super::refusal::Refusal;
-use super::settings::Location;
-use file::File;
-pub(super) use files::{Files, Lease};
+use super::config::Location;
+use super::error::Refusal;
+use super::payloads::{Answer, Operation};
+use database::File;
+pub(super) use open_stores::{Files, Lease};
 
 /// How many calls wait for a thread before further ones are refused.
 const WAITING: usize = 8192;

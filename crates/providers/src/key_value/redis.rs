@@ -7,8 +7,8 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult, TlsCertificates, cmd};
 
-use super::messages::{Answer, Operation};
-use super::refusal::Refusal;
+use super::error::Refusal;
+use super::payloads::{Answer, Operation};
 
 /// How long it may take to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

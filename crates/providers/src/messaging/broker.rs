@@ -13,7 +13,7 @@ use rand::RngExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use uuid::Uuid;
 
-use super::messages::Message;
+use super::payloads::Message;
 use super::subject::{hears, is_pattern, shown};
 
 /// How many bytes the messages of one queue may hold.

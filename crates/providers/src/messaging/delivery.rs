@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wasmcloud_provider::ActorDispatcher;
 
-use super::messages::{HANDLE_MESSAGE, Message};
+use super::payloads::{HANDLE_MESSAGE, Message};
 use super::subject::shown;
 
 /// Messages as they come in.

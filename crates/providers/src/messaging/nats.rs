@@ -11,9 +11,9 @@ use futures_util::stream::{StreamExt as _, select_all};
 use uuid::Uuid;
 use wasmcloud_core::text::printable;
 
+use super::config::{Credentials, Servers, Settings};
 use super::delivery::Source;
-use super::messages::Message;
-use super::settings::{Credentials, Servers, Settings};
+use super::payloads::Message;
 use super::subject::shown;
 
 /// How long it may take to connect to one server.

@@ -8,10 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 
-use super::super::bad_days;
 use super::super::crash::{acknowledge, acknowledged_before_the_kill, to_be_killed};
 use super::super::disks::{on_a_disk_that_can_be_stalled, on_a_full_disk};
 use super::super::kit::{Backend, Tenant, with_provider};
+use super::super::server_failures;
 use super::client::{Client, bytes, chunk};
 use super::{Directory, make_containers};
 use crate::support::{in_own_process, keep_log, logged, soon, until, values};
@@ -291,7 +291,7 @@ fn a_disk_that_stands_still_harms_only_who_needs_it() {
         for directory in [&stalled, &beside] {
             make_containers(directory).await;
         }
-        bad_days::a_disk_that_stands_still_costs_its_own_calls_their_deadline_and_others_nothing(
+        server_failures::a_disk_that_stands_still_costs_its_own_calls_their_deadline_and_others_nothing(
             &stalled,
             beside.values(Tenant::A),
         )

@@ -11,10 +11,10 @@ use serde_json::json;
 use wasmcloud_host::ErrorKind;
 use wasmcloud_host::builtin::KeyValue;
 
-use super::super::bad_days;
 use super::super::crash::{acknowledge, acknowledged_before_the_kill, to_be_killed};
 use super::super::disks::{on_a_disk_that_can_be_stalled, on_a_full_disk};
 use super::super::kit::{Backend, Caller, Tenant, with_provider};
+use super::super::server_failures;
 use super::{CONTRACT, Embedded, ask};
 use crate::support::{in_own_process, keep_log, kind, logged, soon, values};
 
@@ -272,7 +272,7 @@ fn on_a_full_disk_writes_fail_and_what_was_acknowledged_can_be_read_and_deleted(
 fn a_disk_that_stands_still_harms_only_who_needs_it() {
     const NAME: &str = "conformance::key_value::embedded::a_disk_that_stands_still_harms_only_who_needs_it";
     on_a_disk_that_can_be_stalled(NAME, async || {
-        bad_days::a_disk_that_stands_still_costs_its_own_calls_their_deadline_and_others_nothing(
+        server_failures::a_disk_that_stands_still_costs_its_own_calls_their_deadline_and_others_nothing(
             &Embedded::new(),
             values(&[("PATH", ":memory:")]),
         )

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::table::Asked;
+use crate::connection_table::Asked;
 
 #[tokio::test]
 async fn answers_for_a_window_of_0_are_bounded_and_pings_do_not_keep_their_connection() {

@@ -12,10 +12,10 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempPath;
 
-use crate::blob_store::messages::{Blob, Name};
+use crate::blob_store::backend::List;
+use crate::blob_store::error::Refusal;
 use crate::blob_store::names;
-use crate::blob_store::refusal::Refusal;
-use crate::blob_store::store::List;
+use crate::blob_store::payloads::{Blob, Name};
 
 /// No container has this name: none begins with a dot.
 const UPLOADS: &str = ".uploads";

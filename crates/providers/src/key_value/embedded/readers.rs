@@ -8,11 +8,11 @@ use redb::ReadableDatabase;
 use wasmcloud_core::error::panic_text;
 
 use super::Job;
-use super::file::File;
-use super::reads::read;
+use super::database::File;
+use super::read_operations::read;
 use super::tables::{Failure, Snapshot};
-use crate::key_value::messages::{Answer, Operation};
-use crate::key_value::refusal::Refusal;
+use crate::key_value::error::Refusal;
+use crate::key_value::payloads::{Answer, Operation};
 
 /// Two, so that who asks for much holds up others less.
 const THREADS: usize = 2;

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransaction};
 
-use crate::key_value::refusal::Refusal;
+use crate::key_value::error::Refusal;
 
 /// What is kept under each key.
 const KEYS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("keys");

@@ -9,11 +9,11 @@ use redb::ReadableDatabase;
 use tokio::sync::oneshot;
 use wasmcloud_core::error::{panic_text, printable};
 
-use super::file::File;
+use super::database::File;
 use super::tables::{Failure, Snapshot, Tables};
 use super::{Job, Task};
-use crate::key_value::messages::Answer;
-use crate::key_value::refusal::Refusal;
+use crate::key_value::error::Refusal;
+use crate::key_value::payloads::Answer;
 
 /// How many calls share a transaction at most.
 const BATCH: usize = 1024;
@@ -231,7 +231,7 @@ fn gather(first: Job, tasks: &Receiver<Task>, batch: &mut Vec<Job>, last: Writte
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key_value::messages::Operation;
+    use crate::key_value::payloads::Operation;
 
     fn job() -> (Job, oneshot::Receiver<Outcome>) {
         let (answer, answered) = oneshot::channel();

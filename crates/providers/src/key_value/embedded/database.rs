@@ -13,7 +13,7 @@ use redb::{Builder, Database, DatabaseError};
 use wasmcloud_core::error::panic_text;
 
 use super::tables::Tables;
-use crate::key_value::settings::Location;
+use crate::key_value::config::Location;
 
 /// How much of a database is kept in memory at most.
 const CACHE: usize = 64 * 1024 * 1024;

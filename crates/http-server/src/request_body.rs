@@ -9,10 +9,10 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
 
 use crate::BoxedError;
-use crate::ledger::Full;
+use crate::connection_table::Kind;
+use crate::connection_table::{Holding, Peer};
+use crate::memory_quota::Full;
 use crate::normalise::Framing;
-use crate::table::Kind;
-use crate::table::{Holding, Peer};
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);

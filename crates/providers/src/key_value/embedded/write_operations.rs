@@ -5,11 +5,11 @@
 
 use redb::ReadableTable;
 
-use super::reads::with;
+use super::read_operations::with;
 use super::record::{Content, List, Record};
 use super::tables::{Failure, Tables, after, damaged, refuse};
-use crate::key_value::messages::{Answer, Operation};
-use crate::key_value::refusal::Refusal;
+use crate::key_value::error::Refusal;
+use crate::key_value::payloads::{Answer, Operation};
 
 /// How many expired keys are removed in one go.
 const SWEPT_AT_ONCE: usize = 256;

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use log::LevelFilter;
 
 use super::super::link_values::{LinkValues, Names};
-use super::messages::read_level;
+use super::payloads::read_level;
 
 /// What `printable` keeps of a text.
 const LONGEST_TEXT: u32 = 8192;

@@ -7,7 +7,7 @@ use std::num::NonZeroU16;
 use std::str::FromStr;
 
 use crate::cors::Cors;
-use crate::names;
+use crate::link_value_names;
 use crate::tls::TlsSource;
 
 const DEFAULT_PORT: u16 = 8080;
@@ -32,7 +32,7 @@ impl Settings {
     /// # Errors
     /// A text that names the value which is unknown or cannot be read.
     pub(crate) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
-        names::check(values)?;
+        link_value_names::check(values)?;
         let port = value(values, "PORT", DEFAULT_PORT, "a TCP port (0 to 65535)")?;
         let Bind(ip) = value(values, "BIND", Bind(DEFAULT_ADDRESS), "an address to listen on")?;
         let body_limit = value(values, "BODY_LIMIT", DEFAULT_BODY_LIMIT, "a number of bytes")?;

@@ -2,7 +2,7 @@
 //!
 //! When there are as many as there may be and another one comes, those that have been idle longest are cut.
 
-mod peer;
+mod handle;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,9 +14,9 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::client::ClientAddress;
-use crate::files;
-use crate::ledger::{Full, Grant, Ledger, Limits};
-pub(crate) use peer::{Asked, Holding, Peer};
+use crate::file_limit;
+use crate::memory_quota::{Full, Grant, Ledger, Limits};
+pub(crate) use handle::{Asked, Holding, Peer};
 
 const MIB: usize = 1024 * 1024;
 
@@ -66,7 +66,7 @@ struct State {
 
 impl ConnectionTable {
     pub(crate) fn new() -> Arc<ConnectionTable> {
-        ConnectionTable::with(files::connections(), BODIES, ANSWERS)
+        ConnectionTable::with(file_limit::connections(), BODIES, ANSWERS)
     }
 
     /// A table with limits of one's own.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use wasmcloud_core::text::printable;
 
-use super::refusal::Refusal;
+use super::error::Refusal;
 
 /// What an actor asks for, read and made independent of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,7 +215,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shapes::{Fields, NEEDED, TEXT, check};
+    use crate::payload_fields::{Fields, NEEDED, TEXT, check};
     use proptest::prelude::*;
 
     #[test]

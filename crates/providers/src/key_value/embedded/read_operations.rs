@@ -6,8 +6,8 @@ use redb::ReadableTable;
 
 use super::record::{Content, List, Record};
 use super::tables::{Failure, Snapshot, after, damaged, refuse};
-use crate::key_value::messages::{Answer, Operation};
-use crate::key_value::refusal::Refusal;
+use crate::key_value::error::Refusal;
+use crate::key_value::payloads::{Answer, Operation};
 
 /// What an answer may hold in memory: what fits a message to an actor.
 const ANSWER_LIMIT: usize = 63 * 1024 * 1024;

@@ -1,7 +1,7 @@
 //! Answers on their way to a client, and whether it takes them.
 
 use crate::activity::Serving;
-use crate::table::Holding;
+use crate::connection_table::Holding;
 
 /// How often an answer is looked at before it has to have made progress.
 pub(super) const REVIEWS: u32 = 3;

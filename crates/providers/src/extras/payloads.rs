@@ -131,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::shapes::{Fields, NEEDED, check};
+    use crate::payload_fields::{Fields, NEEDED, check};
 
     #[test]
     fn the_older_shape_is_told_by_its_flags() {

@@ -16,13 +16,13 @@ use object_store::{ClientOptions, GetOptions, GetRange, MultipartUpload, PutPayl
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use wasmcloud_core::text::printable;
 
+use super::backend::{List, Source, Store, Target};
 use super::blocking::blocking;
-use super::messages::{Blob, Name};
+use super::config::Bucket;
+use super::error::Refusal;
 use super::names;
-use super::refusal::Refusal;
-use super::settings::Bucket;
+use super::payloads::{Blob, Name};
 use super::spool::Spool;
-use super::store::{List, Source, Store, Target};
 
 /// How large the parts of a large blob are: the least that S3 takes.
 const PART: u64 = 5 * 1024 * 1024;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::messages::{Blob, Name};
-use super::refusal::Refusal;
+use super::error::Refusal;
+use super::payloads::{Blob, Name};
 use super::spool::Spool;
 
 /// How much a list of blobs may have, as the actor is told it: what fits a message, with room for what is around it.

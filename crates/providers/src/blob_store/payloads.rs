@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wasmcloud_core::text::printable;
 
+use super::error::Refusal;
 use super::names;
-use super::refusal::Refusal;
 
 /// What each chunk of a download is sent as.
 pub(super) const RECEIVE_CHUNK: &str = "ReceiveChunk";
@@ -267,7 +267,7 @@ impl Download {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shapes::{BYTES, Fields, NEEDED, OPTIONAL_TEXT, TEXT, check, map};
+    use crate::payload_fields::{BYTES, Fields, NEEDED, OPTIONAL_TEXT, TEXT, check, map};
     use proptest::prelude::*;
 
     fn decode(operation: &str, message: &[u8]) -> Result<Operation, Refusal> {

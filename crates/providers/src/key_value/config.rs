@@ -8,8 +8,8 @@ use redis::{ConnectionInfo, IntoConnectionInfo};
 use wasmcloud_core::text::escaped;
 
 use super::super::link_values::{LinkValues, Names};
-use super::messages::{Answer, Operation};
-use super::refusal::Refusal;
+use super::error::Refusal;
+use super::payloads::{Answer, Operation};
 
 /// Where the embedded store is without a value that says so.
 const DEFAULT_FILE: &str = "keyvalue.redb";

@@ -67,7 +67,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::shapes::{Fields, NEEDED, OPTIONAL_TEXT, TEXT, check};
+    use crate::payload_fields::{Fields, NEEDED, OPTIONAL_TEXT, TEXT, check};
 
     fn level_of(written: &[u8]) -> Result<Option<Level>, String> {
         let message = [b"\x83\xa6target\xa1t\xa5level", written, b"\xa4text\xa2hi"].concat();

@@ -45,7 +45,7 @@ impl Response<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shapes::{BYTES, Fields, OPTIONAL_MAP, TEXT, check};
+    use crate::payload_fields::{BYTES, Fields, OPTIONAL_MAP, TEXT, check};
     use proptest::prelude::*;
 
     #[test]

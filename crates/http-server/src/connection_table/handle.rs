@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::{ConnectionTable, Kind};
-use crate::ledger::{Full, Grant};
+use crate::memory_quota::{Full, Grant};
 
 /// What a connection is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

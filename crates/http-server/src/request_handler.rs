@@ -11,17 +11,17 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::BoxedError;
 use crate::activity::{Sending, Serving};
-use crate::answer::Answer;
-use crate::body::{self, BodyError, Received};
-use crate::caller::{CallError, CallErrorKind, Caller};
+use crate::actor_caller::{CallError, CallErrorKind, Caller};
+use crate::config::Settings;
+use crate::connection_table::Kind;
+use crate::connection_table::{Holding, Peer};
 use crate::cors::Cors;
-use crate::framing::frame;
-use crate::messages::{HANDLE_REQUEST, Headers, Request, Response};
 use crate::normalise::{Framing, Refused, normalise};
+use crate::payloads::{HANDLE_REQUEST, Headers, Request, Response};
+use crate::request_body::{self, BodyError, Received};
 use crate::request_id::{REQUEST_ID, RequestIds};
-use crate::settings::Settings;
-use crate::table::Kind;
-use crate::table::{Holding, Peer};
+use crate::response_body::Answer;
+use crate::response_framing::frame;
 
 /// Headers that belong to a connection: an actor has no say in them. Of the length it tells, [`frame`] decides.
 const NOT_THE_ACTORS: [HeaderName; 7] = [
@@ -102,7 +102,7 @@ impl<C: Caller> Site<C> {
         if let Some((status, headers)) = preflight {
             return Ok((without_body(status, headers), None));
         }
-        let received = body::read(body, framing, self.body_limit, peer).await.map_err(Failure::Body)?;
+        let received = request_body::read(body, framing, self.body_limit, peer).await.map_err(Failure::Body)?;
         // Held until the request is answered: as long as its body is in memory.
         let Received { bytes, mut holdings } = received;
         tell_length(&mut head.headers, framing, bytes.len());

@@ -10,10 +10,10 @@ use reqwest::{Certificate, Client, Method, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmcloud_core::error::BoxedError;
 
-use super::gate::{Gate, GatedResolver};
+use super::config::Settings;
+use super::egress::{Gate, GatedResolver};
 use super::headers;
-use super::messages::{Request, Response};
-use super::settings::Settings;
+use super::payloads::{Request, Response};
 
 const KIB: usize = 1024;
 

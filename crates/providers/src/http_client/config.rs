@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::super::link_values::{LinkValues, Names};
-use super::gate::{Gate, HostRule};
+use super::egress::{Gate, HostRule};
 
 /// What fits a message to or from an actor, with some room for what is in it beside the body.
 const LARGEST_LIMIT: usize = 63 * 1024 * 1024;

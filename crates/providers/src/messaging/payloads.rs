@@ -118,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::shapes::{BYTES, Fields, NEEDED, OPTIONAL_TEXT, TEXT, check};
+    use crate::payload_fields::{BYTES, Fields, NEEDED, OPTIONAL_TEXT, TEXT, check};
 
     #[test]
     fn calls_are_read_with_the_names_of_the_wire() {

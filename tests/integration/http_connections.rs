@@ -71,7 +71,7 @@ fn resident() -> usize {
 #[test]
 #[cfg(target_os = "linux")]
 fn answers_that_clients_do_not_take_are_bounded_for_all_of_them() {
-    in_own_process("http_places::answers_that_clients_do_not_take_are_bounded_for_all_of_them", || {
+    in_own_process("http_connections::answers_that_clients_do_not_take_are_bounded_for_all_of_them", || {
         with_host_of(HostBuilder::new().with_shards(1), async |host| {
             let served = serve(&host, "echo", &[]).await;
             // Once through everything, so that it is paid for.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Embedded;
-use crate::key_value::messages::{Answer, Operation};
-use crate::key_value::refusal::Refusal;
-use crate::key_value::settings::Location;
+use crate::key_value::config::Location;
+use crate::key_value::error::Refusal;
+use crate::key_value::payloads::{Answer, Operation};
 
 /// The stores of one provider.
 #[derive(Default)]
