@@ -9,7 +9,7 @@ mod worker;
 use std::collections::HashMap;
 
 use tokio::sync::oneshot;
-use wasmcloud_http_server::{CONTRACT, CallError, CallErrorKind, Caller};
+use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind};
 use wasmcloud_provider_sdk::{ActorErrorKind, Call, Error, Host, Link, Provider, export_provider};
 use worker::Worker;
 
@@ -24,7 +24,7 @@ pub struct HttpServer {
 
 impl Provider for HttpServer {
     fn start(host: Host) -> Result<Self, Error> {
-        log_forwarder::log_to(&host);
+        log_forwarder::forward_log_to(&host);
         Ok(HttpServer { worker: Worker::start()?, host })
     }
 
@@ -64,10 +64,10 @@ struct LinkedActor {
     host: Host,
 }
 
-impl Caller for LinkedActor {
-    async fn call(&self, operation: &str, message: Vec<u8>) -> Result<Vec<u8>, CallError> {
+impl ActorCaller for LinkedActor {
+    async fn call(&self, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, CallError> {
         let (answer, answered) = oneshot::channel();
-        self.host.call_then(&self.key, operation, &message, move |outcome| {
+        self.host.call_then(&self.key, operation, &payload, move |outcome| {
             // Nobody listens any more where the client has gone.
             let _ = answer.send(outcome);
         });

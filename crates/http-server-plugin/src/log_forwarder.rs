@@ -7,19 +7,19 @@ use wasmcloud_provider_sdk::{Host, LogLevel};
 
 /// The log of this library. It has one, as the crate `log` has it, whatever the number of providers made of it: lines go to
 /// the host of the last.
-struct Forward(Mutex<Option<Host>>);
+struct LogForwarder(Mutex<Option<Host>>);
 
-static FORWARD: Forward = Forward(Mutex::new(None));
+static FORWARDER: LogForwarder = LogForwarder(Mutex::new(None));
 
 /// Has what is logged in this library go to a host.
-pub(crate) fn log_to(host: &Host) {
-    *FORWARD.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(host.clone());
-    if log::set_logger(&FORWARD).is_ok() {
+pub(crate) fn forward_log_to(host: &Host) {
+    *FORWARDER.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(host.clone());
+    if log::set_logger(&FORWARDER).is_ok() {
         log::set_max_level(LevelFilter::Debug);
     }
 }
 
-impl Log for Forward {
+impl Log for LogForwarder {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.level() <= Level::Info || metadata.target().starts_with("wasmcloud")
     }

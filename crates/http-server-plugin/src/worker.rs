@@ -26,7 +26,7 @@ impl Worker {
     pub(crate) fn start() -> Result<Worker, Error> {
         let (jobs, waiting) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let work = move || LocalSet::new().block_on(&runtime, work_off(waiting));
+        let work = move || LocalSet::new().block_on(&runtime, run_jobs(waiting));
         let thread = std::thread::Builder::new().name("http-server".to_owned()).spawn(work)?;
         Ok(Worker { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
@@ -68,7 +68,7 @@ impl Drop for Worker {
     }
 }
 
-async fn work_off(mut waiting: mpsc::UnboundedReceiver<Job>) {
+async fn run_jobs(mut waiting: mpsc::UnboundedReceiver<Job>) {
     let server = Rc::new(Server::new());
     while let Some(job) = waiting.recv().await {
         tokio::task::spawn_local(job(server.clone()));

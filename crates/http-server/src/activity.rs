@@ -15,18 +15,18 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::time::Instant;
 
-use crate::connection_table::Peer;
-pub(crate) use observed_stream::Watched;
+use crate::connection_table::ConnectionHandle;
+pub(crate) use observed_stream::ObservedStream;
 use response_in_flight::Progress;
-pub(crate) use response_in_flight::Sending;
-pub(crate) use timer::{Ended, in_time};
+pub(crate) use response_in_flight::ResponseInFlight;
+pub(crate) use timer::{ConnectionEnd, run_with_timeouts};
 
 /// How a client of HTTP/2 begins.
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
 
 /// How long a connection may stay about one thing.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct ConnectionTimeouts {
     /// Without a request on it.
     pub(crate) idle: Duration,
     /// While the head of a request arrives.
@@ -37,8 +37,8 @@ pub(crate) struct Patience {
     pub(crate) end: Duration,
 }
 
-impl Patience {
-    pub(crate) const DEFAULT: Patience = Patience {
+impl ConnectionTimeouts {
+    pub(crate) const DEFAULT: ConnectionTimeouts = ConnectionTimeouts {
         idle: Duration::from_secs(75),
         head: Duration::from_secs(10),
         write: Duration::from_secs(30),
@@ -49,8 +49,8 @@ impl Patience {
 /// What one connection is about. Shared by its stream, which sees bytes, and its service, which sees requests.
 #[derive(Debug)]
 pub(crate) struct Activity {
-    peer: Arc<Peer>,
-    patience: Patience,
+    connection: Arc<ConnectionHandle>,
+    timeouts: ConnectionTimeouts,
     phase: Cell<Phase>,
     /// How many requests are being served: their answers have not been sent to their end.
     requests: Cell<usize>,
@@ -78,19 +78,19 @@ enum Phase {
 
 /// What a connection deserves whose time for something is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum TimeoutAction {
     /// It may go on until then.
-    GoesOn(Option<Instant>),
+    Continue(Option<Instant>),
     /// It is to end, with the requests that its client may just be sending.
-    Ends,
-    IsCut,
+    CloseGracefully,
+    CloseNow,
 }
 
 impl Activity {
-    pub(crate) fn new(patience: Patience, peer: Arc<Peer>) -> Rc<Activity> {
+    pub(crate) fn new(timeouts: ConnectionTimeouts, connection: Arc<ConnectionHandle>) -> Rc<Activity> {
         Rc::new(Activity {
-            peer,
-            patience,
+            connection,
+            timeouts,
             phase: Cell::new(Phase::Idle(Instant::now())),
             requests: Cell::default(),
             multiplexed: Cell::default(),
@@ -102,12 +102,12 @@ impl Activity {
     }
 
     /// A request has arrived. It is being served as long as what this returns is kept.
-    pub(crate) fn begin_request(self: &Rc<Activity>, multiplexed: bool) -> Serving {
+    pub(crate) fn begin_request(self: &Rc<Activity>, multiplexed: bool) -> RequestInFlight {
         self.multiplexed.set(multiplexed);
         self.requests.set(self.requests.get() + 1);
         self.phase.set(Phase::Serving);
-        self.peer.set_busy();
-        Serving(self.clone())
+        self.connection.set_busy();
+        RequestInFlight(self.clone())
     }
 
     /// The client is to send no more requests.
@@ -117,7 +117,7 @@ impl Activity {
         }
     }
 
-    fn has_read(&self, bytes: &[u8]) {
+    fn on_read(&self, bytes: &[u8]) {
         if let Phase::Idle(_) = self.phase.get()
             && !self.multiplexed.get()
         {
@@ -126,15 +126,15 @@ impl Activity {
             }
             let now = Instant::now();
             self.phase.set(Phase::Head(now));
-            self.peer.set_beginning(now.into_std());
+            self.connection.set_receiving_head(now.into_std());
         }
     }
 
-    fn has_written(&self) {
+    fn on_written(&self) {
         self.stalled.set(None);
     }
 
-    fn cannot_write(&self) {
+    fn on_write_blocked(&self) {
         if self.stalled.get().is_none() {
             self.stalled.set(Some(Instant::now()));
         }
@@ -151,40 +151,40 @@ impl Activity {
 
     /// A part of the patience for writing, so that what is decided at its end is not late by much.
     fn review_period(&self) -> Duration {
-        self.patience.write / response_in_flight::REVIEWS
+        self.timeouts.write / response_in_flight::REVIEWS
     }
 
     /// When the connection has to be looked at if it goes on like this.
     fn deadline(&self) -> Option<Instant> {
-        let write = self.stalled.get().map(|since| since + self.patience.write);
+        let write = self.stalled.get().map(|since| since + self.timeouts.write);
         earlier(self.phase_deadline(), earlier(write, self.review.get()))
     }
 
     fn phase_deadline(&self) -> Option<Instant> {
         match (self.phase.get(), self.ending.get()) {
-            (Phase::Idle(since), Some(ending)) => Some(since.max(ending) + self.patience.end),
-            (Phase::Idle(since), None) => Some(since + self.patience.idle),
-            (Phase::Head(since), _) => Some(since + self.patience.head),
+            (Phase::Idle(since), Some(ending)) => Some(since.max(ending) + self.timeouts.end),
+            (Phase::Idle(since), None) => Some(since + self.timeouts.idle),
+            (Phase::Head(since), _) => Some(since + self.timeouts.head),
             (Phase::Serving, _) => None,
         }
     }
 
     /// What is to be done now.
-    fn verdict(&self, now: Instant) -> Verdict {
+    fn timeout_action(&self, now: Instant) -> TimeoutAction {
         let is_over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        if is_over(self.stalled.get().map(|since| since + self.patience.write)) {
-            return Verdict::IsCut;
+        if is_over(self.stalled.get().map(|since| since + self.timeouts.write)) {
+            return TimeoutAction::CloseNow;
         }
         if is_over(self.review.get()) {
             if self.answers.borrow_mut().iter_mut().any(|(_, progress)| progress.review()) {
-                return Verdict::IsCut;
+                return TimeoutAction::CloseNow;
             }
             self.review.set(Some(now + self.review_period()));
         }
         match (is_over(self.phase_deadline()), self.phase.get(), self.ending.get()) {
-            (false, ..) => Verdict::GoesOn(self.deadline()),
-            (true, Phase::Idle(_), None) => Verdict::Ends,
-            _ => Verdict::IsCut,
+            (false, ..) => TimeoutAction::Continue(self.deadline()),
+            (true, Phase::Idle(_), None) => TimeoutAction::CloseGracefully,
+            _ => TimeoutAction::CloseNow,
         }
     }
 }
@@ -198,23 +198,23 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
 
 /// A request that is being served.
 #[derive(Debug)]
-pub(crate) struct Serving(Rc<Activity>);
+pub(crate) struct RequestInFlight(Rc<Activity>);
 
-impl Serving {
-    pub(crate) fn peer(&self) -> &Arc<Peer> {
-        &self.0.peer
+impl RequestInFlight {
+    pub(crate) fn connection(&self) -> &Arc<ConnectionHandle> {
+        &self.0.connection
     }
 }
 
-impl Drop for Serving {
+impl Drop for RequestInFlight {
     fn drop(&mut self) {
         let requests = self.0.requests.get() - 1;
         self.0.requests.set(requests);
         if requests == 0 {
             let now = Instant::now();
             self.0.phase.set(Phase::Idle(now));
-            self.0.peer.set_idle(now.into_std());
-            self.0.peer.table.is_idle(&self.0.peer);
+            self.0.connection.set_idle(now.into_std());
+            self.0.connection.table.on_idle(&self.0.connection);
         }
     }
 }

@@ -4,10 +4,10 @@ use std::fmt;
 use std::future::Future;
 
 /// The way to call one actor.
-pub trait Caller {
+pub trait ActorCaller {
     /// Calls an operation of the actor with a payload in msgpack, and waits for its answer. Dropping the future gives the
     /// call up.
-    fn call(&self, operation: &str, message: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, CallError>>;
+    fn call(&self, operation: &str, payload: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, CallError>>;
 }
 
 /// Why a call was not answered.

@@ -15,60 +15,60 @@ const DEFAULT_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const DEFAULT_BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 /// What fits a message to an actor, with some room for what is in it beside the body.
-const LARGEST_BODY_LIMIT: usize = 63 * 1024 * 1024;
+const MAX_BODY_LIMIT: usize = 63 * 1024 * 1024;
 
 /// A link's values, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub(crate) struct HttpServerConfig {
     pub(crate) address: SocketAddr,
     pub(crate) body_limit: usize,
     pub(crate) tls: Option<TlsSource>,
     pub(crate) cors: Option<Cors>,
 }
 
-impl Settings {
+impl HttpServerConfig {
     /// Reads the values of a link.
     ///
     /// # Errors
     /// A text that names the value which is unknown or cannot be read.
-    pub(crate) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
+    pub(crate) fn from_link_values(values: &HashMap<String, String>) -> Result<HttpServerConfig, String> {
         link_value_names::check(values)?;
-        let port = value(values, "PORT", DEFAULT_PORT, "a TCP port (0 to 65535)")?;
-        let Bind(ip) = value(values, "BIND", Bind(DEFAULT_ADDRESS), "an address to listen on")?;
-        let body_limit = value(values, "BODY_LIMIT", DEFAULT_BODY_LIMIT, "a number of bytes")?;
-        if body_limit > LARGEST_BODY_LIMIT {
-            return Err(format!("the value BODY_LIMIT={body_limit} is too large: at most {LARGEST_BODY_LIMIT} bytes"));
+        let port = parse_value(values, "PORT", DEFAULT_PORT, "a TCP port (0 to 65535)")?;
+        let BindAddress(ip) = parse_value(values, "BIND", BindAddress(DEFAULT_ADDRESS), "an address to listen on")?;
+        let body_limit = parse_value(values, "BODY_LIMIT", DEFAULT_BODY_LIMIT, "a number of bytes")?;
+        if body_limit > MAX_BODY_LIMIT {
+            return Err(format!("the value BODY_LIMIT={body_limit} is too large: at most {MAX_BODY_LIMIT} bytes"));
         }
         // Connections are served by the thread that the provider lives on, so this says nothing any more.
-        value(values, "WORKERS", NonZeroU16::MIN, "a number of workers (1 to 65535)")?;
-        let (tls, cors) = (tls(values)?, Cors::read(values)?);
-        Ok(Settings { address: SocketAddr::new(ip, port), body_limit, tls, cors })
+        parse_value(values, "WORKERS", NonZeroU16::MIN, "a number of workers (1 to 65535)")?;
+        let (tls, cors) = (read_tls(values)?, Cors::from_link_values(values)?);
+        Ok(HttpServerConfig { address: SocketAddr::new(ip, port), body_limit, tls, cors })
     }
 }
 
 /// The address of this machine to listen on.
-struct Bind(IpAddr);
+struct BindAddress(IpAddr);
 
-impl FromStr for Bind {
+impl FromStr for BindAddress {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Bind, String> {
+    fn from_str(text: &str) -> Result<BindAddress, String> {
         if text.eq_ignore_ascii_case("localhost") {
-            return Ok(Bind(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+            return Ok(BindAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
         }
         let in_brackets = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
         let address = match in_brackets {
             Some(address) => address.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
             None => text.parse().ok(),
         };
-        address.map(Bind).ok_or_else(|| match text.parse::<SocketAddr>() {
+        address.map(BindAddress).ok_or_else(|| match text.parse::<SocketAddr>() {
             Ok(address) => format!("write BIND={} and PORT={}", address.ip(), address.port()),
             Err(_) => "write an IP address or localhost; 0.0.0.0 and :: are all addresses of the machine".to_owned(),
         })
     }
 }
 
-fn tls(values: &HashMap<String, String>) -> Result<Option<TlsSource>, String> {
+fn read_tls(values: &HashMap<String, String>) -> Result<Option<TlsSource>, String> {
     let given = |key: &str| values.get(key).map(|text| text.trim()).filter(|text| !text.is_empty()).map(str::to_owned);
     match (given("TLS_CERT"), given("TLS_KEY")) {
         (Some(certificate), Some(key)) => Ok(Some(TlsSource { certificate, key })),
@@ -78,7 +78,7 @@ fn tls(values: &HashMap<String, String>) -> Result<Option<TlsSource>, String> {
     }
 }
 
-fn value<T: FromStr<Err: Display>>(
+fn parse_value<T: FromStr<Err: Display>>(
     values: &HashMap<String, String>,
     key: &str,
     default: T,
@@ -94,22 +94,24 @@ fn value<T: FromStr<Err: Display>>(
 mod tests {
     use super::*;
 
-    fn read(values: &[(&str, &str)]) -> Result<Settings, String> {
-        Settings::read(&values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())
+    fn read(values: &[(&str, &str)]) -> Result<HttpServerConfig, String> {
+        HttpServerConfig::from_link_values(
+            &values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+        )
     }
 
     #[test]
     fn without_values_the_defaults_hold() {
-        let settings = read(&[]).unwrap();
-        assert_eq!(settings.address.to_string(), "127.0.0.1:8080");
-        assert_eq!(settings.body_limit, 8 * 1024 * 1024);
+        let config = read(&[]).unwrap();
+        assert_eq!(config.address.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.body_limit, 8 * 1024 * 1024);
     }
 
     #[test]
     fn values_are_read() {
-        let settings = read(&[("PORT", "81"), ("BIND", "::1"), ("BODY_LIMIT", "10"), ("WORKERS", "4")]).unwrap();
-        assert_eq!(settings.address.to_string(), "[::1]:81");
-        assert_eq!(settings.body_limit, 10);
+        let config = read(&[("PORT", "81"), ("BIND", "::1"), ("BODY_LIMIT", "10"), ("WORKERS", "4")]).unwrap();
+        assert_eq!(config.address.to_string(), "[::1]:81");
+        assert_eq!(config.body_limit, 10);
     }
 
     #[test]
@@ -163,7 +165,7 @@ mod tests {
             let refusal = read(&[(key, "the content")]).unwrap_err();
             assert!(refusal.contains(key) && !refusal.contains("the content"), "{refusal}");
         }
-        let settings = read(&[("TLS_CERT", "the certificate"), ("TLS_KEY", "the content")]).unwrap();
-        assert!(!format!("{settings:?}").contains("the content"));
+        let config = read(&[("TLS_CERT", "the certificate"), ("TLS_KEY", "the content")]).unwrap();
+        assert!(!format!("{config:?}").contains("the content"));
     }
 }

@@ -18,21 +18,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::activity::{Activity, Ended, Patience, Watched, in_time};
-use crate::actor_caller::Caller;
-use crate::connection_table::Admission;
-use crate::connection_table::{Asked, Peer};
-use crate::request_handler::Site;
+use crate::activity::{Activity, ConnectionEnd, ConnectionTimeouts, ObservedStream, run_with_timeouts};
+use crate::actor_caller::ActorCaller;
+use crate::connection_table::ConnectionSlot;
+use crate::connection_table::{CloseRequest, ConnectionHandle};
+use crate::request_handler::RequestHandler;
 
 /// How long a client may take to agree on TLS.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most bytes that the head of a request may have, and how much of a connection is read ahead. Longer heads are
 /// answered with 431, as are those of more than 100 headers.
-const HEAD_LIMIT: u32 = 32 * 1024;
+const MAX_HEAD_BYTES: u32 = 32 * 1024;
 
 /// How many requests of one HTTP/2 connection are served at once.
-const STREAMS: u32 = 128;
+const MAX_STREAMS: u32 = 128;
 
 /// How much of one body, and of all bodies of an HTTP/2 connection, may arrive before they are read.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -41,21 +41,21 @@ const CONNECTION_WINDOW: u32 = 512 * 1024;
 /// How much of what has not been sent the system may keep for one connection, beside what has no acknowledgement yet. Without
 /// that it takes some megabytes, and tells of room for more only when a third of them is gone.
 #[cfg(target_os = "linux")]
-const UNSENT_IN_SYSTEM: u32 = 128 * 1024;
+const MAX_UNSENT_KERNEL_BYTES: u32 = 128 * 1024;
 
 /// Both protocols, told apart by how a client begins.
 #[derive(Debug, Clone)]
-pub(crate) struct Protocols(Rc<Builder<OnThisThread>>);
+pub(crate) struct Protocols(Rc<Builder<LocalExecutor>>);
 
 impl Protocols {
     pub(crate) fn new() -> Protocols {
-        let mut builder = Builder::new(OnThisThread);
+        let mut builder = Builder::new(LocalExecutor);
         // How long a head may take is watched together with everything else that may take long.
-        builder.http1().header_read_timeout(None).max_buf_size(HEAD_LIMIT as usize);
+        builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES as usize);
         builder
             .http2()
-            .max_header_list_size(HEAD_LIMIT)
-            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(MAX_HEAD_BYTES)
+            .max_concurrent_streams(MAX_STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
         Protocols(Rc::new(builder))
@@ -63,79 +63,81 @@ impl Protocols {
 }
 
 /// Serves a connection to its end. When it is asked to, it ends with the requests that are under way.
-pub(crate) async fn serve<C: Caller + 'static>(
+pub(crate) async fn serve_connection<C: ActorCaller + 'static>(
     stream: TcpStream,
-    site: Arc<ArcSwap<Site<C>>>,
+    handler: Arc<ArcSwap<RequestHandler<C>>>,
     protocols: Protocols,
-    admission: Admission,
+    slot: ConnectionSlot,
 ) {
-    prepare(&stream);
-    match site.load().tls.clone() {
-        None => speak(stream, site, protocols, &admission.0, Patience::DEFAULT).await,
+    set_socket_options(&stream);
+    match handler.load().tls.clone() {
+        None => serve_http(stream, handler, protocols, &slot.0, ConnectionTimeouts::DEFAULT).await,
         // Boxed: most connections are not encrypted, and need not have the room for it.
-        Some(tls) => Box::pin(speak_encrypted(tls, stream, site, protocols, &admission.0)).await,
+        Some(tls) => Box::pin(serve_tls(tls, stream, handler, protocols, &slot.0)).await,
     }
 }
 
 /// Sets options of a stream. What the system does without them is right too, if slower or larger.
-fn prepare(stream: &TcpStream) {
+fn set_socket_options(stream: &TcpStream) {
     // Small responses must not wait for more to come.
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
-    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_IN_SYSTEM);
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(MAX_UNSENT_KERNEL_BYTES);
 }
 
-async fn speak_encrypted<C: Caller + 'static>(
+async fn serve_tls<C: ActorCaller + 'static>(
     tls: TlsAcceptor,
     stream: TcpStream,
-    site: Arc<ArcSwap<Site<C>>>,
+    handler: Arc<ArcSwap<RequestHandler<C>>>,
     protocols: Protocols,
-    peer: &Arc<Peer>,
+    connection: &Arc<ConnectionHandle>,
 ) {
     let asked = poll_fn(|context| {
-        peer.wake_when_asked(context.waker());
-        if peer.asked() == Asked::Nothing { Poll::Pending } else { Poll::Ready(()) }
+        connection.wake_on_close_request(context.waker());
+        if connection.close_request() == CloseRequest::None { Poll::Pending } else { Poll::Ready(()) }
     });
     let agreed = tokio::select! {
         agreed = tokio::time::timeout(TLS_TIMEOUT, tls.accept(stream)) => agreed,
         () = asked => return,
     };
     match agreed {
-        Ok(Ok(stream)) => speak(stream, site, protocols, peer, Patience::DEFAULT).await,
+        Ok(Ok(stream)) => serve_http(stream, handler, protocols, connection, ConnectionTimeouts::DEFAULT).await,
         Ok(Err(error)) => log::debug!("a client did not agree on TLS: {error}"),
         Err(_) => log::debug!("a client took too long to agree on TLS"),
     }
 }
 
-async fn speak<C: Caller + 'static>(
+async fn serve_http<C: ActorCaller + 'static>(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    site: Arc<ArcSwap<Site<C>>>,
+    handler: Arc<ArcSwap<RequestHandler<C>>>,
     protocols: Protocols,
-    peer: &Arc<Peer>,
-    patience: Patience,
+    connection: &Arc<ConnectionHandle>,
+    timeouts: ConnectionTimeouts,
 ) {
-    let activity = Activity::new(patience, peer.clone());
-    let watched = TokioIo::new(Watched { stream, activity: activity.clone() });
-    let observed = activity.clone();
+    let activity = Activity::new(timeouts, connection.clone());
+    let stream = TokioIo::new(ObservedStream { stream, activity: activity.clone() });
+    let observer = activity.clone();
     let answer = service_fn(move |request: Request<_>| {
-        let serving = observed.begin_request(request.version() == Version::HTTP_2);
-        let site = site.load_full();
+        let in_flight = observer.begin_request(request.version() == Version::HTTP_2);
+        let handler = handler.load_full();
         // Boxed: a connection keeps the room for what answers its requests, even while there are none.
-        Box::pin(async move { Ok::<_, Infallible>(site.answer(request, serving).await) })
+        Box::pin(async move { Ok::<_, Infallible>(handler.handle(request, in_flight).await) })
     });
-    let connection = pin!(protocols.0.serve_connection(watched, answer));
-    match in_time(connection, |connection| connection.graceful_shutdown(), &activity).await {
-        Ended::ByItself(Ok(())) => {}
-        Ended::ByItself(Err(error)) => log::debug!("a connection ended early: {error}"),
-        Ended::Cut => log::debug!("a connection was cut: its client took too long, or others needed what it held"),
+    let connection = pin!(protocols.0.serve_connection(stream, answer));
+    match run_with_timeouts(connection, |connection| connection.graceful_shutdown(), &activity).await {
+        ConnectionEnd::Completed(Ok(())) => {}
+        ConnectionEnd::Completed(Err(error)) => log::debug!("a connection ended early: {error}"),
+        ConnectionEnd::Cut => {
+            log::debug!("a connection was cut: its client took too long, or others needed what it held")
+        }
     }
 }
 
 /// Runs what belongs to a connection on the thread of that connection.
 #[derive(Debug, Clone, Copy)]
-struct OnThisThread;
+struct LocalExecutor;
 
-impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisThread {
+impl<F: Future<Output = ()> + 'static> Executor<F> for LocalExecutor {
     fn execute(&self, work: F) {
         tokio::task::spawn_local(work);
     }

@@ -15,40 +15,40 @@ use tokio::sync::Notify;
 
 use crate::client::ClientAddress;
 use crate::file_limit;
-use crate::memory_quota::{Full, Grant, Ledger, Limits};
-pub(crate) use handle::{Asked, Holding, Peer};
+use crate::memory_quota::{MemoryGrant, MemoryQuota, QuotaExceeded, QuotaLimits};
+pub(crate) use handle::{CloseRequest, ConnectionHandle, MemoryReservation};
 
 const MIB: usize = 1024 * 1024;
 
 /// How many bytes of requests' bodies may be held. The largest body there can be fits one connection.
-const BODIES: Limits = Limits { total: 256 * MIB, client: 128 * MIB, connection: 64 * MIB };
+const REQUEST_BODY_LIMITS: QuotaLimits = QuotaLimits { total: 256 * MIB, client: 128 * MIB, connection: 64 * MIB };
 
 /// How many bytes of answers may be held that have not been sent. The largest answer there can be fits one connection.
-const ANSWERS: Limits = Limits { total: 256 * MIB, client: 128 * MIB, connection: 64 * MIB };
+const RESPONSE_LIMITS: QuotaLimits = QuotaLimits { total: 256 * MIB, client: 128 * MIB, connection: 64 * MIB };
 
 /// What of all idle connections is cut at once when there is no room for another one: to look for them costs
 /// something for each that there is.
-const SHARE_TO_CUT: usize = 64;
+const IDLE_SHARE_TO_CLOSE: usize = 64;
 
 /// What bytes are held for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum MemoryKind {
     /// The body of a request, until it is answered.
-    Body,
-    /// An answer, until it is sent.
-    Answer,
+    RequestBody,
+    /// A response, until it is sent.
+    Response,
 }
 
 /// The connections of a server.
 pub(crate) struct ConnectionTable {
     state: Mutex<State>,
     /// Whether somebody waits for a place.
-    pressed: AtomicBool,
+    is_contended: AtomicBool,
     /// Told when a connection has ended.
-    freed: Notify,
+    slot_freed: Notify,
     /// What idle times are counted from.
-    pub(crate) beginning: Instant,
-    pub(crate) answers_per_connection: usize,
+    pub(crate) started: Instant,
+    pub(crate) max_unsent_bytes: usize,
     ports: AtomicUsize,
 }
 
@@ -57,35 +57,35 @@ struct State {
     capacity: usize,
     open: usize,
     /// How many of those have been asked to end at once.
-    leaving: usize,
+    closing: usize,
     waiting: usize,
-    peers: Slab<Weak<Peer>>,
-    bodies: Ledger,
-    answers: Ledger,
+    handles: Slab<Weak<ConnectionHandle>>,
+    request_bodies: MemoryQuota,
+    responses: MemoryQuota,
 }
 
 impl ConnectionTable {
     pub(crate) fn new() -> Arc<ConnectionTable> {
-        ConnectionTable::with(file_limit::connections(), BODIES, ANSWERS)
+        ConnectionTable::with(file_limit::max_connections(), REQUEST_BODY_LIMITS, RESPONSE_LIMITS)
     }
 
     /// A table with limits of one's own.
-    pub(crate) fn with(capacity: usize, bodies: Limits, answers: Limits) -> Arc<ConnectionTable> {
+    pub(crate) fn with(capacity: usize, request_bodies: QuotaLimits, responses: QuotaLimits) -> Arc<ConnectionTable> {
         let state = State {
             capacity,
             open: 0,
-            leaving: 0,
+            closing: 0,
             waiting: 0,
-            peers: Slab::new(),
-            bodies: Ledger::new(bodies),
-            answers: Ledger::new(answers),
+            handles: Slab::new(),
+            request_bodies: MemoryQuota::new(request_bodies),
+            responses: MemoryQuota::new(responses),
         };
         Arc::new(ConnectionTable {
             state: Mutex::new(state),
-            pressed: AtomicBool::default(),
-            freed: Notify::new(),
-            beginning: Instant::now(),
-            answers_per_connection: answers.connection,
+            is_contended: AtomicBool::default(),
+            slot_freed: Notify::new(),
+            started: Instant::now(),
+            max_unsent_bytes: responses.connection,
             ports: AtomicUsize::default(),
         })
     }
@@ -96,74 +96,74 @@ impl ConnectionTable {
     }
 
     /// Takes a connection of a client at a port in, as soon as there is a place for it. For that others may be cut.
-    pub(crate) async fn admit(self: &Arc<Self>, port: usize, address: IpAddr) -> Admission {
+    pub(crate) async fn acquire_slot(self: &Arc<Self>, port: usize, address: IpAddr) -> ConnectionSlot {
         let mut waiting = None;
         loop {
-            let mut freed = std::pin::pin!(self.freed.notified());
-            freed.as_mut().enable();
-            if let Some(admission) = self.try_admit(port, address) {
-                return admission;
+            let mut slot_freed = std::pin::pin!(self.slot_freed.notified());
+            slot_freed.as_mut().enable();
+            if let Some(slot) = self.try_acquire_slot(port, address) {
+                return slot;
             }
-            waiting.get_or_insert_with(|| Waiting::begin(self));
+            waiting.get_or_insert_with(|| SlotWaiter::begin(self));
             self.make_room();
-            freed.await;
+            slot_freed.await;
         }
     }
 
-    fn try_admit(self: &Arc<Self>, port: usize, address: IpAddr) -> Option<Admission> {
+    fn try_acquire_slot(self: &Arc<Self>, port: usize, address: IpAddr) -> Option<ConnectionSlot> {
         let mut state = self.state();
         if state.open >= state.capacity {
             return None;
         }
         state.open += 1;
-        let entry = state.peers.vacant_entry();
+        let entry = state.handles.vacant_entry();
         let number = entry.key();
-        let peer = Arc::new(Peer::new(self.clone(), number, port));
-        entry.insert(Arc::downgrade(&peer));
+        let handle = Arc::new(ConnectionHandle::new(self.clone(), number, port));
+        entry.insert(Arc::downgrade(&handle));
         let client = ClientAddress::of(address);
-        state.bodies.open(number, client);
-        state.answers.open(number, client);
-        Some(Admission(peer))
+        state.request_bodies.open(number, client);
+        state.responses.open(number, client);
+        Some(ConnectionSlot(handle))
     }
 
     /// Has those cut that have been idle longest, unless some are being cut already. After them come those whose requests are
     /// slow to begin.
     pub(crate) fn make_room(&self) {
         let mut state = self.state();
-        if state.leaving > 0 {
+        if state.closing > 0 {
             return;
         }
-        let peers = state.peers.iter().filter_map(|(_, peer)| peer.upgrade());
-        let mut idle: Vec<_> = peers.filter_map(|peer| Some((peer.idle_rank()?, peer))).collect();
-        let count = (idle.len() / SHARE_TO_CUT).max(1).min(idle.len());
+        let handles = state.handles.iter().filter_map(|(_, handle)| handle.upgrade());
+        let mut idle: Vec<_> = handles.filter_map(|handle| Some((handle.idle_rank()?, handle))).collect();
+        let count = (idle.len() / IDLE_SHARE_TO_CLOSE).max(1).min(idle.len());
         if (1..idle.len()).contains(&count) {
             idle.select_nth_unstable_by_key(count, |(rank, _)| *rank);
         }
-        for (_, peer) in idle.iter().take(count) {
-            state.ask(peer, Asked::ToBeCut);
+        for (_, handle) in idle.iter().take(count) {
+            state.request_close(handle, CloseRequest::Immediate);
         }
         // Before the peers: the last one to know a peer has the table forget it.
         drop(state);
     }
 
     /// Asks one connection for something.
-    pub(crate) fn ask(&self, peer: &Peer, asked: Asked) {
-        self.state().ask(peer, asked);
+    pub(crate) fn request_close(&self, handle: &ConnectionHandle, request: CloseRequest) {
+        self.state().request_close(handle, request);
     }
 
     /// A connection has become idle. Where somebody waits for its place, it is asked to end.
-    pub(crate) fn is_idle(&self, peer: &Peer) {
-        if self.pressed.load(Ordering::Relaxed) {
-            self.ask(peer, Asked::ToEnd);
+    pub(crate) fn on_idle(&self, handle: &ConnectionHandle) {
+        if self.is_contended.load(Ordering::Relaxed) {
+            self.request_close(handle, CloseRequest::Graceful);
         }
     }
 
     /// Asks all connections of a port to end.
     pub(crate) fn close_port(&self, port: usize) {
         let mut state = self.state();
-        let peers: Vec<_> = state.peers.iter().filter_map(|(_, peer)| peer.upgrade()).collect();
-        for peer in peers.iter().filter(|peer| peer.port == port) {
-            state.ask(peer, Asked::ToEnd);
+        let handles: Vec<_> = state.handles.iter().filter_map(|(_, handle)| handle.upgrade()).collect();
+        for handle in handles.iter().filter(|handle| handle.port == port) {
+            state.request_close(handle, CloseRequest::Graceful);
         }
         drop(state);
     }
@@ -173,44 +173,54 @@ impl ConnectionTable {
     ///
     /// # Errors
     /// There is no room for them.
-    pub(crate) fn hold(&self, connection: usize, kind: Kind, bytes: usize) -> Result<Grant, Full> {
+    pub(crate) fn acquire_memory(
+        &self,
+        connection: usize,
+        kind: MemoryKind,
+        bytes: usize,
+    ) -> Result<MemoryGrant, QuotaExceeded> {
         let mut evicted = Vec::new();
         let mut state = self.state();
-        let granted = state.ledger(kind).hold(connection, bytes, &mut evicted);
+        let granted = state.quota(kind).acquire(connection, bytes, &mut evicted);
         if evicted.is_empty() {
             return granted;
         }
-        let peers: Vec<_> = evicted.iter().filter_map(|&number| state.peers.get(number)?.upgrade()).collect();
-        for peer in &peers {
+        let handles: Vec<_> = evicted.iter().filter_map(|&number| state.handles.get(number)?.upgrade()).collect();
+        for handle in &handles {
             match kind {
-                Kind::Body => peer.refuse_bodies(),
-                Kind::Answer => state.ask(peer, Asked::ToBeCut),
+                MemoryKind::RequestBody => handle.reject_bodies(),
+                MemoryKind::Response => state.request_close(handle, CloseRequest::Immediate),
             }
         }
         drop(state);
         granted
     }
 
-    pub(crate) fn keep(&self, connection: usize, kind: Kind, grant: &mut Grant) -> Result<(), Full> {
-        self.state().ledger(kind).keep(connection, grant)
+    pub(crate) fn pin_memory(
+        &self,
+        connection: usize,
+        kind: MemoryKind,
+        grant: &mut MemoryGrant,
+    ) -> Result<(), QuotaExceeded> {
+        self.state().quota(kind).pin(connection, grant)
     }
 
-    pub(crate) fn release(&self, connection: usize, kind: Kind, grant: Grant) {
-        self.state().ledger(kind).release(connection, grant);
+    pub(crate) fn release_memory(&self, connection: usize, kind: MemoryKind, grant: MemoryGrant) {
+        self.state().quota(kind).release(connection, grant);
     }
 
     /// How many bytes are held.
     #[cfg(test)]
-    pub(crate) fn held(&self, kind: Kind) -> usize {
-        self.state().ledger(kind).held()
+    pub(crate) fn held(&self, kind: MemoryKind) -> usize {
+        self.state().quota(kind).held()
     }
 
     /// Forgets a connection that nothing belongs to any more.
-    pub(crate) fn forget(&self, connection: usize) {
+    pub(crate) fn remove(&self, connection: usize) {
         let mut state = self.state();
-        state.peers.try_remove(connection);
-        state.bodies.close(connection);
-        state.answers.close(connection);
+        state.handles.try_remove(connection);
+        state.request_bodies.close(connection);
+        state.responses.close(connection);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -220,15 +230,15 @@ impl ConnectionTable {
 }
 
 impl State {
-    fn ask(&mut self, peer: &Peer, asked: Asked) {
-        let changed = peer.ask(asked);
-        self.leaving += usize::from(changed && asked == Asked::ToBeCut);
+    fn request_close(&mut self, handle: &ConnectionHandle, request: CloseRequest) {
+        let changed = handle.request_close(request);
+        self.closing += usize::from(changed && request == CloseRequest::Immediate);
     }
 
-    fn ledger(&mut self, kind: Kind) -> &mut Ledger {
+    fn quota(&mut self, kind: MemoryKind) -> &mut MemoryQuota {
         match kind {
-            Kind::Body => &mut self.bodies,
-            Kind::Answer => &mut self.answers,
+            MemoryKind::RequestBody => &mut self.request_bodies,
+            MemoryKind::Response => &mut self.responses,
         }
     }
 }
@@ -240,35 +250,35 @@ impl fmt::Debug for ConnectionTable {
 }
 
 /// A connection that was taken in, until it ends.
-pub(crate) struct Admission(pub(crate) Arc<Peer>);
+pub(crate) struct ConnectionSlot(pub(crate) Arc<ConnectionHandle>);
 
-impl Drop for Admission {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let table = &self.0.table;
         let mut state = table.state();
         state.open -= 1;
-        state.leaving -= usize::from(self.0.asked() == Asked::ToBeCut);
+        state.closing -= usize::from(self.0.close_request() == CloseRequest::Immediate);
         self.0.set_ended();
         drop(state);
-        table.freed.notify_waiters();
+        table.slot_freed.notify_waiters();
     }
 }
 
 /// Somebody who waits for a place.
-struct Waiting<'a>(&'a ConnectionTable);
+struct SlotWaiter<'a>(&'a ConnectionTable);
 
-impl Waiting<'_> {
-    fn begin(table: &ConnectionTable) -> Waiting<'_> {
+impl SlotWaiter<'_> {
+    fn begin(table: &ConnectionTable) -> SlotWaiter<'_> {
         table.state().waiting += 1;
-        table.pressed.store(true, Ordering::Relaxed);
-        Waiting(table)
+        table.is_contended.store(true, Ordering::Relaxed);
+        SlotWaiter(table)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for SlotWaiter<'_> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.waiting -= 1;
-        self.0.pressed.store(state.waiting > 0, Ordering::Relaxed);
+        self.0.is_contended.store(state.waiting > 0, Ordering::Relaxed);
     }
 }

@@ -9,7 +9,8 @@ const DEFAULT_METHODS: &str = "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS";
 const DEFAULT_MAX_AGE: u32 = 3600;
 
 /// The values of a link that speak of this, but for the one that has to be there.
-const OTHERS: [&str; 4] = ["CORS_ALLOWED_METHODS", "CORS_ALLOWED_HEADERS", "CORS_EXPOSED_HEADERS", "CORS_MAX_AGE_SECS"];
+const OTHER_VALUES: [&str; 4] =
+    ["CORS_ALLOWED_METHODS", "CORS_ALLOWED_HEADERS", "CORS_EXPOSED_HEADERS", "CORS_MAX_AGE_SECS"];
 
 /// What the pages of other origins may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,10 +29,10 @@ impl Cors {
     ///
     /// # Errors
     /// A text that names the value at fault.
-    pub(crate) fn read(values: &HashMap<String, String>) -> Result<Option<Cors>, String> {
-        let list = |key: &str| list(values, key);
+    pub(crate) fn from_link_values(values: &HashMap<String, String>) -> Result<Option<Cors>, String> {
+        let list = |key: &str| parse_list(values, key);
         let Some(origins) = list("CORS_ALLOWED_ORIGINS") else {
-            return match OTHERS.into_iter().find(|key| list(key).is_some()) {
+            return match OTHER_VALUES.into_iter().find(|key| list(key).is_some()) {
                 Some(key) => Err(format!("the value {key} needs the value CORS_ALLOWED_ORIGINS beside it")),
                 None => Ok(None),
             };
@@ -50,9 +51,9 @@ impl Cors {
         })?;
         Ok(Some(Cors {
             origins: Some(origins).filter(|origins| *origins != ["*"]),
-            methods: joined("CORS_ALLOWED_METHODS", &methods, |name| Method::from_bytes(name).is_ok())?,
-            headers: names("CORS_ALLOWED_HEADERS", headers)?,
-            exposed: names("CORS_EXPOSED_HEADERS", exposed)?,
+            methods: join_names("CORS_ALLOWED_METHODS", &methods, |name| Method::from_bytes(name).is_ok())?,
+            headers: join_header_names("CORS_ALLOWED_HEADERS", headers)?,
+            exposed: join_header_names("CORS_EXPOSED_HEADERS", exposed)?,
             max_age,
         }))
     }
@@ -64,12 +65,12 @@ impl Cors {
         }
         let origin = request.get(header::ORIGIN)?;
         let mut answer = HeaderMap::new();
-        if !self.allow(origin, &mut answer) {
+        if !self.set_allowed_origin(origin, &mut answer) {
             return Some((StatusCode::FORBIDDEN, answer));
         }
         answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, self.methods.clone());
-        let asked = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
-        if let Some(headers) = self.headers.as_ref().or(asked) {
+        let requested = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+        if let Some(headers) = self.headers.as_ref().or(requested) {
             answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
         }
         answer.insert(header::ACCESS_CONTROL_MAX_AGE, self.max_age.into());
@@ -77,12 +78,12 @@ impl Cors {
     }
 
     /// Lets the page that asked read the answer, if it may. What the actor says of this itself does not count.
-    pub(crate) fn release(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
+    pub(crate) fn set_headers(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
         for name in [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_EXPOSE_HEADERS] {
             answer.remove(name);
         }
         if let Some(origin) = origin
-            && self.allow(origin, answer)
+            && self.set_allowed_origin(origin, answer)
             && let Some(exposed) = &self.exposed
         {
             answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());
@@ -90,7 +91,7 @@ impl Cors {
     }
 
     /// Notes in an answer whether this origin is allowed.
-    fn allow(&self, origin: &HeaderValue, answer: &mut HeaderMap) -> bool {
+    fn set_allowed_origin(&self, origin: &HeaderValue, answer: &mut HeaderMap) -> bool {
         let Some(origins) = &self.origins else {
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             return true;
@@ -106,16 +107,16 @@ impl Cors {
 }
 
 /// The entries of a list with commas; nothing where there is none.
-fn list(values: &HashMap<String, String>, key: &str) -> Option<Vec<String>> {
+fn parse_list(values: &HashMap<String, String>, key: &str) -> Option<Vec<String>> {
     let entries = values.get(key)?.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     Some(entries.map(str::to_owned).collect()).filter(|entries: &Vec<_>| !entries.is_empty())
 }
 
-fn names(key: &str, names: Option<Vec<String>>) -> Result<Option<HeaderValue>, String> {
-    names.map(|names| joined(key, &names, |name| HeaderName::from_bytes(name).is_ok())).transpose()
+fn join_header_names(key: &str, names: Option<Vec<String>>) -> Result<Option<HeaderValue>, String> {
+    names.map(|names| join_names(key, &names, |name| HeaderName::from_bytes(name).is_ok())).transpose()
 }
 
-fn joined(key: &str, names: &[String], is_good: impl Fn(&[u8]) -> bool) -> Result<HeaderValue, String> {
+fn join_names(key: &str, names: &[String], is_good: impl Fn(&[u8]) -> bool) -> Result<HeaderValue, String> {
     match names.iter().find(|name| !is_good(name.as_bytes())) {
         Some(bad) => Err(format!("the value {key} has {bad:?} in it, which is no name")),
         None => {
@@ -136,10 +137,10 @@ mod tests {
     use super::*;
 
     fn read(values: &[(&str, &str)]) -> Result<Option<Cors>, String> {
-        Cors::read(&values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())
+        Cors::from_link_values(&values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())
     }
 
-    fn asked(origin: &'static str) -> HeaderMap {
+    fn requested(origin: &'static str) -> HeaderMap {
         HeaderMap::from_iter([
             (header::ORIGIN, HeaderValue::from_static(origin)),
             (header::ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("PUT")),
@@ -157,17 +158,17 @@ mod tests {
     fn only_named_origins_are_allowed() {
         let values = [("CORS_ALLOWED_ORIGINS", "https://a.example, http://b.example:81"), ("CORS_MAX_AGE_SECS", "60")];
         let cors = read(&values).unwrap().unwrap();
-        let (status, answer) = cors.preflight(&Method::OPTIONS, &asked("http://b.example:81")).unwrap();
+        let (status, answer) = cors.preflight(&Method::OPTIONS, &requested("http://b.example:81")).unwrap();
         assert_eq!(status, 204);
         assert_eq!(answer[header::ACCESS_CONTROL_ALLOW_ORIGIN], "http://b.example:81");
         assert_eq!(answer[header::ACCESS_CONTROL_ALLOW_HEADERS], "x-one");
         assert_eq!(answer[header::ACCESS_CONTROL_MAX_AGE], "60");
         for other in ["https://c.example", "https://a.example.evil", "null", "http://b.example"] {
-            let (status, answer) = cors.preflight(&Method::OPTIONS, &asked(other)).unwrap();
+            let (status, answer) = cors.preflight(&Method::OPTIONS, &requested(other)).unwrap();
             assert_eq!(status, 403);
             assert!(!answer.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) && answer[header::VARY] == "origin");
         }
-        assert!(cors.preflight(&Method::GET, &asked("https://a.example")).is_none());
+        assert!(cors.preflight(&Method::GET, &requested("https://a.example")).is_none());
         assert!(cors.preflight(&Method::OPTIONS, &HeaderMap::new()).is_none());
     }
 
@@ -175,7 +176,7 @@ mod tests {
     fn an_actor_cannot_allow_more() {
         let cors = read(&[("CORS_ALLOWED_ORIGINS", "https://a.example")]).unwrap().unwrap();
         let mut answer = HeaderMap::from_iter([(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))]);
-        cors.release(Some(&HeaderValue::from_static("https://evil.example")), &mut answer);
+        cors.set_headers(Some(&HeaderValue::from_static("https://evil.example")), &mut answer);
         assert!(!answer.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
     }
 

@@ -47,7 +47,7 @@ mod response_framing;
 mod server;
 mod tls;
 
-pub use actor_caller::{CallError, CallErrorKind, Caller};
+pub use actor_caller::{ActorCaller, CallError, CallErrorKind};
 pub use server::Server;
 
 /// The contract that this server serves.
@@ -57,7 +57,7 @@ pub const CONTRACT: &str = "wasmcloud:httpserver";
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub fn read_response(answer: &[u8]) -> Option<String> {
-    payloads::Response::decode(answer).ok().map(|response| format!("{response:?}"))
+    payloads::ResponsePayload::decode(answer).ok().map(|response| format!("{response:?}"))
 }
 
 /// A failure of any type, whose text says what happened and what to do.

@@ -19,29 +19,29 @@ const KNOWN: [&str; 11] = [
 ];
 
 /// What the host adds to the values of a link begins with this.
-const OF_THE_HOST: &str = "__wasmcloud_";
+const HOST_PREFIX: &str = "__wasmcloud_";
 
 /// The longest part of a name that is repeated.
-const SHOWN: usize = 60;
+const MAX_SHOWN_CHARS: usize = 60;
 
 /// Checks that all names are known.
 ///
 /// # Errors
 /// A text that names the one that is not, and the one that may have been meant. It has no values in it, which may be secret.
 pub(crate) fn check(values: &HashMap<String, String>) -> Result<(), String> {
-    let is_known = |name: &str| KNOWN.contains(&name) || name.starts_with(OF_THE_HOST);
+    let is_known = |name: &str| KNOWN.contains(&name) || name.starts_with(HOST_PREFIX);
     let unknown = values.keys().filter(|name| !is_known(name)).min();
-    unknown.map_or(Ok(()), |name| Err(refuse(name)))
+    unknown.map_or(Ok(()), |name| Err(unknown_name(name)))
 }
 
-fn refuse(name: &str) -> String {
-    let shown: String = name.chars().take(SHOWN).collect();
-    let hint = nearest(&shown).map(|meant| format!(", perhaps {meant} is meant")).unwrap_or_default();
+fn unknown_name(name: &str) -> String {
+    let shown: String = name.chars().take(MAX_SHOWN_CHARS).collect();
+    let hint = closest(&shown).map(|meant| format!(", perhaps {meant} is meant")).unwrap_or_default();
     format!("the link value {shown:?} is unknown{hint}: there are {}", KNOWN.join(", "))
 }
 
 /// The name that is like this one but for a few letters, the case and white space.
-fn nearest(name: &str) -> Option<&'static str> {
+fn closest(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_uppercase();
     let distance = |known: &&str| strsim::osa_distance(&name, known);
     let nearest = KNOWN.into_iter().min_by_key(distance)?;

@@ -10,11 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::actor_caller::Caller;
-use crate::config::Settings;
+use crate::actor_caller::ActorCaller;
+use crate::config::HttpServerConfig;
 use crate::connection::{self, Protocols};
-use crate::connection_table::{Admission, ConnectionTable};
-use crate::request_handler::Site;
+use crate::connection_table::{ConnectionSlot, ConnectionTable};
+use crate::request_handler::RequestHandler;
 
 /// How long requests in flight may take to end once the port is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
@@ -25,44 +25,44 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A port that is open until it is closed.
 pub(crate) struct Listener<C> {
     /// The address as it was asked for, and as it is.
-    asked: SocketAddr,
+    requested: SocketAddr,
     address: SocketAddr,
-    site: Arc<ArcSwap<Site<C>>>,
+    handler: Arc<ArcSwap<RequestHandler<C>>>,
     /// Asks for the port to be closed.
     close: oneshot::Sender<()>,
     /// Told when it is.
     closed: oneshot::Receiver<()>,
-    serving: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
-impl<C: Caller + 'static> Listener<C> {
+impl<C: ActorCaller + 'static> Listener<C> {
     /// Opens a port and serves it on this thread.
     ///
     /// # Errors
     /// A text that names the address and what to do.
     pub(crate) async fn open(
-        settings: &Settings,
-        site: Site<C>,
+        config: &HttpServerConfig,
+        handler: RequestHandler<C>,
         table: &Arc<ConnectionTable>,
     ) -> Result<Listener<C>, String> {
-        Listener::open_for(settings.address, Arc::new(ArcSwap::from_pointee(site)), table).await
+        Listener::open_at(config.address, Arc::new(ArcSwap::from_pointee(handler)), table).await
     }
 
-    async fn open_for(
-        asked: SocketAddr,
-        site: Arc<ArcSwap<Site<C>>>,
+    async fn open_at(
+        requested: SocketAddr,
+        handler: Arc<ArcSwap<RequestHandler<C>>>,
         table: &Arc<ConnectionTable>,
     ) -> Result<Listener<C>, String> {
         let describe = |error: std::io::Error| {
-            format!("cannot listen on {asked} ({error}): choose another PORT or BIND, or stop what listens there")
+            format!("cannot listen on {requested} ({error}): choose another PORT or BIND, or stop what listens there")
         };
-        let socket = TcpListener::bind(asked).await.map_err(describe)?;
+        let socket = TcpListener::bind(requested).await.map_err(describe)?;
         let address = socket.local_addr().map_err(describe)?;
-        let (close, close_asked) = oneshot::channel();
+        let (close, close_requested) = oneshot::channel();
         let (close_done, closed) = oneshot::channel();
-        let port = Port { socket, number: table.new_port(), table: table.clone() };
-        let serving = tokio::task::spawn_local(serve(port, site.clone(), close_asked, close_done));
-        Ok(Listener { asked, address, site, close, closed, serving })
+        let port = ListeningPort { socket, number: table.new_port(), table: table.clone() };
+        let task = tokio::task::spawn_local(accept_connections(port, handler.clone(), close_requested, close_done));
+        Ok(Listener { requested, address, handler, close, closed, task })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -70,36 +70,36 @@ impl<C: Caller + 'static> Listener<C> {
     }
 
     /// Whether these settings ask for the port that is open already.
-    pub(crate) fn listens_as(&self, settings: &Settings) -> bool {
-        self.asked == settings.address && !self.serving.is_finished()
+    pub(crate) fn serves(&self, config: &HttpServerConfig) -> bool {
+        self.requested == config.address && !self.task.is_finished()
     }
 
     /// Has requests that begin from now on answered by another site.
-    pub(crate) fn serve_from_now_on(&self, site: Site<C>) {
-        self.site.store(Arc::new(site));
+    pub(crate) fn replace_handler(&self, handler: RequestHandler<C>) {
+        self.handler.store(Arc::new(handler));
     }
 
     /// Closes the port at once. What is left is enough to open it again.
     pub(crate) async fn close_port(self) -> ClosedListener<C> {
-        let Listener { asked, site, close, closed, .. } = self;
+        let Listener { requested, handler, close, closed, .. } = self;
         // Where nobody listens, the task has ended before.
         let _ = close.send(());
         let _ = closed.await;
-        ClosedListener { asked, site }
+        ClosedListener { requested, handler }
     }
 
     /// Opens a port in the place of one that was closed for it. Where that fails the old one is opened again, and given
     /// back with the reason.
-    pub(crate) async fn open_instead(
-        before: ClosedListener<C>,
-        settings: &Settings,
-        site: Site<C>,
+    pub(crate) async fn reopen_as(
+        previous: ClosedListener<C>,
+        config: &HttpServerConfig,
+        handler: RequestHandler<C>,
         table: &Arc<ConnectionTable>,
     ) -> Result<Listener<C>, (Option<Listener<C>>, String)> {
-        match Listener::open(settings, site, table).await {
+        match Listener::open(config, handler, table).await {
             Ok(listener) => Ok(listener),
             Err(refusal) => {
-                let reopened = Listener::open_for(before.asked, before.site, table).await;
+                let reopened = Listener::open_at(previous.requested, previous.handler, table).await;
                 Err((reopened.inspect_err(|error| log::error!("{error}")).ok(), refusal))
             }
         }
@@ -109,7 +109,7 @@ impl<C: Caller + 'static> Listener<C> {
     pub(crate) async fn close(self) {
         // Where nobody listens, the task has ended before.
         let _ = self.close.send(());
-        if let Err(error) = self.serving.await {
+        if let Err(error) = self.task.await {
             log::error!("the listener on {} did not end as it should: {error}", self.address);
         }
     }
@@ -117,26 +117,26 @@ impl<C: Caller + 'static> Listener<C> {
 
 /// A port that was closed, with what was behind it.
 pub(crate) struct ClosedListener<C> {
-    asked: SocketAddr,
-    site: Arc<ArcSwap<Site<C>>>,
+    requested: SocketAddr,
+    handler: Arc<ArcSwap<RequestHandler<C>>>,
 }
 
 /// An open port, and its number among those of the server.
-struct Port {
+struct ListeningPort {
     socket: TcpListener,
     number: usize,
     table: Arc<ConnectionTable>,
 }
 
-impl Port {
+impl ListeningPort {
     /// The next connection, as soon as there is a place for it.
-    async fn next(&self) -> (TcpStream, Admission) {
-        let mut is_new_trouble = true;
+    async fn accept(&self) -> (TcpStream, ConnectionSlot) {
+        let mut is_first_error = true;
         loop {
             match self.socket.accept().await {
-                Ok((stream, client)) => return (stream, self.table.admit(self.number, client.ip()).await),
+                Ok((stream, client)) => return (stream, self.table.acquire_slot(self.number, client.ip()).await),
                 Err(error) => {
-                    if std::mem::take(&mut is_new_trouble) {
+                    if std::mem::take(&mut is_first_error) {
                         log::warn!("connections cannot be accepted: {error}: those that are idle are closed");
                     }
                     self.table.make_room();
@@ -147,28 +147,28 @@ impl Port {
     }
 }
 
-async fn serve<C: Caller + 'static>(
-    port: Port,
-    site: Arc<ArcSwap<Site<C>>>,
+async fn accept_connections<C: ActorCaller + 'static>(
+    port: ListeningPort,
+    handler: Arc<ArcSwap<RequestHandler<C>>>,
     mut close: oneshot::Receiver<()>,
     closed: oneshot::Sender<()>,
 ) {
     let protocols = Protocols::new();
     let mut connections = JoinSet::new();
     {
-        let mut next = pin!(port.next());
+        let mut next = pin!(port.accept());
         loop {
             tokio::select! {
                 _ = &mut close => break,
                 Some(_) = connections.join_next() => {}
-                (stream, admission) = &mut next => {
-                    connections.spawn_local(connection::serve(stream, site.clone(), protocols.clone(), admission));
-                    next.set(port.next());
+                (stream, slot) = &mut next => {
+                    connections.spawn_local(connection::serve_connection(stream, handler.clone(), protocols.clone(), slot));
+                    next.set(port.accept());
                 }
             }
         }
     }
-    let Port { socket, number, table } = port;
+    let ListeningPort { socket, number, table } = port;
     drop(socket);
     // Nobody may be waiting for that alone.
     let _ = closed.send(());

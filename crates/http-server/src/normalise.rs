@@ -14,7 +14,7 @@ use hyper::{Method, StatusCode, Version};
 use authority::{Authority, is_authority};
 
 /// Headers that speak of the connection, or that the server has acted on: they do not reach an actor.
-const OF_THE_CONNECTION: [HeaderName; 9] = [
+const CONNECTION_HEADERS: [HeaderName; 9] = [
     header::CONNECTION,
     header::EXPECT,
     header::TE,
@@ -28,53 +28,53 @@ const OF_THE_CONNECTION: [HeaderName; 9] = [
 
 /// How the body of a request comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Framing {
+pub(crate) struct RequestFraming {
     /// The length that the client has announced, in bytes.
     pub(crate) length: Option<usize>,
     /// Whether the client sends its body only when it is asked for it.
-    pub(crate) waits: bool,
+    pub(crate) expects_continue: bool,
     /// Whether the body comes in chunks.
     pub(crate) chunked: bool,
 }
 
-impl Framing {
+impl RequestFraming {
     /// That of a request without a body.
-    const NONE: Framing = Framing { length: None, waits: false, chunked: false };
+    const NONE: RequestFraming = RequestFraming { length: None, expects_continue: false, chunked: false };
 }
 
 /// What the headers of a request speak of at all: most speak of little, and to look once costs less than to ask for each.
 #[derive(Debug, Default)]
-struct Told {
+struct HeaderSummary {
     framing: bool,
     connection: bool,
 }
 
-impl Told {
-    fn of(headers: &HeaderMap) -> Told {
-        let mut told = Told::default();
+impl HeaderSummary {
+    fn of(headers: &HeaderMap) -> HeaderSummary {
+        let mut summary = HeaderSummary::default();
         for name in headers.keys() {
             match name.as_str() {
-                "content-length" => told.framing = true,
-                "expect" | "transfer-encoding" => told = Told { framing: true, connection: true },
+                "content-length" => summary.framing = true,
+                "expect" | "transfer-encoding" => summary = HeaderSummary { framing: true, connection: true },
                 "connection" | "te" | "trailer" | "upgrade" | "http2-settings" | "keep-alive" | "proxy-connection" => {
-                    told.connection = true;
+                    summary.connection = true;
                 }
                 _ => {}
             }
         }
-        told
+        summary
     }
 }
 
 /// Why a request is refused before anything is asked of the actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct RejectedRequest {
     pub(crate) status: StatusCode,
-    pub(crate) why: &'static str,
+    pub(crate) reason: &'static str,
 }
 
-const fn bad(why: &'static str) -> Refused {
-    Refused { status: StatusCode::BAD_REQUEST, why }
+const fn bad_request(reason: &'static str) -> RejectedRequest {
+    RejectedRequest { status: StatusCode::BAD_REQUEST, reason }
 }
 
 /// Judges a request and brings it into the one form that actors know: `host` is what the request is addressed to, and
@@ -82,66 +82,68 @@ const fn bad(why: &'static str) -> Refused {
 ///
 /// # Errors
 /// The status that the client is told, and why. The request must not be answered in any other way.
-pub(crate) fn normalise(head: &mut Parts) -> Result<Framing, Refused> {
+pub(crate) fn normalise(head: &mut Parts) -> Result<RequestFraming, RejectedRequest> {
     if head.method == Method::CONNECT {
-        return Err(Refused { status: StatusCode::NOT_IMPLEMENTED, why: "no tunnels are made" });
+        return Err(RejectedRequest { status: StatusCode::NOT_IMPLEMENTED, reason: "no tunnels are made" });
     }
     check_target(head)?;
     let host = host(head)?;
-    let told = Told::of(&head.headers);
-    let framing = if told.framing { framing(&head.headers)? } else { Framing::NONE };
+    let summary = HeaderSummary::of(&head.headers);
+    let framing = if summary.framing { framing(&head.headers)? } else { RequestFraming::NONE };
     if let Some(host) = host {
         head.headers.insert(header::HOST, host);
     }
-    if told.connection {
-        OF_THE_CONNECTION.iter().for_each(|name| drop(head.headers.remove(name)));
+    if summary.connection {
+        CONNECTION_HEADERS.iter().for_each(|name| drop(head.headers.remove(name)));
     }
     Ok(framing)
 }
 
 /// Checks the form of the target (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
-fn check_target(head: &Parts) -> Result<(), Refused> {
+fn check_target(head: &Parts) -> Result<(), RejectedRequest> {
     let uri = &head.uri;
     match uri.scheme_str() {
         Some("http" | "https") => {}
-        Some(_) => return Err(bad("the scheme of the target is not one of HTTP")),
-        None if uri.authority().is_some() => return Err(bad("the target is an authority, which is for CONNECT alone")),
+        Some(_) => return Err(bad_request("the scheme of the target is not one of HTTP")),
+        None if uri.authority().is_some() => {
+            return Err(bad_request("the target is an authority, which is for CONNECT alone"));
+        }
         None => {}
     }
     match uri.path() {
-        "*" if head.method != Method::OPTIONS => Err(bad("the target * is for OPTIONS alone")),
+        "*" if head.method != Method::OPTIONS => Err(bad_request("the target * is for OPTIONS alone")),
         "*" => Ok(()),
         path if path.starts_with('/') => Ok(()),
-        _ => Err(bad("the target is no path")),
+        _ => Err(bad_request("the target is no path")),
     }
 }
 
 /// What the request is addressed to, where that is not what its header `host` says already.
-fn host(head: &Parts) -> Result<Option<HeaderValue>, Refused> {
+fn host(head: &Parts) -> Result<Option<HeaderValue>, RejectedRequest> {
     let mut given = head.headers.get_all(header::HOST).iter();
     let (host, another) = (given.next(), given.next());
     if another.is_some() {
-        return Err(bad("there is more than one host"));
+        return Err(bad_request("there is more than one host"));
     }
     if host.is_some_and(|host| !is_authority(host.as_bytes())) {
-        return Err(bad("the host is not valid"));
+        return Err(bad_request("the host is not valid"));
     }
     let Some(target) = head.uri.authority() else {
         return match host {
-            None if head.version > Version::HTTP_10 => Err(bad("there is no host")),
+            None if head.version > Version::HTTP_10 => Err(bad_request("there is no host")),
             _ => Ok(None),
         };
     };
     if !is_authority(target.as_str().as_bytes()) {
-        return Err(bad("the authority of the target is not valid"));
+        return Err(bad_request("the authority of the target is not valid"));
     }
     match host {
         // In HTTP/1.1 the target counts and the header must be there all the same; in HTTP/2 they must not contradict.
-        None if head.version == Version::HTTP_11 => Err(bad("there is no host")),
+        None if head.version == Version::HTTP_11 => Err(bad_request("there is no host")),
         Some(host) if head.version == Version::HTTP_2 && !is_same(host, target.as_str(), head.uri.scheme_str()) => {
-            Err(bad("the host contradicts the authority"))
+            Err(bad_request("the host contradicts the authority"))
         }
-        _ => HeaderValue::from_str(target.as_str()).map(Some).map_err(|_| bad("the authority is not valid")),
+        _ => HeaderValue::from_str(target.as_str()).map(Some).map_err(|_| bad_request("the authority is not valid")),
     }
 }
 
@@ -152,23 +154,26 @@ fn is_same(host: &HeaderValue, target: &str, scheme: Option<&str>) -> bool {
 
 /// How the body is framed (RFC 9112, section 6). What the parsers of either version refuse has been refused before: lengths
 /// that differ, chunks in HTTP/1.0, transfer codings in HTTP/2.
-fn framing(headers: &HeaderMap) -> Result<Framing, Refused> {
+fn framing(headers: &HeaderMap) -> Result<RequestFraming, RejectedRequest> {
     let chunked = match is_chunked(headers) {
         Some(chunked) => chunked?,
         None => false,
     };
-    let waits = match headers.get(header::EXPECT) {
+    let expects_continue = match headers.get(header::EXPECT) {
         None => false,
         Some(expected) if expected.as_bytes().eq_ignore_ascii_case(b"100-continue") => true,
         Some(_) => {
-            return Err(Refused { status: StatusCode::EXPECTATION_FAILED, why: "it expects what cannot be met" });
+            return Err(RejectedRequest {
+                status: StatusCode::EXPECTATION_FAILED,
+                reason: "it expects what cannot be met",
+            });
         }
     };
-    Ok(Framing { length: length(headers)?, waits, chunked })
+    Ok(RequestFraming { length: length(headers)?, expects_continue, chunked })
 }
 
 /// Whether a transfer coding is the one that is known, if there is any.
-fn is_chunked(headers: &HeaderMap) -> Option<Result<bool, Refused>> {
+fn is_chunked(headers: &HeaderMap) -> Option<Result<bool, RejectedRequest>> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter().peekable();
     codings.peek()?;
     let mut codings = codings.flat_map(|line| line.as_bytes().split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
@@ -176,20 +181,22 @@ fn is_chunked(headers: &HeaderMap) -> Option<Result<bool, Refused>> {
     let is_known = first.eq_ignore_ascii_case(b"chunked");
     Some(match (is_known, more) {
         (true, false) => Ok(true),
-        (true, true) => Err(bad("chunks are applied more than once, or not last")),
-        (false, _) => Err(Refused { status: StatusCode::NOT_IMPLEMENTED, why: "the transfer coding is not known" }),
+        (true, true) => Err(bad_request("chunks are applied more than once, or not last")),
+        (false, _) => {
+            Err(RejectedRequest { status: StatusCode::NOT_IMPLEMENTED, reason: "the transfer coding is not known" })
+        }
     })
 }
 
 /// The announced length. Several that agree are one.
-fn length(headers: &HeaderMap) -> Result<Option<usize>, Refused> {
+fn length(headers: &HeaderMap) -> Result<Option<usize>, RejectedRequest> {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter().map(|line| {
         let digits = line.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        digits.and_then(|digits| digits.parse::<usize>().ok()).ok_or(bad("the length is no number"))
+        digits.and_then(|digits| digits.parse::<usize>().ok()).ok_or(bad_request("the length is no number"))
     });
     let Some(first) = lengths.next().transpose()? else { return Ok(None) };
     match lengths.all(|length| length == Ok(first)) {
         true => Ok(Some(first)),
-        false => Err(bad("there are several lengths")),
+        false => Err(bad_request("there are several lengths")),
     }
 }

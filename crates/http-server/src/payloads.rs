@@ -11,28 +11,28 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(crate) const HANDLE_REQUEST: &str = "HandleRequest";
 
 /// What a header takes beside its name and its value, and a request beside what is in it: at most.
-const OF_A_FIELD: usize = 10;
-const OF_A_REQUEST: usize = 64;
+const FIELD_OVERHEAD: usize = 10;
+const REQUEST_OVERHEAD: usize = 64;
 
 /// What an actor is asked.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Request<'a> {
+pub(crate) struct RequestPayload<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     pub(crate) query_string: &'a str,
-    pub(crate) header: Headers<'a>,
+    pub(crate) header: JoinedHeaders<'a>,
     #[serde(with = "serde_bytes")]
     pub(crate) body: &'a [u8],
 }
 
-impl Request<'_> {
+impl RequestPayload<'_> {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
         // Room for all of it at once: what grows with a large body in it takes twice as much.
         let headers: usize =
-            self.header.0.iter().map(|(name, value)| name.as_str().len() + value.len() + OF_A_FIELD).sum();
+            self.header.0.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD).sum();
         let rest = self.method.len() + self.path.len() + self.query_string.len() + headers;
-        let mut bytes = Vec::with_capacity(self.body.len() + rest + OF_A_REQUEST);
+        let mut bytes = Vec::with_capacity(self.body.len() + rest + REQUEST_OVERHEAD);
         rmp_serde::encode::write_named(&mut bytes, self)?;
         Ok(bytes)
     }
@@ -41,9 +41,9 @@ impl Request<'_> {
 /// Headers as the contract has them, one text for each name: those of a repeated name are joined in their order, as
 /// RFC 9110 has it (section 5.3), and cookies as RFC 6265 does (section 5.4).
 #[derive(Debug)]
-pub(crate) struct Headers<'a>(pub(crate) &'a HeaderMap);
+pub(crate) struct JoinedHeaders<'a>(pub(crate) &'a HeaderMap);
 
-impl Headers<'_> {
+impl JoinedHeaders<'_> {
     fn text(&self, name: &HeaderName) -> Cow<'_, str> {
         let mut values = self.0.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let first = values.next().unwrap_or_default();
@@ -52,7 +52,7 @@ impl Headers<'_> {
     }
 }
 
-impl Serialize for Headers<'_> {
+impl Serialize for JoinedHeaders<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.keys_len()))?;
         for name in self.0.keys() {
@@ -79,35 +79,35 @@ fn nil_is_no_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de
 /// What an actor answers, with what can be left where it lies.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Response<'a> {
+pub(crate) struct ResponsePayload<'a> {
     pub(crate) status_code: u32,
     #[serde(default, borrow, deserialize_with = "nil_is_default")]
-    pub(crate) header: Pairs<'a>,
+    pub(crate) header: HeaderPairs<'a>,
     #[serde(default, borrow, deserialize_with = "nil_is_no_bytes")]
     pub(crate) body: Cow<'a, [u8]>,
 }
 
 /// The entries of a map, in their order.
 #[derive(Debug, Default)]
-pub(crate) struct Pairs<'a>(pub(crate) Vec<(&'a str, &'a str)>);
+pub(crate) struct HeaderPairs<'a>(pub(crate) Vec<(&'a str, &'a str)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pairs<'a>, D::Error> {
+impl<'de: 'a, 'a> Deserialize<'de> for HeaderPairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HeaderPairs<'a>, D::Error> {
         struct Entries;
 
         impl<'de> Visitor<'de> for Entries {
-            type Value = Pairs<'de>;
+            type Value = HeaderPairs<'de>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a map of texts")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderPairs<'de>, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
                 }
-                Ok(Pairs(pairs))
+                Ok(HeaderPairs(pairs))
             }
         }
 
@@ -115,8 +115,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
     }
 }
 
-impl Response<'_> {
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Response<'_>, rmp_serde::decode::Error> {
+impl ResponsePayload<'_> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<ResponsePayload<'_>, rmp_serde::decode::Error> {
         rmp_serde::from_slice(bytes)
     }
 }
@@ -130,7 +130,13 @@ mod tests {
     #[test]
     fn a_request_is_a_map_with_the_names_of_the_wire_and_a_binary_body() {
         let header = HeaderMap::from_iter([(HeaderName::from_static("a"), HeaderValue::from_static("b"))]);
-        let request = Request { method: "GET", path: "/", query_string: "q", header: Headers(&header), body: &[0xff] };
+        let request = RequestPayload {
+            method: "GET",
+            path: "/",
+            query_string: "q",
+            header: JoinedHeaders(&header),
+            body: &[0xff],
+        };
         let expected: &[u8] =
             b"\x85\xa6method\xa3GET\xa4path\xa1/\xabqueryString\xa1q\xa6header\x81\xa1a\xa1b\xa4body\xc4\x01\xff";
         assert_eq!(request.encode().unwrap(), expected);
@@ -142,7 +148,8 @@ mod tests {
             |number: usize| (HeaderName::try_from(format!("x-{number}")).unwrap(), "y".repeat(300).parse().unwrap());
         let header = HeaderMap::from_iter((0..90).map(field));
         let body = vec![1; 1024 * 1024];
-        let request = Request { method: "POST", path: "/", query_string: "", header: Headers(&header), body: &body };
+        let request =
+            RequestPayload { method: "POST", path: "/", query_string: "", header: JoinedHeaders(&header), body: &body };
         let encoded = request.encode().unwrap();
         assert!(encoded.capacity() - encoded.len() < 1024, "{} of {}", encoded.len(), encoded.capacity());
     }
@@ -153,15 +160,15 @@ mod tests {
         for (name, value) in [("accept", "a"), ("accept", "b"), ("cookie", "x=1"), ("cookie", "y=2")] {
             headers.append(name, HeaderValue::from_static(value));
         }
-        assert_eq!(Headers(&headers).text(&header::ACCEPT), "a, b");
-        assert_eq!(Headers(&headers).text(&header::COOKIE), "x=1; y=2");
+        assert_eq!(JoinedHeaders(&headers).text(&header::ACCEPT), "a, b");
+        assert_eq!(JoinedHeaders(&headers).text(&header::COOKIE), "x=1; y=2");
     }
 
     #[test]
     fn a_response_is_read_with_a_binary_body_or_an_array() {
         for body in [&b"\xc4\x02\x01\xff"[..], b"\x92\x01\xcc\xff"] {
             let bytes = [b"\x84\xaastatusCode\xcc\xc8\xa6status\xa2OK\xa6header\x80\xa4body", body].concat();
-            let response = Response::decode(&bytes).unwrap();
+            let response = ResponsePayload::decode(&bytes).unwrap();
             assert_eq!((response.status_code, &*response.body), (200, &[1, 255][..]));
         }
     }
@@ -188,7 +195,7 @@ mod tests {
                     message.extend_from_slice(name.as_bytes());
                     message.extend_from_slice(value);
                 }
-                let read = Response::decode(&message).ok();
+                let read = ResponsePayload::decode(&message).ok();
                 let headers = read.as_ref().map_or(0, |response| response.header.0.len());
                 let body = read.map(|response| response.body.into_owned());
                 assert_eq!((body.as_deref(), headers), (expected, 0), "{field} as {way:?}");
@@ -199,7 +206,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let _ = Response::decode(&bytes);
+            let _ = ResponsePayload::decode(&bytes);
         }
     }
 }

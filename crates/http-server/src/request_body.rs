@@ -9,40 +9,40 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes};
 
 use crate::BoxedError;
-use crate::connection_table::Kind;
-use crate::connection_table::{Holding, Peer};
-use crate::memory_quota::Full;
-use crate::normalise::Framing;
+use crate::connection_table::MemoryKind;
+use crate::connection_table::{ConnectionHandle, MemoryReservation};
+use crate::memory_quota::QuotaExceeded;
+use crate::normalise::RequestFraming;
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How much of a body that is too large is read and thrown away. A client that is still sending when the connection
 /// closes may never see the answer.
-const DISCARDED: usize = 64 * 1024 * 1024;
+const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
 
 /// What a body is given room for with its first bytes, if that much is announced. Beyond that, room grows with what arrives.
-const FIRST_ROOM: usize = 16 * 1024;
+const FIRST_RESERVATION_BYTES: usize = 16 * 1024;
 
 /// A body that has arrived. Its bytes count as its client's until `holdings` are dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Received {
+pub(crate) struct RequestBody {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) holdings: Vec<Holding>,
+    pub(crate) reservations: Vec<MemoryReservation>,
 }
 
 /// Why a body did not arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyError {
     TooLarge,
-    CutShort,
-    TooSlow,
+    Incomplete,
+    TimedOut,
     /// There is no room for it beside what others send.
     NoRoom,
 }
 
-impl From<Full> for BodyError {
-    fn from(_: Full) -> BodyError {
+impl From<QuotaExceeded> for BodyError {
+    fn from(_: QuotaExceeded) -> BodyError {
         BodyError::NoRoom
     }
 }
@@ -53,32 +53,32 @@ impl From<Full> for BodyError {
 /// It did not arrive, and nothing of it is held.
 pub(crate) async fn read<B>(
     mut body: B,
-    framing: Framing,
+    framing: RequestFraming,
     limit: usize,
-    peer: &Arc<Peer>,
-) -> Result<Received, BodyError>
+    connection: &Arc<ConnectionHandle>,
+) -> Result<RequestBody, BodyError>
 where
     B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
 {
     if body.is_end_stream() {
-        return Ok(Received::default());
+        return Ok(RequestBody::default());
     }
     if framing.length.is_some_and(|length| length > limit) {
         // A client that asks first is told before it sends anything.
-        if !framing.waits {
+        if !framing.expects_continue {
             discard(&mut body).await;
         }
         return Err(BodyError::TooLarge);
     }
     let expected = framing.length.unwrap_or(limit).min(limit);
     let outcome = {
-        let refused = pin!(peer.bodies_refused());
-        let receiving = pin!(receive(&mut body, expected, limit, peer));
+        let refused = pin!(connection.bodies_rejected());
+        let receiving = pin!(receive(&mut body, expected, limit, connection));
         // In this order: what has arrived at the first look needs neither of the others.
         match tokio::time::timeout(BODY_TIMEOUT, select(receiving, refused)).await {
             Ok(Either::Left((received, _))) => received,
             Ok(Either::Right(((), _))) => Err(BodyError::NoRoom),
-            Err(_) => Err(BodyError::TooSlow),
+            Err(_) => Err(BodyError::TimedOut),
         }
     };
     if outcome.as_ref().is_err_and(|&error| error == BodyError::TooLarge) {
@@ -87,31 +87,41 @@ where
     outcome
 }
 
-async fn receive<B>(body: &mut B, expected: usize, limit: usize, peer: &Arc<Peer>) -> Result<Received, BodyError>
+async fn receive<B>(
+    body: &mut B,
+    expected: usize,
+    limit: usize,
+    connection: &Arc<ConnectionHandle>,
+) -> Result<RequestBody, BodyError>
 where
     B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
 {
-    let mut received = Received::default();
+    let mut received = RequestBody::default();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| BodyError::CutShort)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| BodyError::Incomplete)?.into_data() else { continue };
         if data.len() > limit - received.bytes.len() {
             return Err(BodyError::TooLarge);
         }
-        received.make_room(data.len(), expected, peer)?;
+        received.reserve(data.len(), expected, connection)?;
         // Copied, since small pieces would keep the buffers alive that they came in.
         received.bytes.extend_from_slice(&data);
     }
-    received.holdings.iter_mut().try_for_each(Holding::keep)?;
+    received.reservations.iter_mut().try_for_each(MemoryReservation::pin)?;
     Ok(received)
 }
 
-impl Received {
+impl RequestBody {
     /// Makes room for more bytes: for as many again as have arrived, but for no more than are expected.
-    fn make_room(&mut self, more: usize, expected: usize, peer: &Arc<Peer>) -> Result<(), Full> {
+    fn reserve(
+        &mut self,
+        more: usize,
+        expected: usize,
+        connection: &Arc<ConnectionHandle>,
+    ) -> Result<(), QuotaExceeded> {
         let needed = self.bytes.len() + more;
         if needed > self.bytes.capacity() {
-            let grown = (self.bytes.capacity() * 2).max(FIRST_ROOM).min(expected).max(needed);
-            self.holdings.push(peer.hold(Kind::Body, grown - self.bytes.capacity())?);
+            let grown = (self.bytes.capacity() * 2).max(FIRST_RESERVATION_BYTES).min(expected).max(needed);
+            self.reservations.push(connection.reserve_memory(MemoryKind::RequestBody, grown - self.bytes.capacity())?);
             self.bytes.reserve_exact(grown - self.bytes.len());
         }
         Ok(())
@@ -120,7 +130,7 @@ impl Received {
 
 async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B) {
     let discard = async {
-        let mut left = DISCARDED;
+        let mut left = MAX_DISCARDED_BYTES;
         while let Some(Ok(frame)) = body.frame().await {
             match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
                 Some(rest) => left = rest,

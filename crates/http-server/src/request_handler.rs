@@ -10,21 +10,21 @@ use hyper::{StatusCode, http};
 use tokio_rustls::TlsAcceptor;
 
 use crate::BoxedError;
-use crate::activity::{Sending, Serving};
-use crate::actor_caller::{CallError, CallErrorKind, Caller};
-use crate::config::Settings;
-use crate::connection_table::Kind;
-use crate::connection_table::{Holding, Peer};
+use crate::activity::{RequestInFlight, ResponseInFlight};
+use crate::actor_caller::{ActorCaller, CallError, CallErrorKind};
+use crate::config::HttpServerConfig;
+use crate::connection_table::MemoryKind;
+use crate::connection_table::{ConnectionHandle, MemoryReservation};
 use crate::cors::Cors;
-use crate::normalise::{Framing, Refused, normalise};
-use crate::payloads::{HANDLE_REQUEST, Headers, Request, Response};
-use crate::request_body::{self, BodyError, Received};
+use crate::normalise::{RejectedRequest, RequestFraming, normalise};
+use crate::payloads::{HANDLE_REQUEST, JoinedHeaders, RequestPayload, ResponsePayload};
+use crate::request_body::{self, BodyError, RequestBody};
 use crate::request_id::{REQUEST_ID, RequestIds};
-use crate::response_body::Answer;
-use crate::response_framing::frame;
+use crate::response_body::ResponseBody;
+use crate::response_framing::frame_response;
 
 /// Headers that belong to a connection: an actor has no say in them. Of the length it tells, [`frame`] decides.
-const NOT_THE_ACTORS: [HeaderName; 7] = [
+const CONNECTION_HEADERS: [HeaderName; 7] = [
     header::CONNECTION,
     header::TE,
     header::TRAILER,
@@ -35,187 +35,207 @@ const NOT_THE_ACTORS: [HeaderName; 7] = [
 ];
 
 /// What the head of a request may have without counting as bytes that are held, as most have.
-const SMALL_HEAD: usize = 4 * 1024;
+const FREE_HEAD_BYTES: usize = 4 * 1024;
 
 /// How many headers a response gets beside the actor's: the request's identity, the date and the length.
 const ADDED_HEADERS: usize = 3;
 
 /// Who answers the requests of a port, and within which bounds.
-pub(crate) struct Site<C> {
+pub(crate) struct RequestHandler<C> {
     actor: String,
     caller: C,
     body_limit: usize,
     /// About as many bytes as the larger ones of the last answers had.
-    usual_answer: AtomicUsize,
+    typical_response: AtomicUsize,
     cors: Option<Cors>,
     ids: RequestIds,
     /// What connections are encrypted with, if they are.
     pub(crate) tls: Option<TlsAcceptor>,
 }
 
-type Reply = http::Response<Bytes>;
+type HttpResponse = http::Response<Bytes>;
 
-impl<C: Caller> Site<C> {
-    pub(crate) fn new(actor: &str, caller: C, settings: &Settings, tls: Option<TlsAcceptor>) -> Site<C> {
-        Site {
+impl<C: ActorCaller> RequestHandler<C> {
+    pub(crate) fn new(
+        actor: &str,
+        caller: C,
+        config: &HttpServerConfig,
+        tls: Option<TlsAcceptor>,
+    ) -> RequestHandler<C> {
+        RequestHandler {
             actor: actor.to_owned(),
             caller,
-            body_limit: settings.body_limit,
-            usual_answer: AtomicUsize::default(),
-            cors: settings.cors.clone(),
+            body_limit: config.body_limit,
+            typical_response: AtomicUsize::default(),
+            cors: config.cors.clone(),
             ids: RequestIds::new(),
             tls,
         }
     }
 
     /// Answers one request of a connection. What goes wrong is told to the log in full and to the client as a status.
-    pub(crate) async fn answer<B>(&self, request: http::Request<B>, serving: Serving) -> http::Response<Answer>
+    pub(crate) async fn handle<B>(
+        &self,
+        request: http::Request<B>,
+        in_flight: RequestInFlight,
+    ) -> http::Response<ResponseBody>
     where
         B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
     {
         let (mut head, body) = request.into_parts();
         let id = self.ids.of(&head.headers);
         head.headers.insert(REQUEST_ID, id.clone());
-        let answered = self.try_answer(&mut head, body, serving.peer()).await;
-        let (mut reply, holding) = answered.unwrap_or_else(|failure| (self.explain(&head, &id, &failure), None));
-        reply.headers_mut().insert(REQUEST_ID, id);
-        frame(&head.method, &mut reply);
+        let answered = self.try_handle(&mut head, body, in_flight.connection()).await;
+        let (mut response, reservation) = answered.unwrap_or_else(|failure| (self.explain(&head, &id, &failure), None));
+        response.headers_mut().insert(REQUEST_ID, id);
+        frame_response(&head.method, &mut response);
         if log::log_enabled!(log::Level::Debug) {
-            let (id, path) = (reply.headers()[REQUEST_ID].to_str().unwrap_or_default(), head.uri.path());
-            log::debug!("request {id}: {} {path:?} was answered with {}", head.method, reply.status());
+            let (id, path) = (response.headers()[REQUEST_ID].to_str().unwrap_or_default(), head.uri.path());
+            log::debug!("request {id}: {} {path:?} was answered with {}", head.method, response.status());
         }
-        reply.map(|body| Answer::new(body, Sending::begin(serving, holding)))
+        response.map(|body| ResponseBody::new(body, ResponseInFlight::begin(in_flight, reservation)))
     }
 
     /// Judges a request and has it answered. With the reply comes what it holds, if it holds much.
-    async fn try_answer<B>(
+    async fn try_handle<B>(
         &self,
         head: &mut http::request::Parts,
         body: B,
-        peer: &Arc<Peer>,
-    ) -> Result<(Reply, Option<Holding>), Failure>
+        connection: &Arc<ConnectionHandle>,
+    ) -> Result<(HttpResponse, Option<MemoryReservation>), RequestError>
     where
         B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
     {
-        let framing = normalise(head).map_err(Failure::Refused)?;
+        let framing = normalise(head).map_err(RequestError::Rejected)?;
         let preflight = self.cors.as_ref().and_then(|cors| cors.preflight(&head.method, &head.headers));
         if let Some((status, headers)) = preflight {
             return Ok((without_body(status, headers), None));
         }
-        let received = request_body::read(body, framing, self.body_limit, peer).await.map_err(Failure::Body)?;
+        let received =
+            request_body::read(body, framing, self.body_limit, connection).await.map_err(RequestError::Body)?;
         // Held until the request is answered: as long as its body is in memory.
-        let Received { bytes, mut holdings } = received;
-        tell_length(&mut head.headers, framing, bytes.len());
-        let call = encode(head, &bytes).map_err(Failure::Host)?;
-        if call.len() > bytes.len() + SMALL_HEAD {
-            holdings.push(peer.hold(Kind::Body, call.len() - bytes.len()).map_err(|full| Failure::Body(full.into()))?);
+        let RequestBody { bytes, mut reservations } = received;
+        set_content_length(&mut head.headers, framing, bytes.len());
+        let call = encode(head, &bytes).map_err(RequestError::Encode)?;
+        if call.len() > bytes.len() + FREE_HEAD_BYTES {
+            reservations.push(
+                connection
+                    .reserve_memory(MemoryKind::RequestBody, call.len() - bytes.len())
+                    .map_err(|full| RequestError::Body(full.into()))?,
+            );
         }
         drop(bytes);
-        let call_under_way = peer.begin_call(self.usual_answer.load(Ordering::Relaxed)).await;
-        let answer = self.caller.call(HANDLE_REQUEST, call).await.map_err(Failure::Call)?;
-        drop((call_under_way, holdings));
-        self.note_answer(answer.len());
-        let holding = peer.hold(Kind::Answer, answer.len()).map_err(|_| Failure::Unsent)?;
-        let mut reply = reply(answer.into()).map_err(Failure::Actor)?;
+        let call_in_flight = connection.start_call(self.typical_response.load(Ordering::Relaxed)).await;
+        let answer = self.caller.call(HANDLE_REQUEST, call).await.map_err(RequestError::Call)?;
+        drop((call_in_flight, reservations));
+        self.record_response_size(answer.len());
+        let reservation = connection
+            .reserve_memory(MemoryKind::Response, answer.len())
+            .map_err(|_| RequestError::NoRoomForResponse)?;
+        let mut response = decode_response(answer.into()).map_err(RequestError::InvalidResponse)?;
         if let Some(cors) = &self.cors {
-            cors.release(head.headers.get(header::ORIGIN), reply.headers_mut());
+            cors.set_headers(head.headers.get(header::ORIGIN), response.headers_mut());
         }
-        Ok((reply, Some(holding)))
+        Ok((response, Some(reservation)))
     }
 
-    fn note_answer(&self, length: usize) {
-        let before = self.usual_answer.load(Ordering::Relaxed);
-        self.usual_answer.store(length.max(before - before / 16), Ordering::Relaxed);
+    fn record_response_size(&self, length: usize) {
+        let before = self.typical_response.load(Ordering::Relaxed);
+        self.typical_response.store(length.max(before - before / 16), Ordering::Relaxed);
     }
 
     /// The reply to a request that failed, and the line on the log where the failure is not the client's.
-    fn explain(&self, head: &http::request::Parts, id: &HeaderValue, failure: &Failure) -> Reply {
+    fn explain(&self, head: &http::request::Parts, id: &HeaderValue, failure: &RequestError) -> HttpResponse {
         let status = failure.status();
         let id = id.to_str().unwrap_or_default();
-        if status.is_server_error() && !matches!(failure, Failure::Refused(_)) {
+        if status.is_server_error() && !matches!(failure, RequestError::Rejected(_)) {
             let (actor, path) = (&self.actor, head.uri.path());
             log::error!("request {id}: actor {actor} could not answer {} {path:?} ({status}): {failure}", head.method);
         } else {
             log::debug!("request {id}: it is refused with {status}: {failure}");
         }
-        let mut reply = plain(status);
-        if let Failure::Refused(_) = failure {
+        let mut response = status_response(status);
+        if let RequestError::Rejected(_) = failure {
             // What follows it may not be what it seems.
-            reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        reply
+        response
     }
 }
 
 /// Why a request was not answered by the actor.
-enum Failure {
+enum RequestError {
     /// It is no request that an actor could be asked.
-    Refused(Refused),
+    Rejected(RejectedRequest),
     Body(BodyError),
     /// The request could not be put into the words of the contract.
-    Host(BoxedError),
+    Encode(BoxedError),
     /// The call failed.
     Call(CallError),
     /// The call was answered with something that is no response.
-    Actor(BoxedError),
+    InvalidResponse(BoxedError),
     /// There is no room for the answer beside those that clients have not taken.
-    Unsent,
+    NoRoomForResponse,
 }
 
-impl Failure {
+impl RequestError {
     fn status(&self) -> StatusCode {
         match self {
-            Failure::Refused(refused) => refused.status,
-            Failure::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            Failure::Body(BodyError::CutShort) => StatusCode::BAD_REQUEST,
-            Failure::Body(BodyError::TooSlow) => StatusCode::REQUEST_TIMEOUT,
-            Failure::Body(BodyError::NoRoom) | Failure::Unsent => StatusCode::SERVICE_UNAVAILABLE,
-            Failure::Call(error) => match error.kind {
+            RequestError::Rejected(rejected) => rejected.status,
+            RequestError::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            RequestError::Body(BodyError::Incomplete) => StatusCode::BAD_REQUEST,
+            RequestError::Body(BodyError::TimedOut) => StatusCode::REQUEST_TIMEOUT,
+            RequestError::Body(BodyError::NoRoom) | RequestError::NoRoomForResponse => StatusCode::SERVICE_UNAVAILABLE,
+            RequestError::Call(error) => match error.kind {
                 CallErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
                 CallErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
                 CallErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
             },
-            Failure::Actor(_) | Failure::Host(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            RequestError::InvalidResponse(_) | RequestError::Encode(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
 
-impl std::fmt::Display for Failure {
+impl std::fmt::Display for RequestError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::Refused(refused) => f.write_str(refused.why),
-            Failure::Call(error) => error.fmt(f),
-            Failure::Actor(error) => write!(f, "its answer is no response: {error}"),
-            Failure::Host(error) => write!(f, "the request cannot be encoded: {error}"),
-            Failure::Body(BodyError::NoRoom) => f.write_str("there is no room for its body beside those of others"),
-            Failure::Body(BodyError::TooLarge) => f.write_str("the body is too large"),
-            Failure::Body(BodyError::CutShort) => f.write_str("the body was cut short"),
-            Failure::Body(BodyError::TooSlow) => f.write_str("the body did not arrive in time"),
-            Failure::Unsent => f.write_str("there is no room for its answer beside those that have not been sent"),
+            RequestError::Rejected(rejected) => f.write_str(rejected.reason),
+            RequestError::Call(error) => error.fmt(f),
+            RequestError::InvalidResponse(error) => write!(f, "its answer is no response: {error}"),
+            RequestError::Encode(error) => write!(f, "the request cannot be encoded: {error}"),
+            RequestError::Body(BodyError::NoRoom) => {
+                f.write_str("there is no room for its body beside those of others")
+            }
+            RequestError::Body(BodyError::TooLarge) => f.write_str("the body is too large"),
+            RequestError::Body(BodyError::Incomplete) => f.write_str("the body was cut short"),
+            RequestError::Body(BodyError::TimedOut) => f.write_str("the body did not arrive in time"),
+            RequestError::NoRoomForResponse => {
+                f.write_str("there is no room for its answer beside those that have not been sent")
+            }
         }
     }
 }
 
 /// Tells the actor the length of a body that came without it: in chunks, or in HTTP/2.
-fn tell_length(headers: &mut HeaderMap, framing: Framing, length: usize) {
+fn set_content_length(headers: &mut HeaderMap, framing: RequestFraming, length: usize) {
     if framing.length.is_none() && (framing.chunked || length > 0) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
 }
 
 fn encode(head: &http::request::Parts, body: &[u8]) -> Result<Vec<u8>, BoxedError> {
-    let request = Request {
+    let request = RequestPayload {
         method: head.method.as_str(),
         path: head.uri.path(),
         query_string: head.uri.query().unwrap_or_default(),
-        header: Headers(&head.headers),
+        header: JoinedHeaders(&head.headers),
         body,
     };
     Ok(request.encode()?)
 }
 
-fn reply(answer: Bytes) -> Result<Reply, BoxedError> {
-    let response = Response::decode(&answer)?;
+fn decode_response(answer: Bytes) -> Result<HttpResponse, BoxedError> {
+    let response = ResponsePayload::decode(&answer)?;
     let status = u16::try_from(response.status_code).ok().and_then(|code| StatusCode::from_u16(code).ok());
     let status = status
         .filter(|status| !status.is_informational())
@@ -224,7 +244,7 @@ fn reply(answer: Bytes) -> Result<Reply, BoxedError> {
     for (name, value) in response.header.0 {
         let name = HeaderName::from_bytes(name.as_bytes())?;
         let value = HeaderValue::from_bytes(value.as_bytes())?;
-        if !NOT_THE_ACTORS.contains(&name) {
+        if !CONNECTION_HEADERS.contains(&name) {
             headers.append(name, value);
         }
     }
@@ -233,26 +253,26 @@ fn reply(answer: Bytes) -> Result<Reply, BoxedError> {
         Cow::Borrowed(body) => answer.slice_ref(body),
         Cow::Owned(body) => Bytes::from(body),
     };
-    let mut reply = http::Response::new(body);
-    *reply.status_mut() = status;
-    *reply.headers_mut() = headers;
-    Ok(reply)
+    let mut response = http::Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
 }
 
-fn without_body(status: StatusCode, headers: HeaderMap) -> Reply {
-    let mut reply = http::Response::new(Bytes::new());
-    *reply.status_mut() = status;
-    *reply.headers_mut() = headers;
-    reply
+fn without_body(status: StatusCode, headers: HeaderMap) -> HttpResponse {
+    let mut response = http::Response::new(Bytes::new());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// A reply that says nothing but its status.
-fn plain(status: StatusCode) -> Reply {
+fn status_response(status: StatusCode) -> HttpResponse {
     let text = status.canonical_reason().unwrap_or_default();
-    let mut reply = http::Response::new(Bytes::from_static(text.as_bytes()));
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    reply
+    let mut response = http::Response::new(Bytes::from_static(text.as_bytes()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
 }
 
 #[cfg(test)]
@@ -262,10 +282,10 @@ mod tests {
     #[test]
     fn an_actor_cannot_frame_the_response_itself() {
         let answer = b"\x83\xaastatusCode\xcc\xc8\xa6header\x83\xaecontent-length\xa299\xaaconnection\xa1y\xa1x\xa1y\xa4body\xc4\x01a";
-        let mut reply = reply(Bytes::from_static(answer)).unwrap();
-        frame(&http::Method::GET, &mut reply);
-        assert_eq!(reply.headers().len(), 1);
-        assert_eq!(reply.headers()["x"], "y");
+        let mut response = decode_response(Bytes::from_static(answer)).unwrap();
+        frame_response(&http::Method::GET, &mut response);
+        assert_eq!(response.headers().len(), 1);
+        assert_eq!(response.headers()["x"], "y");
     }
 
     #[test]
@@ -273,7 +293,7 @@ mod tests {
         let split = b"\x82\xaastatusCode\xcc\xc8\xa6header\x81\xa1x\xa3a\r\n";
         let informational = b"\x81\xaastatusCode\x65";
         for answer in [&b""[..], b"hello", split, informational, b"\x81\xaastatusCode\xcd\xff\xff"] {
-            assert!(reply(Bytes::from_static(answer)).is_err(), "{answer:?}");
+            assert!(decode_response(Bytes::from_static(answer)).is_err(), "{answer:?}");
         }
     }
 }

@@ -9,31 +9,31 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest identity that is taken from a client.
-const LONGEST: usize = 128;
+const MAX_ID_BYTES: usize = 128;
 
 /// Makes identities for requests that come without one.
 #[derive(Debug)]
 pub(crate) struct RequestIds {
     /// Tells this maker from all others, on this machine or another.
-    maker: u64,
-    made: AtomicU64,
+    generator: u64,
+    generated: AtomicU64,
 }
 
 impl RequestIds {
     pub(crate) fn new() -> RequestIds {
-        RequestIds { maker: RandomState::new().hash_one(std::process::id()), made: AtomicU64::default() }
+        RequestIds { generator: RandomState::new().hash_one(std::process::id()), generated: AtomicU64::default() }
     }
 
     /// The identity of a request: its own if it has a sane one, or a new one.
     pub(crate) fn of(&self, headers: &HeaderMap) -> HeaderValue {
-        let given = headers.get(REQUEST_ID).filter(|given| is_sane(given.as_bytes()));
+        let given = headers.get(REQUEST_ID).filter(|given| is_valid(given.as_bytes()));
         given.cloned().unwrap_or_else(|| self.next())
     }
 
     fn next(&self) -> HeaderValue {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let made = self.made.fetch_add(1, Ordering::Relaxed);
-        let number = u128::from(self.maker) << 64 | u128::from(made);
+        let made = self.generated.fetch_add(1, Ordering::Relaxed);
+        let number = u128::from(self.generator) << 64 | u128::from(made);
         let digit = |place: usize| DIGITS[(number >> (124 - 4 * place)) as usize & 0xf];
         let text: [u8; 32] = std::array::from_fn(digit);
         HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
@@ -41,9 +41,9 @@ impl RequestIds {
 }
 
 /// Whether an identity can stand on a line of a log and in a header without harm.
-fn is_sane(id: &[u8]) -> bool {
+fn is_valid(id: &[u8]) -> bool {
     let fits = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
-    (1..=LONGEST).contains(&id.len()) && id.iter().all(fits)
+    (1..=MAX_ID_BYTES).contains(&id.len()) && id.iter().all(fits)
 }
 
 #[cfg(test)]
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(of(&ids, b"7b-a.B_1:2/3+4=@"), "7b-a.B_1:2/3+4=@");
         for odd in [&b""[..], b"a b", b"a\tb", b"\xff", b"a\"b", &[b'a'; 129]] {
             let made = of(&ids, odd);
-            assert!(made.len() == 32 && is_sane(made.as_bytes()), "{made:?}");
+            assert!(made.len() == 32 && is_valid(made.as_bytes()), "{made:?}");
         }
     }
 

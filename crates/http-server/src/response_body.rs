@@ -7,25 +7,28 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body, Buf, Bytes, Frame, SizeHint};
 
-use crate::activity::Sending;
+use crate::activity::ResponseInFlight;
 
 /// A whole body.
 #[derive(Debug)]
-pub(crate) struct Answer(Option<Piece>);
+pub(crate) struct ResponseBody(Option<ResponseData>);
 
-impl Answer {
+impl ResponseBody {
     /// The body with what is to be known when it has been sent. Without any bytes that is now.
-    pub(crate) fn new(bytes: Bytes, sending: Sending) -> Answer {
-        Answer(Some(Piece { bytes, sending }).filter(|piece| piece.has_remaining()))
+    pub(crate) fn new(bytes: Bytes, response: ResponseInFlight) -> ResponseBody {
+        ResponseBody(Some(ResponseData { bytes, response }).filter(|data| data.has_remaining()))
     }
 }
 
-impl Body for Answer {
-    type Data = Piece;
+impl Body for ResponseBody {
+    type Data = ResponseData;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|piece| Ok(Frame::data(piece))))
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<ResponseData>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|data| Ok(Frame::data(data))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -33,18 +36,18 @@ impl Body for Answer {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.as_ref().map_or(0, |piece| piece.remaining() as u64))
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |data| data.remaining() as u64))
     }
 }
 
 /// The bytes of a body that are yet to be sent.
 #[derive(Debug)]
-pub(crate) struct Piece {
+pub(crate) struct ResponseData {
     bytes: Bytes,
-    sending: Sending,
+    response: ResponseInFlight,
 }
 
-impl Buf for Piece {
+impl Buf for ResponseData {
     fn remaining(&self) -> usize {
         self.bytes.remaining()
     }
@@ -59,6 +62,6 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        self.sending.has_sent(count);
+        self.response.record_sent(count);
     }
 }

@@ -8,15 +8,15 @@ use hyper::{Method, Response, StatusCode};
 ///
 /// Where there is no body by the method or the status, the length is that of the body that a `GET` would have had: of the one
 /// that the actor gave, or what it says of it.
-pub(crate) fn frame(method: &Method, response: &mut Response<Bytes>) {
-    let told = told_length(response.headers());
+pub(crate) fn frame_response(method: &Method, response: &mut Response<Bytes>) {
+    let declared = declared_length(response.headers());
     response.headers_mut().remove(header::CONTENT_LENGTH);
     let length = response.body().len() as u64;
     match (response.status(), method) {
         (StatusCode::NO_CONTENT, _) => *response.body_mut() = Bytes::new(),
         (StatusCode::RESET_CONTENT, _) => without_body(response, Some(0)),
         (StatusCode::NOT_MODIFIED, _) | (_, &Method::HEAD) => {
-            without_body(response, told.filter(|_| length == 0).or((length > 0).then_some(length)));
+            without_body(response, declared.filter(|_| length == 0).or((length > 0).then_some(length)));
         }
         // The length of a body goes without saying.
         _ => {}
@@ -31,9 +31,9 @@ fn without_body(response: &mut Response<Bytes>, length: Option<u64>) {
 }
 
 /// The length that an actor tells, if it is one.
-fn told_length(headers: &HeaderMap) -> Option<u64> {
-    let told = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
-    told.bytes().all(|byte| byte.is_ascii_digit()).then(|| told.parse().ok()).flatten()
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    let declared = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    declared.bytes().all(|byte| byte.is_ascii_digit()).then(|| declared.parse().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -41,13 +41,18 @@ mod tests {
     use super::*;
 
     /// The body and the length that are left of a response.
-    fn framed(method: Method, status: u16, told: Option<&'static str>, body: &'static str) -> (String, Option<String>) {
+    fn framed(
+        method: Method,
+        status: u16,
+        declared: Option<&'static str>,
+        body: &'static str,
+    ) -> (String, Option<String>) {
         let mut response = Response::builder().status(status);
-        if let Some(told) = told {
-            response = response.header("content-length", told);
+        if let Some(declared) = declared {
+            response = response.header("content-length", declared);
         }
         let mut response = response.body(Bytes::from(body)).unwrap();
-        frame(&method, &mut response);
+        frame_response(&method, &mut response);
         let length = response.headers().get("content-length").map(|length| length.to_str().unwrap().to_owned());
         (String::from_utf8(response.into_body().to_vec()).unwrap(), length)
     }
@@ -70,9 +75,13 @@ mod tests {
             (Method::HEAD, 204, Some("99"), "", "", None),
             (Method::POST, 205, Some("99"), "abc", "", Some("0")),
         ];
-        for (method, status, told, body, left, length) in cases {
+        for (method, status, declared, body, left, length) in cases {
             let expected = (left.to_owned(), length.map(str::to_owned));
-            assert_eq!(framed(method.clone(), status, told, body), expected, "{method} {status} {told:?} {body:?}");
+            assert_eq!(
+                framed(method.clone(), status, declared, body),
+                expected,
+                "{method} {status} {declared:?} {body:?}"
+            );
         }
     }
 }

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::join_all;
 
 use crate::BoxedError;
-use crate::actor_caller::Caller;
-use crate::config::Settings;
+use crate::actor_caller::ActorCaller;
+use crate::config::HttpServerConfig;
 use crate::connection_table::ConnectionTable;
 use crate::listener::Listener;
-use crate::request_handler::Site;
+use crate::request_handler::RequestHandler;
 use crate::tls;
 
 /// HTTP servers for linked actors, each on a port of its own.
@@ -23,7 +23,7 @@ pub struct Server<C> {
     table: Arc<ConnectionTable>,
 }
 
-impl<C: Caller + 'static> Server<C> {
+impl<C: ActorCaller + 'static> Server<C> {
     /// A server without any open port.
     pub fn new() -> Server<C> {
         Server { listeners: Mutex::default(), table: ConnectionTable::new() }
@@ -36,33 +36,34 @@ impl<C: Caller + 'static> Server<C> {
     /// A text that names the value which cannot be read, or the address that cannot be listened on. What was in effect for
     /// the actor before still is.
     pub async fn bind(&self, actor: &str, values: &HashMap<String, String>, caller: C) -> Result<(), BoxedError> {
-        let settings = Settings::read(values)?;
-        let tls = match &settings.tls {
-            Some(source) => Some(tls::acceptor(source).await?),
+        let config = HttpServerConfig::from_link_values(values)?;
+        let tls = match &config.tls {
+            Some(source) => Some(tls::load_acceptor(source).await?),
             None => None,
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let site = Site::new(actor, caller, &settings, tls);
-        if let Some(listener) = self.listeners().get(actor).filter(|listener| listener.listens_as(&settings)) {
-            listener.serve_from_now_on(site);
+        let handler = RequestHandler::new(actor, caller, &config, tls);
+        if let Some(listener) = self.listeners().get(actor).filter(|listener| listener.serves(&config)) {
+            listener.replace_handler(handler);
             return Ok(());
         }
-        let listener = match self.take_from_same_port(actor, &settings) {
-            None => Listener::open(&settings, site, &self.table).await?,
-            Some(before) => match Listener::open_instead(before.close_port().await, &settings, site, &self.table).await
-            {
-                Ok(listener) => listener,
-                Err((before, refusal)) => {
-                    self.listeners().extend(before.map(|before| (actor.to_owned(), before)));
-                    return Err(refusal.into());
+        let listener = match self.remove_if_same_port(actor, &config) {
+            None => Listener::open(&config, handler, &self.table).await?,
+            Some(previous) => {
+                match Listener::reopen_as(previous.close_port().await, &config, handler, &self.table).await {
+                    Ok(listener) => listener,
+                    Err((previous, refusal)) => {
+                        self.listeners().extend(previous.map(|previous| (actor.to_owned(), previous)));
+                        return Err(refusal.into());
+                    }
                 }
-            },
+            }
         };
-        tell_address(actor, scheme, listener.address());
-        let before = self.listeners().insert(actor.to_owned(), listener);
-        if let Some(before) = before {
+        log_address(actor, scheme, listener.address());
+        let previous = self.listeners().insert(actor.to_owned(), listener);
+        if let Some(previous) = previous {
             // The link has moved. The requests that came in at the old port end beside this.
-            tokio::task::spawn_local(before.close());
+            tokio::task::spawn_local(previous.close());
         }
         Ok(())
     }
@@ -89,10 +90,10 @@ impl<C: Caller + 'static> Server<C> {
 
     /// Takes the listener of an actor out, where its port has to be closed before the new one can be opened: both are the
     /// same port, on other addresses of the machine.
-    fn take_from_same_port(&self, actor: &str, settings: &Settings) -> Option<Listener<C>> {
+    fn remove_if_same_port(&self, actor: &str, config: &HttpServerConfig) -> Option<Listener<C>> {
         let mut listeners = self.listeners();
-        let same = settings.address.port() != 0
-            && listeners.get(actor).is_some_and(|before| before.address().port() == settings.address.port());
+        let same = config.address.port() != 0
+            && listeners.get(actor).is_some_and(|previous| previous.address().port() == config.address.port());
         if same { listeners.remove(actor) } else { None }
     }
 
@@ -103,14 +104,14 @@ impl<C: Caller + 'static> Server<C> {
 }
 
 /// Tells the log where an actor is served. That other machines reach it is told to those who want to know of little else.
-fn tell_address(actor: &str, scheme: &str, address: SocketAddr) {
+fn log_address(actor: &str, scheme: &str, address: SocketAddr) {
     match address.ip().to_canonical().is_loopback() {
         true => log::info!("actor {actor} is served on {scheme}://{address}"),
         false => log::warn!("actor {actor} is served on {scheme}://{address}, to other machines as well"),
     }
 }
 
-impl<C: Caller + 'static> Default for Server<C> {
+impl<C: ActorCaller + 'static> Default for Server<C> {
     fn default() -> Server<C> {
         Server::new()
     }

@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 const PEM_MARK: &str = "-----BEGIN ";
 
 /// The largest PEM file that is read, in bytes.
-const FILE_LIMIT: u64 = 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 /// Where a certificate and its key are: each in PEM, or the path of a file in PEM.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,9 +33,9 @@ impl std::fmt::Debug for TlsSource {
 ///
 /// # Errors
 /// A text that names the value at fault, never with what is in it: it may be a key.
-pub(crate) async fn acceptor(source: &TlsSource) -> Result<TlsAcceptor, String> {
-    let certificate = pem("TLS_CERT", &source.certificate).await?;
-    let key = pem("TLS_KEY", &source.key).await?;
+pub(crate) async fn load_acceptor(source: &TlsSource) -> Result<TlsAcceptor, String> {
+    let certificate = read_pem("TLS_CERT", &source.certificate).await?;
+    let key = read_pem("TLS_KEY", &source.key).await?;
     let chain = CertificateDer::pem_slice_iter(&certificate).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|_| "the value TLS_CERT holds something that is no certificate in PEM".to_owned())?;
     if chain.is_empty() {
@@ -52,7 +52,7 @@ pub(crate) async fn acceptor(source: &TlsSource) -> Result<TlsAcceptor, String> 
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-async fn pem(value: &str, text: &str) -> Result<Vec<u8>, String> {
+async fn read_pem(value: &str, text: &str) -> Result<Vec<u8>, String> {
     if text.contains(PEM_MARK) {
         return Ok(text.as_bytes().to_vec());
     }
@@ -61,6 +61,6 @@ async fn pem(value: &str, text: &str) -> Result<Vec<u8>, String> {
     };
     let file = tokio::fs::File::open(text).await.map_err(describe)?;
     let mut bytes = Vec::new();
-    file.take(FILE_LIMIT).read_to_end(&mut bytes).await.map_err(describe)?;
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).await.map_err(describe)?;
     Ok(bytes)
 }

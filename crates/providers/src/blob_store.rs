@@ -37,13 +37,13 @@ use wasmcloud_core::text::escaped;
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
-use backend::Store;
-use config::{Limits, Place, Settings};
-use directory::Directory;
+use backend::BlobBackend;
+use config::{BlobLimits, BlobLocation, BlobStoreConfig};
+use directory::DirectoryBackend;
 use downloads::Downloads;
-use error::Refusal;
-use payloads::{Answer, Blob, Chunk, Download, Operation};
-use s3::Objects;
+use error::BlobStoreError;
+use payloads::{Blob, BlobOperation, BlobResponse, Chunk, Download};
+use s3::S3Backend;
 use uploads::Uploads;
 
 const CONTRACT: &str = "wasmcloud:blobstore";
@@ -108,18 +108,18 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 pub struct BlobStore {
     link_name: Option<String>,
     /// The links, by the public key of their actor.
-    links: Arc<Mutex<HashMap<String, Arc<Link>>>>,
+    links: Arc<Mutex<HashMap<String, Arc<BlobStoreLink>>>>,
 }
 
 /// What belongs to one link.
-struct Link {
-    store: Box<dyn Store>,
-    limits: Limits,
+struct BlobStoreLink {
+    backend: Box<dyn BlobBackend>,
+    limits: BlobLimits,
     uploads: Uploads,
     downloads: Downloads,
     /// Shared by the calls that are being served, owned by what releases the link.
     in_use: Arc<RwLock<()>>,
-    _sweeping: DropGuard,
+    _sweeper: DropGuard,
 }
 
 impl BlobStore {
@@ -137,24 +137,24 @@ impl BlobStore {
         NativeCapability::from_async(self.clone(), self.link_name.clone(), claims)
     }
 
-    fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<Link>>> {
+    fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<BlobStoreLink>>> {
         // The map is whole after any panic: each use of it is a single operation.
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn link(&self, actor: &str) -> Option<Arc<Link>> {
+    fn link(&self, actor: &str) -> Option<Arc<BlobStoreLink>> {
         self.links().get(actor).cloned()
     }
 }
 
-async fn open(actor: &str, place: Place, is_default: bool) -> Result<Box<dyn Store>, String> {
-    match place {
-        Place::Bucket(bucket) => {
+async fn open_backend(actor: &str, location: BlobLocation, is_default: bool) -> Result<Box<dyn BlobBackend>, String> {
+    match location {
+        BlobLocation::Bucket(bucket) => {
             log::info!("actor {actor} keeps its blobs in {bucket}");
-            Ok(Box::new(Objects::open(bucket).await?))
+            Ok(Box::new(S3Backend::open(bucket).await?))
         }
-        Place::Directory(root) => {
-            let directory = Directory::open(root).await?;
+        BlobLocation::Directory(root) => {
+            let directory = DirectoryBackend::open(root).await?;
             let path = escaped(&directory.path().to_string_lossy()).into_owned();
             if is_default {
                 log::warn!("actor {actor} keeps its blobs in {path}: its link has no ROOT or URL");
@@ -166,84 +166,100 @@ async fn open(actor: &str, place: Place, is_default: bool) -> Result<Box<dyn Sto
     }
 }
 
-impl Link {
-    fn new(store: Box<dyn Store>, limits: Limits, binding: Binding) -> Arc<Link> {
-        let sweeping = CancellationToken::new();
-        let link = Arc::new(Link {
-            store,
+impl BlobStoreLink {
+    fn new(backend: Box<dyn BlobBackend>, limits: BlobLimits, binding: Binding) -> Arc<BlobStoreLink> {
+        let sweeper = CancellationToken::new();
+        let link = Arc::new(BlobStoreLink {
+            backend,
             uploads: Uploads::new(limits.uploads, limits.upload_timeout),
             downloads: Downloads::new(limits.downloads, binding.actor, binding.dispatcher),
             limits,
             in_use: Arc::default(),
-            _sweeping: sweeping.clone().drop_guard(),
+            _sweeper: sweeper.clone().drop_guard(),
         });
         let interval = (link.limits.upload_timeout / 2).min(SWEEP_INTERVAL);
-        actix_rt::spawn(sweeping.run_until_cancelled_owned(sweep(Arc::downgrade(&link), interval)));
+        actix_rt::spawn(sweeper.run_until_cancelled_owned(abort_stalled_uploads(Arc::downgrade(&link), interval)));
         link
     }
 
     /// Serves a call to its end, also where nobody waits for it any more: an upload is never left in between.
-    async fn serve(self: Arc<Link>, operation: String, message: Bytes) -> Result<Vec<u8>, BoxedError> {
+    async fn run_to_completion(
+        self: Arc<BlobStoreLink>,
+        operation: String,
+        payload: Bytes,
+    ) -> Result<Vec<u8>, BoxedError> {
         let in_use = self.in_use.clone().read_owned().await;
-        let served = actix_rt::spawn(async move {
-            let answer = self.answer(&operation, &message).await;
+        let executing = actix_rt::spawn(async move {
+            let answer = self.execute_with_outcome(&operation, &payload).await;
             drop(in_use);
             answer
         });
-        Ok(served.await??.encode()?)
+        Ok(executing.await??.encode()?)
     }
 
-    async fn answer(&self, operation: &str, message: &Bytes) -> Result<Answer, Refusal> {
-        let operation = Operation::decode(operation, message)?;
-        let has_outcome = operation.is_answered_with_outcome();
-        match self.perform(operation).await {
-            Err(refusal) if has_outcome && !refusal.is_about_the_call() => {
-                Ok(Answer::Outcome { error: Some(refusal.to_string()) })
+    async fn execute_with_outcome(&self, operation: &str, payload: &Bytes) -> Result<BlobResponse, BlobStoreError> {
+        let operation = BlobOperation::decode(operation, payload)?;
+        let has_outcome = operation.returns_outcome();
+        match self.execute(operation).await {
+            Err(error) if has_outcome && !error.is_invalid_call() => {
+                Ok(BlobResponse::Outcome { error: Some(error.to_string()) })
             }
-            performed => performed,
+            result => result,
         }
     }
 
-    async fn perform(&self, operation: Operation) -> Result<Answer, Refusal> {
-        let store = &*self.store;
-        let done = Answer::Outcome { error: None };
+    async fn execute(&self, operation: BlobOperation) -> Result<BlobResponse, BlobStoreError> {
+        let backend = &*self.backend;
+        let done = BlobResponse::Outcome { error: None };
         match operation {
-            Operation::CreateContainer { id } => store.create_container(&id).await.map(|()| Answer::Container { id }),
-            Operation::RemoveContainer { id } => store.remove_container(&id).await.map(|()| done),
-            Operation::RemoveObject(name) => store.remove(&name).await.map(|()| done),
-            Operation::ListObjects { container } => {
-                let blobs = store.list(&container).await?;
-                Ok(Answer::Blobs { container, blobs })
+            BlobOperation::CreateContainer { id } => {
+                backend.create_container(&id).await.map(|()| BlobResponse::Container { id })
             }
-            Operation::GetObjectInfo(name) => {
-                let size = store.open(&name).await?.size();
-                Ok(Answer::Blob { container: name.container, blob: Blob { id: name.id, size } })
+            BlobOperation::RemoveContainer { id } => backend.remove_container(&id).await.map(|()| done),
+            BlobOperation::RemoveObject(name) => backend.remove(&name).await.map(|()| done),
+            BlobOperation::ListObjects { container } => {
+                let blobs = backend.list(&container).await?;
+                Ok(BlobResponse::Blobs { container, blobs })
             }
-            Operation::StartUpload(chunk) => self.start_upload(chunk).await.map(|()| done),
-            Operation::UploadChunk(chunk) => self.uploads.add(store, chunk).await.map(|()| done),
-            Operation::StartDownload(download) => self.start_download(download).await.map(|()| done),
+            BlobOperation::GetObjectInfo(name) => {
+                let size = backend.open(&name).await?.size();
+                Ok(BlobResponse::Blob { container: name.container, blob: Blob { id: name.id, size } })
+            }
+            BlobOperation::StartUpload(chunk) => self.start_upload(chunk).await.map(|()| done),
+            BlobOperation::UploadChunk(chunk) => self.uploads.add(backend, chunk).await.map(|()| done),
+            BlobOperation::StartDownload(download) => self.start_download(download).await.map(|()| done),
         }
     }
 
-    async fn start_upload(&self, chunk: Chunk) -> Result<(), Refusal> {
+    async fn start_upload(&self, chunk: Chunk) -> Result<(), BlobStoreError> {
         let (count, limit) = (chunk.total, self.limits.blob);
         if count > limit {
-            return Err(Refusal::TooMuch { what: "bytes of the blob", count, limit, link_value: "BLOB_LIMIT" });
+            return Err(BlobStoreError::LimitExceeded {
+                what: "bytes of the blob",
+                count,
+                limit,
+                link_value: "BLOB_LIMIT",
+            });
         }
-        self.uploads.start(&*self.store, chunk).await
+        self.uploads.start(&*self.backend, chunk).await
     }
 
-    async fn start_download(&self, download: Download) -> Result<(), Refusal> {
+    async fn start_download(&self, download: Download) -> Result<(), BlobStoreError> {
         let (count, limit) = (download.chunk_size, self.limits.chunk);
         if count == 0 {
-            return Err(Refusal::WrongChunk("a chunk_size of 0 has no bytes".to_owned()));
+            return Err(BlobStoreError::InvalidChunk("a chunk_size of 0 has no bytes".to_owned()));
         }
         if count > limit {
-            return Err(Refusal::TooMuch { what: "bytes of a chunk", count, limit, link_value: "CHUNK_LIMIT" });
+            return Err(BlobStoreError::LimitExceeded {
+                what: "bytes of a chunk",
+                count,
+                limit,
+                link_value: "CHUNK_LIMIT",
+            });
         }
-        let permit = self.downloads.admit()?;
-        let source = self.store.open(&download.name).await?;
-        self.downloads.start(permit, download, source);
+        let slot = self.downloads.reserve_slot()?;
+        let source = self.backend.open(&download.name).await?;
+        self.downloads.start(slot, download, source);
         Ok(())
     }
 
@@ -256,23 +272,23 @@ impl Link {
 }
 
 /// Gives up abandoned uploads, again and again.
-async fn sweep(link: Weak<Link>, interval: Duration) {
+async fn abort_stalled_uploads(link: Weak<BlobStoreLink>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
         let Some(link) = link.upgrade() else { return };
-        link.uploads.sweep().await;
+        link.uploads.abort_stalled().await;
     }
 }
 
 #[async_trait(?Send)]
 impl AsyncCapabilityProvider for BlobStore {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
-        let Settings { place, is_default, limits } = Settings::read(&binding.values)?;
-        let store = open(&binding.actor, place, is_default).await?;
+        let BlobStoreConfig { location, is_default, limits } = BlobStoreConfig::from_link_values(&binding.values)?;
+        let backend = open_backend(&binding.actor, location, is_default).await?;
         let actor = binding.actor.clone();
-        let before = self.links().insert(actor, Link::new(store, limits, binding));
-        if let Some(before) = before {
-            before.release().await;
+        let previous = self.links().insert(actor, BlobStoreLink::new(backend, limits, binding));
+        if let Some(previous) = previous {
+            previous.release().await;
         }
         Ok(())
     }
@@ -295,14 +311,14 @@ impl AsyncCapabilityProvider for BlobStore {
 
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
         let link = self.link(&call.actor);
-        let link = link.ok_or_else(|| format!("actor {} is not linked to a store", call.actor))?;
-        link.serve(call.operation, call.message.into()).await
+        let link = link.ok_or_else(|| format!("actor {} is not linked to a blob store", call.actor))?;
+        link.run_to_completion(call.operation, call.message.into()).await
     }
 
     async fn health(&self) -> Result<(), BoxedError> {
         let links: Vec<_> = self.links().iter().map(|(actor, link)| (actor.clone(), link.clone())).collect();
         try_join_all(links.into_iter().map(async |(actor, link)| {
-            link.store.health().await.map_err(|refusal| format!("the link of actor {actor}: {refusal}"))
+            link.backend.health().await.map_err(|error| format!("the link of actor {actor}: {error}"))
         }))
         .await?;
         Ok(())
@@ -326,5 +342,7 @@ impl std::fmt::Debug for BlobStore {
 /// What the payload of an operation says, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
-    payloads::Operation::decode(operation, &bytes::Bytes::copy_from_slice(payload)).ok().map(|read| format!("{read:?}"))
+    payloads::BlobOperation::decode(operation, &bytes::Bytes::copy_from_slice(payload))
+        .ok()
+        .map(|read| format!("{read:?}"))
 }

@@ -15,10 +15,10 @@ use wasmcloud_core::error::{BoxedError, Result};
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
-use super::link_values::{LinkValues, Names};
-use payloads::{Answer, Request, Wish};
+use super::link_values::{LinkValueNames, LinkValues};
+use payloads::{ExtrasOperation, ExtrasRequest, ExtrasResponse};
 
-const NAMES: Names = Names { known: &[], without_effect: &[] };
+const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames { known: &[], without_effect: &[] };
 
 /// The provider of unique identities, random numbers and sequences, which is part of every host.
 ///
@@ -73,21 +73,23 @@ impl Extras {
         NativeCapability::from_async(self, link_name, claims)
     }
 
-    fn answer(&self, actor: &str, wish: Wish) -> Result<Answer, String> {
-        Ok(match wish {
-            Wish::Guid => Answer::Guid(Uuid::new_v4().to_string()),
-            Wish::AnyNumber => Answer::Random(rand::rng().random()),
-            Wish::Number { min, max } if min < max => Answer::Random(rand::rng().random_range(min..max)),
-            Wish::Number { min, max } => {
+    fn execute(&self, actor: &str, operation: ExtrasOperation) -> Result<ExtrasResponse, String> {
+        Ok(match operation {
+            ExtrasOperation::Guid => ExtrasResponse::Guid(Uuid::new_v4().to_string()),
+            ExtrasOperation::AnyRandom => ExtrasResponse::Random(rand::rng().random()),
+            ExtrasOperation::Random { min, max } if min < max => {
+                ExtrasResponse::Random(rand::rng().random_range(min..max))
+            }
+            ExtrasOperation::Random { min, max } => {
                 return Err(format!("no number is at least {min} and below {max}: min has to be less than max"));
             }
-            Wish::NoNumber => Answer::Random(0),
-            Wish::Sequence => {
+            ExtrasOperation::Zero => ExtrasResponse::Random(0),
+            ExtrasOperation::Sequence => {
                 let mut sequences = self.sequences();
                 let next = sequences.get_mut(actor).ok_or_else(|| format!("actor {actor} is not linked"))?;
                 let number = *next;
                 *next = next.wrapping_add(1);
-                Answer::Sequence(number)
+                ExtrasResponse::Sequence(number)
             }
         })
     }
@@ -101,7 +103,7 @@ impl Extras {
 #[async_trait(?Send)]
 impl AsyncCapabilityProvider for Extras {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
-        LinkValues::of(&binding.values, NAMES)?;
+        LinkValues::check(&binding.values, LINK_VALUE_NAMES)?;
         self.sequences().entry(binding.actor).or_default();
         Ok(())
     }
@@ -112,9 +114,9 @@ impl AsyncCapabilityProvider for Extras {
     }
 
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
-        let request = Request::decode(&call.operation, &call.message)?;
-        let answer = self.answer(&call.actor, request.wish)?;
-        Ok(answer.encode(request.shape)?)
+        let request = ExtrasRequest::decode(&call.operation, &call.message)?;
+        let answer = self.execute(&call.actor, request.operation)?;
+        Ok(answer.encode(request.format)?)
     }
 
     async fn stop(&self) {
@@ -125,5 +127,5 @@ impl AsyncCapabilityProvider for Extras {
 /// What the payload of an operation says, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
-    Request::decode(operation, payload).ok().map(|read| format!("{read:?}"))
+    ExtrasRequest::decode(operation, payload).ok().map(|read| format!("{read:?}"))
 }

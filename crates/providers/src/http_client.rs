@@ -23,8 +23,8 @@ use wasmcloud_core::error::{BoxedError, Result};
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
-use client::Tenant;
-use config::Settings;
+use client::LinkedClient;
+use config::HttpClientConfig;
 
 const CONTRACT: &str = "wasmcloud:httpclient";
 
@@ -74,13 +74,13 @@ const REQUEST: &str = "Request";
 pub struct HttpClient {
     link_name: Option<String>,
     /// What each linked actor has, by its public key.
-    tenants: Arc<Mutex<HashMap<String, Arc<Tenant>>>>,
+    clients: Arc<Mutex<HashMap<String, Arc<LinkedClient>>>>,
 }
 
 impl HttpClient {
     /// A client to be run under this link name, `default` if not given.
     pub fn new(link_name: Option<String>) -> HttpClient {
-        HttpClient { link_name, tenants: Arc::default() }
+        HttpClient { link_name, clients: Arc::default() }
     }
 
     /// The client as a provider to start.
@@ -92,24 +92,24 @@ impl HttpClient {
         NativeCapability::from_async(self.clone(), self.link_name.clone(), claims)
     }
 
-    fn tenants(&self) -> MutexGuard<'_, HashMap<String, Arc<Tenant>>> {
+    fn clients(&self) -> MutexGuard<'_, HashMap<String, Arc<LinkedClient>>> {
         // The map is whole after any panic: each use of it is a single operation.
-        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait(?Send)]
 impl AsyncCapabilityProvider for HttpClient {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
-        let settings = Settings::read(&binding.values)?;
+        let config = HttpClientConfig::from_link_values(&binding.values)?;
         // The certificates of the system are read from files.
-        let tenant = tokio::task::spawn_blocking(|| Tenant::new(settings)).await??;
-        self.tenants().insert(binding.actor, Arc::new(tenant));
+        let client = tokio::task::spawn_blocking(|| LinkedClient::new(config)).await??;
+        self.clients().insert(binding.actor, Arc::new(client));
         Ok(())
     }
 
     async fn unbind(&self, actor: &str) -> Result<(), BoxedError> {
-        self.tenants().remove(actor);
+        self.clients().remove(actor);
         Ok(())
     }
 
@@ -117,13 +117,13 @@ impl AsyncCapabilityProvider for HttpClient {
         if call.operation != REQUEST {
             return Err(format!("{CONTRACT} has no operation {:?}, only {REQUEST:?}", call.operation).into());
         }
-        let tenant = self.tenants().get(&call.actor).cloned();
-        let tenant = tenant.ok_or_else(|| format!("actor {} is not linked to the HTTP client", call.actor))?;
-        tenant.exchange(&call.message).await
+        let client = self.clients().get(&call.actor).cloned();
+        let client = client.ok_or_else(|| format!("actor {} is not linked to the HTTP client", call.actor))?;
+        client.send_request(&call.message).await
     }
 
     async fn stop(&self) {
-        self.tenants().clear();
+        self.clients().clear();
     }
 }
 
@@ -136,5 +136,8 @@ impl std::fmt::Debug for HttpClient {
 /// What the payload of an operation says, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
-    (operation == REQUEST).then(|| payloads::Request::decode(payload).ok()).flatten().map(|read| format!("{read:?}"))
+    (operation == REQUEST)
+        .then(|| payloads::RequestPayload::decode(payload).ok())
+        .flatten()
+        .map(|read| format!("{read:?}"))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
-use wasmcloud_http_server::{CONTRACT, CallError, CallErrorKind, Caller, Server};
+use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind, Server};
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider, Binding, ProviderCallContext};
 
@@ -148,14 +148,14 @@ struct LinkedActor {
     dispatcher: ActorDispatcher,
 }
 
-impl Caller for LinkedActor {
-    async fn call(&self, operation: &str, message: Vec<u8>) -> Result<Vec<u8>, CallError> {
-        self.dispatcher.dispatch(&self.key, operation, message).await.map_err(|error| explain(&error))
+impl ActorCaller for LinkedActor {
+    async fn call(&self, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, CallError> {
+        self.dispatcher.dispatch(&self.key, operation, payload).await.map_err(|error| to_call_error(&error))
     }
 }
 
 /// A failed call, as the HTTP server knows it.
-fn explain(error: &Error) -> CallError {
+fn to_call_error(error: &Error) -> CallError {
     let kind = match error.kind() {
         ErrorKind::DeadlineExceeded => CallErrorKind::TimedOut,
         ErrorKind::Busy

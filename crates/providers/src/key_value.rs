@@ -23,11 +23,11 @@ use wasmcloud_core::error::{BoxedError, Result};
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
-use config::{Place, Settings, Tenant};
-use embedded::{Files, Lease};
-use error::Refusal;
-use payloads::{Answer, Operation};
-use redis::Redis;
+use config::{BackendConfig, KeyValueConfig, Keyspace};
+use embedded::{OpenStores, StoreHandle};
+use error::KeyValueError;
+use payloads::{KeyValueOperation, KeyValueResponse};
+use redis::RedisBackend;
 
 const CONTRACT: &str = "wasmcloud:keyvalue";
 
@@ -88,27 +88,27 @@ const PUBLIC_KEY: &str = "VBU6NIRGQTHFV7XF7YR777RELSVQLLGZJV3SFIO4IH7VVS6MEHHA6S
 pub struct KeyValue {
     link_name: Option<String>,
     /// The links, by the public key of their actor.
-    links: Arc<Mutex<HashMap<String, Arc<Link>>>>,
-    files: Arc<Files>,
+    links: Arc<Mutex<HashMap<String, Arc<KeyValueLink>>>>,
+    open_stores: Arc<OpenStores>,
 }
 
 /// What belongs to one link.
-struct Link {
-    store: Store,
-    tenant: Tenant,
+struct KeyValueLink {
+    backend: KeyValueBackend,
+    keyspace: Keyspace,
     /// Shared by the calls that are being served, owned by what releases the store: none finds it closed.
     in_use: RwLock<()>,
 }
 
-enum Store {
-    Embedded(Lease),
-    Redis(Redis),
+enum KeyValueBackend {
+    Embedded(StoreHandle),
+    Redis(RedisBackend),
 }
 
 impl KeyValue {
     /// A store to be run under this link name, `default` if not given.
     pub fn new(link_name: Option<String>) -> KeyValue {
-        KeyValue { link_name, links: Arc::default(), files: Arc::default() }
+        KeyValue { link_name, links: Arc::default(), open_stores: Arc::default() }
     }
 
     /// The store as a provider to start.
@@ -120,66 +120,68 @@ impl KeyValue {
         NativeCapability::from_async(self.clone(), self.link_name.clone(), claims)
     }
 
-    async fn open(&self, actor: &str, settings: Settings) -> Result<Link, String> {
-        let Settings { place, tenant, is_default } = settings;
-        let store = match place {
-            Place::Redis { server, certificates } => {
-                Store::Redis(Redis::connect(&server, certificates.as_deref()).await?)
+    async fn open(&self, actor: &str, config: KeyValueConfig) -> Result<KeyValueLink, String> {
+        let KeyValueConfig { backend, keyspace, is_default } = config;
+        let backend = match backend {
+            BackendConfig::Redis { server, ca_file } => {
+                KeyValueBackend::Redis(RedisBackend::connect(&server, ca_file.as_deref()).await?)
             }
-            Place::Embedded(location) => {
-                let lease = self.files.open(location).await?;
+            BackendConfig::Embedded(location) => {
+                let handle = self.open_stores.open(location).await?;
                 if is_default {
-                    log::warn!("actor {actor} keeps its keys in {}: its link has no PATH or URL", lease.location());
+                    log::warn!("actor {actor} keeps its keys in {}: its link has no PATH or URL", handle.location());
                 } else {
-                    log::info!("actor {actor} keeps its keys in {}", lease.location());
+                    log::info!("actor {actor} keeps its keys in {}", handle.location());
                 }
-                Store::Embedded(lease)
+                KeyValueBackend::Embedded(handle)
             }
         };
-        Ok(Link { store, tenant, in_use: RwLock::default() })
+        Ok(KeyValueLink { backend, keyspace, in_use: RwLock::default() })
     }
 
     /// Releases what a link had, once its calls have ended. A Redis connection ends with the last call that is using it.
-    async fn release(&self, link: Option<Arc<Link>>) {
+    async fn release(&self, link: Option<Arc<KeyValueLink>>) {
         let Some(link) = link else { return };
-        if let Store::Embedded(lease) = &link.store {
+        if let KeyValueBackend::Embedded(handle) = &link.backend {
             let _unused = link.in_use.write().await;
-            self.files.close(lease).await;
+            self.open_stores.close(handle).await;
         }
     }
 
-    fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<Link>>> {
+    fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<KeyValueLink>>> {
         // The map is whole after any panic: each use of it is a single operation.
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Link {
-    async fn perform(&self, operation: &str, message: Vec<u8>) -> Result<Vec<u8>, BoxedError> {
-        let mut operation = Operation::decode(operation, &message)?;
+impl KeyValueLink {
+    async fn execute(&self, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, BoxedError> {
+        let mut operation = KeyValueOperation::decode(operation, &payload)?;
         // The operation has a copy of what it needs.
-        drop(message);
-        self.tenant.admit(&mut operation)?;
+        drop(payload);
+        self.keyspace.check_and_prefix(&mut operation)?;
         let _in_use = self.in_use.read().await;
-        let mut answer = self.store.perform(operation).await?;
-        self.tenant.release(&mut answer);
+        let mut answer = self.backend.execute(operation).await?;
+        self.keyspace.strip_prefix(&mut answer);
         Ok(answer.encode()?)
     }
 }
 
-impl Store {
-    async fn perform(&self, operation: Operation) -> Result<Answer, Refusal> {
+impl KeyValueBackend {
+    async fn execute(&self, operation: KeyValueOperation) -> Result<KeyValueResponse, KeyValueError> {
         match self {
-            Store::Embedded(lease) => lease.perform(operation).await,
-            Store::Redis(redis) => redis.perform(operation).await,
+            KeyValueBackend::Embedded(handle) => handle.execute(operation).await,
+            KeyValueBackend::Redis(redis) => redis.execute(operation).await,
         }
     }
 
-    async fn health(&self) -> Result<(), Refusal> {
+    async fn health(&self) -> Result<(), KeyValueError> {
         match self {
             // Whatever key is asked for: a store that can be read answers.
-            Store::Embedded(lease) => lease.perform(Operation::KeyExists { key: String::new() }).await.map(drop),
-            Store::Redis(redis) => redis.health().await,
+            KeyValueBackend::Embedded(handle) => {
+                handle.execute(KeyValueOperation::KeyExists { key: String::new() }).await.map(drop)
+            }
+            KeyValueBackend::Redis(redis) => redis.health().await,
         }
     }
 }
@@ -187,10 +189,10 @@ impl Store {
 #[async_trait(?Send)]
 impl AsyncCapabilityProvider for KeyValue {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
-        let settings = Settings::read(&binding.actor, &binding.values)?;
-        let link = self.open(&binding.actor, settings).await?;
-        let before = self.links().insert(binding.actor, Arc::new(link));
-        self.release(before).await;
+        let config = KeyValueConfig::from_link_values(&binding.actor, &binding.values)?;
+        let link = self.open(&binding.actor, config).await?;
+        let previous = self.links().insert(binding.actor, Arc::new(link));
+        self.release(previous).await;
         Ok(())
     }
 
@@ -203,14 +205,14 @@ impl AsyncCapabilityProvider for KeyValue {
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
         let link = self.links().get(&call.actor).cloned();
         let link = link.ok_or_else(|| format!("actor {} is not linked to a store", call.actor))?;
-        link.perform(&call.operation, call.message).await
+        link.execute(&call.operation, call.message).await
     }
 
     async fn health(&self) -> Result<(), BoxedError> {
         let links: Vec<_> = self.links().iter().map(|(actor, link)| (actor.clone(), link.clone())).collect();
         try_join_all(links.into_iter().map(async |(actor, link)| {
             let _in_use = link.in_use.read().await;
-            link.store.health().await.map_err(|refusal| format!("the link of actor {actor}: {refusal}"))
+            link.backend.health().await.map_err(|error| format!("the link of actor {actor}: {error}"))
         }))
         .await?;
         Ok(())
@@ -233,5 +235,5 @@ impl std::fmt::Debug for KeyValue {
 /// What the payload of an operation says, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
-    payloads::Operation::decode(operation, payload).ok().map(|read| format!("{read:?}"))
+    payloads::KeyValueOperation::decode(operation, payload).ok().map(|read| format!("{read:?}"))
 }

@@ -12,7 +12,7 @@ use wasmcloud_core::entity::shorten;
 
 /// The names of the values that a provider accepts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Names {
+pub(super) struct LinkValueNames {
     /// Those that mean something to it.
     pub(super) known: &'static [&'static str],
     /// Those that other providers of the contract knew in 2021. They are accepted, so that links of that time can be made,
@@ -30,9 +30,9 @@ impl<'a> LinkValues<'a> {
     ///
     /// # Errors
     /// A text that names the value which is not, the one that may have been meant, and all that there are.
-    pub(super) fn of(values: &'a HashMap<String, String>, names: Names) -> Result<LinkValues<'a>, String> {
+    pub(super) fn check(values: &'a HashMap<String, String>, names: LinkValueNames) -> Result<LinkValues<'a>, String> {
         let unknown = values.keys().filter(|name| !names.accepts(name)).min();
-        unknown.map_or(Ok(LinkValues(values)), |name| Err(names.refuse(name)))
+        unknown.map_or(Ok(LinkValues(values)), |name| Err(names.unknown_name(name)))
     }
 
     /// A value, if it is given.
@@ -81,22 +81,22 @@ impl<'a> LinkValues<'a> {
     }
 }
 
-impl Names {
+impl LinkValueNames {
     fn accepts(&self, name: &str) -> bool {
         self.known.contains(&name) || self.without_effect.contains(&name)
     }
 
     /// The refusal of a name. It never shows a value, which may be a secret.
-    fn refuse(&self, name: &str) -> String {
+    fn unknown_name(&self, name: &str) -> String {
         let shown = shorten(name);
-        let hint = self.nearest(shown).map(|meant| format!(", perhaps {meant} is meant")).unwrap_or_default();
+        let hint = self.closest(shown).map(|meant| format!(", perhaps {meant} is meant")).unwrap_or_default();
         let known = self.known.join(", ");
         let known = if known.is_empty() { "this provider has none".to_owned() } else { format!("there are {known}") };
         format!("the link value {shown:?} is unknown{hint}: {known}")
     }
 
     /// The name that is like this one but for a few letters, the case and white space.
-    fn nearest(&self, name: &str) -> Option<&'static str> {
+    fn closest(&self, name: &str) -> Option<&'static str> {
         let name = name.trim().to_ascii_uppercase();
         let distance = |known: &&str| strsim::osa_distance(&name, known);
         let nearest = self.known.iter().copied().min_by_key(distance)?;
@@ -118,7 +118,8 @@ mod tests {
 
     use super::*;
 
-    const NAMES: Names = Names { known: &["BIND", "PORT", "BODY_LIMIT", "TLS_KEY"], without_effect: &["WORKERS"] };
+    const LINK_VALUE_NAMES: LinkValueNames =
+        LinkValueNames { known: &["BIND", "PORT", "BODY_LIMIT", "TLS_KEY"], without_effect: &["WORKERS"] };
 
     fn values(key: &str, text: &str) -> HashMap<String, String> {
         HashMap::from([(key.to_owned(), text.to_owned())])
@@ -135,23 +136,23 @@ mod tests {
             ("BODYLIMIT", "BODY_LIMIT"),
             ("body-limit", "BODY_LIMIT"),
         ] {
-            let refusal = LinkValues::of(&values(mistyped, "secret"), NAMES).unwrap_err();
+            let refusal = LinkValues::check(&values(mistyped, "secret"), LINK_VALUE_NAMES).unwrap_err();
             assert!(refusal.contains(&format!("{mistyped:?} is unknown, perhaps {meant} is meant")), "{refusal}");
             assert!(!refusal.contains("secret"), "{refusal}");
         }
-        let refusal = LinkValues::of(&values("ZONE", ""), NAMES).unwrap_err();
+        let refusal = LinkValues::check(&values("ZONE", ""), LINK_VALUE_NAMES).unwrap_err();
         assert_eq!(refusal, "the link value \"ZONE\" is unknown: there are BIND, PORT, BODY_LIMIT, TLS_KEY");
-        let none = Names { known: &[], without_effect: &[] };
-        let refusal = LinkValues::of(&values("A\u{1b}[31m\n", ""), none).unwrap_err();
+        let none = LinkValueNames { known: &[], without_effect: &[] };
+        let refusal = LinkValues::check(&values("A\u{1b}[31m\n", ""), none).unwrap_err();
         assert_eq!(refusal, "the link value \"A\\u{1b}[31m\\n\" is unknown: this provider has none");
-        assert!(LinkValues::of(&values(&"x".repeat(1 << 20), ""), NAMES).unwrap_err().len() < 300);
+        assert!(LinkValues::check(&values(&"x".repeat(1 << 20), ""), LINK_VALUE_NAMES).unwrap_err().len() < 300);
     }
 
     #[test]
     fn names_that_are_known_or_were_once_are_accepted() {
-        assert!(LinkValues::of(&HashMap::new(), NAMES).is_ok());
+        assert!(LinkValues::check(&HashMap::new(), LINK_VALUE_NAMES).is_ok());
         for name in ["PORT", "WORKERS"] {
-            assert_eq!(LinkValues::of(&values(name, "1"), NAMES).unwrap().get(name), Some("1"));
+            assert_eq!(LinkValues::check(&values(name, "1"), LINK_VALUE_NAMES).unwrap().get(name), Some("1"));
         }
     }
 
@@ -184,18 +185,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_with_one_letter_too_few_are_refused_with_the_right_one(name in 0..NAMES.known.len(), at in 0..10_usize) {
-            let meant = NAMES.known[name];
+        fn names_with_one_letter_too_few_are_refused_with_the_right_one(name in 0..LINK_VALUE_NAMES.known.len(), at in 0..10_usize) {
+            let meant = LINK_VALUE_NAMES.known[name];
             let mut mistyped = meant.to_owned();
             mistyped.remove(at % meant.len());
-            let refusal = LinkValues::of(&values(&mistyped, "1"), NAMES).unwrap_err();
+            let refusal = LinkValues::check(&values(&mistyped, "1"), LINK_VALUE_NAMES).unwrap_err();
             prop_assert!(refusal.contains(&format!("perhaps {meant} is meant")), "{}", refusal);
         }
 
         #[test]
         fn any_name_is_accepted_or_refused_in_one_line(name in ".{0,200}|[A-Z_]{0,12}") {
-            match LinkValues::of(&values(&name, "1"), NAMES) {
-                Ok(_) => prop_assert!(NAMES.accepts(&name)),
+            match LinkValues::check(&values(&name, "1"), LINK_VALUE_NAMES) {
+                Ok(_) => prop_assert!(LINK_VALUE_NAMES.accepts(&name)),
                 Err(refusal) => prop_assert!(!refusal.contains(char::is_control)),
             }
         }

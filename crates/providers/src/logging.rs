@@ -18,9 +18,9 @@ use wasmcloud_core::error::{BoxedError, Result, printable};
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
-use config::Settings;
-use payloads::Line;
-use rate_limiter::Pace;
+use config::LogConfig;
+use payloads::LogLine;
+use rate_limiter::RateLimiter;
 
 const CONTRACT: &str = "wasmcloud:logging";
 
@@ -31,10 +31,10 @@ const PUBLIC_KEY: &str = "VBHIMVFEU4YTNTOHBKBVDDI6IBYJJLY6NXQGTUOOPAD6PKTFMUQL27
 const TARGET: &str = "wasmcloud_actor";
 
 /// How much of an actor's name or target is on the log, in bytes.
-const LONGEST_NAME: usize = 128;
+const MAX_NAME_BYTES: usize = 128;
 
 /// The longest message of a line, in bytes. To look through more of it would hold the shard for longer than some milliseconds.
-const LONGEST_MESSAGE: usize = 4 * 1024 * 1024;
+const MAX_PAYLOAD_BYTES: usize = 4 * 1024 * 1024;
 
 /// How long lines are suppressed before it is said how many were.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
@@ -76,16 +76,16 @@ const REPORT_AFTER: Duration = Duration::from_secs(1);
 pub struct Logging {
     link_name: Option<String>,
     /// The links, by the public key of their actor.
-    links: Mutex<HashMap<String, Arc<Link>>>,
+    links: Mutex<HashMap<String, Arc<LogLink>>>,
 }
 
 /// What belongs to one link.
 #[derive(Debug)]
-struct Link {
+struct LogLink {
     actor: String,
     name: String,
-    settings: Settings,
-    pace: Mutex<Pace>,
+    config: LogConfig,
+    rate: Mutex<RateLimiter>,
 }
 
 impl Logging {
@@ -104,43 +104,43 @@ impl Logging {
         NativeCapability::from_async(self, link_name, claims)
     }
 
-    fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<Link>>> {
+    fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<LogLink>>> {
         // The map is whole after any panic: each use of it is a single operation.
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Link {
-    fn write(self: &Arc<Link>, line: &Line<'_>) {
-        let Some(level) = line.level.filter(|level| *level <= self.settings.level) else { return };
+impl LogLink {
+    fn write(self: &Arc<LogLink>, line: &LogLine<'_>) {
+        let Some(level) = line.level.filter(|level| *level <= self.config.level) else { return };
         // What nobody reads costs the actor nothing.
         if !log::log_enabled!(target: TARGET, level) {
             return;
         }
-        if !self.pace().admit(Instant::now()) {
+        if !self.rate().try_acquire(Instant::now()) {
             self.suppress();
             return;
         }
         let (actor, name) = (self.actor.as_str(), self.name.as_str());
-        let target = shown(line.target, LONGEST_NAME);
-        let text = shown(line.text, self.settings.text_limit);
+        let target = truncate(line.target, MAX_NAME_BYTES);
+        let text = truncate(line.text, self.config.text_limit);
         log::log!(target: TARGET, level, actor, actor_name = name, target = target.as_str(); "{name}: {text}");
     }
 
-    fn suppress(self: &Arc<Link>) {
-        if self.pace().suppress() > 1 {
+    fn suppress(self: &Arc<LogLink>) {
+        if self.rate().count_suppressed() > 1 {
             // Somebody is about to tell.
             return;
         }
         let link = self.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(REPORT_AFTER).await;
-            link.tell_of_suppressed();
+            link.log_suppressed();
         });
     }
 
-    fn tell_of_suppressed(&self) {
-        let suppressed = self.pace().take_suppressed();
+    fn log_suppressed(&self) {
+        let suppressed = self.rate().take_suppressed();
         if suppressed > 0 {
             let (actor, name) = (self.actor.as_str(), self.name.as_str());
             log::warn!(
@@ -150,13 +150,13 @@ impl Link {
         }
     }
 
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    fn rate(&self) -> MutexGuard<'_, RateLimiter> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Text of an actor, cut and fit for a line of a log.
-fn shown(text: &str, limit: usize) -> String {
+fn truncate(text: &str, limit: usize) -> String {
     let kept = &text[..text.floor_char_boundary(limit)];
     let left_out = text.len() - kept.len();
     let shown = printable(kept.as_bytes());
@@ -166,30 +166,30 @@ fn shown(text: &str, limit: usize) -> String {
 #[async_trait(?Send)]
 impl AsyncCapabilityProvider for Logging {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
-        let settings = Settings::read(&binding.values)?;
-        let link = Link {
+        let config = LogConfig::from_link_values(&binding.values)?;
+        let link = LogLink {
             actor: binding.actor.clone(),
-            name: shown(&binding.actor_name, LONGEST_NAME),
-            pace: Mutex::new(Pace::new(settings.lines_per_second, settings.burst, Instant::now())),
-            settings,
+            name: truncate(&binding.actor_name, MAX_NAME_BYTES),
+            rate: Mutex::new(RateLimiter::new(config.lines_per_second, config.burst, Instant::now())),
+            config,
         };
-        let before = self.links().insert(binding.actor, Arc::new(link));
-        before.inspect(|link| link.tell_of_suppressed());
+        let previous = self.links().insert(binding.actor, Arc::new(link));
+        previous.inspect(|link| link.log_suppressed());
         Ok(())
     }
 
     async fn unbind(&self, actor: &str) -> Result<(), BoxedError> {
-        let before = self.links().remove(actor);
-        before.inspect(|link| link.tell_of_suppressed());
+        let previous = self.links().remove(actor);
+        previous.inspect(|link| link.log_suppressed());
         Ok(())
     }
 
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
         let bytes = call.message.len();
-        if bytes > LONGEST_MESSAGE {
-            return Err(format!("the line's message has {bytes} bytes, {LONGEST_MESSAGE} are allowed").into());
+        if bytes > MAX_PAYLOAD_BYTES {
+            return Err(format!("the line's message has {bytes} bytes, {MAX_PAYLOAD_BYTES} are allowed").into());
         }
-        let line = Line::decode(&call.operation, &call.message)?;
+        let line = LogLine::decode(&call.operation, &call.message)?;
         let link = self.links().get(&call.actor).cloned();
         link.ok_or_else(|| format!("actor {} is not linked to a log", call.actor))?.write(&line);
         Ok(Vec::new())
@@ -197,14 +197,14 @@ impl AsyncCapabilityProvider for Logging {
 
     async fn stop(&self) {
         let links = std::mem::take(&mut *self.links());
-        links.into_values().for_each(|link| link.tell_of_suppressed());
+        links.into_values().for_each(|link| link.log_suppressed());
     }
 }
 
 /// What the payload of an operation says, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
-    Line::decode(operation, payload).ok().map(|read| format!("{read:?}"))
+    LogLine::decode(operation, payload).ok().map(|read| format!("{read:?}"))
 }
 
 #[cfg(test)]
@@ -213,8 +213,8 @@ mod tests {
 
     #[test]
     fn long_text_is_cut_between_characters_and_says_so() {
-        assert_eq!(shown("short", 5), "short");
-        assert_eq!(shown("aé", 2), "a... (2 more bytes)");
-        assert_eq!(shown("a\nERROR b", 100), "a\\nERROR b");
+        assert_eq!(truncate("short", 5), "short");
+        assert_eq!(truncate("aé", 2), "a... (2 more bytes)");
+        assert_eq!(truncate("a\nERROR b", 100), "a\\nERROR b");
     }
 }

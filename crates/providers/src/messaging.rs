@@ -24,10 +24,10 @@ use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
 use broker::Broker;
-use config::{Place, Settings};
-use delivery::{Delivery, Receiver, Source};
-use nats::Nats;
-use payloads::Operation;
+use config::{BrokerConfig, MessagingConfig};
+use delivery::{MessageDelivery, MessageReceiver, MessageStream};
+use nats::NatsConnection;
+use payloads::MessagingOperation;
 
 const CONTRACT: &str = "wasmcloud:messaging";
 
@@ -85,22 +85,22 @@ const PUBLIC_KEY: &str = "VAIXHLIZYF25MTVQYBUE5F3PSYTZBEQ2GPVWOFSMLGOKON5FZCLSO7
 pub struct Messaging {
     link_name: Option<String>,
     /// The links, by the public key of their actor.
-    links: Mutex<HashMap<String, Arc<Link>>>,
+    links: Mutex<HashMap<String, Arc<MessagingLink>>>,
     /// The embedded brokers in use, by their account.
     brokers: Mutex<HashMap<String, Weak<Broker>>>,
 }
 
 /// What belongs to one link.
-struct Link {
-    backend: Backend,
+struct MessagingLink {
+    backend: MessagingBackend,
     body_limit: usize,
     /// The messages to the actor, until it is drained.
-    delivery: Mutex<Option<Delivery>>,
+    delivery: Mutex<Option<MessageDelivery>>,
 }
 
-enum Backend {
+enum MessagingBackend {
     Embedded(Arc<Broker>),
-    Nats(Nats),
+    Nats(NatsConnection),
 }
 
 impl Messaging {
@@ -119,19 +119,19 @@ impl Messaging {
         NativeCapability::from_async(self, link_name, claims)
     }
 
-    async fn open(&self, actor: &str, settings: &Settings) -> Result<(Backend, Source), String> {
-        match &settings.place {
-            Place::Embedded { account } => {
+    async fn open(&self, actor: &str, config: &MessagingConfig) -> Result<(MessagingBackend, MessageStream), String> {
+        match &config.broker {
+            BrokerConfig::Embedded { account } => {
                 let broker = self.broker(account);
                 let owner = Some(format!("actor {actor}"));
-                let (filters, group) = (&settings.subscriptions, settings.group.as_deref());
-                let source = broker.subscribe(filters, group, settings.queue_limit, owner);
-                Ok((Backend::Embedded(broker), Box::pin(source)))
+                let (filters, group) = (&config.subscriptions, config.group.as_deref());
+                let source = broker.subscribe(filters, group, config.queue_limit, owner);
+                Ok((MessagingBackend::Embedded(broker), Box::pin(source)))
             }
-            Place::Nats(servers) => {
-                let nats = Nats::connect(actor, servers, settings.queue_limit).await?;
-                let source = nats.subscribe(settings).await?;
-                Ok((Backend::Nats(nats), source))
+            BrokerConfig::Nats(servers) => {
+                let nats = NatsConnection::connect(actor, servers, config.queue_limit).await?;
+                let source = nats.subscribe(config).await?;
+                Ok((MessagingBackend::Nats(nats), source))
             }
         }
     }
@@ -146,34 +146,34 @@ impl Messaging {
         })
     }
 
-    fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<Link>>> {
+    fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<MessagingLink>>> {
         // The map is whole after any panic: each use of it is a single operation.
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Link {
-    async fn perform(&self, operation: &str, message: Vec<u8>) -> Result<Vec<u8>, BoxedError> {
-        let operation = Operation::decode(operation, &message)?;
+impl MessagingLink {
+    async fn execute(&self, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, BoxedError> {
+        let operation = MessagingOperation::decode(operation, &payload)?;
         // The operation has a copy of what it needs.
-        drop(message);
+        drop(payload);
         let (bytes, limit) = (operation.body().len(), self.body_limit);
         if bytes > limit {
             return Err(format!("the body has {bytes} bytes, and the link's BODY_LIMIT allows {limit}").into());
         }
         match (operation, &self.backend) {
-            (Operation::Publish(message), Backend::Embedded(broker)) => {
+            (MessagingOperation::Publish(message), MessagingBackend::Embedded(broker)) => {
                 broker.publish(&message);
                 Ok(payloads::published()?)
             }
-            (Operation::Publish(message), Backend::Nats(nats)) => {
+            (MessagingOperation::Publish(message), MessagingBackend::Nats(nats)) => {
                 nats.publish(message).await?;
                 Ok(payloads::published()?)
             }
-            (Operation::Request { subject, body, timeout }, Backend::Embedded(broker)) => {
+            (MessagingOperation::Request { subject, body, timeout }, MessagingBackend::Embedded(broker)) => {
                 Ok(broker.request(subject, body, timeout).await?.encode()?)
             }
-            (Operation::Request { subject, body, timeout }, Backend::Nats(nats)) => {
+            (MessagingOperation::Request { subject, body, timeout }, MessagingBackend::Nats(nats)) => {
                 Ok(nats.request(subject, body, timeout).await?.encode()?)
             }
         }
@@ -192,14 +192,14 @@ impl Link {
 impl AsyncCapabilityProvider for Messaging {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
         let Binding { actor, values, dispatcher, .. } = binding;
-        let settings = Settings::read(&values)?;
-        let (backend, source) = self.open(&actor, &settings).await?;
-        let body_limit = settings.body_limit;
-        let receiver = Receiver { actor: actor.clone(), dispatcher, body_limit };
-        let delivery = Mutex::new(Some(Delivery::start(source, receiver, settings.concurrency)));
-        let before = self.links().insert(actor, Arc::new(Link { backend, body_limit, delivery }));
-        if let Some(before) = before {
-            before.drain().await;
+        let config = MessagingConfig::from_link_values(&values)?;
+        let (backend, source) = self.open(&actor, &config).await?;
+        let body_limit = config.body_limit;
+        let receiver = MessageReceiver { actor: actor.clone(), dispatcher, body_limit };
+        let delivery = Mutex::new(Some(MessageDelivery::start(source, receiver, config.concurrency)));
+        let previous = self.links().insert(actor, Arc::new(MessagingLink { backend, body_limit, delivery }));
+        if let Some(previous) = previous {
+            previous.drain().await;
         }
         Ok(())
     }
@@ -223,13 +223,13 @@ impl AsyncCapabilityProvider for Messaging {
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
         let link = self.links().get(&call.actor).cloned();
         let link = link.ok_or_else(|| format!("actor {} is not linked to a broker", call.actor))?;
-        link.perform(&call.operation, call.message).await
+        link.execute(&call.operation, call.message).await
     }
 
     async fn health(&self) -> Result<(), BoxedError> {
         for (actor, link) in &*self.links() {
-            if let Backend::Nats(nats) = &link.backend {
-                nats.expect_connected().map_err(|reason| format!("the link of actor {actor}: {reason}"))?;
+            if let MessagingBackend::Nats(nats) = &link.backend {
+                nats.check_connected().map_err(|reason| format!("the link of actor {actor}: {reason}"))?;
             }
         }
         Ok(())
@@ -250,5 +250,5 @@ impl std::fmt::Debug for Messaging {
 /// What the payload of an operation says, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
-    payloads::Operation::decode(operation, payload).ok().map(|read| format!("{read:?}"))
+    payloads::MessagingOperation::decode(operation, payload).ok().map(|read| format!("{read:?}"))
 }

@@ -10,36 +10,36 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::Activity;
 
 /// The stream of a connection.
-pub(crate) struct Watched<S> {
+pub(crate) struct ObservedStream<S> {
     pub(crate) stream: S,
     pub(crate) activity: Rc<Activity>,
 }
 
-impl<S> Watched<S> {
-    fn note_written(&self, written: &Poll<io::Result<usize>>) {
+impl<S> ObservedStream<S> {
+    fn report_write(&self, written: &Poll<io::Result<usize>>) {
         match written {
-            Poll::Ready(_) => self.activity.has_written(),
-            Poll::Pending => self.activity.cannot_write(),
+            Poll::Ready(_) => self.activity.on_written(),
+            Poll::Pending => self.activity.on_write_blocked(),
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, into);
         let new = &into.filled()[before..];
         if !new.is_empty() {
-            self.activity.has_read(new);
+            self.activity.on_read(new);
         }
         read
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note_written(&written);
+        self.report_write(&written);
         written
     }
 
@@ -49,7 +49,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.note_written(&written);
+        self.report_write(&written);
         written
     }
 
@@ -60,7 +60,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_pending() {
-            self.activity.cannot_write();
+            self.activity.on_write_blocked();
         }
         flushed
     }
@@ -68,7 +68,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shut = Pin::new(&mut self.stream).poll_shutdown(context);
         if shut.is_pending() {
-            self.activity.cannot_write();
+            self.activity.on_write_blocked();
         }
         shut
     }

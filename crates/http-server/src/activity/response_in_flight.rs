@@ -1,14 +1,14 @@
 //! Answers on their way to a client, and whether it takes them.
 
-use crate::activity::Serving;
-use crate::connection_table::Holding;
+use crate::activity::RequestInFlight;
+use crate::connection_table::MemoryReservation;
 
 /// How often an answer is looked at before it has to have made progress.
 pub(super) const REVIEWS: u32 = 3;
 
 /// What a client has to take of an answer in the time that it has for that, in bytes, unless that is all of it. Less than
 /// that is no progress: it would hold an answer for as long as it likes.
-const PROGRESS: usize = 8 * 1024;
+const MIN_PROGRESS_BYTES: usize = 8 * 1024;
 
 /// How far an answer has come.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) struct Progress {
 impl Progress {
     /// Looks at it once more. The answer is whether its client has taken too long.
     pub(super) fn review(&mut self) -> bool {
-        if self.sent >= PROGRESS {
+        if self.sent >= MIN_PROGRESS_BYTES {
             *self = Progress::default();
             return false;
         }
@@ -33,30 +33,30 @@ impl Progress {
 
 /// An answer that is being sent, until this is dropped. As long as that takes, its request is being served.
 #[derive(Debug)]
-pub(crate) struct Sending {
-    serving: Serving,
-    place: usize,
+pub(crate) struct ResponseInFlight {
+    request: RequestInFlight,
+    index: usize,
     /// The bytes of the answer, which count as the client's.
-    _holding: Option<Holding>,
+    _reservation: Option<MemoryReservation>,
 }
 
-impl Sending {
-    pub(crate) fn begin(serving: Serving, holding: Option<Holding>) -> Sending {
-        let place = serving.0.answers.borrow_mut().insert(Progress::default());
-        Sending { serving, place, _holding: holding }
+impl ResponseInFlight {
+    pub(crate) fn begin(request: RequestInFlight, reservation: Option<MemoryReservation>) -> ResponseInFlight {
+        let index = request.0.answers.borrow_mut().insert(Progress::default());
+        ResponseInFlight { request, index, _reservation: reservation }
     }
 
     /// So many more bytes have been sent.
-    pub(crate) fn has_sent(&self, bytes: usize) {
-        if let Some(progress) = self.serving.0.answers.borrow_mut().get_mut(self.place) {
+    pub(crate) fn record_sent(&self, bytes: usize) {
+        if let Some(progress) = self.request.0.answers.borrow_mut().get_mut(self.index) {
             progress.sent += bytes;
         }
     }
 }
 
-impl Drop for Sending {
+impl Drop for ResponseInFlight {
     fn drop(&mut self) {
-        self.serving.0.answers.borrow_mut().try_remove(self.place);
+        self.request.0.answers.borrow_mut().try_remove(self.index);
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(trickle, [false, false, false, true]);
         let mut slow = Progress::default();
         for _ in 0..100 {
-            slow.sent += PROGRESS / REVIEWS as usize + 1;
+            slow.sent += MIN_PROGRESS_BYTES / REVIEWS as usize + 1;
             assert!(!slow.review());
         }
     }

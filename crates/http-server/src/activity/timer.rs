@@ -6,35 +6,35 @@ use std::task::{Poll, ready};
 
 use tokio::time::Instant;
 
-use super::{Activity, Verdict};
-use crate::connection_table::Asked;
+use super::{Activity, TimeoutAction};
+use crate::connection_table::CloseRequest;
 
 /// How a connection came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ended<T> {
-    ByItself(T),
+pub(crate) enum ConnectionEnd<T> {
+    Completed(T),
     /// It had taken too long over something, or others needed what it held.
     Cut,
 }
 
 /// Runs a connection to its end, or until it is to be cut. `end` is called once when it is to end with the requests that are
 /// under way.
-pub(crate) async fn in_time<C: Future>(
+pub(crate) async fn run_with_timeouts<C: Future>(
     mut connection: Pin<&mut C>,
     mut end: impl FnMut(Pin<&mut C>),
     activity: &Activity,
-) -> Ended<C::Output> {
-    let mut timer = pin!(tokio::time::sleep(activity.patience.idle));
+) -> ConnectionEnd<C::Output> {
+    let mut timer = pin!(tokio::time::sleep(activity.timeouts.idle));
     poll_fn(|context| {
-        activity.peer.wake_when_asked(context.waker());
+        activity.connection.wake_on_close_request(context.waker());
         loop {
-            match activity.peer.asked() {
-                Asked::Nothing => {}
-                Asked::ToBeCut => return Poll::Ready(Ended::Cut),
-                Asked::ToEnd => end_once(activity, || end(connection.as_mut())),
+            match activity.connection.close_request() {
+                CloseRequest::None => {}
+                CloseRequest::Immediate => return Poll::Ready(ConnectionEnd::Cut),
+                CloseRequest::Graceful => end_once(activity, || end(connection.as_mut())),
             }
             if let Poll::Ready(ended) = connection.as_mut().poll(context) {
-                return Poll::Ready(Ended::ByItself(ended));
+                return Poll::Ready(ConnectionEnd::Completed(ended));
             }
             activity.watch_answers();
             if let Some(deadline) = activity.deadline()
@@ -44,10 +44,12 @@ pub(crate) async fn in_time<C: Future>(
             }
             ready!(timer.as_mut().poll(context));
             let now = Instant::now();
-            match activity.verdict(now) {
-                Verdict::GoesOn(deadline) => timer.as_mut().reset(deadline.unwrap_or(now + activity.patience.idle)),
-                Verdict::Ends => end_once(activity, || end(connection.as_mut())),
-                Verdict::IsCut => return Poll::Ready(Ended::Cut),
+            match activity.timeout_action(now) {
+                TimeoutAction::Continue(deadline) => {
+                    timer.as_mut().reset(deadline.unwrap_or(now + activity.timeouts.idle))
+                }
+                TimeoutAction::CloseGracefully => end_once(activity, || end(connection.as_mut())),
+                TimeoutAction::CloseNow => return Poll::Ready(ConnectionEnd::Cut),
             }
         }
     })
@@ -66,22 +68,22 @@ mod tests {
     use std::rc::Rc;
     use std::time::Duration;
 
-    use super::super::{Patience, Sending};
+    use super::super::{ConnectionTimeouts, ResponseInFlight};
     use super::*;
-    use crate::connection_table::{Admission, ConnectionTable};
+    use crate::connection_table::{ConnectionSlot, ConnectionTable};
 
     /// Times so far from each other that a busy machine does not bring them into another order.
-    const SHORT: Patience = Patience {
+    const SHORT: ConnectionTimeouts = ConnectionTimeouts {
         idle: Duration::from_millis(400),
         head: Duration::from_millis(100),
         write: Duration::from_millis(200),
         end: Duration::from_millis(10),
     };
 
-    async fn connection() -> (Admission, Rc<Activity>) {
-        let admission = ConnectionTable::new().admit(0, [127, 0, 0, 1].into()).await;
-        let activity = Activity::new(SHORT, admission.0.clone());
-        (admission, activity)
+    async fn connection() -> (ConnectionSlot, Rc<Activity>) {
+        let slot = ConnectionTable::new().acquire_slot(0, [127, 0, 0, 1].into()).await;
+        let activity = Activity::new(SHORT, slot.0.clone());
+        (slot, activity)
     }
 
     /// How long an endless connection lasts that does this first, and how often it was told to end before.
@@ -90,8 +92,8 @@ mod tests {
         let begun = Instant::now();
         let _kept = begin(&activity);
         let mut told = 0;
-        let ended = in_time(pin!(std::future::pending::<()>()), |_| told += 1, &activity).await;
-        assert_eq!(ended, Ended::Cut);
+        let ended = run_with_timeouts(pin!(std::future::pending::<()>()), |_| told += 1, &activity).await;
+        assert_eq!(ended, ConnectionEnd::Cut);
         (begun.elapsed(), told)
     }
 
@@ -99,15 +101,19 @@ mod tests {
     async fn a_connection_is_cut_by_what_it_waits_for() {
         let (idle, told) = lasts(|_| {}).await;
         assert!(idle >= SHORT.idle && told == 1, "{idle:?}");
-        let (head, told) = lasts(|activity| activity.has_read(b"GET")).await;
+        let (head, told) = lasts(|activity| activity.on_read(b"GET")).await;
         assert!((SHORT.head..SHORT.idle).contains(&head) && told == 0, "{head:?}");
-        let (write, told) = lasts(|activity| activity.cannot_write()).await;
+        let (write, told) = lasts(|activity| activity.on_write_blocked()).await;
         assert!((SHORT.write..SHORT.idle).contains(&write) && told == 0, "{write:?}");
         let (answered, told) = lasts(|activity| drop(activity.begin_request(false))).await;
         assert!(answered >= SHORT.idle && told == 1, "{answered:?}");
-        let (asked, told) = lasts(|activity| activity.peer.table.ask(&activity.peer, Asked::ToEnd)).await;
+        let (asked, told) =
+            lasts(|activity| activity.connection.table.request_close(&activity.connection, CloseRequest::Graceful))
+                .await;
         assert!((SHORT.end..SHORT.idle).contains(&asked) && told == 1, "{asked:?}");
-        let (cut, told) = lasts(|activity| activity.peer.table.ask(&activity.peer, Asked::ToBeCut)).await;
+        let (cut, told) =
+            lasts(|activity| activity.connection.table.request_close(&activity.connection, CloseRequest::Immediate))
+                .await;
         assert!(cut < SHORT.idle && told == 0, "{cut:?}");
     }
 
@@ -115,21 +121,21 @@ mod tests {
     async fn housekeeping_of_a_multiplexed_connection_is_no_slow_head_and_no_request() {
         let after_a_request = lasts(|activity| {
             drop(activity.begin_request(true));
-            activity.has_read(b"");
+            activity.on_read(b"");
         });
         assert!(after_a_request.await.0 >= SHORT.idle);
-        assert!(lasts(|activity| activity.has_read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")).await.0 >= SHORT.idle);
+        assert!(lasts(|activity| activity.on_read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")).await.0 >= SHORT.idle);
         // However often it is written to, it is closed.
         let (_admission, activity) = connection().await;
-        activity.has_read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        activity.on_read(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         let mut pinged = tokio::time::interval(SHORT.idle / 10);
         let pings = pin!(poll_fn(|context| {
             ready!(pinged.poll_tick(context));
-            activity.has_written();
+            activity.on_written();
             context.waker().wake_by_ref();
             Poll::<()>::Pending
         }));
-        assert_eq!(in_time(pings, |_| {}, &activity).await, Ended::Cut);
+        assert_eq!(run_with_timeouts(pings, |_| {}, &activity).await, ConnectionEnd::Cut);
     }
 
     #[tokio::test]
@@ -142,41 +148,41 @@ mod tests {
             tokio::time::sleep(SHORT.idle * 2).await;
             drop(two);
         });
-        assert_eq!(in_time(served, |_| {}, &activity).await, Ended::ByItself(()));
+        assert_eq!(run_with_timeouts(served, |_| {}, &activity).await, ConnectionEnd::Completed(()));
     }
 
     #[tokio::test]
     async fn an_answer_that_is_not_taken_cuts_the_connection_whatever_else_it_does() {
         let (_admission, activity) = connection().await;
-        let stuck = Sending::begin(activity.begin_request(true), None);
-        let moving = Sending::begin(activity.begin_request(true), None);
+        let stuck = ResponseInFlight::begin(activity.begin_request(true), None);
+        let moving = ResponseInFlight::begin(activity.begin_request(true), None);
         let mut ticks = tokio::time::interval(SHORT.write / 20);
         let busy = pin!(poll_fn(|context| {
             ready!(ticks.poll_tick(context));
             // Everything but that one answer is well.
-            activity.has_written();
-            activity.has_read(b"PING");
-            stuck.has_sent(1);
-            moving.has_sent(1 << 20);
+            activity.on_written();
+            activity.on_read(b"PING");
+            stuck.record_sent(1);
+            moving.record_sent(1 << 20);
             drop(activity.begin_request(true));
             context.waker().wake_by_ref();
             Poll::<()>::Pending
         }));
-        assert_eq!(in_time(busy, |_| {}, &activity).await, Ended::Cut);
+        assert_eq!(run_with_timeouts(busy, |_| {}, &activity).await, ConnectionEnd::Cut);
     }
 
     #[tokio::test]
     async fn what_is_in_flight_when_a_connection_is_to_end_has_its_time() {
         let (_admission, activity) = connection().await;
-        let serving = activity.begin_request(true);
-        activity.peer.table.ask(&activity.peer, Asked::ToEnd);
+        let request = activity.begin_request(true);
+        activity.connection.table.request_close(&activity.connection, CloseRequest::Graceful);
         let served = pin!(async {
             tokio::time::sleep(SHORT.end * 10).await;
-            drop(serving);
+            drop(request);
             std::future::pending::<()>().await;
         });
         let begun = Instant::now();
-        assert_eq!(in_time(served, |_| {}, &activity).await, Ended::Cut);
+        assert_eq!(run_with_timeouts(served, |_| {}, &activity).await, ConnectionEnd::Cut);
         assert!(begun.elapsed() >= SHORT.end * 11);
     }
 }

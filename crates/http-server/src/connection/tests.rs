@@ -17,21 +17,21 @@ use tokio::task::{JoinHandle, LocalSet};
 
 use super::*;
 use crate::actor_caller::CallError;
-use crate::config::Settings;
-use crate::connection_table::{ConnectionTable, Kind};
-use crate::memory_quota::Limits;
+use crate::config::HttpServerConfig;
+use crate::connection_table::{ConnectionTable, MemoryKind};
+use crate::memory_quota::QuotaLimits;
 
 const KIB: usize = 1024;
 
 /// Times for tests. What they are about is counted, not timed.
-const PATIENCE: Patience = Patience {
+const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
     idle: Duration::from_secs(20),
     head: Duration::from_secs(20),
     write: Duration::from_secs(1),
     end: Duration::from_millis(100),
 };
 
-const LIMITS: Limits = Limits { total: 4096 * KIB, client: 2048 * KIB, connection: 1024 * KIB };
+const LIMITS: QuotaLimits = QuotaLimits { total: 4096 * KIB, client: 2048 * KIB, connection: 1024 * KIB };
 
 /// Who answers each request with a body of some size, and counts them.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ struct Answering {
     called: Arc<AtomicUsize>,
 }
 
-impl Caller for Answering {
+impl ActorCaller for Answering {
     async fn call(&self, _: &str, _: Vec<u8>) -> Result<Vec<u8>, CallError> {
         self.called.fetch_add(1, Ordering::Relaxed);
         // Others have their turn, as with any actor.
@@ -54,7 +54,7 @@ impl Caller for Answering {
 /// A server without a port.
 struct Fixture {
     table: Arc<ConnectionTable>,
-    site: Arc<ArcSwap<Site<Answering>>>,
+    handler: Arc<ArcSwap<RequestHandler<Answering>>>,
     called: Arc<AtomicUsize>,
 }
 
@@ -62,11 +62,11 @@ impl Fixture {
     /// One whose actor answers with so many bytes.
     fn new(size: usize) -> Fixture {
         let called = Arc::<AtomicUsize>::default();
-        let settings = Settings::read(&HashMap::new()).unwrap();
-        let site = Site::new("MACTOR", Answering { size, called: called.clone() }, &settings, None);
+        let config = HttpServerConfig::from_link_values(&HashMap::new()).unwrap();
+        let handler = RequestHandler::new("MACTOR", Answering { size, called: called.clone() }, &config, None);
         Fixture {
             table: ConnectionTable::with(100, LIMITS, LIMITS),
-            site: Arc::new(ArcSwap::from_pointee(site)),
+            handler: Arc::new(ArcSwap::from_pointee(handler)),
             called,
         }
     }
@@ -74,10 +74,10 @@ impl Fixture {
     /// Connects a client, whose connection takes so many bytes that it does not read.
     async fn connect(&self, client: u8, unread: usize) -> (DuplexStream, JoinHandle<()>) {
         let (stream, of_server) = tokio::io::duplex(unread);
-        let admission = self.table.admit(0, IpAddr::from([10, 0, 0, client])).await;
-        let site = self.site.clone();
+        let slot = self.table.acquire_slot(0, IpAddr::from([10, 0, 0, client])).await;
+        let handler = self.handler.clone();
         let served = tokio::task::spawn_local(async move {
-            speak(of_server, site, Protocols::new(), &admission.0, PATIENCE).await;
+            serve_http(of_server, handler, Protocols::new(), &slot.0, TIMEOUTS).await;
         });
         (stream, served)
     }
@@ -101,7 +101,7 @@ impl Fixture {
     }
 
     /// What is held of a kind, in bytes.
-    fn held(&self, kind: Kind) -> usize {
+    fn held(&self, kind: MemoryKind) -> usize {
         self.table.held(kind)
     }
 }
@@ -142,9 +142,9 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 /// Lets others run until something can be observed.
-async fn until(observed: impl Fn() -> bool) {
+async fn until(observer: impl Fn() -> bool) {
     soon(async {
-        while !observed() {
+        while !observer() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })

@@ -11,90 +11,90 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use super::{ConnectionTable, Kind};
-use crate::memory_quota::{Full, Grant};
+use super::{ConnectionTable, MemoryKind};
+use crate::memory_quota::{MemoryGrant, QuotaExceeded};
 
 /// What a connection is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub(crate) enum Asked {
-    Nothing,
+pub(crate) enum CloseRequest {
+    None,
     /// To end with the requests that are under way.
-    ToEnd,
+    Graceful,
     /// To end at once.
-    ToBeCut,
+    Immediate,
 }
 
 /// The rank of a connection that is not idle.
 const BUSY: u64 = u64::MAX;
 
 /// Puts those whose request has begun to arrive behind all that are idle.
-const BEHIND: u64 = 1 << 62;
+const RECEIVING_HEAD: u64 = 1 << 62;
 
 /// A connection. It lasts as long as something that belongs to it does.
-pub(crate) struct Peer {
+pub(crate) struct ConnectionHandle {
     pub(crate) table: Arc<ConnectionTable>,
     number: usize,
     pub(crate) port: usize,
-    asked: AtomicU8,
+    close_request: AtomicU8,
     ended: AtomicBool,
     /// Wakes what serves the connection.
     task: AtomicWaker,
     /// Since when it has been idle, in nanoseconds since the table's beginning: the lower, the sooner it may be ended.
     rank: AtomicU64,
     /// Told when the bodies that it is receiving are to be refused.
-    refused: Notify,
+    bodies_rejected: Notify,
     /// The calls under way, and the bytes of answers that have not been sent.
     calls: AtomicUsize,
     unsent: AtomicUsize,
     /// Told when there are fewer of these, if somebody waits for that.
-    eased: Notify,
-    is_awaited: AtomicBool,
+    unsent_reduced: Notify,
+    has_waiter: AtomicBool,
 }
 
-impl Peer {
-    pub(crate) fn new(table: Arc<ConnectionTable>, number: usize, port: usize) -> Peer {
-        let peer = Peer {
+impl ConnectionHandle {
+    pub(crate) fn new(table: Arc<ConnectionTable>, number: usize, port: usize) -> ConnectionHandle {
+        let handle = ConnectionHandle {
             table,
             number,
             port,
-            asked: AtomicU8::new(Asked::Nothing as u8),
+            close_request: AtomicU8::new(CloseRequest::None as u8),
             ended: AtomicBool::default(),
             task: AtomicWaker::new(),
             rank: AtomicU64::default(),
-            refused: Notify::new(),
+            bodies_rejected: Notify::new(),
             calls: AtomicUsize::default(),
             unsent: AtomicUsize::default(),
-            eased: Notify::new(),
-            is_awaited: AtomicBool::default(),
+            unsent_reduced: Notify::new(),
+            has_waiter: AtomicBool::default(),
         };
-        peer.set_idle(Instant::now());
-        peer
+        handle.set_idle(Instant::now());
+        handle
     }
 
     /// Asks the connection for something. The answer is whether it had been asked for less before: the table counts that, so
     /// it is the one to be told.
-    pub(crate) fn ask(&self, asked: Asked) -> bool {
+    pub(crate) fn request_close(&self, request: CloseRequest) -> bool {
         if self.ended.load(Ordering::Relaxed) {
             return false;
         }
-        let is_more = self.asked.fetch_max(asked as u8, Ordering::Relaxed) < asked as u8;
+        let is_more = self.close_request.fetch_max(request as u8, Ordering::Relaxed) < request as u8;
         if is_more {
             self.task.wake();
         }
         is_more
     }
 
-    pub(crate) fn asked(&self) -> Asked {
-        match self.asked.load(Ordering::Relaxed) {
-            0 => Asked::Nothing,
-            1 => Asked::ToEnd,
-            _ => Asked::ToBeCut,
+    pub(crate) fn close_request(&self) -> CloseRequest {
+        match self.close_request.load(Ordering::Relaxed) {
+            0 => CloseRequest::None,
+            1 => CloseRequest::Graceful,
+            _ => CloseRequest::Immediate,
         }
     }
 
     /// Has what serves the connection woken when it is asked for something.
-    pub(crate) fn wake_when_asked(&self, waker: &Waker) {
+    pub(crate) fn wake_on_close_request(&self, waker: &Waker) {
         self.task.register(waker);
     }
 
@@ -112,52 +112,52 @@ impl Peer {
     }
 
     /// A request has begun to arrive.
-    pub(crate) fn set_beginning(&self, since: Instant) {
-        self.rank.store(BEHIND | self.nanoseconds(since), Ordering::Relaxed);
+    pub(crate) fn set_receiving_head(&self, since: Instant) {
+        self.rank.store(RECEIVING_HEAD | self.nanoseconds(since), Ordering::Relaxed);
     }
 
     fn nanoseconds(&self, moment: Instant) -> u64 {
-        let since = moment.saturating_duration_since(self.table.beginning);
+        let since = moment.saturating_duration_since(self.table.started);
         // It would take centuries to reach the rank of others.
-        (since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())).min(BEHIND - 1)
+        (since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())).min(RECEIVING_HEAD - 1)
     }
 
     /// Where it stands among those that can be asked to end, the lowest first. None where it cannot, or has been.
     pub(crate) fn idle_rank(&self) -> Option<u64> {
         let rank = self.rank.load(Ordering::Relaxed);
-        (rank != BUSY && self.asked() == Asked::Nothing).then_some(rank)
+        (rank != BUSY && self.close_request() == CloseRequest::None).then_some(rank)
     }
 
-    pub(crate) fn refuse_bodies(&self) {
-        self.refused.notify_waiters();
+    pub(crate) fn reject_bodies(&self) {
+        self.bodies_rejected.notify_waiters();
     }
 
     /// Ends when the bodies that are being received are to be refused.
-    pub(crate) fn bodies_refused(&self) -> Notified<'_> {
-        self.refused.notified()
+    pub(crate) fn bodies_rejected(&self) -> Notified<'_> {
+        self.bodies_rejected.notified()
     }
 
     /// Waits until an answer of so many bytes can be expected to find room beside those of the calls under way. Once the
     /// connection has ended nobody would take it, so that is never.
-    pub(crate) async fn begin_call(self: &Arc<Self>, expected: usize) -> CallUnderWay {
+    pub(crate) async fn start_call(self: &Arc<Self>, expected: usize) -> CallInFlight {
         while self.ended.load(Ordering::Relaxed) || !self.has_room_for(expected) {
-            let eased = self.eased.notified();
-            self.is_awaited.store(true, Ordering::Relaxed);
-            eased.await;
+            let unsent_reduced = self.unsent_reduced.notified();
+            self.has_waiter.store(true, Ordering::Relaxed);
+            unsent_reduced.await;
         }
         self.calls.fetch_add(1, Ordering::Relaxed);
-        CallUnderWay(self.clone())
+        CallInFlight(self.clone())
     }
 
     fn has_room_for(&self, expected: usize) -> bool {
         let (calls, unsent) = (self.calls.load(Ordering::Relaxed), self.unsent.load(Ordering::Relaxed));
         let expected = expected.saturating_mul(calls + 1).saturating_add(unsent);
-        expected <= self.table.answers_per_connection || (calls == 0 && unsent == 0)
+        expected <= self.table.max_unsent_bytes || (calls == 0 && unsent == 0)
     }
 
-    fn ease(&self) {
-        if self.is_awaited.swap(false, Ordering::Relaxed) {
-            self.eased.notify_waiters();
+    fn notify_reduced(&self) {
+        if self.has_waiter.swap(false, Ordering::Relaxed) {
+            self.unsent_reduced.notify_waiters();
         }
     }
 
@@ -165,62 +165,69 @@ impl Peer {
     ///
     /// # Errors
     /// There is no room for them.
-    pub(crate) fn hold(self: &Arc<Self>, kind: Kind, bytes: usize) -> Result<Holding, Full> {
-        let grant = self.table.hold(self.number, kind, bytes)?;
-        if kind == Kind::Answer {
+    pub(crate) fn reserve_memory(
+        self: &Arc<Self>,
+        kind: MemoryKind,
+        bytes: usize,
+    ) -> Result<MemoryReservation, QuotaExceeded> {
+        let grant = self.table.acquire_memory(self.number, kind, bytes)?;
+        if kind == MemoryKind::Response {
             self.unsent.fetch_add(bytes, Ordering::Relaxed);
         }
-        Ok(Holding { peer: self.clone(), kind, grant })
+        Ok(MemoryReservation { handle: self.clone(), kind, grant })
     }
 }
 
-impl Drop for Peer {
+impl Drop for ConnectionHandle {
     fn drop(&mut self) {
-        self.table.forget(self.number);
+        self.table.remove(self.number);
     }
 }
 
-impl fmt::Debug for Peer {
+impl fmt::Debug for ConnectionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Peer").field("number", &self.number).field("asked", &self.asked()).finish_non_exhaustive()
+        f.debug_struct("ConnectionHandle")
+            .field("number", &self.number)
+            .field("asked", &self.close_request())
+            .finish_non_exhaustive()
     }
 }
 
 /// A call of the connection that has not been answered.
 #[derive(Debug)]
-pub(crate) struct CallUnderWay(Arc<Peer>);
+pub(crate) struct CallInFlight(Arc<ConnectionHandle>);
 
-impl Drop for CallUnderWay {
+impl Drop for CallInFlight {
     fn drop(&mut self) {
         self.0.calls.fetch_sub(1, Ordering::Relaxed);
-        self.0.ease();
+        self.0.notify_reduced();
     }
 }
 
 /// Bytes that are held for a connection, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Holding {
-    peer: Arc<Peer>,
-    kind: Kind,
-    grant: Grant,
+pub(crate) struct MemoryReservation {
+    handle: Arc<ConnectionHandle>,
+    kind: MemoryKind,
+    grant: MemoryGrant,
 }
 
-impl Holding {
+impl MemoryReservation {
     /// Makes sure that these bytes are not taken away.
     ///
     /// # Errors
     /// They have been.
-    pub(crate) fn keep(&mut self) -> Result<(), Full> {
-        self.peer.table.keep(self.peer.number, self.kind, &mut self.grant)
+    pub(crate) fn pin(&mut self) -> Result<(), QuotaExceeded> {
+        self.handle.table.pin_memory(self.handle.number, self.kind, &mut self.grant)
     }
 }
 
-impl Drop for Holding {
+impl Drop for MemoryReservation {
     fn drop(&mut self) {
-        self.peer.table.release(self.peer.number, self.kind, self.grant);
-        if self.kind == Kind::Answer {
-            self.peer.unsent.fetch_sub(self.grant.bytes, Ordering::Relaxed);
-            self.peer.ease();
+        self.handle.table.release_memory(self.handle.number, self.kind, self.grant);
+        if self.kind == MemoryKind::Response {
+            self.handle.unsent.fetch_sub(self.grant.bytes, Ordering::Relaxed);
+            self.handle.notify_reduced();
         }
     }
 }

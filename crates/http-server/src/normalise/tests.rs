@@ -15,9 +15,9 @@ fn request(version: Version, method: &str, target: &str, headers: &[(&str, &str)
 }
 
 /// What the actor is given as `host`, or the status. A target that cannot be parsed is answered with 400 by the parser.
-fn judged(version: Version, method: &str, target: &str, headers: &[(&str, &str)]) -> Result<Option<String>, u16> {
+fn normalised(version: Version, method: &str, target: &str, headers: &[(&str, &str)]) -> Result<Option<String>, u16> {
     let mut head = request(version, method, target, headers).ok_or(400_u16)?;
-    normalise(&mut head).map_err(|refused| refused.status.as_u16())?;
+    normalise(&mut head).map_err(|rejected| rejected.status.as_u16())?;
     Ok(head.headers.get(header::HOST).map(|host| host.to_str().unwrap().to_owned()))
 }
 
@@ -97,7 +97,7 @@ fn the_host_is_what_the_request_is_addressed_to() {
     for (version, target, hosts, expected) in cases {
         let headers: Vec<_> = hosts.iter().map(|&host| ("host", host)).collect();
         let expected = expected.map(|host| host.map(str::to_owned));
-        assert_eq!(judged(*version, "GET", target, &headers), expected, "{version:?} {target} {hosts:?}");
+        assert_eq!(normalised(*version, "GET", target, &headers), expected, "{version:?} {target} {hosts:?}");
     }
 }
 
@@ -113,21 +113,21 @@ fn tunnels_and_the_whole_server_are_asked_for_in_their_own_forms() {
         ("POST", "*", Err(400)),
         ("BREW", "/pot", Ok(Some("a".to_owned()))),
     ] {
-        assert_eq!(judged(ONE, method, target, &host), expected, "{method} {target}");
+        assert_eq!(normalised(ONE, method, target, &host), expected, "{method} {target}");
     }
-    assert_eq!(judged(TWO, "CONNECT", "a.example:443", &[]), Err(501));
-    assert_eq!(judged(OLD, "OPTIONS", "*", &[]), Ok(None));
+    assert_eq!(normalised(TWO, "CONNECT", "a.example:443", &[]), Err(501));
+    assert_eq!(normalised(OLD, "OPTIONS", "*", &[]), Ok(None));
 }
 
 #[test]
 fn the_body_is_framed_in_one_way() {
-    let plain = Framing { length: None, waits: false, chunked: false };
-    type Case<'a> = (&'a [(&'a str, &'a str)], Result<Framing, u16>);
+    let plain = RequestFraming { length: None, expects_continue: false, chunked: false };
+    type Case<'a> = (&'a [(&'a str, &'a str)], Result<RequestFraming, u16>);
     let cases: &[Case] = &[
         (&[], Ok(plain)),
-        (&[("content-length", "5")], Ok(Framing { length: Some(5), ..plain })),
-        (&[("content-length", "0005")], Ok(Framing { length: Some(5), ..plain })),
-        (&[("content-length", "5"), ("content-length", "5")], Ok(Framing { length: Some(5), ..plain })),
+        (&[("content-length", "5")], Ok(RequestFraming { length: Some(5), ..plain })),
+        (&[("content-length", "0005")], Ok(RequestFraming { length: Some(5), ..plain })),
+        (&[("content-length", "5"), ("content-length", "5")], Ok(RequestFraming { length: Some(5), ..plain })),
         (&[("content-length", "5"), ("content-length", "6")], Err(400)),
         (&[("content-length", "5, 5")], Err(400)),
         (&[("content-length", "+5")], Err(400)),
@@ -135,8 +135,8 @@ fn the_body_is_framed_in_one_way() {
         (&[("content-length", "")], Err(400)),
         (&[("content-length", "0x5")], Err(400)),
         (&[("content-length", "99999999999999999999999")], Err(400)),
-        (&[("transfer-encoding", "chunked")], Ok(Framing { chunked: true, ..plain })),
-        (&[("transfer-encoding", " Chunked ")], Ok(Framing { chunked: true, ..plain })),
+        (&[("transfer-encoding", "chunked")], Ok(RequestFraming { chunked: true, ..plain })),
+        (&[("transfer-encoding", " Chunked ")], Ok(RequestFraming { chunked: true, ..plain })),
         (&[("transfer-encoding", "chunked, chunked")], Err(400)),
         (&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], Err(400)),
         (&[("transfer-encoding", "chunked, gzip")], Err(400)),
@@ -144,13 +144,13 @@ fn the_body_is_framed_in_one_way() {
         (&[("transfer-encoding", "identity")], Err(501)),
         (&[("transfer-encoding", "xchunked")], Err(501)),
         (&[("transfer-encoding", "")], Err(501)),
-        (&[("expect", "100-Continue")], Ok(Framing { waits: true, ..plain })),
+        (&[("expect", "100-Continue")], Ok(RequestFraming { expects_continue: true, ..plain })),
         (&[("expect", "200-ok")], Err(417)),
     ];
     for (headers, expected) in cases {
         let headers: Vec<_> = headers.iter().copied().chain([("host", "a")]).collect();
         let mut head = request(ONE, "POST", "/", &headers).unwrap();
-        let framing = normalise(&mut head).map_err(|refused| refused.status.as_u16());
+        let framing = normalise(&mut head).map_err(|rejected| rejected.status.as_u16());
         assert_eq!(framing, *expected, "{headers:?}");
     }
 }
@@ -171,10 +171,10 @@ fn headers_of_the_connection_end_here_and_others_pass() {
         ("x-mine", "kept: no client may take headers from an actor"),
         ("authorization", "Basic YQ=="),
     ];
-    for name in OF_THE_CONNECTION {
+    for name in CONNECTION_HEADERS {
         let expected = name.as_str() == "expect" || name.as_str() == "transfer-encoding";
-        let told = Told::of(&HeaderMap::from_iter([(name, HeaderValue::from_static("x"))]));
-        assert!(told.connection && told.framing == expected);
+        let summary = HeaderSummary::of(&HeaderMap::from_iter([(name, HeaderValue::from_static("x"))]));
+        assert!(summary.connection && summary.framing == expected);
     }
     let mut head = request(ONE, "POST", "/", &headers).unwrap();
     normalise(&mut head).unwrap();

@@ -5,8 +5,8 @@ use std::ops::Range;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::error::Refusal;
-use super::payloads::{Blob, Name};
+use super::error::BlobStoreError;
+use super::payloads::{Blob, BlobName};
 use super::spool::Spool;
 
 /// How much a list of blobs may have, as the actor is told it: what fits a message, with room for what is around it.
@@ -14,69 +14,74 @@ const LONGEST_LIST: usize = 60 * 1024 * 1024;
 
 /// A backend. What it acknowledges is there to stay.
 #[async_trait]
-pub(super) trait Store: Send + Sync {
+pub(super) trait BlobBackend: Send + Sync {
     /// Makes a container, if there is none yet.
-    async fn create_container(&self, container: &str) -> Result<(), Refusal>;
+    async fn create_container(&self, container: &str) -> Result<(), BlobStoreError>;
 
     /// Removes a container without blobs.
-    async fn remove_container(&self, container: &str) -> Result<(), Refusal>;
+    async fn remove_container(&self, container: &str) -> Result<(), BlobStoreError>;
 
     /// Every blob of a container.
-    async fn list(&self, container: &str) -> Result<Vec<Blob>, Refusal>;
+    async fn list(&self, container: &str) -> Result<Vec<Blob>, BlobStoreError>;
 
     /// Removes a blob.
-    async fn remove(&self, name: &Name) -> Result<(), Refusal>;
+    async fn remove(&self, name: &BlobName) -> Result<(), BlobStoreError>;
 
     /// A blob to read from.
-    async fn open(&self, name: &Name) -> Result<Box<dyn Source>, Refusal>;
+    async fn open(&self, name: &BlobName) -> Result<Box<dyn BlobReader>, BlobStoreError>;
 
     /// Begins to write a blob, which is not there before all of it is.
-    async fn begin(&self, name: &Name, total: u64, chunk_size: u64) -> Result<(Spool, Box<dyn Target>), Refusal>;
+    async fn begin(
+        &self,
+        name: &BlobName,
+        total: u64,
+        chunk_size: u64,
+    ) -> Result<(Spool, Box<dyn BlobWriter>), BlobStoreError>;
 
     /// Whether it can be used.
-    async fn health(&self) -> Result<(), Refusal>;
+    async fn health(&self) -> Result<(), BlobStoreError>;
 }
 
 /// A blob that is read: as it was when it was opened, or not at all.
 #[async_trait]
-pub(super) trait Source: Send + Sync {
+pub(super) trait BlobReader: Send + Sync {
     /// Its length in bytes.
     fn size(&self) -> u64;
 
     /// Some of its bytes, all of which must be there.
-    async fn read(&self, range: Range<u64>) -> Result<Bytes, Refusal>;
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, BlobStoreError>;
 }
 
 /// Where the bytes of a spool go.
 #[async_trait]
-pub(super) trait Target: Send {
+pub(super) trait BlobWriter: Send {
     /// More bytes are in the spool.
-    async fn advance(&mut self, spool: &mut Spool) -> Result<(), Refusal>;
+    async fn advance(&mut self, spool: &mut Spool) -> Result<(), BlobStoreError>;
 
     /// All bytes are in the spool. When this returns, the blob is there.
-    async fn finish(&mut self, spool: &mut Spool) -> Result<(), Refusal>;
+    async fn finish(&mut self, spool: &mut Spool) -> Result<(), BlobStoreError>;
 
     /// The upload is given up: nothing of it stays.
     async fn abandon(&mut self);
 }
 
 /// A list of blobs that ends before it is too long to be told.
-pub(super) struct List {
+pub(super) struct BoundedBlobList {
     blobs: Vec<Blob>,
     /// What is beside the id of each blob.
     frame: usize,
     length: usize,
 }
 
-impl List {
-    pub(super) fn of(container: &str) -> List {
-        List { blobs: Vec::new(), frame: container.len() + 48, length: 0 }
+impl BoundedBlobList {
+    pub(super) fn of(container: &str) -> BoundedBlobList {
+        BoundedBlobList { blobs: Vec::new(), frame: container.len() + 48, length: 0 }
     }
 
-    pub(super) fn add(&mut self, id: String, size: u64) -> Result<(), Refusal> {
+    pub(super) fn add(&mut self, id: String, size: u64) -> Result<(), BlobStoreError> {
         self.length += id.len() + self.frame;
         if self.length > LONGEST_LIST {
-            return Err(Refusal::AnswerTooLarge);
+            return Err(BlobStoreError::ResponseTooLarge);
         }
         self.blobs.push(Blob { id, size });
         Ok(())

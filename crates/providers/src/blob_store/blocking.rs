@@ -7,37 +7,37 @@ use std::task::{Context, Poll};
 use futures_util::FutureExt as _;
 use tokio::task::JoinHandle;
 
-use super::error::Refusal;
+use super::error::BlobStoreError;
 
 /// Does work with files on a thread that may block.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
-    blocking_meanwhile(work).await
+pub(super) async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BlobStoreError> + Send + 'static,
+) -> Result<T, BlobStoreError> {
+    start_blocking(work).await
 }
 
 /// The same, begun at once and waited for later, or by nobody.
-pub(super) fn blocking_meanwhile<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Blocking<T> {
-    Blocking(tokio::task::spawn_blocking(work))
+pub(super) fn start_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BlobStoreError> + Send + 'static,
+) -> BlockingTask<T> {
+    BlockingTask(tokio::task::spawn_blocking(work))
 }
 
 /// Work on a thread that may block. It goes on when this is dropped.
 #[derive(Debug)]
-pub(super) struct Blocking<T>(JoinHandle<Result<T, Refusal>>);
+pub(super) struct BlockingTask<T>(JoinHandle<Result<T, BlobStoreError>>);
 
-impl<T> Blocking<T> {
+impl<T> BlockingTask<T> {
     pub(super) fn is_done(&self) -> bool {
         self.0.is_finished()
     }
 }
 
-impl<T> Future for Blocking<T> {
-    type Output = Result<T, Refusal>;
+impl<T> Future for BlockingTask<T> {
+    type Output = Result<T, BlobStoreError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let panicked = |_| Err(Refusal::Unavailable("it failed over this call".to_owned()));
+        let panicked = |_| Err(BlobStoreError::Unavailable("it failed over this call".to_owned()));
         self.0.poll_unpin(context).map(|done| done.unwrap_or_else(panicked))
     }
 }

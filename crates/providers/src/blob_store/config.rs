@@ -7,24 +7,24 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::super::link_values::{LinkValues, Names};
+use super::super::link_values::{LinkValueNames, LinkValues};
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
 
 /// What S3 takes in parts of 5 MiB.
-const LARGEST_BLOB_LIMIT: u64 = 48 * GIB;
+const MAX_BLOB_LIMIT: u64 = 48 * GIB;
 const DEFAULT_BLOB_LIMIT: u64 = GIB;
 
 /// What fits a message to an actor, with some room for what is in it beside the bytes.
-const LARGEST_CHUNK_LIMIT: u64 = 32 * MIB;
+const MAX_CHUNK_LIMIT: u64 = 32 * MIB;
 const DEFAULT_CHUNK_LIMIT: u64 = 4 * MIB;
 
-const MOST_TRANSFERS: usize = 1024;
+const MAX_TRANSFERS: usize = 1024;
 const DEFAULT_UPLOADS: usize = 32;
 const DEFAULT_DOWNLOADS: usize = 16;
 
-const LONGEST_UPLOAD_TIMEOUT: u64 = 7 * 24 * 60 * 60;
+const MAX_UPLOAD_TIMEOUT: u64 = 7 * 24 * 60 * 60;
 const DEFAULT_UPLOAD_TIMEOUT: u64 = 10 * 60;
 
 /// Where a link without values has its blobs.
@@ -33,9 +33,9 @@ const DEFAULT_ROOT: &str = "blobs";
 const DEFAULT_REGION: &str = "us-east-1";
 
 /// The values that say something of a bucket, and nothing without one.
-const OF_A_BUCKET: [&str; 5] = ["ENDPOINT", "REGION", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_TOKEN"];
+const BUCKET_VALUES: [&str; 5] = ["ENDPOINT", "REGION", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_TOKEN"];
 
-const NAMES: Names = Names {
+const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames {
     known: &[
         "ROOT",
         "URL",
@@ -55,22 +55,22 @@ const NAMES: Names = Names {
 
 /// A link's values, read.
 #[derive(Debug)]
-pub(super) struct Settings {
-    pub(super) place: Place,
+pub(super) struct BlobStoreConfig {
+    pub(super) location: BlobLocation,
     /// Whether the values say nothing of the place.
     pub(super) is_default: bool,
-    pub(super) limits: Limits,
+    pub(super) limits: BlobLimits,
 }
 
 /// Where blobs are.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum BlobLocation {
     Directory(PathBuf),
-    Bucket(Bucket),
+    Bucket(BucketConfig),
 }
 
 /// A bucket, and who is to use it.
-pub(super) struct Bucket {
+pub(super) struct BucketConfig {
     pub(super) name: String,
     /// What the names of all objects begin with; no slash around it.
     pub(super) prefix: String,
@@ -82,7 +82,7 @@ pub(super) struct Bucket {
 
 /// What one link may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(super) struct BlobLimits {
     /// The largest blob, in bytes.
     pub(super) blob: u64,
     /// The largest chunk of a download, in bytes.
@@ -95,50 +95,50 @@ pub(super) struct Limits {
     pub(super) downloads: usize,
 }
 
-impl Settings {
+impl BlobStoreConfig {
     /// Reads the values of a link.
     ///
     /// # Errors
     /// A text that names the value which cannot be read. It repeats none that may be a secret.
-    pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
-        let values = LinkValues::of(values, NAMES)?;
+    pub(super) fn from_link_values(values: &HashMap<String, String>) -> Result<BlobStoreConfig, String> {
+        let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
         let root = values.get("ROOT");
-        let place = match (values.get("URL"), root) {
+        let location = match (values.get("URL"), root) {
             (Some(_), Some(_)) => {
                 return Err(
                     "the values URL and ROOT exclude each other: URL names a bucket, ROOT a directory".to_owned()
                 );
             }
-            (Some(url), None) => Place::Bucket(Bucket::read(url, values)?),
-            (None, root) => Place::Directory(root.unwrap_or(DEFAULT_ROOT).into()),
+            (Some(url), None) => BlobLocation::Bucket(BucketConfig::from_link_values(url, values)?),
+            (None, root) => BlobLocation::Directory(root.unwrap_or(DEFAULT_ROOT).into()),
         };
-        if let (Place::Directory(_), Some(key)) = (&place, values.first_of(&OF_A_BUCKET)) {
+        if let (BlobLocation::Directory(_), Some(key)) = (&location, values.first_of(&BUCKET_VALUES)) {
             return Err(format!("the value {key} is about a bucket, and there is no value URL that names one"));
         }
-        let is_default = root.is_none() && matches!(place, Place::Directory(_));
-        Ok(Settings { place, is_default, limits: Limits::read(values)? })
+        let is_default = root.is_none() && matches!(location, BlobLocation::Directory(_));
+        Ok(BlobStoreConfig { location, is_default, limits: BlobLimits::from_link_values(values)? })
     }
 }
 
-impl Limits {
-    fn read(values: LinkValues<'_>) -> Result<Limits, String> {
-        let timeout = values.number("UPLOAD_TIMEOUT_S", DEFAULT_UPLOAD_TIMEOUT, 1..=LONGEST_UPLOAD_TIMEOUT)?;
-        Ok(Limits {
-            blob: values.number("BLOB_LIMIT", DEFAULT_BLOB_LIMIT, 0..=LARGEST_BLOB_LIMIT)?,
-            chunk: values.number("CHUNK_LIMIT", DEFAULT_CHUNK_LIMIT, 1..=LARGEST_CHUNK_LIMIT)?,
-            uploads: values.number("UPLOADS", DEFAULT_UPLOADS, 1..=MOST_TRANSFERS)?,
+impl BlobLimits {
+    fn from_link_values(values: LinkValues<'_>) -> Result<BlobLimits, String> {
+        let timeout = values.number("UPLOAD_TIMEOUT_S", DEFAULT_UPLOAD_TIMEOUT, 1..=MAX_UPLOAD_TIMEOUT)?;
+        Ok(BlobLimits {
+            blob: values.number("BLOB_LIMIT", DEFAULT_BLOB_LIMIT, 0..=MAX_BLOB_LIMIT)?,
+            chunk: values.number("CHUNK_LIMIT", DEFAULT_CHUNK_LIMIT, 1..=MAX_CHUNK_LIMIT)?,
+            uploads: values.number("UPLOADS", DEFAULT_UPLOADS, 1..=MAX_TRANSFERS)?,
             upload_timeout: Duration::from_secs(timeout),
-            downloads: values.number("DOWNLOADS", DEFAULT_DOWNLOADS, 1..=MOST_TRANSFERS)?,
+            downloads: values.number("DOWNLOADS", DEFAULT_DOWNLOADS, 1..=MAX_TRANSFERS)?,
         })
     }
 }
 
-impl Bucket {
-    fn read(url: &str, values: LinkValues<'_>) -> Result<Bucket, String> {
+impl BucketConfig {
+    fn from_link_values(url: &str, values: LinkValues<'_>) -> Result<BucketConfig, String> {
         // The URL is not repeated: somebody may have written keys into it, as for other servers.
         let unreadable = |reason| format!("the value URL is not of the form s3://bucket/prefix: {reason}");
-        let place = url.strip_prefix("s3://").ok_or_else(|| unreadable("it does not begin with s3://"))?;
-        let (name, prefix) = place.split_once('/').unwrap_or((place, ""));
+        let location = url.strip_prefix("s3://").ok_or_else(|| unreadable("it does not begin with s3://"))?;
+        let (name, prefix) = location.split_once('/').unwrap_or((location, ""));
         let is_plain = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
         if name.is_empty() || !name.chars().all(is_plain) {
             return Err(unreadable("a bucket's name is of letters, digits, hyphens and dots"));
@@ -148,7 +148,7 @@ impl Bucket {
         if !prefix.is_empty() && !prefix.split('/').all(is_part) {
             return Err(unreadable("a prefix is of letters, digits, hyphens, dots and single slashes"));
         }
-        let endpoint = values.get("ENDPOINT").map(endpoint).transpose()?;
+        let endpoint = values.get("ENDPOINT").map(parse_endpoint).transpose()?;
         let secret = |key: &str| values.get(key).map(|text| Zeroizing::new(text.to_owned()));
         let access = match (values.get("AWS_ACCESS_KEY"), secret("AWS_SECRET_ACCESS_KEY")) {
             (Some(key), Some(secret)) => Some((key.to_owned(), secret)),
@@ -156,7 +156,7 @@ impl Bucket {
             (Some(_), None) => return Err("the value AWS_ACCESS_KEY needs AWS_SECRET_ACCESS_KEY beside it".to_owned()),
             (None, Some(_)) => return Err("the value AWS_SECRET_ACCESS_KEY needs AWS_ACCESS_KEY beside it".to_owned()),
         };
-        Ok(Bucket {
+        Ok(BucketConfig {
             name: name.to_owned(),
             prefix: prefix.to_owned(),
             endpoint,
@@ -167,7 +167,7 @@ impl Bucket {
     }
 }
 
-fn endpoint(url: &str) -> Result<String, String> {
+fn parse_endpoint(url: &str) -> Result<String, String> {
     let address = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     match address.map(|address| address.trim_end_matches('/')) {
         Some(address) if !address.is_empty() && !address.contains(['@', '?', '#', ' ']) => {
@@ -178,14 +178,14 @@ fn endpoint(url: &str) -> Result<String, String> {
 }
 
 /// Where it is, without any key.
-impl Display for Bucket {
+impl Display for BucketConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.name, self.prefix)?;
         self.endpoint.as_ref().map_or(Ok(()), |endpoint| write!(f, " at {endpoint}"))
     }
 }
 
-impl fmt::Debug for Bucket {
+impl fmt::Debug for BucketConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
@@ -195,33 +195,35 @@ impl fmt::Debug for Bucket {
 mod tests {
     use super::*;
 
-    fn read(values: &[(&str, &str)]) -> Result<Settings, String> {
-        Settings::read(&values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())
+    fn read(values: &[(&str, &str)]) -> Result<BlobStoreConfig, String> {
+        BlobStoreConfig::from_link_values(
+            &values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect(),
+        )
     }
 
     #[test]
     fn without_values_blobs_are_kept_in_a_directory() {
-        let settings = read(&[]).unwrap();
-        assert!(matches!(settings.place, Place::Directory(root) if root.as_os_str() == "blobs"));
-        assert!(settings.is_default);
-        assert_eq!(settings.limits.blob, 1 << 30);
+        let config = read(&[]).unwrap();
+        assert!(matches!(config.location, BlobLocation::Directory(root) if root.as_os_str() == "blobs"));
+        assert!(config.is_default);
+        assert_eq!(config.limits.blob, 1 << 30);
         assert!(!read(&[("ROOT", "/srv")]).unwrap().is_default);
     }
 
     #[test]
     fn a_bucket_is_read() {
-        let settings = read(&[
+        let config = read(&[
             ("URL", "s3://bucket/a/b/"),
             ("ENDPOINT", "http://127.0.0.1:9000/"),
             ("AWS_ACCESS_KEY", "key"),
             ("AWS_SECRET_ACCESS_KEY", "secret"),
         ]);
-        let settings = settings.unwrap();
-        let Place::Bucket(bucket) = &settings.place else { panic!() };
+        let config = config.unwrap();
+        let BlobLocation::Bucket(bucket) = &config.location else { panic!() };
         assert_eq!((bucket.name.as_str(), bucket.prefix.as_str()), ("bucket", "a/b"));
         assert_eq!((bucket.region.as_str(), bucket.endpoint.as_deref()), ("us-east-1", Some("http://127.0.0.1:9000")));
-        assert!(!settings.is_default);
-        assert_eq!(format!("{settings:?}").matches("secret").count(), 0);
+        assert!(!config.is_default);
+        assert_eq!(format!("{config:?}").matches("secret").count(), 0);
     }
 
     #[test]

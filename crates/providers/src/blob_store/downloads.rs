@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use wasmcloud_core::error::{BoxedError, printable};
 use wasmcloud_provider::ActorDispatcher;
 
-use super::backend::Source;
-use super::error::Refusal;
+use super::backend::BlobReader;
+use super::error::BlobStoreError;
 use super::payloads::{Download, RECEIVE_CHUNK};
 
 /// How much is read at once, unless a single chunk is more.
@@ -17,33 +17,33 @@ const WINDOW: u64 = 1024 * 1024;
 
 /// The downloads of a link.
 pub(super) struct Downloads {
-    most: usize,
+    limit: usize,
     /// One permit for each that may be under way.
-    room: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     actor: String,
     dispatcher: ActorDispatcher,
     closing: CancellationToken,
 }
 
 impl Downloads {
-    pub(super) fn new(most: usize, actor: String, dispatcher: ActorDispatcher) -> Downloads {
-        let room = Arc::new(Semaphore::new(most));
-        Downloads { most, room, actor, dispatcher, closing: CancellationToken::new() }
+    pub(super) fn new(limit: usize, actor: String, dispatcher: ActorDispatcher) -> Downloads {
+        let slots = Arc::new(Semaphore::new(limit));
+        Downloads { limit, slots, actor, dispatcher, closing: CancellationToken::new() }
     }
 
     /// Room for one more, to be taken before anything is opened for it.
-    pub(super) fn admit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+    pub(super) fn reserve_slot(&self) -> Result<OwnedSemaphorePermit, BlobStoreError> {
         if self.closing.is_cancelled() {
-            return Err(Refusal::Ended);
+            return Err(BlobStoreError::LinkEnded);
         }
-        let (what, limit) = ("downloads at once", self.most as u64);
-        let full = |_| Refusal::TooMuch { what, count: limit + 1, limit, link_value: "DOWNLOADS" };
-        self.room.clone().try_acquire_owned().map_err(full)
+        let (what, limit) = ("downloads at once", self.limit as u64);
+        let full = |_| BlobStoreError::LimitExceeded { what, count: limit + 1, limit, link_value: "DOWNLOADS" };
+        self.slots.clone().try_acquire_owned().map_err(full)
     }
 
     /// Sends the chunks of a blob to the actor, each when the one before has been answered, and does not wait for that.
-    pub(super) fn start(&self, permit: OwnedSemaphorePermit, download: Download, source: Box<dyn Source>) {
-        let delivery = Delivery {
+    pub(super) fn start(&self, slot: OwnedSemaphorePermit, download: Download, source: Box<dyn BlobReader>) {
+        let sender = ChunkSender {
             download,
             source,
             actor: self.actor.clone(),
@@ -51,8 +51,8 @@ impl Downloads {
             closing: self.closing.clone(),
         };
         actix_rt::spawn(async move {
-            delivery.run().await;
-            drop(permit);
+            sender.run().await;
+            drop(slot);
         });
     }
 
@@ -65,40 +65,40 @@ impl Downloads {
     pub(super) async fn drain(&self) {
         self.close();
         // The semaphore is never closed.
-        let _ = self.room.acquire_many(u32::try_from(self.most).unwrap_or(u32::MAX)).await;
+        let _ = self.slots.acquire_many(u32::try_from(self.limit).unwrap_or(u32::MAX)).await;
     }
 }
 
-struct Delivery {
+struct ChunkSender {
     download: Download,
-    source: Box<dyn Source>,
+    source: Box<dyn BlobReader>,
     actor: String,
     dispatcher: ActorDispatcher,
     closing: CancellationToken,
 }
 
-impl Delivery {
+impl ChunkSender {
     async fn run(self) {
-        if let Err(error) = self.deliver().await {
+        if let Err(error) = self.send_chunks().await {
             let (id, actor) = (printable(self.download.name.id.as_bytes()), &self.actor);
             let reason = printable(error.to_string().as_bytes());
             log::warn!("the download of {id:?} by actor {actor} ended early: {reason}");
         }
     }
 
-    async fn deliver(&self) -> Result<(), BoxedError> {
+    async fn send_chunks(&self) -> Result<(), BoxedError> {
         let (size, chunk_size) = (self.source.size(), self.download.chunk_size);
         let mut sequence = 0;
         if size == 0 {
             // Otherwise the actor would never hear of it.
-            return self.send(sequence, &[]).await;
+            return self.send_chunk(sequence, &[]).await;
         }
         let mut offset = 0;
         while offset < size {
             let window = self.read(offset).await?;
             // A chunk is no more than fits memory, see Settings.
             for chunk in window.chunks(chunk_size as usize) {
-                self.send(sequence, chunk).await?;
+                self.send_chunk(sequence, chunk).await?;
                 sequence += 1;
             }
             offset += window.len() as u64;
@@ -112,17 +112,17 @@ impl Delivery {
         let window = (WINDOW / chunk_size).max(1).saturating_mul(chunk_size);
         let end = self.source.size().min(offset.saturating_add(window));
         tokio::select! {
-            () = self.closing.cancelled() => Err(Refusal::Ended.into()),
+            () = self.closing.cancelled() => Err(BlobStoreError::LinkEnded.into()),
             read = self.source.read(offset..end) => Ok(read?),
         }
     }
 
-    async fn send(&self, sequence: u64, bytes: &[u8]) -> Result<(), BoxedError> {
+    async fn send_chunk(&self, sequence: u64, bytes: &[u8]) -> Result<(), BoxedError> {
         if self.closing.is_cancelled() {
-            return Err(Refusal::Ended.into());
+            return Err(BlobStoreError::LinkEnded.into());
         }
-        let message = self.download.encode(sequence, self.source.size(), bytes)?;
-        self.dispatcher.dispatch(&self.actor, RECEIVE_CHUNK, message).await?;
+        let payload = self.download.encode(sequence, self.source.size(), bytes)?;
+        self.dispatcher.dispatch(&self.actor, RECEIVE_CHUNK, payload).await?;
         Ok(())
     }
 }

@@ -7,22 +7,22 @@
 use std::fmt::Write as _;
 
 /// How long an id may be, in bytes.
-pub(super) const LONGEST: usize = 1024;
+pub(super) const MAX_ID_BYTES: usize = 1024;
 
 /// How long a name may become; most file systems take 255 bytes.
-const LONGEST_PART: usize = 200;
+const MAX_PART_BYTES: usize = 200;
 
-const EMPTY: &str = "%_";
+const EMPTY_NAME: &str = "%_";
 
 /// The names of the folders on the way, if any, and of the file.
 pub(super) fn encode(text: &str) -> Vec<String> {
     if text.is_empty() {
-        return vec![EMPTY.to_owned()];
+        return vec![EMPTY_NAME.to_owned()];
     }
     let mut parts = vec![String::new()];
     let bytes = text.as_bytes();
     for (position, &byte) in bytes.iter().enumerate() {
-        if parts.last().is_some_and(|part| part.len() + 3 > LONGEST_PART) {
+        if parts.last().is_some_and(|part| part.len() + 3 > MAX_PART_BYTES) {
             parts.push(String::new());
         }
         let Some(part) = parts.last_mut() else { continue };
@@ -40,14 +40,14 @@ pub(super) fn encode(text: &str) -> Vec<String> {
 }
 
 /// Whether a name is one of the folders in which long names go on.
-pub(super) fn goes_on(name: &str) -> bool {
+pub(super) fn is_continuation(name: &str) -> bool {
     name.ends_with('%')
 }
 
 /// The text that these are the names of; nothing where they are no text's, so somebody else's.
 pub(super) fn decode(parts: &[&str]) -> Option<String> {
     let joined: String = parts.iter().map(|part| part.strip_suffix('%').unwrap_or(part)).collect();
-    let text = if joined == EMPTY { String::new() } else { unescape(&joined)? };
+    let text = if joined == EMPTY_NAME { String::new() } else { unescape(&joined)? };
     // Whatever else would lead to the same text is not how it is written.
     (encode(&text) == parts).then_some(text)
 }
@@ -55,15 +55,15 @@ pub(super) fn decode(parts: &[&str]) -> Option<String> {
 fn unescape(name: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        rest = behind;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
         if byte != b'%' {
             bytes.push(byte);
             continue;
         }
-        let (digits, behind) = rest.split_at_checked(2)?;
+        let (digits, after) = rest.split_at_checked(2)?;
         bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
-        rest = behind;
+        rest = after;
     }
     String::from_utf8(bytes).ok()
 }
@@ -118,7 +118,7 @@ mod tests {
             let text = text.repeat(repeated);
             let parts = encode(&text);
             let (file, folders) = parts.split_last().unwrap();
-            prop_assert!(folders.iter().all(|folder| goes_on(folder)) && !goes_on(file));
+            prop_assert!(folders.iter().all(|folder| is_continuation(folder)) && !is_continuation(file));
             for part in &parts {
                 let is_plain = |byte: u8| b"%-_.".contains(&byte) || byte.is_ascii_lowercase() || byte.is_ascii_digit();
                 prop_assert!((1..=255).contains(&part.len()) && part.bytes().all(is_plain) && !part.starts_with('.'));

@@ -6,30 +6,30 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wasmcloud_core::text::printable;
 
-use super::error::Refusal;
+use super::error::BlobStoreError;
 use super::names;
 
 /// What each chunk of a download is sent as.
 pub(super) const RECEIVE_CHUNK: &str = "ReceiveChunk";
 
 /// What a chunk on the wire has beside its bytes, the context and the ids.
-const FRAME: usize = 256;
+const CHUNK_OVERHEAD: usize = 256;
 
 /// Which blob.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Name {
+pub(super) struct BlobName {
     pub(super) container: String,
     pub(super) id: String,
 }
 
 /// What an actor asks for, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(super) enum BlobOperation {
     CreateContainer { id: String },
     RemoveContainer { id: String },
-    RemoveObject(Name),
+    RemoveObject(BlobName),
     ListObjects { container: String },
-    GetObjectInfo(Name),
+    GetObjectInfo(BlobName),
     StartUpload(Chunk),
     UploadChunk(Chunk),
     StartDownload(Download),
@@ -38,7 +38,7 @@ pub(super) enum Operation {
 /// A chunk of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chunk {
-    pub(super) name: Name,
+    pub(super) name: BlobName,
     pub(super) sequence: u64,
     pub(super) total: u64,
     pub(super) chunk_size: u64,
@@ -48,7 +48,7 @@ pub(super) struct Chunk {
 /// What is to be sent to the actor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Download {
-    pub(super) name: Name,
+    pub(super) name: BlobName,
     pub(super) chunk_size: u64,
     pub(super) context: Option<String>,
 }
@@ -60,18 +60,18 @@ struct Container<'a> {
 }
 
 #[derive(Deserialize)]
-struct InContainer {
+struct ContainerIdPayload {
     container_id: String,
 }
 
 #[derive(Deserialize)]
-struct Object {
+struct ObjectPayload {
     id: String,
     container_id: String,
 }
 
 #[derive(Deserialize)]
-struct ObjectInfo {
+struct ObjectInfoPayload {
     blob_id: String,
     container_id: String,
 }
@@ -86,7 +86,7 @@ struct StartDownload {
 }
 
 #[derive(Serialize, Deserialize)]
-struct WithChunk<'a> {
+struct ChunkPayload<'a> {
     #[serde(borrow)]
     chunk: FileChunk<'a>,
 }
@@ -112,71 +112,78 @@ struct FileChunk<'a> {
     chunk_bytes: Cow<'a, [u8]>,
 }
 
-impl Operation {
+impl BlobOperation {
     /// Reads a call.
     ///
     /// # Errors
     /// Where the contract has no such operation, the message is not what the operation takes, or an id is too long.
-    pub(super) fn decode(operation: &str, message: &Bytes) -> Result<Operation, Refusal> {
+    pub(super) fn decode(operation: &str, payload: &Bytes) -> Result<BlobOperation, BlobStoreError> {
         Ok(match operation {
-            "CreateContainer" => Operation::CreateContainer { id: container(message)? },
-            "RemoveContainer" => Operation::RemoveContainer { id: container(message)? },
+            "CreateContainer" => BlobOperation::CreateContainer { id: container(payload)? },
+            "RemoveContainer" => BlobOperation::RemoveContainer { id: container(payload)? },
             "RemoveObject" => {
-                let Object { id, container_id } = read(message)?;
-                Operation::RemoveObject(Name::new(container_id, id)?)
+                let ObjectPayload { id, container_id } = read(payload)?;
+                BlobOperation::RemoveObject(BlobName::new(container_id, id)?)
             }
             "ListObjects" => {
-                let InContainer { container_id } = read(message)?;
-                Operation::ListObjects { container: taken(container_id)? }
+                let ContainerIdPayload { container_id } = read(payload)?;
+                BlobOperation::ListObjects { container: check_id(container_id)? }
             }
             "GetObjectInfo" => {
-                let ObjectInfo { blob_id, container_id } = read(message)?;
-                Operation::GetObjectInfo(Name::new(container_id, blob_id)?)
+                let ObjectInfoPayload { blob_id, container_id } = read(payload)?;
+                BlobOperation::GetObjectInfo(BlobName::new(container_id, blob_id)?)
             }
-            "StartUpload" => Operation::StartUpload(chunk(message)?),
-            "UploadChunk" => Operation::UploadChunk(chunk(message)?),
+            "StartUpload" => BlobOperation::StartUpload(chunk(payload)?),
+            "UploadChunk" => BlobOperation::UploadChunk(chunk(payload)?),
             "StartDownload" => {
-                let StartDownload { blob_id, container_id, chunk_size, context } = read(message)?;
-                Operation::StartDownload(Download { name: Name::new(container_id, blob_id)?, chunk_size, context })
+                let StartDownload { blob_id, container_id, chunk_size, context } = read(payload)?;
+                BlobOperation::StartDownload(Download {
+                    name: BlobName::new(container_id, blob_id)?,
+                    chunk_size,
+                    context,
+                })
             }
-            _ => return Err(Refusal::UnknownOperation),
+            _ => return Err(BlobStoreError::UnknownOperation),
         })
     }
 
     /// Whether it is answered with `{success, error}`, so that a failure is an answer and not the end of the call.
-    pub(super) fn is_answered_with_outcome(&self) -> bool {
-        !matches!(self, Operation::CreateContainer { .. } | Operation::ListObjects { .. } | Operation::GetObjectInfo(_))
+    pub(super) fn returns_outcome(&self) -> bool {
+        !matches!(
+            self,
+            BlobOperation::CreateContainer { .. } | BlobOperation::ListObjects { .. } | BlobOperation::GetObjectInfo(_)
+        )
     }
 }
 
-impl Name {
-    fn new(container: String, id: String) -> Result<Name, Refusal> {
-        Ok(Name { container: taken(container)?, id: taken(id)? })
+impl BlobName {
+    fn new(container: String, id: String) -> Result<BlobName, BlobStoreError> {
+        Ok(BlobName { container: check_id(container)?, id: check_id(id)? })
     }
 }
 
 /// The id, if it is no longer than stores take.
-fn taken(id: String) -> Result<String, Refusal> {
-    if id.len() > names::LONGEST {
-        return Err(Refusal::IdTooLong { bytes: id.len(), limit: names::LONGEST });
+fn check_id(id: String) -> Result<String, BlobStoreError> {
+    if id.len() > names::MAX_ID_BYTES {
+        return Err(BlobStoreError::IdTooLong { bytes: id.len(), limit: names::MAX_ID_BYTES });
     }
     Ok(id)
 }
 
-fn container(message: &[u8]) -> Result<String, Refusal> {
-    let Container { id } = read(message)?;
-    taken(id.into_owned())
+fn container(payload: &[u8]) -> Result<String, BlobStoreError> {
+    let Container { id } = read(payload)?;
+    check_id(id.into_owned())
 }
 
 /// Reads a chunk, whose bytes stay where they are.
-fn chunk(message: &Bytes) -> Result<Chunk, Refusal> {
-    let WithChunk { chunk } = read(message)?;
+fn chunk(payload: &Bytes) -> Result<Chunk, BlobStoreError> {
+    let ChunkPayload { chunk } = read(payload)?;
     let bytes = match chunk.chunk_bytes {
-        Cow::Borrowed(bytes) => message.slice_ref(bytes),
+        Cow::Borrowed(bytes) => payload.slice_ref(bytes),
         Cow::Owned(bytes) => Bytes::from(bytes),
     };
     Ok(Chunk {
-        name: Name::new(chunk.container.id.into_owned(), chunk.id.into_owned())?,
+        name: BlobName::new(chunk.container.id.into_owned(), chunk.id.into_owned())?,
         sequence: chunk.sequence_no,
         total: chunk.total_bytes,
         chunk_size: chunk.chunk_size,
@@ -184,8 +191,8 @@ fn chunk(message: &Bytes) -> Result<Chunk, Refusal> {
     })
 }
 
-fn read<'a, T: Deserialize<'a>>(message: &'a [u8]) -> Result<T, Refusal> {
-    rmp_serde::from_slice(message).map_err(|error| Refusal::Malformed(printable(error.to_string().as_bytes())))
+fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, BlobStoreError> {
+    rmp_serde::from_slice(payload).map_err(|error| BlobStoreError::Malformed(printable(error.to_string().as_bytes())))
 }
 
 /// A blob, as an actor is told of it.
@@ -197,7 +204,7 @@ pub(super) struct Blob {
 
 /// What an actor is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum BlobResponse {
     /// To `CreateContainer`.
     Container { id: String },
     /// To `ListObjects`.
@@ -210,36 +217,36 @@ pub(super) enum Answer {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct WireBlob<'a> {
+struct BlobPayload<'a> {
     id: &'a str,
     container: Container<'a>,
     byte_size: u64,
 }
 
 #[derive(Serialize)]
-struct BlobList<'a> {
-    blobs: Vec<WireBlob<'a>>,
+struct BlobListPayload<'a> {
+    blobs: Vec<BlobPayload<'a>>,
 }
 
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct OutcomePayload<'a> {
     success: bool,
     error: Option<&'a str>,
 }
 
-impl Answer {
+impl BlobResponse {
     pub(super) fn encode(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-        fn wire<'a>(container: &'a str, blob: &'a Blob) -> WireBlob<'a> {
-            WireBlob { id: &blob.id, container: Container { id: container.into() }, byte_size: blob.size }
+        fn wire<'a>(container: &'a str, blob: &'a Blob) -> BlobPayload<'a> {
+            BlobPayload { id: &blob.id, container: Container { id: container.into() }, byte_size: blob.size }
         }
         match self {
-            Answer::Container { id } => rmp_serde::to_vec_named(&Container { id: id.into() }),
-            Answer::Blobs { container, blobs } => {
-                rmp_serde::to_vec_named(&BlobList { blobs: blobs.iter().map(|blob| wire(container, blob)).collect() })
-            }
-            Answer::Blob { container, blob } => rmp_serde::to_vec_named(&wire(container, blob)),
-            Answer::Outcome { error } => {
-                rmp_serde::to_vec_named(&Outcome { success: error.is_none(), error: error.as_deref() })
+            BlobResponse::Container { id } => rmp_serde::to_vec_named(&Container { id: id.into() }),
+            BlobResponse::Blobs { container, blobs } => rmp_serde::to_vec_named(&BlobListPayload {
+                blobs: blobs.iter().map(|blob| wire(container, blob)).collect(),
+            }),
+            BlobResponse::Blob { container, blob } => rmp_serde::to_vec_named(&wire(container, blob)),
+            BlobResponse::Outcome { error } => {
+                rmp_serde::to_vec_named(&OutcomePayload { success: error.is_none(), error: error.as_deref() })
             }
         }
     }
@@ -258,9 +265,9 @@ impl Download {
             chunk_bytes: bytes.into(),
         };
         let texts = self.name.container.len() + self.name.id.len() + self.context.as_ref().map_or(0, String::len);
-        let mut message = Vec::with_capacity(bytes.len() + texts + FRAME);
-        rmp_serde::encode::write_named(&mut message, &WithChunk { chunk })?;
-        Ok(message)
+        let mut payload = Vec::with_capacity(bytes.len() + texts + CHUNK_OVERHEAD);
+        rmp_serde::encode::write_named(&mut payload, &ChunkPayload { chunk })?;
+        Ok(payload)
     }
 }
 
@@ -270,12 +277,12 @@ mod tests {
     use crate::payload_fields::{BYTES, Fields, NEEDED, OPTIONAL_TEXT, TEXT, check, map};
     use proptest::prelude::*;
 
-    fn decode(operation: &str, message: &[u8]) -> Result<Operation, Refusal> {
-        Operation::decode(operation, &Bytes::copy_from_slice(message))
+    fn decode(operation: &str, payload: &[u8]) -> Result<BlobOperation, BlobStoreError> {
+        BlobOperation::decode(operation, &Bytes::copy_from_slice(payload))
     }
 
-    fn name(container: &str, id: &str) -> Name {
-        Name { container: container.to_owned(), id: id.to_owned() }
+    fn name(container: &str, id: &str) -> BlobName {
+        BlobName { container: container.to_owned(), id: id.to_owned() }
     }
 
     const CHUNK: &[u8] =
@@ -285,40 +292,40 @@ mod tests {
     #[test]
     fn calls_are_read_with_the_names_of_the_wire() {
         let create = decode("CreateContainer", b"\x81\xa2id\xa1c");
-        assert_eq!(create, Ok(Operation::CreateContainer { id: "c".to_owned() }));
+        assert_eq!(create, Ok(BlobOperation::CreateContainer { id: "c".to_owned() }));
         let remove = decode("RemoveObject", b"\x82\xa2id\xa1b\xaccontainer_id\xa1c");
-        assert_eq!(remove, Ok(Operation::RemoveObject(name("c", "b"))));
+        assert_eq!(remove, Ok(BlobOperation::RemoveObject(name("c", "b"))));
         let list = decode("ListObjects", b"\x81\xaccontainer_id\xa1c");
-        assert_eq!(list, Ok(Operation::ListObjects { container: "c".to_owned() }));
+        assert_eq!(list, Ok(BlobOperation::ListObjects { container: "c".to_owned() }));
         let info = decode("GetObjectInfo", b"\x82\xa7blob_id\xa1b\xaccontainer_id\xa1c");
-        assert_eq!(info, Ok(Operation::GetObjectInfo(name("c", "b"))));
+        assert_eq!(info, Ok(BlobOperation::GetObjectInfo(name("c", "b"))));
         let bytes = Bytes::from_static(b"hi");
         let chunk = Chunk { name: name("c", "b"), sequence: 1, total: 6, chunk_size: 4, bytes };
-        assert_eq!(decode("StartUpload", CHUNK), Ok(Operation::StartUpload(chunk.clone())));
+        assert_eq!(decode("StartUpload", CHUNK), Ok(BlobOperation::StartUpload(chunk.clone())));
         let as_numbers = [&CHUNK[..CHUNK.len() - 4], b"\x92\x68\x69"].concat();
-        assert_eq!(decode("UploadChunk", &as_numbers), Ok(Operation::UploadChunk(chunk)));
+        assert_eq!(decode("UploadChunk", &as_numbers), Ok(BlobOperation::UploadChunk(chunk)));
         let download = b"\x83\xa7blob_id\xa1b\xaccontainer_id\xa1c\xaachunk_size\x04";
         let expected = Download { name: name("c", "b"), chunk_size: 4, context: None };
-        assert_eq!(decode("StartDownload", download), Ok(Operation::StartDownload(expected)));
+        assert_eq!(decode("StartDownload", download), Ok(BlobOperation::StartDownload(expected)));
     }
 
     #[test]
     fn every_field_is_read_however_it_is_written() {
         let name: Fields<'_> = &[("id", TEXT, b"\xa1b"), ("container_id", TEXT, b"\xa1c")];
-        check(&name[..1], |message| decode("CreateContainer", message).ok());
-        check(&name[..1], |message| decode("RemoveContainer", message).ok());
-        check(name, |message| decode("RemoveObject", message).ok());
-        check(&name[1..], |message| decode("ListObjects", message).ok());
+        check(&name[..1], |payload| decode("CreateContainer", payload).ok());
+        check(&name[..1], |payload| decode("RemoveContainer", payload).ok());
+        check(name, |payload| decode("RemoveObject", payload).ok());
+        check(&name[1..], |payload| decode("ListObjects", payload).ok());
         let blob: Fields<'_> = &[
             ("blob_id", TEXT, b"\xa1b"),
             name[1],
             ("chunk_size", NEEDED, b"\x04"),
             ("context", OPTIONAL_TEXT, b"\xa0"),
         ];
-        check(&blob[..2], |message| decode("GetObjectInfo", message).ok());
+        check(&blob[..2], |payload| decode("GetObjectInfo", payload).ok());
         // A context that is empty is one, and is sent back.
-        let download = |message: &[u8]| match decode("StartDownload", message).ok()? {
-            Operation::StartDownload(Download { name, chunk_size, context }) => {
+        let download = |payload: &[u8]| match decode("StartDownload", payload).ok()? {
+            BlobOperation::StartDownload(Download { name, chunk_size, context }) => {
                 Some((name, chunk_size, context.unwrap_or_default()))
             }
             _ => None,
@@ -335,9 +342,9 @@ mod tests {
             ("chunkBytes", BYTES, b"\xc4\x00"),
         ];
         for operation in ["StartUpload", "UploadChunk"] {
-            check(chunk, |message| decode(operation, &map(&[("chunk", message)])).ok());
+            check(chunk, |payload| decode(operation, &map(&[("chunk", payload)])).ok());
             let whole: Vec<_> = chunk.iter().map(|(name, _, good)| (*name, *good)).collect();
-            check(&[("chunk", NEEDED, &map(&whole))], |message| decode(operation, message).ok());
+            check(&[("chunk", NEEDED, &map(&whole))], |payload| decode(operation, payload).ok());
         }
     }
 
@@ -349,8 +356,8 @@ mod tests {
 
     #[test]
     fn the_bytes_of_a_chunk_are_not_copied() {
-        let message = Bytes::from_static(CHUNK);
-        let Ok(Operation::StartUpload(chunk)) = Operation::decode("StartUpload", &message) else { panic!() };
+        let payload = Bytes::from_static(CHUNK);
+        let Ok(BlobOperation::StartUpload(chunk)) = BlobOperation::decode("StartUpload", &payload) else { panic!() };
         assert_eq!(chunk.bytes.as_ptr(), CHUNK[CHUNK.len() - 2..].as_ptr());
     }
 
@@ -358,20 +365,20 @@ mod tests {
     fn answers_are_written_with_the_names_of_the_wire() {
         let blob = Blob { id: "b".to_owned(), size: 6 };
         let wire = b"\x83\xa2id\xa1b\xa9container\x81\xa2id\xa1c\xa8byteSize\x06";
-        let answer = Answer::Blob { container: "c".to_owned(), blob: blob.clone() };
+        let answer = BlobResponse::Blob { container: "c".to_owned(), blob: blob.clone() };
         assert_eq!(answer.encode().unwrap(), wire);
-        let answer = Answer::Blobs { container: "c".to_owned(), blobs: vec![blob] };
+        let answer = BlobResponse::Blobs { container: "c".to_owned(), blobs: vec![blob] };
         assert_eq!(answer.encode().unwrap(), [&b"\x81\xa5blobs\x91"[..], wire].concat());
-        assert_eq!(Answer::Container { id: "c".to_owned() }.encode().unwrap(), b"\x81\xa2id\xa1c");
-        let outcome = |error: Option<&str>| Answer::Outcome { error: error.map(str::to_owned) }.encode().unwrap();
+        assert_eq!(BlobResponse::Container { id: "c".to_owned() }.encode().unwrap(), b"\x81\xa2id\xa1c");
+        let outcome = |error: Option<&str>| BlobResponse::Outcome { error: error.map(str::to_owned) }.encode().unwrap();
         assert_eq!(outcome(None), b"\x82\xa7success\xc3\xa5error\xc0");
         assert_eq!(outcome(Some("x")), b"\x82\xa7success\xc2\xa5error\xa1x");
     }
 
     #[test]
     fn ids_have_a_limit() {
-        let message = rmp_serde::to_vec_named(&Container { id: "x".repeat(1025).into() }).unwrap();
-        assert_eq!(decode("CreateContainer", &message), Err(Refusal::IdTooLong { bytes: 1025, limit: 1024 }));
+        let payload = rmp_serde::to_vec_named(&Container { id: "x".repeat(1025).into() }).unwrap();
+        assert_eq!(decode("CreateContainer", &payload), Err(BlobStoreError::IdTooLong { bytes: 1025, limit: 1024 }));
     }
 
     proptest! {

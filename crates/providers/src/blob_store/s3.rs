@@ -16,16 +16,16 @@ use object_store::{ClientOptions, GetOptions, GetRange, MultipartUpload, PutPayl
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use wasmcloud_core::text::printable;
 
-use super::backend::{List, Source, Store, Target};
-use super::blocking::blocking;
-use super::config::Bucket;
-use super::error::Refusal;
+use super::backend::{BlobBackend, BlobReader, BlobWriter, BoundedBlobList};
+use super::blocking::run_blocking;
+use super::config::BucketConfig;
+use super::error::BlobStoreError;
 use super::names;
-use super::payloads::{Blob, Name};
+use super::payloads::{Blob, BlobName};
 use super::spool::Spool;
 
 /// How large the parts of a large blob are: the least that S3 takes.
-const PART: u64 = 5 * 1024 * 1024;
+const PART_BYTES: u64 = 5 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -35,68 +35,71 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a request is repeated that a server failed over, or that did not reach it.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
-const MOST_RETRIES: usize = 3;
+const MAX_RETRIES: usize = 3;
 
 /// How long the server may take to answer until a link is refused, with all that is repeated.
 const LINK_TIMEOUT: Duration = Duration::from_secs(10);
 
-const CONTAINER: &str = ".container";
+const CONTAINER_MARKER: &str = ".container";
 
 /// A bucket, or a part of one.
-pub(super) struct Objects {
+pub(super) struct S3Backend {
     store: Arc<AmazonS3>,
     prefix: String,
 }
 
-impl Objects {
+impl S3Backend {
     /// Opens a bucket, and waits until the server has answered.
     ///
     /// # Errors
     /// A text that names the link value, but no key.
-    pub(super) async fn open(bucket: Bucket) -> Result<Objects, String> {
-        let place = bucket.to_string();
+    pub(super) async fn open(bucket: BucketConfig) -> Result<S3Backend, String> {
+        let location = bucket.to_string();
         let prefix = bucket.prefix.clone();
         // The system's certificates are read from files.
-        let built = blocking(move || build(bucket).map_err(|error| Refusal::unavailable("it has no client", error)));
-        let refused = |refusal: Refusal| format!("the bucket of the value URL={place} cannot be used: {refusal}");
-        let objects = Objects { store: Arc::new(built.await.map_err(refused)?), prefix };
+        let built =
+            run_blocking(move || build(bucket).map_err(|error| BlobStoreError::unavailable("it has no client", error)));
+        let refused =
+            |refusal: BlobStoreError| format!("the bucket of the value URL={location} cannot be used: {refusal}");
+        let objects = S3Backend { store: Arc::new(built.await.map_err(refused)?), prefix };
         let silent =
-            |_| refused(Refusal::unavailable("it does not answer in time", "start its server, or correct URL"));
+            |_| refused(BlobStoreError::unavailable("it does not answer in time", "start its server, or correct URL"));
         tokio::time::timeout(LINK_TIMEOUT, objects.health()).await.map_err(silent)?.map_err(refused)?;
         Ok(objects)
     }
 
     /// The object, or the folder where it has no name.
-    fn path(&self, container: &str, object: &[String]) -> Result<Path, Refusal> {
+    fn path(&self, container: &str, object: &[String]) -> Result<Path, BlobStoreError> {
         let mut parts = names::encode(container);
         parts.extend_from_slice(object);
         let path = format!("{}/{}", self.prefix, parts.join("/"));
-        Path::parse(path.trim_start_matches('/')).map_err(|error| Refusal::unavailable("it has no such name", error))
+        Path::parse(path.trim_start_matches('/'))
+            .map_err(|error| BlobStoreError::unavailable("it has no such name", error))
     }
 
-    fn blob(&self, name: &Name) -> Result<Path, Refusal> {
+    fn blob(&self, name: &BlobName) -> Result<Path, BlobStoreError> {
         self.path(&name.container, &names::encode(&name.id))
     }
 
-    fn marker(&self, container: &str) -> Result<Path, Refusal> {
-        self.path(container, &[CONTAINER.to_owned()])
+    fn marker(&self, container: &str) -> Result<Path, BlobStoreError> {
+        self.path(container, &[CONTAINER_MARKER.to_owned()])
     }
 
-    async fn demand_container(&self, container: &str) -> Result<(), Refusal> {
+    async fn expect_container(&self, container: &str) -> Result<(), BlobStoreError> {
         let found = self.store.head(&self.marker(container)?).await;
         found.map(drop).map_err(|error| match error {
-            object_store::Error::NotFound { .. } => Refusal::NoContainer(container.to_owned()),
-            error => failed(error),
+            object_store::Error::NotFound { .. } => BlobStoreError::ContainerNotFound(container.to_owned()),
+            error => unavailable(error),
         })
     }
 }
 
-fn build(bucket: Bucket) -> object_store::Result<AmazonS3> {
+fn build(bucket: BucketConfig) -> object_store::Result<AmazonS3> {
     let options = ClientOptions::new()
         .with_connect_timeout(CONNECT_TIMEOUT)
         .with_timeout(REQUEST_TIMEOUT)
         .with_allow_http(bucket.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://")));
-    let retry = RetryConfig { max_retries: MOST_RETRIES, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
+    let retry = RetryConfig { max_retries: MAX_RETRIES, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket.name)
         .with_region(bucket.region)
@@ -114,35 +117,35 @@ fn build(bucket: Bucket) -> object_store::Result<AmazonS3> {
     builder.build()
 }
 
-fn failed(error: object_store::Error) -> Refusal {
-    Refusal::unavailable("the server did not do it", error)
+fn unavailable(error: object_store::Error) -> BlobStoreError {
+    BlobStoreError::unavailable("the server did not do it", error)
 }
 
 #[async_trait]
-impl Store for Objects {
-    async fn create_container(&self, container: &str) -> Result<(), Refusal> {
+impl BlobBackend for S3Backend {
+    async fn create_container(&self, container: &str) -> Result<(), BlobStoreError> {
         let made = self.store.put(&self.marker(container)?, PutPayload::default()).await;
-        made.map(drop).map_err(failed)
+        made.map(drop).map_err(unavailable)
     }
 
-    async fn remove_container(&self, container: &str) -> Result<(), Refusal> {
-        self.demand_container(container).await?;
+    async fn remove_container(&self, container: &str) -> Result<(), BlobStoreError> {
+        self.expect_container(container).await?;
         let marker = self.marker(container)?;
         let mut objects = self.store.list(Some(&self.path(container, &[])?));
-        while let Some(object) = objects.try_next().await.map_err(failed)? {
+        while let Some(object) = objects.try_next().await.map_err(unavailable)? {
             if object.location != marker {
-                return Err(Refusal::NotEmpty(container.to_owned()));
+                return Err(BlobStoreError::ContainerNotEmpty(container.to_owned()));
             }
         }
-        self.store.delete(&marker).await.map_err(failed)
+        self.store.delete(&marker).await.map_err(unavailable)
     }
 
-    async fn list(&self, container: &str) -> Result<Vec<Blob>, Refusal> {
-        self.demand_container(container).await?;
+    async fn list(&self, container: &str) -> Result<Vec<Blob>, BlobStoreError> {
+        self.expect_container(container).await?;
         let folder = self.path(container, &[])?;
-        let mut list = List::of(container);
+        let mut list = BoundedBlobList::of(container);
         let mut objects = self.store.list(Some(&folder));
-        while let Some(object) = objects.try_next().await.map_err(failed)? {
+        while let Some(object) = objects.try_next().await.map_err(unavailable)? {
             let below = object.location.as_ref().strip_prefix(folder.as_ref()).unwrap_or_default();
             let parts: Vec<&str> = below.trim_start_matches('/').split('/').collect();
             if let Some(id) = names::decode(&parts) {
@@ -152,45 +155,52 @@ impl Store for Objects {
         Ok(list.sorted())
     }
 
-    async fn remove(&self, name: &Name) -> Result<(), Refusal> {
+    async fn remove(&self, name: &BlobName) -> Result<(), BlobStoreError> {
         let path = self.blob(name)?;
         // S3 does not tell whether there was anything to remove.
         self.open(name).await?;
-        self.store.delete(&path).await.map_err(failed)
+        self.store.delete(&path).await.map_err(unavailable)
     }
 
-    async fn open(&self, name: &Name) -> Result<Box<dyn Source>, Refusal> {
+    async fn open(&self, name: &BlobName) -> Result<Box<dyn BlobReader>, BlobStoreError> {
         let path = self.blob(name)?;
         match self.store.head(&path).await {
             Ok(found) => {
                 let (size, tag) = (found.size, found.e_tag);
-                Ok(Box::new(Object { store: self.store.clone(), path, size, tag }))
+                Ok(Box::new(S3Reader { store: self.store.clone(), path, size, tag }))
             }
             Err(object_store::Error::NotFound { .. }) => {
-                self.demand_container(&name.container).await?;
-                Err(Refusal::NoBlob(name.id.clone()))
+                self.expect_container(&name.container).await?;
+                Err(BlobStoreError::BlobNotFound(name.id.clone()))
             }
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(unavailable(error)),
         }
     }
 
-    async fn begin(&self, name: &Name, total: u64, chunk_size: u64) -> Result<(Spool, Box<dyn Target>), Refusal> {
+    async fn begin(
+        &self,
+        name: &BlobName,
+        total: u64,
+        chunk_size: u64,
+    ) -> Result<(Spool, Box<dyn BlobWriter>), BlobStoreError> {
         let path = self.blob(name)?;
-        self.demand_container(&name.container).await?;
+        self.expect_container(&name.container).await?;
         // It has no name: nothing of it is left, however this process ends.
-        let file = blocking(|| tempfile::tempfile().map_err(|error| Refusal::unavailable("it has no room", error)));
+        let file =
+            run_blocking(|| tempfile::tempfile().map_err(|error| BlobStoreError::unavailable("it has no room", error)));
         let spool = Spool::new(Arc::new(file.await?), total, chunk_size);
-        Ok((spool, Box::new(Sending { store: self.store.clone(), path, parts: None, sent: 0 })))
+        Ok((spool, Box::new(S3Upload { store: self.store.clone(), path, parts: None, sent: 0 })))
     }
 
-    async fn health(&self) -> Result<(), Refusal> {
-        let prefix = Path::parse(&self.prefix).map_err(|error| Refusal::unavailable("it has no such name", error))?;
-        self.store.list(Some(&prefix)).try_next().await.map(drop).map_err(failed)
+    async fn health(&self) -> Result<(), BlobStoreError> {
+        let prefix =
+            Path::parse(&self.prefix).map_err(|error| BlobStoreError::unavailable("it has no such name", error))?;
+        self.store.list(Some(&prefix)).try_next().await.map(drop).map_err(unavailable)
     }
 }
 
 /// A blob that is read.
-struct Object {
+struct S3Reader {
     store: Arc<AmazonS3>,
     path: Path,
     size: u64,
@@ -199,12 +209,12 @@ struct Object {
 }
 
 #[async_trait]
-impl Source for Object {
+impl BlobReader for S3Reader {
     fn size(&self) -> u64 {
         self.size
     }
 
-    async fn read(&self, range: Range<u64>) -> Result<Bytes, Refusal> {
+    async fn read(&self, range: Range<u64>) -> Result<Bytes, BlobStoreError> {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
@@ -215,54 +225,54 @@ impl Source for Object {
         match read.await {
             Ok(bytes) if bytes.len() as u64 == length => Ok(bytes),
             Ok(_) | Err(object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. }) => {
-                Err(Refusal::Replaced)
+                Err(BlobStoreError::BlobReplaced)
             }
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(unavailable(error)),
         }
     }
 }
 
 /// A blob that is being sent: a small one at once, a large one part by part as its chunks come in.
-struct Sending {
+struct S3Upload {
     store: Arc<AmazonS3>,
     path: Path,
     parts: Option<Box<dyn MultipartUpload>>,
     sent: u64,
 }
 
-impl Sending {
-    async fn send_part(&mut self, spool: &mut Spool, length: u64) -> Result<(), Refusal> {
+impl S3Upload {
+    async fn send_part(&mut self, spool: &mut Spool, length: u64) -> Result<(), BlobStoreError> {
         let bytes = spool.read(self.sent, length as usize).await?;
         let parts = match &mut self.parts {
             Some(parts) => parts,
-            none => none.insert(self.store.put_multipart(&self.path).await.map_err(failed)?),
+            none => none.insert(self.store.put_multipart(&self.path).await.map_err(unavailable)?),
         };
-        parts.put_part(bytes.into()).await.map_err(failed)?;
+        parts.put_part(bytes.into()).await.map_err(unavailable)?;
         self.sent += length;
         Ok(())
     }
 }
 
 #[async_trait]
-impl Target for Sending {
-    async fn advance(&mut self, spool: &mut Spool) -> Result<(), Refusal> {
+impl BlobWriter for S3Upload {
+    async fn advance(&mut self, spool: &mut Spool) -> Result<(), BlobStoreError> {
         // One part at a time is in memory; the last one is sent in the end.
-        while spool.contiguous() - self.sent >= PART && spool.total() - self.sent > PART {
-            self.send_part(spool, PART).await?;
+        while spool.contiguous() - self.sent >= PART_BYTES && spool.total() - self.sent > PART_BYTES {
+            self.send_part(spool, PART_BYTES).await?;
         }
         Ok(())
     }
 
-    async fn finish(&mut self, spool: &mut Spool) -> Result<(), Refusal> {
+    async fn finish(&mut self, spool: &mut Spool) -> Result<(), BlobStoreError> {
         self.advance(spool).await?;
         let rest = spool.total() - self.sent;
         if self.parts.is_none() {
             let bytes = spool.read(0, rest as usize).await?;
-            return self.store.put(&self.path, bytes.into()).await.map(drop).map_err(failed);
+            return self.store.put(&self.path, bytes.into()).await.map(drop).map_err(unavailable);
         }
         self.send_part(spool, rest).await?;
         if let Some(parts) = &mut self.parts {
-            parts.complete().await.map_err(failed)?;
+            parts.complete().await.map_err(unavailable)?;
         }
         self.parts = None;
         Ok(())

@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::blocking::{Blocking, blocking, blocking_meanwhile};
-use super::error::Refusal;
+use super::blocking::{BlockingTask, run_blocking, start_blocking};
+use super::error::BlobStoreError;
 
 /// How many chunks may have come before an earlier one has.
-const MOST_AHEAD: usize = 1024;
+const MAX_OUT_OF_ORDER: usize = 1024;
 
 /// How many bytes may be on their way into the file when a chunk is acknowledged.
-const MOST_ON_THE_WAY: usize = 512 * 1024;
+const MAX_PENDING_BYTES: usize = 512 * 1024;
 
 /// A file that is filled in chunk by chunk, in any order.
 #[derive(Debug)]
@@ -26,17 +26,24 @@ pub(super) struct Spool {
     total: u64,
     chunk_size: u64,
     /// How many chunks from the first on are there without a gap.
-    next: u64,
+    contiguous_chunks: u64,
     /// Those that are there behind a gap.
-    ahead: BTreeSet<u64>,
+    out_of_order: BTreeSet<u64>,
     /// The chunks that are being written, with their lengths.
-    on_the_way: VecDeque<(usize, Blocking<()>)>,
+    pending_writes: VecDeque<(usize, BlockingTask<()>)>,
 }
 
 impl Spool {
     /// An empty one. `chunk_size` is not zero, unless `total` is.
     pub(super) fn new(file: Arc<File>, total: u64, chunk_size: u64) -> Spool {
-        Spool { file, total, chunk_size, next: 0, ahead: BTreeSet::new(), on_the_way: VecDeque::new() }
+        Spool {
+            file,
+            total,
+            chunk_size,
+            contiguous_chunks: 0,
+            out_of_order: BTreeSet::new(),
+            pending_writes: VecDeque::new(),
+        }
     }
 
     /// How many bytes there will be.
@@ -50,7 +57,7 @@ impl Spool {
 
     /// How many bytes from the first on are there without a gap.
     pub(super) fn contiguous(&self) -> u64 {
-        self.next.saturating_mul(self.chunk_size).min(self.total)
+        self.contiguous_chunks.saturating_mul(self.chunk_size).min(self.total)
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -61,25 +68,28 @@ impl Spool {
     ///
     /// # Errors
     /// Where it is not one of those that are missing, or cannot be written.
-    pub(super) async fn put(&mut self, sequence: u64, total: u64, bytes: Bytes) -> Result<(), Refusal> {
-        let offset = self.place(sequence, total, bytes.len() as u64)?;
-        if sequence < self.next || self.ahead.contains(&sequence) {
-            return self.compare(sequence, offset, bytes).await;
+    pub(super) async fn write_chunk(&mut self, sequence: u64, total: u64, bytes: Bytes) -> Result<(), BlobStoreError> {
+        let offset = self.offset_of(sequence, total, bytes.len() as u64)?;
+        if sequence < self.contiguous_chunks || self.out_of_order.contains(&sequence) {
+            return self.compare_repeated(sequence, offset, bytes).await;
         }
-        if sequence != self.next && self.ahead.len() >= MOST_AHEAD {
-            let reason = format!("{MOST_AHEAD} chunks came before chunk {}, which is needed first", self.next);
-            return Err(Refusal::WrongChunk(reason));
+        if sequence != self.contiguous_chunks && self.out_of_order.len() >= MAX_OUT_OF_ORDER {
+            let reason = format!(
+                "{MAX_OUT_OF_ORDER} chunks came before chunk {}, which is needed first",
+                self.contiguous_chunks
+            );
+            return Err(BlobStoreError::InvalidChunk(reason));
         }
         let (file, length) = (self.file.clone(), bytes.len());
         let write = move || {
             let written = file.write_all_at(&bytes, offset);
-            written.map_err(|error| Refusal::unavailable("the chunk could not be written", error))
+            written.map_err(|error| BlobStoreError::unavailable("the chunk could not be written", error))
         };
-        self.on_the_way.push_back((length, blocking_meanwhile(write)));
-        self.settle_to(MOST_ON_THE_WAY).await?;
-        self.ahead.insert(sequence);
-        while self.ahead.remove(&self.next) {
-            self.next += 1;
+        self.pending_writes.push_back((length, start_blocking(write)));
+        self.wait_for_pending(MAX_PENDING_BYTES).await?;
+        self.out_of_order.insert(sequence);
+        while self.out_of_order.remove(&self.contiguous_chunks) {
+            self.contiguous_chunks += 1;
         }
         Ok(())
     }
@@ -88,59 +98,63 @@ impl Spool {
     ///
     /// # Errors
     /// Where one could not be written.
-    pub(super) async fn settle(&mut self) -> Result<(), Refusal> {
-        self.settle_to(0).await
+    pub(super) async fn finish_writes(&mut self) -> Result<(), BlobStoreError> {
+        self.wait_for_pending(0).await
     }
 
-    async fn settle_to(&mut self, most: usize) -> Result<(), Refusal> {
-        while self.on_the_way.iter().map(|(length, _)| length).sum::<usize>() > most {
-            let Some((_, written)) = self.on_the_way.front_mut() else { break };
+    async fn wait_for_pending(&mut self, max_bytes: usize) -> Result<(), BlobStoreError> {
+        while self.pending_writes.iter().map(|(length, _)| length).sum::<usize>() > max_bytes {
+            let Some((_, written)) = self.pending_writes.front_mut() else { break };
             let written = written.await;
-            self.on_the_way.pop_front();
+            self.pending_writes.pop_front();
             written?;
         }
         Ok(())
     }
 
     /// Where a chunk belongs.
-    fn place(&self, sequence: u64, total: u64, length: u64) -> Result<u64, Refusal> {
+    fn offset_of(&self, sequence: u64, total: u64, length: u64) -> Result<u64, BlobStoreError> {
         if total != self.total {
             let reason = format!("it is of a blob of {total} bytes, and the upload is of {}", self.total);
-            return Err(Refusal::WrongChunk(reason));
+            return Err(BlobStoreError::InvalidChunk(reason));
         }
         let offset = sequence.checked_mul(self.chunk_size).filter(|&offset| offset < self.total);
         let Some(offset) = offset else {
             let chunks = if self.total == 0 { 0 } else { self.total.div_ceil(self.chunk_size) };
-            return Err(Refusal::WrongChunk(format!("its number is {sequence}, and there are {chunks} from 0 on")));
+            return Err(BlobStoreError::InvalidChunk(format!(
+                "its number is {sequence}, and there are {chunks} from 0 on"
+            )));
         };
         let expected = self.chunk_size.min(self.total - offset);
         if length != expected {
-            return Err(Refusal::WrongChunk(format!("it has {length} bytes, and chunk {sequence} has {expected}")));
+            return Err(BlobStoreError::InvalidChunk(format!(
+                "it has {length} bytes, and chunk {sequence} has {expected}"
+            )));
         }
         Ok(offset)
     }
 
-    async fn compare(&mut self, sequence: u64, offset: u64, bytes: Bytes) -> Result<(), Refusal> {
+    async fn compare_repeated(&mut self, sequence: u64, offset: u64, bytes: Bytes) -> Result<(), BlobStoreError> {
         let before = self.read(offset, bytes.len()).await?;
         if before == bytes {
             return Ok(());
         }
-        Err(Refusal::WrongChunk(format!("chunk {sequence} has come already, with other bytes")))
+        Err(BlobStoreError::InvalidChunk(format!("chunk {sequence} has come already, with other bytes")))
     }
 
     /// Bytes that are there.
-    pub(super) async fn read(&mut self, offset: u64, length: usize) -> Result<Bytes, Refusal> {
-        self.settle().await?;
+    pub(super) async fn read(&mut self, offset: u64, length: usize) -> Result<Bytes, BlobStoreError> {
+        self.finish_writes().await?;
         read(self.file.clone(), offset, length).await
     }
 }
 
 /// Bytes of a file.
-pub(super) async fn read(file: Arc<File>, offset: u64, length: usize) -> Result<Bytes, Refusal> {
-    blocking(move || {
+pub(super) async fn read(file: Arc<File>, offset: u64, length: usize) -> Result<Bytes, BlobStoreError> {
+    run_blocking(move || {
         let mut bytes = vec![0; length];
         let read = file.read_exact_at(&mut bytes, offset);
-        read.map_err(|error| Refusal::unavailable("the file could not be read", error))?;
+        read.map_err(|error| BlobStoreError::unavailable("the file could not be read", error))?;
         Ok(Bytes::from(bytes))
     })
     .await
@@ -157,8 +171,8 @@ mod tests {
         Spool::new(Arc::new(tempfile::tempfile().unwrap()), total, chunk_size)
     }
 
-    async fn put(spool: &mut Spool, sequence: u64, bytes: &[u8]) -> Result<(), Refusal> {
-        spool.put(sequence, spool.total(), Bytes::copy_from_slice(bytes)).await
+    async fn write_chunk(spool: &mut Spool, sequence: u64, bytes: &[u8]) -> Result<(), BlobStoreError> {
+        spool.write_chunk(sequence, spool.total(), Bytes::copy_from_slice(bytes)).await
     }
 
     #[actix_rt::test]
@@ -173,8 +187,8 @@ mod tests {
             for number in order {
                 assert!(!spool.is_complete());
                 let chunk = &bytes[number * size..bytes.len().min((number + 1) * size)];
-                put(&mut spool, number as u64, chunk).await.unwrap();
-                put(&mut spool, number as u64, chunk).await.unwrap();
+                write_chunk(&mut spool, number as u64, chunk).await.unwrap();
+                write_chunk(&mut spool, number as u64, chunk).await.unwrap();
             }
             assert!(spool.is_complete());
             assert_eq!(spool.read(0, bytes.len()).await.unwrap(), bytes);
@@ -184,7 +198,7 @@ mod tests {
     #[actix_rt::test]
     async fn what_does_not_belong_is_refused() {
         let mut spool = spool(10, 4);
-        put(&mut spool, 1, b"4567").await.unwrap();
+        write_chunk(&mut spool, 1, b"4567").await.unwrap();
         for (sequence, bytes, reason) in [
             (0, &b"012"[..], "3 bytes"),
             (0, b"01234", "5 bytes"),
@@ -194,26 +208,29 @@ mod tests {
             (3, b"", "there are 3"),
             (u64::MAX, b"0123", "there are 3"),
         ] {
-            let refusal = put(&mut spool, sequence, bytes).await.unwrap_err().to_string();
+            let refusal = write_chunk(&mut spool, sequence, bytes).await.unwrap_err().to_string();
             assert!(refusal.contains(reason), "{refusal}");
         }
-        assert!(matches!(spool.put(0, 11, Bytes::from_static(b"0123")).await, Err(Refusal::WrongChunk(_))));
+        assert!(matches!(
+            spool.write_chunk(0, 11, Bytes::from_static(b"0123")).await,
+            Err(BlobStoreError::InvalidChunk(_))
+        ));
         assert_eq!(spool.contiguous(), 0);
-        put(&mut spool, 0, b"0123").await.unwrap();
+        write_chunk(&mut spool, 0, b"0123").await.unwrap();
         assert_eq!(spool.contiguous(), 8);
-        put(&mut spool, 2, b"89").await.unwrap();
+        write_chunk(&mut spool, 2, b"89").await.unwrap();
         assert!(spool.is_complete());
     }
 
     #[actix_rt::test]
     async fn only_so_many_chunks_wait_for_an_earlier_one() {
         let mut spool = spool(u64::MAX, 1);
-        for number in 0..MOST_AHEAD as u64 {
-            put(&mut spool, 2 * number + 1, b"x").await.unwrap();
+        for number in 0..MAX_OUT_OF_ORDER as u64 {
+            write_chunk(&mut spool, 2 * number + 1, b"x").await.unwrap();
         }
-        assert!(put(&mut spool, 5000, b"x").await.unwrap_err().to_string().contains("chunk 0"));
-        put(&mut spool, 0, b"x").await.unwrap();
-        put(&mut spool, 5000, b"x").await.unwrap();
+        assert!(write_chunk(&mut spool, 5000, b"x").await.unwrap_err().to_string().contains("chunk 0"));
+        write_chunk(&mut spool, 0, b"x").await.unwrap();
+        write_chunk(&mut spool, 5000, b"x").await.unwrap();
     }
 
     #[test]

@@ -10,44 +10,44 @@ use reqwest::{Certificate, Client, Method, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmcloud_core::error::BoxedError;
 
-use super::config::Settings;
-use super::egress::{Gate, GatedResolver};
+use super::config::HttpClientConfig;
+use super::egress::{EgressPolicy, FilteringResolver};
 use super::headers;
-use super::payloads::{Request, Response};
+use super::payloads::{RequestPayload, ResponsePayload};
 
 const KIB: usize = 1024;
 
 /// How much of responses the requests of one link may hold in memory at once.
-const RESPONSES: usize = 256 * 1024 * KIB;
+const MAX_RESPONSE_BYTES: usize = 256 * 1024 * KIB;
 
 /// The largest file of certificates that is read, in bytes.
-const FILE_LIMIT: u64 = 4 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How many idle connections to one host are kept.
-const IDLE_CONNECTIONS: usize = 32;
+const MAX_IDLE_CONNECTIONS: usize = 32;
 
 /// What one linked actor has: its connections and its limits.
-pub(super) struct Tenant {
+pub(super) struct LinkedClient {
     client: Client,
-    gate: Arc<Gate>,
-    settings: Settings,
+    egress: Arc<EgressPolicy>,
+    config: HttpClientConfig,
     /// The room for responses, in KiB.
-    room: Semaphore,
+    response_memory: Semaphore,
 }
 
-impl Tenant {
+impl LinkedClient {
     /// Makes the client of a link. It reads files, so it blocks.
     ///
     /// # Errors
     /// A text that names the value at fault.
-    pub(super) fn new(settings: Settings) -> Result<Tenant, String> {
-        let gate = Arc::new(settings.gate.clone());
+    pub(super) fn new(config: HttpClientConfig) -> Result<LinkedClient, String> {
+        let egress = Arc::new(config.egress.clone());
         let builder = Client::builder()
-            .dns_resolver(GatedResolver(gate.clone()))
-            .redirect(gate.redirects())
-            .connect_timeout(settings.connect_timeout)
-            .timeout(settings.timeout)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .dns_resolver(FilteringResolver(egress.clone()))
+            .redirect(egress.redirects())
+            .connect_timeout(config.connect_timeout)
+            .timeout(config.timeout)
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
             .no_proxy()
             .referer(false)
             // Whoever else in this program asks for these features: a small response must stay a small one.
@@ -55,59 +55,61 @@ impl Tenant {
             .no_brotli()
             .no_zstd()
             .no_deflate();
-        let builder = match &settings.certificates {
-            Some(source) => builder.tls_certs_only(certificates(source)?),
+        let builder = match &config.ca_cert {
+            Some(source) => builder.tls_certs_only(load_certificates(source)?),
             None => builder,
         };
-        let client = builder.build().map_err(|error| match settings.certificates {
-            Some(_) => format!("the value CA_CERT holds certificates that cannot be used: {}", told(error)),
-            None => format!("no HTTP client can be made with the certificates of the system: {}", told(error)),
+        let client = builder.build().map_err(|error| match config.ca_cert {
+            Some(_) => format!("the value CA_CERT holds certificates that cannot be used: {}", describe(error)),
+            None => format!("no HTTP client can be made with the certificates of the system: {}", describe(error)),
         })?;
-        Ok(Tenant { client, gate, settings, room: Semaphore::new(RESPONSES / KIB) })
+        Ok(LinkedClient { client, egress, config, response_memory: Semaphore::new(MAX_RESPONSE_BYTES / KIB) })
     }
 
     /// Sends what an actor asks for, and answers with what comes back.
     ///
     /// # Errors
     /// A text that says what went wrong; of the URL it has the host alone, since the rest may be secret.
-    pub(super) async fn exchange(&self, message: &[u8]) -> Result<Vec<u8>, BoxedError> {
-        let request = Request::decode(message).map_err(|error| format!("the request cannot be read: {error}"))?;
+    pub(super) async fn send_request(&self, payload: &[u8]) -> Result<Vec<u8>, BoxedError> {
+        let request =
+            RequestPayload::decode(payload).map_err(|error| format!("the request cannot be read: {error}"))?;
         let request = self.prepare(request)?;
-        let place = place(request.url());
-        let failed = |error| format!("the request to {place} failed: {}", told(error));
+        let destination = destination(request.url());
+        let failed = |error| format!("the request to {destination} failed: {}", describe(error));
         let mut response = self.client.execute(request).await.map_err(failed)?;
-        let limit = self.settings.response_limit;
-        let too_large = || format!("the response of {place} is larger than the link's RESPONSE_LIMIT of {limit} bytes");
+        let limit = self.config.response_limit;
+        let too_large =
+            || format!("the response of {destination} is larger than the link's RESPONSE_LIMIT of {limit} bytes");
         if response.content_length().is_some_and(|length| length > limit as u64) {
             return Err(too_large().into());
         }
-        let (mut body, mut room) = (Vec::new(), None);
+        let (mut body, mut reserved) = (Vec::new(), None);
         while let Some(part) = response.chunk().await.map_err(failed)? {
             if body.len() + part.len() > limit {
                 return Err(too_large().into());
             }
-            self.make_room(&mut room, body.len() + part.len())?;
+            self.reserve_response_memory(&mut reserved, body.len() + part.len())?;
             body.extend_from_slice(&part);
         }
         let status = response.status();
-        let header = joined(response.headers());
+        let header = join_headers(response.headers());
         let status_text = status.canonical_reason().unwrap_or_default();
-        let answer = Response { status_code: status.as_u16().into(), status: status_text, header, body: &body };
+        let answer = ResponsePayload { status_code: status.as_u16().into(), status: status_text, header, body: &body };
         Ok(answer.encode()?)
     }
 
     /// Checks a request and makes it one of the client.
-    fn prepare(&self, request: Request) -> Result<reqwest::Request, String> {
-        let limit = self.settings.request_limit;
+    fn prepare(&self, request: RequestPayload) -> Result<reqwest::Request, String> {
+        let limit = self.config.request_limit;
         if request.body.len() > limit {
             return Err(format!("the request's body is larger than the link's REQUEST_LIMIT of {limit} bytes"));
         }
         let method = Method::from_bytes(request.method.as_bytes())
             .ok()
             .filter(|method| method != Method::CONNECT)
-            .ok_or_else(|| format!("{:?} is no method for a request", shortened(&request.method)))?;
+            .ok_or_else(|| format!("{:?} is no method for a request", truncate(&request.method)))?;
         let url = Url::parse(&request.url).map_err(|error| format!("the request's URL cannot be read: {error}"))?;
-        self.gate.check(&url)?;
+        self.egress.check(&url)?;
         let headers = headers::prepare(&method, &request.headers, request.body.len())?;
         let mut prepared = reqwest::Request::new(method, url);
         *prepared.headers_mut() = headers;
@@ -118,27 +120,32 @@ impl Tenant {
     }
 
     /// Sets memory aside for a response of so many bytes.
-    fn make_room<'a>(&'a self, room: &mut Option<SemaphorePermit<'a>>, bytes: usize) -> Result<(), String> {
-        let held = room.as_ref().map_or(0, SemaphorePermit::num_permits);
+    fn reserve_response_memory<'a>(
+        &'a self,
+        reserved: &mut Option<SemaphorePermit<'a>>,
+        bytes: usize,
+    ) -> Result<(), String> {
+        let held = reserved.as_ref().map_or(0, SemaphorePermit::num_permits);
         let missing = bytes.div_ceil(KIB).saturating_sub(held);
-        let more = self.room.try_acquire_many(u32::try_from(missing).unwrap_or(u32::MAX));
-        let more = more.map_err(|_| format!("the responses of the link hold {RESPONSES} bytes: try again later"))?;
-        match room {
-            Some(room) => room.merge(more),
-            None => *room = Some(more),
+        let more = self.response_memory.try_acquire_many(u32::try_from(missing).unwrap_or(u32::MAX));
+        let more =
+            more.map_err(|_| format!("the responses of the link hold {MAX_RESPONSE_BYTES} bytes: try again later"))?;
+        match reserved {
+            Some(reserved) => reserved.merge(more),
+            None => *reserved = Some(more),
         }
         Ok(())
     }
 }
 
 /// The certificates that a link's value names.
-fn certificates(source: &str) -> Result<Vec<Certificate>, String> {
+fn load_certificates(source: &str) -> Result<Vec<Certificate>, String> {
     let pem = if source.contains("-----BEGIN ") {
         source.as_bytes().to_vec()
     } else {
         let read = |path| {
             let mut pem = Vec::new();
-            std::fs::File::open(path)?.take(FILE_LIMIT).read_to_end(&mut pem)?;
+            std::fs::File::open(path)?.take(MAX_FILE_BYTES).read_to_end(&mut pem)?;
             Ok(pem)
         };
         read(source).map_err(|error: std::io::Error| {
@@ -153,7 +160,7 @@ fn certificates(source: &str) -> Result<Vec<Certificate>, String> {
 }
 
 /// Headers as the contract has them, one text for each name.
-fn joined(headers: &HeaderMap) -> BTreeMap<&str, String> {
+fn join_headers(headers: &HeaderMap) -> BTreeMap<&str, String> {
     let values = |name| {
         let values: Vec<_> =
             headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
@@ -163,13 +170,13 @@ fn joined(headers: &HeaderMap) -> BTreeMap<&str, String> {
 }
 
 /// Where a URL leads, without what may be secret in it.
-fn place(url: &Url) -> String {
+fn destination(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
 /// What went wrong, without the URL, with its causes.
-fn told(error: reqwest::Error) -> String {
+fn describe(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return "it was not done in time".to_owned();
     }
@@ -179,6 +186,6 @@ fn told(error: reqwest::Error) -> String {
 }
 
 /// The beginning of a text that may be long.
-fn shortened(text: &str) -> String {
+fn truncate(text: &str) -> String {
     text.chars().take(60).collect()
 }

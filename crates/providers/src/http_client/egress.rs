@@ -16,7 +16,7 @@ use super::network::{Network, is_public};
 
 /// What a link allows.
 #[derive(Debug, Clone)]
-pub(super) struct Gate {
+pub(super) struct EgressPolicy {
     /// None where any host may be asked.
     pub(super) hosts: Option<Vec<HostRule>>,
     /// What may be reached beside the public networks.
@@ -33,7 +33,7 @@ pub(super) struct HostRule {
     port: Option<u16>,
 }
 
-impl Gate {
+impl EgressPolicy {
     /// Whether a request may be sent to this URL, as far as can be told before its name is resolved.
     ///
     /// # Errors
@@ -52,20 +52,20 @@ impl Gate {
             return Err(format!("the host {host:?} at port {port} is not allowed: the link's ALLOWED_HOSTS lacks it"));
         }
         match host.parse() {
-            Ok(address) if !self.reaches(address) => Err(not_reached(host)),
+            Ok(address) if !self.allows_address(address) => Err(address_refused(host)),
             _ => Ok(()),
         }
     }
 
     /// Whether this address may be connected to.
-    fn reaches(&self, address: IpAddr) -> bool {
+    fn allows_address(&self, address: IpAddr) -> bool {
         is_public(address) || self.networks.iter().any(|network| network.contains(address))
     }
 
     /// Follows redirects as far as they are allowed.
-    pub(super) fn redirects(self: &Arc<Gate>) -> Policy {
-        let gate = self.clone();
-        Policy::custom(move |attempt| gate.redirect(attempt))
+    pub(super) fn redirects(self: &Arc<EgressPolicy>) -> Policy {
+        let egress = self.clone();
+        Policy::custom(move |attempt| egress.redirect(attempt))
     }
 
     fn redirect(&self, attempt: Attempt<'_>) -> Action {
@@ -86,25 +86,25 @@ impl Gate {
     }
 }
 
-fn not_reached(host: &str) -> String {
+fn address_refused(host: &str) -> String {
     format!(
         "{host:?} is at no address that may be reached: only public ones are, and those of the link's ALLOWED_NETWORKS"
     )
 }
 
 /// Resolves names to the addresses that may be reached.
-pub(super) struct GatedResolver(pub(super) Arc<Gate>);
+pub(super) struct FilteringResolver(pub(super) Arc<EgressPolicy>);
 
-impl Resolve for GatedResolver {
+impl Resolve for FilteringResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let gate = self.0.clone();
+        let egress = self.0.clone();
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let reached: Vec<SocketAddr> = found.filter(|address| gate.reaches(address.ip())).collect();
-            if reached.is_empty() {
-                return Err(BoxedError::from(not_reached(name.as_str())));
+            let allowed: Vec<SocketAddr> = found.filter(|address| egress.allows_address(address.ip())).collect();
+            if allowed.is_empty() {
+                return Err(BoxedError::from(address_refused(name.as_str())));
             }
-            Ok(Box::new(reached.into_iter()) as Addrs)
+            Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
 }
@@ -143,19 +143,19 @@ impl FromStr for HostRule {
 mod tests {
     use super::*;
 
-    fn gate(hosts: Option<&[&str]>, networks: &[&str]) -> Gate {
+    fn egress(hosts: Option<&[&str]>, networks: &[&str]) -> EgressPolicy {
         let hosts = hosts.map(|hosts| hosts.iter().map(|host| host.parse().unwrap()).collect());
         let networks = networks.iter().map(|network| network.parse().unwrap()).collect();
-        Gate { hosts, networks, redirects: 5 }
+        EgressPolicy { hosts, networks, redirects: 5 }
     }
 
-    fn allows(gate: &Gate, url: &str) -> bool {
-        gate.check(&url.parse().unwrap()).is_ok()
+    fn allows(egress: &EgressPolicy, url: &str) -> bool {
+        egress.check(&url.parse().unwrap()).is_ok()
     }
 
     #[test]
     fn an_address_in_any_clothes_is_checked() {
-        let open = gate(None, &[]);
+        let open = egress(None, &[]);
         for url in [
             "http://127.0.0.1",
             "http://127.1:81/",
@@ -175,13 +175,13 @@ mod tests {
         }
         assert!(allows(&open, "http://1.1.1.1/") && allows(&open, "https://example.com/"));
         assert!(!allows(&open, "ftp://example.com/") && !allows(&open, "file:///etc/passwd"));
-        let local = gate(None, &["127.0.0.0/8"]);
+        let local = egress(None, &["127.0.0.0/8"]);
         assert!(allows(&local, "http://127.0.0.1/") && !allows(&local, "http://[::1]/"));
     }
 
     #[test]
     fn only_listed_hosts_are_allowed() {
-        let listed = gate(Some(&["api.example.com", "*.cdn.example", "h:8080", "[::1]:81", "1.1.1.1"]), &["::1"]);
+        let listed = egress(Some(&["api.example.com", "*.cdn.example", "h:8080", "[::1]:81", "1.1.1.1"]), &["::1"]);
         for url in [
             "https://api.example.com/x",
             "https://API.example.com./",

@@ -11,7 +11,7 @@ use reqwest::Method;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Headers that speak of the connection or of a proxy, both of which are the client's own.
-const OF_THE_CONNECTION: [HeaderName; 9] = [
+const CONNECTION_HEADERS: [HeaderName; 9] = [
     header::PROXY_AUTHORIZATION,
     header::TE,
     header::TRAILER,
@@ -30,27 +30,27 @@ const OF_THE_CONNECTION: [HeaderName; 9] = [
 pub(super) fn prepare(method: &Method, given: &BTreeMap<String, String>, body: usize) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::with_capacity(given.len() + 1);
     for (name, value) in given {
-        let (name, value) = read(name, value)?;
-        if judge(&name, &value, body)? {
+        let (name, value) = parse_header(name, value)?;
+        if check_header(&name, &value, body)? {
             headers.append(name, value);
         }
     }
-    let is_told = headers.contains_key(header::CONTENT_LENGTH);
+    let has_length = headers.contains_key(header::CONTENT_LENGTH);
     // Where there may well have been a body, a server is told that there is none (RFC 9110, section 8.6).
-    if is_told || body > 0 || [Method::POST, Method::PUT, Method::PATCH].contains(method) {
+    if has_length || body > 0 || [Method::POST, Method::PUT, Method::PATCH].contains(method) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body));
     }
     Ok(headers)
 }
 
 /// Whether a header is to be sent.
-fn judge(name: &HeaderName, value: &HeaderValue, body: usize) -> Result<bool, String> {
+fn check_header(name: &HeaderName, value: &HeaderValue, body: usize) -> Result<bool, String> {
     match *name {
         header::HOST => Ok(false),
         header::CONTENT_LENGTH => {
-            let told = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-            match told.and_then(|told| told.parse::<usize>().ok()) {
-                Some(told) if told == body => Ok(true),
+            let length = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            match length.and_then(|length| length.parse::<usize>().ok()) {
+                Some(length) if length == body => Ok(true),
                 _ => Err(format!("the header \"content-length\" is not that of the body, {body}: leave it out")),
             }
         }
@@ -60,7 +60,7 @@ fn judge(name: &HeaderName, value: &HeaderValue, body: usize) -> Result<bool, St
             b"keep-alive" => Ok(false),
             _ => Err("of the header \"connection\" only \"close\" and \"keep-alive\" can be sent".to_owned()),
         },
-        ref name if OF_THE_CONNECTION.contains(name) => Err(format!(
+        ref name if CONNECTION_HEADERS.contains(name) => Err(format!(
             "the header {:?} cannot be sent: it speaks of the connection, which is the client's own: leave it out",
             name.as_str()
         )),
@@ -68,12 +68,13 @@ fn judge(name: &HeaderName, value: &HeaderValue, body: usize) -> Result<bool, St
     }
 }
 
-fn read(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let shown: String = name.chars().take(60).collect();
-    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{shown:?} is no name of a header"))?;
+fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let shown_name: String = name.chars().take(60).collect();
+    let parsed =
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{shown_name:?} is no name of a header"))?;
     // Not with the value: it may be secret.
     let value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| format!("the value of the header {shown:?} cannot be sent"))?;
+        .map_err(|_| format!("the value of the header {shown_name:?} cannot be sent"))?;
     Ok((parsed, value))
 }
 

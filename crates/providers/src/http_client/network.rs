@@ -14,7 +14,7 @@ impl Network {
     /// Whether an address is in this range. An IPv4 address in the clothes of an IPv6 one is an IPv4 address.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => begins_alike(network, address, self.prefix),
+            (IpAddr::V4(network), IpAddr::V4(address)) => shares_prefix(network, address, self.prefix),
             (IpAddr::V6(network), IpAddr::V6(address)) => {
                 let differing = network.to_bits() ^ address.to_bits();
                 differing.leading_zeros() >= self.prefix
@@ -72,8 +72,8 @@ const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 4] = [
 /// Whether an address leads to a machine of the public internet.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
-        IpAddr::V4(address) => !NOT_PUBLIC_V4.iter().any(|&(network, prefix)| begins_alike(network, address, prefix)),
-        IpAddr::V6(address) => match translated(address) {
+        IpAddr::V4(address) => !NOT_PUBLIC_V4.iter().any(|&(network, prefix)| shares_prefix(network, address, prefix)),
+        IpAddr::V6(address) => match nat64_target(address) {
             Some(behind) => is_public(IpAddr::V4(behind)),
             None => {
                 let within =
@@ -86,14 +86,14 @@ pub(super) fn is_public(address: IpAddr) -> bool {
 }
 
 /// The IPv4 address that a translator (NAT64, 64:ff9b::/96) leads to.
-fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
+fn nat64_target(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),
         _ => None,
     }
 }
 
-fn begins_alike(one: Ipv4Addr, other: Ipv4Addr, prefix: u32) -> bool {
+fn shares_prefix(one: Ipv4Addr, other: Ipv4Addr, prefix: u32) -> bool {
     (one.to_bits() ^ other.to_bits()).leading_zeros() >= prefix
 }
 

@@ -7,7 +7,7 @@ use wasmcloud_provider::wire::{nil_is_default, nil_is_no_bytes};
 
 /// What an actor asks for.
 #[derive(Debug, PartialEq, Deserialize)]
-pub(super) struct Request {
+pub(super) struct RequestPayload {
     pub(super) method: String,
     pub(super) url: String,
     #[serde(default, deserialize_with = "nil_is_default")]
@@ -16,8 +16,8 @@ pub(super) struct Request {
     pub(super) body: serde_bytes::ByteBuf,
 }
 
-impl Request {
-    pub(super) fn decode(bytes: &[u8]) -> Result<Request, rmp_serde::decode::Error> {
+impl RequestPayload {
+    pub(super) fn decode(bytes: &[u8]) -> Result<RequestPayload, rmp_serde::decode::Error> {
         rmp_serde::from_slice(bytes)
     }
 }
@@ -25,7 +25,7 @@ impl Request {
 /// What it is answered.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Response<'a> {
+pub(super) struct ResponsePayload<'a> {
     pub(super) status_code: u32,
     pub(super) status: &'a str,
     pub(super) header: BTreeMap<&'a str, String>,
@@ -33,7 +33,7 @@ pub(super) struct Response<'a> {
     pub(super) body: &'a [u8],
 }
 
-impl Response<'_> {
+impl ResponsePayload<'_> {
     pub(super) fn encode(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
         // Room for the body at once: the rest is a few hundred bytes.
         let mut bytes = Vec::with_capacity(self.body.len() + 512);
@@ -52,7 +52,7 @@ mod tests {
     fn a_request_is_read_by_the_names_of_the_wire_with_a_binary_body_or_an_array() {
         for body in [&b"\xc4\x02\x01\xff"[..], b"\x92\x01\xcc\xff"] {
             let bytes = [b"\x84\xa6method\xa3GET\xa3url\xa8http://a\xa7headers\x81\xa1x\xa1y\xa4body", body].concat();
-            let request = Request::decode(&bytes).unwrap();
+            let request = RequestPayload::decode(&bytes).unwrap();
             assert_eq!((request.method.as_str(), request.url.as_str()), ("GET", "http://a"));
             assert_eq!(request.headers["x"], "y");
             assert_eq!(request.body.as_slice(), [1, 255]);
@@ -67,13 +67,13 @@ mod tests {
             ("headers", OPTIONAL_MAP, b"\x80"),
             ("body", BYTES, b"\xc4\x00"),
         ];
-        check(fields, |message| Request::decode(message).ok());
+        check(fields, |message| RequestPayload::decode(message).ok());
     }
 
     #[test]
     fn a_response_is_a_map_with_the_names_of_the_wire_and_a_binary_body() {
         let header = BTreeMap::from([("a", "b".to_owned())]);
-        let response = Response { status_code: 200, status: "OK", header, body: &[0xff] };
+        let response = ResponsePayload { status_code: 200, status: "OK", header, body: &[0xff] };
         let expected: &[u8] = b"\x84\xaastatusCode\xcc\xc8\xa6status\xa2OK\xa6header\x81\xa1a\xa1b\xa4body\xc4\x01\xff";
         assert_eq!(response.encode().unwrap(), expected);
     }
@@ -81,7 +81,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let _ = Request::decode(&bytes);
+            let _ = RequestPayload::decode(&bytes);
         }
     }
 }

@@ -7,72 +7,72 @@ use std::path::PathBuf;
 use redis::{ConnectionInfo, IntoConnectionInfo};
 use wasmcloud_core::text::escaped;
 
-use super::super::link_values::{LinkValues, Names};
-use super::error::Refusal;
-use super::payloads::{Answer, Operation};
+use super::super::link_values::{LinkValueNames, LinkValues};
+use super::error::KeyValueError;
+use super::payloads::{KeyValueOperation, KeyValueResponse};
 
 /// Where the embedded store is without a value that says so.
 const DEFAULT_FILE: &str = "keyvalue.redb";
 
 /// The value of `PATH` for a store without a file.
-const IN_MEMORY: &str = ":memory:";
+const IN_MEMORY_PATH: &str = ":memory:";
 
 const DEFAULT_KEY_LIMIT: usize = 4 * 1024;
-const LARGEST_KEY_LIMIT: usize = 64 * 1024;
+const MAX_KEY_LIMIT: usize = 64 * 1024;
 const DEFAULT_VALUE_LIMIT: usize = 8 * 1024 * 1024;
 
 /// What fits a message to an actor, with some room for what is in it beside the value.
-const LARGEST_VALUE_LIMIT: usize = 63 * 1024 * 1024;
+const MAX_VALUE_LIMIT: usize = 63 * 1024 * 1024;
 
 /// What stands between a prefix and the actor's own key. No prefix holds one, so no prefix and key look like another
 /// prefix with another key.
 const SEPARATOR: char = ':';
 
 /// What a prefix has in the place of the actor's public key.
-const ACTOR: &str = "{actor}";
+const ACTOR_PLACEHOLDER: &str = "{actor}";
 
-const NAMES: Names =
-    Names { known: &["PATH", "URL", "CA_FILE", "PREFIX", "KEY_LIMIT", "VALUE_LIMIT"], without_effect: &[] };
+const LINK_VALUE_NAMES: LinkValueNames =
+    LinkValueNames { known: &["PATH", "URL", "CA_FILE", "PREFIX", "KEY_LIMIT", "VALUE_LIMIT"], without_effect: &[] };
 
 /// A link's values, read.
-pub(super) struct Settings {
-    pub(super) place: Place,
-    pub(super) tenant: Tenant,
+pub(super) struct KeyValueConfig {
+    pub(super) backend: BackendConfig,
+    pub(super) keyspace: Keyspace,
     /// Whether the values name a store at all.
     pub(super) is_default: bool,
 }
 
 /// Where keys are kept.
-pub(super) enum Place {
-    Embedded(Location),
-    Redis { server: Box<ConnectionInfo>, certificates: Option<PathBuf> },
+pub(super) enum BackendConfig {
+    Embedded(StoreLocation),
+    Redis { server: Box<ConnectionInfo>, ca_file: Option<PathBuf> },
 }
 
 /// Where an embedded store is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Location {
+pub(super) enum StoreLocation {
     Memory,
     File(PathBuf),
 }
 
-impl fmt::Display for Location {
+impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Location::Memory => f.write_str("memory"),
-            Location::File(path) => f.write_str(&escaped(&path.to_string_lossy())),
+            StoreLocation::Memory => f.write_str("memory"),
+            StoreLocation::File(path) => f.write_str(&escaped(&path.to_string_lossy())),
         }
     }
 }
 
-impl Settings {
+impl KeyValueConfig {
     /// Reads the values of an actor's link.
     ///
     /// # Errors
     /// A text that names the value which cannot be read. It does not repeat a `URL`, which may hold a password.
-    pub(super) fn read(actor: &str, values: &HashMap<String, String>) -> Result<Settings, String> {
-        let values = LinkValues::of(values, NAMES)?;
-        let certificates = certificates(values)?;
-        let place = match (values.get("URL"), values.get("PATH")) {
+    pub(super) fn from_link_values(actor: &str, values: &HashMap<String, String>) -> Result<KeyValueConfig, String> {
+        let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
+        let ca_file = read_ca_file(values)?;
+        let backend = match (values.get("URL"), values.get("PATH")) {
             (Some(_), Some(_)) => {
                 return Err(
                     "the values URL and PATH exclude each other: URL names a Redis server, PATH the file of the \
@@ -80,26 +80,26 @@ impl Settings {
                         .to_owned(),
                 );
             }
-            (Some(url), None) => Place::Redis { server: Box::new(server(url)?), certificates },
-            (None, Some(IN_MEMORY)) => Place::Embedded(Location::Memory),
-            (None, path) => Place::Embedded(Location::File(path.unwrap_or(DEFAULT_FILE).into())),
+            (Some(url), None) => BackendConfig::Redis { server: Box::new(parse_server(url)?), ca_file },
+            (None, Some(IN_MEMORY_PATH)) => BackendConfig::Embedded(StoreLocation::Memory),
+            (None, path) => BackendConfig::Embedded(StoreLocation::File(path.unwrap_or(DEFAULT_FILE).into())),
         };
         let is_default = !values.has("URL") && !values.has("PATH");
-        Ok(Settings { place, tenant: Tenant::read(actor, values)?, is_default })
+        Ok(KeyValueConfig { backend, keyspace: Keyspace::from_link_values(actor, values)?, is_default })
     }
 }
 
-fn certificates(values: LinkValues<'_>) -> Result<Option<PathBuf>, String> {
+fn read_ca_file(values: LinkValues<'_>) -> Result<Option<PathBuf>, String> {
     let path = values.get("CA_FILE").map(PathBuf::from);
-    let is_of_use = values.get("URL").is_some_and(|url| url.starts_with("rediss://"));
-    if path.is_some() && !is_of_use {
+    let has_tls = values.get("URL").is_some_and(|url| url.starts_with("rediss://"));
+    if path.is_some() && !has_tls {
         return Err("the value CA_FILE is for a Redis server with TLS, and there is no URL that begins with rediss://"
             .to_owned());
     }
     Ok(path)
 }
 
-fn server(url: &str) -> Result<ConnectionInfo, String> {
+fn parse_server(url: &str) -> Result<ConnectionInfo, String> {
     if !url.starts_with("redis://") && !url.starts_with("rediss://") {
         return Err("the value URL is none of a Redis server, which begins with redis:// or rediss://".to_owned());
     }
@@ -109,27 +109,27 @@ fn server(url: &str) -> Result<ConnectionInfo, String> {
 
 /// What is one link's among what else is in its store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Tenant {
+pub(super) struct Keyspace {
     /// What each key begins with, the separator included.
     prefix: String,
     key_limit: usize,
     value_limit: usize,
 }
 
-impl Tenant {
-    fn read(actor: &str, values: LinkValues<'_>) -> Result<Tenant, String> {
+impl Keyspace {
+    fn from_link_values(actor: &str, values: LinkValues<'_>) -> Result<Keyspace, String> {
         let prefix = values.get("PREFIX").unwrap_or_default();
         if prefix.contains(SEPARATOR) {
             return Err(format!("the value PREFIX={prefix:?} holds a colon, which is what ends a prefix"));
         }
-        let mut prefix = prefix.replace(ACTOR, actor);
+        let mut prefix = prefix.replace(ACTOR_PLACEHOLDER, actor);
         if !prefix.is_empty() {
             prefix.push(SEPARATOR);
         }
-        Ok(Tenant {
+        Ok(Keyspace {
             prefix,
-            key_limit: values.number("KEY_LIMIT", DEFAULT_KEY_LIMIT, 0..=LARGEST_KEY_LIMIT)?,
-            value_limit: values.number("VALUE_LIMIT", DEFAULT_VALUE_LIMIT, 0..=LARGEST_VALUE_LIMIT)?,
+            key_limit: values.number("KEY_LIMIT", DEFAULT_KEY_LIMIT, 0..=MAX_KEY_LIMIT)?,
+            value_limit: values.number("VALUE_LIMIT", DEFAULT_VALUE_LIMIT, 0..=MAX_VALUE_LIMIT)?,
         })
     }
 
@@ -137,15 +137,20 @@ impl Tenant {
     ///
     /// # Errors
     /// Where it goes beyond the link's limits.
-    pub(super) fn admit(&self, operation: &mut Operation) -> Result<(), Refusal> {
+    pub(super) fn check_and_prefix(&self, operation: &mut KeyValueOperation) -> Result<(), KeyValueError> {
         let bytes = operation.value().map_or(0, str::len);
         if bytes > self.value_limit {
-            return Err(Refusal::TooLarge { what: "value", bytes, limit: self.value_limit, link_value: "VALUE_LIMIT" });
+            return Err(KeyValueError::TooLarge {
+                what: "value",
+                bytes,
+                limit: self.value_limit,
+                link_value: "VALUE_LIMIT",
+            });
         }
         for key in operation.keys_mut() {
             if key.len() > self.key_limit {
                 let (bytes, limit) = (key.len(), self.key_limit);
-                return Err(Refusal::TooLarge { what: "key", bytes, limit, link_value: "KEY_LIMIT" });
+                return Err(KeyValueError::TooLarge { what: "key", bytes, limit, link_value: "KEY_LIMIT" });
             }
             key.insert_str(0, &self.prefix);
         }
@@ -153,8 +158,8 @@ impl Tenant {
     }
 
     /// Has an answer name keys as the actor does.
-    pub(super) fn release(&self, answer: &mut Answer) {
-        if let Answer::Deleted { key } = answer {
+    pub(super) fn strip_prefix(&self, answer: &mut KeyValueResponse) {
+        if let KeyValueResponse::Deleted { key } = answer {
             key.drain(..self.prefix.len());
         }
     }
@@ -164,9 +169,9 @@ impl Tenant {
 mod tests {
     use super::*;
 
-    fn read(values: &[(&str, &str)]) -> Result<Settings, String> {
+    fn read(values: &[(&str, &str)]) -> Result<KeyValueConfig, String> {
         let values = values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-        Settings::read("MACTOR", &values)
+        KeyValueConfig::from_link_values("MACTOR", &values)
     }
 
     fn refusal(values: &[(&str, &str)]) -> String {
@@ -175,19 +180,26 @@ mod tests {
 
     #[test]
     fn without_values_keys_are_kept_in_a_file() {
-        let settings = read(&[]).unwrap();
-        assert!(matches!(settings.place, Place::Embedded(Location::File(file)) if file.as_os_str() == "keyvalue.redb"));
-        assert!(settings.is_default);
-        assert_eq!(settings.tenant, Tenant { prefix: String::new(), key_limit: 4096, value_limit: 8_388_608 });
+        let config = read(&[]).unwrap();
+        assert!(
+            matches!(config.backend, BackendConfig::Embedded(StoreLocation::File(file)) if file.as_os_str() == "keyvalue.redb")
+        );
+        assert!(config.is_default);
+        assert_eq!(config.keyspace, Keyspace { prefix: String::new(), key_limit: 4096, value_limit: 8_388_608 });
     }
 
     #[test]
     fn values_are_read() {
-        let settings = read(&[("PATH", " a/b.redb "), ("PREFIX", "x-{actor}"), ("KEY_LIMIT", "10")]).unwrap();
-        assert!(matches!(settings.place, Place::Embedded(Location::File(file)) if file.as_os_str() == "a/b.redb"));
-        assert_eq!((settings.tenant.prefix.as_str(), settings.tenant.key_limit), ("x-MACTOR:", 10));
-        assert!(matches!(read(&[("PATH", ":memory:")]).unwrap().place, Place::Embedded(Location::Memory)));
-        assert!(matches!(read(&[("URL", "redis://h:1/2")]).unwrap().place, Place::Redis { .. }));
+        let config = read(&[("PATH", " a/b.redb "), ("PREFIX", "x-{actor}"), ("KEY_LIMIT", "10")]).unwrap();
+        assert!(
+            matches!(config.backend, BackendConfig::Embedded(StoreLocation::File(file)) if file.as_os_str() == "a/b.redb")
+        );
+        assert_eq!((config.keyspace.prefix.as_str(), config.keyspace.key_limit), ("x-MACTOR:", 10));
+        assert!(matches!(
+            read(&[("PATH", ":memory:")]).unwrap().backend,
+            BackendConfig::Embedded(StoreLocation::Memory)
+        ));
+        assert!(matches!(read(&[("URL", "redis://h:1/2")]).unwrap().backend, BackendConfig::Redis { .. }));
     }
 
     #[test]
@@ -215,16 +227,16 @@ mod tests {
 
     #[test]
     fn no_key_reaches_into_another_prefix() {
-        let tenant = |prefix| read(&[("PREFIX", prefix)]).unwrap().tenant;
-        let full = |tenant: &Tenant, key: &str| {
-            let mut operation = Operation::Get { key: key.to_owned() };
-            tenant.admit(&mut operation).unwrap();
+        let keyspace = |prefix| read(&[("PREFIX", prefix)]).unwrap().keyspace;
+        let full = |keyspace: &Keyspace, key: &str| {
+            let mut operation = KeyValueOperation::Get { key: key.to_owned() };
+            keyspace.check_and_prefix(&mut operation).unwrap();
             operation.keys_mut()[0].clone()
         };
-        assert_eq!(full(&tenant("a"), "b:c"), "a:b:c");
-        assert_ne!(full(&tenant("a"), "b:c"), full(&tenant("ab"), ":c"));
-        let mut answer = Answer::Deleted { key: "a:b".to_owned() };
-        tenant("a").release(&mut answer);
-        assert_eq!(answer, Answer::Deleted { key: "b".to_owned() });
+        assert_eq!(full(&keyspace("a"), "b:c"), "a:b:c");
+        assert_ne!(full(&keyspace("a"), "b:c"), full(&keyspace("ab"), ":c"));
+        let mut answer = KeyValueResponse::Deleted { key: "a:b".to_owned() };
+        keyspace("a").strip_prefix(&mut answer);
+        assert_eq!(answer, KeyValueResponse::Deleted { key: "b".to_owned() });
     }
 }

@@ -25,63 +25,63 @@ use std::sync::Arc;
 use crossbeam_channel::{Sender, TrySendError};
 use tokio::sync::oneshot;
 
-use super::config::Location;
-use super::error::Refusal;
-use super::payloads::{Answer, Operation};
-use database::File;
-pub(super) use open_stores::{Files, Lease};
+use super::config::StoreLocation;
+use super::error::KeyValueError;
+use super::payloads::{KeyValueOperation, KeyValueResponse};
+use database::DatabaseFile;
+pub(super) use open_stores::{OpenStores, StoreHandle};
 
 /// How many calls wait for a thread before further ones are refused.
-const WAITING: usize = 8192;
+const QUEUE_LENGTH: usize = 8192;
 
 /// A call, as it reaches a thread. Nobody waits for it any more when its answer has no receiver.
-struct Job {
-    operation: Operation,
-    answer: oneshot::Sender<Result<Answer, Refusal>>,
+struct PendingOperation {
+    operation: KeyValueOperation,
+    answer: oneshot::Sender<Result<KeyValueResponse, KeyValueError>>,
 }
 
 /// What the writing thread is told.
-enum Task {
-    Perform(Job),
+enum WriterCommand {
+    Execute(PendingOperation),
     /// Release the file and end, once what came before is done.
     Close(oneshot::Sender<()>),
 }
 
 /// An open store. Cheap to clone; its threads end when it is closed, or with the last clone.
 #[derive(Clone)]
-struct Embedded {
-    writes: Sender<Task>,
-    reads: Sender<Job>,
+struct EmbeddedStore {
+    writes: Sender<WriterCommand>,
+    reads: Sender<PendingOperation>,
 }
 
-impl Embedded {
+impl EmbeddedStore {
     /// Opens a store, on its own thread.
     ///
     /// # Errors
     /// A text that names the file, and what to do.
-    async fn open(location: Location) -> Result<Embedded, String> {
-        let (writes, tasks) = crossbeam_channel::bounded(WAITING);
-        let (reads, jobs) = crossbeam_channel::bounded(WAITING);
+    async fn open(location: StoreLocation) -> Result<EmbeddedStore, String> {
+        let (writes, tasks) = crossbeam_channel::bounded(QUEUE_LENGTH);
+        let (reads, queue) = crossbeam_channel::bounded(QUEUE_LENGTH);
         let (opened, is_open) = oneshot::channel();
-        let file = Arc::new(File::new(location));
+        let file = Arc::new(DatabaseFile::new(location));
         let thread = |error: std::io::Error| format!("cannot start a thread for the store: {error}");
         writer::start(file.clone(), tasks, opened).map_err(thread)?;
-        readers::start(&file, &jobs).map_err(thread)?;
+        readers::start(&file, &queue).map_err(thread)?;
         is_open.await.map_err(|_| "the store could not be opened".to_owned())??;
-        Ok(Embedded { writes, reads })
+        Ok(EmbeddedStore { writes, reads })
     }
 
-    async fn perform(&self, operation: Operation) -> Result<Answer, Refusal> {
+    async fn execute(&self, operation: KeyValueOperation) -> Result<KeyValueResponse, KeyValueError> {
         let (answer, answered) = oneshot::channel();
-        let only_reads = operation.only_reads();
-        let job = Job { operation, answer };
-        let sent = if only_reads {
-            self.reads.try_send(job).map_err(|error| busy_or_gone(&error))
+        let is_read_only = operation.is_read_only();
+        let pending = PendingOperation { operation, answer };
+        let sent = if is_read_only {
+            self.reads.try_send(pending).map_err(|error| queue_error(&error))
         } else {
-            self.writes.try_send(Task::Perform(job)).map_err(|error| busy_or_gone(&error))
+            self.writes.try_send(WriterCommand::Execute(pending)).map_err(|error| queue_error(&error))
         };
         sent?;
-        answered.await.map_err(|_| Refusal::Unavailable("it failed over this call".to_owned()))?
+        answered.await.map_err(|_| KeyValueError::Unavailable("it failed over this call".to_owned()))?
     }
 
     /// Releases the file. What came before is still carried out.
@@ -89,17 +89,17 @@ impl Embedded {
         let (close, closed) = oneshot::channel();
         let writes = self.writes;
         // Waiting for room in a full channel is no work for a shard.
-        let told = tokio::task::spawn_blocking(move || writes.send(Task::Close(close))).await;
-        if matches!(told, Ok(Ok(()))) {
+        let sent = tokio::task::spawn_blocking(move || writes.send(WriterCommand::Close(close))).await;
+        if matches!(sent, Ok(Ok(()))) {
             // The thread answers or ends.
             let _ = closed.await;
         }
     }
 }
 
-fn busy_or_gone<T>(error: &TrySendError<T>) -> Refusal {
+fn queue_error<T>(error: &TrySendError<T>) -> KeyValueError {
     match error {
-        TrySendError::Full(_) => Refusal::Busy,
-        TrySendError::Disconnected(_) => Refusal::Unavailable("it was closed".to_owned()),
+        TrySendError::Full(_) => KeyValueError::Busy,
+        TrySendError::Disconnected(_) => KeyValueError::Unavailable("it was closed".to_owned()),
     }
 }

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use wasmcloud_core::text::printable;
 
-use super::error::Refusal;
+use super::error::KeyValueError;
 
 /// What an actor asks for, read and made independent of its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(super) enum KeyValueOperation {
     Get {
         key: String,
     },
@@ -60,133 +60,133 @@ pub(super) enum Operation {
 }
 
 #[derive(Deserialize)]
-struct Key {
+struct KeyPayload {
     key: String,
 }
 
 #[derive(Deserialize)]
-struct Keys {
+struct KeysPayload {
     keys: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Pair {
+struct KeyAndValuePayload {
     key: String,
     value: String,
 }
 
 #[derive(Deserialize)]
-struct Addition {
+struct AddPayload {
     key: String,
     value: i32,
 }
 
 #[derive(Deserialize)]
-struct Setting {
+struct SetPayload {
     key: String,
     value: String,
     expires: i32,
 }
 
 #[derive(Deserialize)]
-struct Span {
+struct RangePayload {
     key: String,
     start: i32,
     stop: i32,
 }
 
-impl Operation {
+impl KeyValueOperation {
     /// Reads a call.
     ///
     /// # Errors
     /// Where the contract has no such operation, or the message is not what the operation takes.
-    pub(super) fn decode(operation: &str, message: &[u8]) -> Result<Operation, Refusal> {
-        let key = || read::<Key>(message).map(|Key { key }| key);
-        let keys = || read::<Keys>(message).and_then(some);
-        let pair = || read::<Pair>(message).map(|Pair { key, value }| (key, value));
+    pub(super) fn decode(operation: &str, payload: &[u8]) -> Result<KeyValueOperation, KeyValueError> {
+        let key = || read::<KeyPayload>(payload).map(|KeyPayload { key }| key);
+        let keys = || read::<KeysPayload>(payload).and_then(require_keys);
+        let pair = || read::<KeyAndValuePayload>(payload).map(|KeyAndValuePayload { key, value }| (key, value));
         Ok(match operation {
-            "Get" => Operation::Get { key: key()? },
-            "KeyExists" => Operation::KeyExists { key: key()? },
+            "Get" => KeyValueOperation::Get { key: key()? },
+            "KeyExists" => KeyValueOperation::KeyExists { key: key()? },
             "Add" => {
-                let Addition { key, value } = read(message)?;
-                Operation::Add { key, value }
+                let AddPayload { key, value } = read(payload)?;
+                KeyValueOperation::Add { key, value }
             }
             "Set" => {
-                let Setting { key, value, expires } = read(message)?;
-                Operation::Set { key, value, expires }
+                let SetPayload { key, value, expires } = read(payload)?;
+                KeyValueOperation::Set { key, value, expires }
             }
-            "Del" | "Clear" => Operation::Delete { key: key()? },
+            "Del" | "Clear" => KeyValueOperation::Delete { key: key()? },
             "Range" => {
-                let Span { key, start, stop } = read(message)?;
-                Operation::Range { key, start, stop }
+                let RangePayload { key, start, stop } = read(payload)?;
+                KeyValueOperation::Range { key, start, stop }
             }
-            "Push" => pair().map(|(key, value)| Operation::Push { key, value })?,
-            "ListItemDelete" => pair().map(|(key, value)| Operation::ListItemDelete { key, value })?,
-            "SetAdd" => pair().map(|(key, value)| Operation::SetAdd { key, value })?,
-            "SetRemove" => pair().map(|(key, value)| Operation::SetRemove { key, value })?,
-            "SetUnion" => Operation::SetUnion { keys: keys()? },
-            "SetIntersection" => Operation::SetIntersection { keys: keys()? },
-            "SetQuery" => Operation::SetQuery { key: key()? },
-            _ => return Err(Refusal::UnknownOperation),
+            "Push" => pair().map(|(key, value)| KeyValueOperation::Push { key, value })?,
+            "ListItemDelete" => pair().map(|(key, value)| KeyValueOperation::ListItemDelete { key, value })?,
+            "SetAdd" => pair().map(|(key, value)| KeyValueOperation::SetAdd { key, value })?,
+            "SetRemove" => pair().map(|(key, value)| KeyValueOperation::SetRemove { key, value })?,
+            "SetUnion" => KeyValueOperation::SetUnion { keys: keys()? },
+            "SetIntersection" => KeyValueOperation::SetIntersection { keys: keys()? },
+            "SetQuery" => KeyValueOperation::SetQuery { key: key()? },
+            _ => return Err(KeyValueError::UnknownOperation),
         })
     }
 
     /// The keys that it is about.
     pub(super) fn keys_mut(&mut self) -> &mut [String] {
         match self {
-            Operation::SetUnion { keys } | Operation::SetIntersection { keys } => keys,
-            Operation::Get { key }
-            | Operation::KeyExists { key }
-            | Operation::Add { key, .. }
-            | Operation::Set { key, .. }
-            | Operation::Delete { key }
-            | Operation::Range { key, .. }
-            | Operation::Push { key, .. }
-            | Operation::ListItemDelete { key, .. }
-            | Operation::SetAdd { key, .. }
-            | Operation::SetRemove { key, .. }
-            | Operation::SetQuery { key } => std::slice::from_mut(key),
+            KeyValueOperation::SetUnion { keys } | KeyValueOperation::SetIntersection { keys } => keys,
+            KeyValueOperation::Get { key }
+            | KeyValueOperation::KeyExists { key }
+            | KeyValueOperation::Add { key, .. }
+            | KeyValueOperation::Set { key, .. }
+            | KeyValueOperation::Delete { key }
+            | KeyValueOperation::Range { key, .. }
+            | KeyValueOperation::Push { key, .. }
+            | KeyValueOperation::ListItemDelete { key, .. }
+            | KeyValueOperation::SetAdd { key, .. }
+            | KeyValueOperation::SetRemove { key, .. }
+            | KeyValueOperation::SetQuery { key } => std::slice::from_mut(key),
         }
     }
 
     /// The text that it brings, if it brings one.
     pub(super) fn value(&self) -> Option<&str> {
         match self {
-            Operation::Set { value, .. }
-            | Operation::Push { value, .. }
-            | Operation::ListItemDelete { value, .. }
-            | Operation::SetAdd { value, .. }
-            | Operation::SetRemove { value, .. } => Some(value),
+            KeyValueOperation::Set { value, .. }
+            | KeyValueOperation::Push { value, .. }
+            | KeyValueOperation::ListItemDelete { value, .. }
+            | KeyValueOperation::SetAdd { value, .. }
+            | KeyValueOperation::SetRemove { value, .. } => Some(value),
             _ => None,
         }
     }
 
     /// Whether it leaves everything as it is.
-    pub(super) fn only_reads(&self) -> bool {
+    pub(super) fn is_read_only(&self) -> bool {
         matches!(
             self,
-            Operation::Get { .. }
-                | Operation::KeyExists { .. }
-                | Operation::Range { .. }
-                | Operation::SetUnion { .. }
-                | Operation::SetIntersection { .. }
-                | Operation::SetQuery { .. }
+            KeyValueOperation::Get { .. }
+                | KeyValueOperation::KeyExists { .. }
+                | KeyValueOperation::Range { .. }
+                | KeyValueOperation::SetUnion { .. }
+                | KeyValueOperation::SetIntersection { .. }
+                | KeyValueOperation::SetQuery { .. }
         )
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(message: &'a [u8]) -> Result<T, Refusal> {
-    rmp_serde::from_slice(message).map_err(|error| Refusal::Malformed(printable(error.to_string().as_bytes())))
+fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, KeyValueError> {
+    rmp_serde::from_slice(payload).map_err(|error| KeyValueError::Malformed(printable(error.to_string().as_bytes())))
 }
 
-fn some(Keys { keys }: Keys) -> Result<Vec<String>, Refusal> {
-    if keys.is_empty() { Err(Refusal::Malformed("there are no keys".to_owned())) } else { Ok(keys) }
+fn require_keys(KeysPayload { keys }: KeysPayload) -> Result<Vec<String>, KeyValueError> {
+    if keys.is_empty() { Err(KeyValueError::Malformed("there are no keys".to_owned())) } else { Ok(keys) }
 }
 
 /// What an actor is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub(super) enum Answer {
+pub(super) enum KeyValueResponse {
     /// To `Get` and `KeyExists`; the latter leaves the value empty, as it always did.
     Found { value: String, exists: bool },
     /// To `Add`.
@@ -206,7 +206,7 @@ pub(super) enum Answer {
     Members { new_count: i32 },
 }
 
-impl Answer {
+impl KeyValueResponse {
     pub(super) fn encode(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
         rmp_serde::to_vec_named(self)
     }
@@ -221,15 +221,18 @@ mod tests {
     #[test]
     fn calls_are_read_with_the_names_of_the_wire() {
         let set = b"\x83\xa3key\xa1a\xa5value\xa1b\xa7expires\x05";
-        let expected = Operation::Set { key: "a".to_owned(), value: "b".to_owned(), expires: 5 };
-        assert_eq!(Operation::decode("Set", set), Ok(expected));
+        let expected = KeyValueOperation::Set { key: "a".to_owned(), value: "b".to_owned(), expires: 5 };
+        assert_eq!(KeyValueOperation::decode("Set", set), Ok(expected));
         let range = b"\x83\xa3key\xa1a\xa5start\x00\xa4stop\xff";
-        let expected = Operation::Range { key: "a".to_owned(), start: 0, stop: -1 };
-        assert_eq!(Operation::decode("Range", range), Ok(expected));
+        let expected = KeyValueOperation::Range { key: "a".to_owned(), start: 0, stop: -1 };
+        assert_eq!(KeyValueOperation::decode("Range", range), Ok(expected));
         let union = b"\x81\xa4keys\x92\xa1a\xa1b";
-        let expected = Operation::SetUnion { keys: vec!["a".to_owned(), "b".to_owned()] };
-        assert_eq!(Operation::decode("SetUnion", union), Ok(expected));
-        assert_eq!(Operation::decode("Del", b"\x91\xa1a"), Operation::decode("Clear", b"\x81\xa3key\xa1a"));
+        let expected = KeyValueOperation::SetUnion { keys: vec!["a".to_owned(), "b".to_owned()] };
+        assert_eq!(KeyValueOperation::decode("SetUnion", union), Ok(expected));
+        assert_eq!(
+            KeyValueOperation::decode("Del", b"\x91\xa1a"),
+            KeyValueOperation::decode("Clear", b"\x81\xa3key\xa1a")
+        );
     }
 
     #[test]
@@ -246,26 +249,29 @@ mod tests {
         ];
         for (operations, fields) in cases {
             for operation in operations {
-                check(fields, |message| Operation::decode(operation, message).ok());
+                check(fields, |payload| KeyValueOperation::decode(operation, payload).ok());
             }
         }
     }
 
     #[test]
     fn answers_are_written_with_the_names_of_the_wire() {
-        let found = Answer::Found { value: "a".to_owned(), exists: true };
+        let found = KeyValueResponse::Found { value: "a".to_owned(), exists: true };
         assert_eq!(found.encode().unwrap(), b"\x82\xa5value\xa1a\xa6exists\xc3");
-        assert_eq!(Answer::Sum { value: -1 }.encode().unwrap(), b"\x81\xa5value\xff");
-        assert_eq!(Answer::Stored { value: "a".to_owned() }.encode().unwrap(), b"\x81\xa5value\xa1a");
-        assert_eq!(Answer::Deleted { key: "a".to_owned() }.encode().unwrap(), b"\x81\xa3key\xa1a");
-        assert_eq!(Answer::Values { values: vec!["a".to_owned()] }.encode().unwrap(), b"\x81\xa6values\x91\xa1a");
-        assert_eq!(Answer::List { new_count: 3 }.encode().unwrap(), b"\x81\xa8newCount\x03");
-        assert_eq!(Answer::Members { new_count: 3 }.encode().unwrap(), b"\x81\xa9new_count\x03");
+        assert_eq!(KeyValueResponse::Sum { value: -1 }.encode().unwrap(), b"\x81\xa5value\xff");
+        assert_eq!(KeyValueResponse::Stored { value: "a".to_owned() }.encode().unwrap(), b"\x81\xa5value\xa1a");
+        assert_eq!(KeyValueResponse::Deleted { key: "a".to_owned() }.encode().unwrap(), b"\x81\xa3key\xa1a");
+        assert_eq!(
+            KeyValueResponse::Values { values: vec!["a".to_owned()] }.encode().unwrap(),
+            b"\x81\xa6values\x91\xa1a"
+        );
+        assert_eq!(KeyValueResponse::List { new_count: 3 }.encode().unwrap(), b"\x81\xa8newCount\x03");
+        assert_eq!(KeyValueResponse::Members { new_count: 3 }.encode().unwrap(), b"\x81\xa9new_count\x03");
     }
 
     #[test]
     fn what_is_no_call_is_refused() {
-        for (operation, message) in [
+        for (operation, payload) in [
             ("Get", &b""[..]),
             ("Get", b"\x80"),
             ("Get", b"\x81\xa3key\x01"),
@@ -276,17 +282,17 @@ mod tests {
             ("SetUnion", b"\x81\xa4keys\x90"),
             ("SetUnion", b"\x81\xa4keys\xdd\xff\xff\xff\xff"),
         ] {
-            let refused = Operation::decode(operation, message).unwrap_err();
-            assert!(matches!(refused, Refusal::Malformed(_)), "{operation} {message:?}: {refused}");
+            let refused = KeyValueOperation::decode(operation, payload).unwrap_err();
+            assert!(matches!(refused, KeyValueError::Malformed(_)), "{operation} {payload:?}: {refused}");
         }
-        assert_eq!(Operation::decode("get", b"\x81\xa3key\xa1a"), Err(Refusal::UnknownOperation));
+        assert_eq!(KeyValueOperation::decode("get", b"\x81\xa3key\xa1a"), Err(KeyValueError::UnknownOperation));
     }
 
     proptest! {
         #[test]
         fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             for operation in ["Get", "Add", "Set", "Range", "Push", "SetUnion"] {
-                let _ = Operation::decode(operation, &bytes);
+                let _ = KeyValueOperation::decode(operation, &bytes);
             }
         }
     }

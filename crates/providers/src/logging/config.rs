@@ -5,44 +5,45 @@ use std::ops::RangeInclusive;
 
 use log::LevelFilter;
 
-use super::super::link_values::{LinkValues, Names};
-use super::payloads::read_level;
+use super::super::link_values::{LinkValueNames, LinkValues};
+use super::payloads::parse_level;
 
 /// What `printable` keeps of a text.
-const LONGEST_TEXT: u32 = 8192;
+const MAX_TEXT_BYTES: u32 = 8192;
 
-const PACES: RangeInclusive<u32> = 1..=1_000_000;
+const RATE_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 
-const NAMES: Names = Names { known: &["LEVEL", "LINES_PER_SECOND", "BURST", "TEXT_LIMIT"], without_effect: &[] };
+const LINK_VALUE_NAMES: LinkValueNames =
+    LinkValueNames { known: &["LEVEL", "LINES_PER_SECOND", "BURST", "TEXT_LIMIT"], without_effect: &[] };
 
 /// A link's values, read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Settings {
+pub(super) struct LogConfig {
     pub(super) level: LevelFilter,
     pub(super) lines_per_second: u32,
     pub(super) burst: u32,
     pub(super) text_limit: usize,
 }
 
-impl Settings {
+impl LogConfig {
     /// Reads the values of a link.
     ///
     /// # Errors
     /// A text that names the value which cannot be read.
-    pub(super) fn read(values: &HashMap<String, String>) -> Result<Settings, String> {
-        let values = LinkValues::of(values, NAMES)?;
-        Ok(Settings {
+    pub(super) fn from_link_values(values: &HashMap<String, String>) -> Result<LogConfig, String> {
+        let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
+        Ok(LogConfig {
             level: level(values.get("LEVEL"))?,
-            lines_per_second: values.number("LINES_PER_SECOND", 100, PACES)?,
-            burst: values.number("BURST", 500, PACES)?,
-            text_limit: values.number("TEXT_LIMIT", LONGEST_TEXT, 1..=LONGEST_TEXT)? as usize,
+            lines_per_second: values.number("LINES_PER_SECOND", 100, RATE_RANGE)?,
+            burst: values.number("BURST", 500, RATE_RANGE)?,
+            text_limit: values.number("TEXT_LIMIT", MAX_TEXT_BYTES, 1..=MAX_TEXT_BYTES)? as usize,
         })
     }
 }
 
 fn level(text: Option<&str>) -> Result<LevelFilter, String> {
     let Some(text) = text else { return Ok(LevelFilter::Trace) };
-    let level = read_level(text).ok_or_else(|| {
+    let level = parse_level(text).ok_or_else(|| {
         format!("the value LEVEL={text:?} is no level: it is one of error, warn, info, debug, trace and off")
     })?;
     Ok(level.map_or(LevelFilter::Off, |level| level.to_level_filter()))
@@ -52,17 +53,17 @@ fn level(text: Option<&str>) -> Result<LevelFilter, String> {
 mod tests {
     use super::*;
 
-    fn read(values: &[(&str, &str)]) -> Result<Settings, String> {
-        Settings::read(&values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())
+    fn read(values: &[(&str, &str)]) -> Result<LogConfig, String> {
+        LogConfig::from_link_values(&values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect())
     }
 
     #[test]
     fn values_are_read() {
-        let default = Settings { level: LevelFilter::Trace, lines_per_second: 100, burst: 500, text_limit: 8192 };
+        let default = LogConfig { level: LevelFilter::Trace, lines_per_second: 100, burst: 500, text_limit: 8192 };
         assert_eq!(read(&[]), Ok(default));
         let values = [("LEVEL", " Warn "), ("LINES_PER_SECOND", "1"), ("BURST", "2"), ("TEXT_LIMIT", "3")];
-        let settings = Settings { level: LevelFilter::Warn, lines_per_second: 1, burst: 2, text_limit: 3 };
-        assert_eq!(read(&values), Ok(settings));
+        let config = LogConfig { level: LevelFilter::Warn, lines_per_second: 1, burst: 2, text_limit: 3 };
+        assert_eq!(read(&values), Ok(config));
         assert_eq!(read(&[("LEVEL", "off")]).unwrap().level, LevelFilter::Off);
     }
 

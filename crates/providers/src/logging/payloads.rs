@@ -7,7 +7,7 @@ use wasmcloud_provider::wire::nil_is_default;
 
 /// A line that an actor writes.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Line<'a> {
+pub(super) struct LogLine<'a> {
     /// What the line is about, in words of the actor's own.
     #[serde(default, borrow, deserialize_with = "nil_is_default")]
     pub(super) target: &'a str,
@@ -18,17 +18,17 @@ pub(super) struct Line<'a> {
     pub(super) text: &'a str,
 }
 
-impl<'a> Line<'a> {
+impl<'a> LogLine<'a> {
     /// Reads a call.
     ///
     /// # Errors
     /// Where the contract has no such operation, or the message is not what the operation takes.
-    pub(super) fn decode(operation: &str, message: &'a [u8]) -> Result<Line<'a>, String> {
+    pub(super) fn decode(operation: &str, payload: &'a [u8]) -> Result<LogLine<'a>, String> {
         if operation != "WriteLog" {
             return Err("wasmcloud:logging has no such operation".to_owned());
         }
-        rmp_serde::from_slice(message).map_err(|error| {
-            format!("the message is not what the operation takes: {}", printable(error.to_string().as_bytes()))
+        rmp_serde::from_slice(payload).map_err(|error| {
+            format!("the payload is not what the operation takes: {}", printable(error.to_string().as_bytes()))
         })
     }
 }
@@ -36,24 +36,24 @@ impl<'a> Line<'a> {
 /// A level as actors of different languages write it.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum WrittenLevel<'a> {
+enum LevelPayload<'a> {
     Number(u64),
     Name(&'a str),
 }
 
 fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Level>, D::Error> {
-    match WrittenLevel::deserialize(deserializer)? {
-        WrittenLevel::Number(0) => Ok(None),
-        WrittenLevel::Number(number) => {
+    match LevelPayload::deserialize(deserializer)? {
+        LevelPayload::Number(0) => Ok(None),
+        LevelPayload::Number(number) => {
             let level = usize::try_from(number).ok().and_then(|number| Level::iter().nth(number - 1));
             level.map(Some).ok_or_else(|| de::Error::custom(format!("there is no level {number}")))
         }
-        WrittenLevel::Name(name) => read_level(name).ok_or_else(|| de::Error::custom("there is no such level")),
+        LevelPayload::Name(name) => parse_level(name).ok_or_else(|| de::Error::custom("there is no such level")),
     }
 }
 
 /// What the name of a level means: nothing where it is none, and no level where nothing is to be written.
-pub(super) fn read_level(name: &str) -> Option<Option<Level>> {
+pub(super) fn parse_level(name: &str) -> Option<Option<Level>> {
     let names = ["off", "none", "warning"];
     match names.iter().position(|known| name.eq_ignore_ascii_case(known)) {
         Some(2) => Some(Some(Level::Warn)),
@@ -70,8 +70,8 @@ mod tests {
     use crate::payload_fields::{Fields, NEEDED, OPTIONAL_TEXT, TEXT, check};
 
     fn level_of(written: &[u8]) -> Result<Option<Level>, String> {
-        let message = [b"\x83\xa6target\xa1t\xa5level", written, b"\xa4text\xa2hi"].concat();
-        Line::decode("WriteLog", &message).map(|line| {
+        let payload = [b"\x83\xa6target\xa1t\xa5level", written, b"\xa4text\xa2hi"].concat();
+        LogLine::decode("WriteLog", &payload).map(|line| {
             assert_eq!((line.target, line.text), ("t", "hi"));
             line.level
         })
@@ -100,8 +100,8 @@ mod tests {
     fn every_field_is_read_however_it_is_written() {
         let fields: Fields<'_> =
             &[("target", OPTIONAL_TEXT, b"\xa0"), ("level", NEEDED, b"\xa4info"), ("text", TEXT, b"\xa2hi")];
-        let line = |message: &[u8]| {
-            let Line { target, level, text } = Line::decode("WriteLog", message).ok()?;
+        let line = |payload: &[u8]| {
+            let LogLine { target, level, text } = LogLine::decode("WriteLog", payload).ok()?;
             Some((target.to_owned(), level, text.to_owned()))
         };
         check(fields, line);
@@ -109,16 +109,16 @@ mod tests {
 
     #[test]
     fn a_target_may_be_left_out() {
-        let line = Line::decode("WriteLog", b"\x82\xa5level\xa4info\xa4text\xa2hi").unwrap();
-        assert_eq!(line, Line { target: "", level: Some(Level::Info), text: "hi" });
-        assert!(Line::decode("Write", b"\x82\xa5level\xa4info\xa4text\xa2hi").is_err());
-        assert!(Line::decode("WriteLog", b"\x81\xa5level\xa4info").is_err());
+        let line = LogLine::decode("WriteLog", b"\x82\xa5level\xa4info\xa4text\xa2hi").unwrap();
+        assert_eq!(line, LogLine { target: "", level: Some(Level::Info), text: "hi" });
+        assert!(LogLine::decode("Write", b"\x82\xa5level\xa4info\xa4text\xa2hi").is_err());
+        assert!(LogLine::decode("WriteLog", b"\x81\xa5level\xa4info").is_err());
     }
 
     proptest! {
         #[test]
         fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let _ = Line::decode("WriteLog", &bytes);
+            let _ = LogLine::decode("WriteLog", &bytes);
         }
     }
 }

@@ -4,26 +4,26 @@ use std::time::Instant;
 
 /// The pace of one actor, and what went beyond it.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     per_second: f64,
     burst: f64,
     /// How many lines may be written at the moment of `counted`.
     available: f64,
-    counted: Instant,
+    updated: Instant,
     suppressed: u64,
 }
 
-impl Pace {
-    pub(super) fn new(per_second: u32, burst: u32, now: Instant) -> Pace {
+impl RateLimiter {
+    pub(super) fn new(per_second: u32, burst: u32, now: Instant) -> RateLimiter {
         let (per_second, burst) = (f64::from(per_second), f64::from(burst));
-        Pace { per_second, burst, available: burst, counted: now, suppressed: 0 }
+        RateLimiter { per_second, burst, available: burst, updated: now, suppressed: 0 }
     }
 
     /// Whether another line may be written now.
-    pub(super) fn admit(&mut self, now: Instant) -> bool {
-        let gained = now.saturating_duration_since(self.counted).as_secs_f64() * self.per_second;
+    pub(super) fn try_acquire(&mut self, now: Instant) -> bool {
+        let gained = now.saturating_duration_since(self.updated).as_secs_f64() * self.per_second;
         self.available = (self.available + gained).min(self.burst);
-        self.counted = now;
+        self.updated = now;
         let admitted = self.available >= 1.0;
         if admitted {
             self.available -= 1.0;
@@ -32,7 +32,7 @@ impl Pace {
     }
 
     /// Counts a line that is not written, and answers how many that makes.
-    pub(super) fn suppress(&mut self) -> u64 {
+    pub(super) fn count_suppressed(&mut self) -> u64 {
         self.suppressed += 1;
         self.suppressed
     }
@@ -52,9 +52,9 @@ mod tests {
     #[test]
     fn after_a_burst_lines_come_at_the_pace() {
         let begin = Instant::now();
-        let mut pace = Pace::new(2, 3, begin);
+        let mut rate = RateLimiter::new(2, 3, begin);
         let mut written = |milliseconds, tries: usize| {
-            (0..tries).filter(|_| pace.admit(begin + Duration::from_millis(milliseconds))).count()
+            (0..tries).filter(|_| rate.try_acquire(begin + Duration::from_millis(milliseconds))).count()
         };
         assert_eq!(written(0, 10), 3);
         assert_eq!(written(400, 10), 0);
@@ -67,8 +67,8 @@ mod tests {
 
     #[test]
     fn suppressed_lines_are_counted_once() {
-        let mut pace = Pace::new(1, 1, Instant::now());
-        assert_eq!((pace.suppress(), pace.suppress()), (1, 2));
-        assert_eq!((pace.take_suppressed(), pace.take_suppressed()), (2, 0));
+        let mut rate = RateLimiter::new(1, 1, Instant::now());
+        assert_eq!((rate.count_suppressed(), rate.count_suppressed()), (1, 2));
+        assert_eq!((rate.take_suppressed(), rate.take_suppressed()), (2, 0));
     }
 }

@@ -13,28 +13,28 @@ use rand::RngExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use uuid::Uuid;
 
-use super::payloads::Message;
-use super::subject::{hears, is_pattern, shown};
+use super::payloads::BrokerMessage;
+use super::subject::{display_subject, has_wildcard, matches};
 
 /// How many bytes the messages of one queue may hold.
-const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
 /// What a message counts for beside its body.
-const OVERHEAD: usize = 256;
+const MESSAGE_OVERHEAD: usize = 256;
 
 /// Where messages are handed over.
 #[derive(Debug, Default)]
 pub(super) struct Broker {
     subscriptions: Mutex<Subscriptions>,
-    next: AtomicU64,
+    next_id: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Subscriptions {
     /// Those that hear one subject, by that.
-    plain: HashMap<String, Vec<Subscriber>>,
+    exact: HashMap<String, Vec<Subscriber>>,
     /// Those with wildcards, each with what it hears.
-    patterns: Vec<(String, Subscriber)>,
+    wildcards: Vec<(String, Subscriber)>,
 }
 
 #[derive(Debug, Clone)]
@@ -48,7 +48,7 @@ struct Subscriber {
 #[derive(Debug)]
 struct Queue {
     sender: mpsc::Sender<Queued>,
-    room: Arc<Semaphore>,
+    byte_budget: Arc<Semaphore>,
     dropped: AtomicU64,
     /// Who is told of on the log when messages are lost; nobody for a queue whose messages after the first are of no use.
     owner: Option<String>,
@@ -56,13 +56,13 @@ struct Queue {
 
 #[derive(Debug)]
 struct Queued {
-    message: Message,
-    _room: OwnedSemaphorePermit,
+    message: BrokerMessage,
+    _bytes: OwnedSemaphorePermit,
 }
 
 /// What was subscribed to, for as long as this is kept.
 #[derive(Debug)]
-struct Subscription {
+struct SubscriptionGuard {
     broker: Arc<Broker>,
     id: u64,
 }
@@ -75,18 +75,18 @@ impl Broker {
         group: Option<&str>,
         length: usize,
         owner: Option<String>,
-    ) -> impl Stream<Item = Message> + Send + use<> {
+    ) -> impl Stream<Item = BrokerMessage> + Send + use<> {
         let (sender, receiver) = mpsc::channel(length);
-        let (room, dropped) = (Arc::new(Semaphore::new(QUEUE_BYTES)), AtomicU64::new(0));
-        let queue = Arc::new(Queue { sender, room, dropped, owner });
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (byte_budget, dropped) = (Arc::new(Semaphore::new(MAX_QUEUED_BYTES)), AtomicU64::new(0));
+        let queue = Arc::new(Queue { sender, byte_budget, dropped, owner });
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let group = group.map(Arc::from);
         let mut subscriptions = self.subscriptions();
         for filter in filters {
             subscriptions.add(filter, Subscriber { id, group: group.clone(), queue: queue.clone() });
         }
         drop(subscriptions);
-        let subscription = Subscription { broker: self.clone(), id };
+        let subscription = SubscriptionGuard { broker: self.clone(), id };
         unfold((receiver, subscription), async |(mut receiver, subscription)| {
             let Queued { message, .. } = receiver.recv().await?;
             Some((message, (receiver, subscription)))
@@ -94,11 +94,11 @@ impl Broker {
     }
 
     /// Hands a message over, and answers whether anybody is subscribed to its subject.
-    pub(super) fn publish(&self, message: &Message) -> bool {
-        let heard = self.subscriptions().hearing(&message.subject);
-        let is_heard = !heard.is_empty();
+    pub(super) fn publish(&self, message: &BrokerMessage) -> bool {
+        let subscribers = self.subscriptions().matching(&message.subject);
+        let has_subscribers = !subscribers.is_empty();
         let mut groups: HashMap<Arc<str>, Vec<Subscriber>> = HashMap::new();
-        for subscriber in heard {
+        for subscriber in subscribers {
             match &subscriber.group {
                 Some(group) => groups.entry(group.clone()).or_default().push(subscriber),
                 None => deliver(std::slice::from_ref(&subscriber), message),
@@ -109,7 +109,7 @@ impl Broker {
             members.rotate_left(first);
             deliver(members, message);
         }
-        is_heard
+        has_subscribers
     }
 
     /// Publishes a message and waits for the first answer to it.
@@ -121,19 +121,18 @@ impl Broker {
         subject: String,
         body: bytes::Bytes,
         timeout: Duration,
-    ) -> Result<Message, String> {
+    ) -> Result<BrokerMessage, String> {
         let inbox = format!("_INBOX.{}", Uuid::new_v4().simple());
         let answers = std::pin::pin!(self.subscribe(std::slice::from_ref(&inbox), None, 1, None));
-        let question = Message { subject, reply_to: inbox, body };
-        if !self.publish(&question) {
-            return Err(format!("nobody is subscribed to {}", shown(&question.subject)));
+        let request = BrokerMessage { subject, reply_to: inbox, body };
+        if !self.publish(&request) {
+            return Err(format!("nobody is subscribed to {}", display_subject(&request.subject)));
         }
         let mut answers = answers;
         let answer = tokio::time::timeout(timeout, futures_util::StreamExt::next(&mut answers)).await;
-        answer
-            .ok()
-            .flatten()
-            .ok_or_else(|| format!("no answer came from {} in {} ms", shown(&question.subject), timeout.as_millis()))
+        answer.ok().flatten().ok_or_else(|| {
+            format!("no answer came from {} in {} ms", display_subject(&request.subject), timeout.as_millis())
+        })
     }
 
     fn subscriptions(&self) -> MutexGuard<'_, Subscriptions> {
@@ -143,26 +142,26 @@ impl Broker {
 }
 
 /// Gives a message to the first of these who has room for it.
-fn deliver(members: &[Subscriber], message: &Message) {
+fn deliver(members: &[Subscriber], message: &BrokerMessage) {
     if !members.iter().any(|member| member.queue.offer(message))
         && let Some(member) = members.first()
     {
-        member.queue.count_drop(message);
+        member.queue.record_drop(message);
     }
 }
 
 impl Queue {
-    fn offer(&self, message: &Message) -> bool {
-        let bytes = message.body.len() + message.subject.len() + message.reply_to.len() + OVERHEAD;
+    fn offer(&self, message: &BrokerMessage) -> bool {
+        let bytes = message.body.len() + message.subject.len() + message.reply_to.len() + MESSAGE_OVERHEAD;
         let Ok(bytes) = u32::try_from(bytes) else { return false };
-        let Ok(_room) = self.room.clone().try_acquire_many_owned(bytes) else { return false };
-        self.sender.try_send(Queued { message: message.clone(), _room }).is_ok()
+        let Ok(_bytes) = self.byte_budget.clone().try_acquire_many_owned(bytes) else { return false };
+        self.sender.try_send(Queued { message: message.clone(), _bytes }).is_ok()
     }
 
-    fn count_drop(&self, message: &Message) {
+    fn record_drop(&self, message: &BrokerMessage) {
         let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
         if let Some(owner) = self.owner.as_ref().filter(|_| dropped.is_power_of_two()) {
-            let subject = shown(&message.subject);
+            let subject = display_subject(&message.subject);
             log::warn!("{owner} is a slow consumer: {dropped} message(s) were dropped, the last one to {subject}");
         }
     }
@@ -170,29 +169,30 @@ impl Queue {
 
 impl Subscriptions {
     fn add(&mut self, filter: &str, subscriber: Subscriber) {
-        if is_pattern(filter) {
-            self.patterns.push((filter.to_owned(), subscriber));
+        if has_wildcard(filter) {
+            self.wildcards.push((filter.to_owned(), subscriber));
         } else {
-            self.plain.entry(filter.to_owned()).or_default().push(subscriber);
+            self.exact.entry(filter.to_owned()).or_default().push(subscriber);
         }
     }
 
     fn remove(&mut self, id: u64) {
-        self.patterns.retain(|(_, subscriber)| subscriber.id != id);
-        self.plain.retain(|_, subscribers| {
+        self.wildcards.retain(|(_, subscriber)| subscriber.id != id);
+        self.exact.retain(|_, subscribers| {
             subscribers.retain(|subscriber| subscriber.id != id);
             !subscribers.is_empty()
         });
     }
 
-    fn hearing(&self, subject: &str) -> Vec<Subscriber> {
-        let plain = self.plain.get(subject).into_iter().flatten();
-        let patterns = self.patterns.iter().filter(|(filter, _)| hears(filter, subject)).map(|(_, heard)| heard);
-        plain.chain(patterns).cloned().collect()
+    fn matching(&self, subject: &str) -> Vec<Subscriber> {
+        let exact = self.exact.get(subject).into_iter().flatten();
+        let wildcards =
+            self.wildcards.iter().filter(|(filter, _)| matches(filter, subject)).map(|(_, subscribers)| subscribers);
+        exact.chain(wildcards).cloned().collect()
     }
 }
 
-impl Drop for Subscription {
+impl Drop for SubscriptionGuard {
     fn drop(&mut self) {
         self.broker.subscriptions().remove(self.id);
     }
@@ -204,24 +204,28 @@ mod tests {
 
     use super::*;
 
-    fn message(subject: &str) -> Message {
-        Message { subject: subject.to_owned(), reply_to: String::new(), body: b"body".as_slice().into() }
+    fn message(subject: &str) -> BrokerMessage {
+        BrokerMessage { subject: subject.to_owned(), reply_to: String::new(), body: b"body".as_slice().into() }
     }
 
-    fn hear(broker: &Arc<Broker>, filter: &str, group: Option<&str>) -> std::pin::Pin<Box<dyn Stream<Item = Message>>> {
+    fn subscribe(
+        broker: &Arc<Broker>,
+        filter: &str,
+        group: Option<&str>,
+    ) -> std::pin::Pin<Box<dyn Stream<Item = BrokerMessage>>> {
         Box::pin(broker.subscribe(&[filter.to_owned()], group, 4, None))
     }
 
-    fn waiting(stream: &mut (impl Stream<Item = Message> + Unpin)) -> usize {
+    fn take_waiting(stream: &mut (impl Stream<Item = BrokerMessage> + Unpin)) -> usize {
         std::iter::from_fn(|| stream.next().now_or_never().flatten()).count()
     }
 
     #[test]
     fn whoever_is_subscribed_hears_and_nobody_else() {
         let broker = Arc::default();
-        let (mut all, mut one) = (hear(&broker, ">", None), hear(&broker, "a.*", None));
+        let (mut all, mut one) = (subscribe(&broker, ">", None), subscribe(&broker, "a.*", None));
         assert!(broker.publish(&message("a.b")) && broker.publish(&message("c")));
-        assert_eq!((waiting(&mut all), waiting(&mut one)), (2, 1));
+        assert_eq!((take_waiting(&mut all), take_waiting(&mut one)), (2, 1));
         drop(all);
         assert!(!broker.publish(&message("c")), "a subscription ends with its stream");
         assert!(broker.publish(&message("a.c")));
@@ -230,22 +234,27 @@ mod tests {
     #[test]
     fn each_message_reaches_one_of_a_group_whatever_its_members_hear() {
         let broker = Arc::default();
-        let mut members = [hear(&broker, ">", Some("g")), hear(&broker, "a", Some("g")), hear(&broker, "*", Some("h"))];
+        let mut members = [
+            subscribe(&broker, ">", Some("g")),
+            subscribe(&broker, "a", Some("g")),
+            subscribe(&broker, "*", Some("h")),
+        ];
         for _ in 0..4 {
             broker.publish(&message("a"));
         }
-        let [first, second, other] = members.each_mut().map(waiting);
+        let [first, second, other] = members.each_mut().map(take_waiting);
         assert_eq!((first + second, other), (4, 4));
     }
 
     #[test]
     fn a_slow_subscriber_loses_what_it_has_no_room_for_and_others_nothing() {
         let broker = Arc::default();
-        let (mut slow, mut group) = (hear(&broker, "a", None), [(); 2].map(|()| hear(&broker, "a", Some("g"))));
+        let (mut slow, mut group) =
+            (subscribe(&broker, "a", None), [(); 2].map(|()| subscribe(&broker, "a", Some("g"))));
         for _ in 0..8 {
             assert!(broker.publish(&message("a")));
         }
-        assert_eq!(waiting(&mut slow), 4);
-        assert_eq!(group.iter_mut().map(waiting).sum::<usize>(), 8, "a group has the room of all of its members");
+        assert_eq!(take_waiting(&mut slow), 4);
+        assert_eq!(group.iter_mut().map(take_waiting).sum::<usize>(), 8, "a group has the room of all of its members");
     }
 }

@@ -7,34 +7,34 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wasmcloud_provider::ActorDispatcher;
 
-use super::payloads::{HANDLE_MESSAGE, Message};
-use super::subject::shown;
+use super::payloads::{BrokerMessage, HANDLE_MESSAGE};
+use super::subject::display_subject;
 
 /// Messages as they come in.
-pub(super) type Source = Pin<Box<dyn Stream<Item = Message> + Send>>;
+pub(super) type MessageStream = Pin<Box<dyn Stream<Item = BrokerMessage> + Send>>;
 
 /// Who is brought messages.
-pub(super) struct Receiver {
+pub(super) struct MessageReceiver {
     pub(super) actor: String,
     pub(super) dispatcher: ActorDispatcher,
     pub(super) body_limit: usize,
 }
 
 /// The messages of one link on their way to its actor.
-pub(super) struct Delivery {
+pub(super) struct MessageDelivery {
     stop: oneshot::Sender<()>,
     delivering: JoinHandle<()>,
 }
 
-impl Delivery {
+impl MessageDelivery {
     /// Begins to deliver, on this thread.
-    pub(super) fn start(source: Source, receiver: Receiver, concurrency: usize) -> Delivery {
+    pub(super) fn start(source: MessageStream, receiver: MessageReceiver, concurrency: usize) -> MessageDelivery {
         let (stop, stopped) = oneshot::channel();
         let delivering = tokio::task::spawn_local(async move {
             let deliveries = source.take_until(stopped);
             deliveries.for_each_concurrent(concurrency, |message| receiver.deliver(message)).await;
         });
-        Delivery { stop, delivering }
+        MessageDelivery { stop, delivering }
     }
 
     /// Begins no more deliveries, and waits for those under way.
@@ -47,16 +47,16 @@ impl Delivery {
     }
 }
 
-impl Receiver {
+impl MessageReceiver {
     /// What an actor does with a message is its own affair: nobody is waiting to be told.
-    async fn deliver(&self, message: Message) {
+    async fn deliver(&self, message: BrokerMessage) {
         if let Err(reason) = self.try_deliver(&message).await {
-            let (subject, actor) = (shown(&message.subject), &self.actor);
+            let (subject, actor) = (display_subject(&message.subject), &self.actor);
             log::warn!("a message to {subject} was not handled by actor {actor}: {reason}");
         }
     }
 
-    async fn try_deliver(&self, message: &Message) -> Result<(), String> {
+    async fn try_deliver(&self, message: &BrokerMessage) -> Result<(), String> {
         let (bytes, limit) = (message.body.len(), self.body_limit);
         if bytes > limit {
             return Err(format!("its body has {bytes} bytes, and the link's BODY_LIMIT allows {limit}"));

@@ -11,10 +11,10 @@ use futures_util::stream::{StreamExt as _, select_all};
 use uuid::Uuid;
 use wasmcloud_core::text::printable;
 
-use super::config::{Credentials, Servers, Settings};
-use super::delivery::Source;
-use super::payloads::Message;
-use super::subject::shown;
+use super::config::{MessagingConfig, NatsConfig, NatsCredentials};
+use super::delivery::MessageStream;
+use super::payloads::BrokerMessage;
+use super::subject::display_subject;
 
 /// How long it may take to connect to one server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,99 +23,103 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest pause between attempts to connect again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// A connection that is made anew whenever it is lost, subscriptions included.
-pub(super) struct Nats {
+pub(super) struct NatsConnection {
     client: Client,
-    watch: Arc<Watch>,
+    monitor: Arc<ConnectionMonitor>,
 }
 
 /// What is seen of a connection.
-struct Watch {
+struct ConnectionMonitor {
     actor: String,
     /// The servers, without secrets.
     addresses: String,
     /// What the server refused of what was subscribed to.
-    refused: Mutex<Option<String>>,
+    refusal: Mutex<Option<String>>,
     dropped: AtomicU64,
     /// Whether nobody has a use for the connection any more.
-    released: AtomicBool,
+    is_released: AtomicBool,
 }
 
-impl Nats {
+impl NatsConnection {
     /// Connects, and waits until a server has accepted the credentials.
     ///
     /// # Errors
     /// A text that names the link value and the server, but no secret.
-    pub(super) async fn connect(actor: &str, servers: &Servers, queue_limit: usize) -> Result<Nats, String> {
+    pub(super) async fn connect(
+        actor: &str,
+        servers: &NatsConfig,
+        queue_limit: usize,
+    ) -> Result<NatsConnection, String> {
         let shown: Vec<_> =
             servers.addresses.iter().map(|address| format!("{}:{}", address.host(), address.port())).collect();
-        let (dropped, released) = Default::default();
-        let (actor, addresses, refused) = (actor.to_owned(), shown.join(", "), Mutex::default());
-        let watch = Arc::new(Watch { actor, addresses, refused, dropped, released });
-        let (watching, pausing) = (watch.clone(), watch.clone());
-        let options = authenticated(&servers.credentials)
+        let (dropped, is_released) = Default::default();
+        let (actor, addresses, refusal) = (actor.to_owned(), shown.join(", "), Mutex::default());
+        let monitor = Arc::new(ConnectionMonitor { actor, addresses, refusal, dropped, is_released });
+        let (observer, delays) = (monitor.clone(), monitor.clone());
+        let options = connect_options(&servers.credentials)
             .await?
             .name("wasmcloud-host")
             .connection_timeout(CONNECT_TIMEOUT)
             .subscription_capacity(queue_limit)
-            .reconnect_delay_callback(move |attempts| pausing.pause(attempts))
+            .reconnect_delay_callback(move |attempts| delays.reconnect_delay(attempts))
             .event_callback(move |event| {
-                watching.see(&event);
+                observer.observe(&event);
                 async {}
             });
-        let options = match &servers.certificates {
+        let options = match &servers.ca_file {
             Some(path) => options.add_root_certificates(path.clone()),
             None => options,
         };
         let client = options.connect(servers.addresses.as_slice()).await;
-        let client = client.map_err(|error| watch.explain(&error, &servers.credentials))?;
-        Ok(Nats { client, watch })
+        let client = client.map_err(|error| monitor.describe(&error, &servers.credentials))?;
+        Ok(NatsConnection { client, monitor })
     }
 
     /// Subscribes, and waits until the server has accepted that.
     ///
     /// # Errors
     /// A text that names the link value, where the server does not.
-    pub(super) async fn subscribe(&self, settings: &Settings) -> Result<Source, String> {
-        let explain = |reason: &str| {
-            let addresses = &self.watch.addresses;
+    pub(super) async fn subscribe(&self, config: &MessagingConfig) -> Result<MessageStream, String> {
+        let describe = |reason: &str| {
+            let addresses = &self.monitor.addresses;
             format!("the value SUBSCRIPTION cannot be used: the NATS server at {addresses} says {reason:?}")
         };
         let mut subscribers = Vec::new();
-        for filter in settings.subscriptions.iter().cloned() {
-            let subscriber = match &settings.group {
+        for filter in config.subscriptions.iter().cloned() {
+            let subscriber = match &config.group {
                 Some(group) => self.client.queue_subscribe(filter, group.clone()).await,
                 None => self.client.subscribe(filter).await,
             };
-            subscribers.push(subscriber.map_err(|error| explain(&error.to_string()))?);
+            subscribers.push(subscriber.map_err(|error| describe(&error.to_string()))?);
         }
         if !subscribers.is_empty() {
             self.round_trip().await;
         }
-        let refused = self.watch.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match refused {
-            Some(reason) => Err(explain(&reason)),
-            None => Ok(Box::pin(select_all(subscribers).map(Message::from))),
+        let refusal = self.monitor.refusal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match refusal {
+            Some(reason) => Err(describe(&reason)),
+            None => Ok(Box::pin(select_all(subscribers).map(BrokerMessage::from))),
         }
     }
 
     /// Waits until the server has answered to what was sent before: that nobody listens to this question is an answer. A
     /// server that does not say so takes its time, and has answered by then.
     async fn round_trip(&self) {
-        let question = async_nats::Request::new().timeout(Some(SUBSCRIBE_TIMEOUT));
+        let request = async_nats::Request::new().timeout(Some(SUBSCRIBE_TIMEOUT));
         let subject = format!("_INBOX.{}", Uuid::new_v4().simple());
-        let _ = self.client.send_request(subject, question).await;
+        let _ = self.client.send_request(subject, request).await;
     }
 
     /// Hands a message to the server. It is on its way there when this returns.
     ///
     /// # Errors
     /// Where the server cannot be reached, or the message is larger than it takes.
-    pub(super) async fn publish(&self, message: Message) -> Result<(), String> {
-        self.expect_connected()?;
-        let Message { subject, reply_to, body } = message;
+    pub(super) async fn publish(&self, message: BrokerMessage) -> Result<(), String> {
+        self.check_connected()?;
+        let BrokerMessage { subject, reply_to, body } = message;
         let published = if reply_to.is_empty() {
             self.client.publish(subject, body).await
         } else {
@@ -129,14 +133,19 @@ impl Nats {
     ///
     /// # Errors
     /// Where nobody is subscribed, no answer comes in time, or the server cannot be reached.
-    pub(super) async fn request(&self, subject: String, body: Bytes, timeout: Duration) -> Result<Message, String> {
-        self.expect_connected()?;
-        let question = async_nats::Request::new().payload(body).timeout(Some(timeout));
-        let answer = self.client.send_request(subject.clone(), question).await;
-        answer.map(Message::from).map_err(|error| match error.kind() {
-            RequestErrorKind::NoResponders => format!("nobody is subscribed to {}", shown(&subject)),
+    pub(super) async fn request(
+        &self,
+        subject: String,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<BrokerMessage, String> {
+        self.check_connected()?;
+        let request = async_nats::Request::new().payload(body).timeout(Some(timeout));
+        let answer = self.client.send_request(subject.clone(), request).await;
+        answer.map(BrokerMessage::from).map_err(|error| match error.kind() {
+            RequestErrorKind::NoResponders => format!("nobody is subscribed to {}", display_subject(&subject)),
             RequestErrorKind::TimedOut => {
-                format!("no answer came from {} in {} ms", shown(&subject), timeout.as_millis())
+                format!("no answer came from {} in {} ms", display_subject(&subject), timeout.as_millis())
             }
             _ => self.unavailable(&error),
         })
@@ -146,7 +155,7 @@ impl Nats {
     ///
     /// # Errors
     /// Where it cannot.
-    pub(super) fn expect_connected(&self) -> Result<(), String> {
+    pub(super) fn check_connected(&self) -> Result<(), String> {
         match self.client.connection_state() {
             State::Connected => Ok(()),
             State::Pending | State::Disconnected => Err(self.unavailable(&"it cannot be reached")),
@@ -155,31 +164,31 @@ impl Nats {
 
     fn unavailable(&self, reason: &dyn std::fmt::Display) -> String {
         let reason = printable(reason.to_string().as_bytes());
-        format!("the NATS server at {} is not available: {reason}", self.watch.addresses)
+        format!("the NATS server at {} is not available: {reason}", self.monitor.addresses)
     }
 }
 
-impl Drop for Nats {
+impl Drop for NatsConnection {
     fn drop(&mut self) {
-        self.watch.released.store(true, Ordering::Relaxed);
+        self.monitor.is_released.store(true, Ordering::Relaxed);
     }
 }
 
-impl Watch {
+impl ConnectionMonitor {
     /// How long to wait before connecting again. The client has no other way to be told that nobody waits for it any more,
     /// as long as there is no server.
-    fn pause(&self, attempts: usize) -> Duration {
-        if self.released.load(Ordering::Relaxed) {
+    fn reconnect_delay(&self, attempts: usize) -> Duration {
+        if self.is_released.load(Ordering::Relaxed) {
             return Duration::MAX;
         }
         let steps = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
-        Duration::from_millis(50).saturating_mul(steps).min(LONGEST_PAUSE)
+        Duration::from_millis(50).saturating_mul(steps).min(MAX_RECONNECT_DELAY)
     }
 
-    fn see(&self, event: &Event) {
+    fn observe(&self, event: &Event) {
         let (actor, addresses) = (&self.actor, &self.addresses);
         match event {
-            Event::Disconnected if !self.released.load(Ordering::Relaxed) => {
+            Event::Disconnected if !self.is_released.load(Ordering::Relaxed) => {
                 log::warn!("the NATS server at {addresses} cannot be reached any more by the link of actor {actor}");
             }
             Event::Connected => log::info!("the link of actor {actor} is connected to the NATS server at {addresses}"),
@@ -189,20 +198,20 @@ impl Watch {
                     log::warn!("actor {actor} is a slow consumer: {dropped} message(s) were dropped");
                 }
             }
-            Event::ServerError(error) => self.see_error(error),
+            Event::ServerError(error) => self.observe_error(error),
             _ => {}
         }
     }
 
-    fn see_error(&self, error: &ServerError) {
+    fn observe_error(&self, error: &ServerError) {
         let text = printable(error.to_string().as_bytes());
         log::warn!("the NATS server at {} tells the link of actor {}: {text}", self.addresses, self.actor);
         if text.contains("Subscription") {
-            self.refused.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+            self.refusal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
         }
     }
 
-    fn explain(&self, error: &ConnectError, credentials: &Credentials) -> String {
+    fn describe(&self, error: &ConnectError, credentials: &NatsCredentials) -> String {
         let addresses = &self.addresses;
         match error.kind() {
             ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
@@ -220,34 +229,34 @@ impl Watch {
     }
 }
 
-impl Credentials {
+impl NatsCredentials {
     /// The link value that they come from, or that they would.
     fn link_value(&self) -> &'static str {
         match self {
-            Credentials::None | Credentials::Password { .. } | Credentials::Token(_) => "URL",
-            Credentials::Key { .. } => "CLIENT_SEED",
-            Credentials::Jwt { .. } => "CLIENT_JWT",
-            Credentials::File(_) => "CREDSFILE",
+            NatsCredentials::None | NatsCredentials::Password { .. } | NatsCredentials::Token(_) => "URL",
+            NatsCredentials::Key { .. } => "CLIENT_SEED",
+            NatsCredentials::Jwt { .. } => "CLIENT_JWT",
+            NatsCredentials::File(_) => "CREDSFILE",
         }
     }
 }
 
-async fn authenticated(credentials: &Credentials) -> Result<ConnectOptions, String> {
+async fn connect_options(credentials: &NatsCredentials) -> Result<ConnectOptions, String> {
     Ok(match credentials {
-        Credentials::None => ConnectOptions::new(),
-        Credentials::Password { user, password } => {
+        NatsCredentials::None => ConnectOptions::new(),
+        NatsCredentials::Password { user, password } => {
             ConnectOptions::with_user_and_password(user.clone(), password.clone())
         }
-        Credentials::Token(token) => ConnectOptions::with_token(token.clone()),
-        Credentials::Key { seed } => ConnectOptions::with_nkey(seed.clone()),
-        Credentials::Jwt { jwt, key } => {
+        NatsCredentials::Token(token) => ConnectOptions::with_token(token.clone()),
+        NatsCredentials::Key { seed } => ConnectOptions::with_nkey(seed.clone()),
+        NatsCredentials::Jwt { jwt, key } => {
             let key = Arc::new(key.clone());
             ConnectOptions::with_jwt(jwt.clone(), move |nonce| {
                 let key = key.clone();
                 async move { key.sign(&nonce).map_err(async_nats::AuthError::new) }
             })
         }
-        Credentials::File(path) => {
+        NatsCredentials::File(path) => {
             let text = tokio::fs::read_to_string(path).await;
             let text = text.map_err(|error| format!("the value CREDSFILE={path:?} cannot be read: {error}"))?;
             // What is wrong in the file may be quoted by the error, and the file holds a secret.
@@ -257,9 +266,9 @@ async fn authenticated(credentials: &Credentials) -> Result<ConnectOptions, Stri
     })
 }
 
-impl From<async_nats::Message> for Message {
-    fn from(message: async_nats::Message) -> Message {
+impl From<async_nats::Message> for BrokerMessage {
+    fn from(message: async_nats::Message) -> BrokerMessage {
         let reply_to = message.reply.map(|subject| subject.to_string()).unwrap_or_default();
-        Message { subject: message.subject.to_string(), reply_to, body: message.payload }
+        BrokerMessage { subject: message.subject.to_string(), reply_to, body: message.payload }
     }
 }

@@ -4,7 +4,7 @@
 //! are a whole part: `a*` is a part like any other.
 
 /// The longest subject in bytes: a NATS server takes 4096 for a whole line of its protocol.
-const LONGEST: usize = 1024;
+const MAX_SUBJECT_BYTES: usize = 1024;
 
 /// Refuses what is no subject to publish to.
 ///
@@ -12,8 +12,8 @@ const LONGEST: usize = 1024;
 /// Why it is none.
 pub(super) fn check_subject(subject: &str) -> Result<(), String> {
     check_filter(subject)?;
-    if is_pattern(subject) {
-        return Err(format!("the subject {} has a wildcard: that is for subscriptions only", shown(subject)));
+    if has_wildcard(subject) {
+        return Err(format!("the subject {} has a wildcard: that is for subscriptions only", display_subject(subject)));
     }
     Ok(())
 }
@@ -23,8 +23,8 @@ pub(super) fn check_subject(subject: &str) -> Result<(), String> {
 /// # Errors
 /// Why not.
 pub(super) fn check_filter(filter: &str) -> Result<(), String> {
-    let refuse = |reason: &str| Err(format!("{} is no subject: {reason}", shown(filter)));
-    if filter.len() > LONGEST {
+    let refuse = |reason: &str| Err(format!("{} is no subject: {reason}", display_subject(filter)));
+    if filter.len() > MAX_SUBJECT_BYTES {
         return refuse("it is too long");
     }
     if filter.chars().any(|character| character.is_whitespace() || character.is_control()) {
@@ -47,20 +47,23 @@ pub(super) fn check_filter(filter: &str) -> Result<(), String> {
 /// # Errors
 /// Why it is none.
 pub(super) fn check_group(group: &str) -> Result<(), String> {
-    let is_none = |character: char| character.is_whitespace() || character.is_control();
-    if group.is_empty() || group.len() > LONGEST || group.chars().any(is_none) {
-        return Err(format!("{} is no name of a queue group: it is empty, too long, or holds a blank", shown(group)));
+    let is_invalid = |character: char| character.is_whitespace() || character.is_control();
+    if group.is_empty() || group.len() > MAX_SUBJECT_BYTES || group.chars().any(is_invalid) {
+        return Err(format!(
+            "{} is no name of a queue group: it is empty, too long, or holds a blank",
+            display_subject(group)
+        ));
     }
     Ok(())
 }
 
 /// Whether a subscription may hear more than one subject.
-pub(super) fn is_pattern(filter: &str) -> bool {
+pub(super) fn has_wildcard(filter: &str) -> bool {
     filter.split('.').any(|part| part == "*" || part == ">")
 }
 
 /// Whether a subscription hears a subject. Both are what they should be.
-pub(super) fn hears(filter: &str, subject: &str) -> bool {
+pub(super) fn matches(filter: &str, subject: &str) -> bool {
     let mut subject = subject.split('.');
     for part in filter.split('.') {
         match (part, subject.next()) {
@@ -75,7 +78,7 @@ pub(super) fn hears(filter: &str, subject: &str) -> bool {
 }
 
 /// A subject as it is shown: short, and without control characters.
-pub(super) fn shown(subject: &str) -> String {
+pub(super) fn display_subject(subject: &str) -> String {
     format!("{:?}", wasmcloud_core::entity::shorten(subject))
 }
 
@@ -109,11 +112,11 @@ mod tests {
         for (filter, subject) in
             [("a", "a"), ("*", "a"), (">", "a.b.c"), ("a.*.c", "a.b.c"), ("a.>", "a.b"), ("a*", "a*")]
         {
-            assert!(hears(filter, subject), "{filter} {subject}");
+            assert!(matches(filter, subject), "{filter} {subject}");
         }
         for (filter, subject) in [("a", "b"), ("*", "a.b"), ("a.>", "a"), ("a.*", "a"), ("a*", "ab"), ("a.b", "a.b.c")]
         {
-            assert!(!hears(filter, subject), "{filter} {subject}");
+            assert!(!matches(filter, subject), "{filter} {subject}");
         }
     }
 
@@ -124,8 +127,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_subject_is_heard_by_itself_and_by_everything(subject in subject()) {
-            prop_assert!(hears(&subject, &subject));
-            prop_assert!(hears(">", &subject));
+            prop_assert!(matches(&subject, &subject));
+            prop_assert!(matches(">", &subject));
         }
 
         #[test]
@@ -133,7 +136,7 @@ mod tests {
             let mut parts: Vec<_> = subject.split('.').collect();
             let at = at.index(parts.len());
             parts[at] = "*";
-            prop_assert!(hears(&parts.join("."), &subject));
+            prop_assert!(matches(&parts.join("."), &subject));
         }
 
         #[test]
@@ -141,17 +144,17 @@ mod tests {
             let mut parts: Vec<_> = subject.split('.').collect();
             parts.truncate(at.index(parts.len()));
             parts.push(">");
-            prop_assert!(hears(&parts.join("."), &subject));
+            prop_assert!(matches(&parts.join("."), &subject));
         }
 
         #[test]
         fn without_wildcards_only_the_same_is_heard(filter in subject(), subject in subject()) {
-            prop_assert_eq!(hears(&filter, &subject), filter == subject);
+            prop_assert_eq!(matches(&filter, &subject), filter == subject);
         }
 
         #[test]
         fn any_text_ends_in_an_answer(filter: String, subject: String) {
-            let _ = (check_filter(&filter), check_subject(&subject), hears(&filter, &subject), shown(&subject));
+            let _ = (check_filter(&filter), check_subject(&subject), matches(&filter, &subject), display_subject(&subject));
         }
     }
 }

@@ -10,7 +10,7 @@ async fn what_is_announced_holds_nothing_and_blocks_nobody() {
             let mut client = fixture.connect_2(1, 64 * KIB as u32).await;
             let announced: Vec<_> = (0..32).map(|_| client.send(Some(8 * KIB * KIB))).collect();
             settle().await;
-            assert_eq!(fixture.held(Kind::Body), 0);
+            assert_eq!(fixture.held(MemoryKind::RequestBody), 0);
             let mut other = fixture.connect_2(2, 64 * KIB as u32).await;
             let (response, mut body) = other.send(Some(100 * KIB));
             body.send_data(vec![1; 100 * KIB].into(), true).unwrap();
@@ -18,8 +18,8 @@ async fn what_is_announced_holds_nothing_and_blocks_nobody() {
             // What was sent is held, with room for as much again.
             let (_, mut body) = client.send(Some(8 * KIB * KIB));
             body.send_data(vec![1; 50 * KIB].into(), false).unwrap();
-            until(|| fixture.held(Kind::Body) >= 50 * KIB).await;
-            assert!(fixture.held(Kind::Body) <= 100 * KIB, "{}", fixture.held(Kind::Body));
+            until(|| fixture.held(MemoryKind::RequestBody) >= 50 * KIB).await;
+            assert!(fixture.held(MemoryKind::RequestBody) <= 100 * KIB, "{}", fixture.held(MemoryKind::RequestBody));
             drop((announced, body));
         })
         .await;
@@ -40,16 +40,16 @@ async fn bodies_that_stand_still_give_way_to_those_that_come() {
                     stalled.push((response, body));
                 }
                 settle().await;
-                assert!(fixture.held(Kind::Body) <= LIMITS.total);
+                assert!(fixture.held(MemoryKind::RequestBody) <= LIMITS.total);
                 clients.push(client);
             }
-            until(|| fixture.held(Kind::Body) > LIMITS.total / 2).await;
+            until(|| fixture.held(MemoryKind::RequestBody) > LIMITS.total / 2).await;
             let mut other = fixture.connect_2(9, 64 * KIB as u32).await;
             for _ in 0..10 {
                 let (response, mut body) = other.send(Some(600 * KIB));
                 body.send_data(vec![1; 600 * KIB].into(), true).unwrap();
                 assert_eq!(soon(response).await.unwrap().status(), 200);
-                assert!(fixture.held(Kind::Body) <= LIMITS.total);
+                assert!(fixture.held(MemoryKind::RequestBody) <= LIMITS.total);
             }
             // Those that had to let go are told so.
             let mut refused = 0;
@@ -75,10 +75,10 @@ async fn a_body_in_drops_is_held_once() {
                 body.send_data(vec![1].into(), false).unwrap();
                 tokio::task::yield_now().await;
             }
-            until(|| fixture.held(Kind::Body) == 20_000).await;
+            until(|| fixture.held(MemoryKind::RequestBody) == 20_000).await;
             body.send_data(Bytes::new(), true).unwrap();
             assert_eq!(soon(response).await.unwrap().status(), 200);
-            until(|| fixture.held(Kind::Body) == 0).await;
+            until(|| fixture.held(MemoryKind::RequestBody) == 0).await;
         })
         .await;
 }

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::connection_table::Asked;
+use crate::connection_table::CloseRequest;
 
 #[tokio::test]
 async fn answers_for_a_window_of_0_are_bounded_and_pings_do_not_keep_their_connection() {
@@ -18,14 +18,14 @@ async fn answers_for_a_window_of_0_are_bounded_and_pings_do_not_keep_their_conne
             // However lively it is otherwise, it is cut, and what it held is free.
             while !client.served.is_finished() {
                 let _ = soon(client.pings.ping(h2::Ping::opaque())).await;
-                most = most.max(fixture.held(Kind::Answer));
+                most = most.max(fixture.held(MemoryKind::Response));
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             assert!((100 * KIB..=LIMITS.connection).contains(&most), "{most} bytes");
             assert!(fixture.called() <= 12, "the actor was asked {} times for nothing", fixture.called());
             soon(&mut client.connection).await.unwrap();
             drop(responses);
-            until(|| fixture.held(Kind::Answer) == 0).await;
+            until(|| fixture.held(MemoryKind::Response) == 0).await;
         })
         .await;
 }
@@ -49,7 +49,7 @@ async fn an_answer_that_is_not_taken_is_not_kept_by_others_that_are() {
             }
             soon(client.served).await.unwrap();
             drop(stuck);
-            until(|| fixture.held(Kind::Answer) == 0).await;
+            until(|| fixture.held(MemoryKind::Response) == 0).await;
         })
         .await;
 }
@@ -64,13 +64,13 @@ async fn unread_answers_of_http_1_are_bounded_and_cut() {
             stream.write_all(&requests).await.unwrap();
             let mut most = 0;
             while !served.is_finished() {
-                most = most.max(fixture.held(Kind::Answer));
+                most = most.max(fixture.held(MemoryKind::Response));
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             // One that is being sent, and one behind it.
             assert!((300 * KIB..650 * KIB).contains(&most), "{most} bytes");
             assert!(fixture.called() <= 2, "{} calls", fixture.called());
-            until(|| fixture.held(Kind::Answer) == 0).await;
+            until(|| fixture.held(MemoryKind::Response) == 0).await;
         })
         .await;
 }
@@ -91,12 +91,12 @@ async fn a_slow_reader_that_makes_progress_gets_all() {
                 read += more;
                 // Slower than the patience in all, but for no part of it.
                 if read % 8 == 0 {
-                    tokio::time::sleep(PATIENCE.write / 200).await;
+                    tokio::time::sleep(TIMEOUTS.write / 200).await;
                 }
             }
             assert!(read > 300 * KIB, "{read} bytes");
             soon(served).await.unwrap();
-            assert_eq!(fixture.held(Kind::Answer), 0);
+            assert_eq!(fixture.held(MemoryKind::Response), 0);
         })
         .await;
 }
@@ -112,15 +112,19 @@ async fn many_connections_that_take_nothing_leave_room_for_a_client_that_does() 
                 let mut client = fixture.connect_2(1 + number % 3, 0).await;
                 let responses: Vec<_> = (0..10).map(|_| client.send(None)).collect();
                 settle().await;
-                assert!(fixture.held(Kind::Answer) <= LIMITS.total);
+                assert!(fixture.held(MemoryKind::Response) <= LIMITS.total);
                 attackers.push((client, responses));
             }
-            assert!(fixture.held(Kind::Answer) > LIMITS.total - 250 * KIB, "{}", fixture.held(Kind::Answer));
+            assert!(
+                fixture.held(MemoryKind::Response) > LIMITS.total - 250 * KIB,
+                "{}",
+                fixture.held(MemoryKind::Response)
+            );
             let mut other = fixture.connect_2(9, 64 * KIB as u32).await;
             for _ in 0..20 {
                 assert_eq!(other.status().await, 200);
             }
-            assert!(fixture.held(Kind::Answer) <= LIMITS.total);
+            assert!(fixture.held(MemoryKind::Response) <= LIMITS.total);
         })
         .await;
 }
@@ -141,7 +145,7 @@ async fn a_client_that_takes_many_large_answers_at_once_gets_them_all() {
                 while let Some(Ok(data)) = soon(body.data()).await {
                     body.flow_control().release_capacity(data.len()).unwrap();
                 }
-                assert!(fixture.held(Kind::Answer) <= LIMITS.connection);
+                assert!(fixture.held(MemoryKind::Response) <= LIMITS.connection);
             }
         })
         .await;
@@ -188,31 +192,33 @@ async fn when_there_is_no_place_the_connection_that_was_idle_longest_is_closed()
     LocalSet::new()
         .run_until(async {
             let table = ConnectionTable::with(3, LIMITS, LIMITS);
-            let mut admissions = Vec::new();
+            let mut slots = Vec::new();
             for client in 0..3 {
-                admissions.push(table.admit(0, IpAddr::from([10, 0, 0, client])).await);
+                slots.push(table.acquire_slot(0, IpAddr::from([10, 0, 0, client])).await);
             }
-            admissions[0].0.set_busy();
+            slots[0].0.set_busy();
             let waits = table.clone();
-            let newcomer = tokio::task::spawn_local(async move { waits.admit(1, IpAddr::from([10, 0, 0, 9])).await });
+            let newcomer =
+                tokio::task::spawn_local(async move { waits.acquire_slot(1, IpAddr::from([10, 0, 0, 9])).await });
             settle().await;
-            let asked: Vec<_> = admissions.iter().map(|admission| admission.0.asked()).collect();
-            assert_eq!(asked, [Asked::Nothing, Asked::ToBeCut, Asked::Nothing]);
+            let asked: Vec<_> = slots.iter().map(|slot| slot.0.close_request()).collect();
+            assert_eq!(asked, [CloseRequest::None, CloseRequest::Immediate, CloseRequest::None]);
             assert!(!newcomer.is_finished());
-            admissions.remove(1);
+            slots.remove(1);
             let newcomer = soon(newcomer).await.unwrap();
             newcomer.0.set_busy();
             // Where all are busy, the first one that is not is closed for whoever waits.
-            admissions[1].0.set_busy();
+            slots[1].0.set_busy();
             let waits = table.clone();
-            let another = tokio::task::spawn_local(async move { waits.admit(1, IpAddr::from([10, 0, 0, 9])).await });
+            let another =
+                tokio::task::spawn_local(async move { waits.acquire_slot(1, IpAddr::from([10, 0, 0, 9])).await });
             settle().await;
-            table.is_idle(&admissions[0].0);
-            assert_eq!(admissions[0].0.asked(), Asked::ToEnd);
-            admissions.remove(0);
+            table.on_idle(&slots[0].0);
+            assert_eq!(slots[0].0.close_request(), CloseRequest::Graceful);
+            slots.remove(0);
             let _another = soon(another).await.unwrap();
-            table.is_idle(&admissions[0].0);
-            assert_eq!(admissions[0].0.asked(), Asked::Nothing, "nobody waits any more");
+            table.on_idle(&slots[0].0);
+            assert_eq!(slots[0].0.close_request(), CloseRequest::None, "nobody waits any more");
         })
         .await;
 }

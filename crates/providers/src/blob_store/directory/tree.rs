@@ -12,35 +12,35 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempPath;
 
-use crate::blob_store::backend::List;
-use crate::blob_store::error::Refusal;
+use crate::blob_store::backend::BoundedBlobList;
+use crate::blob_store::error::BlobStoreError;
 use crate::blob_store::names;
-use crate::blob_store::payloads::{Blob, Name};
+use crate::blob_store::payloads::{Blob, BlobName};
 
 /// No container has this name: none begins with a dot.
 const UPLOADS: &str = ".uploads";
 
 /// What a crash left behind is removed when it is so old. Younger files may be about to be locked by another process.
-const LEFT_BEHIND_AFTER: Duration = Duration::from_secs(60);
+const STALE_AFTER: Duration = Duration::from_secs(60);
 
 /// How often folders are made again that somebody else has removed for being empty.
-const ATTEMPTS: usize = 16;
+const MAX_ATTEMPTS: usize = 16;
 
 /// A directory with containers.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(super) struct BlobTree {
     root: PathBuf,
 }
 
-impl Tree {
+impl BlobTree {
     /// Opens a directory, makes it if need be, and removes what a crash left behind.
-    pub(super) fn open(root: &Path) -> Result<Tree, Refusal> {
-        let failed = |error| Refusal::unavailable("it cannot be used", error);
+    pub(super) fn open(root: &Path) -> Result<BlobTree, BlobStoreError> {
+        let failed = |error| BlobStoreError::unavailable("it cannot be used", error);
         make_folder(root).map_err(failed)?;
-        let tree = Tree { root: fs::canonicalize(root).map_err(failed)? };
+        let tree = BlobTree { root: fs::canonicalize(root).map_err(failed)? };
         let uploads = tree.root.join(UPLOADS);
-        make_folder(&uploads).and_then(|_| descend(&tree.root, &[UPLOADS.to_owned()])).map_err(failed)?;
-        remove_what_was_left_behind(&uploads).map_err(failed)?;
+        make_folder(&uploads).and_then(|_| resolve_folder(&tree.root, &[UPLOADS.to_owned()])).map_err(failed)?;
+        remove_stale_uploads(&uploads).map_err(failed)?;
         // Whether it can be written to is told now, and not by the first upload.
         tempfile::tempfile_in(&uploads).map_err(failed)?;
         Ok(tree)
@@ -50,39 +50,39 @@ impl Tree {
         &self.root
     }
 
-    pub(super) fn health(&self) -> Result<(), Refusal> {
-        let folder = descend(&self.root, &[UPLOADS.to_owned()]);
-        folder.map(drop).map_err(|error| Refusal::unavailable("its directory cannot be used", error))
+    pub(super) fn health(&self) -> Result<(), BlobStoreError> {
+        let folder = resolve_folder(&self.root, &[UPLOADS.to_owned()]);
+        folder.map(drop).map_err(|error| BlobStoreError::unavailable("its directory cannot be used", error))
     }
 
     /// The folder of a container that is there.
-    fn container(&self, id: &str) -> Result<PathBuf, Refusal> {
-        descend(&self.root, &names::encode(id)).map_err(|error| match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => Refusal::NoContainer(id.to_owned()),
-            _ => Refusal::unavailable("the container cannot be used", error),
+    fn container(&self, id: &str) -> Result<PathBuf, BlobStoreError> {
+        resolve_folder(&self.root, &names::encode(id)).map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => BlobStoreError::ContainerNotFound(id.to_owned()),
+            _ => BlobStoreError::unavailable("the container cannot be used", error),
         })
     }
 
-    pub(super) fn create_container(&self, id: &str) -> Result<(), Refusal> {
+    pub(super) fn create_container(&self, id: &str) -> Result<(), BlobStoreError> {
         let parts = names::encode(id);
-        let made = repeat_while_not_found(|| make_folders(&self.root, &parts));
-        made.map(drop).map_err(|error| Refusal::unavailable("the container could not be made", error))
+        let made = retry_if_not_found(|| make_folders(&self.root, &parts));
+        made.map(drop).map_err(|error| BlobStoreError::unavailable("the container could not be made", error))
     }
 
-    pub(super) fn remove_container(&self, id: &str) -> Result<(), Refusal> {
+    pub(super) fn remove_container(&self, id: &str) -> Result<(), BlobStoreError> {
         let folder = self.container(id)?;
         let failed = |error: io::Error| match error.kind() {
-            ErrorKind::DirectoryNotEmpty => Refusal::NotEmpty(id.to_owned()),
-            ErrorKind::NotFound => Refusal::NoContainer(id.to_owned()),
-            _ => Refusal::unavailable("the container could not be removed", error),
+            ErrorKind::DirectoryNotEmpty => BlobStoreError::ContainerNotEmpty(id.to_owned()),
+            ErrorKind::NotFound => BlobStoreError::ContainerNotFound(id.to_owned()),
+            _ => BlobStoreError::unavailable("the container could not be removed", error),
         };
         remove_empty_folders_in(&folder).map_err(failed)?;
         fs::remove_dir(&folder).map_err(failed)?;
-        self.tidy_up(&folder, &self.root).map_err(failed)
+        self.sync_and_prune(&folder, &self.root).map_err(failed)
     }
 
     /// The folder and the file name of a blob in a container that is there.
-    fn blob(&self, name: &Name) -> Result<(PathBuf, Vec<String>, String), Refusal> {
+    fn blob(&self, name: &BlobName) -> Result<(PathBuf, Vec<String>, String), BlobStoreError> {
         let container = self.container(&name.container)?;
         let mut folders = names::encode(&name.id);
         let file = folders.pop().unwrap_or_default();
@@ -90,41 +90,41 @@ impl Tree {
     }
 
     /// The file of a blob that is there.
-    fn file(&self, name: &Name) -> Result<PathBuf, Refusal> {
+    fn file(&self, name: &BlobName) -> Result<PathBuf, BlobStoreError> {
         let (container, folders, file) = self.blob(name)?;
-        let path = descend(&container, &folders).map(|folder| folder.join(file));
+        let path = resolve_folder(&container, &folders).map(|folder| folder.join(file));
         let found = path.and_then(|path| Ok((fs::symlink_metadata(&path)?.is_file(), path)));
         match found {
             Ok((true, path)) => Ok(path),
-            Ok((false, _)) => Err(Refusal::NoBlob(name.id.clone())),
-            Err(error) => Err(no_blob(name, error)),
+            Ok((false, _)) => Err(BlobStoreError::BlobNotFound(name.id.clone())),
+            Err(error) => Err(blob_error(name, error)),
         }
     }
 
-    pub(super) fn open_blob(&self, name: &Name) -> Result<(File, u64), Refusal> {
+    pub(super) fn open_blob(&self, name: &BlobName) -> Result<(File, u64), BlobStoreError> {
         let path = self.file(name)?;
         // What it has become since it was looked at is neither followed nor waited for.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
         let opened = opened.and_then(|file| Ok((file.metadata()?.len(), file)));
-        opened.map(|(size, file)| (file, size)).map_err(|error| no_blob(name, error))
+        opened.map(|(size, file)| (file, size)).map_err(|error| blob_error(name, error))
     }
 
-    pub(super) fn remove(&self, name: &Name) -> Result<(), Refusal> {
+    pub(super) fn remove(&self, name: &BlobName) -> Result<(), BlobStoreError> {
         let path = self.file(name)?;
         let container = self.container(&name.container)?;
-        fs::remove_file(&path).map_err(|error| no_blob(name, error))?;
-        let tidied = self.tidy_up(&path, &container);
-        tidied.map_err(|error| Refusal::unavailable("the removal could not be made durable", error))
+        fs::remove_file(&path).map_err(|error| blob_error(name, error))?;
+        let tidied = self.sync_and_prune(&path, &container);
+        tidied.map_err(|error| BlobStoreError::unavailable("the removal could not be made durable", error))
     }
 
     /// Makes it durable that something is gone, and removes the folders on the way to it that are empty now.
-    fn tidy_up(&self, gone: &Path, below: &Path) -> io::Result<()> {
-        for folder in gone.ancestors().skip(1) {
+    fn sync_and_prune(&self, removed: &Path, below: &Path) -> io::Result<()> {
+        for folder in removed.ancestors().skip(1) {
             match sync_folder(folder) {
                 // Somebody else was faster.
                 Err(error) if error.kind() == ErrorKind::NotFound && folder != below => continue,
-                synced => synced?,
+                result => result?,
             }
             if folder == below || fs::remove_dir(folder).is_err() {
                 break;
@@ -133,15 +133,15 @@ impl Tree {
         Ok(())
     }
 
-    pub(super) fn list(&self, id: &str) -> Result<Vec<Blob>, Refusal> {
+    pub(super) fn list(&self, id: &str) -> Result<Vec<Blob>, BlobStoreError> {
         let folder = self.container(id)?;
-        let mut list = List::of(id);
+        let mut list = BoundedBlobList::of(id);
         list_into(&mut list, &folder, &mut Vec::new())?;
         Ok(list.sorted())
     }
 
     /// A file for an upload to a container that is there.
-    pub(super) fn begin(&self, container: &str) -> Result<(File, TempPath), Refusal> {
+    pub(super) fn begin(&self, container: &str) -> Result<(File, TempPath), BlobStoreError> {
         self.container(container)?;
         let begun = || {
             let (file, path) = tempfile::NamedTempFile::new_in(self.root.join(UPLOADS))?.into_parts();
@@ -149,14 +149,14 @@ impl Tree {
             file.try_lock()?;
             Ok((file, path))
         };
-        begun().map_err(|error: io::Error| Refusal::unavailable("no upload could be begun", error))
+        begun().map_err(|error: io::Error| BlobStoreError::unavailable("no upload could be begun", error))
     }
 
     /// Has a file be a blob, durably. One that was there before is replaced.
-    pub(super) fn publish(&self, name: &Name, file: &File, path: TempPath) -> Result<(), Refusal> {
+    pub(super) fn publish(&self, name: &BlobName, file: &File, path: TempPath) -> Result<(), BlobStoreError> {
         file.sync_all().map_err(not_durable)?;
         let mut path = Some(path);
-        let published = repeat_while_not_found(|| {
+        let published = retry_if_not_found(|| {
             let (container, folders, file) = self.blob(name).map_err(io::Error::other)?;
             let folder = make_folders(&container, &folders)?;
             if let Some(unpublished) = path.take() {
@@ -173,19 +173,19 @@ impl Tree {
 }
 
 /// Why a blob is not there yet.
-pub(super) fn not_durable(error: io::Error) -> Refusal {
-    Refusal::unavailable("the blob could not be made durable", error)
+pub(super) fn not_durable(error: io::Error) -> BlobStoreError {
+    BlobStoreError::unavailable("the blob could not be made durable", error)
 }
 
-fn no_blob(name: &Name, error: io::Error) -> Refusal {
+fn blob_error(name: &BlobName, error: io::Error) -> BlobStoreError {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Refusal::NoBlob(name.id.clone()),
-        _ => Refusal::unavailable("the blob cannot be used", error),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => BlobStoreError::BlobNotFound(name.id.clone()),
+        _ => BlobStoreError::unavailable("the blob cannot be used", error),
     }
 }
 
 /// Goes down from folder to folder, by no symbolic link.
-fn descend(from: &Path, folders: &[String]) -> io::Result<PathBuf> {
+fn resolve_folder(from: &Path, folders: &[String]) -> io::Result<PathBuf> {
     let mut path = from.to_path_buf();
     for folder in folders {
         path.push(folder);
@@ -215,12 +215,12 @@ fn make_folders(from: &Path, folders: &[String]) -> io::Result<PathBuf> {
             sync_folder(&above)?;
         }
     }
-    descend(from, folders)
+    resolve_folder(from, folders)
 }
 
 /// What is not found may have been a folder that somebody else removed, being empty, before anything was put into it.
-fn repeat_while_not_found<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    for _ in 1..ATTEMPTS {
+fn retry_if_not_found<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 1..MAX_ATTEMPTS {
         match work() {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             done => return done,
@@ -238,7 +238,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 fn remove_empty_folders_in(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_type()?.is_dir() && entry.file_name().to_str().is_some_and(names::goes_on) {
+        if entry.file_type()?.is_dir() && entry.file_name().to_str().is_some_and(names::is_continuation) {
             remove_empty_folders_in(&entry.path())?;
             // It may have something in it, which the caller will find.
             let _ = fs::remove_dir(entry.path());
@@ -247,13 +247,13 @@ fn remove_empty_folders_in(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn list_into(list: &mut List, folder: &Path, above: &mut Vec<String>) -> Result<(), Refusal> {
-    let failed = |error| Refusal::unavailable("the container cannot be listed", error);
+fn list_into(list: &mut BoundedBlobList, folder: &Path, above: &mut Vec<String>) -> Result<(), BlobStoreError> {
+    let failed = |error| BlobStoreError::unavailable("the container cannot be listed", error);
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
         let kind = entry.file_type().map_err(failed)?;
-        if kind.is_dir() && names::goes_on(&name) && above.len() < names::LONGEST {
+        if kind.is_dir() && names::is_continuation(&name) && above.len() < names::MAX_ID_BYTES {
             above.push(name);
             list_into(list, &entry.path(), above)?;
             above.pop();
@@ -269,12 +269,12 @@ fn list_into(list: &mut List, folder: &Path, above: &mut Vec<String>) -> Result<
 }
 
 /// Removes the files of uploads whose process has ended: those that nobody has locked.
-fn remove_what_was_left_behind(uploads: &Path) -> io::Result<()> {
+fn remove_stale_uploads(uploads: &Path) -> io::Result<()> {
     for entry in fs::read_dir(uploads)? {
         let entry = entry?;
         let Ok(metadata) = entry.metadata() else { continue };
         let age = SystemTime::now().duration_since(metadata.modified()?).unwrap_or_default();
-        if !metadata.is_file() || age < LEFT_BEHIND_AFTER {
+        if !metadata.is_file() || age < STALE_AFTER {
             continue;
         }
         let Ok(file) = File::open(entry.path()) else { continue };

@@ -13,20 +13,20 @@ use redb::{Builder, Database, DatabaseError};
 use wasmcloud_core::error::panic_text;
 
 use super::tables::Tables;
-use crate::key_value::config::Location;
+use crate::key_value::config::StoreLocation;
 
 /// How much of a database is kept in memory at most.
-const CACHE: usize = 64 * 1024 * 1024;
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// A database that is open, or was and is to be opened again.
-pub(super) struct File {
-    location: Location,
+pub(super) struct DatabaseFile {
+    location: StoreLocation,
     database: RwLock<Option<Database>>,
 }
 
-impl File {
-    pub(super) fn new(location: Location) -> File {
-        File { location, database: RwLock::new(None) }
+impl DatabaseFile {
+    pub(super) fn new(location: StoreLocation) -> DatabaseFile {
+        DatabaseFile { location, database: RwLock::new(None) }
     }
 
     /// The database, if it is open. It stays so until this is dropped.
@@ -40,12 +40,12 @@ impl File {
     /// # Errors
     /// A text that names the file, and what to do.
     pub(super) fn open(&self) -> Result<(), String> {
-        let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entry = self.database.write().unwrap_or_else(PoisonError::into_inner);
         // The old one has to let go of the file first.
-        *slot = None;
+        *entry = None;
         let opened = catch_unwind(AssertUnwindSafe(|| self.database()));
         let opened = opened.unwrap_or_else(|panic| Err(redb::Error::Corrupted(panic_text(&*panic))));
-        *slot = Some(opened.map_err(|error| self.explain(&error))?);
+        *entry = Some(opened.map_err(|error| self.explain(&error))?);
         Ok(())
     }
 
@@ -56,10 +56,10 @@ impl File {
 
     fn database(&self) -> Result<Database, redb::Error> {
         let mut builder = Builder::new();
-        builder.set_cache_size(CACHE);
+        builder.set_cache_size(CACHE_BYTES);
         let database = match &self.location {
-            Location::Memory => builder.create_with_backend(InMemoryBackend::new())?,
-            Location::File(path) => builder.create_with_backend(FileBackend::new(open(path)?)?)?,
+            StoreLocation::Memory => builder.create_with_backend(InMemoryBackend::new())?,
+            StoreLocation::File(path) => builder.create_with_backend(FileBackend::new(open(path)?)?)?,
         };
         // Readers find all tables from the beginning on.
         let transaction = database.begin_write()?;
@@ -69,12 +69,12 @@ impl File {
     }
 
     fn explain(&self, error: &redb::Error) -> String {
-        let what_to_do = match error {
+        let advice = match error {
             redb::Error::DatabaseAlreadyOpen => "another process or another provider has it open: choose another PATH",
             redb::Error::Io(_) => "choose another PATH, or see to its folder, its permissions and its disk",
-            _ => "it is no store of this host, or is damaged: choose another PATH, or restore the file",
+            _ => "it is no store of this host, or is corrupted: choose another PATH, or restore the file",
         };
-        format!("the store at PATH={} cannot be opened ({error}): {what_to_do}", self.location)
+        format!("the store at PATH={} cannot be opened ({error}): {advice}", self.location)
     }
 }
 

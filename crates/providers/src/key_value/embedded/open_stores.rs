@@ -4,56 +4,56 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Embedded;
-use crate::key_value::config::Location;
-use crate::key_value::error::Refusal;
-use crate::key_value::payloads::{Answer, Operation};
+use super::EmbeddedStore;
+use crate::key_value::config::StoreLocation;
+use crate::key_value::error::KeyValueError;
+use crate::key_value::payloads::{KeyValueOperation, KeyValueResponse};
 
 /// The stores of one provider.
 #[derive(Default)]
-pub(in crate::key_value) struct Files(Mutex<HashMap<Location, Arc<Slot>>>);
+pub(in crate::key_value) struct OpenStores(Mutex<HashMap<StoreLocation, Arc<StoreEntry>>>);
 
 /// A store, and its links. Opening and closing wait for each other.
-type Slot = tokio::sync::Mutex<Shared>;
+type StoreEntry = tokio::sync::Mutex<SharedStore>;
 
 #[derive(Default)]
-struct Shared {
-    store: Option<Embedded>,
+struct SharedStore {
+    store: Option<EmbeddedStore>,
     links: usize,
 }
 
 /// One link's share in a store.
-pub(in crate::key_value) struct Lease {
-    store: Embedded,
-    location: Location,
+pub(in crate::key_value) struct StoreHandle {
+    store: EmbeddedStore,
+    location: StoreLocation,
 }
 
-impl Files {
+impl OpenStores {
     /// Opens a store for one more link.
     ///
     /// # Errors
     /// A text that names the file, and what to do.
-    pub(in crate::key_value) async fn open(&self, location: Location) -> Result<Lease, String> {
+    pub(in crate::key_value) async fn open(&self, location: StoreLocation) -> Result<StoreHandle, String> {
         let location = absolute(location).await?;
-        let slot = self.slots().entry(location.clone()).or_default().clone();
-        let mut shared = slot.lock().await;
+        let entry = self.stores().entry(location.clone()).or_default().clone();
+        let mut shared = entry.lock().await;
         let opened = match &shared.store {
             Some(store) => Ok(store.clone()),
-            None => Embedded::open(location.clone()).await,
+            None => EmbeddedStore::open(location.clone()).await,
         };
         if let Ok(store) = &opened {
             shared.store = Some(store.clone());
             shared.links += 1;
         }
         drop(shared);
-        self.forget_if_unused(&location, &slot);
-        Ok(Lease { store: opened?, location })
+        self.remove_if_unused(&location, &entry);
+        Ok(StoreHandle { store: opened?, location })
     }
 
     /// Takes a link's share back. With the last one, the file is released.
-    pub(in crate::key_value) async fn close(&self, lease: &Lease) {
-        let Some(slot) = self.slots().get(&lease.location).cloned() else { return };
-        let mut shared = slot.lock().await;
+    pub(in crate::key_value) async fn close(&self, handle: &StoreHandle) {
+        let Some(entry) = self.stores().get(&handle.location).cloned() else { return };
+        let mut shared = entry.lock().await;
         shared.links = shared.links.saturating_sub(1);
         if shared.links == 0
             && let Some(store) = shared.store.take()
@@ -61,47 +61,50 @@ impl Files {
             store.close().await;
         }
         drop(shared);
-        self.forget_if_unused(&lease.location, &slot);
+        self.remove_if_unused(&handle.location, &entry);
     }
 
     /// Forgets a store that nobody has and nobody is about to have: who is holds its slot, as the map and we do.
-    fn forget_if_unused(&self, location: &Location, slot: &Arc<Slot>) {
-        let mut slots = self.slots();
-        if Arc::strong_count(slot) == 2 && slot.try_lock().is_ok_and(|shared| shared.links == 0) {
-            slots.remove(location);
+    fn remove_if_unused(&self, location: &StoreLocation, entry: &Arc<StoreEntry>) {
+        let mut stores = self.stores();
+        if Arc::strong_count(entry) == 2 && entry.try_lock().is_ok_and(|shared| shared.links == 0) {
+            stores.remove(location);
         }
     }
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Location, Arc<Slot>>> {
+    fn stores(&self) -> MutexGuard<'_, HashMap<StoreLocation, Arc<StoreEntry>>> {
         // The map is whole after any panic: each use of it is a single operation.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Lease {
-    pub(in crate::key_value) async fn perform(&self, operation: Operation) -> Result<Answer, Refusal> {
-        self.store.perform(operation).await
+impl StoreHandle {
+    pub(in crate::key_value) async fn execute(
+        &self,
+        operation: KeyValueOperation,
+    ) -> Result<KeyValueResponse, KeyValueError> {
+        self.store.execute(operation).await
     }
 
-    pub(in crate::key_value) fn location(&self) -> &Location {
+    pub(in crate::key_value) fn location(&self) -> &StoreLocation {
         &self.location
     }
 }
 
 /// One name for each file, however it is written.
-async fn absolute(location: Location) -> Result<Location, String> {
-    let Location::File(path) = location else { return Ok(location) };
+async fn absolute(location: StoreLocation) -> Result<StoreLocation, String> {
+    let StoreLocation::File(path) = location else { return Ok(location) };
     let found = match tokio::fs::canonicalize(&path).await {
         Ok(path) => Ok(path),
-        Err(_) => beside_others(&path).await,
+        Err(_) => canonical_parent(&path).await,
     };
-    found.map(Location::File).map_err(|error| {
+    found.map(StoreLocation::File).map_err(|error| {
         format!("the value PATH={path:?} is no file in a folder that there is ({error}): make the folder first")
     })
 }
 
 /// The name of a file that is to be made.
-async fn beside_others(path: &Path) -> std::io::Result<PathBuf> {
+async fn canonical_parent(path: &Path) -> std::io::Result<PathBuf> {
     let name = path.file_name().ok_or(std::io::ErrorKind::InvalidFilename)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Ok(tokio::fs::canonicalize(folder).await?.join(name))

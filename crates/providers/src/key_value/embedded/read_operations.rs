@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use redb::ReadableTable;
 
-use super::record::{Content, List, Record};
-use super::tables::{Failure, Snapshot, after, damaged, refuse};
-use crate::key_value::error::Refusal;
-use crate::key_value::payloads::{Answer, Operation};
+use super::record::{Content, ListExtent, Record};
+use super::tables::{Snapshot, TableError, after, corrupted, reject};
+use crate::key_value::error::KeyValueError;
+use crate::key_value::payloads::{KeyValueOperation, KeyValueResponse};
 
 /// What an answer may hold in memory: what fits a message to an actor.
 const ANSWER_LIMIT: usize = 63 * 1024 * 1024;
@@ -16,48 +16,48 @@ const ANSWER_LIMIT: usize = 63 * 1024 * 1024;
 const TEXT_COST: usize = 32;
 
 /// Carries out an operation that changes nothing.
-pub(super) fn read(snapshot: &Snapshot, operation: &Operation) -> Result<Answer, Failure> {
+pub(super) fn read(snapshot: &Snapshot, operation: &KeyValueOperation) -> Result<KeyValueResponse, TableError> {
     match operation {
-        Operation::Get { key } => get(snapshot, key.as_bytes()),
-        Operation::KeyExists { key } => {
-            let exists = with(&snapshot.keys, key.as_bytes(), snapshot.now, |record| Ok(record.is_some()))?;
-            Ok(Answer::Found { value: String::new(), exists })
+        KeyValueOperation::Get { key } => get(snapshot, key.as_bytes()),
+        KeyValueOperation::KeyExists { key } => {
+            let exists = with_record(&snapshot.keys, key.as_bytes(), snapshot.now, |record| Ok(record.is_some()))?;
+            Ok(KeyValueResponse::Found { value: String::new(), exists })
         }
-        Operation::Range { key, start, stop } => range(snapshot, key.as_bytes(), *start, *stop),
-        Operation::SetUnion { keys } => union(snapshot, keys),
-        Operation::SetIntersection { keys } => intersection(snapshot, keys),
-        Operation::SetQuery { key } => union(snapshot, std::slice::from_ref(key)),
+        KeyValueOperation::Range { key, start, stop } => range(snapshot, key.as_bytes(), *start, *stop),
+        KeyValueOperation::SetUnion { keys } => union(snapshot, keys),
+        KeyValueOperation::SetIntersection { keys } => intersection(snapshot, keys),
+        KeyValueOperation::SetQuery { key } => union(snapshot, std::slice::from_ref(key)),
         changing => unreachable!("{changing:?} changes the store"),
     }
 }
 
 /// Shows what is kept under a key, and is not expired.
-pub(super) fn with<T>(
+pub(super) fn with_record<T>(
     keys: &impl ReadableTable<&'static [u8], &'static [u8]>,
     key: &[u8],
     now: u64,
-    show: impl FnOnce(Option<Record<'_>>) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+    show: impl FnOnce(Option<Record<'_>>) -> Result<T, TableError>,
+) -> Result<T, TableError> {
     let Some(bytes) = keys.get(key)? else { return show(None) };
-    let record = Record::decode(bytes.value()).ok_or_else(damaged)?;
+    let record = Record::decode(bytes.value()).ok_or_else(corrupted)?;
     show(Some(record).filter(|record| !record.is_expired(now)))
 }
 
-fn get(snapshot: &Snapshot, key: &[u8]) -> Result<Answer, Failure> {
-    with(&snapshot.keys, key, snapshot.now, |record| match record.map(|record| record.content) {
-        None => Ok(Answer::Found { value: String::new(), exists: false }),
-        Some(Content::Text(value)) => Ok(Answer::Found { value: value.to_owned(), exists: true }),
-        Some(_) => refuse(Refusal::WrongKind),
+fn get(snapshot: &Snapshot, key: &[u8]) -> Result<KeyValueResponse, TableError> {
+    with_record(&snapshot.keys, key, snapshot.now, |record| match record.map(|record| record.content) {
+        None => Ok(KeyValueResponse::Found { value: String::new(), exists: false }),
+        Some(Content::Text(value)) => Ok(KeyValueResponse::Found { value: value.to_owned(), exists: true }),
+        Some(_) => reject(KeyValueError::WrongType),
     })
 }
 
-fn range(snapshot: &Snapshot, key: &[u8], start: i32, stop: i32) -> Result<Answer, Failure> {
-    let list = with(&snapshot.keys, key, snapshot.now, |record| match record.map(|record| record.content) {
+fn range(snapshot: &Snapshot, key: &[u8], start: i32, stop: i32) -> Result<KeyValueResponse, TableError> {
+    let list = with_record(&snapshot.keys, key, snapshot.now, |record| match record.map(|record| record.content) {
         None => Ok(None),
         Some(Content::List(list)) => Ok(Some(list)),
-        Some(_) => refuse(Refusal::WrongKind),
+        Some(_) => reject(KeyValueError::WrongType),
     })?;
-    let mut texts = Texts::default();
+    let mut texts = BoundedTexts::default();
     let Some(list) = list else { return Ok(texts.answer()) };
     let Some((first, count)) = span(&list, start, stop) else { return Ok(texts.answer()) };
     // Where there are no gaps, what comes before need not be counted.
@@ -75,7 +75,7 @@ fn range(snapshot: &Snapshot, key: &[u8], start: i32, stop: i32) -> Result<Answe
 }
 
 /// Which items of a list are meant: the number of the first, and how many there are. Negative numbers count from the end.
-fn span(list: &List, start: i32, stop: i32) -> Option<(u64, u64)> {
+fn span(list: &ListExtent, start: i32, stop: i32) -> Option<(u64, u64)> {
     let count = i64::try_from(list.count).unwrap_or(i64::MAX);
     let from_end = |number: i32| if number < 0 { i64::from(number) + count } else { i64::from(number) };
     let (first, last) = (from_end(start).max(0), from_end(stop).min(count - 1));
@@ -83,9 +83,9 @@ fn span(list: &List, start: i32, stop: i32) -> Option<(u64, u64)> {
     (length > 0).then_some((first.unsigned_abs(), length.unsigned_abs()))
 }
 
-fn union(snapshot: &Snapshot, keys: &[String]) -> Result<Answer, Failure> {
+fn union(snapshot: &Snapshot, keys: &[String]) -> Result<KeyValueResponse, TableError> {
     let mut members = BTreeSet::new();
-    let mut texts = Texts::default();
+    let mut texts = BoundedTexts::default();
     let sets = sets(snapshot, keys)?;
     for (key, _) in &sets {
         for entry in snapshot.members.range((*key, &b""[..])..(after(key).as_slice(), &b""[..]))? {
@@ -99,9 +99,9 @@ fn union(snapshot: &Snapshot, keys: &[String]) -> Result<Answer, Failure> {
     Ok(texts.answer())
 }
 
-fn intersection(snapshot: &Snapshot, keys: &[String]) -> Result<Answer, Failure> {
+fn intersection(snapshot: &Snapshot, keys: &[String]) -> Result<KeyValueResponse, TableError> {
     let mut sets = sets(snapshot, keys)?;
-    let mut texts = Texts::default();
+    let mut texts = BoundedTexts::default();
     let distinct = keys.iter().collect::<BTreeSet<_>>().len();
     sets.sort_unstable_by_key(|(_, count)| *count);
     // One that is missing is empty, and so is what it has in common with others.
@@ -117,7 +117,7 @@ fn intersection(snapshot: &Snapshot, keys: &[String]) -> Result<Answer, Failure>
     Ok(texts.answer())
 }
 
-fn is_in_all(snapshot: &Snapshot, sets: &[(&[u8], u64)], member: &[u8]) -> Result<bool, Failure> {
+fn is_in_all(snapshot: &Snapshot, sets: &[(&[u8], u64)], member: &[u8]) -> Result<bool, TableError> {
     for (key, _) in sets {
         if snapshot.members.get((*key, member))?.is_none() {
             return Ok(false);
@@ -127,16 +127,16 @@ fn is_in_all(snapshot: &Snapshot, sets: &[(&[u8], u64)], member: &[u8]) -> Resul
 }
 
 /// The sets that there are under these keys, each once, with the number of their members.
-fn sets<'a>(snapshot: &Snapshot, keys: &'a [String]) -> Result<Vec<(&'a [u8], u64)>, Failure> {
+fn sets<'a>(snapshot: &Snapshot, keys: &'a [String]) -> Result<Vec<(&'a [u8], u64)>, TableError> {
     let mut sets = Vec::new();
     for key in keys.iter().map(String::as_bytes).collect::<BTreeSet<_>>() {
-        with(&snapshot.keys, key, snapshot.now, |record| match record.map(|record| record.content) {
+        with_record(&snapshot.keys, key, snapshot.now, |record| match record.map(|record| record.content) {
             None => Ok(()),
             Some(Content::Set(count)) => {
                 sets.push((key, count));
                 Ok(())
             }
-            Some(_) => refuse(Refusal::WrongKind),
+            Some(_) => reject(KeyValueError::WrongType),
         })?;
     }
     Ok(sets)
@@ -144,22 +144,22 @@ fn sets<'a>(snapshot: &Snapshot, keys: &'a [String]) -> Result<Vec<(&'a [u8], u6
 
 /// The texts of an answer, as many as it may hold.
 #[derive(Default)]
-struct Texts {
+struct BoundedTexts {
     values: Vec<String>,
     cost: usize,
 }
 
-impl Texts {
-    fn push(&mut self, value: &[u8]) -> Result<(), Failure> {
+impl BoundedTexts {
+    fn push(&mut self, value: &[u8]) -> Result<(), TableError> {
         self.cost += value.len() + TEXT_COST;
         if self.cost > ANSWER_LIMIT {
-            return refuse(Refusal::AnswerTooLarge);
+            return reject(KeyValueError::ResponseTooLarge);
         }
-        self.values.push(std::str::from_utf8(value).map_err(|_| damaged())?.to_owned());
+        self.values.push(std::str::from_utf8(value).map_err(|_| corrupted())?.to_owned());
         Ok(())
     }
 
-    fn answer(self) -> Answer {
-        Answer::Values { values: self.values }
+    fn answer(self) -> KeyValueResponse {
+        KeyValueResponse::Values { values: self.values }
     }
 }

@@ -14,14 +14,14 @@ pub(super) struct Record<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content<'a> {
     Text(&'a str),
-    List(List),
+    List(ListExtent),
     /// A set, and how many members it has.
     Set(u64),
 }
 
 /// A list lies at positions from its front to its back. There may be gaps, where items were taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct List {
+pub(super) struct ListExtent {
     pub(super) front: i64,
     pub(super) back: i64,
     pub(super) count: u64,
@@ -42,7 +42,7 @@ impl<'a> Record<'a> {
                 let (front, rest) = number(rest)?;
                 let (back, rest) = number(rest)?;
                 let (count, _) = number(rest)?;
-                Content::List(List { front: front.cast_signed(), back: back.cast_signed(), count })
+                Content::List(ListExtent { front: front.cast_signed(), back: back.cast_signed(), count })
             }
             SET => Content::Set(number(rest)?.0),
             _ => return None,
@@ -62,7 +62,7 @@ impl<'a> Record<'a> {
         bytes.extend(text.as_bytes());
         match self.content {
             Content::Text(_) => {}
-            Content::List(List { front, back, count }) => {
+            Content::List(ListExtent { front, back, count }) => {
                 bytes.extend(front.to_le_bytes());
                 bytes.extend(back.to_le_bytes());
                 bytes.extend(count.to_le_bytes());
@@ -78,7 +78,7 @@ impl<'a> Record<'a> {
     }
 }
 
-impl List {
+impl ListExtent {
     /// Whether there are no gaps, so that an item's number says where it is.
     pub(super) fn is_dense(&self) -> bool {
         self.back.checked_sub(self.front).and_then(|span| u64::try_from(span).ok())
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn records_are_read_as_they_were_written() {
-        let list = List { front: -3, back: 4, count: 8 };
+        let list = ListExtent { front: -3, back: 4, count: 8 };
         for content in [Content::Text(""), Content::Text("é"), Content::List(list), Content::Set(7)] {
             for expires in [0, 1, u64::MAX] {
                 let record = Record { expires, content };
@@ -106,8 +106,8 @@ mod tests {
             }
         }
         assert!(list.is_dense());
-        assert!(!List { count: 7, ..list }.is_dense());
-        assert!(!List { front: i64::MIN, back: i64::MAX, count: 1 }.is_dense());
+        assert!(!ListExtent { count: 7, ..list }.is_dense());
+        assert!(!ListExtent { front: i64::MIN, back: i64::MAX, count: 1 }.is_dense());
     }
 
     proptest! {

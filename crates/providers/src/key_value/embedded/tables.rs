@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransaction};
 
-use crate::key_value::error::Refusal;
+use crate::key_value::error::KeyValueError;
 
 /// What is kept under each key.
 const KEYS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("keys");
@@ -75,23 +75,23 @@ fn now() -> u64 {
 
 /// What went wrong: with what was asked for, or with the store.
 #[derive(Debug)]
-pub(super) enum Failure {
-    Refused(Refusal),
-    Store(redb::Error),
+pub(super) enum TableError {
+    Rejected(KeyValueError),
+    Database(redb::Error),
 }
 
-impl<E: Into<redb::Error>> From<E> for Failure {
-    fn from(error: E) -> Failure {
-        Failure::Store(error.into())
+impl<E: Into<redb::Error>> From<E> for TableError {
+    fn from(error: E) -> TableError {
+        TableError::Database(error.into())
     }
 }
 
 /// Refuses what was asked for.
-pub(super) fn refuse<T>(refusal: Refusal) -> Result<T, Failure> {
-    Err(Failure::Refused(refusal))
+pub(super) fn reject<T>(refusal: KeyValueError) -> Result<T, TableError> {
+    Err(TableError::Rejected(refusal))
 }
 
 /// What stands in the tables is not what this code writes.
-pub(super) fn damaged() -> Failure {
-    Failure::Store(redb::Error::Corrupted("an entry of the key-value store cannot be read".to_owned()))
+pub(super) fn corrupted() -> TableError {
+    TableError::Database(redb::Error::Corrupted("an entry of the key-value store cannot be read".to_owned()))
 }

@@ -5,80 +5,82 @@
 
 use redb::ReadableTable;
 
-use super::read_operations::with;
-use super::record::{Content, List, Record};
-use super::tables::{Failure, Tables, after, damaged, refuse};
-use crate::key_value::error::Refusal;
-use crate::key_value::payloads::{Answer, Operation};
+use super::read_operations::with_record;
+use super::record::{Content, ListExtent, Record};
+use super::tables::{TableError, Tables, after, corrupted, reject};
+use crate::key_value::error::KeyValueError;
+use crate::key_value::payloads::{KeyValueOperation, KeyValueResponse};
 
 /// How many expired keys are removed in one go.
-const SWEPT_AT_ONCE: usize = 256;
+const MAX_SWEPT_KEYS: usize = 256;
 
 impl Tables<'_> {
     /// Carries out an operation that changes something.
-    pub(super) fn write(&mut self, operation: Operation) -> Result<Answer, Failure> {
+    pub(super) fn write(&mut self, operation: KeyValueOperation) -> Result<KeyValueResponse, TableError> {
         match operation {
-            Operation::Add { key, value } => self.add(key.as_bytes(), value),
-            Operation::Set { key, value, expires } => self.set(key.as_bytes(), value, expires),
-            Operation::Delete { key } => {
+            KeyValueOperation::Add { key, value } => self.add(key.as_bytes(), value),
+            KeyValueOperation::Set { key, value, expires } => self.set(key.as_bytes(), value, expires),
+            KeyValueOperation::Delete { key } => {
                 self.remove(key.as_bytes())?;
-                Ok(Answer::Deleted { key })
+                Ok(KeyValueResponse::Deleted { key })
             }
-            Operation::Push { key, value } => self.push(key.as_bytes(), value.as_bytes()),
-            Operation::ListItemDelete { key, value } => self.delete_items(key.as_bytes(), value.as_bytes()),
-            Operation::SetAdd { key, value } => self.add_member(key.as_bytes(), value.as_bytes()),
-            Operation::SetRemove { key, value } => self.remove_member(key.as_bytes(), value.as_bytes()),
+            KeyValueOperation::Push { key, value } => self.push(key.as_bytes(), value.as_bytes()),
+            KeyValueOperation::ListItemDelete { key, value } => self.delete_items(key.as_bytes(), value.as_bytes()),
+            KeyValueOperation::SetAdd { key, value } => self.add_member(key.as_bytes(), value.as_bytes()),
+            KeyValueOperation::SetRemove { key, value } => self.remove_member(key.as_bytes(), value.as_bytes()),
             reading => unreachable!("{reading:?} changes nothing"),
         }
     }
 
-    fn add(&mut self, key: &[u8], value: i32) -> Result<Answer, Failure> {
-        let found = with(&self.keys, key, self.now, |record| match record {
+    fn add(&mut self, key: &[u8], value: i32) -> Result<KeyValueResponse, TableError> {
+        let found = with_record(&self.keys, key, self.now, |record| match record {
             None => Ok(None),
             Some(Record { expires, content: Content::Text(text) }) => match number(text) {
                 Some(number) => Ok(Some((number, expires))),
-                None => refuse(Refusal::NotANumber),
+                None => reject(KeyValueError::NotANumber),
             },
-            Some(_) => refuse(Refusal::WrongKind),
+            Some(_) => reject(KeyValueError::WrongType),
         })?;
         let (before, expires) = found.unwrap_or_default();
         let sum = before.checked_add(i64::from(value)).and_then(|sum| i32::try_from(sum).ok());
-        let Some(sum) = sum else { return refuse(Refusal::Overflow) };
+        let Some(sum) = sum else { return reject(KeyValueError::Overflow) };
         if found.is_none() {
             self.remove(key)?;
         }
-        self.keep(key, Record { expires, content: Content::Text(&sum.to_string()) })?;
-        Ok(Answer::Sum { value: sum })
+        self.store_record(key, Record { expires, content: Content::Text(&sum.to_string()) })?;
+        Ok(KeyValueResponse::Sum { value: sum })
     }
 
-    fn set(&mut self, key: &[u8], value: String, expires: i32) -> Result<Answer, Failure> {
+    fn set(&mut self, key: &[u8], value: String, expires: i32) -> Result<KeyValueResponse, TableError> {
         self.remove(key)?;
         let expires = match u64::try_from(expires) {
             Ok(seconds) if seconds > 0 => self.now.saturating_add(seconds * 1000),
             _ => 0,
         };
-        self.keep(key, Record { expires, content: Content::Text(&value) })?;
+        self.store_record(key, Record { expires, content: Content::Text(&value) })?;
         if expires != 0 {
             self.expiries.insert((expires, key), ())?;
         }
-        Ok(Answer::Stored { value })
+        Ok(KeyValueResponse::Stored { value })
     }
 
-    fn push(&mut self, key: &[u8], value: &[u8]) -> Result<Answer, Failure> {
-        let (list, expires) = match self.list(key)? {
-            Some((list, expires)) => (List { front: list.front - 1, count: list.count + 1, ..list }, expires),
+    fn push(&mut self, key: &[u8], value: &[u8]) -> Result<KeyValueResponse, TableError> {
+        let (list, expires) = match self.list_record(key)? {
+            Some((list, expires)) => (ListExtent { front: list.front - 1, count: list.count + 1, ..list }, expires),
             None => {
                 self.remove(key)?;
-                (List { front: 0, back: 0, count: 1 }, 0)
+                (ListExtent { front: 0, back: 0, count: 1 }, 0)
             }
         };
         self.items.insert((key, list.front), value)?;
-        self.keep(key, Record { expires, content: Content::List(list) })?;
-        Ok(Answer::List { new_count: count(list.count) })
+        self.store_record(key, Record { expires, content: Content::List(list) })?;
+        Ok(KeyValueResponse::List { new_count: count(list.count) })
     }
 
-    fn delete_items(&mut self, key: &[u8], value: &[u8]) -> Result<Answer, Failure> {
-        let Some((mut list, expires)) = self.list(key)? else { return Ok(Answer::List { new_count: 0 }) };
+    fn delete_items(&mut self, key: &[u8], value: &[u8]) -> Result<KeyValueResponse, TableError> {
+        let Some((mut list, expires)) = self.list_record(key)? else {
+            return Ok(KeyValueResponse::List { new_count: 0 });
+        };
         let mut removed = 0;
         let whole = (key, list.front)..=(key, list.back);
         for entry in self.items.extract_from_if(whole.clone(), |_, item| item == value)? {
@@ -90,17 +92,17 @@ impl Tables<'_> {
             self.remove(key)?;
         } else if removed > 0 {
             let mut left = self.items.range(whole)?;
-            let first = left.next().ok_or_else(damaged)??.0.value().1;
+            let first = left.next().ok_or_else(corrupted)??.0.value().1;
             let last = left.next_back().transpose()?.map_or(first, |last| last.0.value().1);
             drop(left);
-            list = List { front: first, back: last, ..list };
-            self.keep(key, Record { expires, content: Content::List(list) })?;
+            list = ListExtent { front: first, back: last, ..list };
+            self.store_record(key, Record { expires, content: Content::List(list) })?;
         }
-        Ok(Answer::List { new_count: count(removed) })
+        Ok(KeyValueResponse::List { new_count: count(removed) })
     }
 
-    fn add_member(&mut self, key: &[u8], member: &[u8]) -> Result<Answer, Failure> {
-        let (members, expires) = match self.set_of(key)? {
+    fn add_member(&mut self, key: &[u8], member: &[u8]) -> Result<KeyValueResponse, TableError> {
+        let (members, expires) = match self.set_record(key)? {
             Some(set) => set,
             None => {
                 self.remove(key)?;
@@ -108,29 +110,31 @@ impl Tables<'_> {
             }
         };
         if self.members.insert((key, member), ())?.is_some() {
-            return Ok(Answer::Members { new_count: 0 });
+            return Ok(KeyValueResponse::Members { new_count: 0 });
         }
-        self.keep(key, Record { expires, content: Content::Set(members + 1) })?;
-        Ok(Answer::Members { new_count: 1 })
+        self.store_record(key, Record { expires, content: Content::Set(members + 1) })?;
+        Ok(KeyValueResponse::Members { new_count: 1 })
     }
 
-    fn remove_member(&mut self, key: &[u8], member: &[u8]) -> Result<Answer, Failure> {
-        let Some((members, expires)) = self.set_of(key)? else { return Ok(Answer::Members { new_count: 0 }) };
+    fn remove_member(&mut self, key: &[u8], member: &[u8]) -> Result<KeyValueResponse, TableError> {
+        let Some((members, expires)) = self.set_record(key)? else {
+            return Ok(KeyValueResponse::Members { new_count: 0 });
+        };
         if self.members.remove((key, member))?.is_none() {
-            return Ok(Answer::Members { new_count: 0 });
+            return Ok(KeyValueResponse::Members { new_count: 0 });
         }
         if members <= 1 {
             self.remove(key)?;
         } else {
-            self.keep(key, Record { expires, content: Content::Set(members - 1) })?;
+            self.store_record(key, Record { expires, content: Content::Set(members - 1) })?;
         }
-        Ok(Answer::Members { new_count: 1 })
+        Ok(KeyValueResponse::Members { new_count: 1 })
     }
 
     /// Removes keys that have expired, and tells whether there may be more of them.
-    pub(super) fn sweep(&mut self) -> Result<bool, Failure> {
+    pub(super) fn remove_expired(&mut self) -> Result<bool, TableError> {
         let mut expired = Vec::new();
-        for entry in self.expiries.range(..(self.now, &b""[..]))?.take(SWEPT_AT_ONCE) {
+        for entry in self.expiries.range(..(self.now, &b""[..]))?.take(MAX_SWEPT_KEYS) {
             let entry = entry?.0;
             let (expires, key) = entry.value();
             expired.push((expires, key.to_vec()));
@@ -139,35 +143,35 @@ impl Tables<'_> {
             self.remove(key)?;
             self.expiries.remove((*expires, key.as_slice()))?;
         }
-        Ok(expired.len() == SWEPT_AT_ONCE)
+        Ok(expired.len() == MAX_SWEPT_KEYS)
     }
 
-    fn list(&self, key: &[u8]) -> Result<Option<(List, u64)>, Failure> {
-        with(&self.keys, key, self.now, |record| match record {
+    fn list_record(&self, key: &[u8]) -> Result<Option<(ListExtent, u64)>, TableError> {
+        with_record(&self.keys, key, self.now, |record| match record {
             None => Ok(None),
             Some(Record { expires, content: Content::List(list) }) => Ok(Some((list, expires))),
-            Some(_) => refuse(Refusal::WrongKind),
+            Some(_) => reject(KeyValueError::WrongType),
         })
     }
 
-    fn set_of(&self, key: &[u8]) -> Result<Option<(u64, u64)>, Failure> {
-        with(&self.keys, key, self.now, |record| match record {
+    fn set_record(&self, key: &[u8]) -> Result<Option<(u64, u64)>, TableError> {
+        with_record(&self.keys, key, self.now, |record| match record {
             None => Ok(None),
             Some(Record { expires, content: Content::Set(members) }) => Ok(Some((members, expires))),
-            Some(_) => refuse(Refusal::WrongKind),
+            Some(_) => reject(KeyValueError::WrongType),
         })
     }
 
-    fn keep(&mut self, key: &[u8], record: Record<'_>) -> Result<(), Failure> {
+    fn store_record(&mut self, key: &[u8], record: Record<'_>) -> Result<(), TableError> {
         self.keys.insert(key, record.encode().as_slice())?;
         Ok(())
     }
 
     /// Removes a key with all that belongs to it, expired or not.
-    fn remove(&mut self, key: &[u8]) -> Result<(), Failure> {
+    fn remove(&mut self, key: &[u8]) -> Result<(), TableError> {
         let (is_list, is_set, expires) = {
             let Some(bytes) = self.keys.remove(key)? else { return Ok(()) };
-            let Record { expires, content } = Record::decode(bytes.value()).ok_or_else(damaged)?;
+            let Record { expires, content } = Record::decode(bytes.value()).ok_or_else(corrupted)?;
             (matches!(content, Content::List(_)), matches!(content, Content::Set(_)), expires)
         };
         if is_list {

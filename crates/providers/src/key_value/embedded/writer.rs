@@ -9,33 +9,33 @@ use redb::ReadableDatabase;
 use tokio::sync::oneshot;
 use wasmcloud_core::error::{panic_text, printable};
 
-use super::database::File;
-use super::tables::{Failure, Snapshot, Tables};
-use super::{Job, Task};
-use crate::key_value::error::Refusal;
-use crate::key_value::payloads::Answer;
+use super::database::DatabaseFile;
+use super::tables::{Snapshot, TableError, Tables};
+use super::{PendingOperation, WriterCommand};
+use crate::key_value::error::KeyValueError;
+use crate::key_value::payloads::KeyValueResponse;
 
 /// How many calls share a transaction at most.
-const BATCH: usize = 1024;
+const MAX_BATCH_CALLS: usize = 1024;
 
 /// How many bytes of values share a transaction, but for the last value.
-const BATCH_BYTES: usize = 16 * 1024 * 1024;
+const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// How long a batch waits for others at most, however long the last one took: a disk may have stood still.
-const LONGEST_WAIT: Duration = Duration::from_millis(5);
+const MAX_BATCH_WAIT: Duration = Duration::from_millis(5);
 
 /// How often expired keys are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-type Outcome = Result<Answer, Refusal>;
+type Outcome = Result<KeyValueResponse, KeyValueError>;
 
 /// Who waits for an answer, and what it is.
 type Answered = (oneshot::Sender<Outcome>, Outcome);
 
 /// Starts the thread, which opens the store, and tells how that went.
 pub(super) fn start(
-    file: Arc<File>,
-    tasks: Receiver<Task>,
+    file: Arc<DatabaseFile>,
+    tasks: Receiver<WriterCommand>,
     opened: oneshot::Sender<Result<(), String>>,
 ) -> std::io::Result<()> {
     let work = move || {
@@ -43,8 +43,8 @@ pub(super) fn start(
         let is_open = open.is_ok();
         // Where nobody waits for the store any more, nobody has it either.
         if opened.send(open).is_ok() && is_open {
-            let last = Written { calls: 0, time: Duration::ZERO };
-            Writer { file: &file, last_sweep: Instant::now(), last }.work(&tasks);
+            let last = BatchStats { calls: 0, time: Duration::ZERO };
+            Writer { file: &file, last_sweep: Instant::now(), last }.run(&tasks);
         }
         file.close();
     };
@@ -53,47 +53,47 @@ pub(super) fn start(
 }
 
 struct Writer<'a> {
-    file: &'a File,
+    file: &'a DatabaseFile,
     last_sweep: Instant,
-    last: Written,
+    last: BatchStats,
 }
 
 /// A batch that was written.
 #[derive(Clone, Copy)]
-struct Written {
+struct BatchStats {
     calls: usize,
     /// How long it took until it was durable.
     time: Duration,
 }
 
 /// What to do once a batch has been gathered.
-enum Next {
-    GoOn,
+enum AfterBatch {
+    Continue,
     Close(oneshot::Sender<()>),
 }
 
 impl Writer<'_> {
     /// Works until the store is closed, or nobody has it any more.
-    fn work(mut self, tasks: &Receiver<Task>) {
+    fn run(mut self, tasks: &Receiver<WriterCommand>) {
         loop {
             let mut batch = Vec::new();
             let next = match tasks.recv_deadline(self.last_sweep + SWEEP_INTERVAL) {
-                Ok(Task::Perform(job)) => gather(job, tasks, &mut batch, self.last),
-                Ok(Task::Close(close)) => Next::Close(close),
-                Err(RecvTimeoutError::Timeout) => Next::GoOn,
+                Ok(WriterCommand::Execute(pending)) => collect_batch(pending, tasks, &mut batch, self.last),
+                Ok(WriterCommand::Close(close)) => AfterBatch::Close(close),
+                Err(RecvTimeoutError::Timeout) => AfterBatch::Continue,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             if !batch.is_empty() {
                 let (calls, begin) = (batch.len(), Instant::now());
                 let answers = self.write(batch);
-                self.last = Written { calls, time: begin.elapsed() };
+                self.last = BatchStats { calls, time: begin.elapsed() };
                 for (answer, outcome) in answers {
                     // Nobody listens any more where the call's time was up.
                     let _ = answer.send(outcome);
                 }
             }
-            self.sweep();
-            if let Next::Close(close) = next {
+            self.remove_expired();
+            if let AfterBatch::Close(close) = next {
                 self.file.close();
                 // Who asked may be gone.
                 let _ = close.send(());
@@ -103,15 +103,15 @@ impl Writer<'_> {
     }
 
     /// Carries out a batch, and tells what to answer, once all of it is durable.
-    fn write(&self, batch: Vec<Job>) -> impl Iterator<Item = Answered> + use<> {
+    fn write(&self, batch: Vec<PendingOperation>) -> impl Iterator<Item = Answered> + use<> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let (operations, answers): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|Job { operation, answer }| (operation, answer)).unzip();
+            batch.into_iter().map(|PendingOperation { operation, answer }| (operation, answer)).unzip();
         let written = self.change(|tables| {
             for operation in operations {
                 outcomes.push(match tables.write(operation) {
                     Ok(answer) => Ok(answer),
-                    Err(Failure::Refused(refusal)) => Err(refusal),
+                    Err(TableError::Rejected(refusal)) => Err(refusal),
                     Err(failure) => return Err(failure),
                 });
             }
@@ -119,20 +119,20 @@ impl Writer<'_> {
         });
         let outcomes: Vec<Outcome> = match written {
             Ok(()) => outcomes,
-            Err(error) => answers.iter().map(|_| Err(Refusal::Unavailable(error.clone()))).collect(),
+            Err(error) => answers.iter().map(|_| Err(KeyValueError::Unavailable(error.clone()))).collect(),
         };
         answers.into_iter().zip(outcomes)
     }
 
     /// Removes what has expired, and opens again what could not be, now and then.
-    fn sweep(&mut self) {
+    fn remove_expired(&mut self) {
         if self.last_sweep.elapsed() < SWEEP_INTERVAL {
             return;
         }
         self.last_sweep = Instant::now();
         let mut expired = self.has_expired();
         while let Ok(true) = expired {
-            expired = self.change(|tables| tables.sweep());
+            expired = self.change(|tables| tables.remove_expired());
         }
         if let Err(error) = expired.and_then(|_| if self.file.get().is_none() { self.file.open() } else { Ok(()) }) {
             log::error!("the key-value store fails, and is tried again soon: {error}");
@@ -157,7 +157,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// Why it could not be changed. The store is opened again then.
-    fn change<T>(&self, change: impl FnOnce(&mut Tables<'_>) -> Result<T, Failure>) -> Result<T, String> {
+    fn change<T>(&self, change: impl FnOnce(&mut Tables<'_>) -> Result<T, TableError>) -> Result<T, String> {
         if self.file.get().is_none() {
             self.file.open()?;
         }
@@ -176,7 +176,7 @@ impl Writer<'_> {
         format!("it could not be {what}: {error}")
     }
 
-    fn commit<T>(&self, change: impl FnOnce(&mut Tables<'_>) -> Result<T, Failure>) -> Result<T, redb::Error> {
+    fn commit<T>(&self, change: impl FnOnce(&mut Tables<'_>) -> Result<T, TableError>) -> Result<T, redb::Error> {
         let database = self.file.get();
         let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
         let mut transaction = database.begin_write()?;
@@ -192,9 +192,9 @@ impl Writer<'_> {
                 transaction.commit()?;
                 Ok(changed)
             }
-            Err(Failure::Store(error)) => Err(error),
+            Err(TableError::Database(error)) => Err(error),
             // Refusals are outcomes of single calls, and end there.
-            Err(Failure::Refused(refusal)) => Err(redb::Error::Corrupted(refusal.to_string())),
+            Err(TableError::Rejected(refusal)) => Err(redb::Error::Corrupted(refusal.to_string())),
         }
     }
 }
@@ -204,26 +204,31 @@ impl Writer<'_> {
 /// Whoever was answered after the last batch is likely to be about to call again. So for as long as that one took at most, as
 /// many as it had are waited for: otherwise the first to come back would have a transaction for itself, and all others would
 /// wait for two.
-fn gather(first: Job, tasks: &Receiver<Task>, batch: &mut Vec<Job>, last: Written) -> Next {
+fn collect_batch(
+    first: PendingOperation,
+    tasks: &Receiver<WriterCommand>,
+    batch: &mut Vec<PendingOperation>,
+    last: BatchStats,
+) -> AfterBatch {
     let mut bytes = 0;
     let mut next = Some(first);
-    let patience = Instant::now() + last.time.min(LONGEST_WAIT);
+    let deadline = Instant::now() + last.time.min(MAX_BATCH_WAIT);
     loop {
-        if let Some(job) = next.take().filter(|job| !job.answer.is_closed()) {
-            bytes += job.operation.value().map_or(0, str::len);
-            batch.push(job);
+        if let Some(pending) = next.take().filter(|pending| !pending.answer.is_closed()) {
+            bytes += pending.operation.value().map_or(0, str::len);
+            batch.push(pending);
         }
-        if batch.len() >= BATCH || bytes >= BATCH_BYTES {
-            return Next::GoOn;
+        if batch.len() >= MAX_BATCH_CALLS || bytes >= MAX_BATCH_BYTES {
+            return AfterBatch::Continue;
         }
         let task = match tasks.try_recv() {
-            Err(TryRecvError::Empty) if batch.len() < last.calls => tasks.recv_deadline(patience).ok(),
+            Err(TryRecvError::Empty) if batch.len() < last.calls => tasks.recv_deadline(deadline).ok(),
             task => task.ok(),
         };
         match task {
-            Some(Task::Perform(job)) => next = Some(job),
-            Some(Task::Close(close)) => return Next::Close(close),
-            None => return Next::GoOn,
+            Some(WriterCommand::Execute(pending)) => next = Some(pending),
+            Some(WriterCommand::Close(close)) => return AfterBatch::Close(close),
+            None => return AfterBatch::Continue,
         }
     }
 }
@@ -231,35 +236,35 @@ fn gather(first: Job, tasks: &Receiver<Task>, batch: &mut Vec<Job>, last: Writte
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key_value::payloads::Operation;
+    use crate::key_value::payloads::KeyValueOperation;
 
-    fn job() -> (Job, oneshot::Receiver<Outcome>) {
+    fn pending() -> (PendingOperation, oneshot::Receiver<Outcome>) {
         let (answer, answered) = oneshot::channel();
-        (Job { operation: Operation::Delete { key: "key".to_owned() }, answer }, answered)
+        (PendingOperation { operation: KeyValueOperation::Delete { key: "key".to_owned() }, answer }, answered)
     }
 
     #[test]
     fn a_batch_takes_what_is_there_and_ends_with_the_store() {
         let (send, tasks) = crossbeam_channel::unbounded();
-        let ((first, _first), (second, _second), (third, gone)) = (job(), job(), job());
+        let ((first, _first), (second, _second), (third, gone)) = (pending(), pending(), pending());
         let (close, _closed) = oneshot::channel();
         drop(gone);
-        for task in [Task::Perform(second), Task::Perform(third), Task::Close(close)] {
+        for task in [WriterCommand::Execute(second), WriterCommand::Execute(third), WriterCommand::Close(close)] {
             assert!(send.send(task).is_ok());
         }
         let mut batch = Vec::new();
-        let last = Written { calls: 8, time: Duration::from_secs(24 * 60 * 60) };
-        assert!(matches!(gather(first, &tasks, &mut batch, last), Next::Close(_)));
+        let last = BatchStats { calls: 8, time: Duration::from_secs(24 * 60 * 60) };
+        assert!(matches!(collect_batch(first, &tasks, &mut batch, last), AfterBatch::Close(_)));
         assert_eq!(batch.len(), 2);
     }
 
     #[test]
     fn nobody_waits_for_long_after_a_disk_that_stood_still() {
         let (send, tasks) = crossbeam_channel::unbounded();
-        let (first, _answered) = job();
-        let last = Written { calls: 2, time: Duration::from_secs(24 * 60 * 60) };
+        let (first, _answered) = pending();
+        let last = BatchStats { calls: 2, time: Duration::from_secs(24 * 60 * 60) };
         let mut batch = Vec::new();
-        assert!(matches!(gather(first, &tasks, &mut batch, last), Next::GoOn));
+        assert!(matches!(collect_batch(first, &tasks, &mut batch, last), AfterBatch::Continue));
         assert_eq!(batch.len(), 1);
         drop(send);
     }
