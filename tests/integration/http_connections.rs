@@ -240,7 +240,7 @@ async fn a_mistyped_value_refuses_the_link() {
             let refusal = host.set_link(&actor, HTTP, None, provider.clone(), link).await.unwrap_err();
             assert_eq!(refusal.kind(), ErrorKind::LinkRefused);
             let text = refusal.to_string();
-            assert!(text.contains(name) && text.contains(&format!("perhaps {meant} is meant")), "{text}");
+            assert!(text.contains(name) && text.contains(&format!("did you mean {meant}?")), "{text}");
             assert!(!text.contains("secret") && http.address(&actor).is_none(), "{text}");
         }
     })

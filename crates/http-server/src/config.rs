@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_mistyped_name_is_refused() {
         let refusal = read(&[("PORTS", "81")]).unwrap_err();
-        assert!(refusal.contains("PORTS") && refusal.contains("perhaps PORT is meant"), "{refusal}");
+        assert!(refusal.contains("PORTS") && refusal.contains("did you mean PORT?"), "{refusal}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! The names of a link's values: which there are, and what is said of others.
+//! The names of the link values that the server accepts.
 
 use std::collections::HashMap;
 
-/// The values that mean something to this server.
+/// The names that the server accepts.
 const KNOWN: [&str; 11] = [
     "PORT",
     "BIND",
@@ -14,20 +14,21 @@ const KNOWN: [&str; 11] = [
     "CORS_ALLOWED_HEADERS",
     "CORS_EXPOSED_HEADERS",
     "CORS_MAX_AGE_SECS",
-    // A number, as it always was, but without effect: connections are served by the thread that the provider lives on.
+    // No effect: the thread of the provider serves all connections.
     "WORKERS",
 ];
 
-/// What the host adds to the values of a link begins with this.
+/// The prefix of the values that the host adds to a link.
 const HOST_PREFIX: &str = "__wasmcloud_";
 
-/// The longest part of a name that is repeated.
+/// The number of characters that an error shows of an unknown name.
 const MAX_SHOWN_CHARS: usize = 60;
 
-/// Checks that all names are known.
+/// Checks that all names are accepted.
 ///
 /// # Errors
-/// A text that names the one that is not, and the one that may have been meant. It has no values in it, which may be secret.
+/// Names the unknown name, the known one that is closest to it, and all known names. Values are never shown, because they
+/// may be secrets.
 pub(crate) fn check(values: &HashMap<String, String>) -> Result<(), String> {
     let is_known = |name: &str| KNOWN.contains(&name) || name.starts_with(HOST_PREFIX);
     let unknown = values.keys().filter(|name| !is_known(name)).min();
@@ -36,16 +37,16 @@ pub(crate) fn check(values: &HashMap<String, String>) -> Result<(), String> {
 
 fn unknown_name(name: &str) -> String {
     let shown: String = name.chars().take(MAX_SHOWN_CHARS).collect();
-    let hint = closest(&shown).map(|meant| format!(", perhaps {meant} is meant")).unwrap_or_default();
-    format!("the link value {shown:?} is unknown{hint}: there are {}", KNOWN.join(", "))
+    let hint = closest(&shown).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
+    format!("the link value {shown:?} is unknown{hint} (known values: {})", KNOWN.join(", "))
 }
 
-/// The name that is like this one but for a few letters, the case and white space.
+/// Returns the known name that differs from this one in a few letters, case or white space.
 fn closest(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_uppercase();
     let distance = |known: &&str| strsim::osa_distance(&name, known);
     let nearest = KNOWN.into_iter().min_by_key(distance)?;
-    // A third of the letters, so that no short name is like any other.
+    // At most a third of the letters, so that short names do not all resemble each other.
     (distance(&nearest) <= (nearest.len() / 3).max(1)).then_some(nearest)
 }
 
@@ -58,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_refused_with_the_one_that_was_meant() {
+    fn an_unknown_name_is_refused_with_a_suggestion() {
         for (name, meant) in [
             ("PORTS", Some("PORT")),
             ("port", Some("PORT")),
@@ -73,9 +74,9 @@ mod tests {
             ("\u{1b}[31m", None),
         ] {
             let refusal = checked(name).unwrap_err();
-            let hint = meant.map(|meant| format!("perhaps {meant} is meant"));
+            let hint = meant.map(|meant| format!("did you mean {meant}?"));
             assert!(hint.is_none_or(|hint| refusal.contains(&hint)), "{refusal}");
-            assert_eq!(refusal.contains("perhaps"), meant.is_some(), "{refusal}");
+            assert_eq!(refusal.contains("did you mean"), meant.is_some(), "{refusal}");
             assert!(refusal.contains(&format!("{name:?}")) && !refusal.contains("secret"), "{refusal}");
             assert!(!refusal.contains('\u{1b}'), "{refusal}");
         }
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_are_known_are_accepted() {
+    fn known_names_are_accepted() {
         assert!(KNOWN.into_iter().chain(["__wasmcloud_issuer"]).all(|name| checked(name).is_ok()));
     }
 }

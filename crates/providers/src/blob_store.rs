@@ -1,15 +1,16 @@
-//! `wasmcloud:blobstore`: files in containers, sent and received chunk by chunk, in a directory of the host's or in S3.
+//! `wasmcloud:blobstore`: blobs in containers, sent and received in chunks, and stored in a directory or in S3.
 //!
 //! # Layout
 //! - `payloads`: the contract's payloads
-//! - `config`: what a link's values mean
-//! - `error`: why something was not done, in the same words for each backend
-//! - `names`: any id as names of files, and back
-//! - `uploads`, `spool`: what is not whole yet
-//! - `downloads`: blobs on their way to an actor
-//! - `backend`: what a backend does
-//! - `directory`: the store that needs no server
-//! - `s3`: blobs kept by S3
+//! - `config`: the configuration, parsed from a link's values
+//! - `error`: the errors of operations, which are the same for each backend
+//! - `names`: encodes ids as file names
+//! - `uploads`, `spool`: unfinished uploads, and the files that hold their bytes
+//! - `downloads`: sends blobs to an actor
+//! - `backend`: the interface of backends
+//! - `directory`: the backend that stores blobs in a directory
+//! - `s3`: the backend that stores blobs in an S3 bucket
+//! - `blocking`: file operations on threads that may block
 
 mod backend;
 mod blocking;
@@ -48,97 +49,115 @@ use uploads::Uploads;
 
 const CONTRACT: &str = "wasmcloud:blobstore";
 
-/// The provider's public key, the same in every host.
+/// The provider's public key. It is the same in every host.
 const PUBLIC_KEY: &str = "VDPAIWMF5OXZVZWAKJKVLZVHOQ423LNDXL4QJBQVIT7LDGXWOQ3IWQUB";
 
-/// How often abandoned uploads are looked for, at most.
+/// Maximum interval between checks for stalled uploads.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A store of blobs as a capability provider: a directory that needs no server, or S3.
+/// The provider of `wasmcloud:blobstore`: stores blobs in a directory or in an S3 bucket.
 ///
-/// | link value | meaning | default |
+/// Each link configures the provider for one actor:
+///
+/// | Link value | Meaning | Default |
 /// |---|---|---|
-/// | `ROOT` | the directory; it is made if its parent is there | `blobs` in the host's working directory |
-/// | `URL` | a bucket instead, and what the names of its objects begin with: `s3://bucket/prefix` | none: a directory |
-/// | `ENDPOINT` | for a bucket: the server, `https://host[:port]`, or `http://` for one that is asked without TLS | Amazon's for the region |
-/// | `REGION` | for a bucket: its region | `us-east-1` |
-/// | `AWS_ACCESS_KEY`, `AWS_SECRET_ACCESS_KEY` | for a bucket: the key and its secret. Nothing else says who the link is, neither the environment nor the machine | none: requests are not signed |
-/// | `AWS_TOKEN` | for a bucket: the session token, where the key is a temporary one | none |
-/// | `BLOB_LIMIT` | the largest blob in bytes, 48 GiB at most | 1073741824 (1 GiB) |
-/// | `CHUNK_LIMIT` | the largest chunk of a download in bytes, 32 MiB at most | 4194304 (4 MiB) |
-/// | `UPLOADS` | unfinished uploads at once, 1024 at most | 32 |
-/// | `UPLOAD_TIMEOUT_S` | how long an upload may go without a chunk until it is given up, in seconds | 600 |
-/// | `DOWNLOADS` | downloads at once, 1024 at most | 16 |
-/// | `HTTP_PROXY`, `TOKEN_VALID_FOR` | accepted, as providers of 2021 knew them, without effect | |
+/// | `ROOT` | Path of the directory that holds the blobs. The directory is created if its parent exists. Excludes `URL`. | `blobs` in the host's working directory |
+/// | `URL` | S3 bucket that holds the blobs, and the prefix of its object names: `s3://bucket/prefix`. Excludes `ROOT`. | none: a directory is used |
+/// | `ENDPOINT` | Address of the S3 server: `https://host[:port]`, or `http://host[:port]` without TLS. Requires `URL`. | Amazon's endpoint for the region |
+/// | `REGION` | Region of the bucket. Requires `URL`. | `us-east-1` |
+/// | `AWS_ACCESS_KEY`, `AWS_SECRET_ACCESS_KEY` | Access key and its secret. Each requires the other, and `URL`. The environment and the machine's role are never used. | none: requests are not signed |
+/// | `AWS_TOKEN` | Session token of a temporary access key. Requires `URL`. | none |
+/// | `BLOB_LIMIT` | Maximum size of a blob. Unit: bytes. Maximum: 51539607552 (48 GiB). | `1073741824` (1 GiB) |
+/// | `CHUNK_LIMIT` | Maximum size of a download's chunk. Unit: bytes. Range: 1 to 33554432 (32 MiB). | `4194304` (4 MiB) |
+/// | `UPLOADS` | Maximum number of unfinished uploads. Range: 1 to 1024. | `32` |
+/// | `UPLOAD_TIMEOUT_S` | Time without a chunk after which an upload is aborted. Unit: seconds. Range: 1 to 604800 (7 days). | `600` |
+/// | `DOWNLOADS` | Maximum number of concurrent downloads. Range: 1 to 1024. | `16` |
+/// | `HTTP_PROXY`, `TOKEN_VALID_FOR` | Accepted for compatibility with providers of 2021. No effect. | |
 ///
-/// **A link without values keeps its blobs on disk**, in `blobs` in the directory that the host was started in, and shares
-/// them with all other links that do; a line on the log says where that is. Links with the same `ROOT`, or with the same
-/// bucket and prefix, share containers. A link is refused, naming the value, where one is unknown or cannot be
-/// read, the directory cannot be written to or the bucket does not answer within 10 seconds.
+/// **A link without `ROOT` and `URL` stores blobs on disk**, in the directory `blobs` of the host's working directory. It shares
+/// them with all other such links. The host logs the path at the level `warn`. Links with the same `ROOT`, or with the same bucket
+/// and prefix, share containers.
 ///
-/// # What the operations do
-/// `CreateContainer` makes a container unless there is one; `RemoveContainer` removes one without blobs. A blob is
-/// uploaded to a container that is there: `StartUpload` tells its `totalBytes` and `chunkSize`, and may bring the first
-/// chunk, or have none in it; `UploadChunk` brings the others, in any order. Chunks are numbered from 0; each has
-/// `chunkSize` bytes, and the last one the rest. The blob is there, in place of one that was, as soon as the chunk is
-/// acknowledged that completes it; before that, nobody sees anything of it. A chunk that comes again is acknowledged again.
-/// Starting an upload again begins it anew.
+/// The provider refuses a link if a value is unknown or invalid, if the directory is not writable, or if the bucket does not answer
+/// within 10 seconds. The error names the value.
 ///
-/// `StartDownload` is answered at once; then the actor is called with `ReceiveChunk`, chunk by chunk, each when it has
-/// answered the one before, with the `context` that it gave. A blob without bytes comes as one empty chunk. A download ends
-/// early, with a line on the log, when the actor fails or does not answer in time, or when its link ends.
+/// # Operations
+/// - `CreateContainer` creates a container unless it exists. `RemoveContainer` removes an empty container.
+/// - `StartUpload` starts an upload to an existing container. It announces `totalBytes` and `chunkSize`, and may carry the first
+///   chunk. Starting an upload again restarts it.
+/// - `UploadChunk` sends a chunk. Chunks are numbered from 0 and may arrive in any order. Each has `chunkSize` bytes, except for the
+///   last one, which has the rest. A repeated chunk is acknowledged again.
+/// - The blob exists, and replaces an earlier one, once the chunk that completes it is acknowledged. Until then it is invisible.
+/// - `StartDownload` is answered at once. The provider then calls the actor's `ReceiveChunk` once per chunk, in order, with the
+///   `context` of the request. It sends the next chunk after the actor has answered the previous one. An empty blob is sent as one
+///   empty chunk. A download ends early, with a line on the log, if the actor fails, misses its deadline, or is unlinked.
+/// - `RemoveObject`, `ListObjects` and `GetObjectInfo` remove, list and describe blobs.
 ///
-/// Ids are any text of up to 1024 bytes, and never a path: in file names and object names, each byte that is no
-/// lower-case letter, digit, `-`, `_` or inner dot is `%` and two hexadecimal digits. Files with other names are nobody's
-/// and left alone, symbolic links below `ROOT` too.
+/// An id is any text of up to 1024 bytes. Ids are never paths: in file and object names, bytes other than lower-case letters, digits,
+/// `-`, `_` and inner dots are written as `%` and two hexadecimal digits. The provider ignores files with other names, and symbolic
+/// links below `ROOT`.
 ///
-/// What fails is told as `{success: false, error}` where the operation is answered so, and otherwise, as with what is no
-/// call of the contract at all, as the error of the call.
+/// Operations whose answer is `{success, error}` report failures in it. Other failures, and calls that are not part of the contract,
+/// are errors of the call.
 ///
-/// # When something fails
-/// *Directory*: what was acknowledged is on the disk, and is there after a crash of the process or the machine: a blob is
-/// written beside its place, made durable, and moved there. What is left of unfinished uploads then is removed by a later link.
-/// On a full disk an upload fails, and gives back the room that it had.
+/// # Durability
+/// *Directory*: acknowledged data is on disk and survives a crash of the process or the machine. A blob is written to a temporary
+/// file, flushed, and moved to its name. A later link removes the files that a crash left behind. If the disk is full, the upload
+/// fails and its space is freed.
 ///
-/// *S3*: what is acknowledged is as durable as the server makes it. Large blobs are sent in parts while their chunks come
-/// in, by way of a file without a name in the system's temporary directory. A request is repeated for 10 seconds at most,
-/// and takes 30 at most; an upload that fails has to be started again. A container is removed after a look at whether it is
-/// empty, so that a blob which is uploaded at that very time may be left without one.
+/// *S3*: acknowledged data is as durable as the server makes it. Large blobs are sent in parts while their chunks arrive, through an
+/// unnamed file in the system's temporary directory. A request takes at most 30 seconds, and is retried for at most 10 seconds. A
+/// failed upload must be started again. Removing a container is not atomic: a blob that is uploaded at the same time may be left
+/// without a container.
+///
+/// # Example
+/// ```
+/// use wasmcloud_host::{HostBuilder, builtin::BlobStore};
+///
+/// # #[actix_rt::main]
+/// # async fn main() -> wasmcloud_host::Result<()> {
+/// let host = HostBuilder::new().build();
+/// host.start().await?;
+/// host.start_native_capability(BlobStore::new(None).capability()?).await?;
+/// # host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct BlobStore {
     link_name: Option<String>,
-    /// The links, by the public key of their actor.
+    /// The links, by the actor's public key.
     links: Arc<Mutex<HashMap<String, Arc<BlobStoreLink>>>>,
 }
 
-/// What belongs to one link.
+/// The state of one link.
 struct BlobStoreLink {
     backend: Box<dyn BlobBackend>,
     limits: BlobLimits,
     uploads: Uploads,
     downloads: Downloads,
-    /// Shared by the calls that are being served, owned by what releases the link.
+    /// Locked shared by each operation, and exclusively to release the link.
     in_use: Arc<RwLock<()>>,
     _sweeper: DropGuard,
 }
 
 impl BlobStore {
-    /// A store to be run under this link name, `default` if not given.
+    /// Creates a provider that runs under this link name. Default: `default`.
     pub fn new(link_name: Option<String>) -> BlobStore {
         BlobStore { link_name, links: Arc::default() }
     }
 
-    /// The store as a provider to start.
+    /// Returns the provider for `Host::start_native_capability`.
     ///
     /// # Errors
-    /// None that a caller could cause.
+    /// Never fails in practice.
     pub fn capability(&self) -> Result<NativeCapability> {
         let claims = super::claims("Blob store", PUBLIC_KEY, CONTRACT);
         NativeCapability::from_async(self.clone(), self.link_name.clone(), claims)
     }
 
     fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<BlobStoreLink>>> {
-        // The map is whole after any panic: each use of it is a single operation.
+        // A panic cannot leave the map inconsistent: each use of it is a single operation.
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -182,7 +201,7 @@ impl BlobStoreLink {
         link
     }
 
-    /// Serves a call to its end, also where nobody waits for it any more: an upload is never left in between.
+    /// Runs an operation to completion, even if the caller cancels it, so that no upload is left in an intermediate state.
     async fn run_to_completion(
         self: Arc<BlobStoreLink>,
         operation: String,
@@ -197,6 +216,7 @@ impl BlobStoreLink {
         Ok(executing.await??.encode()?)
     }
 
+    /// Executes an operation. Reports its failure in the response, if the response of the operation has a field for it.
     async fn execute_with_outcome(&self, operation: &str, payload: &Bytes) -> Result<BlobResponse, BlobStoreError> {
         let operation = BlobOperation::decode(operation, payload)?;
         let has_outcome = operation.returns_outcome();
@@ -247,7 +267,7 @@ impl BlobStoreLink {
     async fn start_download(&self, download: Download) -> Result<(), BlobStoreError> {
         let (count, limit) = (download.chunk_size, self.limits.chunk);
         if count == 0 {
-            return Err(BlobStoreError::InvalidChunk("a chunk_size of 0 has no bytes".to_owned()));
+            return Err(BlobStoreError::InvalidChunk("chunk_size is 0: it must be at least 1".to_owned()));
         }
         if count > limit {
             return Err(BlobStoreError::LimitExceeded {
@@ -263,7 +283,7 @@ impl BlobStoreLink {
         Ok(())
     }
 
-    /// Releases what it has, once its calls have ended.
+    /// Waits until the link's operations have ended, then aborts its uploads.
     async fn release(&self) {
         self.downloads.close();
         let _unused = self.in_use.write().await;
@@ -271,7 +291,7 @@ impl BlobStoreLink {
     }
 }
 
-/// Gives up abandoned uploads, again and again.
+/// Aborts stalled uploads at each interval, until the link is dropped.
 async fn abort_stalled_uploads(link: Weak<BlobStoreLink>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
@@ -339,7 +359,7 @@ impl std::fmt::Debug for BlobStore {
     }
 }
 
-/// What the payload of an operation says, for the fuzz targets.
+/// Decodes a payload and returns it as text, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
     payloads::BlobOperation::decode(operation, &bytes::Bytes::copy_from_slice(payload))

@@ -1,7 +1,7 @@
-//! `wasmcloud:extras`: unique identities, random numbers and sequences, which an actor cannot make by itself.
+//! `wasmcloud:extras`: unique identifiers, random numbers and sequences, which an actor cannot generate by itself.
 //!
 //! # Layout
-//! - `payloads`: the contract's payloads, in both shapes
+//! - `payloads`: the contract's payloads, in both formats
 
 mod payloads;
 
@@ -20,21 +20,24 @@ use payloads::{ExtrasOperation, ExtrasRequest, ExtrasResponse};
 
 const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames { known: &[], without_effect: &[] };
 
-/// The provider of unique identities, random numbers and sequences, which is part of every host.
+/// The provider of `wasmcloud:extras`: generates unique identifiers, random numbers and sequences. It is part of every host.
 ///
-/// Nobody has to start it: the host does when a link names its public key, [`Extras::PUBLIC_KEY`], and it does not run. To
-/// have it under a link name of its own, start it as any other provider.
+/// The host starts it when a link names its public key, [`Extras::PUBLIC_KEY`]. To run it under another link name, start it like any
+/// other provider.
 ///
-/// | operation | answer |
+/// | Operation | Answer |
 /// |---|---|
-/// | `RequestGuid` | a random UUID (version 4) |
-/// | `RequestRandom` | a random number of 32 bits from `min` to below `max`; any of 32 bits where the message is empty |
-/// | `RequestSequence` | 0 at first, then one more at each call; each actor has a sequence of its own, which ends with its link |
+/// | `RequestGuid` | A random UUID (version 4). |
+/// | `RequestRandom` | A random 32-bit number that is at least `min` and less than `max`. With an empty payload, any 32-bit number. |
+/// | `RequestSequence` | The next number of the actor's sequence, from 0 on. The sequence ends with the link. |
 ///
-/// Both shapes of messages that are in the field are spoken, told apart by the message: actors of wasmCloud 0.18 send
-/// `{guid, sequence, random, min, max}` and read `{guid, sequenceNumber, random_number}`; later ones send nothing or
-/// `{min, max}`, and read the bare value. A range without a number in it is an error. Links have no values: one that has any is refused.
+/// Two payload formats exist, and the payload of the request determines which one is used. Actors of wasmCloud 0.18 send
+/// `{guid, sequence, random, min, max}` and receive `{guid, sequenceNumber, random_number}`. Later actors send an empty payload or
+/// `{min, max}`, and receive the bare value. An empty range is an error.
 ///
+/// There are no link values. The provider refuses a link that has any.
+///
+/// # Example
 /// ```
 /// use wasmcloud_host::builtin::Extras;
 ///
@@ -47,26 +50,26 @@ const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames { known: &[], without_ef
 #[derive(Debug)]
 pub struct Extras {
     link_name: Option<String>,
-    /// The next number of each linked actor.
+    /// The next number of each linked actor's sequence, by public key.
     sequences: Mutex<HashMap<String, u64>>,
 }
 
 impl Extras {
-    /// The public key that the provider has in every host, in those of the era too.
+    /// The provider's public key. It is the same in every host, including the hosts of 2021.
     pub const PUBLIC_KEY: &str = "VDHPKGFKDI34Y4RN4PWWZHRYZ6373HYRSNNEM4UTDLLOGO5B37TSVREP";
 
-    /// The contract that it serves.
+    /// The contract that the provider implements.
     pub const CONTRACT: &str = "wasmcloud:extras";
 
-    /// A provider to be run under this link name, `default` if not given.
+    /// Creates a provider that runs under this link name. Default: `default`.
     pub fn new(link_name: Option<String>) -> Extras {
         Extras { link_name, sequences: Mutex::default() }
     }
 
-    /// It as a provider to start.
+    /// Returns the provider for `Host::start_native_capability`.
     ///
     /// # Errors
-    /// None that a caller could cause.
+    /// Never fails in practice.
     pub fn capability(self) -> Result<NativeCapability> {
         let claims = super::claims("Extras", Extras::PUBLIC_KEY, Extras::CONTRACT);
         let link_name = self.link_name.clone();
@@ -81,7 +84,7 @@ impl Extras {
                 ExtrasResponse::Random(rand::rng().random_range(min..max))
             }
             ExtrasOperation::Random { min, max } => {
-                return Err(format!("no number is at least {min} and below {max}: min has to be less than max"));
+                return Err(format!("the range from {min} to below {max} is empty: min has to be less than max"));
             }
             ExtrasOperation::Zero => ExtrasResponse::Random(0),
             ExtrasOperation::Sequence => {
@@ -95,7 +98,7 @@ impl Extras {
     }
 
     fn sequences(&self) -> MutexGuard<'_, HashMap<String, u64>> {
-        // The map is whole after any panic: each use of it is a single operation.
+        // A panic cannot leave the map inconsistent: each use of it is a single operation.
         self.sequences.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,7 +127,7 @@ impl AsyncCapabilityProvider for Extras {
     }
 }
 
-/// What the payload of an operation says, for the fuzz targets.
+/// Decodes a payload and returns it as text, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
     ExtrasRequest::decode(operation, payload).ok().map(|read| format!("{read:?}"))

@@ -1,11 +1,11 @@
-//! `wasmcloud:httpclient`: requests of actors to HTTP servers, within what their links allow.
+//! `wasmcloud:httpclient`: sends the HTTP requests of actors, within the limits of their links.
 //!
 //! # Layout
-//! - `config`: what a link's values mean
-//! - `network`: ranges of addresses, and which are public
-//! - `egress`: where requests may go: hosts, addresses, redirects
-//! - `headers`: what a request is sent with
-//! - `client`: one request and its response, within the link's limits
+//! - `config`: the configuration, parsed from a link's values
+//! - `network`: ranges of IP addresses, and which of them are public
+//! - `egress`: the hosts, addresses and redirects that a link allows
+//! - `headers`: the headers that a request is sent with
+//! - `client`: the HTTP client of a link
 //! - `payloads`: the contract's payloads
 
 mod client;
@@ -28,72 +28,89 @@ use config::HttpClientConfig;
 
 const CONTRACT: &str = "wasmcloud:httpclient";
 
-/// The provider's public key, the same in every host.
+/// The provider's public key. It is the same in every host.
 const PUBLIC_KEY: &str = "VB7M6YTQJHKCTGLQOQE33ZCE6OF4FI6DCSBOWRLBJ7357QIOI267ILK2";
 
-/// The one operation of the contract.
+/// The only operation of the contract.
 const REQUEST: &str = "Request";
 
-/// An HTTP client as a capability provider: it sends requests for the actors that are linked to it.
+/// The provider of `wasmcloud:httpclient`: sends HTTP requests for the actors that are linked to it.
 ///
-/// | link value | meaning | default |
+/// Each link configures the provider for one actor:
+///
+/// | Link value | Meaning | Default |
 /// |---|---|---|
-/// | `ALLOWED_HOSTS` | the hosts that may be asked, separated by commas: `api.example.com`, `*.example.com`, an IP address, each with `:port` behind it where only that port is meant | any |
-/// | `ALLOWED_NETWORKS` | the networks that may be reached beside the public ones: `127.0.0.1`, `10.0.0.0/8`, `fd00::/8`, separated by commas | none |
-/// | `TIMEOUT_MS` | how long a request may take to the end of its response, in milliseconds | 30000 |
-/// | `CONNECT_TIMEOUT_MS` | how long a connection may take, in milliseconds | 10000 |
-/// | `MAX_REDIRECTS` | how many redirects of a request are followed, 20 at most; with `0` the actor is given them | 5 |
-/// | `REQUEST_LIMIT` | the largest request body in bytes, 63 MiB at most | 8388608 (8 MiB) |
-/// | `RESPONSE_LIMIT` | the largest response body in bytes, 63 MiB at most | 8388608 (8 MiB) |
-/// | `CA_CERT` | the only certificates that TLS servers are trusted by: in PEM, or the path of a file in PEM, read when the link is made | those of the system |
-/// | `timeout`, `max_redirects` | accepted, as providers of 2021 knew them, without effect | |
+/// | `ALLOWED_HOSTS` | Hosts that requests may be sent to, separated by commas: `api.example.com`, `*.example.com`, or an IP address. A suffix `:port` restricts an entry to that port. | any host |
+/// | `ALLOWED_NETWORKS` | Networks that may be reached in addition to public ones, separated by commas: `127.0.0.1`, `10.0.0.0/8`, `fd00::/8`. | none |
+/// | `TIMEOUT_MS` | Maximum duration of a request, including its response. Unit: milliseconds. Range: 1 to 86400000 (1 day). | `30000` (30 s) |
+/// | `CONNECT_TIMEOUT_MS` | Maximum duration of connecting. Unit: milliseconds. Range: 1 to 86400000 (1 day). | `10000` (10 s) |
+/// | `MAX_REDIRECTS` | Maximum number of redirects that are followed. `0` returns redirects to the actor. Maximum: 20. | `5` |
+/// | `REQUEST_LIMIT` | Maximum size of a request body. Unit: bytes. Maximum: 66060288 (63 MiB). | `8388608` (8 MiB) |
+/// | `RESPONSE_LIMIT` | Maximum size of a response body. Unit: bytes. Maximum: 66060288 (63 MiB). | `8388608` (8 MiB) |
+/// | `CA_CERT` | Certificates to trust instead of the system's: PEM text, or the path of a PEM file. Read when the link is established. | the system's certificates |
+/// | `timeout`, `max_redirects` | Accepted for compatibility with providers of 2021. No effect. | |
 ///
-/// A link is refused, naming the value, where one is unknown or cannot be read. Each link has connections of its own, which are closed when
-/// it ends; requests under way when its values change end under the old ones.
+/// The provider refuses a link if a value is unknown or invalid. The error names the value. Each link has connections of its own,
+/// which are closed with the link. When a link's values change, requests in flight end under the old values.
 ///
-/// Wherever a name leads, by whatever redirect, the addresses that it is connected to are checked when it is: those of
-/// the machine itself, of private and link-local networks, of clouds' metadata services and all others that are not public are
-/// reached only where `ALLOWED_NETWORKS` has them. A redirect from `https` to `http` is not followed. Proxies that the
-/// environment names are not used.
+/// # Reachable addresses
+/// Addresses are checked when a connection is made, for every name and every redirect. Addresses that are not public (loopback,
+/// private, link-local, metadata services of clouds and other special ranges) are reachable only if `ALLOWED_NETWORKS` contains them.
+/// Redirects from `https` to `http` are not followed. Proxies named by the environment are not used.
 ///
-/// A request ends with an error for the actor when it may not go where it is to, is not done in time (the call's own deadline
-/// counts too), is too large or has a response that is, or when the responses of a link hold more than 256 MiB. What went out may have
-/// had its effect then. Bodies are passed on as they are: nothing is decompressed. Repeated headers of a response reach the
-/// actor joined by commas.
+/// # Requests and responses
+/// A request fails if its target is not allowed, if it exceeds `TIMEOUT_MS` or the deadline of the call, if the request or the
+/// response is too large, or if the responses of the link hold more than 256 MiB. A request that failed may have taken effect.
 ///
-/// A request is framed by its body and addressed by its URL:
+/// Bodies are passed on unchanged: responses are not decompressed. Repeated response headers are joined by commas.
 ///
-/// | header of an actor | what becomes of it |
+/// The body and the URL determine how a request is framed and addressed:
+///
+/// | Request header of the actor | Treatment |
 /// |---|---|
-/// | `content-length` | sent where it is the length of the body; any other refuses the request. Without it the client tells the length of a body, and `0` for `POST`, `PUT` and `PATCH` without one |
-/// | `host` | replaced by that of the URL |
-/// | `connection` | `close` is sent, `keep-alive` is what happens anyway; any other refuses the request |
-/// | `transfer-encoding`, `te`, `trailer`, `upgrade`, `http2-settings`, `keep-alive`, `proxy-connection`, `proxy-authorization`, `proxy-authenticate` | refuse the request |
-/// | all others | sent |
+/// | `content-length` | Sent if it equals the length of the body, otherwise the request is refused. If it is missing, the client adds it for requests with a body, and `0` for `POST`, `PUT` and `PATCH` without one. |
+/// | `host` | Replaced by the host of the URL. |
+/// | `connection` | `close` is sent, and `keep-alive` is ignored as the default. With any other value the request is refused. |
+/// | `transfer-encoding`, `te`, `trailer`, `upgrade`, `http2-settings`, `keep-alive`, `proxy-connection`, `proxy-authorization`, `proxy-authenticate` | The request is refused. |
+/// | any other | Sent. |
+///
+/// # Example
+/// ```
+/// use wasmcloud_host::{HostBuilder, builtin::HttpClient};
+///
+/// # #[actix_rt::main]
+/// # async fn main() -> wasmcloud_host::Result<()> {
+/// let host = HostBuilder::new().build();
+/// host.start().await?;
+/// host.start_native_capability(HttpClient::new(None).capability()?).await?;
+/// # host.stop().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct HttpClient {
     link_name: Option<String>,
-    /// What each linked actor has, by its public key.
+    /// The clients of linked actors, by public key.
     clients: Arc<Mutex<HashMap<String, Arc<LinkedClient>>>>,
 }
 
 impl HttpClient {
-    /// A client to be run under this link name, `default` if not given.
+    /// Creates a provider that runs under this link name. Default: `default`.
     pub fn new(link_name: Option<String>) -> HttpClient {
         HttpClient { link_name, clients: Arc::default() }
     }
 
-    /// The client as a provider to start.
+    /// Returns the provider for `Host::start_native_capability`.
     ///
     /// # Errors
-    /// None that a caller could cause.
+    /// Never fails in practice.
     pub fn capability(&self) -> Result<NativeCapability> {
         let claims = super::claims("HTTP client", PUBLIC_KEY, CONTRACT);
         NativeCapability::from_async(self.clone(), self.link_name.clone(), claims)
     }
 
     fn clients(&self) -> MutexGuard<'_, HashMap<String, Arc<LinkedClient>>> {
-        // The map is whole after any panic: each use of it is a single operation.
+        // A panic cannot leave the map inconsistent: each use of it is a single operation.
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,7 +119,7 @@ impl HttpClient {
 impl AsyncCapabilityProvider for HttpClient {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
         let config = HttpClientConfig::from_link_values(&binding.values)?;
-        // The certificates of the system are read from files.
+        // Blocking, because the system's certificates are read from files.
         let client = tokio::task::spawn_blocking(|| LinkedClient::new(config)).await??;
         self.clients().insert(binding.actor, Arc::new(client));
         Ok(())
@@ -133,7 +150,7 @@ impl std::fmt::Debug for HttpClient {
     }
 }
 
-/// What the payload of an operation says, for the fuzz targets.
+/// Decodes a payload and returns it as text, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
     (operation == REQUEST)

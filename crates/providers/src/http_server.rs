@@ -10,67 +10,80 @@ use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind, Ser
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider, Binding, ProviderCallContext};
 
-/// The provider's public key, the same in every host.
+/// The provider's public key. It is the same in every host.
 const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDDRB";
 
-/// An HTTP server as a capability provider: each actor that is linked to it is served on a port of its own.
+/// The provider of `wasmcloud:httpserver`: serves each linked actor over HTTP on a port of its own.
 ///
-/// | link value | meaning | default |
+/// Each link configures the provider for one actor:
+///
+/// | Link value | Meaning | Default |
 /// |---|---|---|
-/// | `PORT` | the TCP port to listen on; `0` takes any free one (see [`HttpServer::address`]) | 8080 |
-/// | `BIND` | the IP address to listen on, or `localhost`; `0.0.0.0` or `::` are all of the machine's | `127.0.0.1`, this machine alone |
-/// | `BODY_LIMIT` | the largest request body in bytes, 63 MiB at most; larger ones are answered with 413 | 8388608 (8 MiB) |
-/// | `TLS_CERT`, `TLS_KEY` | the certificate chain and its private key: each in PEM, or the path of a file in PEM, read when the link is made | none: no encryption |
-/// | `CORS_ALLOWED_ORIGINS` | the origins whose pages may use the actor, separated by commas, or `*` | none: CORS is left to the actor |
-/// | `CORS_ALLOWED_METHODS` | the methods that they may use | the usual ones |
-/// | `CORS_ALLOWED_HEADERS` | the headers that they may send | any |
-/// | `CORS_EXPOSED_HEADERS` | the headers of an answer that they may read, beside those that any page may | none |
-/// | `CORS_MAX_AGE_SECS` | for how many seconds a browser may remember that | 3600 |
-/// | `WORKERS` | accepted as a number above 0, as it always was, without effect | |
+/// | `PORT` | TCP port to listen on. `0` chooses a free port, see [`HttpServer::address`]. Range: 0 to 65535. | `8080` |
+/// | `BIND` | IP address to listen on, or `localhost`. `0.0.0.0` and `::` listen on all addresses of the machine. | `127.0.0.1`: only this machine |
+/// | `BODY_LIMIT` | Maximum size of a request body. Larger ones are answered with 413. Unit: bytes. Maximum: 66060288 (63 MiB). | `8388608` (8 MiB) |
+/// | `TLS_CERT`, `TLS_KEY` | Certificate chain and private key, each as PEM text or as the path of a PEM file. Read when the link is established. Each requires the other. | none: no encryption |
+/// | `CORS_ALLOWED_ORIGINS` | Origins whose pages may use the actor, separated by commas, or `*` for any. | none: CORS is left to the actor |
+/// | `CORS_ALLOWED_METHODS` | Methods that these pages may use, separated by commas. Requires `CORS_ALLOWED_ORIGINS`. | `GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS` |
+/// | `CORS_ALLOWED_HEADERS` | Request headers that these pages may send, separated by commas, or `*` for any. Requires `CORS_ALLOWED_ORIGINS`. | any |
+/// | `CORS_EXPOSED_HEADERS` | Response headers that these pages may read, in addition to the safelisted ones, separated by commas. Requires `CORS_ALLOWED_ORIGINS`. | none |
+/// | `CORS_MAX_AGE_SECS` | Time that browsers may cache the answer to a preflight. Unit: seconds. Requires `CORS_ALLOWED_ORIGINS`. | `3600` (1 hour) |
+/// | `WORKERS` | Number of workers, accepted for compatibility with providers of 2021. No effect. Range: 1 to 65535. | |
 ///
-/// A link is refused, naming the value, where one is unknown or cannot be read, or the port cannot be opened. New values for a
-/// link open the new port before the old one is closed. When a link ends, its port is closed at once, and requests in flight
-/// have 25 s to end. Where an actor is served is on the log, at the level `info`, or `warn` where other machines reach it.
+/// The provider refuses a link if a value is unknown or invalid, or if the port cannot be opened. The error names the value. When a
+/// link's values change, the new port opens before the old one closes. When a link ends, its port closes at once, and requests in
+/// flight have 25 seconds to finish. The host logs the address of each actor at the level `info`, or at `warn` if other machines can
+/// reach it.
 ///
-/// HTTP/1.1 and HTTP/2 are spoken, with TLS as the client prefers, without it as the client begins. A connection is closed
-/// after 75 s without a request and when the head of one takes longer than 10 s to arrive or its body longer than 30 s. It is
-/// cut when its client takes less than 8 KiB of an answer in 30 s, whatever else it does. A head has at most 32 KiB and 100
-/// headers (431).
+/// # Protocols and limits
+/// The server speaks HTTP/1.1 and HTTP/2. With TLS the client chooses by ALPN, without TLS by how it begins.
 ///
-/// A request is judged by RFC 9110, 9112 and 9113 before the actor is asked, and refused with 400 where it has no valid host,
-/// or two, or a target or a framing that is not valid, with 501 where it asks for a tunnel (`CONNECT`) or has a transfer coding
-/// other than `chunked`, and with 417 where it expects something other than `100-continue`. The header `host` that the actor
-/// sees is what the request is addressed to: the authority of a target in absolute form, or of HTTP/2. `content-length` is the
-/// length of the body, in whichever way it came. Headers that speak of the connection do not reach the actor: `connection`,
-/// `expect`, `http2-settings`, `keep-alive`, `proxy-connection`, `te`, `trailer`, `transfer-encoding`, `upgrade`.
+/// | Limit | Value |
+/// |---|---|
+/// | Connection without a request | closed after 75 s |
+/// | Head of a request | 32 KiB and 100 headers (431), within 10 s |
+/// | Body of a request | `BODY_LIMIT` (413), within 30 s (408) |
+/// | Response that the client does not read | connection closed if it reads less than 8 KiB in 30 s |
+/// | Connections of a server | 20,000, or fewer if the limit of open files is lower, less a reserve of a quarter of it (32 to 1,024) |
+/// | Memory for request bodies, and again for unsent responses | 256 MiB per server, 128 MiB per client, 64 MiB per connection |
 ///
-/// A response is framed by its body. What an actor says of its length counts where there is no body by the method or the
-/// status: in answers to `HEAD`, and with 304.
+/// A client is an IPv4 address or a /64 network of IPv6 addresses. Only bytes that have arrived count. If memory runs out, the client
+/// that holds most gives way to those that hold less: the bodies it is sending are answered with 503, and connections whose responses
+/// it does not read are closed. A request for which no memory can be freed is answered with 503. If all connections are in use, those
+/// that have been idle longest are closed.
 ///
-/// An actor that fails is answered for with 500, one that is not in time with 504, one that is stopped or has too much to
-/// do with 503; why is on the log and never in the response.
+/// # Requests
+/// The server validates requests by RFC 9110, RFC 9112 and RFC 9113 before it calls the actor:
 ///
-/// All links of a server together hold at most 256 MiB of requests' bodies and as much of answers that have not been sent: 64 MiB
-/// for one connection, 128 MiB for one client (an IPv4 address, or 64 bits of an IPv6 one). What counts is what has arrived. When
-/// there is no room left, the client that holds most makes room for those that hold less: bodies that it is sending are answered
-/// with 503, connections whose answers it does not take are cut. A request whose body or answer finds no room otherwise is
-/// answered with 503.
+/// | Request | Answer |
+/// |---|---|
+/// | no valid `host`, more than one, an invalid target or an invalid framing | 400 |
+/// | an expectation other than `100-continue` | 417 |
+/// | `CONNECT`, or a transfer coding other than `chunked` | 501 |
 ///
-/// A server has at most 20,000 connections, or as many as the limit of open files leaves after a reserve of a quarter (32 to
-/// 1,024). Beyond that, those that have been idle longest are closed for new ones.
+/// The actor receives the authority of the request as `host`: that of a target in absolute form, of HTTP/2's `:authority`, or of the
+/// header. It receives the length of the body as `content-length`. Headers of the connection are removed: `connection`, `expect`,
+/// `http2-settings`, `keep-alive`, `proxy-connection`, `te`, `trailer`, `transfer-encoding`, `upgrade`. Repeated headers are joined,
+/// because the contract has one text per name. Header bytes that are not UTF-8 are replaced.
 ///
-/// Each request has an identity: the header `x-request-id` that it came with, if that is sane (up to 128 letters, digits and
-/// `-_.:/+=@`), or a new one. It reaches the actor in that header, and is in the response and on each line of the log that
-/// speaks of the request.
+/// Each request has an identity, the header `x-request-id`: the one that the client sent, if it has up to 128 letters, digits and
+/// `-_.:/+=@`, or a generated one. The actor receives it, the response carries it, and each line on the log about the request names it.
 ///
-/// Where the values speak of CORS, the provider answers preflights itself, and what an actor says of allowed origins and
-/// exposed headers is replaced.
+/// # Responses
+/// The length of the body frames the response. The actor's `content-length` counts only if there is no body: in answers to `HEAD`,
+/// and with status 304. Header names that differ only in case become repeated headers.
 ///
-/// Repeated headers of a request reach the actor joined, as the contract has one text for each name; bytes of a header
-/// that are no UTF-8 are replaced. Names in an actor's response that differ in case alone make repeated headers.
+/// | Outcome of the call | Answer |
+/// |---|---|
+/// | the actor failed, or its response is invalid | 500 |
+/// | the actor is stopped or overloaded | 503 |
+/// | the actor missed its deadline | 504 |
 ///
+/// The log has the reason, the response does not. If `CORS_ALLOWED_ORIGINS` is set, the provider answers preflights, and replaces
+/// what the actor declares about allowed origins and exposed headers.
+///
+/// # Example
 /// ```
-/// use std::collections::HashMap;
 /// use wasmcloud_host::{HostBuilder, builtin::HttpServer};
 ///
 /// # #[actix_rt::main]
@@ -90,21 +103,21 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// A server to be run under this link name, `default` if not given.
+    /// Creates a provider that runs under this link name. Default: `default`.
     pub fn new(link_name: Option<String>) -> HttpServer {
         HttpServer { link_name, server: Arc::default() }
     }
 
-    /// The server as a provider to start. Clones of this server keep watching it.
+    /// Returns the provider for `Host::start_native_capability`. Clones of this value observe the running provider.
     ///
     /// # Errors
-    /// None that a caller could cause.
+    /// Never fails in practice.
     pub fn capability(&self) -> Result<NativeCapability> {
         let claims = super::claims("HTTP server", PUBLIC_KEY, CONTRACT);
         NativeCapability::from_async(self.clone(), self.link_name.clone(), claims)
     }
 
-    /// Where the requests for an actor are listened for, if it is linked.
+    /// Returns the address that an actor is served on, or `None` if the actor is not linked.
     pub fn address(&self, actor: &str) -> Option<SocketAddr> {
         self.server.address(actor)
     }

@@ -1,11 +1,11 @@
-//! `wasmcloud:keyvalue`: texts, counters, lists and sets under keys, in a file of the host's or in Redis.
+//! `wasmcloud:keyvalue`: texts, counters, lists and sets under keys, stored in a local file or in Redis.
 //!
 //! # Layout
 //! - `payloads`: the contract's payloads
-//! - `config`: what a link's values mean
-//! - `error`: why something was not done, in the same words for each backend
-//! - `embedded`: the store that needs no server
-//! - `redis`: keys kept by a Redis server
+//! - `config`: the configuration, parsed from a link's values
+//! - `error`: the errors of operations, which are the same for each backend
+//! - `embedded`: the backend that stores keys in a local file
+//! - `redis`: the backend that stores keys in Redis
 
 mod config;
 mod embedded;
@@ -31,55 +31,59 @@ use redis::RedisBackend;
 
 const CONTRACT: &str = "wasmcloud:keyvalue";
 
-/// The provider's public key, the same in every host.
+/// The provider's public key. It is the same in every host.
 const PUBLIC_KEY: &str = "VBU6NIRGQTHFV7XF7YR777RELSVQLLGZJV3SFIO4IH7VVS6MEHHA6SP3";
 
-/// A key-value store as a capability provider: an embedded one that needs no server, or Redis.
+/// The provider of `wasmcloud:keyvalue`: stores texts, counters, lists and sets in a local file or in Redis.
 ///
-/// | link value | meaning | default |
+/// Each link configures the provider for one actor:
+///
+/// | Link value | Meaning | Default |
 /// |---|---|---|
-/// | `URL` | a Redis server: `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS | none: the embedded store |
-/// | `CA_FILE` | for `rediss://`: a file in PEM format with the authorities to trust, instead of the system's | the system's |
-/// | `PATH` | the file of the embedded store, in a folder that exists; `:memory:` for one that is gone with its last link | `keyvalue.redb` in the host's working directory |
-/// | `PREFIX` | keeps this link's keys apart from all others: each key becomes `PREFIX:key`. `{actor}` stands for the actor's public key; a colon is not allowed | none |
-/// | `KEY_LIMIT` | the longest key in bytes, 64 KiB at most | 4096 (4 KiB) |
-/// | `VALUE_LIMIT` | the longest value in bytes, 63 MiB at most | 8388608 (8 MiB) |
+/// | `URL` | Redis server: `redis://[user:password@]host[:port][/database]`, or `rediss://` with TLS. Excludes `PATH`. | none: the embedded store is used |
+/// | `CA_FILE` | Path of a PEM file with the certificate authorities to trust. Requires a `rediss://` URL. | the system's authorities |
+/// | `PATH` | File of the embedded store, in an existing directory. `:memory:` stores keys in memory until the last link ends. Excludes `URL`. | `keyvalue.redb` in the host's working directory |
+/// | `PREFIX` | Prefix that separates the link's keys from others: each key becomes `PREFIX:key`. `{actor}` stands for the actor's public key. Must not contain a colon. | none |
+/// | `KEY_LIMIT` | Maximum size of a key, without the prefix. Unit: bytes. Maximum: 65536 (64 KiB). | `4096` (4 KiB) |
+/// | `VALUE_LIMIT` | Maximum size of a value. Unit: bytes. Maximum: 66060288 (63 MiB). | `8388608` (8 MiB) |
 ///
-/// **A link without values keeps its keys on disk**, in `keyvalue.redb` in the directory that the host was started in, and
-/// shares them with all other links that do; a line on the log says where that is. Links with the same `PATH`, or with
-/// the same server, share keys, as actors of the era did; `PREFIX` keeps them apart.
+/// **A link without `PATH` and `URL` stores keys on disk**, in the file `keyvalue.redb` of the host's working directory. It shares
+/// them with all other such links. The host logs the path at the level `warn`. Links with the same `PATH`, or with the same server,
+/// share keys, unless `PREFIX` separates them.
 ///
-/// A link is refused, naming the value, where one is unknown or cannot be read, the file cannot be opened or the server cannot be used. A
-/// file is open in one provider of one process at a time, and released with its last link.
+/// The provider refuses a link if a value is unknown or invalid, if the file cannot be opened, or if the server is not usable. The
+/// error names the value. A file is open in one provider of one process at a time. It is closed with its last link.
 ///
-/// # What the operations do
-/// Redis is the reference, and both backends do the same. `Push` puts an item in front; `Range` includes both ends, and
-/// negative numbers count from the end; `ListItemDelete` takes out all items that are equal, and its `newCount` says how
-/// many. What is left empty is gone. `Set` with `expires` above zero expires after so many seconds by the clock on the
-/// wall, otherwise never; it replaces whatever was there. `Add` counts in 32 bits and keeps the expiry; a sum that does
-/// not fit is an error, and nothing is added. An operation on a key that holds another kind of value is an error.
+/// # Operations
+/// Redis is the reference: both backends behave alike.
 ///
-/// # When something fails
-/// *Embedded*: what was acknowledged is on the disk, and is there after a crash of the process or the machine. Writes that
-/// come in together are made durable together. After a write that failed, on a full disk say, the store goes on with what
-/// was durable before.
+/// - `Set` replaces any value. If `expires` is positive, the key expires after that many seconds of wall-clock time. Otherwise it
+///   never expires.
+/// - `Add` adds to a 32-bit counter and keeps its expiry. A sum that does not fit is an error, and the counter stays as it is.
+/// - `Push` inserts an item at the front of a list. `Range` includes both ends. Negative indexes count from the end.
+/// - `ListItemDelete` removes all equal items, and returns their number as `newCount`.
+/// - A list or set that becomes empty is removed.
+/// - An operation on a value of another type is an error.
 ///
-/// *Redis*: what is acknowledged is as durable as the server makes it. While the server is down, calls fail; the
-/// connection is made anew by itself. A call that failed after it was sent may have been carried out, so none is repeated.
-/// A server that does not answer costs a call its deadline, and other links nothing.
+/// # Durability
+/// *Embedded*: acknowledged writes are on disk and survive a crash of the process or the machine. Concurrent writes share a flush.
+/// After a failed write, for example on a full disk, the store continues with the state that was durable before.
 ///
-/// An answer of more than 63 MiB is an error of the embedded store; a Redis server is trusted to be asked for less.
+/// *Redis*: acknowledged writes are as durable as the server makes them. While the server is down, calls fail. The provider
+/// reconnects by itself. A call that failed after it was sent may have been executed, so calls are never retried. A server that does
+/// not answer delays only the calls of its own links, up to their deadline.
 ///
+/// The embedded store limits an answer to 63 MiB. With Redis, the actor has to request less.
+///
+/// # Example
 /// ```
-/// use std::collections::HashMap;
 /// use wasmcloud_host::{HostBuilder, builtin::KeyValue};
 ///
 /// # #[actix_rt::main]
 /// # async fn main() -> wasmcloud_host::Result<()> {
 /// let host = HostBuilder::new().build();
 /// host.start().await?;
-/// let store = KeyValue::new(None);
-/// host.start_native_capability(store.capability()?).await?;
+/// host.start_native_capability(KeyValue::new(None).capability()?).await?;
 /// # host.stop().await;
 /// # Ok(())
 /// # }
@@ -87,16 +91,16 @@ const PUBLIC_KEY: &str = "VBU6NIRGQTHFV7XF7YR777RELSVQLLGZJV3SFIO4IH7VVS6MEHHA6S
 #[derive(Clone)]
 pub struct KeyValue {
     link_name: Option<String>,
-    /// The links, by the public key of their actor.
+    /// The links, by the actor's public key.
     links: Arc<Mutex<HashMap<String, Arc<KeyValueLink>>>>,
     open_stores: Arc<OpenStores>,
 }
 
-/// What belongs to one link.
+/// The state of one link.
 struct KeyValueLink {
     backend: KeyValueBackend,
     keyspace: Keyspace,
-    /// Shared by the calls that are being served, owned by what releases the store: none finds it closed.
+    /// Locked shared by each operation, and exclusively to close the store, so that no operation finds it closed.
     in_use: RwLock<()>,
 }
 
@@ -106,15 +110,15 @@ enum KeyValueBackend {
 }
 
 impl KeyValue {
-    /// A store to be run under this link name, `default` if not given.
+    /// Creates a provider that runs under this link name. Default: `default`.
     pub fn new(link_name: Option<String>) -> KeyValue {
         KeyValue { link_name, links: Arc::default(), open_stores: Arc::default() }
     }
 
-    /// The store as a provider to start.
+    /// Returns the provider for `Host::start_native_capability`.
     ///
     /// # Errors
-    /// None that a caller could cause.
+    /// Never fails in practice.
     pub fn capability(&self) -> Result<NativeCapability> {
         let claims = super::claims("Key-value store", PUBLIC_KEY, CONTRACT);
         NativeCapability::from_async(self.clone(), self.link_name.clone(), claims)
@@ -139,7 +143,7 @@ impl KeyValue {
         Ok(KeyValueLink { backend, keyspace, in_use: RwLock::default() })
     }
 
-    /// Releases what a link had, once its calls have ended. A Redis connection ends with the last call that is using it.
+    /// Closes the store of a link, once its operations have ended. A Redis connection ends with the last operation that uses it.
     async fn release(&self, link: Option<Arc<KeyValueLink>>) {
         let Some(link) = link else { return };
         if let KeyValueBackend::Embedded(handle) = &link.backend {
@@ -149,7 +153,7 @@ impl KeyValue {
     }
 
     fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<KeyValueLink>>> {
-        // The map is whole after any panic: each use of it is a single operation.
+        // A panic cannot leave the map inconsistent: each use of it is a single operation.
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -157,7 +161,7 @@ impl KeyValue {
 impl KeyValueLink {
     async fn execute(&self, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, BoxedError> {
         let mut operation = KeyValueOperation::decode(operation, &payload)?;
-        // The operation has a copy of what it needs.
+        // Freed early: the operation owns copies.
         drop(payload);
         self.keyspace.check_and_prefix(&mut operation)?;
         let _in_use = self.in_use.read().await;
@@ -177,7 +181,7 @@ impl KeyValueBackend {
 
     async fn health(&self) -> Result<(), KeyValueError> {
         match self {
-            // Whatever key is asked for: a store that can be read answers.
+            // Any key will do: the store answers if it is readable.
             KeyValueBackend::Embedded(handle) => {
                 handle.execute(KeyValueOperation::KeyExists { key: String::new() }).await.map(drop)
             }
@@ -204,7 +208,7 @@ impl AsyncCapabilityProvider for KeyValue {
 
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
         let link = self.links().get(&call.actor).cloned();
-        let link = link.ok_or_else(|| format!("actor {} is not linked to a store", call.actor))?;
+        let link = link.ok_or_else(|| format!("actor {} is not linked to a key-value store", call.actor))?;
         link.execute(&call.operation, call.message).await
     }
 
@@ -232,7 +236,7 @@ impl std::fmt::Debug for KeyValue {
     }
 }
 
-/// What the payload of an operation says, for the fuzz targets.
+/// Decodes a payload and returns it as text, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
     payloads::KeyValueOperation::decode(operation, payload).ok().map(|read| format!("{read:?}"))

@@ -1,11 +1,11 @@
-//! The capability providers that come with the host, a cargo feature each.
+//! The built-in capability providers. Each has a cargo feature, except for `extras` and `logging`.
 //!
-//! Each provider is configured by the values of its links. A link with a value that its provider does not know is refused.
+//! The values of a link configure its provider. A provider refuses a link that has an unknown or invalid value, and names it.
 //!
 //! # Features
 //! - `default`: all providers
-//! - `blobstore`, `httpclient`, `httpserver`, `keyvalue`, `messaging`: the providers of these contracts
-//! - `fuzzing`: the interface of the fuzz targets
+//! - `blobstore`, `httpclient`, `httpserver`, `keyvalue`, `messaging`: the provider of the contract with this name
+//! - `fuzzing`: the functions that the fuzz targets call. They may change at any time.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -44,13 +44,14 @@ pub use logging::Logging;
 #[cfg(feature = "messaging")]
 pub use messaging::Messaging;
 
-/// The providers that a program can be built without, by the names of their features.
+/// The short names of the optional providers, which are also the names of their features.
 const OPTIONAL: [&str; 5] = ["blobstore", "httpclient", "httpserver", "keyvalue", "messaging"];
 
-/// The provider of this short name, which is its contract's without `wasmcloud:`, to be run under this link name.
+/// Creates the provider of the contract `wasmcloud:<name>`, to be run under this link name. Default: `default`.
 ///
 /// # Errors
-/// `Unsupported`, naming the feature, where the program was built without it; `InvalidArgument` where there is none.
+/// - `Unsupported` if the program was built without the provider's feature.
+/// - `InvalidArgument` if there is no such provider.
 #[doc(hidden)]
 pub fn named(name: &str, link_name: Option<String>) -> Result<NativeCapability> {
     match name {
@@ -68,19 +69,19 @@ pub fn named(name: &str, link_name: Option<String>) -> Result<NativeCapability> 
         "messaging" => Messaging::new(link_name).capability(),
         optional if OPTIONAL.contains(&optional) => {
             let message =
-                format!("the provider {name} is not part of this program: build it with the feature {name:?}");
+                format!("this program was built without the provider {name}: build it with the feature {name:?}");
             Err(Error::new(ErrorKind::Unsupported, message))
         }
         other => {
             let (other, known) = (shorten(other), OPTIONAL.join(", "));
-            let message = format!("no provider {other:?} comes with the host; there are extras, logging, {known}");
+            let message = format!("there is no built-in provider {other:?}: choose one of extras, logging, {known}");
             Err(Error::new(ErrorKind::InvalidArgument, message))
         }
     }
 }
 
-/// What the payload of an operation says to the provider that serves the contract, or to the host where it is an actor's
-/// answer, for the fuzz targets. Nothing where it is refused.
+/// Decodes a payload as the provider of `contract` does, and returns it as text for comparison. Returns `None` if the
+/// provider refuses the payload.
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub fn read_payload(contract: &str, operation: &str, payload: &[u8]) -> Option<String> {
@@ -101,7 +102,7 @@ pub fn read_payload(contract: &str, operation: &str, payload: &[u8]) -> Option<S
     }
 }
 
-/// What a provider that comes with the host claims to be: the host vouches for it, so nobody signs it.
+/// Returns the claims of a built-in provider. They are unsigned, because the provider is part of the host.
 fn claims(name: &str, public_key: &str, contract: &str) -> Claims<jwt::CapabilityProvider> {
     let metadata = jwt::CapabilityProvider {
         name: Some(name.to_owned()),

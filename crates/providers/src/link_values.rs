@@ -1,7 +1,7 @@
-//! The values of a link, read: what every provider understands alike, and how each says what it cannot.
+//! Parses the values of a link, with the same rules and errors for every provider.
 //!
-//! White space around a value counts for nothing, and an empty value as none. A name that a provider does not know refuses
-//! the link, since a default in the place of a mistyped value may be anything but what was meant.
+//! White space around a value is ignored, and an empty value counts as missing. A link with an unknown name is refused: a
+//! mistyped name would otherwise silently select a default.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};
@@ -10,49 +10,50 @@ use std::str::FromStr;
 
 use wasmcloud_core::entity::shorten;
 
-/// The names of the values that a provider accepts.
+/// The names of the link values that a provider accepts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LinkValueNames {
-    /// Those that mean something to it.
+    /// Names that configure the provider.
     pub(super) known: &'static [&'static str],
-    /// Those that other providers of the contract knew in 2021. They are accepted, so that links of that time can be made,
+    /// Names that providers of the contract had in 2021. They are accepted, so that links of that time can be established,
     /// and have no effect.
     pub(super) without_effect: &'static [&'static str],
 }
 
-/// The values of one link.
+/// The values of one link, whose names are accepted.
 #[derive(Clone, Copy)]
 pub(super) struct LinkValues<'a>(&'a HashMap<String, String>);
 
 #[cfg_attr(not(feature = "messaging"), allow(dead_code, reason = "other providers use less of it"))]
 impl<'a> LinkValues<'a> {
-    /// The values of a link whose names are all accepted.
+    /// Checks that all names are accepted.
     ///
     /// # Errors
-    /// A text that names the value which is not, the one that may have been meant, and all that there are.
+    /// Names the unknown name, the known one that is closest to it, and all known names.
     pub(super) fn check(values: &'a HashMap<String, String>, names: LinkValueNames) -> Result<LinkValues<'a>, String> {
         let unknown = values.keys().filter(|name| !names.accepts(name)).min();
         unknown.map_or(Ok(LinkValues(values)), |name| Err(names.unknown_name(name)))
     }
 
-    /// A value, if it is given.
+    /// Returns the value, without surrounding white space. Returns `None` if it is missing or empty.
     pub(super) fn get(&self, key: &str) -> Option<&'a str> {
         self.0.get(key).map(|text| text.trim()).filter(|text| !text.is_empty())
     }
 
+    /// Returns whether the value is given.
     pub(super) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    /// The first of these that is given.
+    /// Returns the first of these names whose value is given.
     pub(super) fn first_of(&self, keys: &[&'static str]) -> Option<&'static str> {
         keys.iter().copied().find(|key| self.has(key))
     }
 
-    /// A number in this range, or the default.
+    /// Parses a number within `range`. Returns `default` if the value is missing.
     ///
     /// # Errors
-    /// A text that shows the value: no number is a secret.
+    /// Names the value and shows it, because a number is no secret.
     pub(super) fn number<T>(&self, key: &str, default: T, range: RangeInclusive<T>) -> Result<T, String>
     where
         T: FromStr + PartialOrd + Display,
@@ -64,11 +65,11 @@ impl<'a> LinkValues<'a> {
         })
     }
 
-    /// The entries of a list with commas, nothing where it is not given. Empty entries do not count, so that a list that
-    /// is given can be without any.
+    /// Parses a list whose entries are separated by commas. Returns `None` if the value is missing. Empty entries are skipped,
+    /// so a list that is given can be empty.
     ///
     /// # Errors
-    /// A text with what `read` says of an entry that it refuses, and which.
+    /// Names the value, with the error of `read`.
     pub(super) fn list<T, E: Display>(
         &self,
         key: &str,
@@ -86,26 +87,26 @@ impl LinkValueNames {
         self.known.contains(&name) || self.without_effect.contains(&name)
     }
 
-    /// The refusal of a name. It never shows a value, which may be a secret.
+    /// Describes an unknown name. Values are never shown, because they may be secrets.
     fn unknown_name(&self, name: &str) -> String {
         let shown = shorten(name);
-        let hint = self.closest(shown).map(|meant| format!(", perhaps {meant} is meant")).unwrap_or_default();
+        let hint = self.closest(shown).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
         let known = self.known.join(", ");
-        let known = if known.is_empty() { "this provider has none".to_owned() } else { format!("there are {known}") };
-        format!("the link value {shown:?} is unknown{hint}: {known}")
+        let known = if known.is_empty() { "none".to_owned() } else { known };
+        format!("the link value {shown:?} is unknown{hint} (known values: {known})")
     }
 
-    /// The name that is like this one but for a few letters, the case and white space.
+    /// Returns the known name that differs from this one in a few letters, case or white space.
     fn closest(&self, name: &str) -> Option<&'static str> {
         let name = name.trim().to_ascii_uppercase();
         let distance = |known: &&str| strsim::osa_distance(&name, known);
         let nearest = self.known.iter().copied().min_by_key(distance)?;
-        // A third of the letters, so that no short name is like any other.
+        // At most a third of the letters, so that short names do not all resemble each other.
         (distance(&nearest) <= (nearest.len() / 3).max(1)).then_some(nearest)
     }
 }
 
-/// With the names alone: among the values may be secrets.
+/// Shows the names only, because the values may be secrets.
 impl Debug for LinkValues<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_refused_with_the_one_that_was_meant() {
+    fn an_unknown_name_is_refused_with_a_suggestion() {
         for (mistyped, meant) in [
             ("PORTS", "PORT"),
             ("POTR", "PORT"),
@@ -137,19 +138,19 @@ mod tests {
             ("body-limit", "BODY_LIMIT"),
         ] {
             let refusal = LinkValues::check(&values(mistyped, "secret"), LINK_VALUE_NAMES).unwrap_err();
-            assert!(refusal.contains(&format!("{mistyped:?} is unknown, perhaps {meant} is meant")), "{refusal}");
+            assert!(refusal.contains(&format!("{mistyped:?} is unknown: did you mean {meant}?")), "{refusal}");
             assert!(!refusal.contains("secret"), "{refusal}");
         }
         let refusal = LinkValues::check(&values("ZONE", ""), LINK_VALUE_NAMES).unwrap_err();
-        assert_eq!(refusal, "the link value \"ZONE\" is unknown: there are BIND, PORT, BODY_LIMIT, TLS_KEY");
+        assert_eq!(refusal, "the link value \"ZONE\" is unknown (known values: BIND, PORT, BODY_LIMIT, TLS_KEY)");
         let none = LinkValueNames { known: &[], without_effect: &[] };
         let refusal = LinkValues::check(&values("A\u{1b}[31m\n", ""), none).unwrap_err();
-        assert_eq!(refusal, "the link value \"A\\u{1b}[31m\\n\" is unknown: this provider has none");
+        assert_eq!(refusal, "the link value \"A\\u{1b}[31m\\n\" is unknown (known values: none)");
         assert!(LinkValues::check(&values(&"x".repeat(1 << 20), ""), LINK_VALUE_NAMES).unwrap_err().len() < 300);
     }
 
     #[test]
-    fn names_that_are_known_or_were_once_are_accepted() {
+    fn known_and_former_names_are_accepted() {
         assert!(LinkValues::check(&HashMap::new(), LINK_VALUE_NAMES).is_ok());
         for name in ["PORT", "WORKERS"] {
             assert_eq!(LinkValues::check(&values(name, "1"), LINK_VALUE_NAMES).unwrap().get(name), Some("1"));
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_is_not_given() {
+    fn an_empty_value_counts_as_missing() {
         for text in ["", " ", "\t\n"] {
             let values = values("A", text);
             let values = LinkValues(&values);
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_can_be_without_entries() {
+    fn a_list_can_be_empty() {
         let entries = |text| LinkValues(&values("A", text)).list("A", str::parse::<u8>);
         assert_eq!(entries(" , ,"), Ok(Some(Vec::new())));
         let refusal = entries("1,x,2").unwrap_err();
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_is_shown_for_its_own_sake() {
+    fn debug_output_shows_names_only() {
         assert_eq!(format!("{:?}", LinkValues(&values("TOKEN", "secret"))), "{\"TOKEN\"}");
     }
 
@@ -190,7 +191,7 @@ mod tests {
             let mut mistyped = meant.to_owned();
             mistyped.remove(at % meant.len());
             let refusal = LinkValues::check(&values(&mistyped, "1"), LINK_VALUE_NAMES).unwrap_err();
-            prop_assert!(refusal.contains(&format!("perhaps {meant} is meant")), "{}", refusal);
+            prop_assert!(refusal.contains(&format!("did you mean {meant}?")), "{}", refusal);
         }
 
         #[test]

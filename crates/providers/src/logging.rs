@@ -1,9 +1,9 @@
-//! `wasmcloud:logging`: lines of actors on the host's log.
+//! `wasmcloud:logging`: writes the lines of actors to the host's log.
 //!
 //! # Layout
 //! - `payloads`: the contract's payloads
-//! - `config`: what a link's values mean
-//! - `rate_limiter`: how many lines an actor may write
+//! - `config`: the configuration, parsed from a link's values
+//! - `rate_limiter`: limits the rate of an actor's lines
 
 mod config;
 mod payloads;
@@ -24,43 +24,42 @@ use rate_limiter::RateLimiter;
 
 const CONTRACT: &str = "wasmcloud:logging";
 
-/// The provider's public key, the same in every host.
+/// The provider's public key. It is the same in every host.
 const PUBLIC_KEY: &str = "VBHIMVFEU4YTNTOHBKBVDDI6IBYJJLY6NXQGTUOOPAD6PKTFMUQL27PQ";
 
-/// The target that lines of actors have on the host's log. What an actor calls its target is a field of the line.
+/// The target of actors' lines in the host's log. The target that an actor names is a field of the line.
 const TARGET: &str = "wasmcloud_actor";
 
-/// How much of an actor's name or target is on the log, in bytes.
+/// Number of bytes of an actor's name or target that are logged.
 const MAX_NAME_BYTES: usize = 128;
 
-/// The longest message of a line, in bytes. To look through more of it would hold the shard for longer than some milliseconds.
+/// Maximum size of a payload. Decoding a larger one would block the shard for milliseconds. Unit: bytes.
 const MAX_PAYLOAD_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long lines are suppressed before it is said how many were.
+/// Delay between the first suppressed line and the report of their number.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
 
-/// A log as a capability provider: lines that actors write go to the `log` crate, and so wherever the program's logger
-/// puts them.
+/// The provider of `wasmcloud:logging`: writes the lines of actors to the host's log, through the crate `log`.
 ///
-/// | link value | meaning | default |
+/// Each link configures the provider for one actor:
+///
+/// | Link value | Meaning | Default |
 /// |---|---|---|
-/// | `LEVEL` | the least severe level that is passed on: `error`, `warn`, `info`, `debug`, `trace`, or `off` | `trace` |
-/// | `LINES_PER_SECOND` | how many lines the actor may write per second, 1 to 1000000 | 100 |
-/// | `BURST` | how many it may write at once after a pause, 1 to 1000000 | 500 |
-/// | `TEXT_LIMIT` | how many bytes of a line's text are kept, 8192 at most | 8192 (8 KiB) |
+/// | `LEVEL` | Least severe level that is logged: `error`, `warn`, `info`, `debug`, `trace`, or `off` for none. | `trace` |
+/// | `LINES_PER_SECOND` | Sustained rate of lines. Unit: lines per second. Range: 1 to 1000000. | `100` |
+/// | `BURST` | Maximum number of lines at once after a pause. Range: 1 to 1000000. | `500` |
+/// | `TEXT_LIMIT` | Number of bytes that are kept of a line's text. Unit: bytes. Range: 1 to 8192. | `8192` (8 KiB) |
 ///
-/// A link is refused, naming the value, where one is unknown or cannot be read.
+/// The provider refuses a link if a value is unknown or invalid. The error names the value.
 ///
-/// Each line has the target `wasmcloud_actor`, the actor's name before its text, and the structured fields `actor` (the
-/// public key), `actor_name` and `target` (as the actor calls it). Control characters are escaped, so a line of an actor
-/// is one line of the log and looks like nobody else's. `WriteLog` takes its level as a text or a number, from 1 for
-/// `error` to 5 for `trace`; a line with level 0 is not written.
+/// Each line has the target `wasmcloud_actor`, and begins with the actor's name. Its structured fields are `actor` (the public key),
+/// `actor_name`, and `target` (the target that the actor named). Control characters are escaped, so an actor cannot forge lines.
+/// `WriteLog` accepts a level as text or as a number from 1 (`error`) to 5 (`trace`). Lines with level 0 are discarded.
 ///
-/// Lines beyond an actor's pace are suppressed: the call succeeds all the same, and within a second a line says how many
-/// there were.
+/// Lines beyond the rate are suppressed: the call succeeds, and a line reports their number within a second.
 ///
+/// # Example
 /// ```
-/// use std::collections::HashMap;
 /// use wasmcloud_host::{HostBuilder, builtin::Logging};
 ///
 /// # #[actix_rt::main]
@@ -75,11 +74,11 @@ const REPORT_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Logging {
     link_name: Option<String>,
-    /// The links, by the public key of their actor.
+    /// The links, by the actor's public key.
     links: Mutex<HashMap<String, Arc<LogLink>>>,
 }
 
-/// What belongs to one link.
+/// The state of one link.
 #[derive(Debug)]
 struct LogLink {
     actor: String,
@@ -89,15 +88,15 @@ struct LogLink {
 }
 
 impl Logging {
-    /// A log to be run under this link name, `default` if not given.
+    /// Creates a provider that runs under this link name. Default: `default`.
     pub fn new(link_name: Option<String>) -> Logging {
         Logging { link_name, links: Mutex::default() }
     }
 
-    /// The log as a provider to start.
+    /// Returns the provider for `Host::start_native_capability`.
     ///
     /// # Errors
-    /// None that a caller could cause.
+    /// Never fails in practice.
     pub fn capability(self) -> Result<NativeCapability> {
         let claims = super::claims("Log", PUBLIC_KEY, CONTRACT);
         let link_name = self.link_name.clone();
@@ -105,7 +104,7 @@ impl Logging {
     }
 
     fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<LogLink>>> {
-        // The map is whole after any panic: each use of it is a single operation.
+        // A panic cannot leave the map inconsistent: each use of it is a single operation.
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -113,7 +112,7 @@ impl Logging {
 impl LogLink {
     fn write(self: &Arc<LogLink>, line: &LogLine<'_>) {
         let Some(level) = line.level.filter(|level| *level <= self.config.level) else { return };
-        // What nobody reads costs the actor nothing.
+        // A line that is not logged does not count for the rate.
         if !log::log_enabled!(target: TARGET, level) {
             return;
         }
@@ -129,7 +128,7 @@ impl LogLink {
 
     fn suppress(self: &Arc<LogLink>) {
         if self.rate().count_suppressed() > 1 {
-            // Somebody is about to tell.
+            // A report is scheduled already.
             return;
         }
         let link = self.clone();
@@ -155,7 +154,7 @@ impl LogLink {
     }
 }
 
-/// Text of an actor, cut and fit for a line of a log.
+/// Truncates a text, and escapes its control characters.
 fn truncate(text: &str, limit: usize) -> String {
     let kept = &text[..text.floor_char_boundary(limit)];
     let left_out = text.len() - kept.len();
@@ -187,7 +186,7 @@ impl AsyncCapabilityProvider for Logging {
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
         let bytes = call.message.len();
         if bytes > MAX_PAYLOAD_BYTES {
-            return Err(format!("the line's message has {bytes} bytes, {MAX_PAYLOAD_BYTES} are allowed").into());
+            return Err(format!("the payload has {bytes} bytes, {MAX_PAYLOAD_BYTES} are allowed").into());
         }
         let line = LogLine::decode(&call.operation, &call.message)?;
         let link = self.links().get(&call.actor).cloned();
@@ -201,7 +200,7 @@ impl AsyncCapabilityProvider for Logging {
     }
 }
 
-/// What the payload of an operation says, for the fuzz targets.
+/// Decodes a payload and returns it as text, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
     LogLine::decode(operation, payload).ok().map(|read| format!("{read:?}"))
@@ -212,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_text_is_cut_between_characters_and_says_so() {
+    fn a_long_text_is_truncated_between_characters() {
         assert_eq!(truncate("short", 5), "short");
         assert_eq!(truncate("aé", 2), "a... (2 more bytes)");
         assert_eq!(truncate("a\nERROR b", 100), "a\\nERROR b");

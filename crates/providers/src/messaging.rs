@@ -1,12 +1,12 @@
-//! `wasmcloud:messaging`: messages to subjects, by a broker in the host or by a NATS server.
+//! `wasmcloud:messaging`: publishes messages to subjects, through a broker in the host or through NATS.
 //!
 //! # Layout
 //! - `payloads`: the contract's payloads
-//! - `config`: what a link's values mean
+//! - `config`: the configuration, parsed from a link's values
 //! - `subject`: the rules for subjects
-//! - `broker`: the broker that needs no server
-//! - `nats`: messages by a NATS server
-//! - `delivery`: how messages reach a linked actor
+//! - `broker`: the embedded broker
+//! - `nats`: the connection to NATS
+//! - `delivery`: delivers messages to a linked actor
 
 mod broker;
 mod config;
@@ -31,46 +31,51 @@ use payloads::MessagingOperation;
 
 const CONTRACT: &str = "wasmcloud:messaging";
 
-/// The provider's public key, the same in every host.
+/// The provider's public key. It is the same in every host.
 const PUBLIC_KEY: &str = "VAIXHLIZYF25MTVQYBUE5F3PSYTZBEQ2GPVWOFSMLGOKON5FZCLSO7VE";
 
-/// Messages as a capability provider: by a broker in the host that needs no server, or by NATS.
+/// The provider of `wasmcloud:messaging`: publishes messages to subjects, through a broker in the host or through NATS.
 ///
-/// | link value | meaning | default |
+/// Each link configures the provider for one actor:
+///
+/// | Link value | Meaning | Default |
 /// |---|---|---|
-/// | `SUBSCRIPTION` | the subjects whose messages the actor is brought, separated by commas; `*` stands for one part, `>` at the end for one or more | none |
-/// | `QUEUEGROUP_NAME` | the queue group of these subscriptions: each message reaches one subscriber of a group | none |
-/// | `URL` | NATS servers, separated by commas, any of which will do: `nats://[user:password@]host[:port]`, `tls://` to insist on TLS | none: the embedded broker |
-/// | `CLIENT_JWT`, `CLIENT_SEED` | for NATS: the user's token and the seed of its key; the seed alone where the server knows the key | none |
-/// | `CREDSFILE` | for NATS: a file with both, as `nsc` writes it, read when the link is made | none |
-/// | `CA_FILE` | for NATS: a file in PEM format with authorities to trust beside the system's | none |
-/// | `ACCOUNT` | for the embedded broker: links with different accounts hear nothing of each other | one for all without |
-/// | `CONCURRENCY` | how many messages the actor is brought at once, 1 to 1024; with 1 they come in order | 8 |
-/// | `QUEUE_LIMIT` | how many messages wait for it, 1 to 65536; further ones are dropped | 1024 |
-/// | `BODY_LIMIT` | the largest body in bytes that it may send or is brought, 63 MiB at most | 1048576 (1 MiB) |
+/// | `SUBSCRIPTION` | Subjects that the actor subscribes to, separated by commas. `*` matches one token. A final `>` matches one or more tokens. | none |
+/// | `QUEUEGROUP_NAME` | Queue group of the subscriptions. One member of a group receives each message. | none |
+/// | `URL` | NATS servers, separated by commas: `nats://[user:password@]host[:port]`, or `tls://` to require TLS. Any one of them is used. Excludes `ACCOUNT`. | none: the embedded broker is used |
+/// | `CLIENT_JWT` | JWT of the NATS user. Requires `CLIENT_SEED` and `URL`. | none |
+/// | `CLIENT_SEED` | Seed of the NATS user's nkey. Without `CLIENT_JWT`, the server must know the public key. Requires `URL`. | none |
+/// | `CREDSFILE` | Path of a credentials file with JWT and seed, as written by `nsc`. Read when the link is established. Requires `URL`. Excludes `CLIENT_JWT` and `CLIENT_SEED`. | none |
+/// | `CA_FILE` | Path of a PEM file with certificate authorities to trust in addition to the system's. Requires `URL`. | none |
+/// | `ACCOUNT` | Account in the embedded broker. Links of different accounts do not receive each other's messages. Excludes `URL`. | the account of all links without this value |
+/// | `CONCURRENCY` | Maximum number of messages that the actor handles at once. `1` preserves their order. Range: 1 to 1024. | `8` |
+/// | `QUEUE_LIMIT` | Maximum number of messages that wait for the actor. Further ones are dropped. Range: 1 to 65536. | `1024` |
+/// | `BODY_LIMIT` | Maximum size of a body that the actor sends or receives. Unit: bytes. Maximum: 66060288 (63 MiB). | `1048576` (1 MiB) |
 ///
-/// A link is refused, naming the value, where one is unknown or cannot be read, or the server cannot be reached, refuses the credentials or
-/// refuses a subscription. Links without a `URL` exchange messages with each other, where they are links of the same
-/// provider. Each link to NATS has a connection of its own, closed when the link ends. Under new values it subscribes anew before
-/// the old subscriptions end, so a message may come twice; what still waits under the old ones is dropped.
+/// The provider refuses a link if a value is unknown or invalid, or if the server is unreachable, refuses the credentials or refuses a
+/// subscription. The error names the value.
 ///
-/// # What is promised
-/// What NATS promises: a message reaches whoever is subscribed, at most once, and is kept nowhere. Subscriptions that overlap
-/// bring a message once each, unless they are of a queue group. Messages that an actor is too slow for are dropped, and
-/// those that it fails over are not brought again; both are on the log. In the embedded broker no more than 64 MiB wait for a
-/// link.
+/// Links without `URL` exchange messages through the embedded broker, if they belong to the same provider and account. Each link with
+/// `URL` has a connection of its own, which is closed with the link. When a link's values change, the new subscriptions start before
+/// the old ones end, so a message may arrive twice. Messages that wait under the old values are dropped.
 ///
-/// `Publish` answers when the message is with the broker, or on its way to the server; a server that forbids the subject says
-/// so afterwards, on the log. `Request` ends with the first answer, or with an error when nobody is subscribed or when its
-/// timeout or the call's deadline has passed. Messages to an actor have no answer of their own: it publishes one to the message's
-/// `replyTo`, if there is one. Actors publish to subjects without wildcards, of at most 1024 bytes.
+/// # Delivery
+/// As in NATS, each subscriber receives a message at most once, and messages are not stored. A message that matches several of an
+/// actor's subscriptions is delivered once per subscription, except within a queue group. Messages are dropped, with a line on the
+/// log, if the actor is too slow. A message that the actor fails to handle is not delivered again, and its failure is logged. The
+/// embedded broker queues at most 64 MiB per link.
 ///
-/// # When NATS fails
-/// While the server cannot be reached, calls fail and the provider is unhealthy; the connection is made anew by itself, with its
-/// subscriptions. What is published meanwhile by others is lost.
+/// `Publish` returns when the broker has the message, or when it is on its way to the server. If the server then refuses the subject,
+/// the host logs it. `Request` returns the first answer. It fails if there is no subscriber, or if its timeout or the deadline of
+/// the call has passed. Messages to an actor have no answer of their own: the actor publishes its answer to the message's `replyTo`.
+/// Actors publish to subjects without wildcards, of at most 1024 bytes.
 ///
+/// # Reconnection
+/// While the NATS server is unreachable, calls fail and the provider is unhealthy. The provider reconnects and subscribes again by
+/// itself. Messages that others publish in the meantime are lost.
+///
+/// # Example
 /// ```
-/// use std::collections::HashMap;
 /// use wasmcloud_host::{HostBuilder, builtin::Messaging};
 ///
 /// # #[actix_rt::main]
@@ -84,17 +89,17 @@ const PUBLIC_KEY: &str = "VAIXHLIZYF25MTVQYBUE5F3PSYTZBEQ2GPVWOFSMLGOKON5FZCLSO7
 /// ```
 pub struct Messaging {
     link_name: Option<String>,
-    /// The links, by the public key of their actor.
+    /// The links, by the actor's public key.
     links: Mutex<HashMap<String, Arc<MessagingLink>>>,
-    /// The embedded brokers in use, by their account.
+    /// The embedded brokers in use, by account.
     brokers: Mutex<HashMap<String, Weak<Broker>>>,
 }
 
-/// What belongs to one link.
+/// The state of one link.
 struct MessagingLink {
     backend: MessagingBackend,
     body_limit: usize,
-    /// The messages to the actor, until it is drained.
+    /// The delivery of messages to the actor, until the link is drained.
     delivery: Mutex<Option<MessageDelivery>>,
 }
 
@@ -104,15 +109,15 @@ enum MessagingBackend {
 }
 
 impl Messaging {
-    /// Messages under this link name, `default` if not given.
+    /// Creates a provider that runs under this link name. Default: `default`.
     pub fn new(link_name: Option<String>) -> Messaging {
         Messaging { link_name, links: Mutex::default(), brokers: Mutex::default() }
     }
 
-    /// It as a provider to start.
+    /// Returns the provider for `Host::start_native_capability`.
     ///
     /// # Errors
-    /// None that a caller could cause.
+    /// Never fails in practice.
     pub fn capability(self) -> Result<NativeCapability> {
         let claims = super::claims("Messaging", PUBLIC_KEY, CONTRACT);
         let link_name = self.link_name.clone();
@@ -147,7 +152,7 @@ impl Messaging {
     }
 
     fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<MessagingLink>>> {
-        // The map is whole after any panic: each use of it is a single operation.
+        // A panic cannot leave the map inconsistent: each use of it is a single operation.
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -155,7 +160,7 @@ impl Messaging {
 impl MessagingLink {
     async fn execute(&self, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, BoxedError> {
         let operation = MessagingOperation::decode(operation, &payload)?;
-        // The operation has a copy of what it needs.
+        // Freed early: the operation owns copies.
         drop(payload);
         let (bytes, limit) = (operation.body().len(), self.body_limit);
         if bytes > limit {
@@ -179,7 +184,7 @@ impl MessagingLink {
         }
     }
 
-    /// Ends delivery to the actor, and waits for what is under way.
+    /// Stops the delivery to the actor, and waits for the messages in flight.
     async fn drain(&self) {
         let delivery = self.delivery.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(delivery) = delivery {
@@ -247,7 +252,7 @@ impl std::fmt::Debug for Messaging {
     }
 }
 
-/// What the payload of an operation says, for the fuzz targets.
+/// Decodes a payload and returns it as text, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_payload(operation: &str, payload: &[u8]) -> Option<String> {
     payloads::MessagingOperation::decode(operation, payload).ok().map(|read| format!("{read:?}"))

@@ -1,4 +1,4 @@
-//! What a backend does: containers and blobs, read in ranges and written from a spool.
+//! The interface of backends: containers, and blobs that are read in ranges and written from a spool.
 
 use std::ops::Range;
 
@@ -9,28 +9,28 @@ use super::error::BlobStoreError;
 use super::payloads::{Blob, BlobName};
 use super::spool::Spool;
 
-/// How much a list of blobs may have, as the actor is told it: what fits a message, with room for what is around it.
-const LONGEST_LIST: usize = 60 * 1024 * 1024;
+/// Maximum encoded size of a list of blobs: what fits the payload of an answer. Unit: bytes.
+const MAX_LIST_BYTES: usize = 60 * 1024 * 1024;
 
-/// A backend. What it acknowledges is there to stay.
+/// A backend. Its acknowledged changes are durable.
 #[async_trait]
 pub(super) trait BlobBackend: Send + Sync {
-    /// Makes a container, if there is none yet.
+    /// Creates a container, unless it exists.
     async fn create_container(&self, container: &str) -> Result<(), BlobStoreError>;
 
-    /// Removes a container without blobs.
+    /// Removes an empty container.
     async fn remove_container(&self, container: &str) -> Result<(), BlobStoreError>;
 
-    /// Every blob of a container.
+    /// Returns all blobs of a container, ordered by id.
     async fn list(&self, container: &str) -> Result<Vec<Blob>, BlobStoreError>;
 
     /// Removes a blob.
     async fn remove(&self, name: &BlobName) -> Result<(), BlobStoreError>;
 
-    /// A blob to read from.
+    /// Opens a blob for reading.
     async fn open(&self, name: &BlobName) -> Result<Box<dyn BlobReader>, BlobStoreError>;
 
-    /// Begins to write a blob, which is not there before all of it is.
+    /// Starts an upload. The blob becomes visible when [`BlobWriter::finish`] returns.
     async fn begin(
         &self,
         name: &BlobName,
@@ -38,57 +38,57 @@ pub(super) trait BlobBackend: Send + Sync {
         chunk_size: u64,
     ) -> Result<(Spool, Box<dyn BlobWriter>), BlobStoreError>;
 
-    /// Whether it can be used.
+    /// Checks that the backend is usable.
     async fn health(&self) -> Result<(), BlobStoreError>;
 }
 
-/// A blob that is read: as it was when it was opened, or not at all.
+/// A blob that is open for reading. Its content is the one it had when it was opened, otherwise reading fails.
 #[async_trait]
 pub(super) trait BlobReader: Send + Sync {
-    /// Its length in bytes.
+    /// Returns the size of the blob. Unit: bytes.
     fn size(&self) -> u64;
 
-    /// Some of its bytes, all of which must be there.
+    /// Reads a range of bytes within the blob.
     async fn read(&self, range: Range<u64>) -> Result<Bytes, BlobStoreError>;
 }
 
-/// Where the bytes of a spool go.
+/// Writes the bytes of a spool to the backend.
 #[async_trait]
 pub(super) trait BlobWriter: Send {
-    /// More bytes are in the spool.
+    /// Processes bytes that were added to the spool.
     async fn advance(&mut self, spool: &mut Spool) -> Result<(), BlobStoreError>;
 
-    /// All bytes are in the spool. When this returns, the blob is there.
+    /// Publishes the blob. All of its bytes are in the spool.
     async fn finish(&mut self, spool: &mut Spool) -> Result<(), BlobStoreError>;
 
-    /// The upload is given up: nothing of it stays.
+    /// Aborts the upload and removes what was written.
     async fn abandon(&mut self);
 }
 
-/// A list of blobs that ends before it is too long to be told.
+/// A list of blobs with a limited encoded size.
 pub(super) struct BoundedBlobList {
     blobs: Vec<Blob>,
-    /// What is beside the id of each blob.
-    frame: usize,
+    /// Encoded size of an entry, apart from its id. Unit: bytes.
+    overhead: usize,
     length: usize,
 }
 
 impl BoundedBlobList {
-    pub(super) fn of(container: &str) -> BoundedBlobList {
-        BoundedBlobList { blobs: Vec::new(), frame: container.len() + 48, length: 0 }
+    pub(super) fn new(container: &str) -> BoundedBlobList {
+        BoundedBlobList { blobs: Vec::new(), overhead: container.len() + 48, length: 0 }
     }
 
     pub(super) fn add(&mut self, id: String, size: u64) -> Result<(), BlobStoreError> {
-        self.length += id.len() + self.frame;
-        if self.length > LONGEST_LIST {
+        self.length += id.len() + self.overhead;
+        if self.length > MAX_LIST_BYTES {
             return Err(BlobStoreError::ResponseTooLarge);
         }
         self.blobs.push(Blob { id, size });
         Ok(())
     }
 
-    /// The blobs, in the order of their ids.
-    pub(super) fn sorted(mut self) -> Vec<Blob> {
+    /// Returns the blobs, ordered by id.
+    pub(super) fn into_sorted(mut self) -> Vec<Blob> {
         self.blobs.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         self.blobs
     }

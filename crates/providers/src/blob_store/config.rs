@@ -1,4 +1,4 @@
-//! What the values of a link mean.
+//! The configuration of a link, parsed from its values.
 
 use std::collections::HashMap;
 use std::fmt::{self, Display};
@@ -12,11 +12,11 @@ use super::super::link_values::{LinkValueNames, LinkValues};
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
 
-/// What S3 takes in parts of 5 MiB.
+/// S3 accepts 10,000 parts per upload, of 5 MiB each.
 const MAX_BLOB_LIMIT: u64 = 48 * GIB;
 const DEFAULT_BLOB_LIMIT: u64 = GIB;
 
-/// What fits a message to an actor, with some room for what is in it beside the bytes.
+/// Fits the payload of a call to an actor, with the other fields of the chunk.
 const MAX_CHUNK_LIMIT: u64 = 32 * MIB;
 const DEFAULT_CHUNK_LIMIT: u64 = 4 * MIB;
 
@@ -27,12 +27,12 @@ const DEFAULT_DOWNLOADS: usize = 16;
 const MAX_UPLOAD_TIMEOUT: u64 = 7 * 24 * 60 * 60;
 const DEFAULT_UPLOAD_TIMEOUT: u64 = 10 * 60;
 
-/// Where a link without values has its blobs.
+/// The directory of a link without `ROOT` and `URL`.
 const DEFAULT_ROOT: &str = "blobs";
 
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// The values that say something of a bucket, and nothing without one.
+/// The values that require `URL`.
 const BUCKET_VALUES: [&str; 5] = ["ENDPOINT", "REGION", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_TOKEN"];
 
 const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames {
@@ -53,26 +53,26 @@ const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames {
     without_effect: &["HTTP_PROXY", "TOKEN_VALID_FOR"],
 };
 
-/// A link's values, read.
+/// The configuration of a link.
 #[derive(Debug)]
 pub(super) struct BlobStoreConfig {
     pub(super) location: BlobLocation,
-    /// Whether the values say nothing of the place.
+    /// Whether the link has neither `ROOT` nor `URL`.
     pub(super) is_default: bool,
     pub(super) limits: BlobLimits,
 }
 
-/// Where blobs are.
+/// Where a link stores its blobs.
 #[derive(Debug)]
 pub(super) enum BlobLocation {
     Directory(PathBuf),
     Bucket(BucketConfig),
 }
 
-/// A bucket, and who is to use it.
+/// An S3 bucket, and the credentials for it.
 pub(super) struct BucketConfig {
     pub(super) name: String,
-    /// What the names of all objects begin with; no slash around it.
+    /// The prefix of all object names, without slashes at its ends.
     pub(super) prefix: String,
     pub(super) endpoint: Option<String>,
     pub(super) region: String,
@@ -80,26 +80,26 @@ pub(super) struct BucketConfig {
     pub(super) token: Option<Zeroizing<String>>,
 }
 
-/// What one link may have.
+/// The limits of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BlobLimits {
-    /// The largest blob, in bytes.
+    /// Maximum size of a blob. Unit: bytes.
     pub(super) blob: u64,
-    /// The largest chunk of a download, in bytes.
+    /// Maximum size of a download's chunk. Unit: bytes.
     pub(super) chunk: u64,
-    /// Unfinished uploads at once.
+    /// Maximum number of unfinished uploads.
     pub(super) uploads: usize,
-    /// How long an upload may go without a chunk.
+    /// Time without a chunk after which an upload is aborted.
     pub(super) upload_timeout: Duration,
-    /// Downloads at once.
+    /// Maximum number of concurrent downloads.
     pub(super) downloads: usize,
 }
 
 impl BlobStoreConfig {
-    /// Reads the values of a link.
+    /// Parses the values of a link.
     ///
     /// # Errors
-    /// A text that names the value which cannot be read. It repeats none that may be a secret.
+    /// Names the value that is unknown or invalid. Values that may be secrets are not shown.
     pub(super) fn from_link_values(values: &HashMap<String, String>) -> Result<BlobStoreConfig, String> {
         let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
         let root = values.get("ROOT");
@@ -113,7 +113,7 @@ impl BlobStoreConfig {
             (None, root) => BlobLocation::Directory(root.unwrap_or(DEFAULT_ROOT).into()),
         };
         if let (BlobLocation::Directory(_), Some(key)) = (&location, values.first_of(&BUCKET_VALUES)) {
-            return Err(format!("the value {key} is about a bucket, and there is no value URL that names one"));
+            return Err(format!("the value {key} requires URL, which names the bucket: set URL, or remove {key}"));
         }
         let is_default = root.is_none() && matches!(location, BlobLocation::Directory(_));
         Ok(BlobStoreConfig { location, is_default, limits: BlobLimits::from_link_values(values)? })
@@ -135,26 +135,26 @@ impl BlobLimits {
 
 impl BucketConfig {
     fn from_link_values(url: &str, values: LinkValues<'_>) -> Result<BucketConfig, String> {
-        // The URL is not repeated: somebody may have written keys into it, as for other servers.
+        // The URL is not shown: as with other servers, it may contain credentials.
         let unreadable = |reason| format!("the value URL is not of the form s3://bucket/prefix: {reason}");
         let location = url.strip_prefix("s3://").ok_or_else(|| unreadable("it does not begin with s3://"))?;
         let (name, prefix) = location.split_once('/').unwrap_or((location, ""));
         let is_plain = |character: char| character.is_ascii_alphanumeric() || "-._".contains(character);
         if name.is_empty() || !name.chars().all(is_plain) {
-            return Err(unreadable("a bucket's name is of letters, digits, hyphens and dots"));
+            return Err(unreadable("the name of a bucket consists of letters, digits, hyphens and dots"));
         }
         let prefix = prefix.trim_matches('/');
         let is_part = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(is_plain);
         if !prefix.is_empty() && !prefix.split('/').all(is_part) {
-            return Err(unreadable("a prefix is of letters, digits, hyphens, dots and single slashes"));
+            return Err(unreadable("a prefix consists of letters, digits, hyphens, dots and single slashes"));
         }
         let endpoint = values.get("ENDPOINT").map(parse_endpoint).transpose()?;
         let secret = |key: &str| values.get(key).map(|text| Zeroizing::new(text.to_owned()));
         let access = match (values.get("AWS_ACCESS_KEY"), secret("AWS_SECRET_ACCESS_KEY")) {
             (Some(key), Some(secret)) => Some((key.to_owned(), secret)),
             (None, None) => None,
-            (Some(_), None) => return Err("the value AWS_ACCESS_KEY needs AWS_SECRET_ACCESS_KEY beside it".to_owned()),
-            (None, Some(_)) => return Err("the value AWS_SECRET_ACCESS_KEY needs AWS_ACCESS_KEY beside it".to_owned()),
+            (Some(_), None) => return Err("the value AWS_ACCESS_KEY requires AWS_SECRET_ACCESS_KEY".to_owned()),
+            (None, Some(_)) => return Err("the value AWS_SECRET_ACCESS_KEY requires AWS_ACCESS_KEY".to_owned()),
         };
         Ok(BucketConfig {
             name: name.to_owned(),
@@ -177,7 +177,7 @@ fn parse_endpoint(url: &str) -> Result<String, String> {
     }
 }
 
-/// Where it is, without any key.
+/// Shows the location of the bucket, without credentials.
 impl Display for BucketConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.name, self.prefix)?;
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_is_read() {
+    fn a_bucket_is_parsed() {
         let config = read(&[
             ("URL", "s3://bucket/a/b/"),
             ("ENDPOINT", "http://127.0.0.1:9000/"),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_and_no_secret_told() {
+    fn an_invalid_value_is_named_and_secrets_are_not_shown() {
         for (key, text) in [
             ("BLOB_LIMIT", "-1"),
             ("BLOB_LIMIT", "51539607553"),
@@ -251,11 +251,11 @@ mod tests {
             ("AWS_ACCESS_KEY", "secret"),
             ("AWS_SECRET_ACCESS_KEY", "secret"),
         ] {
-            // What comes later replaces what came before.
+            // Later pairs replace earlier ones.
             let refusal = read(&[("URL", "s3://bucket"), (key, text)]).unwrap_err();
             assert!(refusal.contains(key) && !refusal.contains("secret"), "{refusal}");
             if key != "URL" {
-                assert!(read(&[(key, text)]).unwrap_err().contains(key), "it is of no use without a URL");
+                assert!(read(&[(key, text)]).unwrap_err().contains(key), "it requires URL");
             }
         }
         assert!(read(&[("URL", "s3://b"), ("ROOT", "x")]).unwrap_err().contains("exclude"));

@@ -1,7 +1,7 @@
-//! Blobs in a directory: a file each, in a folder for each container.
+//! The backend that stores blobs in a directory: a folder per container, and a file per blob.
 //!
 //! # Layout
-//! - `tree`: the work with files, which blocks
+//! - `tree`: the file operations, which block
 
 mod tree;
 
@@ -21,28 +21,27 @@ use super::payloads::{Blob, BlobName};
 use super::spool::{self, Spool};
 use tree::{BlobTree, not_durable};
 
-/// How many bytes of an upload wait at most to be made durable before the last chunk has come. The disk is at work then
-/// while chunks come, and not only after the last.
+/// Number of bytes after which an unfinished upload is flushed, so that the disk works while chunks arrive. Unit: bytes.
 const FLUSH_INTERVAL_BYTES: u64 = 8 * 1024 * 1024;
 
-/// A directory of blobs.
+/// A directory that holds blobs.
 pub(super) struct DirectoryBackend {
     tree: Arc<BlobTree>,
 }
 
 impl DirectoryBackend {
-    /// Opens a directory, which is made if its parent is there.
+    /// Opens a directory. Creates it if its parent exists.
     ///
     /// # Errors
-    /// A text that names the link value and the directory.
+    /// Names the link value and the directory.
     pub(super) async fn open(root: PathBuf) -> Result<DirectoryBackend, String> {
         let named = root.display().to_string();
         let opened = run_blocking(move || BlobTree::open(&root)).await;
-        let tree = opened.map_err(|refusal| format!("the value ROOT={named:?} is no place for blobs: {refusal}"))?;
+        let tree = opened.map_err(|refusal| format!("the value ROOT={named:?} cannot be used: {refusal}"))?;
         Ok(DirectoryBackend { tree: Arc::new(tree) })
     }
 
-    /// Where it is.
+    /// Returns the absolute path of the directory.
     pub(super) fn path(&self) -> &Path {
         self.tree.root()
     }
@@ -102,7 +101,7 @@ impl BlobBackend for DirectoryBackend {
     }
 }
 
-/// A blob that is read. It stays as it is when it is replaced or removed in the meantime.
+/// An open file of a blob. Replacing or removing the blob does not change it.
 struct FileReader {
     file: Arc<File>,
     size: u64,
@@ -121,18 +120,18 @@ impl BlobReader for FileReader {
     }
 }
 
-/// A file that is not a blob yet. It is removed when it is dropped.
+/// The temporary file of an upload. Dropping this removes the file.
 struct FileUpload {
     tree: Arc<BlobTree>,
     name: BlobName,
     path: Option<TempPath>,
-    /// How many bytes had come when the last flush was begun.
+    /// Number of bytes that had arrived when the last flush started.
     flushed: u64,
     flush: Option<BlockingTask<()>>,
 }
 
 impl FileUpload {
-    /// Waits for the flush that was begun last, if there is one.
+    /// Waits for the flush in progress, if there is one.
     async fn finish_flush(&mut self) -> Result<(), BlobStoreError> {
         match self.flush.take() {
             Some(flush) => flush.await,
@@ -157,7 +156,7 @@ impl BlobWriter for FileUpload {
 
     async fn finish(&mut self, spool: &mut Spool) -> Result<(), BlobStoreError> {
         spool.finish_writes().await?;
-        // The operating system tells of a failure once: whom it was told must not have it pass as durable.
+        // The operating system reports a failed flush only once, so each flush has to be checked.
         self.finish_flush().await?;
         let path = self.path.take().ok_or_else(|| BlobStoreError::UploadNotFound(self.name.id.clone()))?;
         let (tree, name, file) = (self.tree.clone(), self.name.clone(), spool.file().clone());
@@ -166,7 +165,7 @@ impl BlobWriter for FileUpload {
 
     async fn abandon(&mut self) {
         let path = self.path.take();
-        // Removing a large file takes its time.
+        // Removing a large file may block.
         let _ = run_blocking(move || {
             drop(path);
             Ok(())

@@ -1,4 +1,4 @@
-//! Blobs on their way to an actor, chunk by chunk.
+//! Sends blobs to an actor in chunks.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use super::backend::BlobReader;
 use super::error::BlobStoreError;
 use super::payloads::{Download, RECEIVE_CHUNK};
 
-/// How much is read at once, unless a single chunk is more.
+/// Number of bytes that are read at once, unless a chunk is larger. Unit: bytes.
 const WINDOW: u64 = 1024 * 1024;
 
 /// The downloads of a link.
 pub(super) struct Downloads {
     limit: usize,
-    /// One permit for each that may be under way.
+    /// One for each download that may be in progress.
     slots: Arc<Semaphore>,
     actor: String,
     dispatcher: ActorDispatcher,
@@ -31,7 +31,10 @@ impl Downloads {
         Downloads { limit, slots, actor, dispatcher, closing: CancellationToken::new() }
     }
 
-    /// Room for one more, to be taken before anything is opened for it.
+    /// Reserves a slot for a download.
+    ///
+    /// # Errors
+    /// `LimitExceeded` if all slots are in use, `LinkEnded` if the link has ended.
     pub(super) fn reserve_slot(&self) -> Result<OwnedSemaphorePermit, BlobStoreError> {
         if self.closing.is_cancelled() {
             return Err(BlobStoreError::LinkEnded);
@@ -41,7 +44,7 @@ impl Downloads {
         self.slots.clone().try_acquire_owned().map_err(full)
     }
 
-    /// Sends the chunks of a blob to the actor, each when the one before has been answered, and does not wait for that.
+    /// Starts sending the chunks of a blob to the actor. Each is sent after the actor has answered the previous one.
     pub(super) fn start(&self, slot: OwnedSemaphorePermit, download: Download, source: Box<dyn BlobReader>) {
         let sender = ChunkSender {
             download,
@@ -56,15 +59,15 @@ impl Downloads {
         });
     }
 
-    /// Begins no further chunks.
+    /// Stops sending chunks.
     pub(super) fn close(&self) {
         self.closing.cancel();
     }
 
-    /// Begins no further chunks, and waits for those under way.
+    /// Stops sending chunks, and waits until the actor has answered those in flight.
     pub(super) async fn drain(&self) {
         self.close();
-        // The semaphore is never closed.
+        // Cannot fail: the semaphore is never closed.
         let _ = self.slots.acquire_many(u32::try_from(self.limit).unwrap_or(u32::MAX)).await;
     }
 }
@@ -90,13 +93,13 @@ impl ChunkSender {
         let (size, chunk_size) = (self.source.size(), self.download.chunk_size);
         let mut sequence = 0;
         if size == 0 {
-            // Otherwise the actor would never hear of it.
+            // Tells the actor that the download has ended.
             return self.send_chunk(sequence, &[]).await;
         }
         let mut offset = 0;
         while offset < size {
             let window = self.read(offset).await?;
-            // A chunk is no more than fits memory, see Settings.
+            // CHUNK_LIMIT is at most 32 MiB, so the cast is lossless.
             for chunk in window.chunks(chunk_size as usize) {
                 self.send_chunk(sequence, chunk).await?;
                 sequence += 1;
@@ -106,7 +109,7 @@ impl ChunkSender {
         Ok(())
     }
 
-    /// As many whole chunks as fit the window, or the rest.
+    /// Reads as many whole chunks as fit the window, or the rest of the blob.
     async fn read(&self, offset: u64) -> Result<Bytes, BoxedError> {
         let chunk_size = self.download.chunk_size;
         let window = (WINDOW / chunk_size).max(1).saturating_mul(chunk_size);

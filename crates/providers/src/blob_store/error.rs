@@ -1,47 +1,47 @@
-//! Why a store did not do what it was asked for: the same reasons with each backend.
+//! The errors of operations, which are the same for each backend.
 
 use std::fmt;
 
 use wasmcloud_core::text::printable;
 
-/// A reason, as the actor is told it.
+/// The error of an operation. Its text is returned to the actor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BlobStoreError {
     /// The contract has no such operation.
     UnknownOperation,
-    /// The message is not what the operation takes.
+    /// The payload of the operation is invalid.
     Malformed(String),
-    /// Something is more than the link allows.
+    /// A limit of the link is exceeded.
     LimitExceeded { what: &'static str, count: u64, limit: u64, link_value: &'static str },
-    /// An id is longer than a store takes.
+    /// An id is too long.
     IdTooLong { bytes: usize, limit: usize },
-    /// A chunk is not what the upload still needs.
+    /// A chunk does not belong to the upload, or differs from the same chunk that came before.
     InvalidChunk(String),
-    /// There is no such container.
+    /// The container does not exist.
     ContainerNotFound(String),
-    /// The container that is to be removed has blobs.
+    /// The container to remove has blobs.
     ContainerNotEmpty(String),
-    /// There is no such blob.
+    /// The blob does not exist.
     BlobNotFound(String),
-    /// No upload of this blob has been started, or it was given up.
+    /// No upload of this blob was started, or it was aborted.
     UploadNotFound(String),
-    /// The list of blobs is longer than an actor can be given.
+    /// The list of blobs is too large for an answer.
     ResponseTooLarge,
     /// The blob was replaced while it was read.
     BlobReplaced,
     /// The link has ended.
     LinkEnded,
-    /// The store itself could not do it.
+    /// The backend failed.
     Unavailable(String),
 }
 
 impl BlobStoreError {
-    /// What the operating system or a library said, made fit to be told.
+    /// Returns `Unavailable` with the error of the operating system or a library. Control characters are escaped.
     pub(super) fn unavailable(what: &str, error: impl fmt::Display) -> BlobStoreError {
         BlobStoreError::Unavailable(format!("{what}: {}", printable(error.to_string().as_bytes())))
     }
 
-    /// Whether the call itself was at fault, and not what it was about.
+    /// Returns whether the call itself is invalid, as opposed to what it refers to.
     pub(super) fn is_invalid_call(&self) -> bool {
         matches!(self, BlobStoreError::UnknownOperation | BlobStoreError::Malformed(_))
     }
@@ -56,19 +56,19 @@ impl fmt::Display for BlobStoreError {
                 write!(f, "{what}: {count}, and the link's {link_value} allows {limit}")
             }
             BlobStoreError::IdTooLong { bytes, limit } => {
-                write!(f, "an id has {bytes} bytes, and at most {limit} are taken")
+                write!(f, "an id has {bytes} bytes: the maximum is {limit}")
             }
-            BlobStoreError::InvalidChunk(reason) => write!(f, "the chunk is not what the upload needs: {reason}"),
+            BlobStoreError::InvalidChunk(reason) => write!(f, "the chunk is invalid: {reason}"),
             BlobStoreError::ContainerNotFound(id) => write!(f, "there is no container {id:?}: create it first"),
             BlobStoreError::ContainerNotEmpty(id) => write!(f, "the container {id:?} has blobs: remove them first"),
             BlobStoreError::BlobNotFound(id) => write!(f, "there is no blob {id:?} in the container"),
             BlobStoreError::UploadNotFound(id) => {
-                write!(f, "no upload of the blob {id:?} is under way: start it (again)")
+                write!(f, "no upload of the blob {id:?} is in progress: start it (again)")
             }
             BlobStoreError::ResponseTooLarge => {
-                f.write_str("the container has more blobs than an actor can be told of at once")
+                f.write_str("the list of blobs is too large for an answer: remove blobs, or use more containers")
             }
-            BlobStoreError::BlobReplaced => f.write_str("the blob was replaced while it was read"),
+            BlobStoreError::BlobReplaced => f.write_str("the blob was replaced while it was read: start again"),
             BlobStoreError::LinkEnded => f.write_str("the link to the store has ended"),
             BlobStoreError::Unavailable(reason) => write!(f, "the store is not available: {reason}"),
         }

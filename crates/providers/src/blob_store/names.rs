@@ -1,20 +1,20 @@
-//! Any text as names of files, and back: nothing in it is a path, a special name or a difference of case.
+//! Encodes ids as file names that are safe on any file system, and decodes them.
 //!
-//! Lower-case letters, digits, `-`, `_` and dots inside stay as they are; each other byte becomes `%` and two hexadecimal
-//! digits, upper-case letters too, since some file systems take them for lower-case ones. The empty text is `%_`. What is
-//! longer than a file name may be goes on in a folder, whose name ends in `%`.
+//! Lower-case letters, digits, `-`, `_` and inner dots are kept. Each other byte becomes `%` and two hexadecimal digits. This
+//! includes upper-case letters, because some file systems ignore case. The empty id becomes `%_`. A name that is too long for
+//! a file is split into nested folders, whose names end in `%`.
 
 use std::fmt::Write as _;
 
-/// How long an id may be, in bytes.
+/// Maximum size of an id. Unit: bytes.
 pub(super) const MAX_ID_BYTES: usize = 1024;
 
-/// How long a name may become; most file systems take 255 bytes.
+/// Maximum size of a file name. Most file systems accept 255 bytes.
 const MAX_PART_BYTES: usize = 200;
 
 const EMPTY_NAME: &str = "%_";
 
-/// The names of the folders on the way, if any, and of the file.
+/// Returns the names of the nested folders, if any, followed by the name of the file.
 pub(super) fn encode(text: &str) -> Vec<String> {
     if text.is_empty() {
         return vec![EMPTY_NAME.to_owned()];
@@ -30,7 +30,7 @@ pub(super) fn encode(text: &str) -> Vec<String> {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => part.push(char::from(byte)),
             b'.' if is_inside => part.push('.'),
-            // Writing to a string cannot fail.
+            // Cannot fail: this writes to a string.
             _ => _ = write!(part, "%{byte:02x}"),
         }
     }
@@ -39,16 +39,16 @@ pub(super) fn encode(text: &str) -> Vec<String> {
     parts
 }
 
-/// Whether a name is one of the folders in which long names go on.
+/// Returns whether this is the folder of a long name.
 pub(super) fn is_continuation(name: &str) -> bool {
     name.ends_with('%')
 }
 
-/// The text that these are the names of; nothing where they are no text's, so somebody else's.
+/// Returns the id that is encoded as these names. Returns `None` for names that [`encode`] does not produce.
 pub(super) fn decode(parts: &[&str]) -> Option<String> {
     let joined: String = parts.iter().map(|part| part.strip_suffix('%').unwrap_or(part)).collect();
     let text = if joined == EMPTY_NAME { String::new() } else { unescape(&joined)? };
-    // Whatever else would lead to the same text is not how it is written.
+    // Each id has exactly one encoding.
     (encode(&text) == parts).then_some(text)
 }
 
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_names_stay_readable_and_special_ones_are_none() {
+    fn ordinary_ids_are_kept_and_special_ones_are_escaped() {
         for (text, name) in [
             ("poem.txt", "poem.txt"),
             ("a-b_c.tar.gz", "a-b_c.tar.gz"),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_nobodys() {
+    fn other_names_are_not_decoded() {
         for name in ["", "%", ".", "..", "A", "%2E", "%61", "%zz", "%c3", "a b", "é", "a%", ".container", "%+1", "%_a"]
         {
             assert_eq!(decode(&[name]), None, "{name}");
@@ -114,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_comes_back_from_names_that_fit(text in any::<String>(), repeated in 1..80_usize) {
+        fn decoding_reverses_encoding(text in any::<String>(), repeated in 1..80_usize) {
             let text = text.repeat(repeated);
             let parts = encode(&text);
             let (file, folders) = parts.split_last().unwrap();
@@ -127,7 +127,7 @@ mod tests {
         }
 
         #[test]
-        fn texts_that_differ_have_names_that_differ_whatever_their_case(texts in prop::collection::vec(".{0,6}", 2..20)) {
+        fn names_of_different_ids_differ_even_without_case(texts in prop::collection::vec(".{0,6}", 2..20)) {
             let mut names = HashMap::new();
             for text in texts {
                 let name = encode(&text).join("/").to_ascii_lowercase();

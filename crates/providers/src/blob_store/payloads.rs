@@ -1,4 +1,4 @@
-//! The payloads of `wasmcloud:blobstore`, byte for byte: msgpack, structs as maps, field names as on the wire.
+//! The payloads of `wasmcloud:blobstore`, encoded as msgpack maps with the field names of the contract.
 
 use std::borrow::Cow;
 
@@ -9,20 +9,20 @@ use wasmcloud_core::text::printable;
 use super::error::BlobStoreError;
 use super::names;
 
-/// What each chunk of a download is sent as.
+/// The operation of an actor that receives a chunk of a download.
 pub(super) const RECEIVE_CHUNK: &str = "ReceiveChunk";
 
-/// What a chunk on the wire has beside its bytes, the context and the ids.
+/// Upper bound of the encoded size of a chunk, apart from its bytes, its context and its ids. Unit: bytes.
 const CHUNK_OVERHEAD: usize = 256;
 
-/// Which blob.
+/// The name of a blob.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct BlobName {
     pub(super) container: String,
     pub(super) id: String,
 }
 
-/// What an actor asks for, read.
+/// A decoded operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BlobOperation {
     CreateContainer { id: String },
@@ -45,7 +45,7 @@ pub(super) struct Chunk {
     pub(super) bytes: Bytes,
 }
 
-/// What is to be sent to the actor.
+/// A download that an actor requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Download {
     pub(super) name: BlobName,
@@ -113,10 +113,10 @@ struct FileChunk<'a> {
 }
 
 impl BlobOperation {
-    /// Reads a call.
+    /// Decodes the payload of an operation.
     ///
     /// # Errors
-    /// Where the contract has no such operation, the message is not what the operation takes, or an id is too long.
+    /// Returns an error if the contract has no such operation, if the payload is invalid, or if an id is too long.
     pub(super) fn decode(operation: &str, payload: &Bytes) -> Result<BlobOperation, BlobStoreError> {
         Ok(match operation {
             "CreateContainer" => BlobOperation::CreateContainer { id: container(payload)? },
@@ -147,7 +147,7 @@ impl BlobOperation {
         })
     }
 
-    /// Whether it is answered with `{success, error}`, so that a failure is an answer and not the end of the call.
+    /// Returns whether the response is `{success, error}`, so that a failure is a response rather than an error of the call.
     pub(super) fn returns_outcome(&self) -> bool {
         !matches!(
             self,
@@ -162,7 +162,7 @@ impl BlobName {
     }
 }
 
-/// The id, if it is no longer than stores take.
+/// Checks the length of an id.
 fn check_id(id: String) -> Result<String, BlobStoreError> {
     if id.len() > names::MAX_ID_BYTES {
         return Err(BlobStoreError::IdTooLong { bytes: id.len(), limit: names::MAX_ID_BYTES });
@@ -175,7 +175,7 @@ fn container(payload: &[u8]) -> Result<String, BlobStoreError> {
     check_id(id.into_owned())
 }
 
-/// Reads a chunk, whose bytes stay where they are.
+/// Decodes a chunk without copying its bytes.
 fn chunk(payload: &Bytes) -> Result<Chunk, BlobStoreError> {
     let ChunkPayload { chunk } = read(payload)?;
     let bytes = match chunk.chunk_bytes {
@@ -195,14 +195,14 @@ fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, BlobStoreError> 
     rmp_serde::from_slice(payload).map_err(|error| BlobStoreError::Malformed(printable(error.to_string().as_bytes())))
 }
 
-/// A blob, as an actor is told of it.
+/// A blob in a list, and in the response to `GetObjectInfo`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Blob {
     pub(super) id: String,
     pub(super) size: u64,
 }
 
-/// What an actor is answered.
+/// The response to an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum BlobResponse {
     /// To `CreateContainer`.
@@ -211,7 +211,7 @@ pub(super) enum BlobResponse {
     Blobs { container: String, blobs: Vec<Blob> },
     /// To `GetObjectInfo`.
     Blob { container: String, blob: Blob },
-    /// To everything else.
+    /// To the other operations.
     Outcome { error: Option<String> },
 }
 
@@ -253,7 +253,7 @@ impl BlobResponse {
 }
 
 impl Download {
-    /// One chunk of it, as the actor is sent it.
+    /// Encodes a chunk for `ReceiveChunk`.
     pub(super) fn encode(&self, sequence: u64, total: u64, bytes: &[u8]) -> Result<Vec<u8>, rmp_serde::encode::Error> {
         let chunk = FileChunk {
             sequence_no: sequence,
@@ -274,7 +274,7 @@ impl Download {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload_fields::{BYTES, Fields, NEEDED, OPTIONAL_TEXT, TEXT, check, map};
+    use crate::payload_fields::{BYTES, Field, OPTIONAL_TEXT, REQUIRED, TEXT, check, field, map};
     use proptest::prelude::*;
 
     fn decode(operation: &str, payload: &[u8]) -> Result<BlobOperation, BlobStoreError> {
@@ -290,7 +290,7 @@ mod tests {
         \xa9chunkSize\x04\xa7context\xc0\xaachunkBytes\xc4\x02hi";
 
     #[test]
-    fn calls_are_read_with_the_names_of_the_wire() {
+    fn requests_are_decoded_by_their_field_names() {
         let create = decode("CreateContainer", b"\x81\xa2id\xa1c");
         assert_eq!(create, Ok(BlobOperation::CreateContainer { id: "c".to_owned() }));
         let remove = decode("RemoveObject", b"\x82\xa2id\xa1b\xaccontainer_id\xa1c");
@@ -310,20 +310,20 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_read_however_it_is_written() {
-        let name: Fields<'_> = &[("id", TEXT, b"\xa1b"), ("container_id", TEXT, b"\xa1c")];
+    fn every_encoding_of_every_field_is_decoded() {
+        let name: &[Field<'_>] = &[field("id", TEXT, b"\xa1b"), field("container_id", TEXT, b"\xa1c")];
         check(&name[..1], |payload| decode("CreateContainer", payload).ok());
         check(&name[..1], |payload| decode("RemoveContainer", payload).ok());
         check(name, |payload| decode("RemoveObject", payload).ok());
         check(&name[1..], |payload| decode("ListObjects", payload).ok());
-        let blob: Fields<'_> = &[
-            ("blob_id", TEXT, b"\xa1b"),
+        let blob: &[Field<'_>] = &[
+            field("blob_id", TEXT, b"\xa1b"),
             name[1],
-            ("chunk_size", NEEDED, b"\x04"),
-            ("context", OPTIONAL_TEXT, b"\xa0"),
+            field("chunk_size", REQUIRED, b"\x04"),
+            field("context", OPTIONAL_TEXT, b"\xa0"),
         ];
         check(&blob[..2], |payload| decode("GetObjectInfo", payload).ok());
-        // A context that is empty is one, and is sent back.
+        // An empty context is sent back as well.
         let download = |payload: &[u8]| match decode("StartDownload", payload).ok()? {
             BlobOperation::StartDownload(Download { name, chunk_size, context }) => {
                 Some((name, chunk_size, context.unwrap_or_default()))
@@ -331,20 +331,20 @@ mod tests {
             _ => None,
         };
         check(blob, download);
-        let chunk: Fields<'_> = &[
-            ("sequenceNo", NEEDED, b"\x01"),
-            ("container", NEEDED, b"\x81\xa2id\xa1c"),
-            ("id", TEXT, b"\xa1b"),
-            ("totalBytes", NEEDED, b"\x06"),
-            ("chunkSize", NEEDED, b"\x04"),
-            // Nothing is done with it.
-            ("context", OPTIONAL_TEXT, b"\xa0"),
-            ("chunkBytes", BYTES, b"\xc4\x00"),
+        let chunk: &[Field<'_>] = &[
+            field("sequenceNo", REQUIRED, b"\x01"),
+            field("container", REQUIRED, b"\x81\xa2id\xa1c"),
+            field("id", TEXT, b"\xa1b"),
+            field("totalBytes", REQUIRED, b"\x06"),
+            field("chunkSize", REQUIRED, b"\x04"),
+            // The context of an upload is ignored.
+            field("context", OPTIONAL_TEXT, b"\xa0"),
+            field("chunkBytes", BYTES, b"\xc4\x00"),
         ];
         for operation in ["StartUpload", "UploadChunk"] {
             check(chunk, |payload| decode(operation, &map(&[("chunk", payload)])).ok());
-            let whole: Vec<_> = chunk.iter().map(|(name, _, good)| (*name, *good)).collect();
-            check(&[("chunk", NEEDED, &map(&whole))], |payload| decode(operation, payload).ok());
+            let whole: Vec<_> = chunk.iter().map(|field| (field.name, field.valid)).collect();
+            check(&[field("chunk", REQUIRED, &map(&whole))], |payload| decode(operation, payload).ok());
         }
     }
 
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_written_with_the_names_of_the_wire() {
+    fn responses_are_encoded_with_their_field_names() {
         let blob = Blob { id: "b".to_owned(), size: 6 };
         let wire = b"\x83\xa2id\xa1b\xa9container\x81\xa2id\xa1c\xa8byteSize\x06";
         let answer = BlobResponse::Blob { container: "c".to_owned(), blob: blob.clone() };
@@ -383,7 +383,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn decoding_any_bytes_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             for operation in ["CreateContainer", "RemoveObject", "StartUpload", "UploadChunk", "StartDownload"] {
                 let _ = decode(operation, &bytes);
             }

@@ -1,7 +1,7 @@
-//! Blobs in S3, or a server that speaks its language, by way of `object_store`.
+//! The backend that stores blobs in a bucket of S3, or of a compatible server, through `object_store`.
 //!
-//! An object for each blob, `prefix/<container>/<blob>` with names as [`names`] makes them, and one without bytes for each
-//! container, `prefix/<container>/.container`: no blob has that name, since none begins with a dot.
+//! A blob is the object `prefix/<container>/<blob>`, with the names that [`names`] encodes. A container is the empty object
+//! `prefix/<container>/.container`. No blob has that name, because encoded names do not begin with a dot.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,25 +24,25 @@ use super::names;
 use super::payloads::{Blob, BlobName};
 use super::spool::Spool;
 
-/// How large the parts of a large blob are: the least that S3 takes.
+/// Size of the parts of a large blob: the minimum that S3 accepts. Unit: bytes.
 const PART_BYTES: u64 = 5 * 1024 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long one request may take, its body included.
+/// Maximum duration of a request, including its body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a request is repeated that a server failed over, or that did not reach it.
+/// Maximum time for retrying a request that failed on the server or did not reach it.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const MAX_RETRIES: usize = 3;
 
-/// How long the server may take to answer until a link is refused, with all that is repeated.
+/// Maximum time for the server to answer while a link is established, including retries.
 const LINK_TIMEOUT: Duration = Duration::from_secs(10);
 
 const CONTAINER_MARKER: &str = ".container";
 
-/// A bucket, or a part of one.
+/// A bucket, or the objects of a bucket with one prefix.
 pub(super) struct S3Backend {
     store: Arc<AmazonS3>,
     prefix: String,
@@ -52,29 +52,34 @@ impl S3Backend {
     /// Opens a bucket, and waits until the server has answered.
     ///
     /// # Errors
-    /// A text that names the link value, but no key.
+    /// Names the link value. Credentials are not shown.
     pub(super) async fn open(bucket: BucketConfig) -> Result<S3Backend, String> {
         let location = bucket.to_string();
         let prefix = bucket.prefix.clone();
-        // The system's certificates are read from files.
-        let built =
-            run_blocking(move || build(bucket).map_err(|error| BlobStoreError::unavailable("it has no client", error)));
+        // Blocking, because the system's certificates are read from files.
+        let built = run_blocking(move || {
+            build(bucket).map_err(|error| BlobStoreError::unavailable("no client can be created", error))
+        });
         let refused =
             |refusal: BlobStoreError| format!("the bucket of the value URL={location} cannot be used: {refusal}");
         let objects = S3Backend { store: Arc::new(built.await.map_err(refused)?), prefix };
-        let silent =
-            |_| refused(BlobStoreError::unavailable("it does not answer in time", "start its server, or correct URL"));
+        let silent = |_| {
+            refused(BlobStoreError::unavailable(
+                "its server does not answer in time",
+                "start the server, or correct URL",
+            ))
+        };
         tokio::time::timeout(LINK_TIMEOUT, objects.health()).await.map_err(silent)?.map_err(refused)?;
         Ok(objects)
     }
 
-    /// The object, or the folder where it has no name.
+    /// Returns the path of an object, or of the container if `object` is empty.
     fn path(&self, container: &str, object: &[String]) -> Result<Path, BlobStoreError> {
         let mut parts = names::encode(container);
         parts.extend_from_slice(object);
         let path = format!("{}/{}", self.prefix, parts.join("/"));
         Path::parse(path.trim_start_matches('/'))
-            .map_err(|error| BlobStoreError::unavailable("it has no such name", error))
+            .map_err(|error| BlobStoreError::unavailable("the name of the object is invalid", error))
     }
 
     fn blob(&self, name: &BlobName) -> Result<Path, BlobStoreError> {
@@ -108,7 +113,7 @@ fn build(bucket: BucketConfig) -> object_store::Result<AmazonS3> {
     if let Some(endpoint) = bucket.endpoint {
         builder = builder.with_endpoint(endpoint);
     }
-    // Nothing but the link's values says who it is: not the environment, and not the machine that the host runs on.
+    // Only the link's values provide credentials: neither the environment nor the role of the machine is used.
     let Some((key, secret)) = bucket.access else { return builder.with_skip_signature(true).build() };
     builder = builder.with_access_key_id(key).with_secret_access_key(secret.as_str());
     if let Some(token) = bucket.token {
@@ -118,7 +123,7 @@ fn build(bucket: BucketConfig) -> object_store::Result<AmazonS3> {
 }
 
 fn unavailable(error: object_store::Error) -> BlobStoreError {
-    BlobStoreError::unavailable("the server did not do it", error)
+    BlobStoreError::unavailable("the server failed", error)
 }
 
 #[async_trait]
@@ -143,7 +148,7 @@ impl BlobBackend for S3Backend {
     async fn list(&self, container: &str) -> Result<Vec<Blob>, BlobStoreError> {
         self.expect_container(container).await?;
         let folder = self.path(container, &[])?;
-        let mut list = BoundedBlobList::of(container);
+        let mut list = BoundedBlobList::new(container);
         let mut objects = self.store.list(Some(&folder));
         while let Some(object) = objects.try_next().await.map_err(unavailable)? {
             let below = object.location.as_ref().strip_prefix(folder.as_ref()).unwrap_or_default();
@@ -152,12 +157,12 @@ impl BlobBackend for S3Backend {
                 list.add(id, object.size)?;
             }
         }
-        Ok(list.sorted())
+        Ok(list.into_sorted())
     }
 
     async fn remove(&self, name: &BlobName) -> Result<(), BlobStoreError> {
         let path = self.blob(name)?;
-        // S3 does not tell whether there was anything to remove.
+        // S3 does not report whether the object existed.
         self.open(name).await?;
         self.store.delete(&path).await.map_err(unavailable)
     }
@@ -185,26 +190,27 @@ impl BlobBackend for S3Backend {
     ) -> Result<(Spool, Box<dyn BlobWriter>), BlobStoreError> {
         let path = self.blob(name)?;
         self.expect_container(&name.container).await?;
-        // It has no name: nothing of it is left, however this process ends.
-        let file =
-            run_blocking(|| tempfile::tempfile().map_err(|error| BlobStoreError::unavailable("it has no room", error)));
+        // An unnamed file: nothing remains of it, however the process ends.
+        let file = run_blocking(|| {
+            tempfile::tempfile().map_err(|error| BlobStoreError::unavailable("no temporary file can be created", error))
+        });
         let spool = Spool::new(Arc::new(file.await?), total, chunk_size);
         Ok((spool, Box::new(S3Upload { store: self.store.clone(), path, parts: None, sent: 0 })))
     }
 
     async fn health(&self) -> Result<(), BlobStoreError> {
-        let prefix =
-            Path::parse(&self.prefix).map_err(|error| BlobStoreError::unavailable("it has no such name", error))?;
+        let prefix = Path::parse(&self.prefix)
+            .map_err(|error| BlobStoreError::unavailable("the name of the object is invalid", error))?;
         self.store.list(Some(&prefix)).try_next().await.map(drop).map_err(unavailable)
     }
 }
 
-/// A blob that is read.
+/// An object that is read.
 struct S3Reader {
     store: Arc<AmazonS3>,
     path: Path,
     size: u64,
-    /// What the server knows its content by.
+    /// The ETag of the content. Reads fail if the content has changed.
     tag: Option<String>,
 }
 
@@ -232,7 +238,7 @@ impl BlobReader for S3Reader {
     }
 }
 
-/// A blob that is being sent: a small one at once, a large one part by part as its chunks come in.
+/// An upload. A small blob is sent with one request, a large one in parts while its chunks arrive.
 struct S3Upload {
     store: Arc<AmazonS3>,
     path: Path,
@@ -256,7 +262,7 @@ impl S3Upload {
 #[async_trait]
 impl BlobWriter for S3Upload {
     async fn advance(&mut self, spool: &mut Spool) -> Result<(), BlobStoreError> {
-        // One part at a time is in memory; the last one is sent in the end.
+        // Sends one part at a time, to limit memory. The last part is left to `finish`.
         while spool.contiguous() - self.sent >= PART_BYTES && spool.total() - self.sent > PART_BYTES {
             self.send_part(spool, PART_BYTES).await?;
         }
@@ -283,7 +289,7 @@ impl BlobWriter for S3Upload {
             && let Err(error) = parts.abort().await
         {
             let reason = printable(error.to_string().as_bytes());
-            log::debug!("what was sent of {} could not be removed: {reason}", self.path);
+            log::debug!("the parts of the aborted upload of {} could not be removed: {reason}", self.path);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The bytes of an upload that is not whole yet, in a file: however large it is, it takes next to no memory.
+//! The file that holds the bytes of an unfinished upload, so that its size does not matter for memory.
 //!
-//! A chunk is taken before it is in the file, so that the next one can come meanwhile; whoever needs it there settles the
-//! spool. What goes wrong is told with the next chunk, and at the latest before the upload is whole.
+//! A chunk is acknowledged before it is written, so that the next one can arrive meanwhile. Reading waits for pending writes.
+//! A failed write is reported with the next chunk, or when the upload finishes.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
@@ -13,28 +13,35 @@ use bytes::Bytes;
 use super::blocking::{BlockingTask, run_blocking, start_blocking};
 use super::error::BlobStoreError;
 
-/// How many chunks may have come before an earlier one has.
+/// Maximum number of chunks that arrive before an earlier one.
 const MAX_OUT_OF_ORDER: usize = 1024;
 
-/// How many bytes may be on their way into the file when a chunk is acknowledged.
+/// Maximum number of bytes with pending writes when a chunk is acknowledged.
 const MAX_PENDING_BYTES: usize = 512 * 1024;
 
-/// A file that is filled in chunk by chunk, in any order.
+/// A file that is filled with chunks in any order.
 #[derive(Debug)]
 pub(super) struct Spool {
     file: Arc<File>,
     total: u64,
     chunk_size: u64,
-    /// How many chunks from the first on are there without a gap.
+    /// Number of chunks from the first on that have arrived without a gap.
     contiguous_chunks: u64,
-    /// Those that are there behind a gap.
+    /// The numbers of chunks that have arrived behind a gap.
     out_of_order: BTreeSet<u64>,
-    /// The chunks that are being written, with their lengths.
-    pending_writes: VecDeque<(usize, BlockingTask<()>)>,
+    pending_writes: VecDeque<PendingWrite>,
+}
+
+/// A chunk that is being written.
+#[derive(Debug)]
+struct PendingWrite {
+    /// Unit: bytes.
+    length: usize,
+    task: BlockingTask<()>,
 }
 
 impl Spool {
-    /// An empty one. `chunk_size` is not zero, unless `total` is.
+    /// Creates an empty spool for `total` bytes. `chunk_size` must be positive unless `total` is 0.
     pub(super) fn new(file: Arc<File>, total: u64, chunk_size: u64) -> Spool {
         Spool {
             file,
@@ -46,7 +53,7 @@ impl Spool {
         }
     }
 
-    /// How many bytes there will be.
+    /// Returns the size of the upload. Unit: bytes.
     pub(super) fn total(&self) -> u64 {
         self.total
     }
@@ -55,7 +62,7 @@ impl Spool {
         &self.file
     }
 
-    /// How many bytes from the first on are there without a gap.
+    /// Returns the number of bytes from the first on that have arrived without a gap.
     pub(super) fn contiguous(&self) -> u64 {
         self.contiguous_chunks.saturating_mul(self.chunk_size).min(self.total)
     }
@@ -64,10 +71,10 @@ impl Spool {
         self.contiguous() == self.total
     }
 
-    /// Takes a chunk. One that is there already is taken again if it is the same.
+    /// Adds a chunk. Accepts a repeated chunk if its bytes are the same.
     ///
     /// # Errors
-    /// Where it is not one of those that are missing, or cannot be written.
+    /// `InvalidChunk` if the chunk does not belong to the upload, `Unavailable` if a chunk could not be written.
     pub(super) async fn write_chunk(&mut self, sequence: u64, total: u64, bytes: Bytes) -> Result<(), BlobStoreError> {
         let offset = self.offset_of(sequence, total, bytes.len() as u64)?;
         if sequence < self.contiguous_chunks || self.out_of_order.contains(&sequence) {
@@ -75,7 +82,7 @@ impl Spool {
         }
         if sequence != self.contiguous_chunks && self.out_of_order.len() >= MAX_OUT_OF_ORDER {
             let reason = format!(
-                "{MAX_OUT_OF_ORDER} chunks came before chunk {}, which is needed first",
+                "{MAX_OUT_OF_ORDER} later chunks have arrived already: send chunk {} first",
                 self.contiguous_chunks
             );
             return Err(BlobStoreError::InvalidChunk(reason));
@@ -85,7 +92,7 @@ impl Spool {
             let written = file.write_all_at(&bytes, offset);
             written.map_err(|error| BlobStoreError::unavailable("the chunk could not be written", error))
         };
-        self.pending_writes.push_back((length, start_blocking(write)));
+        self.pending_writes.push_back(PendingWrite { length, task: start_blocking(write) });
         self.wait_for_pending(MAX_PENDING_BYTES).await?;
         self.out_of_order.insert(sequence);
         while self.out_of_order.remove(&self.contiguous_chunks) {
@@ -94,41 +101,41 @@ impl Spool {
         Ok(())
     }
 
-    /// Waits until all chunks that were taken are in the file.
+    /// Waits until all chunks are written to the file.
     ///
     /// # Errors
-    /// Where one could not be written.
+    /// `Unavailable` if a chunk could not be written.
     pub(super) async fn finish_writes(&mut self) -> Result<(), BlobStoreError> {
         self.wait_for_pending(0).await
     }
 
     async fn wait_for_pending(&mut self, max_bytes: usize) -> Result<(), BlobStoreError> {
-        while self.pending_writes.iter().map(|(length, _)| length).sum::<usize>() > max_bytes {
-            let Some((_, written)) = self.pending_writes.front_mut() else { break };
-            let written = written.await;
+        while self.pending_writes.iter().map(|pending| pending.length).sum::<usize>() > max_bytes {
+            let Some(pending) = self.pending_writes.front_mut() else { break };
+            let written = (&mut pending.task).await;
             self.pending_writes.pop_front();
             written?;
         }
         Ok(())
     }
 
-    /// Where a chunk belongs.
+    /// Checks that a chunk belongs to the upload, and returns its offset.
     fn offset_of(&self, sequence: u64, total: u64, length: u64) -> Result<u64, BlobStoreError> {
         if total != self.total {
-            let reason = format!("it is of a blob of {total} bytes, and the upload is of {}", self.total);
+            let reason = format!("its totalBytes is {total}, but the upload has {} bytes", self.total);
             return Err(BlobStoreError::InvalidChunk(reason));
         }
         let offset = sequence.checked_mul(self.chunk_size).filter(|&offset| offset < self.total);
         let Some(offset) = offset else {
             let chunks = if self.total == 0 { 0 } else { self.total.div_ceil(self.chunk_size) };
             return Err(BlobStoreError::InvalidChunk(format!(
-                "its number is {sequence}, and there are {chunks} from 0 on"
+                "its number is {sequence}, but there are {chunks} chunks, numbered from 0"
             )));
         };
         let expected = self.chunk_size.min(self.total - offset);
         if length != expected {
             return Err(BlobStoreError::InvalidChunk(format!(
-                "it has {length} bytes, and chunk {sequence} has {expected}"
+                "it has {length} bytes, but chunk {sequence} has {expected}"
             )));
         }
         Ok(offset)
@@ -139,17 +146,17 @@ impl Spool {
         if before == bytes {
             return Ok(());
         }
-        Err(BlobStoreError::InvalidChunk(format!("chunk {sequence} has come already, with other bytes")))
+        Err(BlobStoreError::InvalidChunk(format!("chunk {sequence} has arrived already, with other bytes")))
     }
 
-    /// Bytes that are there.
+    /// Reads bytes that have arrived.
     pub(super) async fn read(&mut self, offset: u64, length: usize) -> Result<Bytes, BlobStoreError> {
         self.finish_writes().await?;
         read(self.file.clone(), offset, length).await
     }
 }
 
-/// Bytes of a file.
+/// Reads bytes of a file.
 pub(super) async fn read(file: Arc<File>, offset: u64, length: usize) -> Result<Bytes, BlobStoreError> {
     run_blocking(move || {
         let mut bytes = vec![0; length];
@@ -176,7 +183,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn chunks_make_the_blob_in_any_order() {
+    async fn chunks_arrive_in_any_order() {
         let mut runner = TestRunner::deterministic();
         for _ in 0..50 {
             let strategy = (prop::collection::vec(any::<u8>(), 1..200), 1..40_usize);
@@ -196,7 +203,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn what_does_not_belong_is_refused() {
+    async fn chunks_of_another_upload_are_refused() {
         let mut spool = spool(10, 4);
         write_chunk(&mut spool, 1, b"4567").await.unwrap();
         for (sequence, bytes, reason) in [
@@ -205,8 +212,8 @@ mod tests {
             (0, b"", "0 bytes"),
             (1, b"xxxx", "other bytes"),
             (2, b"8901", "chunk 2 has 2"),
-            (3, b"", "there are 3"),
-            (u64::MAX, b"0123", "there are 3"),
+            (3, b"", "there are 3 chunks"),
+            (u64::MAX, b"0123", "there are 3 chunks"),
         ] {
             let refusal = write_chunk(&mut spool, sequence, bytes).await.unwrap_err().to_string();
             assert!(refusal.contains(reason), "{refusal}");
@@ -223,7 +230,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn only_so_many_chunks_wait_for_an_earlier_one() {
+    async fn the_number_of_chunks_behind_a_gap_is_limited() {
         let mut spool = spool(u64::MAX, 1);
         for number in 0..MAX_OUT_OF_ORDER as u64 {
             write_chunk(&mut spool, 2 * number + 1, b"x").await.unwrap();
@@ -234,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_complete_at_once() {
+    fn an_empty_upload_is_complete() {
         assert!(spool(0, 0).is_complete());
     }
 }

@@ -1,4 +1,4 @@
-//! The uploads of a link that are not whole yet.
+//! The unfinished uploads of a link.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +12,13 @@ use super::error::BlobStoreError;
 use super::payloads::{BlobName, Chunk};
 use super::spool::Spool;
 
-/// How much of a blob is compared at once with a chunk that came again.
+/// Maximum size of a repeated chunk that is compared with a finished blob. Unit: bytes.
 const MAX_COMPARED_BYTES: usize = 64 * 1024 * 1024;
 
-/// Uploads, by the blob that they are to become.
+/// The unfinished uploads of a link, by the name of their blob.
 pub(super) struct Uploads {
     limit: usize,
-    /// How long an upload may go without a chunk.
+    /// Time without a chunk after which an upload is aborted.
     timeout: Duration,
     entries: Mutex<HashMap<BlobName, UploadEntry>>,
 }
@@ -29,7 +29,7 @@ struct UploadEntry {
 }
 
 struct Upload {
-    /// Nothing once the upload is over.
+    /// `None` once the upload is aborted or finished.
     spool: Option<Spool>,
     target: Box<dyn BlobWriter>,
     chunk_size: u64,
@@ -40,10 +40,10 @@ impl Uploads {
         Uploads { limit, timeout, entries: Mutex::default() }
     }
 
-    /// Begins an upload, in place of one of the same blob. Bytes that the chunk has are the first of it.
+    /// Starts an upload, and aborts an earlier one of the same blob. Adds the chunk, if it has bytes.
     pub(super) async fn start(&self, backend: &dyn BlobBackend, chunk: Chunk) -> Result<(), BlobStoreError> {
         if chunk.total > 0 && chunk.chunk_size == 0 {
-            return Err(BlobStoreError::InvalidChunk("its chunkSize is 0".to_owned()));
+            return Err(BlobStoreError::InvalidChunk("chunkSize is 0: it must be at least 1".to_owned()));
         }
         self.abort(self.remove(&chunk.name)).await;
         self.abort_stalled().await;
@@ -53,7 +53,7 @@ impl Uploads {
         let upload = Arc::new(AsyncMutex::new(upload));
         let displaced = {
             let mut entries = self.lock();
-            // Others may have been begun in the meantime: what is over the limit is given up again.
+            // Other uploads may have started meanwhile, so the limit is checked again.
             let is_full = entries.len() >= self.limit && !entries.contains_key(&chunk.name);
             let entry = UploadEntry { upload: upload.clone(), last_chunk: Instant::now() };
             if is_full { Some(entry) } else { entries.insert(chunk.name.clone(), entry) }
@@ -75,7 +75,7 @@ impl Uploads {
         Err(BlobStoreError::LimitExceeded { what: "unfinished uploads", count, limit, link_value: "UPLOADS" })
     }
 
-    /// Takes a chunk. When it was the last one that was missing, the blob is there.
+    /// Adds a chunk. The blob exists once its last missing chunk is added.
     pub(super) async fn add(&self, backend: &dyn BlobBackend, chunk: Chunk) -> Result<(), BlobStoreError> {
         let upload = {
             let mut entries = self.lock();
@@ -95,7 +95,7 @@ impl Uploads {
         let done = upload.lock().await.add(chunk).await;
         let is_over = match &done {
             Ok(is_over) => *is_over,
-            // It could not be written: what is there of it makes no blob, and holds room.
+            // A failed upload cannot be completed, so its space is freed.
             Err(refusal) => !matches!(refusal, BlobStoreError::InvalidChunk(_)),
         };
         if is_over {
@@ -105,19 +105,19 @@ impl Uploads {
         done.map(drop)
     }
 
-    /// Gives up what has been waiting too long.
+    /// Aborts the uploads that have received no chunk within the timeout.
     pub(super) async fn abort_stalled(&self) {
         let abandoned: Vec<_> = {
             let mut entries = self.lock();
             entries.extract_if(|_, entry| entry.last_chunk.elapsed() >= self.timeout).collect()
         };
         for (name, entry) in abandoned {
-            log::debug!("an upload of {:?} went {:?} without a chunk and was given up", name.id, self.timeout);
+            log::debug!("the upload of {:?} received no chunk for {:?} and was aborted", name.id, self.timeout);
             self.abort(Some(entry.upload)).await;
         }
     }
 
-    /// Gives up everything, once what is being done has ended.
+    /// Aborts all uploads, each after the operation that is using it has ended.
     pub(super) async fn clear(&self) {
         let all = std::mem::take(&mut *self.lock());
         for entry in all.into_values() {
@@ -135,7 +135,7 @@ impl Uploads {
         self.lock().remove(name).map(|entry| entry.upload)
     }
 
-    /// Removes an upload, unless another one has its place already.
+    /// Removes an upload, unless it has been replaced.
     fn remove_if_same(&self, name: &BlobName, upload: &Arc<AsyncMutex<Upload>>) {
         let mut entries = self.lock();
         if entries.get(name).is_some_and(|entry| Arc::ptr_eq(&entry.upload, upload)) {
@@ -144,17 +144,18 @@ impl Uploads {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<BlobName, UploadEntry>> {
-        // The map is whole after any panic: each use of it is a single operation.
+        // A panic cannot leave the map inconsistent: each use of it is a single operation.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Upload {
-    /// Takes a chunk; tells whether the blob is there now.
+    /// Adds a chunk. Returns whether the blob is complete.
     async fn add(&mut self, chunk: Chunk) -> Result<bool, BlobStoreError> {
         let spool = self.spool.as_mut().ok_or_else(|| BlobStoreError::UploadNotFound(chunk.name.id.clone()))?;
         if chunk.chunk_size != self.chunk_size {
-            let reason = format!("its chunkSize is {}, and the upload's is {}", chunk.chunk_size, self.chunk_size);
+            let reason =
+                format!("its chunkSize is {}, but that of the upload is {}", chunk.chunk_size, self.chunk_size);
             return Err(BlobStoreError::InvalidChunk(reason));
         }
         if chunk.total > 0 || !chunk.bytes.is_empty() {
@@ -168,13 +169,13 @@ impl Upload {
         Ok(false)
     }
 
-    /// Lets go of everything. A target that is finished has nothing left to abandon.
+    /// Frees the resources of the upload. Has no effect on a finished blob.
     async fn abort(&mut self) {
         let Some(mut spool) = self.spool.take() else { return };
-        // What could not be written is given up like the rest.
+        // Failed writes do not matter any more.
         while spool.finish_writes().await.is_err() {}
         self.target.abandon().await;
-        // Closing a large file takes its time.
+        // Closing a large file may block.
         let _ = run_blocking(move || {
             drop(spool);
             Ok(())
@@ -183,7 +184,7 @@ impl Upload {
     }
 }
 
-/// A chunk of an upload that is over is taken again if the blob has it: the answer to the last chunk may have been lost.
+/// Accepts a repeated chunk of a finished upload if the blob contains it: the answer to the last chunk may have been lost.
 async fn accept_repeated_chunk(backend: &dyn BlobBackend, chunk: &Chunk) -> Result<(), BlobStoreError> {
     let no_upload = || BlobStoreError::UploadNotFound(chunk.name.id.clone());
     let blob = backend.open(&chunk.name).await.map_err(|refusal| match refusal {

@@ -1,9 +1,9 @@
-//! The payloads of `wasmcloud:extras`, byte for byte, in the two shapes that actors of different years speak.
+//! The payloads of `wasmcloud:extras`, encoded as msgpack in the two formats of actors of different versions.
 
 use serde::{Deserialize, Serialize};
 use wasmcloud_core::text::printable;
 
-/// What an actor wants.
+/// A decoded operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExtrasOperation {
     Guid,
@@ -12,30 +12,30 @@ pub(super) enum ExtrasOperation {
         max: u32,
     },
     AnyRandom,
-    /// `RequestRandom` in the older shape, without its flag.
+    /// `RequestRandom` in the legacy format, without its flag. Its answer is 0.
     Zero,
     Sequence,
 }
 
-/// How messages look.
+/// The format of payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PayloadFormat {
-    /// Each operation has all fields of any.
+    /// Each payload has the fields of all operations.
     Legacy,
-    /// Each operation has what it needs.
+    /// Each payload has the fields of its operation.
     Current,
 }
 
-/// What an actor wants, and how it wants to be answered.
+/// An operation, and the format of its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ExtrasRequest {
     pub(super) operation: ExtrasOperation,
     pub(super) format: PayloadFormat,
 }
 
-/// A message in the older shape. What `guid` and `sequence` say never mattered.
+/// A request in the legacy format. The values of `guid` and `sequence` have no meaning.
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "the flags tell the format by being there")]
+#[allow(dead_code, reason = "the flags identify the format by being present")]
 struct LegacyRequest {
     guid: bool,
     sequence: bool,
@@ -51,10 +51,10 @@ struct Range {
 }
 
 impl ExtrasRequest {
-    /// Reads a call.
+    /// Decodes the payload of an operation.
     ///
     /// # Errors
-    /// Where the contract has no such operation, or the message is not what the operation takes.
+    /// Returns an error if the contract has no such operation, or if the payload is invalid.
     pub(super) fn decode(name: &str, payload: &[u8]) -> Result<ExtrasRequest, String> {
         if !matches!(name, "RequestGuid" | "RequestRandom" | "RequestSequence") {
             return Err("wasmcloud:extras has no such operation".to_owned());
@@ -85,12 +85,12 @@ impl ExtrasRequest {
     }
 }
 
-/// Whether a message says nothing: it is empty, nil, or a structure without fields.
+/// Returns whether a payload is empty, nil, or a structure without fields.
 fn is_empty_payload(payload: &[u8]) -> bool {
     matches!(payload, b"" | b"\xc0" | b"\x80" | b"\x90")
 }
 
-/// What an actor is answered.
+/// The response to an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ExtrasResponse {
     Guid(String),
@@ -98,7 +98,7 @@ pub(super) enum ExtrasResponse {
     Sequence(u64),
 }
 
-/// An answer in the older shape.
+/// A response in the legacy format.
 #[derive(Serialize, Default)]
 struct LegacyResponse {
     guid: Option<String>,
@@ -131,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::payload_fields::{Fields, NEEDED, check};
+    use crate::payload_fields::{Field, REQUIRED, check, field};
 
     #[test]
     fn the_older_shape_is_told_by_its_flags() {
@@ -163,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_read_however_it_is_written() {
-        let range: Fields<'_> = &[("min", NEEDED, b"\x01"), ("max", NEEDED, b"\x09")];
+    fn every_encoding_of_every_field_is_decoded() {
+        let range: &[Field<'_>] = &[field("min", REQUIRED, b"\x01"), field("max", REQUIRED, b"\x09")];
         check(range, |payload| ExtrasRequest::decode("RequestRandom", payload).ok());
-        let legacy: Fields<'_> = &[
-            ("guid", NEEDED, b"\xc2"),
-            ("sequence", NEEDED, b"\xc3"),
-            ("random", NEEDED, b"\xc2"),
+        let legacy: &[Field<'_>] = &[
+            field("guid", REQUIRED, b"\xc2"),
+            field("sequence", REQUIRED, b"\xc3"),
+            field("random", REQUIRED, b"\xc2"),
             range[0],
             range[1],
         ];
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_call_is_refused() {
+    fn invalid_payloads_are_refused() {
         for (operation, payload) in [
             ("RequestRandom", &b"\x81\xa3min\x01"[..]),
             ("RequestRandom", b"\x82\xa3min\xff\xa3max\x05"),
@@ -205,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn decoding_any_bytes_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             for operation in ["RequestGuid", "RequestRandom", "RequestSequence"] {
                 let _ = ExtrasRequest::decode(operation, &bytes);
             }

@@ -1,4 +1,4 @@
-//! One request and its response, within the limits of a link.
+//! The HTTP client of a link, which sends requests within the link's limits.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -17,29 +17,29 @@ use super::payloads::{RequestPayload, ResponsePayload};
 
 const KIB: usize = 1024;
 
-/// How much of responses the requests of one link may hold in memory at once.
+/// Maximum memory for the responses of a link. Unit: bytes.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024 * KIB;
 
-/// The largest file of certificates that is read, in bytes.
+/// Maximum number of bytes that are read of a certificate file.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// How many idle connections to one host are kept.
+/// Maximum number of idle connections per host.
 const MAX_IDLE_CONNECTIONS: usize = 32;
 
-/// What one linked actor has: its connections and its limits.
+/// The HTTP client of a linked actor, with its connections and limits.
 pub(super) struct LinkedClient {
     client: Client,
     egress: Arc<EgressPolicy>,
     config: HttpClientConfig,
-    /// The room for responses, in KiB.
+    /// The memory for responses. Unit: KiB.
     response_memory: Semaphore,
 }
 
 impl LinkedClient {
-    /// Makes the client of a link. It reads files, so it blocks.
+    /// Creates the client of a link. Blocks, because it reads files.
     ///
     /// # Errors
-    /// A text that names the value at fault.
+    /// Names the invalid value.
     pub(super) fn new(config: HttpClientConfig) -> Result<LinkedClient, String> {
         let egress = Arc::new(config.egress.clone());
         let builder = Client::builder()
@@ -50,7 +50,7 @@ impl LinkedClient {
             .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
             .no_proxy()
             .referer(false)
-            // Whoever else in this program asks for these features: a small response must stay a small one.
+            // Other crates may enable these features, but decompression would make responses larger than they are on the wire.
             .no_gzip()
             .no_brotli()
             .no_zstd()
@@ -60,19 +60,18 @@ impl LinkedClient {
             None => builder,
         };
         let client = builder.build().map_err(|error| match config.ca_cert {
-            Some(_) => format!("the value CA_CERT holds certificates that cannot be used: {}", describe(error)),
-            None => format!("no HTTP client can be made with the certificates of the system: {}", describe(error)),
+            Some(_) => format!("the certificates of the value CA_CERT cannot be used: {}", describe(error)),
+            None => format!("no HTTP client can be created with the system's certificates: {}", describe(error)),
         })?;
         Ok(LinkedClient { client, egress, config, response_memory: Semaphore::new(MAX_RESPONSE_BYTES / KIB) })
     }
 
-    /// Sends what an actor asks for, and answers with what comes back.
+    /// Sends the request of an actor, and returns the encoded response.
     ///
     /// # Errors
-    /// A text that says what went wrong; of the URL it has the host alone, since the rest may be secret.
+    /// Says what failed. Of the URL, only scheme, host and port are shown, because the rest may be secret.
     pub(super) async fn send_request(&self, payload: &[u8]) -> Result<Vec<u8>, BoxedError> {
-        let request =
-            RequestPayload::decode(payload).map_err(|error| format!("the request cannot be read: {error}"))?;
+        let request = RequestPayload::decode(payload).map_err(|error| format!("the request is invalid: {error}"))?;
         let request = self.prepare(request)?;
         let destination = destination(request.url());
         let failed = |error| format!("the request to {destination} failed: {}", describe(error));
@@ -98,7 +97,7 @@ impl LinkedClient {
         Ok(answer.encode()?)
     }
 
-    /// Checks a request and makes it one of the client.
+    /// Checks a request, and converts it to one of the client.
     fn prepare(&self, request: RequestPayload) -> Result<reqwest::Request, String> {
         let limit = self.config.request_limit;
         if request.body.len() > limit {
@@ -107,8 +106,8 @@ impl LinkedClient {
         let method = Method::from_bytes(request.method.as_bytes())
             .ok()
             .filter(|method| method != Method::CONNECT)
-            .ok_or_else(|| format!("{:?} is no method for a request", truncate(&request.method)))?;
-        let url = Url::parse(&request.url).map_err(|error| format!("the request's URL cannot be read: {error}"))?;
+            .ok_or_else(|| format!("{:?} is not a valid method", truncate(&request.method)))?;
+        let url = Url::parse(&request.url).map_err(|error| format!("the request's URL is invalid: {error}"))?;
         self.egress.check(&url)?;
         let headers = headers::prepare(&method, &request.headers, request.body.len())?;
         let mut prepared = reqwest::Request::new(method, url);
@@ -119,7 +118,7 @@ impl LinkedClient {
         Ok(prepared)
     }
 
-    /// Sets memory aside for a response of so many bytes.
+    /// Extends the reservation of memory to a response of this size.
     fn reserve_response_memory<'a>(
         &'a self,
         reserved: &mut Option<SemaphorePermit<'a>>,
@@ -138,7 +137,7 @@ impl LinkedClient {
     }
 }
 
-/// The certificates that a link's value names.
+/// Loads the certificates of `CA_CERT`.
 fn load_certificates(source: &str) -> Result<Vec<Certificate>, String> {
     let pem = if source.contains("-----BEGIN ") {
         source.as_bytes().to_vec()
@@ -155,11 +154,11 @@ fn load_certificates(source: &str) -> Result<Vec<Certificate>, String> {
     };
     match Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err("the value CA_CERT holds no certificates in PEM".to_owned()),
+        _ => Err("the value CA_CERT contains no PEM certificate".to_owned()),
     }
 }
 
-/// Headers as the contract has them, one text for each name.
+/// Joins repeated headers, because the contract has one text per name.
 fn join_headers(headers: &HeaderMap) -> BTreeMap<&str, String> {
     let values = |name| {
         let values: Vec<_> =
@@ -169,13 +168,13 @@ fn join_headers(headers: &HeaderMap) -> BTreeMap<&str, String> {
     headers.keys().map(|name| (name.as_str(), values(name))).collect()
 }
 
-/// Where a URL leads, without what may be secret in it.
+/// Returns the scheme, host and port of a URL. The other parts may be secret.
 fn destination(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
-/// What went wrong, without the URL, with its causes.
+/// Describes an error and its causes, without the URL.
 fn describe(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return "it was not done in time".to_owned();
@@ -185,7 +184,7 @@ fn describe(error: reqwest::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// The beginning of a text that may be long.
+/// Returns the first 60 characters of a text.
 fn truncate(text: &str) -> String {
     text.chars().take(60).collect()
 }

@@ -1,4 +1,4 @@
-//! What the values of a link mean.
+//! The configuration of a link, parsed from its values.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::link_values::{LinkValueNames, LinkValues};
 use super::egress::{EgressPolicy, HostRule};
 
-/// What fits a message to or from an actor, with some room for what is in it beside the body.
+/// Fits the payload of a call or an answer, with its other fields.
 const MAX_BODY_LIMIT: usize = 63 * 1024 * 1024;
 
 const DEFAULT_BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -30,7 +30,7 @@ const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames {
     without_effect: &["max_redirects", "timeout"],
 };
 
-/// A link's values, read.
+/// The configuration of a link.
 #[derive(Debug, Clone)]
 pub(super) struct HttpClientConfig {
     pub(super) egress: EgressPolicy,
@@ -38,19 +38,20 @@ pub(super) struct HttpClientConfig {
     pub(super) connect_timeout: Duration,
     pub(super) request_limit: usize,
     pub(super) response_limit: usize,
-    /// In PEM, or the path of a file in PEM.
+    /// PEM text, or the path of a PEM file.
     pub(super) ca_cert: Option<String>,
 }
 
 impl HttpClientConfig {
-    /// Reads the values of a link.
+    /// Parses the values of a link.
     ///
     /// # Errors
-    /// A text that names the value which cannot be read.
+    /// Names the value that is unknown or invalid.
     pub(super) fn from_link_values(values: &HashMap<String, String>) -> Result<HttpClientConfig, String> {
         let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
-        let host = |text: &str| text.parse::<HostRule>().map_err(|error| format!("{text:?} is no host: {error}"));
-        let network = |text: &str| text.parse().map_err(|error| format!("{text:?} is no address or network: {error}"));
+        let host = |text: &str| text.parse::<HostRule>().map_err(|error| format!("{text:?} is not a host: {error}"));
+        let network =
+            |text: &str| text.parse().map_err(|error| format!("{text:?} is not an address or network: {error}"));
         let hosts = values.list("ALLOWED_HOSTS", host)?;
         let networks = values.list("ALLOWED_NETWORKS", network)?.unwrap_or_default();
         let redirects = values.number("MAX_REDIRECTS", DEFAULT_REDIRECTS, 0..=MAX_REDIRECTS)?;
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named() {
+    fn an_invalid_value_is_named() {
         for (key, text) in [
             ("ALLOWED_HOSTS", "http://example.com"),
             ("ALLOWED_HOSTS", "a b"),
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_was_given_empty_of_entries_allows_nothing() {
+    fn an_empty_list_of_hosts_allows_no_host() {
         assert!(read(&[("ALLOWED_HOSTS", ",")]).unwrap().egress.hosts.unwrap().is_empty());
     }
 }

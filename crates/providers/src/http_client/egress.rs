@@ -1,7 +1,7 @@
-//! Where requests may go: which hosts, at which addresses, by which redirects.
+//! The hosts, addresses and redirects that a link allows.
 //!
-//! A host is checked by its name before each hop, and its addresses where it is connected to them: what a name resolves to in
-//! between changes nothing.
+//! The name of a host is checked before each hop. Its addresses are checked when the client connects to them, so that a change
+//! of DNS in between has no effect.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -14,34 +14,34 @@ use wasmcloud_core::error::BoxedError;
 
 use super::network::{Network, is_public};
 
-/// What a link allows.
+/// The targets that a link allows.
 #[derive(Debug, Clone)]
 pub(super) struct EgressPolicy {
-    /// None where any host may be asked.
+    /// `None` allows any host.
     pub(super) hosts: Option<Vec<HostRule>>,
-    /// What may be reached beside the public networks.
+    /// Networks that are allowed in addition to public ones.
     pub(super) networks: Vec<Network>,
-    /// How many redirects are followed.
+    /// Maximum number of redirects that are followed.
     pub(super) redirects: usize,
 }
 
-/// A host that may be asked, or all those below a name.
+/// An allowed host, or all hosts below an allowed domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HostRule {
-    /// In lower case; those below it where it begins with a dot.
+    /// The host in lower case. A leading dot stands for all hosts below the domain.
     name: String,
     port: Option<u16>,
 }
 
 impl EgressPolicy {
-    /// Whether a request may be sent to this URL, as far as can be told before its name is resolved.
+    /// Checks a URL, before its host name is resolved.
     ///
     /// # Errors
-    /// A text that names the host and the link value to change.
+    /// Names the host, and the link value to change.
     pub(super) fn check(&self, url: &Url) -> Result<(), String> {
         let (scheme, port) = (url.scheme(), url.port_or_known_default());
         if !matches!(scheme, "http" | "https") {
-            return Err(format!("the scheme {scheme:?} is not one of HTTP"));
+            return Err(format!("the scheme {scheme:?} is not supported: use http or https"));
         }
         let host = url.host_str().unwrap_or_default();
         let host = host.trim_matches(['[', ']']).trim_end_matches('.');
@@ -49,7 +49,9 @@ impl EgressPolicy {
             && !rules.iter().any(|rule| rule.allows(host, port))
         {
             let port = port.unwrap_or_default();
-            return Err(format!("the host {host:?} at port {port} is not allowed: the link's ALLOWED_HOSTS lacks it"));
+            return Err(format!(
+                "the host {host:?} at port {port} is not allowed: it is not in the link's ALLOWED_HOSTS"
+            ));
         }
         match host.parse() {
             Ok(address) if !self.allows_address(address) => Err(address_refused(host)),
@@ -57,12 +59,12 @@ impl EgressPolicy {
         }
     }
 
-    /// Whether this address may be connected to.
+    /// Returns whether this address is allowed.
     fn allows_address(&self, address: IpAddr) -> bool {
         is_public(address) || self.networks.iter().any(|network| network.contains(address))
     }
 
-    /// Follows redirects as far as they are allowed.
+    /// Returns the redirect policy of the client.
     pub(super) fn redirects(self: &Arc<EgressPolicy>) -> Policy {
         let egress = self.clone();
         Policy::custom(move |attempt| egress.redirect(attempt))
@@ -87,12 +89,10 @@ impl EgressPolicy {
 }
 
 fn address_refused(host: &str) -> String {
-    format!(
-        "{host:?} is at no address that may be reached: only public ones are, and those of the link's ALLOWED_NETWORKS"
-    )
+    format!("{host:?} has no address that is public or in the link's ALLOWED_NETWORKS")
 }
 
-/// Resolves names to the addresses that may be reached.
+/// Resolves names to allowed addresses.
 pub(super) struct FilteringResolver(pub(super) Arc<EgressPolicy>);
 
 impl Resolve for FilteringResolver {
@@ -122,13 +122,13 @@ impl FromStr for HostRule {
 
     fn from_str(text: &str) -> Result<HostRule, String> {
         let text = text.to_ascii_lowercase();
-        // An IPv6 address has colons of its own, so one with a port is in brackets.
+        // An IPv6 address contains colons, so it must be in brackets if it has a port.
         let is_bare_v6 = text.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6());
         let (name, port) = match text.rsplit_once(':') {
             Some((name, port)) if !is_bare_v6 && !port.ends_with(']') => (name, Some(port)),
             _ => (text.as_str(), None),
         };
-        let port = port.map(|port| port.parse().map_err(|_| format!("{port:?} is no port"))).transpose()?;
+        let port = port.map(|port| port.parse().map_err(|_| format!("{port:?} is not a port"))).transpose()?;
         let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         let name = name.strip_prefix('*').filter(|below| below.starts_with('.')).unwrap_or(name);
         let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_in_any_clothes_is_checked() {
+    fn every_notation_of_an_address_is_checked() {
         let open = egress(None, &[]);
         for url in [
             "http://127.0.0.1",

@@ -1,16 +1,15 @@
-//! Which headers of an actor's request are sent, and what the client says itself.
+//! The headers that a request is sent with.
 //!
-//! A request is framed by its body and addressed by its URL. What an actor says of either is compared with that: it is sent
-//! where it is true and refused where it is not, since the actor would take the request for another one than is sent. The one
-//! exception is the host, which is always that of the URL (RFC 9112, section 3.2): actors that pass requests on hand over the
-//! host that these came to.
+//! The body determines how a request is framed, and the URL how it is addressed. A header of the actor that contradicts them is
+//! refused, because the actor would expect a different request. The exception is `host`, which is replaced by the host of the
+//! URL (RFC 9112, section 3.2): actors that forward requests pass on the host that these arrived with.
 
 use std::collections::BTreeMap;
 
 use reqwest::Method;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-/// Headers that speak of the connection or of a proxy, both of which are the client's own.
+/// Headers of the connection or a proxy, which the client controls.
 const CONNECTION_HEADERS: [HeaderName; 9] = [
     header::PROXY_AUTHORIZATION,
     header::TE,
@@ -23,10 +22,10 @@ const CONNECTION_HEADERS: [HeaderName; 9] = [
     HeaderName::from_static("proxy-authenticate"),
 ];
 
-/// The headers that a request is sent with.
+/// Returns the headers that a request is sent with.
 ///
 /// # Errors
-/// A text that names the header which cannot be sent, and what to do.
+/// Names the header that cannot be sent, and what to do.
 pub(super) fn prepare(method: &Method, given: &BTreeMap<String, String>, body: usize) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::with_capacity(given.len() + 1);
     for (name, value) in given {
@@ -36,14 +35,14 @@ pub(super) fn prepare(method: &Method, given: &BTreeMap<String, String>, body: u
         }
     }
     let has_length = headers.contains_key(header::CONTENT_LENGTH);
-    // Where there may well have been a body, a server is told that there is none (RFC 9110, section 8.6).
+    // Methods that usually have a body declare a missing one with length 0 (RFC 9110, section 8.6).
     if has_length || body > 0 || [Method::POST, Method::PUT, Method::PATCH].contains(method) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body));
     }
     Ok(headers)
 }
 
-/// Whether a header is to be sent.
+/// Returns whether a header is sent.
 fn check_header(name: &HeaderName, value: &HeaderValue, body: usize) -> Result<bool, String> {
     match *name {
         header::HOST => Ok(false),
@@ -51,17 +50,19 @@ fn check_header(name: &HeaderName, value: &HeaderValue, body: usize) -> Result<b
             let length = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
             match length.and_then(|length| length.parse::<usize>().ok()) {
                 Some(length) if length == body => Ok(true),
-                _ => Err(format!("the header \"content-length\" is not that of the body, {body}: leave it out")),
+                _ => Err(format!(
+                    "the header \"content-length\" is not the length of the body, which is {body}: remove it"
+                )),
             }
         }
         header::CONNECTION => match value.as_bytes().to_ascii_lowercase().as_slice() {
             b"close" => Ok(true),
-            // It is what happens anyway.
+            // It is the default.
             b"keep-alive" => Ok(false),
-            _ => Err("of the header \"connection\" only \"close\" and \"keep-alive\" can be sent".to_owned()),
+            _ => Err("the header \"connection\" may only be \"close\" or \"keep-alive\"".to_owned()),
         },
         ref name if CONNECTION_HEADERS.contains(name) => Err(format!(
-            "the header {:?} cannot be sent: it speaks of the connection, which is the client's own: leave it out",
+            "the header {:?} cannot be sent, because the client controls the connection: remove it",
             name.as_str()
         )),
         _ => Ok(true),
@@ -71,10 +72,10 @@ fn check_header(name: &HeaderName, value: &HeaderValue, body: usize) -> Result<b
 fn parse_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let shown_name: String = name.chars().take(60).collect();
     let parsed =
-        HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{shown_name:?} is no name of a header"))?;
-    // Not with the value: it may be secret.
+        HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("{shown_name:?} is not a valid header name"))?;
+    // The value is not shown: it may be secret.
     let value = HeaderValue::from_bytes(value.as_bytes())
-        .map_err(|_| format!("the value of the header {shown_name:?} cannot be sent"))?;
+        .map_err(|_| format!("the value of the header {shown_name:?} is invalid"))?;
     Ok((parsed, value))
 }
 
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_length_is_told_where_there_is_or_may_be_a_body() {
+    fn the_length_is_sent_if_there_is_or_may_be_a_body() {
         let length = |method: Method, given: &[(&str, &str)], body| {
             let headers = prepared(method, given, body).unwrap();
             headers.get("content-length").map(|length| length.to_str().unwrap().to_owned())

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// The addresses that begin with the same bits.
+/// A range of IP addresses with a common prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Network {
     address: IpAddr,
@@ -11,7 +11,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    /// Whether an address is in this range. An IPv4 address in the clothes of an IPv6 one is an IPv4 address.
+    /// Returns whether an address is in this range. IPv4-mapped IPv6 addresses count as IPv4 addresses.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => shares_prefix(network, address, self.prefix),
@@ -39,8 +39,8 @@ impl FromStr for Network {
     }
 }
 
-/// IPv4 addresses that do not lead to just anybody's machine (IANA's registry of special addresses), and one public address
-/// at which a cloud serves metadata.
+/// The IPv4 ranges that are not public: those of IANA's registry of special-purpose addresses
+/// (<https://www.iana.org/assignments/iana-ipv4-special-registry>), and the metadata address of a cloud (168.63.129.16).
 const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -61,7 +61,7 @@ const NOT_PUBLIC_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),
 ];
 
-/// What is not public among the global IPv6 addresses, 2000::/3: protocols, documentation, and tunnels to IPv4.
+/// The ranges of global IPv6 addresses (2000::/3) that are not public: protocols, documentation, and tunnels to IPv4.
 const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
@@ -69,7 +69,7 @@ const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 
-/// Whether an address leads to a machine of the public internet.
+/// Returns whether an address belongs to the public internet.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => !NOT_PUBLIC_V4.iter().any(|&(network, prefix)| shares_prefix(network, address, prefix)),
@@ -85,7 +85,7 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// The IPv4 address that a translator (NAT64, 64:ff9b::/96) leads to.
+/// Returns the IPv4 address that NAT64 (64:ff9b::/96, RFC 6052) translates to.
 fn nat64_target(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))),

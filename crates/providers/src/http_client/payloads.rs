@@ -1,11 +1,11 @@
-//! The payloads of `wasmcloud:httpclient`, byte for byte: msgpack, structs as maps, field names as on the wire.
+//! The payloads of `wasmcloud:httpclient`, encoded as msgpack maps with the field names of the contract.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wasmcloud_provider::wire::{nil_is_default, nil_is_no_bytes};
 
-/// What an actor asks for.
+/// The request of an actor.
 #[derive(Debug, PartialEq, Deserialize)]
 pub(super) struct RequestPayload {
     pub(super) method: String,
@@ -22,7 +22,7 @@ impl RequestPayload {
     }
 }
 
-/// What it is answered.
+/// The response to a request.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ResponsePayload<'a> {
@@ -35,7 +35,7 @@ pub(super) struct ResponsePayload<'a> {
 
 impl ResponsePayload<'_> {
     pub(super) fn encode(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-        // Room for the body at once: the rest is a few hundred bytes.
+        // Allocated once: the other fields need a few hundred bytes.
         let mut bytes = Vec::with_capacity(self.body.len() + 512);
         rmp_serde::encode::write_named(&mut bytes, self)?;
         Ok(bytes)
@@ -45,7 +45,7 @@ impl ResponsePayload<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload_fields::{BYTES, Fields, OPTIONAL_MAP, TEXT, check};
+    use crate::payload_fields::{BYTES, Field, OPTIONAL_MAP, TEXT, check, field};
     use proptest::prelude::*;
 
     #[test]
@@ -60,12 +60,12 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_read_however_it_is_written() {
-        let fields: Fields<'_> = &[
-            ("method", TEXT, b"\xa3GET"),
-            ("url", TEXT, b"\xa8http://a"),
-            ("headers", OPTIONAL_MAP, b"\x80"),
-            ("body", BYTES, b"\xc4\x00"),
+    fn every_encoding_of_every_field_is_decoded() {
+        let fields: &[Field<'_>] = &[
+            field("method", TEXT, b"\xa3GET"),
+            field("url", TEXT, b"\xa8http://a"),
+            field("headers", OPTIONAL_MAP, b"\x80"),
+            field("body", BYTES, b"\xc4\x00"),
         ];
         check(fields, |message| RequestPayload::decode(message).ok());
     }
@@ -80,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn decoding_any_bytes_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let _ = RequestPayload::decode(&bytes);
         }
     }

@@ -1,4 +1,4 @@
-//! What the values of a link mean.
+//! The configuration of a link, parsed from its values.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,44 +11,43 @@ use super::super::link_values::{LinkValueNames, LinkValues};
 use super::error::KeyValueError;
 use super::payloads::{KeyValueOperation, KeyValueResponse};
 
-/// Where the embedded store is without a value that says so.
+/// The file of a link without `PATH` and `URL`.
 const DEFAULT_FILE: &str = "keyvalue.redb";
 
-/// The value of `PATH` for a store without a file.
+/// The `PATH` of a store in memory.
 const IN_MEMORY_PATH: &str = ":memory:";
 
 const DEFAULT_KEY_LIMIT: usize = 4 * 1024;
 const MAX_KEY_LIMIT: usize = 64 * 1024;
 const DEFAULT_VALUE_LIMIT: usize = 8 * 1024 * 1024;
 
-/// What fits a message to an actor, with some room for what is in it beside the value.
+/// Fits the payload of an answer, with its other fields.
 const MAX_VALUE_LIMIT: usize = 63 * 1024 * 1024;
 
-/// What stands between a prefix and the actor's own key. No prefix holds one, so no prefix and key look like another
-/// prefix with another key.
+/// Separates a prefix from the key. A prefix must not contain it, so that keys of different prefixes never collide.
 const SEPARATOR: char = ':';
 
-/// What a prefix has in the place of the actor's public key.
+/// Stands for the actor's public key in a prefix.
 const ACTOR_PLACEHOLDER: &str = "{actor}";
 
 const LINK_VALUE_NAMES: LinkValueNames =
     LinkValueNames { known: &["PATH", "URL", "CA_FILE", "PREFIX", "KEY_LIMIT", "VALUE_LIMIT"], without_effect: &[] };
 
-/// A link's values, read.
+/// The configuration of a link.
 pub(super) struct KeyValueConfig {
     pub(super) backend: BackendConfig,
     pub(super) keyspace: Keyspace,
-    /// Whether the values name a store at all.
+    /// Whether the link has neither `PATH` nor `URL`.
     pub(super) is_default: bool,
 }
 
-/// Where keys are kept.
+/// The backend of a link.
 pub(super) enum BackendConfig {
     Embedded(StoreLocation),
     Redis { server: Box<ConnectionInfo>, ca_file: Option<PathBuf> },
 }
 
-/// Where an embedded store is.
+/// The location of an embedded store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum StoreLocation {
     Memory,
@@ -65,10 +64,10 @@ impl fmt::Display for StoreLocation {
 }
 
 impl KeyValueConfig {
-    /// Reads the values of an actor's link.
+    /// Parses the values of an actor's link.
     ///
     /// # Errors
-    /// A text that names the value which cannot be read. It does not repeat a `URL`, which may hold a password.
+    /// Names the value that is unknown or invalid. A `URL` is not shown, because it may contain a password.
     pub(super) fn from_link_values(actor: &str, values: &HashMap<String, String>) -> Result<KeyValueConfig, String> {
         let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
         let ca_file = read_ca_file(values)?;
@@ -93,24 +92,23 @@ fn read_ca_file(values: LinkValues<'_>) -> Result<Option<PathBuf>, String> {
     let path = values.get("CA_FILE").map(PathBuf::from);
     let has_tls = values.get("URL").is_some_and(|url| url.starts_with("rediss://"));
     if path.is_some() && !has_tls {
-        return Err("the value CA_FILE is for a Redis server with TLS, and there is no URL that begins with rediss://"
-            .to_owned());
+        return Err("the value CA_FILE requires a URL that begins with rediss://".to_owned());
     }
     Ok(path)
 }
 
 fn parse_server(url: &str) -> Result<ConnectionInfo, String> {
     if !url.starts_with("redis://") && !url.starts_with("rediss://") {
-        return Err("the value URL is none of a Redis server, which begins with redis:// or rediss://".to_owned());
+        return Err("the value URL does not begin with redis:// or rediss://".to_owned());
     }
-    // The reason is one of a few fixed texts of the library.
+    // The category is a fixed text of the library, so it shows nothing of the URL.
     url.into_connection_info().map_err(|error| format!("the value URL cannot be read: {}", error.category()))
 }
 
-/// What is one link's among what else is in its store.
+/// The keys of a store that belong to a link, and the link's limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Keyspace {
-    /// What each key begins with, the separator included.
+    /// The prefix of each key, including the separator.
     prefix: String,
     key_limit: usize,
     value_limit: usize,
@@ -120,7 +118,9 @@ impl Keyspace {
     fn from_link_values(actor: &str, values: LinkValues<'_>) -> Result<Keyspace, String> {
         let prefix = values.get("PREFIX").unwrap_or_default();
         if prefix.contains(SEPARATOR) {
-            return Err(format!("the value PREFIX={prefix:?} holds a colon, which is what ends a prefix"));
+            return Err(format!(
+                "the value PREFIX={prefix:?} contains a colon, which separates prefix and key: remove it"
+            ));
         }
         let mut prefix = prefix.replace(ACTOR_PLACEHOLDER, actor);
         if !prefix.is_empty() {
@@ -133,10 +133,10 @@ impl Keyspace {
         })
     }
 
-    /// Has an operation be about this link's keys.
+    /// Checks the sizes of an operation's keys and value, and adds the prefix to its keys.
     ///
     /// # Errors
-    /// Where it goes beyond the link's limits.
+    /// `TooLarge` if a limit of the link is exceeded.
     pub(super) fn check_and_prefix(&self, operation: &mut KeyValueOperation) -> Result<(), KeyValueError> {
         let bytes = operation.value().map_or(0, str::len);
         if bytes > self.value_limit {
@@ -157,7 +157,7 @@ impl Keyspace {
         Ok(())
     }
 
-    /// Has an answer name keys as the actor does.
+    /// Removes the prefix from the key of a response.
     pub(super) fn strip_prefix(&self, answer: &mut KeyValueResponse) {
         if let KeyValueResponse::Deleted { key } = answer {
             key.drain(..self.prefix.len());
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn without_values_keys_are_kept_in_a_file() {
+    fn without_values_keys_are_stored_in_a_file() {
         let config = read(&[]).unwrap();
         assert!(
             matches!(config.backend, BackendConfig::Embedded(StoreLocation::File(file)) if file.as_os_str() == "keyvalue.redb")
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read() {
+    fn values_are_parsed() {
         let config = read(&[("PATH", " a/b.redb "), ("PREFIX", "x-{actor}"), ("KEY_LIMIT", "10")]).unwrap();
         assert!(
             matches!(config.backend, BackendConfig::Embedded(StoreLocation::File(file)) if file.as_os_str() == "a/b.redb")
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_and_a_url_never_told() {
+    fn an_invalid_value_is_named_and_a_url_is_not_shown() {
         for (key, text) in [
             ("PREFIX", "a:b"),
             ("KEY_LIMIT", "-1"),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_reaches_into_another_prefix() {
+    fn keys_of_different_prefixes_do_not_collide() {
         let keyspace = |prefix| read(&[("PREFIX", prefix)]).unwrap().keyspace;
         let full = |keyspace: &Keyspace, key: &str| {
             let mut operation = KeyValueOperation::Get { key: key.to_owned() };

@@ -1,15 +1,14 @@
-//! The store that needs no server: one file, on threads of its own, since its library blocks.
+//! The embedded store: one file, with threads of its own, because the database library blocks.
 //!
-//! One thread writes, two read. What waits for the writer is changed in one transaction and made durable with one
-//! another, so that many writes share the disk's slowness; none is acknowledged before it is durable. Readers see what was
-//! made durable last.
+//! One thread writes and two read. The writer executes all waiting operations in one transaction, so that they share a flush.
+//! A write is acknowledged once it is durable. Readers see the last durable state.
 //!
 //! # Layout
-//! - `database`: the opened database, and how it is opened again after a failure
-//! - `writer`, `readers`: what the threads do
-//! - `tables`, `record`: how keys, lists, sets and expiries are laid out
+//! - `database`: opens the database, and reopens it after a failure
+//! - `writer`, `readers`: the threads
+//! - `tables`, `record`: the layout of keys, lists, sets and expiries
 //! - `read_operations`, `write_operations`: the operations
-//! - `open_stores`: which stores are open, and for how many links
+//! - `open_stores`: the open stores, and the number of links that share each
 
 mod database;
 mod open_stores;
@@ -31,23 +30,23 @@ use super::payloads::{KeyValueOperation, KeyValueResponse};
 use database::DatabaseFile;
 pub(super) use open_stores::{OpenStores, StoreHandle};
 
-/// How many calls wait for a thread before further ones are refused.
+/// Maximum number of operations that wait for a thread. Further ones fail with `Busy`.
 const QUEUE_LENGTH: usize = 8192;
 
-/// A call, as it reaches a thread. Nobody waits for it any more when its answer has no receiver.
+/// An operation that waits for a thread. The caller has cancelled it if the channel of its answer is closed.
 struct PendingOperation {
     operation: KeyValueOperation,
     answer: oneshot::Sender<Result<KeyValueResponse, KeyValueError>>,
 }
 
-/// What the writing thread is told.
+/// A command for the writing thread.
 enum WriterCommand {
     Execute(PendingOperation),
-    /// Release the file and end, once what came before is done.
+    /// Closes the file and ends the thread, after the earlier commands.
     Close(oneshot::Sender<()>),
 }
 
-/// An open store. Cheap to clone; its threads end when it is closed, or with the last clone.
+/// An open store. Cheap to clone. Its threads end when it is closed, or with the last clone.
 #[derive(Clone)]
 struct EmbeddedStore {
     writes: Sender<WriterCommand>,
@@ -55,10 +54,10 @@ struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens a store, on its own thread.
+    /// Starts the threads of a store, and waits until its file is open.
     ///
     /// # Errors
-    /// A text that names the file, and what to do.
+    /// Names the file, and what to do.
     async fn open(location: StoreLocation) -> Result<EmbeddedStore, String> {
         let (writes, tasks) = crossbeam_channel::bounded(QUEUE_LENGTH);
         let (reads, queue) = crossbeam_channel::bounded(QUEUE_LENGTH);
@@ -81,17 +80,17 @@ impl EmbeddedStore {
             self.writes.try_send(WriterCommand::Execute(pending)).map_err(|error| queue_error(&error))
         };
         sent?;
-        answered.await.map_err(|_| KeyValueError::Unavailable("it failed over this call".to_owned()))?
+        answered.await.map_err(|_| KeyValueError::Unavailable("it failed during this operation".to_owned()))?
     }
 
-    /// Releases the file. What came before is still carried out.
+    /// Closes the file, after the operations that were sent before.
     async fn close(self) {
         let (close, closed) = oneshot::channel();
         let writes = self.writes;
-        // Waiting for room in a full channel is no work for a shard.
+        // Sending to a full channel blocks, which a shard thread must not do.
         let sent = tokio::task::spawn_blocking(move || writes.send(WriterCommand::Close(close))).await;
         if matches!(sent, Ok(Ok(()))) {
-            // The thread answers or ends.
+            // An error means that the thread has ended.
             let _ = closed.await;
         }
     }

@@ -1,27 +1,27 @@
-//! Why a store did not do what it was asked for: the same reasons with each backend.
+//! The errors of operations, which are the same for each backend.
 
 use std::fmt;
 
-/// A reason, as the actor is told it.
+/// The error of an operation. Its text is returned to the actor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeyValueError {
     /// The contract has no such operation.
     UnknownOperation,
-    /// The message is not what the operation takes.
+    /// The payload of the operation is invalid.
     Malformed(String),
-    /// Keys or values are longer than the link allows.
+    /// A key or value exceeds a limit of the link.
     TooLarge { what: &'static str, bytes: usize, limit: usize, link_value: &'static str },
-    /// The answer is longer than an actor can be given.
+    /// The response is too large for an answer.
     ResponseTooLarge,
-    /// The key holds text, a list or a set, and the operation is for another of these.
+    /// The key holds a value of another type than the operation is for.
     WrongType,
-    /// `Add` to a text that is no number.
+    /// `Add` to a text that is not a number.
     NotANumber,
-    /// `Add` beyond what the contract can tell.
+    /// `Add` with a sum that does not fit 32 bits.
     Overflow,
-    /// More calls wait for the store than it takes.
+    /// Too many operations wait for the store.
     Busy,
-    /// The store itself could not do it.
+    /// The backend failed.
     Unavailable(String),
 }
 
@@ -33,15 +33,11 @@ impl fmt::Display for KeyValueError {
             KeyValueError::TooLarge { what, bytes, limit, link_value } => {
                 write!(f, "the {what} has {bytes} bytes, and the link's {link_value} allows {limit}")
             }
-            KeyValueError::ResponseTooLarge => {
-                f.write_str("the answer is larger than an actor can be given: ask for less")
-            }
-            KeyValueError::WrongType => f.write_str("the key holds another kind of value than the operation is for"),
-            KeyValueError::NotANumber => {
-                f.write_str("the value is not an integer of 64 bits, so nothing can be added to it")
-            }
-            KeyValueError::Overflow => f.write_str("the sum would not fit 32 bits; nothing was added"),
-            KeyValueError::Busy => f.write_str("too many calls wait for the store: try again later"),
+            KeyValueError::ResponseTooLarge => f.write_str("the response is too large for an answer: request less"),
+            KeyValueError::WrongType => f.write_str("the key holds a value of another type than the operation is for"),
+            KeyValueError::NotANumber => f.write_str("the value is not a 64-bit integer: nothing was added"),
+            KeyValueError::Overflow => f.write_str("the sum does not fit 32 bits: nothing was added"),
+            KeyValueError::Busy => f.write_str("too many operations wait for the store: try again later"),
             KeyValueError::Unavailable(reason) => write!(f, "the store is not available: {reason}"),
         }
     }

@@ -1,11 +1,11 @@
-//! The payloads of `wasmcloud:keyvalue`, byte for byte: msgpack, structs as maps, field names as on the wire.
+//! The payloads of `wasmcloud:keyvalue`, encoded as msgpack maps with the field names of the contract.
 
 use serde::{Deserialize, Serialize};
 use wasmcloud_core::text::printable;
 
 use super::error::KeyValueError;
 
-/// What an actor asks for, read and made independent of its bytes.
+/// A decoded operation, which owns its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum KeyValueOperation {
     Get {
@@ -23,7 +23,7 @@ pub(super) enum KeyValueOperation {
         value: String,
         expires: i32,
     },
-    /// `Del` and `Clear`: what a list was cleared of is nowhere else.
+    /// `Del` and `Clear`, which are the same: an empty list does not exist.
     Delete {
         key: String,
     },
@@ -96,10 +96,10 @@ struct RangePayload {
 }
 
 impl KeyValueOperation {
-    /// Reads a call.
+    /// Decodes the payload of an operation.
     ///
     /// # Errors
-    /// Where the contract has no such operation, or the message is not what the operation takes.
+    /// Returns an error if the contract has no such operation, or if the payload is invalid.
     pub(super) fn decode(operation: &str, payload: &[u8]) -> Result<KeyValueOperation, KeyValueError> {
         let key = || read::<KeyPayload>(payload).map(|KeyPayload { key }| key);
         let keys = || read::<KeysPayload>(payload).and_then(require_keys);
@@ -131,7 +131,7 @@ impl KeyValueOperation {
         })
     }
 
-    /// The keys that it is about.
+    /// Returns the keys of the operation.
     pub(super) fn keys_mut(&mut self) -> &mut [String] {
         match self {
             KeyValueOperation::SetUnion { keys } | KeyValueOperation::SetIntersection { keys } => keys,
@@ -149,7 +149,7 @@ impl KeyValueOperation {
         }
     }
 
-    /// The text that it brings, if it brings one.
+    /// Returns the value that the operation carries, if any.
     pub(super) fn value(&self) -> Option<&str> {
         match self {
             KeyValueOperation::Set { value, .. }
@@ -161,7 +161,7 @@ impl KeyValueOperation {
         }
     }
 
-    /// Whether it leaves everything as it is.
+    /// Returns whether the operation changes nothing.
     pub(super) fn is_read_only(&self) -> bool {
         matches!(
             self,
@@ -180,29 +180,29 @@ fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, KeyValueError> {
 }
 
 fn require_keys(KeysPayload { keys }: KeysPayload) -> Result<Vec<String>, KeyValueError> {
-    if keys.is_empty() { Err(KeyValueError::Malformed("there are no keys".to_owned())) } else { Ok(keys) }
+    if keys.is_empty() { Err(KeyValueError::Malformed("it has no keys".to_owned())) } else { Ok(keys) }
 }
 
-/// What an actor is answered.
+/// The response to an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub(super) enum KeyValueResponse {
-    /// To `Get` and `KeyExists`; the latter leaves the value empty, as it always did.
+    /// To `Get` and `KeyExists`. The value is empty for `KeyExists`.
     Found { value: String, exists: bool },
     /// To `Add`.
     Sum { value: i32 },
-    /// To `Set`: what was set.
+    /// To `Set`: the value that was set.
     Stored { value: String },
-    /// To `Del` and `Clear`, whether or not there was anything.
+    /// To `Del` and `Clear`, whether or not the key existed.
     Deleted { key: String },
     /// To `Range`, `SetUnion`, `SetIntersection` and `SetQuery`.
     Values { values: Vec<String> },
-    /// To `Push`, how long the list is now; to `ListItemDelete`, how many items were taken out.
+    /// To `Push`: the new length of the list. To `ListItemDelete`: the number of removed items.
     List {
         #[serde(rename = "newCount")]
         new_count: i32,
     },
-    /// To `SetAdd` and `SetRemove`, how many members were put in or taken out.
+    /// To `SetAdd` and `SetRemove`: the number of added or removed members.
     Members { new_count: i32 },
 }
 
@@ -215,11 +215,11 @@ impl KeyValueResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload_fields::{Fields, NEEDED, TEXT, check};
+    use crate::payload_fields::{Field, REQUIRED, TEXT, check, field};
     use proptest::prelude::*;
 
     #[test]
-    fn calls_are_read_with_the_names_of_the_wire() {
+    fn requests_are_decoded_by_their_field_names() {
         let set = b"\x83\xa3key\xa1a\xa5value\xa1b\xa7expires\x05";
         let expected = KeyValueOperation::Set { key: "a".to_owned(), value: "b".to_owned(), expires: 5 };
         assert_eq!(KeyValueOperation::decode("Set", set), Ok(expected));
@@ -236,16 +236,16 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_read_however_it_is_written() {
-        let pair: Fields<'_> = &[("key", TEXT, b"\xa1k"), ("value", TEXT, b"\xa1v")];
+    fn every_encoding_of_every_field_is_decoded() {
+        let pair: &[Field<'_>] = &[field("key", TEXT, b"\xa1k"), field("value", TEXT, b"\xa1v")];
         let key = pair[0];
-        let cases: [(&[&str], Fields<'_>); 6] = [
+        let cases: [(&[&str], &[Field<'_>]); 6] = [
             (&["Get", "KeyExists", "Del", "Clear", "SetQuery"], &pair[..1]),
             (&["Push", "ListItemDelete", "SetAdd", "SetRemove"], pair),
-            (&["Add"], &[key, ("value", NEEDED, b"\x01")]),
-            (&["Set"], &[key, pair[1], ("expires", NEEDED, b"\x00")]),
-            (&["Range"], &[key, ("start", NEEDED, b"\x00"), ("stop", NEEDED, b"\xff")]),
-            (&["SetUnion", "SetIntersection"], &[("keys", NEEDED, b"\x91\xa1k")]),
+            (&["Add"], &[key, field("value", REQUIRED, b"\x01")]),
+            (&["Set"], &[key, pair[1], field("expires", REQUIRED, b"\x00")]),
+            (&["Range"], &[key, field("start", REQUIRED, b"\x00"), field("stop", REQUIRED, b"\xff")]),
+            (&["SetUnion", "SetIntersection"], &[field("keys", REQUIRED, b"\x91\xa1k")]),
         ];
         for (operations, fields) in cases {
             for operation in operations {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_written_with_the_names_of_the_wire() {
+    fn responses_are_encoded_with_their_field_names() {
         let found = KeyValueResponse::Found { value: "a".to_owned(), exists: true };
         assert_eq!(found.encode().unwrap(), b"\x82\xa5value\xa1a\xa6exists\xc3");
         assert_eq!(KeyValueResponse::Sum { value: -1 }.encode().unwrap(), b"\x81\xa5value\xff");
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_call_is_refused() {
+    fn invalid_payloads_are_refused() {
         for (operation, payload) in [
             ("Get", &b""[..]),
             ("Get", b"\x80"),
@@ -290,7 +290,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn decoding_any_bytes_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             for operation in ["Get", "Add", "Set", "Range", "Push", "SetUnion"] {
                 let _ = KeyValueOperation::decode(operation, &bytes);
             }

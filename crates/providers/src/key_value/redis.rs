@@ -1,4 +1,4 @@
-//! Keys kept by a Redis server: one connection for each link, which all of its calls share.
+//! The backend that stores keys in Redis. Each link has one connection, which its operations share.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult
 use super::error::KeyValueError;
 use super::payloads::{KeyValueOperation, KeyValueResponse};
 
-/// How long it may take to connect.
+/// Maximum duration of connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a server may leave unanswered that bytes have reached it. Then the connection is another one's turn.
+/// Maximum time for sent bytes to be acknowledged (TCP). After that, the connection is replaced.
 const USER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many calls wait until there is room to send them.
+/// Maximum number of commands that wait to be sent.
 const MAX_QUEUED_COMMANDS: usize = 1024;
 
-/// Takes back what was added beyond the contract's numbers, unless the key has gone in the meantime.
+/// Lua script that subtracts what was added, unless the key has been removed meanwhile.
 const UNDO_ADD: &str = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECRBY', KEYS[1], ARGV[1]) end";
 
-/// A connection that is made anew whenever it is lost.
+/// A connection that reconnects by itself.
 pub(super) struct RedisBackend {
     connection: ConnectionManager,
     /// Host and port.
@@ -33,15 +33,15 @@ impl RedisBackend {
     /// Connects, and waits until the server has answered.
     ///
     /// # Errors
-    /// A text that names the link value and the server, but no password.
+    /// Names the link value and the server. Credentials are not shown.
     pub(super) async fn connect(server: &ConnectionInfo, ca_file: Option<&Path>) -> Result<RedisBackend, String> {
         let address = server.addr().to_string();
         let client = open_client(server, ca_file).await?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            // Each call has a time of its own, and is not waited for any longer.
+            // The deadline of the call limits the wait.
             .set_response_timeout(None)
-            // While the server is down, each call tries once, and fails at once if that fails.
+            // While the server is down, each command tries to connect once.
             .set_number_of_retries(0)
             .set_pipeline_buffer_size(MAX_QUEUED_COMMANDS);
         let explain = |error: RedisError| {
@@ -52,15 +52,15 @@ impl RedisBackend {
         };
         let connection = ConnectionManager::new_with_config(client, config).await.map_err(explain)?;
         let redis = RedisBackend { connection, address: address.clone() };
-        // Only now it is known whether the server lets this client do anything.
+        // The server reports missing permissions only now.
         redis.send_command::<()>(cmd("PING")).await.map_err(explain)?;
         Ok(redis)
     }
 
-    /// Asks the server whether it is there.
+    /// Checks that the server answers.
     ///
     /// # Errors
-    /// Why it is not.
+    /// `Unavailable` if it does not.
     pub(super) async fn health(&self) -> Result<(), KeyValueError> {
         self.send_command::<()>(cmd("PING")).await.map_err(|error| self.to_error(&error))
     }
@@ -106,7 +106,7 @@ impl RedisBackend {
         })
     }
 
-    /// Redis adds in 64 bits, the contract in 32. What goes beyond is taken back.
+    /// Adds to a counter. Redis counts in 64 bits, the contract in 32, so a sum that does not fit is undone.
     async fn add(&self, key: &str, value: i32) -> Result<KeyValueResponse, KeyValueError> {
         let mut add = cmd("INCRBY");
         add.arg(key).arg(value);
@@ -125,7 +125,7 @@ impl RedisBackend {
         Ok(redis::from_redis_value(answer)?)
     }
 
-    /// The same failure in the words of the contract.
+    /// Converts an error of Redis to an error of the contract.
     fn to_error(&self, error: &RedisError) -> KeyValueError {
         match (error.code(), error.detail().unwrap_or_default()) {
             (Some("WRONGTYPE"), _) => KeyValueError::WrongType,
@@ -136,7 +136,7 @@ impl RedisBackend {
     }
 }
 
-/// What Redis is to do.
+/// Builds the Redis command of an operation.
 fn build_command(operation: &KeyValueOperation) -> Cmd {
     let mut command = Cmd::new();
     match operation {
@@ -172,7 +172,7 @@ async fn open_client(server: &ConnectionInfo, ca_file: Option<&Path>) -> Result<
     Client::build_with_tls(server, ca_file).map_err(|error| describe(&reason(&error)))
 }
 
-/// What a failure says, which holds neither the user's name nor the password.
+/// Returns the text of an error. It contains neither the user name nor the password.
 fn reason(error: &RedisError) -> String {
     wasmcloud_core::text::printable(error.to_string().as_bytes())
 }

@@ -1,4 +1,4 @@
-//! What the values of a link mean.
+//! The configuration of a link, parsed from its values.
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
@@ -8,7 +8,7 @@ use log::LevelFilter;
 use super::super::link_values::{LinkValueNames, LinkValues};
 use super::payloads::parse_level;
 
-/// What `printable` keeps of a text.
+/// Number of bytes that `printable` keeps of a text.
 const MAX_TEXT_BYTES: u32 = 8192;
 
 const RATE_RANGE: RangeInclusive<u32> = 1..=1_000_000;
@@ -16,7 +16,7 @@ const RATE_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 const LINK_VALUE_NAMES: LinkValueNames =
     LinkValueNames { known: &["LEVEL", "LINES_PER_SECOND", "BURST", "TEXT_LIMIT"], without_effect: &[] };
 
-/// A link's values, read.
+/// The configuration of a link.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LogConfig {
     pub(super) level: LevelFilter,
@@ -26,10 +26,10 @@ pub(super) struct LogConfig {
 }
 
 impl LogConfig {
-    /// Reads the values of a link.
+    /// Parses the values of a link.
     ///
     /// # Errors
-    /// A text that names the value which cannot be read.
+    /// Names the value that is unknown or invalid.
     pub(super) fn from_link_values(values: &HashMap<String, String>) -> Result<LogConfig, String> {
         let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
         Ok(LogConfig {
@@ -44,7 +44,7 @@ impl LogConfig {
 fn level(text: Option<&str>) -> Result<LevelFilter, String> {
     let Some(text) = text else { return Ok(LevelFilter::Trace) };
     let level = parse_level(text).ok_or_else(|| {
-        format!("the value LEVEL={text:?} is no level: it is one of error, warn, info, debug, trace and off")
+        format!("the value LEVEL={text:?} is not a level: use error, warn, info, debug, trace or off")
     })?;
     Ok(level.map_or(LevelFilter::Off, |level| level.to_level_filter()))
 }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read() {
+    fn values_are_parsed() {
         let default = LogConfig { level: LevelFilter::Trace, lines_per_second: 100, burst: 500, text_limit: 8192 };
         assert_eq!(read(&[]), Ok(default));
         let values = [("LEVEL", " Warn "), ("LINES_PER_SECOND", "1"), ("BURST", "2"), ("TEXT_LIMIT", "3")];
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named() {
+    fn an_invalid_value_is_named() {
         for (key, text) in [
             ("LEVEL", "loud"),
             ("LINES_PER_SECOND", "0"),

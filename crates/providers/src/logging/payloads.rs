@@ -1,17 +1,17 @@
-//! The payload of `wasmcloud:logging`, byte for byte.
+//! The payload of `wasmcloud:logging`, encoded as a msgpack map with the field names of the contract.
 
 use log::Level;
 use serde::{Deserialize, Deserializer, de};
 use wasmcloud_core::text::printable;
 use wasmcloud_provider::wire::nil_is_default;
 
-/// A line that an actor writes.
+/// A line of an actor.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct LogLine<'a> {
-    /// What the line is about, in words of the actor's own.
+    /// The target that the actor names.
     #[serde(default, borrow, deserialize_with = "nil_is_default")]
     pub(super) target: &'a str,
-    /// How severe it is; a line without a level is not to be written.
+    /// The severity. Lines without a level are discarded.
     #[serde(deserialize_with = "level")]
     pub(super) level: Option<Level>,
     #[serde(borrow)]
@@ -19,10 +19,10 @@ pub(super) struct LogLine<'a> {
 }
 
 impl<'a> LogLine<'a> {
-    /// Reads a call.
+    /// Decodes the payload of an operation.
     ///
     /// # Errors
-    /// Where the contract has no such operation, or the message is not what the operation takes.
+    /// Returns an error if the contract has no such operation, or if the payload is invalid.
     pub(super) fn decode(operation: &str, payload: &'a [u8]) -> Result<LogLine<'a>, String> {
         if operation != "WriteLog" {
             return Err("wasmcloud:logging has no such operation".to_owned());
@@ -33,7 +33,7 @@ impl<'a> LogLine<'a> {
     }
 }
 
-/// A level as actors of different languages write it.
+/// A level, as a number or a name.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum LevelPayload<'a> {
@@ -52,7 +52,7 @@ fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Level>, D:
     }
 }
 
-/// What the name of a level means: nothing where it is none, and no level where nothing is to be written.
+/// Parses the name of a level. Returns `None` if it is unknown, and `Some(None)` if it discards lines.
 pub(super) fn parse_level(name: &str) -> Option<Option<Level>> {
     let names = ["off", "none", "warning"];
     match names.iter().position(|known| name.eq_ignore_ascii_case(known)) {
@@ -67,7 +67,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::payload_fields::{Fields, NEEDED, OPTIONAL_TEXT, TEXT, check};
+    use crate::payload_fields::{Field, OPTIONAL_TEXT, REQUIRED, TEXT, check, field};
 
     fn level_of(written: &[u8]) -> Result<Option<Level>, String> {
         let payload = [b"\x83\xa6target\xa1t\xa5level", written, b"\xa4text\xa2hi"].concat();
@@ -97,9 +97,12 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_read_however_it_is_written() {
-        let fields: Fields<'_> =
-            &[("target", OPTIONAL_TEXT, b"\xa0"), ("level", NEEDED, b"\xa4info"), ("text", TEXT, b"\xa2hi")];
+    fn every_encoding_of_every_field_is_decoded() {
+        let fields: &[Field<'_>] = &[
+            field("target", OPTIONAL_TEXT, b"\xa0"),
+            field("level", REQUIRED, b"\xa4info"),
+            field("text", TEXT, b"\xa2hi"),
+        ];
         let line = |payload: &[u8]| {
             let LogLine { target, level, text } = LogLine::decode("WriteLog", payload).ok()?;
             Some((target.to_owned(), level, text.to_owned()))
@@ -117,7 +120,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+        fn decoding_any_bytes_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _ = LogLine::decode("WriteLog", &bytes);
         }
     }

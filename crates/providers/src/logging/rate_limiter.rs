@@ -1,13 +1,13 @@
-//! How many lines an actor may write: so many per second, and a burst after a pause.
+//! Limits the rate of an actor's lines: a token bucket with a sustained rate and a burst.
 
 use std::time::Instant;
 
-/// The pace of one actor, and what went beyond it.
+/// A token bucket, and the number of suppressed lines.
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     per_second: f64,
     burst: f64,
-    /// How many lines may be written at the moment of `counted`.
+    /// Number of lines that could be written at the time `updated`.
     available: f64,
     updated: Instant,
     suppressed: u64,
@@ -19,7 +19,7 @@ impl RateLimiter {
         RateLimiter { per_second, burst, available: burst, updated: now, suppressed: 0 }
     }
 
-    /// Whether another line may be written now.
+    /// Takes a token for a line. Returns whether there was one.
     pub(super) fn try_acquire(&mut self, now: Instant) -> bool {
         let gained = now.saturating_duration_since(self.updated).as_secs_f64() * self.per_second;
         self.available = (self.available + gained).min(self.burst);
@@ -31,13 +31,13 @@ impl RateLimiter {
         admitted
     }
 
-    /// Counts a line that is not written, and answers how many that makes.
+    /// Counts a suppressed line. Returns the number of lines suppressed since the last report.
     pub(super) fn count_suppressed(&mut self) -> u64 {
         self.suppressed += 1;
         self.suppressed
     }
 
-    /// How many lines were suppressed since this was asked.
+    /// Returns the number of suppressed lines, and resets it.
     pub(super) fn take_suppressed(&mut self) -> u64 {
         std::mem::take(&mut self.suppressed)
     }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_a_burst_lines_come_at_the_pace() {
+    fn after_a_burst_the_rate_is_sustained() {
         let begin = Instant::now();
         let mut rate = RateLimiter::new(2, 3, begin);
         let mut written = |milliseconds, tries: usize| {
@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(written(500, 10), 1);
         assert_eq!(written(1500, 10), 2);
         assert_eq!(written(1_000_000, 10), 3);
-        // A clock that goes back gives nothing and costs nothing.
+        // A clock that goes back adds no tokens and removes none.
         assert_eq!(written(0, 10), 0);
     }
 

@@ -1,7 +1,7 @@
-//! The broker that needs no server: messages between the links of one provider, by the rules of NATS.
+//! The embedded broker: exchanges messages between the links of one provider, by the rules of NATS.
 //!
-//! A message goes to whoever is subscribed at that moment, once to each queue group, and is nowhere afterwards. A
-//! subscriber that is slower than its messages loses those that its queue has no room for.
+//! A message goes to the current subscribers, and to one member of each queue group. It is not stored. If the queue of a
+//! subscriber is full, the message is dropped for it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,13 +16,13 @@ use uuid::Uuid;
 use super::payloads::BrokerMessage;
 use super::subject::{display_subject, has_wildcard, matches};
 
-/// How many bytes the messages of one queue may hold.
+/// Maximum size of the messages in a queue. Unit: bytes.
 const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
-/// What a message counts for beside its body.
+/// Size of a message in a queue, in addition to its texts and its body. Unit: bytes.
 const MESSAGE_OVERHEAD: usize = 256;
 
-/// Where messages are handed over.
+/// A broker of one account.
 #[derive(Debug, Default)]
 pub(super) struct Broker {
     subscriptions: Mutex<Subscriptions>,
@@ -31,9 +31,9 @@ pub(super) struct Broker {
 
 #[derive(Debug, Default)]
 struct Subscriptions {
-    /// Those that hear one subject, by that.
+    /// The subscribers without wildcards, by subject.
     exact: HashMap<String, Vec<Subscriber>>,
-    /// Those with wildcards, each with what it hears.
+    /// The subscribers with wildcards, each with its filter.
     wildcards: Vec<(String, Subscriber)>,
 }
 
@@ -44,13 +44,13 @@ struct Subscriber {
     queue: Arc<Queue>,
 }
 
-/// What waits for one subscriber.
+/// The messages that wait for a subscriber.
 #[derive(Debug)]
 struct Queue {
     sender: mpsc::Sender<Queued>,
     byte_budget: Arc<Semaphore>,
     dropped: AtomicU64,
-    /// Who is told of on the log when messages are lost; nobody for a queue whose messages after the first are of no use.
+    /// The subscriber that the log names when messages are dropped. `None` for the queue of a request, which needs one message.
     owner: Option<String>,
 }
 
@@ -60,7 +60,7 @@ struct Queued {
     _bytes: OwnedSemaphorePermit,
 }
 
-/// What was subscribed to, for as long as this is kept.
+/// Ends a subscription when it is dropped.
 #[derive(Debug)]
 struct SubscriptionGuard {
     broker: Arc<Broker>,
@@ -68,7 +68,7 @@ struct SubscriptionGuard {
 }
 
 impl Broker {
-    /// Subscribes, and answers with what is heard from now on. The subscription ends with the stream.
+    /// Subscribes, and returns the stream of messages. Dropping the stream ends the subscription.
     pub(super) fn subscribe(
         self: &Arc<Broker>,
         filters: &[String],
@@ -93,7 +93,7 @@ impl Broker {
         })
     }
 
-    /// Hands a message over, and answers whether anybody is subscribed to its subject.
+    /// Publishes a message. Returns whether its subject has a subscriber.
     pub(super) fn publish(&self, message: &BrokerMessage) -> bool {
         let subscribers = self.subscriptions().matching(&message.subject);
         let has_subscribers = !subscribers.is_empty();
@@ -112,10 +112,10 @@ impl Broker {
         has_subscribers
     }
 
-    /// Publishes a message and waits for the first answer to it.
+    /// Publishes a message, and waits for the first answer.
     ///
     /// # Errors
-    /// Where nobody is subscribed, or no answer comes in time.
+    /// Returns an error if there is no subscriber, or if no answer arrives in time.
     pub(super) async fn request(
         self: &Arc<Broker>,
         subject: String,
@@ -126,22 +126,22 @@ impl Broker {
         let answers = std::pin::pin!(self.subscribe(std::slice::from_ref(&inbox), None, 1, None));
         let request = BrokerMessage { subject, reply_to: inbox, body };
         if !self.publish(&request) {
-            return Err(format!("nobody is subscribed to {}", display_subject(&request.subject)));
+            return Err(format!("there is no subscriber to {}", display_subject(&request.subject)));
         }
         let mut answers = answers;
         let answer = tokio::time::timeout(timeout, futures_util::StreamExt::next(&mut answers)).await;
         answer.ok().flatten().ok_or_else(|| {
-            format!("no answer came from {} in {} ms", display_subject(&request.subject), timeout.as_millis())
+            format!("there was no answer from {} within {} ms", display_subject(&request.subject), timeout.as_millis())
         })
     }
 
     fn subscriptions(&self) -> MutexGuard<'_, Subscriptions> {
-        // What a panic could leave behind is a subscription too few, never a broken one.
+        // A panic can lose a subscription, but cannot leave an inconsistent one.
         self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Gives a message to the first of these who has room for it.
+/// Adds a message to the first queue with room for it.
 fn deliver(members: &[Subscriber], message: &BrokerMessage) {
     if !members.iter().any(|member| member.queue.offer(message))
         && let Some(member) = members.first()
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_subscribed_hears_and_nobody_else() {
+    fn only_subscribers_receive_a_message() {
         let broker = Arc::default();
         let (mut all, mut one) = (subscribe(&broker, ">", None), subscribe(&broker, "a.*", None));
         assert!(broker.publish(&message("a.b")) && broker.publish(&message("c")));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn each_message_reaches_one_of_a_group_whatever_its_members_hear() {
+    fn one_member_of_a_group_receives_each_message() {
         let broker = Arc::default();
         let mut members = [
             subscribe(&broker, ">", Some("g")),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_subscriber_loses_what_it_has_no_room_for_and_others_nothing() {
+    fn a_slow_subscriber_does_not_affect_others() {
         let broker = Arc::default();
         let (mut slow, mut group) =
             (subscribe(&broker, "a", None), [(); 2].map(|()| subscribe(&broker, "a", Some("g"))));

@@ -1,4 +1,4 @@
-//! What the values of a link mean.
+//! The configuration of a link, parsed from its values.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::subject::{check_filter, check_group};
 
 const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
 
-/// What fits a message to an actor, with some room for what is in it beside the body.
+/// Fits the payload of a call to an actor, with the other fields of the message.
 const MAX_BODY_LIMIT: usize = 63 * 1024 * 1024;
 
 const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames {
@@ -31,35 +31,35 @@ const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames {
     without_effect: &[],
 };
 
-/// A link's values, read.
+/// The configuration of a link.
 pub(super) struct MessagingConfig {
     pub(super) broker: BrokerConfig,
-    /// What the actor is brought.
+    /// The filters that the actor subscribes to.
     pub(super) subscriptions: Vec<String>,
     pub(super) group: Option<String>,
-    /// How many messages the actor may be handling at once.
+    /// Maximum number of messages that the actor handles at once.
     pub(super) concurrency: usize,
-    /// How many messages may wait for it.
+    /// Maximum number of messages that wait for the actor.
     pub(super) queue_limit: usize,
     pub(super) body_limit: usize,
 }
 
-/// Where messages are exchanged.
+/// The broker of a link.
 pub(super) enum BrokerConfig {
-    /// Among the links of one provider that have the same account.
+    /// The embedded broker of this account.
     Embedded { account: String },
-    /// On servers of NATS.
+    /// A NATS server.
     Nats(Box<NatsConfig>),
 }
 
-/// The servers of NATS, any of which will do, and what is shown to them.
+/// The NATS servers, any of which may be used, and the credentials for them.
 pub(super) struct NatsConfig {
     pub(super) addresses: Vec<ServerAddr>,
     pub(super) credentials: NatsCredentials,
     pub(super) ca_file: Option<PathBuf>,
 }
 
-/// Who a link is to a server.
+/// The credentials for a NATS server.
 pub(super) enum NatsCredentials {
     None,
     Password { user: String, password: String },
@@ -70,10 +70,10 @@ pub(super) enum NatsCredentials {
 }
 
 impl MessagingConfig {
-    /// Reads the values of a link.
+    /// Parses the values of a link.
     ///
     /// # Errors
-    /// A text that names the value which cannot be read. It repeats none that may hold a secret.
+    /// Names the value that is unknown or invalid. Values that may contain secrets are not shown.
     pub(super) fn from_link_values(values: &HashMap<String, String>) -> Result<MessagingConfig, String> {
         let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
         Ok(MessagingConfig {
@@ -91,13 +91,15 @@ impl BrokerConfig {
     fn from_link_values(values: LinkValues<'_>) -> Result<BrokerConfig, String> {
         let Some(url) = values.get("URL") else {
             if let Some(key) = values.first_of(&["CLIENT_JWT", "CLIENT_SEED", "CREDSFILE", "CA_FILE"]) {
-                return Err(format!("the value {key} is for a NATS server, and there is no URL of one"));
+                return Err(format!(
+                    "the value {key} requires URL, which names a NATS server: set URL, or remove {key}"
+                ));
             }
             return Ok(BrokerConfig::Embedded { account: values.get("ACCOUNT").unwrap_or_default().to_owned() });
         };
         if values.has("ACCOUNT") {
-            return Err("the values URL and ACCOUNT exclude each other: accounts of a NATS server are told by \
-                        credentials"
+            return Err("the values URL and ACCOUNT exclude each other: the credentials select the \
+                        account of a NATS server"
                 .to_owned());
         }
         let addresses = url.split(',').map(|url| parse_address(url.trim())).collect::<Result<Vec<_>, _>>()?;
@@ -116,7 +118,7 @@ impl NatsCredentials {
             }
             (Some(path), None, None) => Ok(NatsCredentials::File(path.into())),
             (None, Some(jwt), Some((key, _))) => Ok(NatsCredentials::Jwt { jwt, key: Box::new(key) }),
-            (None, Some(_), None) => Err("the value CLIENT_JWT needs a CLIENT_SEED beside it".to_owned()),
+            (None, Some(_), None) => Err("the value CLIENT_JWT requires CLIENT_SEED".to_owned()),
             (None, None, Some((_, seed))) => Ok(NatsCredentials::Key { seed }),
             (None, None, None) => Ok(NatsCredentials::from_addresses(addresses)),
         }
@@ -137,15 +139,15 @@ impl NatsCredentials {
 fn parse_address(url: &str) -> Result<ServerAddr, String> {
     let is_known = url.starts_with("nats://") || url.starts_with("tls://") || !url.contains("://");
     let address = url.parse::<ServerAddr>().ok().filter(|_| is_known && !url.is_empty());
-    // What cannot be read may hold a password all the same.
+    // The URL is not shown: it may contain a password.
     address.ok_or_else(|| {
-        "the value URL is none of a NATS server, which is nats://[user:password@]host[:port], or begins with tls://"
+        "the value URL is not of the form nats://[user:password@]host[:port] or tls://[user:password@]host[:port]"
             .to_owned()
     })
 }
 
 fn parse_seed(seed: &str) -> Result<(KeyPair, String), String> {
-    let key = KeyPair::from_seed(seed).map_err(|_| "the value CLIENT_SEED is no seed of an nkey".to_owned())?;
+    let key = KeyPair::from_seed(seed).map_err(|_| "the value CLIENT_SEED is not the seed of an nkey".to_owned())?;
     Ok((key, seed.to_owned()))
 }
 
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_and_secrets_are_never_told() {
+    fn an_invalid_value_is_named_and_secrets_are_not_shown() {
         let seed = KeyPair::new_user().seed().unwrap();
         for (key, values) in [
             ("SUBSCRIPTION", &[("SUBSCRIPTION", "a..b")][..]),

@@ -1,4 +1,4 @@
-//! How messages reach a linked actor: as many at once as its link allows, until it is drained.
+//! Delivers messages to a linked actor, with the concurrency of its link, until the link is drained.
 
 use std::pin::Pin;
 
@@ -10,24 +10,24 @@ use wasmcloud_provider::ActorDispatcher;
 use super::payloads::{BrokerMessage, HANDLE_MESSAGE};
 use super::subject::display_subject;
 
-/// Messages as they come in.
+/// The messages of a link's subscriptions.
 pub(super) type MessageStream = Pin<Box<dyn Stream<Item = BrokerMessage> + Send>>;
 
-/// Who is brought messages.
+/// The actor that receives the messages.
 pub(super) struct MessageReceiver {
     pub(super) actor: String,
     pub(super) dispatcher: ActorDispatcher,
     pub(super) body_limit: usize,
 }
 
-/// The messages of one link on their way to its actor.
+/// The running delivery of a link.
 pub(super) struct MessageDelivery {
     stop: oneshot::Sender<()>,
     delivering: JoinHandle<()>,
 }
 
 impl MessageDelivery {
-    /// Begins to deliver, on this thread.
+    /// Starts the delivery on this thread.
     pub(super) fn start(source: MessageStream, receiver: MessageReceiver, concurrency: usize) -> MessageDelivery {
         let (stop, stopped) = oneshot::channel();
         let delivering = tokio::task::spawn_local(async move {
@@ -37,18 +37,18 @@ impl MessageDelivery {
         MessageDelivery { stop, delivering }
     }
 
-    /// Begins no more deliveries, and waits for those under way.
+    /// Stops the delivery, and waits for the messages in flight.
     pub(super) async fn end(self) {
-        // Where nobody listens, the deliveries have ended before.
+        // An error means that the delivery has ended already.
         let _ = self.stop.send(());
         if let Err(error) = self.delivering.await {
-            log::error!("the delivery of messages did not end as it should: {error}");
+            log::error!("the delivery of messages panicked: {error}");
         }
     }
 }
 
 impl MessageReceiver {
-    /// What an actor does with a message is its own affair: nobody is waiting to be told.
+    /// Delivers a message. A failure is logged, because no caller waits for it.
     async fn deliver(&self, message: BrokerMessage) {
         if let Err(reason) = self.try_deliver(&message).await {
             let (subject, actor) = (display_subject(&message.subject), &self.actor);
@@ -62,7 +62,7 @@ impl MessageReceiver {
             return Err(format!("its body has {bytes} bytes, and the link's BODY_LIMIT allows {limit}"));
         }
         let payload = message.encode().map_err(|error| error.to_string())?;
-        // The contract has no answer here: an actor answers by publishing.
+        // The answer has no meaning in the contract: an actor answers by publishing.
         let handled = self.dispatcher.dispatch(&self.actor, HANDLE_MESSAGE, payload).await;
         handled.map(drop).map_err(|error| error.to_string())
     }

@@ -1,4 +1,4 @@
-//! Messages by a NATS server: one connection for each link.
+//! The connection of a link to NATS.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,30 +16,30 @@ use super::delivery::MessageStream;
 use super::payloads::BrokerMessage;
 use super::subject::display_subject;
 
-/// How long it may take to connect to one server.
+/// Maximum duration of connecting to a server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the server may take to say whether it accepts the subscriptions.
+/// Maximum time for the server to accept the subscriptions.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest pause between attempts to connect again.
+/// Maximum delay between attempts to reconnect.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
-/// A connection that is made anew whenever it is lost, subscriptions included.
+/// A connection that reconnects and subscribes again by itself.
 pub(super) struct NatsConnection {
     client: Client,
     monitor: Arc<ConnectionMonitor>,
 }
 
-/// What is seen of a connection.
+/// Observes the events of a connection.
 struct ConnectionMonitor {
     actor: String,
-    /// The servers, without secrets.
+    /// The addresses of the servers, without credentials.
     addresses: String,
-    /// What the server refused of what was subscribed to.
+    /// The error of the server for a subscription that it refused.
     refusal: Mutex<Option<String>>,
     dropped: AtomicU64,
-    /// Whether nobody has a use for the connection any more.
+    /// Whether the connection has been dropped.
     is_released: AtomicBool,
 }
 
@@ -47,7 +47,7 @@ impl NatsConnection {
     /// Connects, and waits until a server has accepted the credentials.
     ///
     /// # Errors
-    /// A text that names the link value and the server, but no secret.
+    /// Names the link value and the server. Credentials are not shown.
     pub(super) async fn connect(
         actor: &str,
         servers: &NatsConfig,
@@ -55,10 +55,15 @@ impl NatsConnection {
     ) -> Result<NatsConnection, String> {
         let shown: Vec<_> =
             servers.addresses.iter().map(|address| format!("{}:{}", address.host(), address.port())).collect();
-        let (dropped, is_released) = Default::default();
-        let (actor, addresses, refusal) = (actor.to_owned(), shown.join(", "), Mutex::default());
-        let monitor = Arc::new(ConnectionMonitor { actor, addresses, refusal, dropped, is_released });
-        let (observer, delays) = (monitor.clone(), monitor.clone());
+        let monitor = Arc::new(ConnectionMonitor {
+            actor: actor.to_owned(),
+            addresses: shown.join(", "),
+            refusal: Mutex::default(),
+            dropped: AtomicU64::default(),
+            is_released: AtomicBool::default(),
+        });
+        let observer = monitor.clone();
+        let delays = monitor.clone();
         let options = connect_options(&servers.credentials)
             .await?
             .name("wasmcloud-host")
@@ -78,10 +83,10 @@ impl NatsConnection {
         Ok(NatsConnection { client, monitor })
     }
 
-    /// Subscribes, and waits until the server has accepted that.
+    /// Subscribes, and waits until the server has accepted the subscriptions.
     ///
     /// # Errors
-    /// A text that names the link value, where the server does not.
+    /// Names the link value if the server refuses a subscription.
     pub(super) async fn subscribe(&self, config: &MessagingConfig) -> Result<MessageStream, String> {
         let describe = |reason: &str| {
             let addresses = &self.monitor.addresses;
@@ -105,18 +110,18 @@ impl NatsConnection {
         }
     }
 
-    /// Waits until the server has answered to what was sent before: that nobody listens to this question is an answer. A
-    /// server that does not say so takes its time, and has answered by then.
+    /// Waits until the server has processed what was sent before, by a request to an unused subject. The server answers that
+    /// there is no subscriber. If it does not support that, the request times out.
     async fn round_trip(&self) {
         let request = async_nats::Request::new().timeout(Some(SUBSCRIBE_TIMEOUT));
         let subject = format!("_INBOX.{}", Uuid::new_v4().simple());
         let _ = self.client.send_request(subject, request).await;
     }
 
-    /// Hands a message to the server. It is on its way there when this returns.
+    /// Publishes a message. Returns when the message is on its way to the server.
     ///
     /// # Errors
-    /// Where the server cannot be reached, or the message is larger than it takes.
+    /// Returns an error if the server is unreachable, or if the message exceeds the server's limit.
     pub(super) async fn publish(&self, message: BrokerMessage) -> Result<(), String> {
         self.check_connected()?;
         let BrokerMessage { subject, reply_to, body } = message;
@@ -129,10 +134,10 @@ impl NatsConnection {
         self.client.flush().await.map_err(|error| self.unavailable(&error))
     }
 
-    /// Publishes a message and waits for the first answer to it.
+    /// Publishes a message, and waits for the first answer.
     ///
     /// # Errors
-    /// Where nobody is subscribed, no answer comes in time, or the server cannot be reached.
+    /// Returns an error if there is no subscriber, if no answer arrives in time, or if the server is unreachable.
     pub(super) async fn request(
         &self,
         subject: String,
@@ -143,22 +148,22 @@ impl NatsConnection {
         let request = async_nats::Request::new().payload(body).timeout(Some(timeout));
         let answer = self.client.send_request(subject.clone(), request).await;
         answer.map(BrokerMessage::from).map_err(|error| match error.kind() {
-            RequestErrorKind::NoResponders => format!("nobody is subscribed to {}", display_subject(&subject)),
+            RequestErrorKind::NoResponders => format!("there is no subscriber to {}", display_subject(&subject)),
             RequestErrorKind::TimedOut => {
-                format!("no answer came from {} in {} ms", display_subject(&subject), timeout.as_millis())
+                format!("there was no answer from {} within {} ms", display_subject(&subject), timeout.as_millis())
             }
             _ => self.unavailable(&error),
         })
     }
 
-    /// Tells whether the server can be reached.
+    /// Checks that the connection is established.
     ///
     /// # Errors
-    /// Where it cannot.
+    /// Names the server if the connection is lost.
     pub(super) fn check_connected(&self) -> Result<(), String> {
         match self.client.connection_state() {
             State::Connected => Ok(()),
-            State::Pending | State::Disconnected => Err(self.unavailable(&"it cannot be reached")),
+            State::Pending | State::Disconnected => Err(self.unavailable(&"it is unreachable")),
         }
     }
 
@@ -175,8 +180,8 @@ impl Drop for NatsConnection {
 }
 
 impl ConnectionMonitor {
-    /// How long to wait before connecting again. The client has no other way to be told that nobody waits for it any more,
-    /// as long as there is no server.
+    /// Returns the delay before the next attempt to reconnect. After the connection has been dropped, the delay is infinite:
+    /// while there is no server, the client can be stopped in no other way.
     fn reconnect_delay(&self, attempts: usize) -> Duration {
         if self.is_released.load(Ordering::Relaxed) {
             return Duration::MAX;
@@ -189,7 +194,7 @@ impl ConnectionMonitor {
         let (actor, addresses) = (&self.actor, &self.addresses);
         match event {
             Event::Disconnected if !self.is_released.load(Ordering::Relaxed) => {
-                log::warn!("the NATS server at {addresses} cannot be reached any more by the link of actor {actor}");
+                log::warn!("the NATS server at {addresses} is unreachable for the link of actor {actor}");
             }
             Event::Connected => log::info!("the link of actor {actor} is connected to the NATS server at {addresses}"),
             Event::SlowConsumer(_) => {
@@ -205,7 +210,7 @@ impl ConnectionMonitor {
 
     fn observe_error(&self, error: &ServerError) {
         let text = printable(error.to_string().as_bytes());
-        log::warn!("the NATS server at {} tells the link of actor {}: {text}", self.addresses, self.actor);
+        log::warn!("the NATS server at {} sent an error to the link of actor {}: {text}", self.addresses, self.actor);
         if text.contains("Subscription") {
             self.refusal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
         }
@@ -216,7 +221,7 @@ impl ConnectionMonitor {
         match error.kind() {
             ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
                 let value = credentials.link_value();
-                format!("the NATS server at {addresses} refuses what the value {value} says: correct {value}")
+                format!("the NATS server at {addresses} refuses the credentials of the value {value}: correct {value}")
             }
             _ => {
                 let reason = printable(error.to_string().as_bytes());
@@ -230,7 +235,7 @@ impl ConnectionMonitor {
 }
 
 impl NatsCredentials {
-    /// The link value that they come from, or that they would.
+    /// Returns the link value that holds the credentials, or that would hold them.
     fn link_value(&self) -> &'static str {
         match self {
             NatsCredentials::None | NatsCredentials::Password { .. } | NatsCredentials::Token(_) => "URL",
@@ -259,9 +264,10 @@ async fn connect_options(credentials: &NatsCredentials) -> Result<ConnectOptions
         NatsCredentials::File(path) => {
             let text = tokio::fs::read_to_string(path).await;
             let text = text.map_err(|error| format!("the value CREDSFILE={path:?} cannot be read: {error}"))?;
-            // What is wrong in the file may be quoted by the error, and the file holds a secret.
-            ConnectOptions::with_credentials(&text)
-                .map_err(|_| format!("the value CREDSFILE={path:?} names a file without a JWT and a seed"))?
+            // The error is not shown: it may quote the file, which contains a secret.
+            ConnectOptions::with_credentials(&text).map_err(|_| {
+                format!("the value CREDSFILE={path:?} is not a credentials file: it must contain a JWT and a seed")
+            })?
         }
     })
 }

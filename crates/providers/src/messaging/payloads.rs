@@ -1,4 +1,4 @@
-//! The payloads of `wasmcloud:messaging`, byte for byte: msgpack, structs as maps, bodies as bin.
+//! The payloads of `wasmcloud:messaging`, encoded as msgpack maps with the field names of the contract. Bodies are bin.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use wasmcloud_provider::wire::nil_is_no_bytes;
 
 use super::subject::check_subject;
 
-/// The operation that brings an actor a message.
+/// The operation of an actor that receives a message.
 pub(super) const HANDLE_MESSAGE: &str = "HandleMessage";
 
-/// A message on its way.
+/// A message of the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BrokerMessage {
     pub(super) subject: String,
-    /// Where an answer is waited for; empty where none is.
+    /// The subject for an answer. Empty if none is expected.
     pub(super) reply_to: String,
     pub(super) body: Bytes,
 }
 
-/// What an actor asks for.
+/// A decoded operation.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum MessagingOperation {
     Publish(BrokerMessage),
@@ -46,10 +46,10 @@ struct RequestPayload {
 }
 
 impl MessagingOperation {
-    /// Reads a call.
+    /// Decodes the payload of an operation.
     ///
     /// # Errors
-    /// Where the contract has no such operation, or the message is not what the operation takes.
+    /// Returns an error if the contract has no such operation, or if the payload is invalid.
     pub(super) fn decode(operation: &str, payload: &[u8]) -> Result<MessagingOperation, String> {
         match operation {
             "Publish" => {
@@ -66,7 +66,7 @@ impl MessagingOperation {
                 check_subject(&subject)?;
                 let milliseconds = u64::try_from(timeout).ok().filter(|milliseconds| *milliseconds > 0);
                 let milliseconds =
-                    milliseconds.ok_or_else(|| format!("the timeout of {timeout} ms leaves no time for an answer"))?;
+                    milliseconds.ok_or_else(|| format!("the timeout of {timeout} ms must be positive"))?;
                 Ok(MessagingOperation::Request {
                     subject,
                     body: body.into(),
@@ -77,7 +77,7 @@ impl MessagingOperation {
         }
     }
 
-    /// What it has to say.
+    /// Returns the body of the message.
     pub(super) fn body(&self) -> &Bytes {
         match self {
             MessagingOperation::Publish(BrokerMessage { body, .. }) | MessagingOperation::Request { body, .. } => body,
@@ -91,7 +91,7 @@ fn read<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, String> {
     })
 }
 
-/// A message as actors know it.
+/// The payload of a message to an actor.
 #[derive(Serialize)]
 struct BrokerMessagePayload<'a> {
     subject: &'a str,
@@ -116,7 +116,7 @@ impl BrokerMessage {
     }
 }
 
-/// The answer to `Publish`.
+/// Encodes the response to `Publish`.
 pub(super) fn published() -> Result<Vec<u8>, rmp_serde::encode::Error> {
     rmp_serde::to_vec_named(&PublishResponsePayload { published: true })
 }
@@ -126,10 +126,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::payload_fields::{BYTES, Fields, NEEDED, OPTIONAL_TEXT, TEXT, check};
+    use crate::payload_fields::{BYTES, Field, OPTIONAL_TEXT, REQUIRED, TEXT, check, field};
 
     #[test]
-    fn calls_are_read_with_the_names_of_the_wire() {
+    fn requests_are_decoded_by_their_field_names() {
         let message = BrokerMessage { subject: "a".into(), reply_to: "b".into(), body: b"\x00\xff".as_slice().into() };
         let publish = b"\x83\xa7subject\xa1a\xa7replyTo\xa1b\xa4body\xc4\x02\x00\xff";
         assert_eq!(MessagingOperation::decode("Publish", publish), Ok(MessagingOperation::Publish(message.clone())));
@@ -147,16 +147,19 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_read_however_it_is_written() {
-        let publish: Fields<'_> =
-            &[("subject", TEXT, b"\xa1s"), ("replyTo", OPTIONAL_TEXT, b"\xa0"), ("body", BYTES, b"\xc4\x00")];
+    fn every_encoding_of_every_field_is_decoded() {
+        let publish: &[Field<'_>] = &[
+            field("subject", TEXT, b"\xa1s"),
+            field("replyTo", OPTIONAL_TEXT, b"\xa0"),
+            field("body", BYTES, b"\xc4\x00"),
+        ];
         check(publish, |message| MessagingOperation::decode("Publish", message).ok());
-        let request: Fields<'_> = &[publish[0], publish[2], ("timeout", NEEDED, b"\x05")];
+        let request: &[Field<'_>] = &[publish[0], publish[2], field("timeout", REQUIRED, b"\x05")];
         check(request, |message| MessagingOperation::decode("Request", message).ok());
     }
 
     #[test]
-    fn what_is_no_call_is_refused() {
+    fn invalid_payloads_are_refused() {
         for (operation, message) in [
             ("Publish", &b""[..]),
             ("Publish", b"\x83\xa7subject\xa0\xa7replyTo\xa0\xa4body\xc4\x00"),
@@ -173,7 +176,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn decoding_any_bytes_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let _ = (MessagingOperation::decode("Publish", &bytes), MessagingOperation::decode("Request", &bytes));
         }
     }

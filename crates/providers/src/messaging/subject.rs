@@ -1,68 +1,71 @@
-//! The rules of NATS for subjects: which there are, and which of them a subscription hears.
+//! The rules of NATS for subjects and subscriptions (<https://docs.nats.io/nats-concepts/subjects>).
 //!
-//! A subject is parts between dots. In a subscription, `*` stands for any one part, and `>` at its end for one or more. Both
-//! are a whole part: `a*` is a part like any other.
+//! A subject consists of tokens that are separated by dots. In a subscription, the token `*` matches any one token, and a final
+//! `>` matches one or more. Within a longer token, such as `a*`, these characters have no meaning.
 
-/// The longest subject in bytes: a NATS server takes 4096 for a whole line of its protocol.
+/// Maximum size of a subject. A NATS server accepts 4096 bytes for a whole line of its protocol. Unit: bytes.
 const MAX_SUBJECT_BYTES: usize = 1024;
 
-/// Refuses what is no subject to publish to.
+/// Checks a subject to publish to.
 ///
 /// # Errors
-/// Why it is none.
+/// Says why the subject is invalid.
 pub(super) fn check_subject(subject: &str) -> Result<(), String> {
     check_filter(subject)?;
     if has_wildcard(subject) {
-        return Err(format!("the subject {} has a wildcard: that is for subscriptions only", display_subject(subject)));
+        return Err(format!(
+            "the subject {} has a wildcard, which is for subscriptions only",
+            display_subject(subject)
+        ));
     }
     Ok(())
 }
 
-/// Refuses what cannot be subscribed to.
+/// Checks a subject to subscribe to.
 ///
 /// # Errors
-/// Why not.
+/// Says why the subject is invalid.
 pub(super) fn check_filter(filter: &str) -> Result<(), String> {
-    let refuse = |reason: &str| Err(format!("{} is no subject: {reason}", display_subject(filter)));
+    let refuse = |reason: &str| Err(format!("the subject {} is invalid: {reason}", display_subject(filter)));
     if filter.len() > MAX_SUBJECT_BYTES {
         return refuse("it is too long");
     }
     if filter.chars().any(|character| character.is_whitespace() || character.is_control()) {
-        return refuse("it holds a blank or a control character");
+        return refuse("it contains white space or a control character");
     }
     let mut parts = filter.split('.').peekable();
     while let Some(part) = parts.next() {
         if part.is_empty() {
-            return refuse("a part of it is empty");
+            return refuse("it has an empty token");
         }
         if part == ">" && parts.peek().is_some() {
-            return refuse("there is something behind its >");
+            return refuse("the token > is not the last one");
         }
     }
     Ok(())
 }
 
-/// Refuses what is no name of a queue group.
+/// Checks the name of a queue group.
 ///
 /// # Errors
-/// Why it is none.
+/// Says why the name is invalid.
 pub(super) fn check_group(group: &str) -> Result<(), String> {
     let is_invalid = |character: char| character.is_whitespace() || character.is_control();
     if group.is_empty() || group.len() > MAX_SUBJECT_BYTES || group.chars().any(is_invalid) {
         return Err(format!(
-            "{} is no name of a queue group: it is empty, too long, or holds a blank",
+            "the queue group {} is invalid: it is empty, too long, or contains white space or a control character",
             display_subject(group)
         ));
     }
     Ok(())
 }
 
-/// Whether a subscription may hear more than one subject.
+/// Returns whether a filter contains a wildcard.
 pub(super) fn has_wildcard(filter: &str) -> bool {
     filter.split('.').any(|part| part == "*" || part == ">")
 }
 
-/// Whether a subscription hears a subject. Both are what they should be.
+/// Returns whether a filter matches a subject. Both must be valid.
 pub(super) fn matches(filter: &str, subject: &str) -> bool {
     let mut subject = subject.split('.');
     for part in filter.split('.') {
@@ -77,7 +80,7 @@ pub(super) fn matches(filter: &str, subject: &str) -> bool {
     subject.next().is_none()
 }
 
-/// A subject as it is shown: short, and without control characters.
+/// Returns a subject for errors and the log: shortened, quoted, and without control characters.
 pub(super) fn display_subject(subject: &str) -> String {
     format!("{:?}", wasmcloud_core::entity::shorten(subject))
 }
@@ -89,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn subjects_are_parts_between_dots() {
+    fn subjects_are_tokens_between_dots() {
         for subject in ["a", "a.b", "a*.b>", "é.$SYS", "a.**", "_INBOX.x"] {
             assert_eq!(check_subject(subject), Ok(()), "{subject}");
         }
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_stand_for_whole_parts() {
+    fn wildcards_match_whole_tokens() {
         for (filter, subject) in
             [("a", "a"), ("*", "a"), (">", "a.b.c"), ("a.*.c", "a.b.c"), ("a.>", "a.b"), ("a*", "a*")]
         {
@@ -126,13 +129,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_subject_is_heard_by_itself_and_by_everything(subject in subject()) {
+        fn a_subject_matches_itself_and_the_full_wildcard(subject in subject()) {
             prop_assert!(matches(&subject, &subject));
             prop_assert!(matches(">", &subject));
         }
 
         #[test]
-        fn a_part_may_be_replaced_by_a_star(subject in subject(), at in any::<prop::sample::Index>()) {
+        fn a_star_matches_any_token(subject in subject(), at in any::<prop::sample::Index>()) {
             let mut parts: Vec<_> = subject.split('.').collect();
             let at = at.index(parts.len());
             parts[at] = "*";
@@ -140,7 +143,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_left_of_a_subject_may_be_replaced_by_an_angle(subject in subject(), at in any::<prop::sample::Index>()) {
+        fn a_final_angle_matches_the_remaining_tokens(subject in subject(), at in any::<prop::sample::Index>()) {
             let mut parts: Vec<_> = subject.split('.').collect();
             parts.truncate(at.index(parts.len()));
             parts.push(">");
@@ -148,12 +151,12 @@ mod tests {
         }
 
         #[test]
-        fn without_wildcards_only_the_same_is_heard(filter in subject(), subject in subject()) {
+        fn a_filter_without_wildcards_matches_only_itself(filter in subject(), subject in subject()) {
             prop_assert_eq!(matches(&filter, &subject), filter == subject);
         }
 
         #[test]
-        fn any_text_ends_in_an_answer(filter: String, subject: String) {
+        fn checking_any_text_does_not_panic(filter: String, subject: String) {
             let _ = (check_filter(&filter), check_subject(&subject), matches(&filter, &subject), display_subject(&subject));
         }
     }

@@ -1,8 +1,8 @@
-//! Folders and files: every function here blocks.
+//! The files and folders of a directory of blobs. Every function here blocks.
 //!
-//! `root/<container>/<blob>`, with names as [`names`] makes them, and `root/.uploads/<any>` for what is not whole yet.
-//! What is written is made durable, the folder's entry included, before it is acknowledged. Symbolic links below the root
-//! are nobody's: none is followed, and what they are the names of is not there.
+//! A blob is the file `root/<container>/<blob>`, with the names that [`names`] encodes. The files of unfinished uploads are
+//! in `root/.uploads/`. Files and their folder entries are flushed before they are acknowledged. Symbolic links below the
+//! root are not followed, and count as missing.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -17,23 +17,31 @@ use crate::blob_store::error::BlobStoreError;
 use crate::blob_store::names;
 use crate::blob_store::payloads::{Blob, BlobName};
 
-/// No container has this name: none begins with a dot.
+/// The folder of unfinished uploads. No encoded container name begins with a dot.
 const UPLOADS: &str = ".uploads";
 
-/// What a crash left behind is removed when it is so old. Younger files may be about to be locked by another process.
+/// Age after which the file of an upload is removed if it is not locked. Another process may be about to lock a younger one.
 const STALE_AFTER: Duration = Duration::from_secs(60);
 
-/// How often folders are made again that somebody else has removed for being empty.
+/// Maximum number of attempts to create folders that a concurrent operation removes because they are empty.
 const MAX_ATTEMPTS: usize = 16;
 
-/// A directory with containers.
+/// The path of a blob.
+struct BlobPath {
+    container: PathBuf,
+    /// The folders below the container, if the name of the blob is too long for a single file name.
+    folders: Vec<String>,
+    file: String,
+}
+
+/// The files and folders of a directory of blobs.
 #[derive(Debug)]
 pub(super) struct BlobTree {
     root: PathBuf,
 }
 
 impl BlobTree {
-    /// Opens a directory, makes it if need be, and removes what a crash left behind.
+    /// Opens a directory, creates it if it is missing, and removes stale uploads.
     pub(super) fn open(root: &Path) -> Result<BlobTree, BlobStoreError> {
         let failed = |error| BlobStoreError::unavailable("it cannot be used", error);
         make_folder(root).map_err(failed)?;
@@ -41,7 +49,7 @@ impl BlobTree {
         let uploads = tree.root.join(UPLOADS);
         make_folder(&uploads).and_then(|_| resolve_folder(&tree.root, &[UPLOADS.to_owned()])).map_err(failed)?;
         remove_stale_uploads(&uploads).map_err(failed)?;
-        // Whether it can be written to is told now, and not by the first upload.
+        // Reports a directory that is not writable now, rather than at the first upload.
         tempfile::tempfile_in(&uploads).map_err(failed)?;
         Ok(tree)
     }
@@ -55,7 +63,7 @@ impl BlobTree {
         folder.map(drop).map_err(|error| BlobStoreError::unavailable("its directory cannot be used", error))
     }
 
-    /// The folder of a container that is there.
+    /// Returns the folder of an existing container.
     fn container(&self, id: &str) -> Result<PathBuf, BlobStoreError> {
         resolve_folder(&self.root, &names::encode(id)).map_err(|error| match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => BlobStoreError::ContainerNotFound(id.to_owned()),
@@ -66,7 +74,7 @@ impl BlobTree {
     pub(super) fn create_container(&self, id: &str) -> Result<(), BlobStoreError> {
         let parts = names::encode(id);
         let made = retry_if_not_found(|| make_folders(&self.root, &parts));
-        made.map(drop).map_err(|error| BlobStoreError::unavailable("the container could not be made", error))
+        made.map(drop).map_err(|error| BlobStoreError::unavailable("the container could not be created", error))
     }
 
     pub(super) fn remove_container(&self, id: &str) -> Result<(), BlobStoreError> {
@@ -81,17 +89,17 @@ impl BlobTree {
         self.sync_and_prune(&folder, &self.root).map_err(failed)
     }
 
-    /// The folder and the file name of a blob in a container that is there.
-    fn blob(&self, name: &BlobName) -> Result<(PathBuf, Vec<String>, String), BlobStoreError> {
+    /// Returns the path of a blob in an existing container.
+    fn blob(&self, name: &BlobName) -> Result<BlobPath, BlobStoreError> {
         let container = self.container(&name.container)?;
         let mut folders = names::encode(&name.id);
         let file = folders.pop().unwrap_or_default();
-        Ok((container, folders, file))
+        Ok(BlobPath { container, folders, file })
     }
 
-    /// The file of a blob that is there.
+    /// Returns the file of an existing blob.
     fn file(&self, name: &BlobName) -> Result<PathBuf, BlobStoreError> {
-        let (container, folders, file) = self.blob(name)?;
+        let BlobPath { container, folders, file } = self.blob(name)?;
         let path = resolve_folder(&container, &folders).map(|folder| folder.join(file));
         let found = path.and_then(|path| Ok((fs::symlink_metadata(&path)?.is_file(), path)));
         match found {
@@ -103,7 +111,7 @@ impl BlobTree {
 
     pub(super) fn open_blob(&self, name: &BlobName) -> Result<(File, u64), BlobStoreError> {
         let path = self.file(name)?;
-        // What it has become since it was looked at is neither followed nor waited for.
+        // The file may have been replaced by a symbolic link or a pipe since it was checked.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
         let opened = opened.and_then(|file| Ok((file.metadata()?.len(), file)));
@@ -118,11 +126,11 @@ impl BlobTree {
         tidied.map_err(|error| BlobStoreError::unavailable("the removal could not be made durable", error))
     }
 
-    /// Makes it durable that something is gone, and removes the folders on the way to it that are empty now.
+    /// Flushes the removal of a file or folder, and removes the folders above it that are empty now.
     fn sync_and_prune(&self, removed: &Path, below: &Path) -> io::Result<()> {
         for folder in removed.ancestors().skip(1) {
             match sync_folder(folder) {
-                // Somebody else was faster.
+                // A concurrent operation has removed the folder.
                 Err(error) if error.kind() == ErrorKind::NotFound && folder != below => continue,
                 result => result?,
             }
@@ -135,29 +143,29 @@ impl BlobTree {
 
     pub(super) fn list(&self, id: &str) -> Result<Vec<Blob>, BlobStoreError> {
         let folder = self.container(id)?;
-        let mut list = BoundedBlobList::of(id);
+        let mut list = BoundedBlobList::new(id);
         list_into(&mut list, &folder, &mut Vec::new())?;
-        Ok(list.sorted())
+        Ok(list.into_sorted())
     }
 
-    /// A file for an upload to a container that is there.
+    /// Creates the temporary file of an upload to an existing container.
     pub(super) fn begin(&self, container: &str) -> Result<(File, TempPath), BlobStoreError> {
         self.container(container)?;
         let begun = || {
             let (file, path) = tempfile::NamedTempFile::new_in(self.root.join(UPLOADS))?.into_parts();
-            // It says that somebody is writing it, for as long as this process lives.
+            // The lock shows other processes that this one still writes the file.
             file.try_lock()?;
             Ok((file, path))
         };
-        begun().map_err(|error: io::Error| BlobStoreError::unavailable("no upload could be begun", error))
+        begun().map_err(|error: io::Error| BlobStoreError::unavailable("the upload could not be started", error))
     }
 
-    /// Has a file be a blob, durably. One that was there before is replaced.
+    /// Moves an uploaded file to the name of its blob, and flushes it. Replaces an existing blob.
     pub(super) fn publish(&self, name: &BlobName, file: &File, path: TempPath) -> Result<(), BlobStoreError> {
         file.sync_all().map_err(not_durable)?;
         let mut path = Some(path);
         let published = retry_if_not_found(|| {
-            let (container, folders, file) = self.blob(name).map_err(io::Error::other)?;
+            let BlobPath { container, folders, file } = self.blob(name).map_err(io::Error::other)?;
             let folder = make_folders(&container, &folders)?;
             if let Some(unpublished) = path.take() {
                 unpublished.persist(folder.join(file)).map_err(|refused| {
@@ -167,12 +175,12 @@ impl BlobTree {
             }
             sync_folder(&folder)
         });
-        // Where the container is gone, that is what to tell.
+        // A missing container is the more useful error.
         published.or_else(|error| self.container(&name.container).and(Err(not_durable(error))))
     }
 }
 
-/// Why a blob is not there yet.
+/// Describes a blob that could not be made durable.
 pub(super) fn not_durable(error: io::Error) -> BlobStoreError {
     BlobStoreError::unavailable("the blob could not be made durable", error)
 }
@@ -184,19 +192,19 @@ fn blob_error(name: &BlobName, error: io::Error) -> BlobStoreError {
     }
 }
 
-/// Goes down from folder to folder, by no symbolic link.
+/// Returns the path of nested folders. Fails if one of them is a symbolic link.
 fn resolve_folder(from: &Path, folders: &[String]) -> io::Result<PathBuf> {
     let mut path = from.to_path_buf();
     for folder in folders {
         path.push(folder);
         if !fs::symlink_metadata(&path)?.is_dir() {
-            return Err(io::Error::new(ErrorKind::NotADirectory, format!("{} is no folder", path.display())));
+            return Err(io::Error::new(ErrorKind::NotADirectory, format!("{} is not a folder", path.display())));
         }
     }
     Ok(path)
 }
 
-/// Makes a folder that only this user can look into; tells whether it was not there before.
+/// Creates a folder that only this user can read. Returns whether it is new.
 fn make_folder(path: &Path) -> io::Result<bool> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => Ok(true),
@@ -205,7 +213,7 @@ fn make_folder(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Makes folders in one another, durably, where they are not there.
+/// Creates nested folders that do not exist, and flushes them.
 fn make_folders(from: &Path, folders: &[String]) -> io::Result<PathBuf> {
     let mut path = from.to_path_buf();
     for folder in folders {
@@ -218,7 +226,7 @@ fn make_folders(from: &Path, folders: &[String]) -> io::Result<PathBuf> {
     resolve_folder(from, folders)
 }
 
-/// What is not found may have been a folder that somebody else removed, being empty, before anything was put into it.
+/// Repeats `work` while it fails with `NotFound`: a concurrent operation may remove a folder before a file is added to it.
 fn retry_if_not_found<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for _ in 1..MAX_ATTEMPTS {
         match work() {
@@ -229,18 +237,18 @@ fn retry_if_not_found<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<
     work()
 }
 
-/// Makes the entries of a folder durable.
+/// Flushes the entries of a folder.
 fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Removes the folders in which long names go on and nothing is any more.
+/// Removes the empty folders of long names.
 fn remove_empty_folders_in(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() && entry.file_name().to_str().is_some_and(names::is_continuation) {
             remove_empty_folders_in(&entry.path())?;
-            // It may have something in it, which the caller will find.
+            // Fails if the folder is not empty, which the caller detects.
             let _ = fs::remove_dir(entry.path());
         }
     }
@@ -259,7 +267,7 @@ fn list_into(list: &mut BoundedBlobList, folder: &Path, above: &mut Vec<String>)
             above.pop();
         } else if kind.is_file() {
             let parts: Vec<&str> = above.iter().map(String::as_str).chain([name.as_str()]).collect();
-            // A file that was removed in the meantime is not there.
+            // Skips a file that has been removed in the meantime.
             if let (Some(id), Ok(metadata)) = (names::decode(&parts), entry.metadata()) {
                 list.add(id, metadata.len())?;
             }
@@ -268,7 +276,7 @@ fn list_into(list: &mut BoundedBlobList, folder: &Path, above: &mut Vec<String>)
     Ok(())
 }
 
-/// Removes the files of uploads whose process has ended: those that nobody has locked.
+/// Removes the files of uploads whose process has ended, which are not locked.
 fn remove_stale_uploads(uploads: &Path) -> io::Result<()> {
     for entry in fs::read_dir(uploads)? {
         let entry = entry?;
@@ -279,7 +287,7 @@ fn remove_stale_uploads(uploads: &Path) -> io::Result<()> {
         }
         let Ok(file) = File::open(entry.path()) else { continue };
         if file.try_lock().is_ok() {
-            // Another process may be doing the same.
+            // Another process may have removed it.
             let _ = fs::remove_file(entry.path());
         }
     }

@@ -1,7 +1,7 @@
-//! The opened database.
+//! The database of a store.
 //!
-//! After a failed write the library does nothing more with a database: what it holds in memory may not be what is on the
-//! disk. It is then opened again, which brings it back to what was made durable last.
+//! After a failed write, the library refuses further work with the database, because its memory may differ from the disk.
+//! Reopening the database restores the last durable state.
 
 use std::fs::OpenOptions;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,10 +15,10 @@ use wasmcloud_core::error::panic_text;
 use super::tables::Tables;
 use crate::key_value::config::StoreLocation;
 
-/// How much of a database is kept in memory at most.
+/// Maximum size of the cache. Unit: bytes.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
-/// A database that is open, or was and is to be opened again.
+/// A database that is open, or that is to be reopened.
 pub(super) struct DatabaseFile {
     location: StoreLocation,
     database: RwLock<Option<Database>>,
@@ -29,19 +29,19 @@ impl DatabaseFile {
         DatabaseFile { location, database: RwLock::new(None) }
     }
 
-    /// The database, if it is open. It stays so until this is dropped.
+    /// Returns the database, if it is open. It stays open until the guard is dropped.
     pub(super) fn get(&self) -> RwLockReadGuard<'_, Option<Database>> {
-        // It is replaced as a whole, so it is whole after any panic.
+        // A panic cannot leave it inconsistent: it is replaced as a whole.
         self.database.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens it, or opens it again.
+    /// Opens or reopens the database.
     ///
     /// # Errors
-    /// A text that names the file, and what to do.
+    /// Names the file, and what to do.
     pub(super) fn open(&self) -> Result<(), String> {
         let mut entry = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        // The old one has to let go of the file first.
+        // The file must be closed before it is opened again.
         *entry = None;
         let opened = catch_unwind(AssertUnwindSafe(|| self.database()));
         let opened = opened.unwrap_or_else(|panic| Err(redb::Error::Corrupted(panic_text(&*panic))));
@@ -49,7 +49,7 @@ impl DatabaseFile {
         Ok(())
     }
 
-    /// Lets go of it.
+    /// Closes the database.
     pub(super) fn close(&self) {
         *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -61,7 +61,7 @@ impl DatabaseFile {
             StoreLocation::Memory => builder.create_with_backend(InMemoryBackend::new())?,
             StoreLocation::File(path) => builder.create_with_backend(FileBackend::new(open(path)?)?)?,
         };
-        // Readers find all tables from the beginning on.
+        // Creates the tables, so that readers find them.
         let transaction = database.begin_write()?;
         drop(Tables::open(&transaction)?);
         transaction.commit()?;
@@ -71,14 +71,14 @@ impl DatabaseFile {
     fn explain(&self, error: &redb::Error) -> String {
         let advice = match error {
             redb::Error::DatabaseAlreadyOpen => "another process or another provider has it open: choose another PATH",
-            redb::Error::Io(_) => "choose another PATH, or see to its folder, its permissions and its disk",
-            _ => "it is no store of this host, or is corrupted: choose another PATH, or restore the file",
+            redb::Error::Io(_) => "choose another PATH, or check its folder, permissions and disk",
+            _ => "it is not a key-value store, or is damaged: choose another PATH, or restore the file",
         };
         format!("the store at PATH={} cannot be opened ({error}): {advice}", self.location)
     }
 }
 
-/// Opens a file that nobody else needs to read: values may be secrets.
+/// Opens the file. Other users cannot read it, because values may be secrets.
 fn open(path: &Path) -> Result<std::fs::File, DatabaseError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

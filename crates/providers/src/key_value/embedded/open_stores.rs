@@ -1,4 +1,4 @@
-//! Which stores are open, and for how many links: links with one file share one opened database.
+//! The open stores, and the number of links that share each: links with the same file share one database.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use crate::key_value::config::StoreLocation;
 use crate::key_value::error::KeyValueError;
 use crate::key_value::payloads::{KeyValueOperation, KeyValueResponse};
 
-/// The stores of one provider.
+/// The open stores of a provider.
 #[derive(Default)]
 pub(in crate::key_value) struct OpenStores(Mutex<HashMap<StoreLocation, Arc<StoreEntry>>>);
 
-/// A store, and its links. Opening and closing wait for each other.
+/// A store and the number of its links. The lock serializes opening and closing.
 type StoreEntry = tokio::sync::Mutex<SharedStore>;
 
 #[derive(Default)]
@@ -22,17 +22,17 @@ struct SharedStore {
     links: usize,
 }
 
-/// One link's share in a store.
+/// The handle of a link to a shared store.
 pub(in crate::key_value) struct StoreHandle {
     store: EmbeddedStore,
     location: StoreLocation,
 }
 
 impl OpenStores {
-    /// Opens a store for one more link.
+    /// Opens a store for a link, or shares the one that is open.
     ///
     /// # Errors
-    /// A text that names the file, and what to do.
+    /// Names the file, and what to do.
     pub(in crate::key_value) async fn open(&self, location: StoreLocation) -> Result<StoreHandle, String> {
         let location = absolute(location).await?;
         let entry = self.stores().entry(location.clone()).or_default().clone();
@@ -50,7 +50,7 @@ impl OpenStores {
         Ok(StoreHandle { store: opened?, location })
     }
 
-    /// Takes a link's share back. With the last one, the file is released.
+    /// Releases the handle of a link. The last one closes the file.
     pub(in crate::key_value) async fn close(&self, handle: &StoreHandle) {
         let Some(entry) = self.stores().get(&handle.location).cloned() else { return };
         let mut shared = entry.lock().await;
@@ -64,7 +64,7 @@ impl OpenStores {
         self.remove_if_unused(&handle.location, &entry);
     }
 
-    /// Forgets a store that nobody has and nobody is about to have: who is holds its slot, as the map and we do.
+    /// Removes a store without links. A count of two means that no other operation opens or closes it: the map and the caller hold one each.
     fn remove_if_unused(&self, location: &StoreLocation, entry: &Arc<StoreEntry>) {
         let mut stores = self.stores();
         if Arc::strong_count(entry) == 2 && entry.try_lock().is_ok_and(|shared| shared.links == 0) {
@@ -73,7 +73,7 @@ impl OpenStores {
     }
 
     fn stores(&self) -> MutexGuard<'_, HashMap<StoreLocation, Arc<StoreEntry>>> {
-        // The map is whole after any panic: each use of it is a single operation.
+        // A panic cannot leave the map inconsistent: each use of it is a single operation.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -91,7 +91,7 @@ impl StoreHandle {
     }
 }
 
-/// One name for each file, however it is written.
+/// Returns the canonical location, so that different paths of one file are equal.
 async fn absolute(location: StoreLocation) -> Result<StoreLocation, String> {
     let StoreLocation::File(path) = location else { return Ok(location) };
     let found = match tokio::fs::canonicalize(&path).await {
@@ -99,11 +99,11 @@ async fn absolute(location: StoreLocation) -> Result<StoreLocation, String> {
         Err(_) => canonical_parent(&path).await,
     };
     found.map(StoreLocation::File).map_err(|error| {
-        format!("the value PATH={path:?} is no file in a folder that there is ({error}): make the folder first")
+        format!("the value PATH={path:?} is not in an existing folder ({error}): create the folder first")
     })
 }
 
-/// The name of a file that is to be made.
+/// Returns the canonical path of a file that does not exist yet.
 async fn canonical_parent(path: &Path) -> std::io::Result<PathBuf> {
     let name = path.file_name().ok_or(std::io::ErrorKind::InvalidFilename)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -1,4 +1,4 @@
-//! The operations that change nothing, with the semantics of Redis.
+//! The read-only operations, with the semantics of Redis.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use super::tables::{Snapshot, TableError, after, corrupted, reject};
 use crate::key_value::error::KeyValueError;
 use crate::key_value::payloads::{KeyValueOperation, KeyValueResponse};
 
-/// What an answer may hold in memory: what fits a message to an actor.
+/// Maximum size of a response: what fits the payload of an answer. Unit: bytes.
 const ANSWER_LIMIT: usize = 63 * 1024 * 1024;
 
-/// What a text costs beside its bytes.
+/// Overhead of a text in memory. Unit: bytes.
 const TEXT_COST: usize = 32;
 
-/// Carries out an operation that changes nothing.
+/// Executes a read-only operation.
 pub(super) fn read(snapshot: &Snapshot, operation: &KeyValueOperation) -> Result<KeyValueResponse, TableError> {
     match operation {
         KeyValueOperation::Get { key } => get(snapshot, key.as_bytes()),
@@ -31,7 +31,7 @@ pub(super) fn read(snapshot: &Snapshot, operation: &KeyValueOperation) -> Result
     }
 }
 
-/// Shows what is kept under a key, and is not expired.
+/// Passes the record of a key to `show`, or `None` if it is missing or expired.
 pub(super) fn with_record<T>(
     keys: &impl ReadableTable<&'static [u8], &'static [u8]>,
     key: &[u8],
@@ -60,7 +60,7 @@ fn range(snapshot: &Snapshot, key: &[u8], start: i32, stop: i32) -> Result<KeyVa
     let mut texts = BoundedTexts::default();
     let Some(list) = list else { return Ok(texts.answer()) };
     let Some((first, count)) = span(&list, start, stop) else { return Ok(texts.answer()) };
-    // Where there are no gaps, what comes before need not be counted.
+    // Without gaps, the position of an item follows from its index.
     let (from, skip) = match i64::try_from(first) {
         Ok(first) if list.is_dense() => (list.front.saturating_add(first), 0),
         _ => (list.front, first),
@@ -74,7 +74,7 @@ fn range(snapshot: &Snapshot, key: &[u8], start: i32, stop: i32) -> Result<KeyVa
     Ok(texts.answer())
 }
 
-/// Which items of a list are meant: the number of the first, and how many there are. Negative numbers count from the end.
+/// Returns the index of the first item and the number of items of a range. Negative indexes count from the end.
 fn span(list: &ListExtent, start: i32, stop: i32) -> Option<(u64, u64)> {
     let count = i64::try_from(list.count).unwrap_or(i64::MAX);
     let from_end = |number: i32| if number < 0 { i64::from(number) + count } else { i64::from(number) };
@@ -104,7 +104,7 @@ fn intersection(snapshot: &Snapshot, keys: &[String]) -> Result<KeyValueResponse
     let mut texts = BoundedTexts::default();
     let distinct = keys.iter().collect::<BTreeSet<_>>().len();
     sets.sort_unstable_by_key(|(_, count)| *count);
-    // One that is missing is empty, and so is what it has in common with others.
+    // A missing set is empty, and so is the intersection.
     if let ([(smallest, _), others @ ..], true) = (sets.as_slice(), sets.len() == distinct) {
         for entry in snapshot.members.range((*smallest, &b""[..])..(after(smallest).as_slice(), &b""[..]))? {
             let entry = entry?.0;
@@ -126,7 +126,7 @@ fn is_in_all(snapshot: &Snapshot, sets: &[(&[u8], u64)], member: &[u8]) -> Resul
     Ok(true)
 }
 
-/// The sets that there are under these keys, each once, with the number of their members.
+/// Returns the existing sets of these keys without repetitions, and the number of their members.
 fn sets<'a>(snapshot: &Snapshot, keys: &'a [String]) -> Result<Vec<(&'a [u8], u64)>, TableError> {
     let mut sets = Vec::new();
     for key in keys.iter().map(String::as_bytes).collect::<BTreeSet<_>>() {
@@ -142,7 +142,7 @@ fn sets<'a>(snapshot: &Snapshot, keys: &'a [String]) -> Result<Vec<(&'a [u8], u6
     Ok(sets)
 }
 
-/// The texts of an answer, as many as it may hold.
+/// The texts of a response, with a limited size.
 #[derive(Default)]
 struct BoundedTexts {
     values: Vec<String>,

@@ -1,4 +1,4 @@
-//! The threads that read a store: each call sees what was made durable last.
+//! The threads that read a store. Each operation sees the last durable state.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use super::tables::{Snapshot, TableError};
 use crate::key_value::error::KeyValueError;
 use crate::key_value::payloads::{KeyValueOperation, KeyValueResponse};
 
-/// Two, so that who asks for much holds up others less.
+/// More than one, so that a large operation delays others less.
 const THREADS: usize = 2;
 
-/// How many calls see the same snapshot at most.
+/// Maximum number of operations that share a snapshot.
 const MAX_BATCH_CALLS: usize = 64;
 
-/// Starts the threads. They end when nobody can send them anything any more.
+/// Starts the threads. They end when the channel is closed.
 pub(super) fn start(file: &Arc<DatabaseFile>, queue: &Receiver<PendingOperation>) -> std::io::Result<()> {
     for number in 0..THREADS {
         let (file, queue) = (file.clone(), queue.clone());
@@ -34,19 +34,19 @@ pub(super) fn start(file: &Arc<DatabaseFile>, queue: &Receiver<PendingOperation>
     Ok(())
 }
 
-/// Answers a call, and those that wait for the same.
+/// Executes an operation, and the ones that wait behind it.
 fn answer(file: &DatabaseFile, first: PendingOperation, queue: &Receiver<PendingOperation>) {
     let mut snapshot = None;
     let mut next = Some(first);
     for _ in 0..MAX_BATCH_CALLS {
         let Some(PendingOperation { operation, answer }) = next.take() else { break };
-        // Nobody listens any more where the call's time was up.
+        // Cancelled operations are skipped.
         if !answer.is_closed() {
             let _ = answer.send(outcome(file, &mut snapshot, &operation));
         }
         next = queue.try_recv().ok();
     }
-    // What is left waits for the next turn of whichever thread is free.
+    // The batch is full, but this operation was already taken from the channel.
     if let Some(pending) = next {
         let _ = pending.answer.send(outcome(file, &mut snapshot, &pending.operation));
     }

@@ -1,12 +1,12 @@
-//! What the store keeps under a key: its kind, when it expires, and for lists and sets where their parts are.
+//! The record of a key: its type, its expiry, and its text or the extent of its list or set.
 //!
-//! The first byte is the kind, the next eight are the time of expiry in milliseconds since 1970 or 0, little-endian as all
-//! numbers; the rest is the text, or the numbers of a list or set.
+//! Layout: the type (1 byte), the expiry in milliseconds since 1970 or 0 (8 bytes), then the text, or the numbers of a list or
+//! set. All numbers are little-endian.
 
-/// A key's value.
+/// The record of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record<'a> {
-    /// When it expires, in milliseconds since 1970; 0 is never.
+    /// The time of expiry, or 0 for none. Unit: milliseconds since 1970.
     pub(super) expires: u64,
     pub(super) content: Content<'a>,
 }
@@ -15,11 +15,11 @@ pub(super) struct Record<'a> {
 pub(super) enum Content<'a> {
     Text(&'a str),
     List(ListExtent),
-    /// A set, and how many members it has.
+    /// A set with this number of members.
     Set(u64),
 }
 
-/// A list lies at positions from its front to its back. There may be gaps, where items were taken out.
+/// The positions of a list's items, from front to back. Removed items leave gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ListExtent {
     pub(super) front: i64,
@@ -32,7 +32,7 @@ const LIST: u8 = 2;
 const SET: u8 = 3;
 
 impl<'a> Record<'a> {
-    /// Reads what was written; nothing if this is no record.
+    /// Decodes a record. Returns `None` if the bytes are not a record.
     pub(super) fn decode(bytes: &'a [u8]) -> Option<Record<'a>> {
         let (&kind, rest) = bytes.split_first()?;
         let (expires, rest) = number(rest)?;
@@ -72,14 +72,14 @@ impl<'a> Record<'a> {
         bytes
     }
 
-    /// Whether its time has come.
+    /// Returns whether the record has expired.
     pub(super) fn is_expired(&self, now: u64) -> bool {
         self.expires != 0 && self.expires <= now
     }
 }
 
 impl ListExtent {
-    /// Whether there are no gaps, so that an item's number says where it is.
+    /// Returns whether there are no gaps, so that the position of an item follows from its index.
     pub(super) fn is_dense(&self) -> bool {
         self.back.checked_sub(self.front).and_then(|span| u64::try_from(span).ok())
             == Some(self.count.saturating_sub(1))
@@ -97,7 +97,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn records_are_read_as_they_were_written() {
+    fn decoding_reverses_encoding() {
         let list = ListExtent { front: -3, back: 4, count: 8 };
         for content in [Content::Text(""), Content::Text("é"), Content::List(list), Content::Set(7)] {
             for expires in [0, 1, u64::MAX] {
@@ -112,7 +112,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_record_or_none(bytes: Vec<u8>) {
+        fn decoding_any_bytes_does_not_panic(bytes: Vec<u8>) {
             let _ = Record::decode(&bytes);
         }
     }

@@ -1,4 +1,4 @@
-//! The tables of a store, and what may go wrong with them.
+//! The tables of a store, and their errors.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,25 +6,25 @@ use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, WriteTransact
 
 use crate::key_value::error::KeyValueError;
 
-/// What is kept under each key.
+/// The record of each key.
 const KEYS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("keys");
 
-/// The items of lists, by the key and their position.
+/// The items of lists, by key and position.
 const ITEMS: TableDefinition<'static, (&[u8], i64), &[u8]> = TableDefinition::new("items");
 
-/// The members of sets, by the key and the member itself.
+/// The members of sets, by key and member.
 const MEMBERS: TableDefinition<'static, (&[u8], &[u8]), ()> = TableDefinition::new("members");
 
-/// The keys that expire, by when they do.
+/// The keys that expire, by time of expiry.
 const EXPIRIES: TableDefinition<'static, (u64, &[u8]), ()> = TableDefinition::new("expiries");
 
-/// The tables as they were after the last change that was made durable.
+/// The tables in their last durable state.
 pub(super) struct Snapshot {
     pub(super) keys: ReadOnlyTable<&'static [u8], &'static [u8]>,
     pub(super) items: ReadOnlyTable<(&'static [u8], i64), &'static [u8]>,
     pub(super) members: ReadOnlyTable<(&'static [u8], &'static [u8]), ()>,
     pub(super) expiries: ReadOnlyTable<(u64, &'static [u8]), ()>,
-    /// The time that expiry is judged by, in milliseconds since 1970.
+    /// The time that decides about expiry. Unit: milliseconds since 1970.
     pub(super) now: u64,
 }
 
@@ -40,18 +40,18 @@ impl Snapshot {
     }
 }
 
-/// The tables while they are changed.
+/// The tables in a write transaction.
 pub(super) struct Tables<'a> {
     pub(super) keys: Table<'a, &'static [u8], &'static [u8]>,
     pub(super) items: Table<'a, (&'static [u8], i64), &'static [u8]>,
     pub(super) members: Table<'a, (&'static [u8], &'static [u8]), ()>,
     pub(super) expiries: Table<'a, (u64, &'static [u8]), ()>,
-    /// The time that expiry is judged by, in milliseconds since 1970.
+    /// The time that decides about expiry. Unit: milliseconds since 1970.
     pub(super) now: u64,
 }
 
 impl<'a> Tables<'a> {
-    /// Opens the tables, and makes those that are not there yet.
+    /// Opens the tables, and creates missing ones.
     pub(super) fn open(transaction: &'a WriteTransaction) -> Result<Tables<'a>, redb::Error> {
         Ok(Tables {
             keys: transaction.open_table(KEYS)?,
@@ -63,7 +63,7 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// What comes after every pair with this key.
+/// Returns the first possible key after all pairs with this key.
 pub(super) fn after(key: &[u8]) -> Vec<u8> {
     [key, &[0]].concat()
 }
@@ -73,10 +73,12 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// What went wrong: with what was asked for, or with the store.
+/// The error of an operation on the tables.
 #[derive(Debug)]
 pub(super) enum TableError {
+    /// The operation is not possible. The transaction is unaffected.
     Rejected(KeyValueError),
+    /// The database failed.
     Database(redb::Error),
 }
 
@@ -86,12 +88,12 @@ impl<E: Into<redb::Error>> From<E> for TableError {
     }
 }
 
-/// Refuses what was asked for.
+/// Rejects an operation.
 pub(super) fn reject<T>(refusal: KeyValueError) -> Result<T, TableError> {
     Err(TableError::Rejected(refusal))
 }
 
-/// What stands in the tables is not what this code writes.
+/// Returns the error for an entry that this code cannot have written.
 pub(super) fn corrupted() -> TableError {
     TableError::Database(redb::Error::Corrupted("an entry of the key-value store cannot be read".to_owned()))
 }

@@ -1,7 +1,7 @@
-//! The operations that change something, with the semantics of Redis, and the end of what has expired.
+//! The operations that change the store, with the semantics of Redis, and the removal of expired keys.
 //!
-//! Each finds out whether it is to be refused before it changes anything, so that a refusal leaves no trace among the other
-//! changes of a transaction.
+//! Each operation checks whether it is possible before it changes anything, so that a rejected one does not affect the
+//! transaction that it shares with others.
 
 use redb::ReadableTable;
 
@@ -11,11 +11,11 @@ use super::tables::{TableError, Tables, after, corrupted, reject};
 use crate::key_value::error::KeyValueError;
 use crate::key_value::payloads::{KeyValueOperation, KeyValueResponse};
 
-/// How many expired keys are removed in one go.
+/// Maximum number of expired keys that are removed in one transaction.
 const MAX_SWEPT_KEYS: usize = 256;
 
 impl Tables<'_> {
-    /// Carries out an operation that changes something.
+    /// Executes an operation that changes the store.
     pub(super) fn write(&mut self, operation: KeyValueOperation) -> Result<KeyValueResponse, TableError> {
         match operation {
             KeyValueOperation::Add { key, value } => self.add(key.as_bytes(), value),
@@ -131,7 +131,7 @@ impl Tables<'_> {
         Ok(KeyValueResponse::Members { new_count: 1 })
     }
 
-    /// Removes keys that have expired, and tells whether there may be more of them.
+    /// Removes expired keys. Returns whether there may be more of them.
     pub(super) fn remove_expired(&mut self) -> Result<bool, TableError> {
         let mut expired = Vec::new();
         for entry in self.expiries.range(..(self.now, &b""[..]))?.take(MAX_SWEPT_KEYS) {
@@ -167,7 +167,7 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Removes a key with all that belongs to it, expired or not.
+    /// Removes a key with its items or members, whether it is expired or not.
     fn remove(&mut self, key: &[u8]) -> Result<(), TableError> {
         let (is_list, is_set, expires) = {
             let Some(bytes) = self.keys.remove(key)? else { return Ok(()) };
@@ -187,13 +187,13 @@ impl Tables<'_> {
     }
 }
 
-/// A number as Redis reads it: as it would be written, without signs, zeros or blanks that say nothing.
+/// Parses a number as Redis does: only its canonical form, without a plus sign, leading zeros or blanks.
 fn number(text: &str) -> Option<i64> {
     let number: i64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
 }
 
-/// A number of items, of which there are never more than the contract can count: they would not fit any disk.
+/// Converts a number of items to the 32 bits of the contract. A store is too small to hold more.
 fn count(items: u64) -> i32 {
     i32::try_from(items).unwrap_or(i32::MAX)
 }
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_what_redis_takes_for_numbers() {
+    fn numbers_are_parsed_as_redis_parses_them() {
         for (text, expected) in [("0", Some(0)), ("-5", Some(-5)), ("9223372036854775807", Some(i64::MAX))] {
             assert_eq!(number(text), expected);
         }

@@ -1,4 +1,4 @@
-//! The thread that changes a store: batches of calls, one durable transaction each.
+//! The thread that writes to a store. It executes batches of operations, in one durable transaction each.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,24 +15,21 @@ use super::{PendingOperation, WriterCommand};
 use crate::key_value::error::KeyValueError;
 use crate::key_value::payloads::KeyValueResponse;
 
-/// How many calls share a transaction at most.
+/// Maximum number of operations in a transaction.
 const MAX_BATCH_CALLS: usize = 1024;
 
-/// How many bytes of values share a transaction, but for the last value.
+/// Size of values after which no further operation is added to a transaction. Unit: bytes.
 const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
 
-/// How long a batch waits for others at most, however long the last one took: a disk may have stood still.
+/// Maximum time that a batch waits for further operations, even if the last one took long because the disk stalled.
 const MAX_BATCH_WAIT: Duration = Duration::from_millis(5);
 
-/// How often expired keys are removed.
+/// Interval at which expired keys are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 type Outcome = Result<KeyValueResponse, KeyValueError>;
 
-/// Who waits for an answer, and what it is.
-type Answered = (oneshot::Sender<Outcome>, Outcome);
-
-/// Starts the thread, which opens the store, and tells how that went.
+/// Starts the thread. It opens the store first, and sends the outcome to `opened`.
 pub(super) fn start(
     file: Arc<DatabaseFile>,
     tasks: Receiver<WriterCommand>,
@@ -41,7 +38,7 @@ pub(super) fn start(
     let work = move || {
         let open = file.open();
         let is_open = open.is_ok();
-        // Where nobody waits for the store any more, nobody has it either.
+        // If the receiver has been dropped, the store is not in use.
         if opened.send(open).is_ok() && is_open {
             let last = BatchStats { calls: 0, time: Duration::ZERO };
             Writer { file: &file, last_sweep: Instant::now(), last }.run(&tasks);
@@ -58,22 +55,22 @@ struct Writer<'a> {
     last: BatchStats,
 }
 
-/// A batch that was written.
+/// The size and duration of the last batch.
 #[derive(Clone, Copy)]
 struct BatchStats {
     calls: usize,
-    /// How long it took until it was durable.
+    /// Time until the batch was durable.
     time: Duration,
 }
 
-/// What to do once a batch has been gathered.
+/// The action after a batch.
 enum AfterBatch {
     Continue,
     Close(oneshot::Sender<()>),
 }
 
 impl Writer<'_> {
-    /// Works until the store is closed, or nobody has it any more.
+    /// Executes commands until the store is closed or its last clone is dropped.
     fn run(mut self, tasks: &Receiver<WriterCommand>) {
         loop {
             let mut batch = Vec::new();
@@ -88,22 +85,22 @@ impl Writer<'_> {
                 let answers = self.write(batch);
                 self.last = BatchStats { calls, time: begin.elapsed() };
                 for (answer, outcome) in answers {
-                    // Nobody listens any more where the call's time was up.
+                    // The caller may have cancelled the operation.
                     let _ = answer.send(outcome);
                 }
             }
             self.remove_expired();
             if let AfterBatch::Close(close) = next {
                 self.file.close();
-                // Who asked may be gone.
+                // The caller may have been cancelled.
                 let _ = close.send(());
                 return;
             }
         }
     }
 
-    /// Carries out a batch, and tells what to answer, once all of it is durable.
-    fn write(&self, batch: Vec<PendingOperation>) -> impl Iterator<Item = Answered> + use<> {
+    /// Executes a batch. Returns the outcome of each operation once all of them are durable.
+    fn write(&self, batch: Vec<PendingOperation>) -> impl Iterator<Item = (oneshot::Sender<Outcome>, Outcome)> + use<> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let (operations, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|PendingOperation { operation, answer }| (operation, answer)).unzip();
@@ -124,7 +121,7 @@ impl Writer<'_> {
         answers.into_iter().zip(outcomes)
     }
 
-    /// Removes what has expired, and opens again what could not be, now and then.
+    /// Removes expired keys once per interval, and reopens a store that failed.
     fn remove_expired(&mut self) {
         if self.last_sweep.elapsed() < SWEEP_INTERVAL {
             return;
@@ -135,11 +132,11 @@ impl Writer<'_> {
             expired = self.change(|tables| tables.remove_expired());
         }
         if let Err(error) = expired.and_then(|_| if self.file.get().is_none() { self.file.open() } else { Ok(()) }) {
-            log::error!("the key-value store fails, and is tried again soon: {error}");
+            log::error!("the key-value store is unavailable, and will be reopened: {error}");
         }
     }
 
-    /// Whether there is something to sweep. Most of the time there is not, and nothing needs to be written.
+    /// Returns whether a key has expired. Most of the time none has, so that no write transaction is needed.
     fn has_expired(&self) -> Result<bool, String> {
         let look = || -> Result<bool, redb::Error> {
             let database = self.file.get();
@@ -153,10 +150,10 @@ impl Writer<'_> {
         looked.map_err(|error| self.recover("read", &error))
     }
 
-    /// Changes the store durably, or not at all.
+    /// Changes the store in a durable transaction. Reopens the store if that fails.
     ///
     /// # Errors
-    /// Why it could not be changed. The store is opened again then.
+    /// Says why the store is unchanged.
     fn change<T>(&self, change: impl FnOnce(&mut Tables<'_>) -> Result<T, TableError>) -> Result<T, String> {
         if self.file.get().is_none() {
             self.file.open()?;
@@ -166,10 +163,10 @@ impl Writer<'_> {
         changed.map_err(|error| self.recover("written", &error))
     }
 
-    /// Opens the store again after a failure, and describes the failure.
+    /// Reopens the store after a failure, and describes the failure.
     fn recover(&self, what: &str, error: &redb::Error) -> String {
         let error = printable(error.to_string().as_bytes());
-        log::error!("the key-value store could not be {what}, and is opened again: {error}");
+        log::error!("the key-value store could not be {what}, and is reopened: {error}");
         if let Err(error) = self.file.open() {
             log::error!("{}", printable(error.as_bytes()));
         }
@@ -180,8 +177,7 @@ impl Writer<'_> {
         let database = self.file.get();
         let database = database.as_ref().ok_or(redb::Error::DatabaseClosed)?;
         let mut transaction = database.begin_write()?;
-        // After a crash the store is open at once, however large it is, and what hostile values were written just before
-        // cannot pass for a commit.
+        // Reopening after a crash takes constant time, and bytes of hostile values cannot be mistaken for a commit.
         transaction.set_quick_repair(true);
         let changed = {
             let mut tables = Tables::open(&transaction)?;
@@ -193,17 +189,17 @@ impl Writer<'_> {
                 Ok(changed)
             }
             Err(TableError::Database(error)) => Err(error),
-            // Refusals are outcomes of single calls, and end there.
+            // Does not happen: rejections are outcomes of single operations.
             Err(TableError::Rejected(refusal)) => Err(redb::Error::Corrupted(refusal.to_string())),
         }
     }
 }
 
-/// Adds what else is waiting to a batch, but for calls that nobody waits for any more.
+/// Collects the waiting operations, except for cancelled ones.
 ///
-/// Whoever was answered after the last batch is likely to be about to call again. So for as long as that one took at most, as
-/// many as it had are waited for: otherwise the first to come back would have a transaction for itself, and all others would
-/// wait for two.
+/// The callers of the last batch are likely to call again. So the batch waits until it has as many operations as the last one,
+/// but no longer than that took. Otherwise the first caller would get a transaction of its own, and all others would wait for
+/// two.
 fn collect_batch(
     first: PendingOperation,
     tasks: &Receiver<WriterCommand>,
@@ -244,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_takes_what_is_there_and_ends_with_the_store() {
+    fn a_batch_has_the_waiting_operations_and_ends_with_the_store() {
         let (send, tasks) = crossbeam_channel::unbounded();
         let ((first, _first), (second, _second), (third, gone)) = (pending(), pending(), pending());
         let (close, _closed) = oneshot::channel();
@@ -259,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_long_after_a_disk_that_stood_still() {
+    fn a_batch_waits_briefly_even_after_a_stalled_disk() {
         let (send, tasks) = crossbeam_channel::unbounded();
         let (first, _answered) = pending();
         let last = BatchStats { calls: 2, time: Duration::from_secs(24 * 60 * 60) };
