@@ -1,7 +1,6 @@
-//! The capability provider `wasmcloud:httpserver` as a native plugin: each linked actor is served on a port of its own.
+//! The provider of `wasmcloud:httpserver` as a native plugin: serves each linked actor over HTTP on a port of its own.
 //!
-//! The server lives on one thread of its own, as everything in it does that waits. What the host asks for is handed to
-//! that thread; what the log of the server is told goes to the log of the host.
+//! The server runs on a thread of its own, to which the calls of the host are passed. Its log lines go to the host's log.
 
 mod log_forwarder;
 mod worker;
@@ -15,7 +14,7 @@ use worker::Worker;
 
 export_provider!(HttpServer);
 
-/// The provider.
+/// The HTTP server provider.
 #[derive(Debug)]
 pub struct HttpServer {
     host: Host,
@@ -52,13 +51,13 @@ impl Provider for HttpServer {
     }
 
     fn stop(&self) {
-        // Without its thread there is nothing left to be stopped.
+        // An error means that the thread has ended already.
         let _ = self.worker.run(async move |server| server.stop().await);
         self.worker.end();
     }
 }
 
-/// An actor behind a port.
+/// An actor that is served on a port.
 struct LinkedActor {
     key: String,
     host: Host,
@@ -68,7 +67,7 @@ impl ActorCaller for LinkedActor {
     async fn call(&self, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, CallError> {
         let (answer, answered) = oneshot::channel();
         self.host.call_then(&self.key, operation, &payload, move |outcome| {
-            // Nobody listens any more where the client has gone.
+            // The client may have disconnected.
             let _ = answer.send(outcome);
         });
         let lost = |_| CallError { kind: CallErrorKind::Unavailable, text: "the host has ended".to_owned() };

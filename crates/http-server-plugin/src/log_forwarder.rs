@@ -1,17 +1,16 @@
-//! What is logged in this library, on the log of the host.
+//! Forwards the log lines of this library to the host.
 
 use std::sync::{Mutex, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use wasmcloud_provider_sdk::{Host, LogLevel};
 
-/// The log of this library. It has one, as the crate `log` has it, whatever the number of providers made of it: lines go to
-/// the host of the last.
+/// The logger of this library. The crate `log` allows one per library, so all providers of it log to the host of the last one.
 struct LogForwarder(Mutex<Option<Host>>);
 
 static FORWARDER: LogForwarder = LogForwarder(Mutex::new(None));
 
-/// Has what is logged in this library go to a host.
+/// Forwards the log lines of this library to a host.
 pub(crate) fn forward_log_to(host: &Host) {
     *FORWARDER.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(host.clone());
     if log::set_logger(&FORWARDER).is_ok() {

@@ -1,4 +1,4 @@
-//! The thread that the server lives on.
+//! The thread that runs the server.
 
 use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
@@ -14,10 +14,10 @@ use crate::LinkedActor;
 
 type Job = Box<dyn FnOnce(Rc<Server<LinkedActor>>) -> LocalBoxFuture<'static, ()> + Send>;
 
-/// A thread with a server on it.
+/// A thread that runs a server.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    /// None once it is to end.
+    /// `None` once the thread is to end.
     jobs: Mutex<Option<mpsc::UnboundedSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -31,7 +31,7 @@ impl Worker {
         Ok(Worker { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Has the thread do something with the server, beside everything else, and waits for it.
+    /// Runs a job on the thread, concurrently with others, and waits for its result.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         work: impl AsyncFnOnce(Rc<Server<LinkedActor>>) -> T + Send + 'static,
@@ -39,7 +39,7 @@ impl Worker {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |server| {
             Box::pin(async move {
-                // Whoever asked waits for nothing else.
+                // Cannot fail: the caller blocks on the receiver.
                 let _ = answer.send(work(server).await);
             })
         });

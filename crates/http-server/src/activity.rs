@@ -1,7 +1,7 @@
-//! What a connection is about, and how long it may stay so.
+//! The phase of a connection, and its timeouts.
 //!
-//! One timer for each connection is set at most as often as it runs out: a connection that is busy changes its phase with
-//! every request and never touches it.
+//! Each connection has one timer, which is reset only when it fires. A busy connection changes its phase with every request
+//! without touching the timer.
 
 mod observed_stream;
 mod response_in_flight;
@@ -21,19 +21,19 @@ use response_in_flight::Progress;
 pub(crate) use response_in_flight::ResponseInFlight;
 pub(crate) use timer::{ConnectionEnd, run_with_timeouts};
 
-/// How a client of HTTP/2 begins.
+/// The beginning of the HTTP/2 connection preface (RFC 9113, section 3.4).
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
 
-/// How long a connection may stay about one thing.
+/// The timeouts of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectionTimeouts {
-    /// Without a request on it.
+    /// Time without a request after which the connection is closed.
     pub(crate) idle: Duration,
-    /// While the head of a request arrives.
+    /// Maximum time for the head of a request to arrive.
     pub(crate) head: Duration,
-    /// While the client accepts next to nothing of an answer.
+    /// Maximum time that the client reads less than 8 KiB of a response.
     pub(crate) write: Duration,
-    /// Without a request on it, once it is to end.
+    /// Time without a request after which a connection that is to close is closed.
     pub(crate) end: Duration,
 }
 
@@ -46,42 +46,42 @@ impl ConnectionTimeouts {
     };
 }
 
-/// What one connection is about. Shared by its stream, which sees bytes, and its service, which sees requests.
+/// The activity of a connection. Shared by its stream, which reports bytes, and its service, which reports requests.
 #[derive(Debug)]
 pub(crate) struct Activity {
     connection: Arc<ConnectionHandle>,
     timeouts: ConnectionTimeouts,
     phase: Cell<Phase>,
-    /// How many requests are being served: their answers have not been sent to their end.
+    /// Number of requests whose response has not been sent completely.
     requests: Cell<usize>,
-    /// Whether requests come side by side (HTTP/2): then bytes without a request are no slow head, but housekeeping.
+    /// Whether the connection is multiplexed (HTTP/2). Bytes that are not part of a request are then control frames rather than a slow head.
     multiplexed: Cell<bool>,
-    /// Since when the connection is to end.
+    /// The time at which the connection was requested to close.
     ending: Cell<Option<Instant>>,
-    /// Since when the client has taken nothing of what is to be written.
+    /// The time since which writes have been blocked.
     stalled: Cell<Option<Instant>>,
-    /// The answers that are being sent.
+    /// The progress of the responses that are being sent.
     answers: RefCell<Slab<Progress>>,
-    /// When these are looked at next, while there are any.
+    /// The time of the next review of these, if there are any.
     review: Cell<Option<Instant>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Nothing is asked, since then.
+    /// No request since this time.
     Idle(Instant),
-    /// A request has begun to arrive, then.
+    /// The head of a request has been arriving since this time.
     Head(Instant),
-    /// A request is being served, which has limits of its own.
+    /// A request is being served, which has timeouts of its own.
     Serving,
 }
 
-/// What a connection deserves whose time for something is up.
+/// The action when the timer of a connection fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TimeoutAction {
-    /// It may go on until then.
+    /// Continue until this time.
     Continue(Option<Instant>),
-    /// It is to end, with the requests that its client may just be sending.
+    /// Close after the requests that the client may be sending.
     CloseGracefully,
     CloseNow,
 }
@@ -101,7 +101,7 @@ impl Activity {
         })
     }
 
-    /// A request has arrived. It is being served as long as what this returns is kept.
+    /// Reports that a request has arrived. Dropping the returned guard ends the request.
     pub(crate) fn begin_request(self: &Rc<Activity>, multiplexed: bool) -> RequestInFlight {
         self.multiplexed.set(multiplexed);
         self.requests.set(self.requests.get() + 1);
@@ -110,7 +110,7 @@ impl Activity {
         RequestInFlight(self.clone())
     }
 
-    /// The client is to send no more requests.
+    /// Records that the connection is to close.
     fn end(&self, now: Instant) {
         if self.ending.get().is_none() {
             self.ending.set(Some(now));
@@ -140,7 +140,7 @@ impl Activity {
         }
     }
 
-    /// Sees to it that answers which could not be sent at once are looked at later.
+    /// Schedules the review of responses that could not be sent at once.
     fn watch_answers(&self) {
         match (self.answers.borrow().is_empty(), self.review.get()) {
             (true, Some(_)) => self.review.set(None),
@@ -149,12 +149,12 @@ impl Activity {
         }
     }
 
-    /// A part of the patience for writing, so that what is decided at its end is not late by much.
+    /// Returns a fraction of the write timeout, so that the decision at its end is not late by much.
     fn review_period(&self) -> Duration {
         self.timeouts.write / response_in_flight::REVIEWS
     }
 
-    /// When the connection has to be looked at if it goes on like this.
+    /// Returns the earliest time at which a timeout expires.
     fn deadline(&self) -> Option<Instant> {
         let write = self.stalled.get().map(|since| since + self.timeouts.write);
         earlier(self.phase_deadline(), earlier(write, self.review.get()))
@@ -169,7 +169,7 @@ impl Activity {
         }
     }
 
-    /// What is to be done now.
+    /// Returns the action to take now.
     fn timeout_action(&self, now: Instant) -> TimeoutAction {
         let is_over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         if is_over(self.stalled.get().map(|since| since + self.timeouts.write)) {
@@ -196,7 +196,7 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     }
 }
 
-/// A request that is being served.
+/// A request that is being served, until its response has been sent.
 #[derive(Debug)]
 pub(crate) struct RequestInFlight(Rc<Activity>);
 

@@ -1,32 +1,32 @@
-//! The way to an actor, as the embedder knows it.
+//! The interface for calling an actor, which the embedder implements.
 
 use std::fmt;
 use std::future::Future;
 
-/// The way to call one actor.
+/// Calls one actor.
 pub trait ActorCaller {
-    /// Calls an operation of the actor with a payload in msgpack, and waits for its answer. Dropping the future gives the
-    /// call up.
+    /// Calls an operation of the actor with a msgpack payload, and returns the payload of its answer. Dropping the future
+    /// cancels the call.
     fn call(&self, operation: &str, payload: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, CallError>>;
 }
 
-/// Why a call was not answered.
+/// The error of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallError {
-    /// What the HTTP client is told: see [`CallErrorKind`].
+    /// Determines the status of the HTTP response.
     pub kind: CallErrorKind,
-    /// What the log is told.
+    /// The text for the log. It is not part of the HTTP response.
     pub text: String,
 }
 
-/// What went wrong with a call, as far as an HTTP client can act on it.
+/// The kind of a failed call. It determines the status of the HTTP response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallErrorKind {
-    /// The actor did not answer in time: 504.
+    /// The actor missed its deadline. Status: 504.
     TimedOut,
-    /// The actor does not run or has too much to do: 503.
+    /// The actor does not run or is overloaded. Status: 503.
     Unavailable,
-    /// Anything else: 500.
+    /// Any other failure. Status: 500.
     Failed,
 }
 

@@ -1,11 +1,11 @@
-//! Which client a connection comes from.
+//! Identifies the client of a connection.
 
 use std::net::IpAddr;
 
-/// The bits of an IPv6 address that tell clients apart: with less than that, one would have any number of addresses.
+/// The prefix length that identifies an IPv6 client. A client may use any address of its /64 network.
 const V6_PREFIX: u32 = 64;
 
-/// The address of a client: an IPv4 address, or the network of an IPv6 one.
+/// A client: an IPv4 address, or the /64 network of an IPv6 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ClientAddress(IpAddr);
 

@@ -1,4 +1,4 @@
-//! What the values of a link mean.
+//! The configuration of a link, parsed from its values.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -14,10 +14,10 @@ const DEFAULT_PORT: u16 = 8080;
 const DEFAULT_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const DEFAULT_BODY_LIMIT: usize = 8 * 1024 * 1024;
 
-/// What fits a message to an actor, with some room for what is in it beside the body.
+/// Fits the payload of a call to an actor, with the other fields of the request.
 const MAX_BODY_LIMIT: usize = 63 * 1024 * 1024;
 
-/// A link's values, read.
+/// The configuration of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HttpServerConfig {
     pub(crate) address: SocketAddr,
@@ -27,10 +27,10 @@ pub(crate) struct HttpServerConfig {
 }
 
 impl HttpServerConfig {
-    /// Reads the values of a link.
+    /// Parses the values of a link.
     ///
     /// # Errors
-    /// A text that names the value which is unknown or cannot be read.
+    /// Names the value that is unknown or invalid. `TLS_CERT` and `TLS_KEY` are not shown.
     pub(crate) fn from_link_values(values: &HashMap<String, String>) -> Result<HttpServerConfig, String> {
         link_value_names::check(values)?;
         let port = parse_value(values, "PORT", DEFAULT_PORT, "a TCP port (0 to 65535)")?;
@@ -39,14 +39,18 @@ impl HttpServerConfig {
         if body_limit > MAX_BODY_LIMIT {
             return Err(format!("the value BODY_LIMIT={body_limit} is too large: at most {MAX_BODY_LIMIT} bytes"));
         }
-        // Connections are served by the thread that the provider lives on, so this says nothing any more.
+        // Checked, but without effect: the thread of the provider serves all connections.
         parse_value(values, "WORKERS", NonZeroU16::MIN, "a number of workers (1 to 65535)")?;
-        let (tls, cors) = (read_tls(values)?, Cors::from_link_values(values)?);
-        Ok(HttpServerConfig { address: SocketAddr::new(ip, port), body_limit, tls, cors })
+        Ok(HttpServerConfig {
+            address: SocketAddr::new(ip, port),
+            body_limit,
+            tls: read_tls(values)?,
+            cors: Cors::from_link_values(values)?,
+        })
     }
 }
 
-/// The address of this machine to listen on.
+/// The IP address to listen on.
 struct BindAddress(IpAddr);
 
 impl FromStr for BindAddress {
@@ -73,8 +77,8 @@ fn read_tls(values: &HashMap<String, String>) -> Result<Option<TlsSource>, Strin
     match (given("TLS_CERT"), given("TLS_KEY")) {
         (Some(certificate), Some(key)) => Ok(Some(TlsSource { certificate, key })),
         (None, None) => Ok(None),
-        (None, Some(_)) => Err("the value TLS_KEY needs the value TLS_CERT beside it".to_owned()),
-        (Some(_), None) => Err("the value TLS_CERT needs the value TLS_KEY beside it".to_owned()),
+        (None, Some(_)) => Err("the value TLS_KEY requires TLS_CERT".to_owned()),
+        (Some(_), None) => Err("the value TLS_CERT requires TLS_KEY".to_owned()),
     }
 }
 
@@ -108,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read() {
+    fn values_are_parsed() {
         let config = read(&[("PORT", "81"), ("BIND", "::1"), ("BODY_LIMIT", "10"), ("WORKERS", "4")]).unwrap();
         assert_eq!(config.address.to_string(), "[::1]:81");
         assert_eq!(config.body_limit, 10);
     }
 
     #[test]
-    fn an_address_is_written_as_people_do() {
+    fn every_notation_of_an_address_is_accepted() {
         for (text, address) in [
             ("", "127.0.0.1:8080"),
             ("localhost", "127.0.0.1:8080"),
@@ -139,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named() {
+    fn an_invalid_value_is_named() {
         for (key, text) in [
             ("PORT", "http"),
             ("PORT", "65536"),
@@ -160,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_and_its_key_belong_together_and_are_never_told() {
+    fn a_certificate_and_its_key_require_each_other_and_are_not_shown() {
         for key in ["TLS_CERT", "TLS_KEY"] {
             let refusal = read(&[(key, "the content")]).unwrap_err();
             assert!(refusal.contains(key) && !refusal.contains("the content"), "{refusal}");

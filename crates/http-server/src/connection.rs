@@ -1,4 +1,4 @@
-//! One connection: TLS, HTTP/1.1 or HTTP/2, and its end.
+//! Serves a connection: TLS, HTTP/1.1 and HTTP/2, until it ends.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -24,33 +24,33 @@ use crate::connection_table::ConnectionSlot;
 use crate::connection_table::{CloseRequest, ConnectionHandle};
 use crate::request_handler::RequestHandler;
 
-/// How long a client may take to agree on TLS.
+/// Maximum duration of a TLS handshake.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The most bytes that the head of a request may have, and how much of a connection is read ahead. Longer heads are
-/// answered with 431, as are those of more than 100 headers.
+/// Maximum size of the head of a request, and of the read buffer of a connection. Larger heads, and heads of more than 100
+/// headers, are answered with 431. Unit: bytes.
 const MAX_HEAD_BYTES: u32 = 32 * 1024;
 
-/// How many requests of one HTTP/2 connection are served at once.
+/// Maximum number of concurrent requests of an HTTP/2 connection.
 const MAX_STREAMS: u32 = 128;
 
-/// How much of one body, and of all bodies of an HTTP/2 connection, may arrive before they are read.
+/// Flow-control windows of a stream and of a connection (HTTP/2). Unit: bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 512 * 1024;
 
-/// How much of what has not been sent the system may keep for one connection, beside what has no acknowledgement yet. Without
-/// that it takes some megabytes, and tells of room for more only when a third of them is gone.
+/// Maximum number of unsent bytes in the kernel per connection (`TCP_NOTSENT_LOWAT`). Without a limit the kernel buffers
+/// megabytes, and reports progress only after it has sent a third of them.
 #[cfg(target_os = "linux")]
 const MAX_UNSENT_KERNEL_BYTES: u32 = 128 * 1024;
 
-/// Both protocols, told apart by how a client begins.
+/// The HTTP/1.1 and HTTP/2 implementations. The first bytes of a client select one.
 #[derive(Debug, Clone)]
 pub(crate) struct Protocols(Rc<Builder<LocalExecutor>>);
 
 impl Protocols {
     pub(crate) fn new() -> Protocols {
         let mut builder = Builder::new(LocalExecutor);
-        // How long a head may take is watched together with everything else that may take long.
+        // `Activity` has the timeout for heads, together with all others.
         builder.http1().header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES as usize);
         builder
             .http2()
@@ -62,7 +62,7 @@ impl Protocols {
     }
 }
 
-/// Serves a connection to its end. When it is asked to, it ends with the requests that are under way.
+/// Serves a connection until it ends. If the connection is requested to close, it ends after its requests in flight.
 pub(crate) async fn serve_connection<C: ActorCaller + 'static>(
     stream: TcpStream,
     handler: Arc<ArcSwap<RequestHandler<C>>>,
@@ -72,14 +72,14 @@ pub(crate) async fn serve_connection<C: ActorCaller + 'static>(
     set_socket_options(&stream);
     match handler.load().tls.clone() {
         None => serve_http(stream, handler, protocols, &slot.0, ConnectionTimeouts::DEFAULT).await,
-        // Boxed: most connections are not encrypted, and need not have the room for it.
+        // Boxed, so that connections without TLS do not hold its state.
         Some(tls) => Box::pin(serve_tls(tls, stream, handler, protocols, &slot.0)).await,
     }
 }
 
-/// Sets options of a stream. What the system does without them is right too, if slower or larger.
+/// Sets socket options. Failures are ignored: without the options, the connection is slower or larger, but correct.
 fn set_socket_options(stream: &TcpStream) {
-    // Small responses must not wait for more to come.
+    // Small responses are sent without delay.
     let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(MAX_UNSENT_KERNEL_BYTES);
@@ -102,8 +102,8 @@ async fn serve_tls<C: ActorCaller + 'static>(
     };
     match agreed {
         Ok(Ok(stream)) => serve_http(stream, handler, protocols, connection, ConnectionTimeouts::DEFAULT).await,
-        Ok(Err(error)) => log::debug!("a client did not agree on TLS: {error}"),
-        Err(_) => log::debug!("a client took too long to agree on TLS"),
+        Ok(Err(error)) => log::debug!("a TLS handshake failed: {error}"),
+        Err(_) => log::debug!("a TLS handshake took too long"),
     }
 }
 
@@ -120,7 +120,7 @@ async fn serve_http<C: ActorCaller + 'static>(
     let answer = service_fn(move |request: Request<_>| {
         let in_flight = observer.begin_request(request.version() == Version::HTTP_2);
         let handler = handler.load_full();
-        // Boxed: a connection keeps the room for what answers its requests, even while there are none.
+        // Boxed, so that an idle connection does not hold the state of a request.
         Box::pin(async move { Ok::<_, Infallible>(handler.handle(request, in_flight).await) })
     });
     let connection = pin!(protocols.0.serve_connection(stream, answer));
@@ -128,12 +128,12 @@ async fn serve_http<C: ActorCaller + 'static>(
         ConnectionEnd::Completed(Ok(())) => {}
         ConnectionEnd::Completed(Err(error)) => log::debug!("a connection ended early: {error}"),
         ConnectionEnd::Cut => {
-            log::debug!("a connection was cut: its client took too long, or others needed what it held")
+            log::debug!("a connection was closed: a timeout expired, or other connections needed its slot or memory")
         }
     }
 }
 
-/// Runs what belongs to a connection on the thread of that connection.
+/// Runs the tasks of a connection on its thread.
 #[derive(Debug, Clone, Copy)]
 struct LocalExecutor;
 

@@ -1,6 +1,6 @@
-//! All connections of a server, at whatever port: how many there may be, and what they may have it hold.
+//! The connections of a server on all ports, and the limits that they share: their number and the memory that they hold.
 //!
-//! When there are as many as there may be and another one comes, those that have been idle longest are cut.
+//! If all slots are in use and another connection arrives, the connections that have been idle longest are closed.
 
 mod handle;
 
@@ -20,20 +20,20 @@ pub(crate) use handle::{CloseRequest, ConnectionHandle, MemoryReservation};
 
 const MIB: usize = 1024 * 1024;
 
-/// How many bytes of requests' bodies may be held. The largest body there can be fits one connection.
+/// Limits of memory for request bodies. A connection may hold the largest possible body.
 const REQUEST_BODY_LIMITS: QuotaLimits = QuotaLimits { total: 256 * MIB, client: 128 * MIB, connection: 64 * MIB };
 
-/// How many bytes of answers may be held that have not been sent. The largest answer there can be fits one connection.
+/// Limits of memory for unsent responses. A connection may hold the largest possible response.
 const RESPONSE_LIMITS: QuotaLimits = QuotaLimits { total: 256 * MIB, client: 128 * MIB, connection: 64 * MIB };
 
-/// What of all idle connections is cut at once when there is no room for another one: to look for them costs
-/// something for each that there is.
+/// One in this many idle connections is closed at once if all slots are in use. Closing several at once pays for the search,
+/// which visits all connections.
 const IDLE_SHARE_TO_CLOSE: usize = 64;
 
-/// What bytes are held for.
+/// The purpose of memory that a connection holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MemoryKind {
-    /// The body of a request, until it is answered.
+    /// The body of a request, until the request is answered.
     RequestBody,
     /// A response, until it is sent.
     Response,
@@ -42,21 +42,21 @@ pub(crate) enum MemoryKind {
 /// The connections of a server.
 pub(crate) struct ConnectionTable {
     state: Mutex<State>,
-    /// Whether somebody waits for a place.
+    /// Whether a new connection waits for a slot.
     is_contended: AtomicBool,
-    /// Told when a connection has ended.
+    /// Notified when a connection has ended.
     slot_freed: Notify,
-    /// What idle times are counted from.
+    /// The origin of idle times.
     pub(crate) started: Instant,
     pub(crate) max_unsent_bytes: usize,
     ports: AtomicUsize,
 }
 
 struct State {
-    /// How many connections there may be.
+    /// Maximum number of connections.
     capacity: usize,
     open: usize,
-    /// How many of those have been asked to end at once.
+    /// Number of open connections that were requested to close at once.
     closing: usize,
     waiting: usize,
     handles: Slab<Weak<ConnectionHandle>>,
@@ -69,7 +69,7 @@ impl ConnectionTable {
         ConnectionTable::with(file_limit::max_connections(), REQUEST_BODY_LIMITS, RESPONSE_LIMITS)
     }
 
-    /// A table with limits of one's own.
+    /// Creates a table with these limits.
     pub(crate) fn with(capacity: usize, request_bodies: QuotaLimits, responses: QuotaLimits) -> Arc<ConnectionTable> {
         let state = State {
             capacity,
@@ -90,12 +90,12 @@ impl ConnectionTable {
         })
     }
 
-    /// A number for a port that no other one of the server has.
+    /// Returns a new number for a port.
     pub(crate) fn new_port(&self) -> usize {
         self.ports.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Takes a connection of a client at a port in, as soon as there is a place for it. For that others may be cut.
+    /// Waits for a slot for a connection of a client to a port. Closes idle connections if all slots are in use.
     pub(crate) async fn acquire_slot(self: &Arc<Self>, port: usize, address: IpAddr) -> ConnectionSlot {
         let mut waiting = None;
         loop {
@@ -126,8 +126,8 @@ impl ConnectionTable {
         Some(ConnectionSlot(handle))
     }
 
-    /// Has those cut that have been idle longest, unless some are being cut already. After them come those whose requests are
-    /// slow to begin.
+    /// Closes the connections that have been idle longest, and then those whose request head arrives slowly. Does nothing if
+    /// connections are being closed already.
     pub(crate) fn make_room(&self) {
         let mut state = self.state();
         if state.closing > 0 {
@@ -142,23 +142,23 @@ impl ConnectionTable {
         for (_, handle) in idle.iter().take(count) {
             state.request_close(handle, CloseRequest::Immediate);
         }
-        // Before the peers: the last one to know a peer has the table forget it.
+        // Unlocked before the handles are dropped: dropping the last one locks the state.
         drop(state);
     }
 
-    /// Asks one connection for something.
+    /// Requests a connection to close.
     pub(crate) fn request_close(&self, handle: &ConnectionHandle, request: CloseRequest) {
         self.state().request_close(handle, request);
     }
 
-    /// A connection has become idle. Where somebody waits for its place, it is asked to end.
+    /// Closes a connection that has become idle if a new one waits for a slot.
     pub(crate) fn on_idle(&self, handle: &ConnectionHandle) {
         if self.is_contended.load(Ordering::Relaxed) {
             self.request_close(handle, CloseRequest::Graceful);
         }
     }
 
-    /// Asks all connections of a port to end.
+    /// Requests all connections of a port to close after their requests in flight.
     pub(crate) fn close_port(&self, port: usize) {
         let mut state = self.state();
         let handles: Vec<_> = state.handles.iter().filter_map(|(_, handle)| handle.upgrade()).collect();
@@ -168,11 +168,11 @@ impl ConnectionTable {
         drop(state);
     }
 
-    /// Grants bytes to a connection. Others may have to let go of theirs: what they receive is refused, what they do not
-    /// take is cut off with them.
+    /// Acquires memory for a connection. May evict other connections: the bodies that they receive are rejected, or they are
+    /// closed if they do not read their responses.
     ///
     /// # Errors
-    /// There is no room for them.
+    /// `QuotaExceeded` if no memory can be freed.
     pub(crate) fn acquire_memory(
         &self,
         connection: usize,
@@ -209,13 +209,13 @@ impl ConnectionTable {
         self.state().quota(kind).release(connection, grant);
     }
 
-    /// How many bytes are held.
+    /// Returns the memory that is held. Unit: bytes.
     #[cfg(test)]
     pub(crate) fn held(&self, kind: MemoryKind) -> usize {
         self.state().quota(kind).held()
     }
 
-    /// Forgets a connection that nothing belongs to any more.
+    /// Removes a connection whose last handle has been dropped.
     pub(crate) fn remove(&self, connection: usize) {
         let mut state = self.state();
         state.handles.try_remove(connection);
@@ -224,7 +224,7 @@ impl ConnectionTable {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // It is whole after any panic: nothing that can panic happens in the middle of a change.
+        // A panic cannot leave the state inconsistent: no change can panic halfway.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -249,7 +249,7 @@ impl fmt::Debug for ConnectionTable {
     }
 }
 
-/// A connection that was taken in, until it ends.
+/// The slot of a connection. Dropping it frees the slot.
 pub(crate) struct ConnectionSlot(pub(crate) Arc<ConnectionHandle>);
 
 impl Drop for ConnectionSlot {
@@ -264,7 +264,7 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// Somebody who waits for a place.
+/// Registers a connection that waits for a slot.
 struct SlotWaiter<'a>(&'a ConnectionTable);
 
 impl SlotWaiter<'_> {

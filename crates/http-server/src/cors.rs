@@ -1,4 +1,4 @@
-//! Which other sites' pages may use an actor: cross-origin resource sharing, as browsers ask for it.
+//! Cross-origin resource sharing (<https://fetch.spec.whatwg.org/#http-cors-protocol>): which other origins may use an actor.
 
 use std::collections::HashMap;
 
@@ -8,37 +8,39 @@ use hyper::{Method, StatusCode};
 const DEFAULT_METHODS: &str = "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS";
 const DEFAULT_MAX_AGE: u32 = 3600;
 
-/// The values of a link that speak of this, but for the one that has to be there.
+/// The link values that require `CORS_ALLOWED_ORIGINS`.
 const OTHER_VALUES: [&str; 4] =
     ["CORS_ALLOWED_METHODS", "CORS_ALLOWED_HEADERS", "CORS_EXPOSED_HEADERS", "CORS_MAX_AGE_SECS"];
 
-/// What the pages of other origins may do.
+/// The permissions of pages of other origins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cors {
-    /// None where any origin may.
+    /// `None` allows any origin.
     origins: Option<Vec<String>>,
     methods: HeaderValue,
-    /// None where any header may be sent.
+    /// `None` allows any header.
     headers: Option<HeaderValue>,
     exposed: Option<HeaderValue>,
     max_age: u32,
 }
 
 impl Cors {
-    /// Reads the values of a link. There is nothing where they do not speak of it.
+    /// Parses the values of a link. Returns `None` if `CORS_ALLOWED_ORIGINS` is missing.
     ///
     /// # Errors
-    /// A text that names the value at fault.
+    /// Names the invalid value.
     pub(crate) fn from_link_values(values: &HashMap<String, String>) -> Result<Option<Cors>, String> {
         let list = |key: &str| parse_list(values, key);
         let Some(origins) = list("CORS_ALLOWED_ORIGINS") else {
             return match OTHER_VALUES.into_iter().find(|key| list(key).is_some()) {
-                Some(key) => Err(format!("the value {key} needs the value CORS_ALLOWED_ORIGINS beside it")),
+                Some(key) => Err(format!("the value {key} requires CORS_ALLOWED_ORIGINS")),
                 None => Ok(None),
             };
         };
         if let Some(bad) = origins.iter().find(|origin| !is_origin(origin)) {
-            return Err(format!("the value CORS_ALLOWED_ORIGINS has {bad:?} in it, which is no origin: https://host"));
+            return Err(format!(
+                "the value CORS_ALLOWED_ORIGINS contains {bad:?}, which is not an origin: write https://host"
+            ));
         }
         let methods =
             list("CORS_ALLOWED_METHODS").unwrap_or_else(|| DEFAULT_METHODS.split(',').map(str::to_owned).collect());
@@ -58,7 +60,7 @@ impl Cors {
         }))
     }
 
-    /// The answer to a browser that asks before it sends the request itself, if this is such a question.
+    /// Returns the response to a preflight request. Returns `None` if the request is not one.
     pub(crate) fn preflight(&self, method: &Method, request: &HeaderMap) -> Option<(StatusCode, HeaderMap)> {
         if method != Method::OPTIONS || !request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
             return None;
@@ -77,7 +79,7 @@ impl Cors {
         Some((StatusCode::NO_CONTENT, answer))
     }
 
-    /// Lets the page that asked read the answer, if it may. What the actor says of this itself does not count.
+    /// Sets the CORS headers of a response, in place of those of the actor.
     pub(crate) fn set_headers(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
         for name in [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_EXPOSE_HEADERS] {
             answer.remove(name);
@@ -90,13 +92,13 @@ impl Cors {
         }
     }
 
-    /// Notes in an answer whether this origin is allowed.
+    /// Sets the allowed origin of a response. Returns whether the origin is allowed.
     fn set_allowed_origin(&self, origin: &HeaderValue, answer: &mut HeaderMap) -> bool {
         let Some(origins) = &self.origins else {
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             return true;
         };
-        // What is answered depends on who asks, which caches have to know.
+        // Tells caches that the response depends on the origin.
         answer.append(header::VARY, HeaderValue::from_static("origin"));
         let allowed = origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes());
         if allowed {
@@ -106,7 +108,7 @@ impl Cors {
     }
 }
 
-/// The entries of a list with commas; nothing where there is none.
+/// Parses a list whose entries are separated by commas. Returns `None` if it is missing or empty.
 fn parse_list(values: &HashMap<String, String>, key: &str) -> Option<Vec<String>> {
     let entries = values.get(key)?.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     Some(entries.map(str::to_owned).collect()).filter(|entries: &Vec<_>| !entries.is_empty())
@@ -118,14 +120,13 @@ fn join_header_names(key: &str, names: Option<Vec<String>>) -> Result<Option<Hea
 
 fn join_names(key: &str, names: &[String], is_good: impl Fn(&[u8]) -> bool) -> Result<HeaderValue, String> {
     match names.iter().find(|name| !is_good(name.as_bytes())) {
-        Some(bad) => Err(format!("the value {key} has {bad:?} in it, which is no name")),
-        None => {
-            HeaderValue::try_from(names.join(", ")).map_err(|error| format!("the value {key} is no header: {error}"))
-        }
+        Some(bad) => Err(format!("the value {key} contains {bad:?}, which is not a valid name")),
+        None => HeaderValue::try_from(names.join(", "))
+            .map_err(|error| format!("the value {key} is not a valid header: {error}")),
     }
 }
 
-/// Whether this is how a browser names an origin: `scheme://host[:port]`, or `*` for any.
+/// Returns whether this is `*`, or an origin in the form `scheme://host[:port]`.
 fn is_origin(text: &str) -> bool {
     let host = text.split_once("://").map(|(_, host)| host);
     text == "*"
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn without_values_nothing_is_said() {
+    fn without_values_cors_is_off() {
         assert_eq!(read(&[]).unwrap(), None);
         assert_eq!(read(&[("CORS_ALLOWED_ORIGINS", " ")]).unwrap(), None);
     }
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named() {
+    fn an_invalid_value_is_named() {
         for (key, text) in [
             ("CORS_ALLOWED_ORIGINS", "a.example"),
             ("CORS_ALLOWED_ORIGINS", "https://a.example/path"),

@@ -1,12 +1,12 @@
-//! How many connections a process has file descriptors for.
+//! The number of connections that the limit of open files allows.
 
-/// How many connections are served at once, however many files may be open.
+/// Maximum number of connections of a server.
 const MAX_CONNECTIONS: usize = 20_000;
 
-/// What is left for everything else that a process opens: a quarter of all files, within these bounds.
+/// Number of files that are reserved for other purposes: a quarter of the limit, within these bounds.
 const RESERVED_FILES: std::ops::RangeInclusive<u64> = 32..=1024;
 
-/// How many connections a server may have: as many as the limit of open files leaves after a reserve, 20,000 at most.
+/// Returns the maximum number of connections of a server: the limit of open files less a reserve, at most 20,000.
 pub(crate) fn max_connections() -> usize {
     connections_within(open_file_limit())
 }
@@ -17,7 +17,7 @@ fn connections_within(files: Option<u64>) -> usize {
     usize::try_from(files.saturating_sub(reserve)).unwrap_or(usize::MAX).clamp(1, MAX_CONNECTIONS)
 }
 
-/// How many files this process may have open at once, where the system says so.
+/// Returns the process's limit of open files, if the system has one.
 #[cfg(unix)]
 fn open_file_limit() -> Option<u64> {
     rlimit::Resource::NOFILE.get_soft().ok()
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_left_for_others() {
+    fn files_are_reserved_for_other_purposes() {
         for (files, connections) in
             [(Some(1024), 768), (Some(256), 192), (Some(64), 32), (Some(8), 1), (Some(1 << 20), 20_000), (None, 20_000)]
         {

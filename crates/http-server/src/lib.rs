@@ -1,28 +1,28 @@
-//! The HTTP server behind `wasmcloud:httpserver`, apart from any host: a listener of its own for each linked actor, whose
-//! requests become calls.
+//! The HTTP server of the contract `wasmcloud:httpserver`, independent of a host. It serves each linked actor on a port of its
+//! own, and turns requests into calls.
 //!
-//! Whoever embeds it says with a [`Caller`] how an actor is called. It runs on one thread: its methods are called, and its
-//! connections served, inside a `LocalSet` of tokio (an actix arbiter is one).
+//! The embedder implements [`ActorCaller`] to call an actor. The server runs on one thread: its methods must be called inside a
+//! tokio `LocalSet`, which serves its connections. An actix arbiter is one.
 //!
 //! # Layout
-//! - `server`: the open ports of all links
-//! - `actor_caller`: the way to an actor
-//! - `config`, `link_value_names`: what a link's values mean, and which there are
-//! - `tls`, `cors`: the parts of them that have rules of their own
-//! - `listener`: one open port, and how it is closed
-//! - `connection`: one connection, in either version of HTTP
-//! - `activity`: what a connection is about, and how long it may be
-//! - `connection_table`, `handle`: all connections, and one as the others know it
-//! - `memory_quota`, `client`: who may hold how much memory
-//! - `file_limit`: how many connections there are file descriptors for
-//! - `request_handler`: from a request to a call and back
-//! - `normalise`, `response_framing`: what a request and a response are, by the rules of HTTP
-//! - `request_body`, `response_body`: the bytes of them
-//! - `request_id`: what joins the lines of several logs
+//! - `server`: the server, with the open ports of all links
+//! - `actor_caller`: the interface for calling an actor
+//! - `config`, `link_value_names`: the configuration of a link, parsed from its values
+//! - `tls`, `cors`: the parts of the configuration that have rules of their own
+//! - `listener`: an open port
+//! - `connection`: a connection, in either version of HTTP
+//! - `activity`: the phase of a connection, and its timeouts
+//! - `connection_table`: the connections of a server, and the limits that they share
+//! - `memory_quota`, `client`: the memory that connections and clients may hold
+//! - `file_limit`: the number of connections that the limit of open files allows
+//! - `request_handler`: turns a request into a call, and its answer into a response
+//! - `normalise`, `response_framing`: the rules of HTTP for requests and responses
+//! - `request_body`, `response_body`: the bodies of requests and responses
+//! - `request_id`: the identities of requests
 //! - `payloads`: the contract's payloads
 //!
 //! # Features
-//! - `fuzzing`: what the fuzz targets reach the inside by; it may change at any time
+//! - `fuzzing`: the functions that the fuzz targets call. They may change at any time.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -50,15 +50,15 @@ mod tls;
 pub use actor_caller::{ActorCaller, CallError, CallErrorKind};
 pub use server::Server;
 
-/// The contract that this server serves.
+/// The contract that this server implements.
 pub const CONTRACT: &str = "wasmcloud:httpserver";
 
-/// What the answer of an actor says, as text for comparing: for the fuzz targets.
+/// Decodes the response of an actor and returns it as text, for the fuzz targets.
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub fn read_response(answer: &[u8]) -> Option<String> {
     payloads::ResponsePayload::decode(answer).ok().map(|response| format!("{response:?}"))
 }
 
-/// A failure of any type, whose text says what happened and what to do.
+/// An error of any type. Its text says what happened and what to do.
 pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;

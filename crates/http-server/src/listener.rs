@@ -1,4 +1,4 @@
-//! One open port: how connections come, and how they are ended.
+//! An open port: accepts connections, and closes them when it ends.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -16,30 +16,31 @@ use crate::connection::{self, Protocols};
 use crate::connection_table::{ConnectionSlot, ConnectionTable};
 use crate::request_handler::RequestHandler;
 
-/// How long requests in flight may take to end once the port is closed.
+/// Maximum time for requests in flight to finish after the port is closed.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// How long to wait after a connection could not be accepted: usually the process has no file descriptor left.
+/// Delay after a failed accept, which usually means that no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A port that is open until it is closed.
+/// An open port.
 pub(crate) struct Listener<C> {
-    /// The address as it was asked for, and as it is.
+    /// The configured address. Its port may be 0.
     requested: SocketAddr,
+    /// The actual address.
     address: SocketAddr,
     handler: Arc<ArcSwap<RequestHandler<C>>>,
-    /// Asks for the port to be closed.
+    /// Requests that the port is closed.
     close: oneshot::Sender<()>,
-    /// Told when it is.
+    /// Notified when the port is closed.
     closed: oneshot::Receiver<()>,
     task: JoinHandle<()>,
 }
 
 impl<C: ActorCaller + 'static> Listener<C> {
-    /// Opens a port and serves it on this thread.
+    /// Opens a port, and serves it on this thread.
     ///
     /// # Errors
-    /// A text that names the address and what to do.
+    /// Names the address, and what to do.
     pub(crate) async fn open(
         config: &HttpServerConfig,
         handler: RequestHandler<C>,
@@ -69,27 +70,29 @@ impl<C: ActorCaller + 'static> Listener<C> {
         self.address
     }
 
-    /// Whether these settings ask for the port that is open already.
+    /// Returns whether the configured port is the one that is open.
     pub(crate) fn serves(&self, config: &HttpServerConfig) -> bool {
         self.requested == config.address && !self.task.is_finished()
     }
 
-    /// Has requests that begin from now on answered by another site.
+    /// Replaces the handler for requests that arrive from now on.
     pub(crate) fn replace_handler(&self, handler: RequestHandler<C>) {
         self.handler.store(Arc::new(handler));
     }
 
-    /// Closes the port at once. What is left is enough to open it again.
+    /// Closes the port at once. Returns what is needed to reopen it.
     pub(crate) async fn close_port(self) -> ClosedListener<C> {
         let Listener { requested, handler, close, closed, .. } = self;
-        // Where nobody listens, the task has ended before.
+        // An error means that the task has ended already.
         let _ = close.send(());
         let _ = closed.await;
         ClosedListener { requested, handler }
     }
 
-    /// Opens a port in the place of one that was closed for it. Where that fails the old one is opened again, and given
-    /// back with the reason.
+    /// Opens a port in place of one that was closed for it.
+    ///
+    /// # Errors
+    /// Says why the port could not be opened. The old port is reopened and returned, if possible.
     pub(crate) async fn reopen_as(
         previous: ClosedListener<C>,
         config: &HttpServerConfig,
@@ -105,23 +108,23 @@ impl<C: ActorCaller + 'static> Listener<C> {
         }
     }
 
-    /// Closes the port, and waits until the requests in flight have ended or their time is up.
+    /// Closes the port, and waits up to 25 seconds for requests in flight.
     pub(crate) async fn close(self) {
-        // Where nobody listens, the task has ended before.
+        // An error means that the task has ended already.
         let _ = self.close.send(());
         if let Err(error) = self.task.await {
-            log::error!("the listener on {} did not end as it should: {error}", self.address);
+            log::error!("the listener on {} panicked: {error}", self.address);
         }
     }
 }
 
-/// A port that was closed, with what was behind it.
+/// A closed port that can be reopened.
 pub(crate) struct ClosedListener<C> {
     requested: SocketAddr,
     handler: Arc<ArcSwap<RequestHandler<C>>>,
 }
 
-/// An open port, and its number among those of the server.
+/// The socket of an open port, and its number within the server.
 struct ListeningPort {
     socket: TcpListener,
     number: usize,
@@ -129,7 +132,7 @@ struct ListeningPort {
 }
 
 impl ListeningPort {
-    /// The next connection, as soon as there is a place for it.
+    /// Accepts the next connection, and waits until there is a slot for it.
     async fn accept(&self) -> (TcpStream, ConnectionSlot) {
         let mut is_first_error = true;
         loop {
@@ -137,7 +140,7 @@ impl ListeningPort {
                 Ok((stream, client)) => return (stream, self.table.acquire_slot(self.number, client.ip()).await),
                 Err(error) => {
                     if std::mem::take(&mut is_first_error) {
-                        log::warn!("connections cannot be accepted: {error}: those that are idle are closed");
+                        log::warn!("connections cannot be accepted: {error}: closing idle connections");
                     }
                     self.table.make_room();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -170,11 +173,11 @@ async fn accept_connections<C: ActorCaller + 'static>(
     }
     let ListeningPort { socket, number, table } = port;
     drop(socket);
-    // Nobody may be waiting for that alone.
+    // The receiver may have been dropped.
     let _ = closed.send(());
     table.close_port(number);
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_TIMEOUT, ended).await.is_err() {
-        log::warn!("{} connection(s) were cut: their requests took too long to end", connections.len());
+        log::warn!("{} connection(s) were closed: their requests took too long to end", connections.len());
     }
 }

@@ -1,10 +1,9 @@
-//! Who holds how many bytes, and who has to let go of them when there are too many.
+//! Limits the memory that connections hold, and selects connections to evict if it runs out.
 //!
-//! A connection may hold what its client may, and all of them together no more than there is. When that is used up, a
-//! connection that holds less than another one gets its bytes from that one: the largest connection of the client that
-//! holds most lets go of all that it can. So no client can keep another one from its fair share.
+//! There are limits per connection, per client and in total. If the total is used up, a connection that holds less than others
+//! evicts the largest connection of the client that holds most. So no client can keep others from their fair share.
 //!
-//! This is pure: it is told what is asked for, and tells who is to let go.
+//! This module only keeps the accounts: its caller enforces evictions.
 
 use std::collections::HashMap;
 
@@ -12,7 +11,7 @@ use slab::Slab;
 
 use crate::client::ClientAddress;
 
-/// How many bytes may be held.
+/// The limits of a quota. Unit: bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QuotaLimits {
     pub(crate) total: usize,
@@ -20,19 +19,19 @@ pub(crate) struct QuotaLimits {
     pub(crate) connection: usize,
 }
 
-/// What all connections of a server hold of one kind.
+/// The memory of one kind that the connections of a server hold.
 #[derive(Debug)]
 pub(crate) struct MemoryQuota {
     limits: QuotaLimits,
     held: usize,
     clients: Slab<ClientUsage>,
-    /// The place of each client among them.
+    /// The index of each client in `clients`.
     client_indexes: HashMap<ClientAddress, usize>,
-    /// By the number of the connection.
+    /// By connection number.
     connections: Vec<Option<ConnectionUsage>>,
 }
 
-/// What the connections of one client hold together.
+/// The memory that the connections of a client hold.
 #[derive(Debug)]
 struct ClientUsage {
     address: ClientAddress,
@@ -40,27 +39,27 @@ struct ClientUsage {
     connections: usize,
 }
 
-/// What one connection holds.
+/// The memory that a connection holds.
 #[derive(Debug)]
 struct ConnectionUsage {
-    /// The place of its client.
+    /// The index of its client.
     client: usize,
     held: usize,
-    /// How much of it can be taken away.
+    /// The part of `held` that can be evicted.
     evictable: usize,
-    /// How often that has been done.
+    /// The number of evictions of the connection.
     evictions: u64,
 }
 
-/// Bytes that were granted. They are to be given back with what they were granted as.
+/// Memory that was granted to a connection, to be released with [`MemoryQuota::release`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MemoryGrant {
     pub(crate) bytes: usize,
-    /// The evictions of the connection until then; none once the bytes cannot be taken away any more.
+    /// The number of evictions of the connection at the time of the grant. `None` once the memory is pinned.
     evictions: Option<u64>,
 }
 
-/// There is no room: for this connection, its client or the server.
+/// The limit of the connection, its client or the server is reached, or the memory has been evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QuotaExceeded;
 
@@ -69,7 +68,7 @@ impl MemoryQuota {
         MemoryQuota { limits, held: 0, clients: Slab::new(), client_indexes: HashMap::new(), connections: Vec::new() }
     }
 
-    /// Opens an account for a connection with a number that no open one has.
+    /// Adds a connection. No open connection may have the same number.
     pub(crate) fn open(&mut self, connection: usize, address: ClientAddress) {
         let new = || self.clients.insert(ClientUsage { address, held: 0, connections: 0 });
         let client = *self.client_indexes.entry(address).or_insert_with(new);
@@ -80,7 +79,7 @@ impl MemoryQuota {
         self.connections[connection] = Some(ConnectionUsage { client, held: 0, evictable: 0, evictions: 0 });
     }
 
-    /// Closes an account. What it still held is free.
+    /// Removes a connection, and releases its memory.
     pub(crate) fn close(&mut self, connection: usize) {
         let Some(usage) = self.connections.get_mut(connection).and_then(Option::take) else { return };
         self.free(usage.client, usage.held);
@@ -97,11 +96,10 @@ impl MemoryQuota {
         self.held
     }
 
-    /// Grants more bytes to a connection. The connections that have to let go of all that they can are added to `evicted`;
-    /// what they held counts no more.
+    /// Acquires memory for a connection. Evicted connections are added to `evicted`: their evictable memory no longer counts.
     ///
     /// # Errors
-    /// There is no room. Nothing has changed then.
+    /// `QuotaExceeded` if a limit is reached and no other connection can be evicted.
     pub(crate) fn acquire(
         &mut self,
         connection: usize,
@@ -118,7 +116,7 @@ impl MemoryQuota {
             return Err(QuotaExceeded);
         }
         while !fits(self.held, self.limits.total) {
-            // Those with more than this one would have are the only ones that may be asked.
+            // Only connections that hold more than this one would are evicted.
             let victim = self.largest().filter(|&victim| self.exceeds(victim, client, of_client + bytes, held + bytes));
             let victim = victim.ok_or(QuotaExceeded)?;
             self.evict(victim);
@@ -132,10 +130,10 @@ impl MemoryQuota {
         Ok(MemoryGrant { bytes, evictions: Some(usage.evictions) })
     }
 
-    /// Makes granted bytes ones that cannot be taken away.
+    /// Protects granted memory from eviction.
     ///
     /// # Errors
-    /// They have been taken away.
+    /// `QuotaExceeded` if it has been evicted already.
     pub(crate) fn pin(&mut self, connection: usize, grant: &mut MemoryGrant) -> Result<(), QuotaExceeded> {
         let usage = self.usage_mut(connection).ok_or(QuotaExceeded)?;
         match grant.evictions {
@@ -149,7 +147,7 @@ impl MemoryQuota {
         }
     }
 
-    /// Gives granted bytes back.
+    /// Releases granted memory.
     pub(crate) fn release(&mut self, connection: usize, grant: MemoryGrant) {
         let Some(usage) = self.usage_mut(connection) else { return };
         if grant.evictions.is_some_and(|evictions| evictions != usage.evictions) {
@@ -163,7 +161,7 @@ impl MemoryQuota {
         self.free(client, grant.bytes);
     }
 
-    /// The largest connection of the client that holds most, of all those with something that can be taken away.
+    /// Returns the largest connection with evictable memory, of the client that holds most.
     fn largest(&self) -> Option<usize> {
         let usage = self.connections.iter().enumerate();
         let evictable = usage.filter_map(|(number, usage)| Some((number, usage.as_ref()?)));
@@ -172,7 +170,7 @@ impl MemoryQuota {
         evictable.max_by_key(|(_, usage)| size(usage)).map(|(number, _)| number)
     }
 
-    /// Whether a connection holds more than another one would: by their clients, or within the same one.
+    /// Returns whether a connection holds more than another one would, compared by client, or within the same client.
     fn exceeds(&self, connection: usize, client: usize, of_client: usize, of_connection: usize) -> bool {
         let Some(usage) = self.usage(connection) else { return false };
         match usage.client == client {
@@ -215,7 +213,7 @@ mod tests {
         ClientAddress::of([10, 0, 0, number].into())
     }
 
-    /// A ledger with these connections, by their clients.
+    /// Creates a quota with a connection of each of these clients.
     fn quota(clients: &[u8]) -> MemoryQuota {
         let mut quota = MemoryQuota::new(LIMITS);
         clients.iter().enumerate().for_each(|(number, &of)| quota.open(number, client(of)));
@@ -242,21 +240,21 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_lets_go_for_who_holds_less() {
+    fn the_largest_is_evicted_for_one_that_holds_less() {
         let mut quota = quota(&[1, 1, 2, 3]);
         let grants = [(0, 30), (1, 40), (2, 30)].map(|(connection, bytes)| acquire(&mut quota, connection, bytes).0);
         let (granted, evicted) = acquire(&mut quota, 3, 20);
         assert_eq!((granted.is_ok(), evicted), (true, vec![1]));
         assert_eq!(quota.held, 80);
-        // What was taken away is not given back once more.
+        // Releasing evicted memory has no effect.
         quota.release(1, grants[1].unwrap());
         assert_eq!(quota.held, 80);
-        // Nobody is asked for the sake of one that would hold more.
+        // No connection is evicted for one that would hold more.
         assert!(acquire(&mut quota, 3, 30).0.is_err());
     }
 
     #[test]
-    fn what_is_kept_is_not_taken_away() {
+    fn pinned_memory_is_not_evicted() {
         let mut quota = quota(&[1, 2]);
         let mut grant = acquire(&mut quota, 0, 60).0.unwrap();
         quota.pin(0, &mut grant).unwrap();
@@ -270,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_and_a_fair_share_is_always_granted(
+        fn sums_agree_and_a_fair_share_is_always_granted(
             steps in proptest::collection::vec((0..6_usize, 1..40_usize, any::<bool>()), 1..60),
         ) {
             // Three clients with two connections each.

@@ -1,7 +1,7 @@
-//! What a request asks, of whom and how it is framed, judged once, before anything else looks at it.
+//! Validates and normalises the head of a request, before anything else uses it.
 //!
-//! The rules are those of RFC 9110 (semantics), RFC 9112 (HTTP/1.1) and RFC 9113 (HTTP/2). After them every request of
-//! either version looks alike: an origin-form path, one `host`, and no header that speaks of the connection.
+//! The rules are those of RFC 9110 (semantics), RFC 9112 (HTTP/1.1) and RFC 9113 (HTTP/2). Afterwards, requests of both versions
+//! look alike: a path in origin form, one `host`, and no header of the connection.
 
 mod authority;
 #[cfg(test)]
@@ -13,7 +13,7 @@ use hyper::{Method, StatusCode, Version};
 
 use authority::{Authority, is_authority};
 
-/// Headers that speak of the connection, or that the server has acted on: they do not reach an actor.
+/// Headers of the connection, or that the server has handled. Actors do not receive them.
 const CONNECTION_HEADERS: [HeaderName; 9] = [
     header::CONNECTION,
     header::EXPECT,
@@ -26,23 +26,23 @@ const CONNECTION_HEADERS: [HeaderName; 9] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// How the body of a request comes.
+/// The framing of a request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RequestFraming {
-    /// The length that the client has announced, in bytes.
+    /// The declared length, if any. Unit: bytes.
     pub(crate) length: Option<usize>,
-    /// Whether the client sends its body only when it is asked for it.
+    /// Whether the client waits for `100 Continue` before it sends the body.
     pub(crate) expects_continue: bool,
-    /// Whether the body comes in chunks.
+    /// Whether the body is chunked.
     pub(crate) chunked: bool,
 }
 
 impl RequestFraming {
-    /// That of a request without a body.
+    /// The framing of a request without a body.
     const NONE: RequestFraming = RequestFraming { length: None, expects_continue: false, chunked: false };
 }
 
-/// What the headers of a request speak of at all: most speak of little, and to look once costs less than to ask for each.
+/// The kinds of headers that a request has. One pass over the names costs less than a lookup of each.
 #[derive(Debug, Default)]
 struct HeaderSummary {
     framing: bool,
@@ -66,7 +66,7 @@ impl HeaderSummary {
     }
 }
 
-/// Why a request is refused before anything is asked of the actor.
+/// An invalid request, which is refused before the actor is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RejectedRequest {
     pub(crate) status: StatusCode,
@@ -77,14 +77,13 @@ const fn bad_request(reason: &'static str) -> RejectedRequest {
     RejectedRequest { status: StatusCode::BAD_REQUEST, reason }
 }
 
-/// Judges a request and brings it into the one form that actors know: `host` is what the request is addressed to, and
-/// headers of the connection are gone.
+/// Validates a request and normalises it: sets `host` to the authority of the request, and removes headers of the connection.
 ///
 /// # Errors
-/// The status that the client is told, and why. The request must not be answered in any other way.
+/// Returns the status of the response and its reason. The request must be answered with it.
 pub(crate) fn normalise(head: &mut Parts) -> Result<RequestFraming, RejectedRequest> {
     if head.method == Method::CONNECT {
-        return Err(RejectedRequest { status: StatusCode::NOT_IMPLEMENTED, reason: "no tunnels are made" });
+        return Err(RejectedRequest { status: StatusCode::NOT_IMPLEMENTED, reason: "tunnels are not supported" });
     }
     check_target(head)?;
     let host = host(head)?;
@@ -104,21 +103,21 @@ fn check_target(head: &Parts) -> Result<(), RejectedRequest> {
     let uri = &head.uri;
     match uri.scheme_str() {
         Some("http" | "https") => {}
-        Some(_) => return Err(bad_request("the scheme of the target is not one of HTTP")),
+        Some(_) => return Err(bad_request("the scheme of the target is neither http nor https")),
         None if uri.authority().is_some() => {
-            return Err(bad_request("the target is an authority, which is for CONNECT alone"));
+            return Err(bad_request("the target is an authority, which is for CONNECT only"));
         }
         None => {}
     }
     match uri.path() {
-        "*" if head.method != Method::OPTIONS => Err(bad_request("the target * is for OPTIONS alone")),
+        "*" if head.method != Method::OPTIONS => Err(bad_request("the target * is for OPTIONS only")),
         "*" => Ok(()),
         path if path.starts_with('/') => Ok(()),
-        _ => Err(bad_request("the target is no path")),
+        _ => Err(bad_request("the target is not a path")),
     }
 }
 
-/// What the request is addressed to, where that is not what its header `host` says already.
+/// Returns the authority of the request if it has to replace the header `host`.
 fn host(head: &Parts) -> Result<Option<HeaderValue>, RejectedRequest> {
     let mut given = head.headers.get_all(header::HOST).iter();
     let (host, another) = (given.next(), given.next());
@@ -138,7 +137,7 @@ fn host(head: &Parts) -> Result<Option<HeaderValue>, RejectedRequest> {
         return Err(bad_request("the authority of the target is not valid"));
     }
     match host {
-        // In HTTP/1.1 the target counts and the header must be there all the same; in HTTP/2 they must not contradict.
+        // HTTP/1.1 requires the header although the target takes precedence. In HTTP/2 they must agree.
         None if head.version == Version::HTTP_11 => Err(bad_request("there is no host")),
         Some(host) if head.version == Version::HTTP_2 && !is_same(host, target.as_str(), head.uri.scheme_str()) => {
             Err(bad_request("the host contradicts the authority"))
@@ -152,8 +151,8 @@ fn is_same(host: &HeaderValue, target: &str, scheme: Option<&str>) -> bool {
     host == target
 }
 
-/// How the body is framed (RFC 9112, section 6). What the parsers of either version refuse has been refused before: lengths
-/// that differ, chunks in HTTP/1.0, transfer codings in HTTP/2.
+/// Returns the framing of the body (RFC 9112, section 6). The parsers have already refused lengths that differ, chunks in
+/// HTTP/1.0, and transfer codings in HTTP/2.
 fn framing(headers: &HeaderMap) -> Result<RequestFraming, RejectedRequest> {
     let chunked = match is_chunked(headers) {
         Some(chunked) => chunked?,
@@ -165,14 +164,14 @@ fn framing(headers: &HeaderMap) -> Result<RequestFraming, RejectedRequest> {
         Some(_) => {
             return Err(RejectedRequest {
                 status: StatusCode::EXPECTATION_FAILED,
-                reason: "it expects what cannot be met",
+                reason: "the expectation is not supported",
             });
         }
     };
     Ok(RequestFraming { length: length(headers)?, expects_continue, chunked })
 }
 
-/// Whether a transfer coding is the one that is known, if there is any.
+/// Returns whether the body is chunked, if there is a transfer coding.
 fn is_chunked(headers: &HeaderMap) -> Option<Result<bool, RejectedRequest>> {
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter().peekable();
     codings.peek()?;
@@ -181,18 +180,18 @@ fn is_chunked(headers: &HeaderMap) -> Option<Result<bool, RejectedRequest>> {
     let is_known = first.eq_ignore_ascii_case(b"chunked");
     Some(match (is_known, more) {
         (true, false) => Ok(true),
-        (true, true) => Err(bad_request("chunks are applied more than once, or not last")),
+        (true, true) => Err(bad_request("chunked is applied more than once, or is not the last coding")),
         (false, _) => {
-            Err(RejectedRequest { status: StatusCode::NOT_IMPLEMENTED, reason: "the transfer coding is not known" })
+            Err(RejectedRequest { status: StatusCode::NOT_IMPLEMENTED, reason: "the transfer coding is not supported" })
         }
     })
 }
 
-/// The announced length. Several that agree are one.
+/// Returns the declared length. Equal repetitions count as one.
 fn length(headers: &HeaderMap) -> Result<Option<usize>, RejectedRequest> {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter().map(|line| {
         let digits = line.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        digits.and_then(|digits| digits.parse::<usize>().ok()).ok_or(bad_request("the length is no number"))
+        digits.and_then(|digits| digits.parse::<usize>().ok()).ok_or(bad_request("the length is not a number"))
     });
     let Some(first) = lengths.next().transpose()? else { return Ok(None) };
     match lengths.all(|length| length == Ok(first)) {

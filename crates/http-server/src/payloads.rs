@@ -1,4 +1,4 @@
-//! The payloads of `wasmcloud:httpserver`, byte for byte: msgpack, structs as maps, field names as on the wire.
+//! The payloads of `wasmcloud:httpserver`, encoded as msgpack maps with the field names of the contract.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,14 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The operation of the actor.
+/// The operation of an actor that handles a request.
 pub(crate) const HANDLE_REQUEST: &str = "HandleRequest";
 
-/// What a header takes beside its name and its value, and a request beside what is in it: at most.
+/// Upper bounds of the encoding overhead of a header and of a request. Unit: bytes.
 const FIELD_OVERHEAD: usize = 10;
 const REQUEST_OVERHEAD: usize = 64;
 
-/// What an actor is asked.
+/// A request to an actor.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RequestPayload<'a> {
@@ -28,7 +28,7 @@ pub(crate) struct RequestPayload<'a> {
 
 impl RequestPayload<'_> {
     pub(crate) fn encode(&self) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-        // Room for all of it at once: what grows with a large body in it takes twice as much.
+        // Allocated once: a growing buffer would take up to twice the size of a large body.
         let headers: usize =
             self.header.0.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD).sum();
         let rest = self.method.len() + self.path.len() + self.query_string.len() + headers;
@@ -38,8 +38,8 @@ impl RequestPayload<'_> {
     }
 }
 
-/// Headers as the contract has them, one text for each name: those of a repeated name are joined in their order, as
-/// RFC 9110 has it (section 5.3), and cookies as RFC 6265 does (section 5.4).
+/// Headers with one text per name. Repeated headers are joined in order (RFC 9110, section 5.3), and cookies with semicolons
+/// (RFC 6265, section 5.4).
 #[derive(Debug)]
 pub(crate) struct JoinedHeaders<'a>(pub(crate) &'a HeaderMap);
 
@@ -62,7 +62,7 @@ impl Serialize for JoinedHeaders<'_> {
     }
 }
 
-/// Reads a field for which nil means what leaving it out means: encoders of some languages write nil for what is empty.
+/// Decodes a field whose nil means the default: encoders of some languages write nil for empty values.
 fn nil_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -71,12 +71,12 @@ where
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Reads bytes, whether they are written as bin, as text or as an array of integers. Nil is none.
+/// Decodes bytes from bin, text or an array of integers. Nil means no bytes.
 fn nil_is_no_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, [u8]>, D::Error> {
     serde_bytes::deserialize::<Option<_>, _>(deserializer).map(Option::unwrap_or_default)
 }
 
-/// What an actor answers, with what can be left where it lies.
+/// The response of an actor. Borrows from the answer if possible.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ResponsePayload<'a> {
@@ -87,7 +87,7 @@ pub(crate) struct ResponsePayload<'a> {
     pub(crate) body: Cow<'a, [u8]>,
 }
 
-/// The entries of a map, in their order.
+/// The entries of a map, in order.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderPairs<'a>(pub(crate) Vec<(&'a str, &'a str)>);
 
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_is_read_however_it_is_written() {
+    fn every_encoding_of_every_field_is_decoded() {
         // A field that is left out, and one that is nil, bin, text and an array of integers.
         let ways = [None, Some(&b"\xc0"[..]), Some(b"\xc4\x01a"), Some(b"\xa1a"), Some(b"\x91a")];
         let none = Some(&b""[..]);
@@ -205,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_end_in_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn decoding_any_bytes_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
             let _ = ResponsePayload::decode(&bytes);
         }
     }

@@ -1,4 +1,4 @@
-//! The body of a request, read whole, and held for its client until the request is answered.
+//! Reads the body of a request. Its memory counts as held by the client until the request is answered.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,30 +14,30 @@ use crate::connection_table::{ConnectionHandle, MemoryReservation};
 use crate::memory_quota::QuotaExceeded;
 use crate::normalise::RequestFraming;
 
-/// How long a client may take to send a body.
+/// Maximum time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much of a body that is too large is read and thrown away. A client that is still sending when the connection
-/// closes may never see the answer.
+/// Number of bytes of a too large body that are read and discarded. A client that is still sending when the connection closes
+/// may not receive the response. Unit: bytes.
 const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
 
-/// What a body is given room for with its first bytes, if that much is announced. Beyond that, room grows with what arrives.
+/// Memory that is reserved for the first bytes of a body. Later reservations grow with the bytes that have arrived. Unit: bytes.
 const FIRST_RESERVATION_BYTES: usize = 16 * 1024;
 
-/// A body that has arrived. Its bytes count as its client's until `holdings` are dropped.
+/// A body that has arrived. Its memory counts as held by the client until `reservations` are dropped.
 #[derive(Debug, Default)]
 pub(crate) struct RequestBody {
     pub(crate) bytes: Vec<u8>,
     pub(crate) reservations: Vec<MemoryReservation>,
 }
 
-/// Why a body did not arrive.
+/// The error of reading a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyError {
     TooLarge,
     Incomplete,
     TimedOut,
-    /// There is no room for it beside what others send.
+    /// There is no memory for it.
     NoRoom,
 }
 
@@ -50,7 +50,7 @@ impl From<QuotaExceeded> for BodyError {
 /// Reads a body of up to `limit` bytes.
 ///
 /// # Errors
-/// It did not arrive, and nothing of it is held.
+/// Returns an error if the body is too large, incomplete or late, or if there is no memory for it. Its memory is released.
 pub(crate) async fn read<B>(
     mut body: B,
     framing: RequestFraming,
@@ -64,7 +64,7 @@ where
         return Ok(RequestBody::default());
     }
     if framing.length.is_some_and(|length| length > limit) {
-        // A client that asks first is told before it sends anything.
+        // A client that waits for `100 Continue` has not sent the body.
         if !framing.expects_continue {
             discard(&mut body).await;
         }
@@ -74,7 +74,7 @@ where
     let outcome = {
         let refused = pin!(connection.bodies_rejected());
         let receiving = pin!(receive(&mut body, expected, limit, connection));
-        // In this order: what has arrived at the first look needs neither of the others.
+        // The body is polled first: if it has arrived already, neither of the others is needed.
         match tokio::time::timeout(BODY_TIMEOUT, select(receiving, refused)).await {
             Ok(Either::Left((received, _))) => received,
             Ok(Either::Right(((), _))) => Err(BodyError::NoRoom),
@@ -103,7 +103,7 @@ where
             return Err(BodyError::TooLarge);
         }
         received.reserve(data.len(), expected, connection)?;
-        // Copied, since small pieces would keep the buffers alive that they came in.
+        // Copied, because small frames would keep their larger buffers alive.
         received.bytes.extend_from_slice(&data);
     }
     received.reservations.iter_mut().try_for_each(MemoryReservation::pin)?;
@@ -111,7 +111,7 @@ where
 }
 
 impl RequestBody {
-    /// Makes room for more bytes: for as many again as have arrived, but for no more than are expected.
+    /// Reserves memory for more bytes: doubles the capacity, up to the expected size.
     fn reserve(
         &mut self,
         more: usize,
@@ -138,6 +138,6 @@ async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B) {
             }
         }
     };
-    // Where the client is too slow for that, it may not see its answer.
+    // A client that is too slow may not receive the response.
     let _ = tokio::time::timeout(BODY_TIMEOUT, discard).await;
 }

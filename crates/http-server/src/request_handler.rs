@@ -1,4 +1,4 @@
-//! From a request to a call and back.
+//! Turns a request into a call of the actor, and its answer into a response.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::request_id::{REQUEST_ID, RequestIds};
 use crate::response_body::ResponseBody;
 use crate::response_framing::frame_response;
 
-/// Headers that belong to a connection: an actor has no say in them. Of the length it tells, [`frame`] decides.
+/// Headers of the connection, which actors cannot set. [`frame_response`] handles `content-length`.
 const CONNECTION_HEADERS: [HeaderName; 7] = [
     header::CONNECTION,
     header::TE,
@@ -34,22 +34,22 @@ const CONNECTION_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// What the head of a request may have without counting as bytes that are held, as most have.
+/// Size up to which the head of a request does not count as held memory. Most heads are smaller. Unit: bytes.
 const FREE_HEAD_BYTES: usize = 4 * 1024;
 
-/// How many headers a response gets beside the actor's: the request's identity, the date and the length.
+/// Number of headers that the server adds to a response: the identity of the request, the date and the length.
 const ADDED_HEADERS: usize = 3;
 
-/// Who answers the requests of a port, and within which bounds.
+/// Handles the requests of a port.
 pub(crate) struct RequestHandler<C> {
     actor: String,
     caller: C,
     body_limit: usize,
-    /// About as many bytes as the larger ones of the last answers had.
+    /// The approximate size of the larger recent answers. Unit: bytes.
     typical_response: AtomicUsize,
     cors: Option<Cors>,
     ids: RequestIds,
-    /// What connections are encrypted with, if they are.
+    /// Encrypts connections, if set.
     pub(crate) tls: Option<TlsAcceptor>,
 }
 
@@ -73,7 +73,7 @@ impl<C: ActorCaller> RequestHandler<C> {
         }
     }
 
-    /// Answers one request of a connection. What goes wrong is told to the log in full and to the client as a status.
+    /// Handles a request. A failure is logged in full, but the client receives only a status.
     pub(crate) async fn handle<B>(
         &self,
         request: http::Request<B>,
@@ -96,7 +96,7 @@ impl<C: ActorCaller> RequestHandler<C> {
         response.map(|body| ResponseBody::new(body, ResponseInFlight::begin(in_flight, reservation)))
     }
 
-    /// Judges a request and has it answered. With the reply comes what it holds, if it holds much.
+    /// Validates a request and calls the actor. Returns the response with the memory that it holds.
     async fn try_handle<B>(
         &self,
         head: &mut http::request::Parts,
@@ -113,7 +113,7 @@ impl<C: ActorCaller> RequestHandler<C> {
         }
         let received =
             request_body::read(body, framing, self.body_limit, connection).await.map_err(RequestError::Body)?;
-        // Held until the request is answered: as long as its body is in memory.
+        // The reservations are released with the call, which holds the bytes of the body.
         let RequestBody { bytes, mut reservations } = received;
         set_content_length(&mut head.headers, framing, bytes.len());
         let call = encode(head, &bytes).map_err(RequestError::Encode)?;
@@ -144,37 +144,37 @@ impl<C: ActorCaller> RequestHandler<C> {
         self.typical_response.store(length.max(before - before / 16), Ordering::Relaxed);
     }
 
-    /// The reply to a request that failed, and the line on the log where the failure is not the client's.
+    /// Returns the response to a failed request, and logs the failure.
     fn explain(&self, head: &http::request::Parts, id: &HeaderValue, failure: &RequestError) -> HttpResponse {
         let status = failure.status();
         let id = id.to_str().unwrap_or_default();
         if status.is_server_error() && !matches!(failure, RequestError::Rejected(_)) {
             let (actor, path) = (&self.actor, head.uri.path());
-            log::error!("request {id}: actor {actor} could not answer {} {path:?} ({status}): {failure}", head.method);
+            log::error!("request {id}: actor {actor} failed to answer {} {path:?} ({status}): {failure}", head.method);
         } else {
-            log::debug!("request {id}: it is refused with {status}: {failure}");
+            log::debug!("request {id} was refused with {status}: {failure}");
         }
         let mut response = status_response(status);
         if let RequestError::Rejected(_) = failure {
-            // What follows it may not be what it seems.
+            // The bytes that follow an invalid request cannot be trusted as a request.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 }
 
-/// Why a request was not answered by the actor.
+/// The failure of a request.
 enum RequestError {
-    /// It is no request that an actor could be asked.
+    /// The request is invalid.
     Rejected(RejectedRequest),
     Body(BodyError),
-    /// The request could not be put into the words of the contract.
+    /// The payload of the call could not be encoded.
     Encode(BoxedError),
     /// The call failed.
     Call(CallError),
-    /// The call was answered with something that is no response.
+    /// The answer of the actor is not a valid response.
     InvalidResponse(BoxedError),
-    /// There is no room for the answer beside those that clients have not taken.
+    /// There is no memory for the response.
     NoRoomForResponse,
 }
 
@@ -201,22 +201,18 @@ impl std::fmt::Display for RequestError {
         match self {
             RequestError::Rejected(rejected) => f.write_str(rejected.reason),
             RequestError::Call(error) => error.fmt(f),
-            RequestError::InvalidResponse(error) => write!(f, "its answer is no response: {error}"),
+            RequestError::InvalidResponse(error) => write!(f, "its answer is not a valid response: {error}"),
             RequestError::Encode(error) => write!(f, "the request cannot be encoded: {error}"),
-            RequestError::Body(BodyError::NoRoom) => {
-                f.write_str("there is no room for its body beside those of others")
-            }
+            RequestError::Body(BodyError::NoRoom) => f.write_str("there is no memory for the body"),
             RequestError::Body(BodyError::TooLarge) => f.write_str("the body is too large"),
-            RequestError::Body(BodyError::Incomplete) => f.write_str("the body was cut short"),
+            RequestError::Body(BodyError::Incomplete) => f.write_str("the body is incomplete"),
             RequestError::Body(BodyError::TimedOut) => f.write_str("the body did not arrive in time"),
-            RequestError::NoRoomForResponse => {
-                f.write_str("there is no room for its answer beside those that have not been sent")
-            }
+            RequestError::NoRoomForResponse => f.write_str("there is no memory for the response"),
         }
     }
 }
 
-/// Tells the actor the length of a body that came without it: in chunks, or in HTTP/2.
+/// Adds the length of a body that arrived without one, in chunks or over HTTP/2.
 fn set_content_length(headers: &mut HeaderMap, framing: RequestFraming, length: usize) {
     if framing.length.is_none() && (framing.chunked || length > 0) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -249,7 +245,7 @@ fn decode_response(answer: Bytes) -> Result<HttpResponse, BoxedError> {
         }
     }
     let body = match response.body {
-        // It stays where it lies.
+        // Not copied.
         Cow::Borrowed(body) => answer.slice_ref(body),
         Cow::Owned(body) => Bytes::from(body),
     };
@@ -266,7 +262,7 @@ fn without_body(status: StatusCode, headers: HeaderMap) -> HttpResponse {
     response
 }
 
-/// A reply that says nothing but its status.
+/// Returns a response with the reason phrase of its status as body.
 fn status_response(status: StatusCode) -> HttpResponse {
     let text = status.canonical_reason().unwrap_or_default();
     let mut response = http::Response::new(Bytes::from_static(text.as_bytes()));
@@ -289,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_response_is_an_error() {
+    fn an_invalid_response_is_an_error() {
         let split = b"\x82\xaastatusCode\xcc\xc8\xa6header\x81\xa1x\xa3a\r\n";
         let informational = b"\x81\xaastatusCode\x65";
         for answer in [&b""[..], b"hello", split, informational, b"\x81\xaastatusCode\xcd\xff\xff"] {

@@ -1,20 +1,20 @@
-//! The identity of a request: what joins the lines of several logs.
+//! The identity of a request, which relates the lines of several logs.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-/// Where a request says which it is, and its answer as well.
+/// The header with the identity of a request, in the request and the response.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest identity that is taken from a client.
+/// Maximum size of an identity that a client sends. Unit: bytes.
 const MAX_ID_BYTES: usize = 128;
 
-/// Makes identities for requests that come without one.
+/// Generates identities for requests without one.
 #[derive(Debug)]
 pub(crate) struct RequestIds {
-    /// Tells this maker from all others, on this machine or another.
+    /// Distinguishes this generator from others on any machine.
     generator: u64,
     generated: AtomicU64,
 }
@@ -24,7 +24,7 @@ impl RequestIds {
         RequestIds { generator: RandomState::new().hash_one(std::process::id()), generated: AtomicU64::default() }
     }
 
-    /// The identity of a request: its own if it has a sane one, or a new one.
+    /// Returns the identity that the client sent, if it is valid, or a new one.
     pub(crate) fn of(&self, headers: &HeaderMap) -> HeaderValue {
         let given = headers.get(REQUEST_ID).filter(|given| is_valid(given.as_bytes()));
         given.cloned().unwrap_or_else(|| self.next())
@@ -40,7 +40,7 @@ impl RequestIds {
     }
 }
 
-/// Whether an identity can stand on a line of a log and in a header without harm.
+/// Returns whether an identity is safe in a header and on a line of a log.
 fn is_valid(id: &[u8]) -> bool {
     let fits = |&byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
     (1..=MAX_ID_BYTES).contains(&id.len()) && id.iter().all(fits)
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sane_identity_is_kept_and_others_are_replaced() {
+    fn a_valid_identity_is_kept_and_others_are_replaced() {
         let ids = RequestIds::new();
         assert_eq!(of(&ids, b"7b-a.B_1:2/3+4=@"), "7b-a.B_1:2/3+4=@");
         for odd in [&b""[..], b"a b", b"a\tb", b"\xff", b"a\"b", &[b'a'; 129]] {

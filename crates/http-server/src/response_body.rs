@@ -1,4 +1,4 @@
-//! The body of a response, which is held for its client until the last byte of it has been sent.
+//! The body of a response. Its memory counts as held by the client until the last byte has been sent.
 
 use std::convert::Infallible;
 use std::io::IoSlice;
@@ -9,12 +9,12 @@ use hyper::body::{Body, Buf, Bytes, Frame, SizeHint};
 
 use crate::activity::ResponseInFlight;
 
-/// A whole body.
+/// The body of a response.
 #[derive(Debug)]
 pub(crate) struct ResponseBody(Option<ResponseData>);
 
 impl ResponseBody {
-    /// The body with what is to be known when it has been sent. Without any bytes that is now.
+    /// Creates a body. `response` is dropped when the body has been sent, or at once if it is empty.
     pub(crate) fn new(bytes: Bytes, response: ResponseInFlight) -> ResponseBody {
         ResponseBody(Some(ResponseData { bytes, response }).filter(|data| data.has_remaining()))
     }
@@ -40,7 +40,7 @@ impl Body for ResponseBody {
     }
 }
 
-/// The bytes of a body that are yet to be sent.
+/// The unsent bytes of a body.
 #[derive(Debug)]
 pub(crate) struct ResponseData {
     bytes: Bytes,

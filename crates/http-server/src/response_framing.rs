@@ -1,13 +1,13 @@
-//! How a response is framed, whatever the actor says of it: by its method, its status and its body alone.
+//! Frames a response by the method of its request, its status and its body, regardless of what the actor declares.
 
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 
-/// Frames a response: one without a body has none, and the length that is told is the one there is.
+/// Frames a response (RFC 9110, section 8.6; RFC 9112, section 6.3).
 ///
-/// Where there is no body by the method or the status, the length is that of the body that a `GET` would have had: of the one
-/// that the actor gave, or what it says of it.
+/// If method or status exclude a body, `content-length` is the length that the response to a `GET` would have: that of the
+/// actor's body, or the one that the actor declares.
 pub(crate) fn frame_response(method: &Method, response: &mut Response<Bytes>) {
     let declared = declared_length(response.headers());
     response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -18,7 +18,7 @@ pub(crate) fn frame_response(method: &Method, response: &mut Response<Bytes>) {
         (StatusCode::NOT_MODIFIED, _) | (_, &Method::HEAD) => {
             without_body(response, declared.filter(|_| length == 0).or((length > 0).then_some(length)));
         }
-        // The length of a body goes without saying.
+        // The HTTP library adds the length of the body.
         _ => {}
     }
 }
@@ -30,7 +30,7 @@ fn without_body(response: &mut Response<Bytes>, length: Option<u64>) {
     }
 }
 
-/// The length that an actor tells, if it is one.
+/// Returns the length that the actor declares, if it is valid.
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
     let declared = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
     declared.bytes().all(|byte| byte.is_ascii_digit()).then(|| declared.parse().ok()).flatten()
@@ -40,7 +40,7 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// The body and the length that are left of a response.
+    /// Returns the body and the declared length of a framed response.
     fn framed(
         method: Method,
         status: u16,
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_is_framed_by_what_it_is() {
+    fn method_status_and_body_frame_a_response() {
         let cases = [
             (Method::GET, 200, None, "abc", "abc", None),
             (Method::GET, 200, Some("99"), "abc", "abc", None),

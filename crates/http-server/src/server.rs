@@ -1,4 +1,4 @@
-//! The open ports of all links.
+//! The server, with the open ports of all links.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,26 +15,25 @@ use crate::listener::Listener;
 use crate::request_handler::RequestHandler;
 use crate::tls;
 
-/// HTTP servers for linked actors, each on a port of its own.
+/// Serves linked actors over HTTP, each on a port of its own.
 pub struct Server<C> {
-    /// The open ports, by the public key of their actor.
+    /// The open ports, by the public key of the actor.
     listeners: Mutex<HashMap<String, Listener<C>>>,
-    /// The connections at all of these ports.
+    /// The connections of all ports.
     table: Arc<ConnectionTable>,
 }
 
 impl<C: ActorCaller + 'static> Server<C> {
-    /// A server without any open port.
+    /// Creates a server without open ports.
     pub fn new() -> Server<C> {
         Server { listeners: Mutex::default(), table: ConnectionTable::new() }
     }
 
-    /// Takes a link: opens the port that its values ask for and answers requests there with calls. For an actor that has
-    /// a port already, the new values replace the old ones.
+    /// Establishes a link: opens the port that its values configure, and serves the actor there. If the actor is linked
+    /// already, the new values replace the old ones.
     ///
     /// # Errors
-    /// A text that names the value which cannot be read, or the address that cannot be listened on. What was in effect for
-    /// the actor before still is.
+    /// Names the invalid value, or the address that cannot be opened. The old values of the actor remain in effect.
     pub async fn bind(&self, actor: &str, values: &HashMap<String, String>, caller: C) -> Result<(), BoxedError> {
         let config = HttpServerConfig::from_link_values(values)?;
         let tls = match &config.tls {
@@ -62,14 +61,13 @@ impl<C: ActorCaller + 'static> Server<C> {
         log_address(actor, scheme, listener.address());
         let previous = self.listeners().insert(actor.to_owned(), listener);
         if let Some(previous) = previous {
-            // The link has moved. The requests that came in at the old port end beside this.
+            // The old port closes in the background, after its requests in flight.
             tokio::task::spawn_local(previous.close());
         }
         Ok(())
     }
 
-    /// Lets go of a link: closes the actor's port at once, and waits until the requests in flight have ended or their time
-    /// is up.
+    /// Ends a link: closes the port of the actor at once, and waits up to 25 seconds for its requests in flight.
     pub async fn unbind(&self, actor: &str) {
         let listener = self.listeners().remove(actor);
         if let Some(listener) = listener {
@@ -77,19 +75,19 @@ impl<C: ActorCaller + 'static> Server<C> {
         }
     }
 
-    /// Lets go of all links.
+    /// Ends all links, as [`Server::unbind`] does.
     pub async fn stop(&self) {
         let listeners = std::mem::take(&mut *self.listeners());
         join_all(listeners.into_values().map(Listener::close)).await;
     }
 
-    /// Where the requests for an actor are listened for, if it is linked. It may be asked on any thread.
+    /// Returns the address that an actor is served on, or `None` if it is not linked. May be called on any thread.
     pub fn address(&self, actor: &str) -> Option<SocketAddr> {
         self.listeners().get(actor).map(Listener::address)
     }
 
-    /// Takes the listener of an actor out, where its port has to be closed before the new one can be opened: both are the
-    /// same port, on other addresses of the machine.
+    /// Removes the listener of an actor if it has to be closed before the new one is opened, because both use the same port on
+    /// different addresses.
     fn remove_if_same_port(&self, actor: &str, config: &HttpServerConfig) -> Option<Listener<C>> {
         let mut listeners = self.listeners();
         let same = config.address.port() != 0
@@ -98,16 +96,16 @@ impl<C: ActorCaller + 'static> Server<C> {
     }
 
     fn listeners(&self) -> MutexGuard<'_, HashMap<String, Listener<C>>> {
-        // The map is whole after any panic: each use of it is a single operation.
+        // A panic cannot leave the map inconsistent: each use of it is a single operation.
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Tells the log where an actor is served. That other machines reach it is told to those who want to know of little else.
+/// Logs the address of an actor, at the level `warn` if other machines can reach it.
 fn log_address(actor: &str, scheme: &str, address: SocketAddr) {
     match address.ip().to_canonical().is_loopback() {
         true => log::info!("actor {actor} is served on {scheme}://{address}"),
-        false => log::warn!("actor {actor} is served on {scheme}://{address}, to other machines as well"),
+        false => log::warn!("actor {actor} is served on {scheme}://{address}, which other machines can reach"),
     }
 }
 

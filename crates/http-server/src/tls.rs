@@ -1,4 +1,4 @@
-//! The certificate that a link's values name.
+//! Loads the certificate and the private key of a link.
 
 use std::sync::Arc;
 
@@ -9,45 +9,45 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// What every PEM text has in it.
+/// Marks a value as PEM text rather than a path.
 const PEM_MARK: &str = "-----BEGIN ";
 
-/// The largest PEM file that is read, in bytes.
+/// Maximum number of bytes that are read of a PEM file.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// Where a certificate and its key are: each in PEM, or the path of a file in PEM.
+/// A certificate chain and its private key, each as PEM text or as the path of a PEM file.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct TlsSource {
     pub(crate) certificate: String,
     pub(crate) key: String,
 }
 
-/// Never with the key.
+/// Shows neither value, because the key is a secret.
 impl std::fmt::Debug for TlsSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TlsSource").finish_non_exhaustive()
     }
 }
 
-/// Reads certificate and key.
+/// Loads the certificate chain and the private key.
 ///
 /// # Errors
-/// A text that names the value at fault, never with what is in it: it may be a key.
+/// Names the invalid value. Its content is not shown, because it may be a key.
 pub(crate) async fn load_acceptor(source: &TlsSource) -> Result<TlsAcceptor, String> {
     let certificate = read_pem("TLS_CERT", &source.certificate).await?;
     let key = read_pem("TLS_KEY", &source.key).await?;
     let chain = CertificateDer::pem_slice_iter(&certificate).collect::<Result<Vec<_>, _>>();
-    let chain = chain.map_err(|_| "the value TLS_CERT holds something that is no certificate in PEM".to_owned())?;
+    let chain = chain.map_err(|_| "the value TLS_CERT contains an invalid PEM certificate".to_owned())?;
     if chain.is_empty() {
-        return Err("the value TLS_CERT holds no certificate in PEM".to_owned());
+        return Err("the value TLS_CERT contains no PEM certificate".to_owned());
     }
     let key = PrivateKeyDer::from_pem_slice(&key)
-        .map_err(|_| "the value TLS_KEY holds no private key in PEM (PKCS #8, PKCS #1 or SEC 1)".to_owned())?;
+        .map_err(|_| "the value TLS_KEY contains no PEM private key (PKCS #8, PKCS #1 or SEC 1)".to_owned())?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
     let mut config =
-        config.map_err(|error| format!("the values TLS_CERT and TLS_KEY do not fit each other or TLS: {error}"))?;
+        config.map_err(|error| format!("the values TLS_CERT and TLS_KEY cannot be used together: {error}"))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

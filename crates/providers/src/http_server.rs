@@ -1,5 +1,5 @@
-//! `wasmcloud:httpserver`: a listener of its own for each linked actor, whose requests become calls. The server itself is
-//! the crate `wasmcloud-http-server`; this makes it a provider of the host.
+//! `wasmcloud:httpserver`: serves linked actors over HTTP. The crate `wasmcloud-http-server` is the server. This module makes it
+//! a provider.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -154,7 +154,7 @@ impl std::fmt::Debug for HttpServer {
     }
 }
 
-/// An actor behind a port.
+/// An actor that is served on a port.
 #[derive(Debug)]
 struct LinkedActor {
     key: String,
@@ -167,7 +167,7 @@ impl ActorCaller for LinkedActor {
     }
 }
 
-/// A failed call, as the HTTP server knows it.
+/// Converts the error of a call for the HTTP server.
 fn to_call_error(error: &Error) -> CallError {
     let kind = match error.kind() {
         ErrorKind::DeadlineExceeded => CallErrorKind::TimedOut,

@@ -1,4 +1,4 @@
-//! A stream that tells what it sees.
+//! A stream that reports reads and writes to the activity of its connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Activity;
 
-/// The stream of a connection.
+/// The observed stream of a connection.
 pub(crate) struct ObservedStream<S> {
     pub(crate) stream: S,
     pub(crate) activity: Rc<Activity>,

@@ -1,26 +1,26 @@
-//! Answers on their way to a client, and whether it takes them.
+//! Responses that are being sent, and whether their client reads them.
 
 use crate::activity::RequestInFlight;
 use crate::connection_table::MemoryReservation;
 
-/// How often an answer is looked at before it has to have made progress.
+/// Number of reviews within the write timeout.
 pub(super) const REVIEWS: u32 = 3;
 
-/// What a client has to take of an answer in the time that it has for that, in bytes, unless that is all of it. Less than
-/// that is no progress: it would hold an answer for as long as it likes.
+/// Number of bytes of a response that a client has to read within the write timeout. A client that reads less would hold the
+/// memory of the response for as long as it likes.
 const MIN_PROGRESS_BYTES: usize = 8 * 1024;
 
-/// How far an answer has come.
+/// The progress of a response.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// The bytes that were sent since the last progress.
+    /// Number of bytes that were sent since the last progress.
     sent: usize,
-    /// How often it has been looked at since.
+    /// Number of reviews since the last progress.
     reviews: u32,
 }
 
 impl Progress {
-    /// Looks at it once more. The answer is whether its client has taken too long.
+    /// Reviews the progress. Returns whether the client has taken too long.
     pub(super) fn review(&mut self) -> bool {
         if self.sent >= MIN_PROGRESS_BYTES {
             *self = Progress::default();
@@ -31,12 +31,12 @@ impl Progress {
     }
 }
 
-/// An answer that is being sent, until this is dropped. As long as that takes, its request is being served.
+/// A response that is being sent, until this is dropped. Its request counts as being served until then.
 #[derive(Debug)]
 pub(crate) struct ResponseInFlight {
     request: RequestInFlight,
     index: usize,
-    /// The bytes of the answer, which count as the client's.
+    /// The memory of the response, which counts as held by the client.
     _reservation: Option<MemoryReservation>,
 }
 
@@ -46,7 +46,7 @@ impl ResponseInFlight {
         ResponseInFlight { request, index, _reservation: reservation }
     }
 
-    /// So many more bytes have been sent.
+    /// Records that bytes have been sent.
     pub(crate) fn record_sent(&self, bytes: usize) {
         if let Some(progress) = self.request.0.answers.borrow_mut().get_mut(self.index) {
             progress.sent += bytes;

@@ -1,4 +1,4 @@
-//! The one timer of a connection, and what it is asked for by others.
+//! Runs a connection with its timer and with requests to close it.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -9,16 +9,15 @@ use tokio::time::Instant;
 use super::{Activity, TimeoutAction};
 use crate::connection_table::CloseRequest;
 
-/// How a connection came to its end.
+/// The end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectionEnd<T> {
     Completed(T),
-    /// It had taken too long over something, or others needed what it held.
+    /// A timeout expired, or other connections needed its slot or memory.
     Cut,
 }
 
-/// Runs a connection to its end, or until it is to be cut. `end` is called once when it is to end with the requests that are
-/// under way.
+/// Runs a connection until it ends or has to be cut. Calls `end` once if it is to close after its requests in flight.
 pub(crate) async fn run_with_timeouts<C: Future>(
     mut connection: Pin<&mut C>,
     mut end: impl FnMut(Pin<&mut C>),
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
     use crate::connection_table::{ConnectionSlot, ConnectionTable};
 
-    /// Times so far from each other that a busy machine does not bring them into another order.
+    /// Timeouts that differ enough to keep their order on a busy machine.
     const SHORT: ConnectionTimeouts = ConnectionTimeouts {
         idle: Duration::from_millis(400),
         head: Duration::from_millis(100),
@@ -86,7 +85,7 @@ mod tests {
         (slot, activity)
     }
 
-    /// How long an endless connection lasts that does this first, and how often it was told to end before.
+    /// Returns the duration of an endless connection after `begin`, and how often it was requested to close.
     async fn lasts<T>(begin: impl FnOnce(&Rc<Activity>) -> T) -> (Duration, u32) {
         let (_admission, activity) = connection().await;
         let begun = Instant::now();
@@ -159,7 +158,7 @@ mod tests {
         let mut ticks = tokio::time::interval(SHORT.write / 20);
         let busy = pin!(poll_fn(|context| {
             ready!(ticks.poll_tick(context));
-            // Everything but that one answer is well.
+            // Everything makes progress but this one response.
             activity.on_written();
             activity.on_read(b"PING");
             stuck.record_sent(1);

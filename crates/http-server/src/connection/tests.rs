@@ -1,4 +1,4 @@
-//! Clients that send or take nothing, and what a server holds for them in the meantime: bytes, counted.
+//! Clients that stop sending or reading, and the memory that the server holds for them.
 
 mod bodies;
 mod unsent;
@@ -23,7 +23,7 @@ use crate::memory_quota::QuotaLimits;
 
 const KIB: usize = 1024;
 
-/// Times for tests. What they are about is counted, not timed.
+/// Timeouts for tests, which count bytes rather than measure time.
 const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
     idle: Duration::from_secs(20),
     head: Duration::from_secs(20),
@@ -33,7 +33,7 @@ const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
 
 const LIMITS: QuotaLimits = QuotaLimits { total: 4096 * KIB, client: 2048 * KIB, connection: 1024 * KIB };
 
-/// Who answers each request with a body of some size, and counts them.
+/// Answers each request with a body of this size, and counts the calls.
 #[derive(Clone)]
 struct Answering {
     size: usize,
@@ -59,7 +59,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// One whose actor answers with so many bytes.
+    /// Creates a server whose actor answers with this number of bytes.
     fn new(size: usize) -> Fixture {
         let called = Arc::<AtomicUsize>::default();
         let config = HttpServerConfig::from_link_values(&HashMap::new()).unwrap();
@@ -71,7 +71,7 @@ impl Fixture {
         }
     }
 
-    /// Connects a client, whose connection takes so many bytes that it does not read.
+    /// Connects a client whose connection buffers this number of unread bytes.
     async fn connect(&self, client: u8, unread: usize) -> (DuplexStream, JoinHandle<()>) {
         let (stream, of_server) = tokio::io::duplex(unread);
         let slot = self.table.acquire_slot(0, IpAddr::from([10, 0, 0, client])).await;

@@ -1,5 +1,4 @@
-//! One connection, as the other connections of its server know it: how long it has been idle, what it holds, and what it is
-//! asked for.
+//! The shared handle of a connection: how long it has been idle, the memory that it holds, and requests to close it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,40 +13,41 @@ use tokio::sync::futures::Notified;
 use super::{ConnectionTable, MemoryKind};
 use crate::memory_quota::{MemoryGrant, QuotaExceeded};
 
-/// What a connection is asked for.
+/// A request to close a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum CloseRequest {
     None,
-    /// To end with the requests that are under way.
+    /// Close after the requests in flight.
     Graceful,
-    /// To end at once.
+    /// Close at once.
     Immediate,
 }
 
 /// The rank of a connection that is not idle.
 const BUSY: u64 = u64::MAX;
 
-/// Puts those whose request has begun to arrive behind all that are idle.
+/// Ranks connections that receive the head of a request behind all idle ones.
 const RECEIVING_HEAD: u64 = 1 << 62;
 
-/// A connection. It lasts as long as something that belongs to it does.
+/// The shared handle of a connection. The table removes the connection when its last handle is dropped.
 pub(crate) struct ConnectionHandle {
     pub(crate) table: Arc<ConnectionTable>,
     number: usize,
     pub(crate) port: usize,
     close_request: AtomicU8,
     ended: AtomicBool,
-    /// Wakes what serves the connection.
+    /// Wakes the task that serves the connection.
     task: AtomicWaker,
-    /// Since when it has been idle, in nanoseconds since the table's beginning: the lower, the sooner it may be ended.
+    /// The time at which it became idle, in nanoseconds since the start of the table. Lower ranks are closed first.
     rank: AtomicU64,
-    /// Told when the bodies that it is receiving are to be refused.
+    /// Notified when the bodies that are being received are to be rejected.
     bodies_rejected: Notify,
-    /// The calls under way, and the bytes of answers that have not been sent.
+    /// The number of calls in flight.
     calls: AtomicUsize,
+    /// The size of unsent responses. Unit: bytes.
     unsent: AtomicUsize,
-    /// Told when there are fewer of these, if somebody waits for that.
+    /// Notified when `calls` or `unsent` becomes lower, if a call waits for that.
     unsent_reduced: Notify,
     has_waiter: AtomicBool,
 }
@@ -72,8 +72,8 @@ impl ConnectionHandle {
         handle
     }
 
-    /// Asks the connection for something. The answer is whether it had been asked for less before: the table counts that, so
-    /// it is the one to be told.
+    /// Requests the connection to close. Returns whether this is more urgent than earlier requests. Called by the table only,
+    /// which counts the connections that close.
     pub(crate) fn request_close(&self, request: CloseRequest) -> bool {
         if self.ended.load(Ordering::Relaxed) {
             return false;
@@ -93,7 +93,7 @@ impl ConnectionHandle {
         }
     }
 
-    /// Has what serves the connection woken when it is asked for something.
+    /// Registers the task to wake when the connection is requested to close.
     pub(crate) fn wake_on_close_request(&self, waker: &Waker) {
         self.task.register(waker);
     }
@@ -111,18 +111,18 @@ impl ConnectionHandle {
         self.rank.store(self.nanoseconds(since), Ordering::Relaxed);
     }
 
-    /// A request has begun to arrive.
+    /// Ranks the connection as receiving the head of a request.
     pub(crate) fn set_receiving_head(&self, since: Instant) {
         self.rank.store(RECEIVING_HEAD | self.nanoseconds(since), Ordering::Relaxed);
     }
 
     fn nanoseconds(&self, moment: Instant) -> u64 {
         let since = moment.saturating_duration_since(self.table.started);
-        // It would take centuries to reach the rank of others.
+        // The bound is reached after more than a century.
         (since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())).min(RECEIVING_HEAD - 1)
     }
 
-    /// Where it stands among those that can be asked to end, the lowest first. None where it cannot, or has been.
+    /// Returns the rank among the connections that may be closed, the lowest first. Returns `None` if it is busy or closing.
     pub(crate) fn idle_rank(&self) -> Option<u64> {
         let rank = self.rank.load(Ordering::Relaxed);
         (rank != BUSY && self.close_request() == CloseRequest::None).then_some(rank)
@@ -132,13 +132,13 @@ impl ConnectionHandle {
         self.bodies_rejected.notify_waiters();
     }
 
-    /// Ends when the bodies that are being received are to be refused.
+    /// Waits until the bodies that are being received are rejected.
     pub(crate) fn bodies_rejected(&self) -> Notified<'_> {
         self.bodies_rejected.notified()
     }
 
-    /// Waits until an answer of so many bytes can be expected to find room beside those of the calls under way. Once the
-    /// connection has ended nobody would take it, so that is never.
+    /// Waits until there is memory for a response of the expected size, in addition to those of the calls in flight. Never
+    /// returns once the connection has ended, because the response could not be sent.
     pub(crate) async fn start_call(self: &Arc<Self>, expected: usize) -> CallInFlight {
         while self.ended.load(Ordering::Relaxed) || !self.has_room_for(expected) {
             let unsent_reduced = self.unsent_reduced.notified();
@@ -161,10 +161,10 @@ impl ConnectionHandle {
         }
     }
 
-    /// Holds bytes for this connection.
+    /// Reserves memory for this connection.
     ///
     /// # Errors
-    /// There is no room for them.
+    /// `QuotaExceeded` if no memory can be freed.
     pub(crate) fn reserve_memory(
         self: &Arc<Self>,
         kind: MemoryKind,
@@ -188,12 +188,12 @@ impl fmt::Debug for ConnectionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectionHandle")
             .field("number", &self.number)
-            .field("asked", &self.close_request())
+            .field("close_request", &self.close_request())
             .finish_non_exhaustive()
     }
 }
 
-/// A call of the connection that has not been answered.
+/// A call in flight. Dropping it ends the call.
 #[derive(Debug)]
 pub(crate) struct CallInFlight(Arc<ConnectionHandle>);
 
@@ -204,7 +204,7 @@ impl Drop for CallInFlight {
     }
 }
 
-/// Bytes that are held for a connection, until this is dropped.
+/// Memory that a connection holds. Dropping it releases the memory.
 #[derive(Debug)]
 pub(crate) struct MemoryReservation {
     handle: Arc<ConnectionHandle>,
@@ -213,10 +213,10 @@ pub(crate) struct MemoryReservation {
 }
 
 impl MemoryReservation {
-    /// Makes sure that these bytes are not taken away.
+    /// Protects the memory from eviction.
     ///
     /// # Errors
-    /// They have been.
+    /// `QuotaExceeded` if it has been evicted already.
     pub(crate) fn pin(&mut self) -> Result<(), QuotaExceeded> {
         self.handle.table.pin_memory(self.handle.number, self.kind, &mut self.grant)
     }

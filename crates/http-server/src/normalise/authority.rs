@@ -2,22 +2,22 @@
 
 use std::net::Ipv6Addr;
 
-/// Whether a text is an authority with a host that is not empty and without userinfo.
+/// Returns whether a text is an authority with a non-empty host and without userinfo.
 pub(super) fn is_authority(text: &[u8]) -> bool {
     let Some((host, port)) = split(text) else { return false };
     is_host(host) && port.is_none_or(is_port)
 }
 
-/// An authority in the form in which two can be compared.
+/// An authority in a form that can be compared.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Authority {
     host: Vec<u8>,
-    /// None for the default of the scheme.
+    /// `None` stands for the default port of the scheme.
     port: Option<u16>,
 }
 
 impl Authority {
-    /// The authority in a text that is one.
+    /// Parses a valid authority.
     pub(super) fn of(text: &[u8], scheme: Option<&str>) -> Option<Authority> {
         let (host, port) = split(text)?;
         let port = port.filter(|port| !port.is_empty()).and_then(|port| std::str::from_utf8(port).ok()?.parse().ok());
@@ -26,7 +26,7 @@ impl Authority {
     }
 }
 
-/// Host and port. The host of an IPv6 address keeps its brackets.
+/// Splits an authority into host and port. An IPv6 address keeps its brackets.
 fn split(text: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let end = match text.first()? {
         b'[' => text.iter().position(|&byte| byte == b']')? + 1,
@@ -49,13 +49,13 @@ fn is_host(host: &[u8]) -> bool {
 
 fn is_ip_literal(literal: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(literal) else { return false };
-    // Addresses of the future: "v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )
-    let of_the_future = || {
+    // IPvFuture: "v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )
+    let is_ipv_future = || {
         let (version, address) = text.strip_prefix(['v', 'V'])?.split_once('.')?;
         let hex = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_hexdigit());
         Some(hex && !address.is_empty() && address.bytes().all(|byte| is_name_byte(byte) || byte == b':'))
     };
-    text.parse::<Ipv6Addr>().is_ok() || of_the_future().unwrap_or(false)
+    text.parse::<Ipv6Addr>().is_ok() || is_ipv_future().unwrap_or(false)
 }
 
 /// `1*( unreserved / pct-encoded / sub-delims )`
@@ -75,7 +75,7 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
 }
 
-/// `*DIGIT`, as far as there are such ports.
+/// `*DIGIT`, up to 65535.
 fn is_port(port: &[u8]) -> bool {
     let digits = port.iter().all(u8::is_ascii_digit);
     digits && (port.is_empty() || std::str::from_utf8(port).is_ok_and(|port| port.parse::<u16>().is_ok()))

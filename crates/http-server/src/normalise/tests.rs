@@ -1,4 +1,4 @@
-//! The rules as a table: a request, and what an actor sees of it or what the client is told.
+//! Tables of requests, each with what the actor receives or the status of the response.
 
 use hyper::http;
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ const TWO: Version = Version::HTTP_2;
 type Given<'a> = &'a [&'a str];
 
 #[test]
-fn the_host_is_what_the_request_is_addressed_to() {
+fn the_host_is_the_authority_of_the_request() {
     type Case<'a> = (Version, &'a str, Given<'a>, Result<Option<&'a str>, u16>);
     let cases: &[Case] = &[
         // RFC 9112, 3.2: one host in every request of HTTP/1.1, and a valid one.
@@ -156,7 +156,7 @@ fn the_body_is_framed_in_one_way() {
 }
 
 #[test]
-fn headers_of_the_connection_end_here_and_others_pass() {
+fn headers_of_the_connection_are_removed() {
     let headers = [
         ("host", "a"),
         ("connection", "keep-alive, x-mine"),

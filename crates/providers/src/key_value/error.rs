@@ -35,7 +35,7 @@ impl fmt::Display for KeyValueError {
             }
             KeyValueError::ResponseTooLarge => f.write_str("the response is too large for an answer: request less"),
             KeyValueError::WrongType => f.write_str("the key holds a value of another type than the operation is for"),
-            KeyValueError::NotANumber => f.write_str("the value is not a 64-bit integer: nothing was added"),
+            KeyValueError::NotANumber => f.write_str("the value is not an integer of 64 bits: nothing was added"),
             KeyValueError::Overflow => f.write_str("the sum does not fit 32 bits: nothing was added"),
             KeyValueError::Busy => f.write_str("too many operations wait for the store: try again later"),
             KeyValueError::Unavailable(reason) => write!(f, "the store is not available: {reason}"),

@@ -238,7 +238,7 @@ async fn hostile_messages_are_refused_and_the_next_call_is_served() {
         ] {
             says(client.act("StartUpload", &message).await, reason);
         }
-        says(client.start_download("c", "b", 0, None).await, "chunk_size of 0");
+        says(client.start_download("c", "b", 0, None).await, "chunk_size is 0");
         says(client.start_download("c", "b", u64::MAX, None).await, "CHUNK_LIMIT");
         client.upload("c", "b", b"fine", 4).await.unwrap();
         assert_eq!(client.download("c", "b", 4).await.unwrap(), b"fine");

@@ -176,26 +176,26 @@ async fn sets_hold_each_member_once() {
 }
 
 #[actix_rt::test]
-async fn no_operation_works_on_another_kind() {
+async fn no_operation_works_on_another_type() {
     on_each(async |caller| {
         answer(caller, "Set", json!({"key": "text", "value": "1", "expires": 0})).await;
         answer(caller, "Push", json!({"key": "list", "value": "1"})).await;
         answer(caller, "SetAdd", json!({"key": "set", "value": "1"})).await;
         for key in ["list", "set"] {
-            refused(caller, "Get", json!({"key": key}), "another kind").await;
-            refused(caller, "Add", json!({"key": key, "value": 1}), "another kind").await;
+            refused(caller, "Get", json!({"key": key}), "another type").await;
+            refused(caller, "Add", json!({"key": key, "value": 1}), "another type").await;
         }
         for key in ["text", "set"] {
-            refused(caller, "Push", json!({"key": key, "value": "1"}), "another kind").await;
-            refused(caller, "ListItemDelete", json!({"key": key, "value": "1"}), "another kind").await;
-            refused(caller, "Range", json!({"key": key, "start": 0, "stop": 1}), "another kind").await;
+            refused(caller, "Push", json!({"key": key, "value": "1"}), "another type").await;
+            refused(caller, "ListItemDelete", json!({"key": key, "value": "1"}), "another type").await;
+            refused(caller, "Range", json!({"key": key, "start": 0, "stop": 1}), "another type").await;
         }
         for key in ["text", "list"] {
-            refused(caller, "SetAdd", json!({"key": key, "value": "1"}), "another kind").await;
-            refused(caller, "SetRemove", json!({"key": key, "value": "1"}), "another kind").await;
-            refused(caller, "SetQuery", json!({"key": key}), "another kind").await;
-            refused(caller, "SetUnion", json!({"keys": ["none", key]}), "another kind").await;
-            refused(caller, "SetIntersection", json!({"keys": ["none", "set", key]}), "another kind").await;
+            refused(caller, "SetAdd", json!({"key": key, "value": "1"}), "another type").await;
+            refused(caller, "SetRemove", json!({"key": key, "value": "1"}), "another type").await;
+            refused(caller, "SetQuery", json!({"key": key}), "another type").await;
+            refused(caller, "SetUnion", json!({"keys": ["none", key]}), "another type").await;
+            refused(caller, "SetIntersection", json!({"keys": ["none", "set", key]}), "another type").await;
         }
         // A new text takes any place.
         for key in ["list", "set"] {

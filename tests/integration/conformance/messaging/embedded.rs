@@ -69,7 +69,7 @@ async fn providers_of_two_hosts_share_nothing() {
             }
             messenger(&first, &callers[0].1, values(&[("SUBSCRIPTION", "a")])).await;
             assert!(request(&callers[0].0, "a", b"x").await.is_ok());
-            assert!(request(&callers[1].0, "a", b"x").await.unwrap_err().contains("nobody"));
+            assert!(request(&callers[1].0, "a", b"x").await.unwrap_err().contains("no subscriber"));
             until(async || publish(&callers[1].0, "a", "", b"x").await.is_ok()).await;
         })
         .await;

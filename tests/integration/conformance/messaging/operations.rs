@@ -160,11 +160,13 @@ async fn a_link_that_ends_is_brought_nothing(backend: &impl Backend) {
         caller.link(&provider, with(backend, &[])).await.unwrap();
         assert!(request(&caller, "end.echo", b"x").await.is_ok());
         host.remove_link(&messenger, CONTRACT, None).await.unwrap();
-        until(async || request(&caller, "end.echo", b"x").await.is_err_and(|error| error.contains("no subscriber"))).await;
+        until(async || request(&caller, "end.echo", b"x").await.is_err_and(|error| error.contains("no subscriber")))
+            .await;
         host.set_link(&messenger, CONTRACT, None, provider, subscribed).await.unwrap();
         assert!(request(&caller, "end.echo", b"x").await.is_ok());
         host.stop_actor(&messenger).await.unwrap();
-        until(async || request(&caller, "end.echo", b"x").await.is_err_and(|error| error.contains("no subscriber"))).await;
+        until(async || request(&caller, "end.echo", b"x").await.is_err_and(|error| error.contains("no subscriber")))
+            .await;
     })
     .await;
 }
