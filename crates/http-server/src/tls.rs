@@ -42,7 +42,7 @@ pub(crate) async fn load_acceptor(source: &TlsSource) -> Result<TlsAcceptor, Str
         return Err("the value TLS_CERT contains no PEM certificate".to_owned());
     }
     let key = PrivateKeyDer::from_pem_slice(&key)
-        .map_err(|_| "the value TLS_KEY holds no private key in PEM (PKCS #8, PKCS #1 or SEC 1)".to_owned())?;
+        .map_err(|_| "the value TLS_KEY contains no PEM private key (PKCS #8, PKCS #1 or SEC 1)".to_owned())?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
