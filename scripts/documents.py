@@ -35,7 +35,7 @@ class File:
 def steps(document):
     """The commands of all console blocks, and the files, in order."""
     found = []
-    block = r"^(?:`(?P<name>[^`\n]+)`:\n\n)?```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```"
+    block = r"^(?:(?<=\n\n)`(?P<name>[^`\n]+)`:\n\n)?```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```"
     for match in re.finditer(block, document, re.MULTILINE | re.DOTALL):
         if match["language"] == "console":
             found += commands(match["text"])
