@@ -10,37 +10,29 @@ use wasmcloud_core::error::BoxedError;
 
 /// Decides which actors and providers may start, and which calls may be made.
 ///
-/// [`HostBuilder::with_authorizer`](crate::HostBuilder::with_authorizer) sets the authorizer of a host. Without one,
-/// the
+/// [`HostBuilder::with_authorizer`](crate::HostBuilder::with_authorizer) sets the authorizer of a host. Without one, the
 /// host allows whatever tokens, links and the [`TrustPolicy`](crate::TrustPolicy) allow.
 ///
 /// # Decisions
-/// The authorizer decides about **every** call: of the embedder ([`Host::call_actor`](crate::Host::call_actor)), of
-/// actors
-/// and of providers. It also decides about every link before it is established. It comes after the host's own rules, so
-/// it
+/// The authorizer decides about **every** call: of the embedder ([`Host::call_actor`](crate::Host::call_actor)), of actors
+/// and of providers. It also decides about every link before it is established. It comes after the host's own rules, so it
 /// can refuse what they allow, and cannot allow what they refuse. It comes before the middlewares, and does not see the
 /// operations that they rewrite. Requests of the host itself, such as health checks, are not calls.
 ///
 /// # Immediate and later decisions
-/// A decision that is known at once ([`Decision::Now`]) costs the call no more than the method. A decision that takes
-/// time is
-/// a future ([`Decision::Later`]), which runs on one of the host's threads while the call waits, until the call's
-/// deadline
-/// at most. If the name of the target resolves to another actor or provider by then, the authorizer decides again. It
-/// also
-/// decides again about a call that has waited for the restart of a provider.
+/// A decision that is known at once ([`Decision::Now`]) costs the call no more than the method. A decision that takes time
+/// is a future ([`Decision::Later`]), which runs on one of the host's threads while the call waits, until the call's
+/// deadline at most. If the name of the target resolves to another actor or provider by then, the authorizer decides again.
+/// It also decides again about a call that has waited for the restart of a provider.
 ///
 /// # Errors and panics
-/// A refusal, an error or a panic fails the call with
-/// [`ErrorKind::Unauthorized`](crate::ErrorKind::Unauthorized). A decision that exceeds the call's deadline fails the
-/// call
-/// with [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded). Neither affects other calls.
+/// A refusal, an error or a panic fails the call with [`ErrorKind::Unauthorized`](crate::ErrorKind::Unauthorized). A
+/// decision that exceeds the call's deadline fails the call with
+/// [`ErrorKind::DeadlineExceeded`](crate::ErrorKind::DeadlineExceeded). Neither affects other calls.
 ///
 /// # Threads
 /// The methods run concurrently on the threads that make calls. Most of these are the shards that actors run on, so a
-/// method
-/// must return quickly and must not block.
+/// method must return quickly and must not block.
 ///
 /// ```
 /// use wasmcloud_host::jwt::{self, Claims};
@@ -72,8 +64,7 @@ pub trait Authorizer: Send + Sync {
         Decision::Now(Ok(()))
     }
 
-    /// Decides whether a call may be made. For a link, the origin is the actor, the target the provider and the
-    /// operation
+    /// Decides whether a call may be made. For a link, the origin is the actor, the target the provider and the operation
     /// `BindActor`.
     fn can_invoke(&self, origin: Origin<'_>, target: &WasmCloudEntity, operation: &str) -> Decision;
 }
@@ -90,8 +81,7 @@ pub enum Origin<'a> {
     Provider(&'a Claims<jwt::CapabilityProvider>),
 }
 
-/// A decision of an [`Authorizer`]. It converts from a `bool`, and from a `Result` whose error is the reason of a
-/// refusal.
+/// A decision of an [`Authorizer`]. It converts from a `bool`, and from a `Result` whose error is the reason of a refusal.
 /// [`Decision::later`] makes one that takes time.
 pub enum Decision {
     /// A decision that is known at once. The error is the reason of a refusal.

@@ -62,10 +62,8 @@ pub enum EventKind {
         /// The cause of the crash.
         cause: String,
     },
-    /// An instance of an actor was lost without having crashed: its deadline passed while it waited for others, or the
-    /// host
-    /// had no room to replace it. It is replaced at once, which does not count as a restart. If the replacement fails,
-    /// each
+    /// An instance of an actor was lost without having crashed: its deadline passed while it waited for others, or the host
+    /// had no room to replace it. It is replaced at once, which does not count as a restart. If the replacement fails, each
     /// call tries again, and without calls the host tries once a second.
     Interrupted {
         /// The cause of the interruption.
@@ -73,15 +71,13 @@ pub enum EventKind {
     },
     /// A crashed or interrupted instance was replaced.
     Restarted {
-        /// Restart count within the policy's period, starting at 1. It is 0 after an interruption, and for an instance
-        /// that
+        /// Restart count within the policy's period, starting at 1. It is 0 after an interruption, and for an instance that
         /// is replaced only to finish its calls before a stop or an update.
         attempt: u32,
         /// The delay before the restart.
         delay: Duration,
     },
-    /// An actor or provider crashed more often than its policy allows. It is not restarted, and its calls fail until it
-    /// is
+    /// An actor or provider crashed more often than its policy allows. It is not restarted, and its calls fail until it is
     /// started again.
     Failed {
         /// The rule of the policy that applied.
@@ -129,8 +125,7 @@ pub enum EventKind {
         /// The reason of the refusal.
         reason: String,
     },
-    /// The token of an actor or provider has expired. It keeps running, but calls to and from it are rejected until it
-    /// is
+    /// The token of an actor or provider has expired. It keeps running, but calls to and from it are rejected until it is
     /// updated or started again with a valid token.
     Expired,
     /// The host's trust policy no longer accepts an actor or provider. It keeps running, but calls to and from it are

@@ -13,10 +13,8 @@ use std::time::Duration;
 
 /// A plan of faults for one actor or provider.
 ///
-/// Calls are numbered from 1, over all instances of an actor, and the numbering continues after a restart. The fault of
-/// a
-/// call depends on the seed and the number of the call alone: the same plan injects the same faults into the same
-/// calls,
+/// Calls are numbered from 1, over all instances of an actor, and the numbering continues after a restart. The fault of a
+/// call depends on the seed and the number of the call alone: the same plan injects the same faults into the same calls,
 /// whatever their timing. If several rules apply to a call, the rule that was added first does.
 ///
 /// A fault takes the same path as a real one. [`EventKind::Injected`](crate::EventKind::Injected) precedes it.
@@ -94,8 +92,7 @@ impl Experiment {
     }
 
     /// Crashes the call with this number: an instance of the actor traps, or the provider panics, before it serves the
-    /// call.
-    /// The caller gets `ActorTrapped` or `ProviderPanicked`.
+    /// call. The caller gets `ActorTrapped` or `ProviderPanicked`.
     #[must_use]
     pub fn crash_nth(self, call: u64) -> Experiment {
         self.plan(Trigger::Nth(call), PlannedFault::Crash)
@@ -113,8 +110,7 @@ impl Experiment {
         self.plan(Trigger::Probability(probability), PlannedFault::Crash)
     }
 
-    /// Loses the call with this number before it is served. The caller gets `DeadlineExceeded` at the call's deadline.
-    /// An
+    /// Loses the call with this number before it is served. The caller gets `DeadlineExceeded` at the call's deadline. An
     /// actor continues with the next call; for a provider, the call is in progress until then.
     #[must_use]
     pub fn drop_nth(self, call: u64) -> Experiment {

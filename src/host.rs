@@ -48,11 +48,9 @@ use own_thread::OwnThread;
 
 /// A secure runtime for actors, capability providers and the links between them.
 ///
-/// A host is a cheap handle. Clones refer to the same host, and any thread may use them. [`HostBuilder`] builds it; it
-/// runs
-/// from [`Host::start`] to [`Host::stop`] and cannot be started again. A host also stops when its last handle is
-/// dropped, in
-/// the background. Hosts of one process share no state.
+/// A host is a cheap handle. Clones refer to the same host, and any thread may use them. [`HostBuilder`] builds it; it runs
+/// from [`Host::start`] to [`Host::stop`] and cannot be started again. A host also stops when its last handle is dropped,
+/// in the background. Hosts of one process share no state.
 ///
 /// ```
 /// use wasmcloud_host::HostBuilder;
@@ -126,20 +124,17 @@ impl Host {
         self.0.key.public_key()
     }
 
-    /// Returns the host's labels: those of its builder, those of the applied manifests, and `hostcore.os`,
-    /// `hostcore.arch`
+    /// Returns the host's labels: those of its builder, those of the applied manifests, and `hostcore.os`, `hostcore.arch`
     /// and `hostcore.osfamily`.
     pub async fn labels(&self) -> HashMap<String, String> {
         self.0.labels.all()
     }
 
-    /// Replaces the trust policy and applies it to everything that runs. Actors and providers that lose trust keep
-    /// running,
+    /// Replaces the trust policy and applies it to everything that runs. Actors and providers that lose trust keep running,
     /// but calls to and from them are rejected once this returns. Calls in progress are finished. A distrusted actor or
     /// provider can be stopped or updated. One that is trusted again can be called again, unless its token has expired.
     ///
-    /// [`EventKind::Distrusted`](crate::EventKind::Distrusted) and [`EventKind::Trusted`](crate::EventKind::Trusted)
-    /// report
+    /// [`EventKind::Distrusted`](crate::EventKind::Distrusted) and [`EventKind::Trusted`](crate::EventKind::Trusted) report
     /// the changes.
     ///
     /// # Errors
@@ -148,10 +143,8 @@ impl Host {
         self.send(Command::SetTrustPolicy(policy)).await
     }
 
-    /// Begins an experiment with an actor or provider: injects faults by plan, beginning with its next call and its
-    /// next
-    /// start. The actor or provider need not run yet. The experiment replaces the previous one with the same entity. A
-    /// plan
+    /// Begins an experiment with an actor or provider: injects faults by plan, beginning with its next call and its next
+    /// start. The actor or provider need not run yet. The experiment replaces the previous one with the same entity. A plan
     /// without faults ends an experiment.
     ///
     /// # Errors

@@ -8,34 +8,26 @@ use wasmcloud_core::error::{BoxedError, Result};
 /// Sees the calls of a host, and may rewrite or refuse them.
 ///
 /// [`HostBuilder::with_middleware`](crate::HostBuilder::with_middleware) adds a middleware. Methods that are not
-/// implemented
-/// leave calls as they are.
+/// implemented leave calls as they are.
 ///
 /// # Calls
-/// A middleware sees every call of the embedder, of actors and of providers, once the target is resolved and the call
-/// is
-/// authorized. A middleware can narrow what the host allows, and cannot widen it. Requests of the host itself to
-/// providers,
+/// A middleware sees every call of the embedder, of actors and of providers, once the target is resolved and the call is
+/// authorized. A middleware can narrow what the host allows, and cannot widen it. Requests of the host itself to providers,
 /// such as to accept a link, are not calls.
 ///
 /// # Order
-/// The middleware that was added first sees a call first and its answer last. A middleware that lets a call pass sees
-/// its
-/// end exactly once: answered, failed, or refused by a later middleware. A middleware that refuses a call does not see
-/// its
+/// The middleware that was added first sees a call first and its answer last. A middleware that lets a call pass sees its
+/// end exactly once: answered, failed, or refused by a later middleware. A middleware that refuses a call does not see its
 /// end, and neither the target nor later middlewares see the call.
 ///
 /// # Errors and panics
-/// An error refuses the call with [`ErrorKind::MiddlewareRefused`](crate::ErrorKind::MiddlewareRefused) and is its
-/// reason.
+/// An error refuses the call with [`ErrorKind::MiddlewareRefused`](crate::ErrorKind::MiddlewareRefused) and is its reason.
 /// A panic ends the call with [`ErrorKind::MiddlewarePanicked`](crate::ErrorKind::MiddlewarePanicked). Neither affects
-/// other
-/// calls.
+/// other calls.
 ///
 /// # Threads
 /// The methods run concurrently on the threads that make calls. Most of these are the shards that actors run on, so a
-/// method
-/// must return quickly and must not block.
+/// method must return quickly and must not block.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -141,8 +133,7 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// Returns the number of the call. It is unique among the calls that this host's middlewares see, and the same in
-    /// the
+    /// Returns the number of the call. It is unique among the calls that this host's middlewares see, and the same in the
     /// [`InvocationResponse`].
     pub fn number(&self) -> u64 {
         self.call.number
@@ -164,9 +155,8 @@ impl Invocation {
 pub struct InvocationResponse {
     call: Call,
     operation: String,
-    /// The target's answer, or the error of the call. [`ErrorKind::CallerGone`](crate::ErrorKind::CallerGone) also
-    /// stands for
-    /// a caller that has cancelled the call or exceeded its deadline; changes of the answer then have no effect.
+    /// The target's answer, or the error of the call. [`ErrorKind::CallerGone`](crate::ErrorKind::CallerGone) also stands
+    /// for a caller that has cancelled the call or exceeded its deadline; changes of the answer then have no effect.
     pub answer: Result<Vec<u8>>,
 }
 

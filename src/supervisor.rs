@@ -1,7 +1,6 @@
 //! The supervisor: the actix actor that owns claims, links, call aliases and children.
 //!
-//! Every change is a message to the supervisor and runs concurrently with other changes, so a slow start delays no
-//! other
+//! Every change is a message to the supervisor and runs concurrently with other changes, so a slow start delays no other
 //! change. After each step the supervisor publishes an immutable snapshot, by which calls are resolved.
 //!
 //! # Layout
@@ -56,7 +55,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::ProviderKey;
 use wasmcloud_core::shutdown::ShutdownSignal;
 use wasmcloud_engine::CompilationConfig;
-use wasmcloud_plugin::{PluginBudgets, NativeCapability};
+use wasmcloud_plugin::{NativeCapability, PluginBudgets};
 
 use crate::child::Child;
 use crate::dispatch::Dispatch;
@@ -116,8 +115,7 @@ pub(crate) struct Supervisor {
     commands: BatchCounter,
 }
 
-/// The state of the supervisor, which the changes in progress share on the supervisor's thread. None of them borrows
-/// the
+/// The state of the supervisor, which the changes in progress share on the supervisor's thread. None of them borrows the
 /// registry across an await point.
 struct Supervision {
     dispatch: Dispatch,

@@ -1,8 +1,7 @@
 //! The time that a guest uses during a call: its own while it computes, or that of others while it waits for them.
 //!
 //! A guest is responsible for its own time only. A guest that is ended because its deadline passed while it waited, or
-//! while
-//! its shard was busy with other guests, has not crashed: without the wait it would have answered in time.
+//! while its shard was busy with other guests, has not crashed: without the wait it would have answered in time.
 
 use std::cell::Cell;
 use std::future::poll_fn;

@@ -1,10 +1,8 @@
 //! The creation of guests, and the replacement of lost ones.
 //!
 //! After a crash the supervisor decides whether and when the guest is replaced. A guest that was interrupted through no
-//! fault
-//! of its own is replaced at once, which does not count against its policy. If it cannot be replaced, because its start
-//! waits
-//! too long for others or the host has no room, each call tries again, and without calls a timer does.
+//! fault of its own is replaced at once, which does not count against its policy. If it cannot be replaced, because its
+//! start waits too long for others or the host has no room, each call tries again, and without calls a timer does.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;

@@ -1,5 +1,4 @@
-//! Recognizes a guest's error that it has no handler for an operation. waPC has no code for this, so the text of the
-//! error
+//! Recognizes a guest's error that it has no handler for an operation. waPC has no code for this, so the text of the error
 //! decides. Each SDK has a text of its own.
 
 use wasmcloud_core::text::printable;

@@ -58,8 +58,7 @@ impl Authority {
         let _ = self.shards.set(Arc::downgrade(shards));
     }
 
-    /// Decides whether a call may be made. If the authorizer takes its time, returns the pending decision. The caller
-    /// waits
+    /// Decides whether a call may be made. If the authorizer takes its time, returns the pending decision. The caller waits
     /// for its approval and then calls this again with it.
     ///
     /// # Errors

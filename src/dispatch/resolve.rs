@@ -1,7 +1,6 @@
 //! Resolution of names, and the rules by which the caller may use the target.
 //!
-//! A name is first read as a public key, then as a contract that the caller is linked to, then as a call alias. A name
-//! that
+//! A name is first read as a public key, then as a contract that the caller is linked to, then as a call alias. A name that
 //! could be a contract is never read as an alias, so no actor can take the place of a capability.
 
 use std::sync::Arc;
@@ -55,8 +54,7 @@ impl Target<'_> {
     }
 }
 
-/// Returns the target that an actor calls by a name, or what the call has to wait for: a provider that is being
-/// restarted,
+/// Returns the target that an actor calls by a name, or what the call has to wait for: a provider that is being restarted,
 /// or the link to it.
 ///
 /// # Errors
@@ -83,8 +81,7 @@ pub(super) fn target_of<'a>(
 }
 
 /// Returns the actor's current revision, if it differs from the one that makes the call. Calls are authorized by the
-/// current
-/// revision. `None` if the actor's start makes the call, before the actor runs.
+/// current revision. `None` if the actor's start makes the call, before the actor runs.
 pub(super) fn current_revision<'a>(snapshot: &'a Snapshot, origin: &ActorIdentity) -> Option<&'a ActorIdentity> {
     let current = &*snapshot.actors.get(&*origin.key)?.identity;
     (!std::ptr::eq(current, origin)).then_some(current)

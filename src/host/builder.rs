@@ -81,8 +81,7 @@ impl HostBuilder {
     }
 
     /// Adds a label to the host, or replaces one. Labels that begin with `hostcore.` are reserved: setting one has no
-    /// effect
-    /// and logs a warning.
+    /// effect and logs a warning.
     #[must_use]
     pub fn with_label(mut self, key: &str, value: &str) -> HostBuilder {
         if is_reserved(key) {
@@ -129,8 +128,7 @@ impl HostBuilder {
         self
     }
 
-    /// Keeps compiled modules in a folder, from which later starts load them. Default: no cache; a host writes no files
-    /// of
+    /// Keeps compiled modules in a folder, from which later starts load them. Default: no cache; a host writes no files of
     /// its own accord.
     #[must_use]
     pub fn with_artifact_cache(mut self, artifacts: ArtifactCache) -> HostBuilder {
@@ -153,8 +151,7 @@ impl HostBuilder {
         self
     }
 
-    /// Sets the authorizer of starts, calls and links. It replaces one set before. Hosts built from clones of this
-    /// builder
+    /// Sets the authorizer of starts, calls and links. It replaces one set before. Hosts built from clones of this builder
     /// share it. Default: none.
     #[must_use]
     pub fn with_authorizer(mut self, authorizer: impl Authorizer + 'static) -> HostBuilder {
@@ -162,8 +159,7 @@ impl HostBuilder {
         self
     }
 
-    /// Adds a middleware between callers and targets. It sees calls after the middlewares that were added before it.
-    /// Hosts
+    /// Adds a middleware between callers and targets. It sees calls after the middlewares that were added before it. Hosts
     /// built from clones of this builder share it. Default: none.
     #[must_use]
     pub fn with_middleware(mut self, middleware: impl Middleware + 'static) -> HostBuilder {
@@ -209,8 +205,7 @@ impl HostBuilder {
         self
     }
 
-    /// Begins an experiment with an actor or provider at the host's start, as [`Host::experiment`] does. An experiment
-    /// that
+    /// Begins an experiment with an actor or provider at the host's start, as [`Host::experiment`] does. An experiment that
     /// [`Host::experiment`] would refuse has no effect and logs a warning.
     #[must_use]
     #[cfg(feature = "experiments")]
@@ -219,9 +214,8 @@ impl HostBuilder {
         self
     }
 
-    /// Sets the time that an actor or provider has to answer a health check. A guest that exceeds it is replaced, as
-    /// after a
-    /// call that exceeds its deadline. Maximum: 1 hour. Default: 1 s.
+    /// Sets the time that an actor or provider has to answer a health check. A guest that exceeds it is replaced, as after
+    /// a call that exceeds its deadline. Maximum: 1 hour. Default: 1 s.
     #[must_use]
     pub fn with_health_deadline(mut self, deadline: Duration) -> HostBuilder {
         self.0.health.deadline = deadline.min(Duration::from_secs(60 * 60));

@@ -15,8 +15,7 @@ pub struct Inventory {
     pub actors: Vec<ActorInventory>,
     /// The providers, sorted by public key and link name.
     pub providers: Vec<ProviderInventory>,
-    /// All links that have been set, whether their actors and providers run or not. They are sorted by actor, contract
-    /// and
+    /// All links that have been set, whether their actors and providers run or not. They are sorted by actor, contract and
     /// link name.
     pub links: Vec<LinkInventory>,
 }

@@ -18,19 +18,14 @@ impl Host {
     /// order.
     ///
     /// The whole manifest is checked first. Files must be readable and carry valid signatures, references must be
-    /// well-formed, names must resolve, claims must include the capabilities that links need, and no entry may occur
-    /// twice.
-    /// If a check fails, nothing is changed. Failures that only appear during the application, such as a port in use or
-    /// a
+    /// well-formed, names must resolve, claims must include the capabilities that links need, and no entry may occur twice.
+    /// If a check fails, nothing is changed. Failures that only appear during the application, such as a port in use or a
     /// provider that refuses a link, do not end it: the other entries are applied, and the error names every entry that
     /// failed.
     ///
-    /// A manifest can be applied again, after a failure or a change. Actors and providers that run with the same token
-    /// stay
-    /// as they are, and so do established links with the same values. Failed actors and providers are restarted.
-    /// Changed
-    /// values of a link and a changed number of instances take effect. Another revision of a running actor is refused:
-    /// see
+    /// A manifest can be applied again, after a failure or a change. Actors and providers that run with the same token stay
+    /// as they are, and so do established links with the same values. Failed actors and providers are restarted. Changed
+    /// values of a link and a changed number of instances take effect. Another revision of a running actor is refused: see
     /// [`Host::update_actor`]. Entries that a manifest does not name are neither stopped nor removed.
     ///
     /// Concurrent applications run one after another. Files are read on a separate thread.

@@ -61,8 +61,7 @@ impl MiddlewareChain {
 }
 
 impl MiddlewareCall<'_> {
-    /// Shows the call to the middlewares, and returns its request as they leave it. [`MiddlewareCall::leave`] must
-    /// follow,
+    /// Shows the call to the middlewares, and returns its request as they leave it. [`MiddlewareCall::leave`] must follow,
     /// even if they refuse the call.
     pub(crate) fn enter(&mut self, participants: impl FnOnce() -> Participants, request: Request) -> Result<Request> {
         if self.chain.middlewares.is_empty() {

@@ -22,9 +22,8 @@ use crate::supervisor::blueprint::ActorBlueprint;
 const MIN_RELEASE_TIME: Duration = Duration::from_millis(200);
 
 impl Supervision {
-    /// Starts an actor: compiles its module on a background thread, creates its instances, registers it, and
-    /// establishes the
-    /// links that wait for it. An actor that has failed is stopped first.
+    /// Starts an actor: compiles its module on a background thread, creates its instances, registers it, and establishes
+    /// the links that wait for it. An actor that has failed is stopped first.
     pub(super) async fn start_actor(
         self: &Rc<Self>,
         actor: Actor,
@@ -60,10 +59,8 @@ impl Supervision {
     }
 
     /// Stops an actor in an order that loses no calls. It accepts no new calls; its providers deliver no new calls and
-    /// finish
-    /// those in progress; it serves the calls that have reached it, over links that are still established. Then its
-    /// links
-    /// are released, and it is removed. Calls that exceed the grace period are ended.
+    /// finish those in progress; it serves the calls that have reached it, over links that are still established. Then its
+    /// links are released, and it is removed. Calls that exceed the grace period are ended.
     pub(super) async fn stop_actor(&self, key: &str) -> Result<()> {
         self.stop_actor_by(key, Instant::now() + self.grace).await
     }

@@ -1,7 +1,6 @@
 //! Health checks of children.
 //!
-//! A check delays neither calls nor other checks. All children are checked concurrently with the same deadline, and a
-//! child
+//! A check delays neither calls nor other checks. All children are checked concurrently with the same deadline, and a child
 //! that serves calls is not checked. There is one check of a child at a time, and later requests share its result.
 
 use std::cell::RefCell;

@@ -1,5 +1,4 @@
-//! A lock for each key: changes of one key run one at a time in the order of their requests, changes of different keys
-//! run
+//! A lock for each key: changes of one key run one at a time in the order of their requests, changes of different keys run
 //! concurrently.
 
 use std::cell::RefCell;

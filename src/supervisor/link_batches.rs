@@ -1,5 +1,4 @@
-//! Changes of all links of a child, or of all links of the host. They run concurrently, in batches that let the shard
-//! do
+//! Changes of all links of a child, or of all links of the host. They run concurrently, in batches that let the shard do
 //! other work in between.
 
 use std::rc::Rc;
@@ -17,8 +16,7 @@ use crate::shard::{BATCH, for_each_in_batches};
 const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Supervision {
-    /// Establishes the links of a child that has started. Each is usable once its provider has accepted it. A refusal
-    /// does
+    /// Establishes the links of a child that has started. Each is usable once its provider has accepted it. A refusal does
     /// not undo the start: it is logged, and is the link's state.
     pub(super) async fn establish_links_of(self: &Rc<Self>, child: &Child) {
         let keys = self.registry.borrow().links_of(child);
@@ -34,8 +32,7 @@ impl Supervision {
         }
     }
 
-    /// Drains the links of a child: their providers deliver no new calls to their actors, and finish those in progress.
-    /// The
+    /// Drains the links of a child: their providers deliver no new calls to their actors, and finish those in progress. The
     /// links stay established.
     pub(super) async fn drain_links_of(&self, child: &Child) {
         let keys = self.registry.borrow().links_of(child);

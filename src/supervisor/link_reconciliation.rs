@@ -20,10 +20,8 @@ impl Supervision {
     }
 
     /// Brings the links of an actor in line with its claims. Links that the claims no longer allow are released and
-    /// refused,
-    /// refused links are tried again, and the providers of established links receive the new claims. Links in
-    /// `excluded` are
-    /// left as they are.
+    /// refused, refused links are tried again, and the providers of established links receive the new claims. Links in
+    /// `excluded` are left as they are.
     pub(super) async fn reconcile_links_of(&self, child: &Child, excluded: &[LinkKey]) {
         let keys = self.registry.borrow().links_of(child);
         let excluded: HashSet<&LinkKey> = excluded.iter().collect();
@@ -47,8 +45,7 @@ impl Supervision {
     }
 
     /// Binds an established link again, with the new claims, while calls pass. A link that the provider refuses is
-    /// released.
-    /// Returns whether the link was established.
+    /// released. Returns whether the link was established.
     async fn rebind(&self, key: &LinkKey) -> bool {
         let _lock = self.links.lock(key).await;
         let link = self.registry.borrow().link(key);

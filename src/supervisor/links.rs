@@ -15,8 +15,7 @@ use crate::event::EventKind;
 use crate::link::{Link, LinkDefinition, LinkKey, LinkState};
 
 impl Supervision {
-    /// Sets a link. If both ends run, it is established, and the result is the provider's answer; otherwise it waits
-    /// for
+    /// Sets a link. If both ends run, it is established, and the result is the provider's answer; otherwise it waits for
     /// them. A refused link leaves the previous one in effect.
     pub(super) async fn set_link(&self, definition: LinkDefinition) -> Result<()> {
         definition.validate()?;

@@ -40,8 +40,7 @@ const SMALL_WORK: u64 = 300_000;
 /// The maximum size of a module that is prepared in a slot for small ones. Unit: bytes.
 const SMALL_BYTES: usize = 512 * 1024;
 
-/// The inputs to a compilation: the hash of the code, which does not depend on the token, and the limits that are
-/// compiled
+/// The inputs to a compilation: the hash of the code, which does not depend on the token, and the limits that are compiled
 /// into it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct ModuleKey {
@@ -86,7 +85,12 @@ impl Modules {
     }
 
     /// Returns the compiled module of an actor, and compiles it on a background thread if needed.
-    pub(super) async fn compile(&self, actor: &Actor, limits: Limits, mappings: MappingBudget) -> Result<CompiledModule> {
+    pub(super) async fn compile(
+        &self,
+        actor: &Actor,
+        limits: Limits,
+        mappings: MappingBudget,
+    ) -> Result<CompiledModule> {
         check_size(&actor.module(), &limits)?;
         let key = ModuleKey {
             hash: actor.hash().into(),
@@ -134,10 +138,8 @@ impl Modules {
         Ok(CompiledModule::new(obtained.code, reservation))
     }
 
-    /// Loads or compiles the code of a module in two steps, each in a slot of its own, since the first step determines
-    /// the
-    /// demand of the second. An abandoned step keeps its slot until its thread has ended, at most one function later:
-    /// its
+    /// Loads or compiles the code of a module in two steps, each in a slot of its own, since the first step determines the
+    /// demand of the second. An abandoned step keeps its slot until its thread has ended, at most one function later: its
     /// memory and core stay in use, and count against its issuer's share.
     async fn obtain_code(&self, actor: &Actor, limits: Limits, mappings: MappingBudget) -> Result<ObtainedCode> {
         let issuer: Arc<str> = actor.issuer().into();

@@ -12,13 +12,11 @@ use crate::shard::{ShardNumber, Shards};
 /// The threads that the instances of an actor run on.
 ///
 /// A call between two actors of one shard costs a fraction of a call to another thread, so actors that call each other
-/// often
-/// belong on one shard.
+/// often belong on one shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Placement {
-    /// Runs the first instance on the shard that starts the actor, or on the next shard in turn if the starting thread
-    /// is
+    /// Runs the first instance on the shard that starts the actor, or on the next shard in turn if the starting thread is
     /// not a shard. Further instances run on the shards after it. The default.
     #[default]
     Near,

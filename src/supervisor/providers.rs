@@ -182,9 +182,8 @@ impl Supervision {
         self.end_provider_by(key, Instant::now() + self.grace).await
     }
 
-    /// Stops a provider in an order that loses no calls. It delivers no new calls and finishes those in progress while
-    /// it can
-    /// still be called. Then it accepts no more calls, and releases everything. Work that exceeds the deadline is
+    /// Stops a provider in an order that loses no calls. It delivers no new calls and finishes those in progress while it
+    /// can still be called. Then it accepts no more calls, and releases everything. Work that exceeds the deadline is
     /// ended.
     pub(super) async fn end_provider_by(&self, key: &ProviderKey, deadline: Instant) -> Result<()> {
         let child = Child::Provider(key.clone());

@@ -113,8 +113,14 @@ impl Handler<Restarted> for Supervisor {
 
     fn handle(&mut self, Restarted { actor, instance, attempt, delay }: Restarted, _: &mut Self::Context) {
         let child = Child::Actor(actor);
-        self.supervision.change(|registry| registry.recover(&child, instance));
-        self.supervision.emit(&child, EventKind::Restarted { attempt, delay });
+        let runs = self.supervision.change(|registry| {
+            registry.recover(&child, instance);
+            registry.runs(&child)
+        });
+        // A report may arrive after the stop of the actor, whose last event is that it was stopped.
+        if runs {
+            self.supervision.emit(&child, EventKind::Restarted { attempt, delay });
+        }
     }
 }
 

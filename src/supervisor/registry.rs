@@ -267,9 +267,8 @@ impl Registry {
         Ok(record.start)
     }
 
-    /// Returns the result of the last health check of a child, if there was one. Returns `None` if that start of the
-    /// child has
-    /// ended.
+    /// Returns the result of the last health check of a child, if there was one. Returns `None` if that start of the child
+    /// has ended.
     pub(super) fn last_health(&self, start: StartNumber, child: &Child) -> Option<Option<&Health>> {
         let record = self.records.get(child).filter(|record| record.start == start);
         record.map(|_| self.snapshot.health.get(child))
@@ -363,7 +362,7 @@ impl Registry {
         self.suspend_links_of(child, usize::MAX);
     }
 
-    fn runs(&self, child: &Child) -> bool {
+    pub(super) fn runs(&self, child: &Child) -> bool {
         match child {
             Child::Actor(key) => self.snapshot.actors.contains_key(key),
             Child::Provider(key) => self.snapshot.providers.contains_key(key),

@@ -22,11 +22,9 @@ pub enum Restart {
 /// The policy by which an actor or provider is restarted after crashes.
 ///
 /// A child that has answered a call since its last restart is restarted at once. Further crashes without an answer in
-/// between
-/// are followed by a delay that doubles each time, up to a maximum. Chance shortens each delay by up to a half, so that
-/// children that crash together do not restart together. A child that crashes more often in a row, or more often within
-/// a
-/// period, than its policy allows is [`Failed`](crate::EventKind::Failed) until it is started again.
+/// between are followed by a delay that doubles each time, up to a maximum. Chance shortens each delay by up to a half, so
+/// that children that crash together do not restart together. A child that crashes more often in a row, or more often
+/// within a period, than its policy allows is [`Failed`](crate::EventKind::Failed) until it is started again.
 ///
 /// A guest whose deadline passes while it waits for others has not crashed. It is
 /// [`Interrupted`](crate::EventKind::Interrupted) and replaced at once, and does not count against the policy.
@@ -49,8 +47,7 @@ pub struct RestartPolicy {
 }
 
 impl RestartPolicy {
-    /// Returns the default policy. It keeps an actor running if one call in a few makes it crash, and fails an actor
-    /// that
+    /// Returns the default policy. It keeps an actor running if one call in a few makes it crash, and fails an actor that
     /// only crashes.
     pub fn new() -> RestartPolicy {
         RestartPolicy {

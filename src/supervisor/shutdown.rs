@@ -29,8 +29,7 @@ impl Supervision {
         }
     }
 
-    /// Stops everything. First all providers stop delivering calls, while all actors and providers can still be called.
-    /// The
+    /// Stops everything. First all providers stop delivering calls, while all actors and providers can still be called. The
     /// children are then stopped in the reverse order of their starts.
     pub(super) async fn stop(&self) {
         let _one_at_a_time = self.stopping.lock().await;

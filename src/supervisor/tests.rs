@@ -20,8 +20,7 @@ use crate::middleware::chain::MiddlewareChain;
 
 const CONTRACT: &str = "test:early";
 
-/// A provider whose first instances crash while they are being created, as a process that dies right after its start:
-/// the
+/// A provider whose first instances crash while they are being created, as a process that dies right after its start: the
 /// crash report precedes the answer.
 struct Early {
     supervisor: Mutex<Option<Addr<Supervisor>>>,

@@ -1,6 +1,5 @@
-//! Starts, stops and other changes of children in progress. Each child has at most one, and the host's stop waits for
-//! all of
-//! them.
+//! Starts, stops and other changes of children in progress. Each child has at most one, and the host's stop waits for all
+//! of them.
 
 use std::pin::pin;
 

@@ -30,8 +30,7 @@ pub(crate) struct UpdatePolicy {
 
 impl Supervision {
     /// Replaces an actor with another revision. The new instances are created first; the old ones finish the calls that
-    /// have
-    /// reached them. A refused or failed update leaves the actor as it was.
+    /// have reached them. A refused or failed update leaves the actor as it was.
     pub(super) async fn update_actor(&self, key: &str, actor: Actor) -> Result<()> {
         let child = Child::Actor(key.into());
         let updated = self.try_update(&child, key, actor).await;
@@ -68,9 +67,8 @@ impl Supervision {
             return Err(refusal);
         }
         self.emit(child, EventKind::Updated { from, to });
-        // Links that the new claims allow are established while the old revision finishes. Calls over links that they
-        // do not
-        // allow are refused from now on, and the links are released once the old revision has finished.
+        // Links that the new claims allow are established while the old revision finishes. Calls over links that they do
+        // not allow are refused from now on, and the links are released once the old revision has finished.
         let waiting = if links_change { self.waiting_links_of(child) } else { Vec::new() };
         let establish = for_each_in_batches(&waiting, async |key| self.establish_link(key).await);
         join(self.retire(&old.identity, &old.instances), establish).await;

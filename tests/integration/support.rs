@@ -104,9 +104,9 @@ pub(crate) enum Seen {
     Stopped,
 }
 
-/// A provider that shows what reaches it, and does as it is told:
-/// `Echo` answers the message, `Fail` fails, `Panic` panics, `Wait` waits until it is released, `CallBack` calls the
-/// calling actor's operation `Echo`. A link with the value `REFUSE` is refused.
+/// A provider that shows what reaches it, and does as it is told: `Echo` answers the message, `Fail` fails, `Panic` panics,
+/// `Wait` waits until it is released, `CallBack` calls the calling actor's operation `Echo`. A link with the value `REFUSE`
+/// is refused.
 #[derive(Clone)]
 pub(crate) struct Probe {
     seen: Arc<Mutex<Vec<Seen>>>,

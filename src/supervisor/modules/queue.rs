@@ -1,12 +1,9 @@
 //! The order in which modules are compiled (pure).
 //!
-//! Small and large jobs have slots and memory of their own, so a small module never waits for large ones. An issuer
-//! gets at
-//! most half of each, so that its modules never keep those of all other issuers waiting. Issuers take turns, and the
-//! jobs of
-//! one issuer begin in the order in which they came. No job overtakes one of its size that waits for memory: otherwise
-//! the
-//! largest module might wait forever.
+//! Small and large jobs have slots and memory of their own, so a small module never waits for large ones. An issuer gets at
+//! most half of each, so that its modules never keep those of all other issuers waiting. Issuers take turns, and the jobs
+//! of one issuer begin in the order in which they came. No job overtakes one of its size that waits for memory: otherwise
+//! the largest module might wait forever.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -75,8 +72,7 @@ impl Capacity {
         Capacity { slots: (self.slots / 2).max(1), bytes: self.bytes / 2 }
     }
 
-    /// Returns whether a job of this many bytes fits beside those in progress. A job that exceeds the capacity fits
-    /// when it
+    /// Returns whether a job of this many bytes fits beside those in progress. A job that exceeds the capacity fits when it
     /// is alone.
     fn has_room<'a>(self, beside: impl Iterator<Item = &'a RunningJob>, bytes: u64) -> bool {
         let held: Vec<u64> = beside.map(|job| job.entry.bytes).collect();

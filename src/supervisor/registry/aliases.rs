@@ -1,12 +1,9 @@
 //! Call aliases and their owners.
 //!
-//! An alias belongs to the issuer of the first actor that holds it in this host, even while that actor is stopped:
-//! callers of
-//! the alias rely on that issuer's signature, so no other issuer can take it over. While an actor holds the alias, no
-//! other
-//! actor gets it. After that, the next actor of the same issuer does. The subject of a token does not own an alias,
-//! since any
-//! issuer can sign any subject.
+//! An alias belongs to the issuer of the first actor that holds it in this host, even while that actor is stopped: callers
+//! of the alias rely on that issuer's signature, so no other issuer can take it over. While an actor holds the alias, no
+//! other actor gets it. After that, the next actor of the same issuer does. The subject of a token does not own an alias,
+//! since any issuer can sign any subject.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -78,8 +75,7 @@ impl Registry {
         }
     }
 
-    /// Returns the alias by which an actor can be called. Returns `None` if it has none, or if the alias could be
-    /// mistaken
+    /// Returns the alias by which an actor can be called. Returns `None` if it has none, or if the alias could be mistaken
     /// for a contract or a key.
     ///
     /// # Errors

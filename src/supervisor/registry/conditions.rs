@@ -96,8 +96,7 @@ impl Registry {
         verdict
     }
 
-    /// Counts a crash of a provider's instance, and returns the number of crashes in a row. An instance that has
-    /// answered a
+    /// Counts a crash of a provider's instance, and returns the number of crashes in a row. An instance that has answered a
     /// call, or lived for a period of its policy, ends the row.
     pub(in crate::supervisor) fn count_crash(&mut self, child: &Child, service: ServiceRecord) -> u32 {
         let Some(record) = self.records.get_mut(child) else { return 1 };

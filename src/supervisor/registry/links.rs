@@ -49,8 +49,7 @@ impl Registry {
     /// restarted.
     ///
     /// # Errors
-    /// A running end rules the link out: it has lost trust, the actor's claims do not include the contract, or the
-    /// provider
+    /// A running end rules the link out: it has lost trust, the actor's claims do not include the contract, or the provider
     /// serves another contract.
     pub(in crate::supervisor) fn ends(&self, definition: &LinkDefinition) -> Result<Option<LinkEnds>> {
         let actor = self.snapshot.actors.get(definition.actor_id.as_str());
@@ -84,8 +83,7 @@ impl Registry {
         self.put_overlapping_link(definition, state, None);
     }
 
-    /// Sets a link to the state that this instance of its provider has left it in. If the instance has crashed or ended
-    /// by
+    /// Sets a link to the state that this instance of its provider has left it in. If the instance has crashed or ended by
     /// now, the link waits for the next one.
     pub(in crate::supervisor) fn conclude_link(
         &mut self,
