@@ -144,7 +144,7 @@ async fn failures_are_told_by_status_alone_and_in_full_on_the_log() {
         let logged = crate::support::logged();
         let told = |actor: &str, why: &str| logged.iter().any(|line| line.contains(actor) && line.contains(why));
         assert!(told(&served.actor, "deliberate failure"), "{logged:?}");
-        assert!(told(&odd, "its answer is no response"), "{logged:?}");
+        assert!(told(&odd, "its answer is not a valid response"), "{logged:?}");
     })
     .await;
 }
