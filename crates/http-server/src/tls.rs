@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -43,7 +43,7 @@ pub(crate) async fn load_acceptor(source: &TlsSource) -> Result<TlsAcceptor, Str
     }
     let key = PrivateKeyDer::from_pem_slice(&key)
         .map_err(|_| "the value TLS_KEY contains no PEM private key (PKCS #8, PKCS #1 or SEC 1)".to_owned())?;
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
     let mut config =
