@@ -100,6 +100,15 @@ def broken_links(name):
             yield f"{name}: the link {link} leads to no heading"
 
 
+def missing_paths():
+    """The paths of the map in ARCHITECTURE.md that are not there. Those without a folder lie in src/."""
+    table = re.search(r"^## Where things live\n(.*?)^## ", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE | re.DOTALL)[1]
+    for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE):
+        for path in re.findall(r"`([^`]+)`", cell):
+            if not (ROOT / path).exists() and not (ROOT / "src" / path).exists():
+                yield f"ARCHITECTURE.md: there is no {path}"
+
+
 def too_long():
     """The documents that have more lines than they may."""
     for name, most in LONGEST.items():
@@ -157,7 +166,7 @@ def unlisted_decisions():
 
 def main():
     faults = [fault for name in documents() for fault in broken_links(name)]
-    faults += [*too_long(), *untested_programs(), *missing_features(), *unexplained_defects(), *unlisted_decisions()]
+    faults += [*missing_paths(), *too_long(), *untested_programs(), *missing_features(), *unexplained_defects(), *unlisted_decisions()]
     for fault in faults:
         print(f"scripts/documents.py: {fault}", file=sys.stderr)
     sys.exit(1 if faults else 0)

@@ -92,7 +92,7 @@ pub use wasmcloud_provider::{
 };
 pub use wasmcloud_providers as builtin;
 
-/// Runs the example of the README as a test.
+/// Runs the programs of the documents as tests.
 #[cfg(doctest)]
 mod documents {
     #[doc = include_str!("../docs/embed.md")]
