@@ -120,6 +120,15 @@ pub enum ErrorKind {
     ChainTooDeep,
     /// A limit on concurrent work or on the host's contents is reached. A later attempt may succeed.
     Busy,
+    /// The host is not connected to its lattice. What was requested of another host was not sent.
+    LatticeUnavailable,
+    /// A host of the lattice refused the message at its edge: it is forged, expired, replayed, or from a host that is not
+    /// trusted. The call was not executed.
+    LatticeRefused,
+    /// The call was sent to another host, which vanished or lost its connection before it answered. It may have been executed.
+    OutcomeUnknown,
+    /// Another host changed the same link, alias or reference in the lattice's registry at the same time.
+    RegistryConflict,
     /// A file or socket could not be opened, read or written.
     Io,
     /// The host violated an invariant. Please report it.
