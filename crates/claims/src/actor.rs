@@ -15,7 +15,8 @@ use crate::token::{check_validity, read_token};
 /// ```
 /// use wasmcloud_host::{Actor, ErrorKind};
 ///
-/// let unsigned = Actor::from_file("fixtures/guests/echo.wasm").unwrap_err();
+/// let module = b"\0asm\x01\0\0\0";
+/// let unsigned = Actor::from_slice(module).unwrap_err();
 /// assert_eq!(unsigned.kind(), ErrorKind::Unsigned);
 /// ```
 #[derive(Clone)]
