@@ -66,7 +66,7 @@ impl Host {
             log::warn!("host {} trusts any valid signature: see HostBuilder::with_trust_policy", self.id());
             TrustPolicy::default()
         });
-        let config = SupervisorConfig { compilation, updates, grace, health, trust };
+        let config = SupervisorConfig { compilation, updates, grace, health, trust, child_changes: None };
         let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), config).start();
         claim.keep(Running { supervisor, shards, own_thread });
         self.0.dispatch.events().emit(WasmCloudEntity::Host, EventKind::HostStarted);

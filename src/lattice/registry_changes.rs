@@ -1,0 +1,185 @@
+//! Opens the registry, and applies what other hosts change in it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nkeys::KeyPair;
+use tokio::sync::{Semaphore, watch};
+use wasmcloud_core::error::ErrorKind;
+use wasmcloud_lattice::{
+    Changes, Connection, Entity, InterestHandle, LatticeOptions, Opening, Registry, RegistryChange, RegistryOptions,
+};
+
+use super::links::{definition_of, record_of};
+use super::remote_actors::identity_by;
+use super::{Node, OpenRegistry};
+use crate::child::Child;
+use crate::link::LinkKey;
+use crate::supervisor::Command;
+
+/// The delay between two attempts to open the registry.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The number of changes that are applied at the same time.
+const AT_ONCE: usize = 256;
+
+/// Opens the registry and follows it until the host stops.
+pub(super) async fn follow(node: Arc<Node>, options: LatticeOptions, key: Arc<KeyPair>) {
+    while node.connection.joined().await {
+        match open(&node, &options, &key).await {
+            Ok(Opening::Registry(registry)) => {
+                let (interest, changes) = registry.watch(epochs(&node.connection));
+                let applier = Applier::new(node.clone(), registry.clone());
+                node.registry.send_replace(Some(OpenRegistry { registry, interest: InterestHandle::clone(&interest) }));
+                node.publish_pending_links().await;
+                applier.run(changes).await;
+                return;
+            }
+            Ok(Opening::WithoutJetStream) => {
+                log::warn!(
+                    "the NATS server has no JetStream: host {} knows links and claims of other hosts by advertisements only",
+                    node.host_id
+                );
+                tokio::time::sleep(RETRY * 30).await;
+            }
+            Err(error) => {
+                log::warn!("host {} cannot open the registry of the lattice yet: {error}", node.host_id);
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+async fn open(node: &Node, options: &LatticeOptions, key: &Arc<KeyPair>) -> wasmcloud_core::error::Result<Opening> {
+    let client = node.connection.client()?.clone();
+    let trust = Arc::new(options.host_trust()?);
+    let mut registry_options = RegistryOptions::default();
+    registry_options.replicas = options.replicas();
+    Registry::open(client, node.namespace.clone(), key.clone(), trust, registry_options).await
+}
+
+/// Returns a receiver of the number of connections so far.
+fn epochs(connection: &Connection) -> watch::Receiver<u64> {
+    let mut status = connection.watch();
+    let (epoch, epochs) = watch::channel(status.borrow().epoch);
+    tokio::spawn(async move {
+        while status.changed().await.is_ok() {
+            let now = status.borrow_and_update().epoch;
+            epoch.send_if_modified(|known| std::mem::replace(known, now) != now);
+        }
+    });
+    epochs
+}
+
+/// Applies changes in their order for each link.
+struct Applier {
+    node: Arc<Node>,
+    registry: Registry,
+    permits: Arc<Semaphore>,
+    /// The links in the snapshot of each actor that is being read.
+    snapshots: HashMap<String, HashSet<LinkKey>>,
+}
+
+impl Applier {
+    fn new(node: Arc<Node>, registry: Registry) -> Applier {
+        Applier { node, registry, permits: Arc::new(Semaphore::new(AT_ONCE)), snapshots: HashMap::new() }
+    }
+
+    async fn run(mut self, mut changes: Changes) {
+        while let Some(change) = changes.next().await {
+            self.apply(change).await;
+        }
+    }
+
+    async fn apply(&mut self, change: RegistryChange) {
+        match change {
+            RegistryChange::Link { definition, revision } => {
+                let definition = definition_of(&definition);
+                let key = definition.key();
+                self.snapshots.entry(key.actor.to_string()).or_default().insert(key.clone());
+                let is_news = self.node.links.learn(&key, revision);
+                let known = self.node.dispatch.snapshot().links.get(&key).cloned();
+                if is_news && known.is_none_or(|known| *known.definition != definition) {
+                    self.send(Command::SetLink(definition)).await;
+                }
+            }
+            RegistryChange::LinkRemoved { key, revision } => {
+                let key = LinkKey::new(&key.actor, &key.contract, &key.link_name);
+                if self.node.links.learn(&key, revision) {
+                    self.send(Command::RemoveLink(key)).await;
+                }
+            }
+            RegistryChange::Claims(record) => match identity_by(&record.token) {
+                Ok(identity) => self.send(Command::SetRemoteActor(identity)).await,
+                // The token of a provider.
+                Err(error) => log::debug!("claims of {} do not concern actors: {error}", record.entity),
+            },
+            RegistryChange::ClaimsRemoved { entity, .. } => {
+                self.send(Command::RemoveRemoteActor { key: entity }).await;
+            }
+            RegistryChange::SnapshotComplete { entity: Entity::Actor(actor) } => self.complete(&actor).await,
+            RegistryChange::Lost => self.restore().await,
+            RegistryChange::Resynchronised => self.node.publish_pending_links().await,
+            RegistryChange::Refused { key, reason } => {
+                log::warn!("an entry of the lattice's registry is refused: {key:?}: {reason:?}");
+            }
+            _ => {}
+        }
+    }
+
+    /// Requests a change of the supervisor, which applies it beside others.
+    async fn send(&self, command: Command) {
+        let Ok(permit) = self.permits.clone().acquire_owned().await else { return };
+        // The order of requests is that in which they are made here.
+        let request = self.node.supervisor.send(command);
+        tokio::spawn(async move {
+            match request.await {
+                Ok(Err(refusal)) if refusal.kind() != ErrorKind::NotLinked => {
+                    log::warn!("a change of the lattice's registry is not in effect here: {refusal}");
+                }
+                _ => {}
+            }
+            drop(permit);
+        });
+    }
+
+    /// Brings the links of an actor in line with the registry, whose snapshot has been read: links that others removed
+    /// while it did not run here are removed, and links that the registry does not know are published.
+    async fn complete(&mut self, actor: &str) {
+        let found = self.snapshots.remove(actor).unwrap_or_default();
+        let snapshot = self.node.dispatch.snapshot();
+        let own = snapshot.links.iter().filter(|(key, _)| *key.actor == *actor && !found.contains(key));
+        let own: Vec<_> = own.map(|(key, link)| (key.clone(), link.definition.clone())).collect();
+        for (key, definition) in own {
+            if self.node.links.is_pending(&key) {
+                continue;
+            }
+            if self.node.links.is_registered(&key) {
+                self.send(Command::RemoveLink(key)).await;
+            } else {
+                self.node.links.add(key, wasmcloud_lattice::Change::SetLink(record_of(&definition)));
+            }
+        }
+        self.node.publish_pending_links().await;
+    }
+
+    /// Puts the links of this host's actors, and their claims, into a registry that has lost its data.
+    async fn restore(&self) {
+        log::warn!("the registry of the lattice has lost its data: host {} puts its own again", self.node.host_id);
+        self.node.links.forget_revisions();
+        let snapshot = self.node.dispatch.snapshot();
+        for (key, link) in snapshot.links.iter().filter(|(key, _)| snapshot.actors.contains_key(&key.actor)) {
+            if !self.node.links.is_pending(key) {
+                self.node.links.add(key.clone(), wasmcloud_lattice::Change::SetLink(record_of(&link.definition)));
+            }
+        }
+        self.node.publish_pending_links().await;
+        for actor in snapshot.actors.values().filter(|actor| !actor.identity.token.is_empty()) {
+            if let Err(error) = self.registry.put_claims(&actor.identity.token, &[]).await {
+                log::warn!("the claims of {} are not in the registry: {error}", actor.identity);
+                self.node.changes.add(vec![Child::Actor(actor.identity.key.clone())]);
+            }
+        }
+    }
+}
