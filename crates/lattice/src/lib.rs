@@ -6,9 +6,11 @@
 //!
 //! # Layout
 //! - [`Namespace`]: the namespace of a lattice, and its subjects
+//! - [`wire`]: the format of messages
 
 #![forbid(unsafe_code)]
 
 mod namespace;
+pub mod wire;
 
 pub use namespace::Namespace;
