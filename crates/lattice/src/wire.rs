@@ -97,3 +97,9 @@ fn check_size(bytes: &[u8], max_payload: usize) -> Result<(), WireError> {
     let limit = max_payload.saturating_mul(2).saturating_add(MAX_ENVELOPE);
     if bytes.len() > limit { Err(WireError::TooLarge { limit: max_payload }) } else { Ok(()) }
 }
+
+/// Returns the captured invocations of 2021, for the tests of other modules.
+#[cfg(test)]
+pub(crate) fn captured_invocations() -> Vec<Invocation> {
+    tests::captured_invocations()
+}

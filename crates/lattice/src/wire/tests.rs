@@ -2,3 +2,9 @@
 
 mod captured;
 mod properties;
+
+/// Returns the captured invocations.
+pub(super) fn captured_invocations() -> Vec<super::Invocation> {
+    let messages = captured::captured("encoded_claims");
+    messages.iter().map(|message| super::Invocation::decode(&message.bytes(), 1 << 20).unwrap()).collect()
+}
