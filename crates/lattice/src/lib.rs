@@ -6,9 +6,15 @@
 //!
 //! # Layout
 //! - [`Namespace`]: the namespace of a lattice, and its subjects
+//! - [`wire`]: the format of messages
+//! - [`token`]: the token of an invocation
+//! - [`replay`]: which calls have been admitted
 
 #![forbid(unsafe_code)]
 
 mod namespace;
+pub mod replay;
+pub mod token;
+pub mod wire;
 
 pub use namespace::Namespace;
