@@ -6,9 +6,13 @@
 //!
 //! # Layout
 //! - [`Namespace`]: the namespace of a lattice, and its subjects
+//! - [`registry`]: links, claims, aliases and image references, in a key-value bucket
 
 #![forbid(unsafe_code)]
 
 mod namespace;
+pub mod registry;
+#[cfg(test)]
+mod testing;
 
 pub use namespace::Namespace;
