@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use async_nats::Client;
 use nkeys::KeyPair;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use wasmcloud_core::error::Result;
 
 use bucket::Bucket;
@@ -100,7 +100,7 @@ struct Shared {
     options: RegistryOptions,
     counters: Arc<Counters>,
     /// Wakes the watchers for an audit.
-    audit: Arc<Notify>,
+    audit: watch::Sender<()>,
     recovery: tokio::sync::Mutex<()>,
 }
 
@@ -128,7 +128,7 @@ impl Registry {
             trust,
             options,
             counters: Arc::default(),
-            audit: Arc::default(),
+            audit: watch::Sender::new(()),
             recovery: tokio::sync::Mutex::default(),
         }))))
     }
@@ -142,7 +142,7 @@ impl Registry {
 
     /// Compares what is known with what is stored now, instead of at the next interval.
     pub fn audit_now(&self) {
-        self.0.audit.notify_waiters();
+        self.0.audit.send_replace(());
     }
 
     /// Returns whether the server republishes changes. If it does not, changes are found by audits only.

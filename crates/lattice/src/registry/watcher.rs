@@ -93,7 +93,7 @@ impl Watcher {
     }
 
     async fn run(mut self) {
-        let wake = Arc::clone(&self.registry.0.audit);
+        let mut demands = self.registry.0.audit.subscribe();
         let interest = Arc::clone(&self.interest);
         let outbox = Arc::clone(&self.outbox);
         let mut has_connections = true;
@@ -104,7 +104,7 @@ impl Watcher {
             tokio::select! {
                 () = interest.changed.notified() => {}
                 () = outbox.abandoned.notified() => {}
-                () = wake.notified() => self.audit.demand(Duration::ZERO, false),
+                _ = demands.changed() => self.audit.demand(Duration::ZERO, false),
                 changed = self.connections.changed(), if has_connections => {
                     has_connections = changed.is_ok();
                     if has_connections {

@@ -150,7 +150,7 @@ impl Registry {
     pub(super) async fn recover(&self) -> Result<()> {
         let _one_at_a_time = self.0.recovery.lock().await;
         let is_there = self.0.bucket.ensure().await?;
-        self.0.audit.notify_waiters();
+        self.0.audit.send_replace(());
         if is_there { Ok(()) } else { Err(unavailable("JetStream does not answer")) }
     }
 
