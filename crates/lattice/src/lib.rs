@@ -9,10 +9,12 @@
 //! - [`wire`]: the format of messages
 //! - [`token`]: the token of an invocation
 //! - [`replay`]: which calls have been admitted
+//! - [`registry`]: links, claims, aliases and image references, in a key-value bucket
 
 #![forbid(unsafe_code)]
 
 mod namespace;
+pub mod registry;
 pub mod replay;
 pub mod token;
 pub mod wire;
