@@ -6,9 +6,20 @@
 //!
 //! # Layout
 //! - [`Namespace`]: the namespace of a lattice, and its subjects
+//! - [`LatticeOptions`]: where a lattice is, how a host logs in, which hosts it trusts
+//! - [`Connection`]: a connection with NATS that never fails its host
 
 #![forbid(unsafe_code)]
 
+mod connection;
 mod namespace;
+mod options;
+#[cfg(test)]
+mod testing;
 
+pub use connection::{
+    Connection, ConnectionCounts, ConnectionEvent, ConnectionStatus, LatticeState, Mark, ServerFacts, Subject,
+    Subscription,
+};
 pub use namespace::Namespace;
+pub use options::{ConnectionOptions, HostTrust, LatticeOptions};
