@@ -27,6 +27,7 @@ use crate::options::{ConnectionOptions, Source};
 use shared::Shared;
 use subscription::unavailable;
 
+pub(crate) use dial::random_share;
 pub use event::{ConnectionCounts, ConnectionEvent};
 pub use state::{ConnectionStatus, LatticeState, Mark, ServerFacts};
 pub use subscription::{Subject, Subscription};

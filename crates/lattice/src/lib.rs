@@ -8,10 +8,12 @@
 //! - [`Namespace`]: the namespace of a lattice, and its subjects
 //! - [`LatticeOptions`]: where a lattice is, how a host logs in, which hosts it trusts
 //! - [`Connection`]: a connection with NATS that never fails its host
+//! - [`Membership`]: the hosts of the lattice, and what each runs
 
 #![forbid(unsafe_code)]
 
 mod connection;
+mod membership;
 mod namespace;
 mod options;
 #[cfg(test)]
@@ -20,6 +22,11 @@ mod testing;
 pub use connection::{
     Connection, ConnectionCounts, ConnectionEvent, ConnectionStatus, LatticeState, Mark, ServerFacts, Subject,
     Subscription,
+};
+pub use membership::{
+    EntityCounts, EntityHosts, EraEntities, EraEntity, EraEvent, EraHealth, EraHost, EraSource, Inventory,
+    InventoryEntity, InventoryPart, InventorySource, Membership, MembershipCounts, MembershipEvent, MembershipSettings,
+    Peer, PeerStatus,
 };
 pub use namespace::Namespace;
 pub use options::{ConnectionOptions, HostTrust, LatticeOptions};
