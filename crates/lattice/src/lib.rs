@@ -6,17 +6,35 @@
 //!
 //! # Layout
 //! - [`Namespace`]: the namespace of a lattice, and its subjects
+//! - [`LatticeOptions`]: where a lattice is, how a host logs in, which hosts it trusts
+//! - [`Connection`]: a connection with NATS that never fails its host
+//! - [`Membership`]: the hosts of the lattice, and what each runs
+//! - [`registry`]: links, claims, aliases and image references, in a key-value bucket
 //! - [`wire`]: the format of messages
 //! - [`token`]: the token of an invocation
 //! - [`replay`]: which calls have been admitted
-//! - [`registry`]: links, claims, aliases and image references, in a key-value bucket
 
 #![forbid(unsafe_code)]
 
+mod connection;
+mod membership;
 mod namespace;
+mod options;
 pub mod registry;
 pub mod replay;
+#[cfg(test)]
+mod testing;
 pub mod token;
 pub mod wire;
 
+pub use connection::{
+    Connection, ConnectionCounts, ConnectionEvent, ConnectionStatus, LatticeState, Mark, ServerFacts, Subject,
+    Subscription,
+};
+pub use membership::{
+    EntityCounts, EntityHosts, EraEntities, EraEntity, EraEvent, EraHealth, EraHost, EraSource, Inventory,
+    InventoryEntity, InventoryPart, InventorySource, Membership, MembershipCounts, MembershipEvent, MembershipSettings,
+    Peer, PeerStatus,
+};
 pub use namespace::Namespace;
+pub use options::{ConnectionOptions, HostTrust, LatticeOptions};

@@ -7,7 +7,7 @@ use wasmcloud_core::entity::{WasmCloudEntity, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 /// The namespace that hosts join unless another is set, as in 2021.
-const DEFAULT_NAMESPACE: &str = "default";
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
 /// The greatest length of a namespace. NATS limits the length of a whole line of its protocol to 4 KB. Unit: bytes.
 const LONGEST: usize = 64;

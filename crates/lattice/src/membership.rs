@@ -1,0 +1,410 @@
+//! The hosts of a lattice: heartbeats, who is there, what each runs, and the events of 2021.
+//!
+//! Heartbeats have a constant size, are signed with host keys and say when the inventory of their host has changed. Inventories
+//! are requested then, in pages. A host that is silent for two intervals is down, but no host is judged while the own
+//! connection does not work: see `roster`.
+
+mod beat;
+mod era;
+mod index;
+mod inventory;
+mod roster;
+mod task;
+#[cfg(test)]
+mod tests;
+mod throttle;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use nkeys::{KeyPair, KeyPairType};
+use tokio::sync::{Notify, broadcast, watch};
+use tokio::time::Instant;
+use wasmcloud_core::entity::WasmCloudEntity;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+
+use crate::connection::Connection;
+use crate::namespace::Namespace;
+use crate::options::{HostTrust, LatticeOptions};
+use beat::{BeatKind, Endorsement, Heartbeat, PROTOCOL};
+use era::EraHosts;
+use index::{Index, entity_key};
+use roster::{Refusal, Roster};
+
+pub use beat::EntityCounts;
+pub use era::{EraEntities, EraEntity, EraEvent, EraHealth, EraSource};
+pub use inventory::{Inventory, InventoryEntity, InventoryPart, InventorySource};
+pub use roster::{MembershipEvent, Peer, PeerStatus};
+
+/// How many events a receiver may lag behind.
+const EVENTS: usize = 1024;
+
+/// How many intervals a host of 2021 may be silent before it is forgotten.
+const ERA_SILENCE: u32 = 4;
+
+/// The hosts that share a namespace with this one. Cheap to clone. The tasks end with [`leave`](Membership::leave).
+#[derive(Debug, Clone)]
+pub struct Membership(Arc<Inner>);
+
+/// What the tasks and the handles share.
+struct Inner {
+    connection: Connection,
+    control: Connection,
+    namespace: Namespace,
+    key: KeyPair,
+    host: String,
+    incarnation: u64,
+    started: Instant,
+    trust: HostTrust,
+    endorsement: Option<Endorsement>,
+    interval: Duration,
+    software: String,
+    source: Arc<dyn InventorySource>,
+    era_source: Option<Arc<dyn EraSource>>,
+    sequence: AtomicU64,
+    known: Mutex<Known>,
+    counters: Counters,
+    events: broadcast::Sender<MembershipEvent>,
+    /// Sends a heartbeat at once.
+    changed: Notify,
+    /// An inventory is outdated.
+    outdated: Notify,
+    leaving: watch::Sender<bool>,
+}
+
+/// What is known of other hosts.
+#[derive(Debug)]
+struct Known {
+    roster: Roster,
+    index: Index,
+    era: EraHosts,
+    is_cordoned: bool,
+    is_draining: bool,
+}
+
+/// What a host needs to take part.
+pub struct MembershipSettings {
+    /// The connection of heartbeats, pings and inventories.
+    pub connection: Connection,
+    /// The connection of the events of 2021.
+    pub control: Connection,
+    /// The key of the host (`SN...`).
+    pub key: KeyPair,
+    /// The version of the host's software. Longer than 24 characters, it is cut.
+    pub software: String,
+    /// What the host runs.
+    pub source: Arc<dyn InventorySource>,
+    /// What its heartbeats of 2021 tell. `None` sends none.
+    pub era_source: Option<Arc<dyn EraSource>>,
+}
+
+/// How many messages were heard, and refused for which reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MembershipCounts {
+    /// The heartbeats accepted.
+    pub heartbeats: u64,
+    /// The messages that are no heartbeats.
+    pub malformed: u64,
+    /// The heartbeats whose time differs from the own by more than the token window.
+    pub wrong_time: u64,
+    /// The heartbeats of hosts that are not trusted.
+    pub untrusted: u64,
+    /// The heartbeats that were heard before, or are older than one that was.
+    pub replayed: u64,
+    /// The heartbeats that the host they name did not sign.
+    pub forged: u64,
+    /// The heartbeats of further hosts, when 10,000 are known.
+    pub full: u64,
+    /// The requests that were not answered, since there were too many.
+    pub throttled: u64,
+    /// The requests that are malformed.
+    pub malformed_requests: u64,
+    /// The inventories that could not be read.
+    pub failed_inventories: u64,
+    /// The items left out of heartbeats of 2021, since each is larger than a message may be.
+    pub left_out: u64,
+    /// The times that the server did not confirm that the own connection works.
+    pub unsettled: u64,
+}
+
+/// The hosts that run an entity.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EntityHosts {
+    /// The public keys of the hosts that are up and accept calls, in order.
+    pub hosts: Vec<String>,
+    /// Whether the inventories of all hosts are known in their last version. Otherwise, further hosts may run the entity.
+    pub is_complete: bool,
+}
+
+/// A host of 2021.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EraHost {
+    /// The public key that it names itself by. It is not proven.
+    pub host: String,
+    /// The time since its last event.
+    pub silent_for: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Counters(Mutex<MembershipCounts>);
+
+impl Counters {
+    fn add(&self, count: impl FnOnce(&mut MembershipCounts)) {
+        count(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        self.add(|counts| match refusal {
+            Refusal::Malformed => counts.malformed += 1,
+            Refusal::WrongTime => counts.wrong_time += 1,
+            Refusal::Untrusted => counts.untrusted += 1,
+            Refusal::Replayed => counts.replayed += 1,
+            Refusal::Forged => counts.forged += 1,
+            Refusal::Full => counts.full += 1,
+        });
+    }
+}
+
+impl Membership {
+    /// Starts to take part, as soon as and whenever the host is connected. The tasks run on the current tokio runtime.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if an option is invalid or the key is not a host's.
+    pub fn start(options: &LatticeOptions, settings: MembershipSettings) -> Result<Membership> {
+        options.validate()?;
+        let host = settings.key.public_key();
+        if settings.key.key_pair_type() != KeyPairType::Server || settings.key.sign(b"").is_err() {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("{host} is not a host key with its seed (SN...)"),
+            ));
+        }
+        let incarnation = clock();
+        let known = Known {
+            roster: Roster::new(host.clone(), incarnation, options.token_window),
+            index: Index::default(),
+            era: EraHosts::default(),
+            is_cordoned: false,
+            is_draining: false,
+        };
+        let inner = Arc::new(Inner {
+            connection: settings.connection,
+            control: settings.control,
+            namespace: Namespace::new(&options.namespace)?,
+            endorsement: options.cluster_key()?.and_then(|cluster| Endorsement::new(&cluster, &host)),
+            key: settings.key,
+            host,
+            incarnation,
+            started: Instant::now(),
+            trust: options.host_trust()?,
+            interval: options.heartbeat_interval,
+            software: settings.software,
+            source: settings.source,
+            era_source: settings.era_source,
+            sequence: AtomicU64::new(0),
+            known: Mutex::new(known),
+            counters: Counters::default(),
+            events: broadcast::Sender::new(EVENTS),
+            changed: Notify::new(),
+            outdated: Notify::new(),
+            leaving: watch::Sender::new(false),
+        });
+        task::spawn(&inner);
+        Ok(Membership(inner))
+    }
+
+    /// Returns the public key of this host.
+    pub fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    /// Returns the other hosts, in the order of their keys. Departed ones remain for a while, with their status.
+    pub fn peers(&self) -> Vec<Peer> {
+        let mut peers: Vec<Peer> = self.0.known().roster.peers().cloned().collect();
+        peers.sort_unstable_by(|one, other| one.host.cmp(&other.host));
+        peers
+    }
+
+    /// Returns another host.
+    pub fn peer(&self, host: &str) -> Option<Peer> {
+        self.0.known().roster.peer(host).cloned()
+    }
+
+    /// Returns a receiver of changes. One that lags is told how many it missed; [`peers`](Membership::peers) is current.
+    pub fn events(&self) -> broadcast::Receiver<MembershipEvent> {
+        self.0.events.subscribe()
+    }
+
+    /// Returns how many messages were heard and refused.
+    pub fn counts(&self) -> MembershipCounts {
+        *self.0.counters.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the other hosts that run an actor or provider and accept calls.
+    pub fn hosts_of(&self, entity: &WasmCloudEntity) -> EntityHosts {
+        let key = match entity {
+            WasmCloudEntity::Actor(id) => entity_key(id, None),
+            WasmCloudEntity::Capability { id, link_name, .. } => entity_key(id, Some(link_name)),
+            _ => return EntityHosts { hosts: Vec::new(), is_complete: true },
+        };
+        let known = self.0.known();
+        let is_available = |host: &&String| known.roster.peer(host).is_some_and(Peer::is_available);
+        let hosts = known.index.hosts_of(&key).filter(is_available).cloned().collect();
+        let up = known.roster.peers().filter(|peer| peer.status == PeerStatus::Up);
+        let is_known = |peer: &Peer| known.index.is_complete(&peer.host, peer.incarnation, peer.inventory_version);
+        EntityHosts { hosts, is_complete: up.into_iter().all(is_known) }
+    }
+
+    /// Returns the hosts of 2021 that have sent events in the last four intervals, in the order of their keys. As their events
+    /// are not signed, any program on the server can pretend to be one.
+    pub fn era_hosts(&self) -> Vec<EraHost> {
+        let known = self.0.known();
+        let now = Instant::now();
+        let is_other = |host: &String| *host != self.0.host && known.roster.peer(host).is_none();
+        let hosts = known.era.iter().filter(|(host, _)| is_other(host));
+        let mut hosts: Vec<EraHost> = hosts
+            .map(|(host, seen)| EraHost { host: host.clone(), silent_for: now.saturating_duration_since(*seen) })
+            .filter(|host| host.silent_for <= self.0.interval * ERA_SILENCE)
+            .collect();
+        hosts.sort_unstable_by(|one, other| one.host.cmp(&other.host));
+        hosts
+    }
+
+    /// Reads the inventory of another host.
+    ///
+    /// # Errors
+    /// `LatticeUnavailable` without connection or host, `DeadlineExceeded` without its answer, `LatticeRefused` if it did not
+    /// sign an answer, `Busy` if the inventory changes faster than it is read.
+    pub async fn inventory(&self, host: &str) -> Result<Inventory> {
+        inventory::fetch(&self.0.connection, &self.0.namespace, host).await
+    }
+
+    /// Measures the time of a message to another host and back.
+    ///
+    /// # Errors
+    /// As [`Connection::request`].
+    pub async fn round_trip(&self, host: &str, limit: Duration) -> Result<Duration> {
+        let sent = Instant::now();
+        let subject = self.0.namespace.peer(&format!("host.{host}.ping"));
+        self.0.connection.request(subject, Bytes::new(), limit).await?;
+        let time = sent.elapsed();
+        self.0.known().roster.set_round_trip(host, time);
+        Ok(time)
+    }
+
+    /// Tells the other hosts at once that the inventory has changed. Otherwise, the next heartbeat does.
+    pub fn inventory_changed(&self) {
+        self.0.changed.notify_one();
+    }
+
+    /// Tells the other hosts whether this one accepts nothing new from the lattice, and whether it is about to leave.
+    pub fn set_cordoned(&self, is_cordoned: bool, is_draining: bool) {
+        {
+            let mut known = self.0.known();
+            known.is_cordoned = is_cordoned;
+            known.is_draining = is_draining;
+        }
+        self.0.changed.notify_one();
+    }
+
+    /// Publishes an event of 2021.
+    ///
+    /// # Errors
+    /// As [`Connection::publish`].
+    pub async fn tell(&self, event: &EraEvent) -> Result<()> {
+        self.0.tell(event).await
+    }
+
+    /// Tells the other hosts that this one leaves, waits until the server has read it, and ends the tasks. The host takes part no
+    /// more.
+    ///
+    /// # Errors
+    /// `LatticeUnavailable` if the server did not confirm it. The other hosts notice the silence then.
+    pub async fn leave(&self, limit: Duration) -> Result<()> {
+        if self.0.leaving.send_replace(true) {
+            return Ok(());
+        }
+        self.0.beat(BeatKind::Leaving).await?;
+        self.0.tell(&EraEvent::HostStopped).await?;
+        self.0.connection.round_trip(limit).await?;
+        self.0.control.round_trip(limit).await
+    }
+}
+
+impl Inner {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn emit(&self, events: impl IntoIterator<Item = MembershipEvent>) {
+        for event in events {
+            log::info!("lattice: {event:?}");
+            // Without receivers the roster alone tells.
+            let _ = self.events.send(event);
+        }
+    }
+
+    /// Sends a heartbeat.
+    async fn beat(&self, kind: BeatKind) -> Result<()> {
+        let message = self.heartbeat(kind).sign(self.namespace.as_str(), &self.key);
+        let message = message.ok_or_else(|| Error::new(ErrorKind::Internal, "the host key does not sign"))?;
+        self.connection.publish(self.namespace.peer("heartbeat"), message.into()).await
+    }
+
+    fn heartbeat(&self, kind: BeatKind) -> Heartbeat {
+        let counts = self.source.counts();
+        let inventory_version = self.source.version();
+        let known = self.known();
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Heartbeat {
+            kind,
+            is_cordoned: known.is_cordoned,
+            is_draining: known.is_draining,
+            host: self.host.clone(),
+            incarnation: self.incarnation,
+            sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1,
+            sent_at: clock(),
+            uptime: millis(self.started.elapsed()),
+            interval: u32::try_from(self.interval.as_millis()).unwrap_or(u32::MAX),
+            protocol: PROTOCOL,
+            software: self.software.chars().filter(char::is_ascii_graphic).collect(),
+            counts,
+            inventory_version,
+            endorsement: self.endorsement.clone(),
+        }
+    }
+
+    async fn tell(&self, event: &EraEvent) -> Result<()> {
+        let encoded = era::encode(event, &self.host, clock() / 1000);
+        let message = encoded.ok_or_else(|| Error::new(ErrorKind::Internal, "an event cannot be encoded"))?;
+        self.control.publish(self.namespace.events(), message).await
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership")
+            .field("host", &self.host)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for MembershipSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.key.public_key();
+        f.debug_struct("MembershipSettings").field("host", &host).finish_non_exhaustive()
+    }
+}
+
+/// Returns the time. Unit: milliseconds since 1970.
+fn clock() -> u64 {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
