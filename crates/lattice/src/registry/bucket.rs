@@ -10,7 +10,7 @@ use async_nats::jetstream::context::{self, ContextBuilder};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{self, DirectGetErrorKind, LastRawMessageErrorKind, Republish};
 use async_nats::jetstream::{Context, ErrorCode};
-use async_nats::{Client, HeaderMap, Request, RequestErrorKind};
+use async_nats::{Client, HeaderMap, Request, RequestErrorKind, StatusCode};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -44,6 +44,20 @@ pub(super) enum WriteFailure {
     Refused(Error),
     /// No acknowledgement came. The write may have been stored.
     Unknown(Error),
+}
+
+/// Why an entry was not read.
+#[derive(Debug)]
+pub(super) enum ReadFailure {
+    /// The stream does not exist, or JetStream is not there.
+    Missing,
+    Failed(Error),
+}
+
+impl From<Error> for ReadFailure {
+    fn from(error: Error) -> ReadFailure {
+        ReadFailure::Failed(error)
+    }
 }
 
 /// The bucket of a namespace.
@@ -266,24 +280,20 @@ impl Bucket {
     }
 
     /// Reads a key. The answer is never older than an acknowledged write.
-    pub(super) async fn read(&self, key: &Key) -> Result<Option<Stored>> {
+    pub(super) async fn read(&self, key: &Key) -> Result<Option<Stored>, ReadFailure> {
         self.expect_connected()?;
         let subject = self.subject(&key.to_string());
         let stream = self.context.get_stream_no_info(&self.stream).await.map_err(|error| {
             Error::new(ErrorKind::Internal, "the name of the registry's stream is not valid").caused_by(error)
         })?;
-        let message = if self.direct.load(Ordering::Relaxed) {
-            match stream.direct_get_last_for_subject(subject).await {
-                Ok(message) => message,
-                Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => return Ok(None),
-                Err(error) => return Err(unavailable("an entry cannot be read").caused_by(error)),
-            }
-        } else {
-            match stream.get_last_raw_message_by_subject(&subject).await {
-                Ok(message) => message,
-                Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => return Ok(None),
-                Err(error) => return Err(unavailable("an entry cannot be read").caused_by(error)),
-            }
+        let outcome = match self.direct.load(Ordering::Relaxed) {
+            true => stream.direct_get_last_for_subject(subject).await.map_err(failure_of_direct_read),
+            false => stream.get_last_raw_message_by_subject(&subject).await.map_err(failure_of_read),
+        };
+        let message = match outcome {
+            Ok(message) => message,
+            Err(None) => return Ok(None),
+            Err(Some(failure)) => return Err(failure),
         };
         self.note(message.sequence);
         Ok(Some(Stored {
@@ -360,6 +370,26 @@ enum Answer<T> {
 /// Returns whether a message was written by a delete or purge of a key-value store.
 pub(super) fn is_marker(headers: &HeaderMap) -> bool {
     headers.get("KV-Operation").is_some() || headers.get("Nats-Marker-Reason").is_some()
+}
+
+/// Returns the failure of a read, or `None` if there is no entry.
+fn failure_of_direct_read(error: stream::DirectGetError) -> Option<ReadFailure> {
+    match error.kind() {
+        DirectGetErrorKind::NotFound => None,
+        DirectGetErrorKind::ErrorResponse(StatusCode::NO_RESPONDERS, _) => Some(ReadFailure::Missing),
+        _ => Some(ReadFailure::Failed(unavailable("an entry cannot be read").caused_by(error))),
+    }
+}
+
+/// Returns the failure of a read, or `None` if there is no entry.
+fn failure_of_read(error: stream::LastRawMessageError) -> Option<ReadFailure> {
+    match error.kind() {
+        LastRawMessageErrorKind::NoMessageFound => None,
+        LastRawMessageErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+            Some(ReadFailure::Missing)
+        }
+        _ => Some(ReadFailure::Failed(unavailable("an entry cannot be read").caused_by(error))),
+    }
 }
 
 fn failure_of(error: async_nats::RequestError) -> WriteFailure {

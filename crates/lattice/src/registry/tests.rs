@@ -69,7 +69,7 @@ impl Peer {
 }
 
 async fn connect(server: &NatsServer) -> (Client, watch::Receiver<u64>) {
-    let (sender, connections) = watch::channel(0);
+    let (sender, mut connections) = watch::channel(0);
     let sender = Arc::new(sender);
     let client = ConnectOptions::new()
         .reconnect_delay_callback(|_| Duration::from_millis(20))
@@ -84,6 +84,7 @@ async fn connect(server: &NatsServer) -> (Client, watch::Receiver<u64>) {
         .connect(server.url())
         .await
         .unwrap();
+    timeout(PATIENCE, connections.changed()).await.unwrap().unwrap();
     (client, connections)
 }
 

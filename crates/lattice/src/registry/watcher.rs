@@ -67,11 +67,15 @@ impl Watcher {
         registry: Registry,
         interest: Arc<Interest>,
         outbox: Arc<Outbox>,
-        connections: watch::Receiver<u64>,
+        mut connections: watch::Receiver<u64>,
     ) -> Watcher {
+        connections.mark_unchanged();
         let (message_sender, messages) = mpsc::channel(WAITING_MESSAGES);
         let generation = registry.0.bucket.generation();
-        let audit = Audit::new(registry.0.options.audit_interval);
+        let mut audit = Audit::new(registry.0.options.audit_interval);
+        if !registry.is_live() {
+            audit.demand(Duration::ZERO, false);
+        }
         Watcher {
             registry,
             interest,

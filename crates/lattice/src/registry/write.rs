@@ -7,7 +7,7 @@ use bytes::Bytes;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::Registry;
-use super::bucket::{Stored, WriteFailure, unavailable};
+use super::bucket::{ReadFailure, Stored, WriteFailure, unavailable};
 use super::entry::{Entry, Refusal, Value, sign};
 use super::key::Key;
 
@@ -53,7 +53,19 @@ pub(super) enum Decision {
 impl Registry {
     /// Reads what the bucket holds under a key.
     pub(super) async fn current(&self, key: &Key) -> Result<Current> {
-        let Some(stored) = self.0.bucket.read(key).await? else { return Ok(Current::Absent) };
+        let outcome = match self.0.bucket.read(key).await {
+            Err(ReadFailure::Missing) => {
+                self.recover().await?;
+                self.0.bucket.read(key).await
+            }
+            outcome => outcome,
+        };
+        let stored = match outcome {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return Ok(Current::Absent),
+            Err(ReadFailure::Failed(error)) => return Err(error),
+            Err(ReadFailure::Missing) => return Err(unavailable("its stream does not exist")),
+        };
         let revision = stored.sequence;
         Ok(match self.verify(key, &stored) {
             Ok(entry) => Current::Valid { revision, entry },

@@ -27,6 +27,9 @@ const WAITING_ENTRIES: usize = 256;
 /// The time after which a failed snapshot or audit is tried again, at least.
 const RETRY: Duration = Duration::from_millis(500);
 
+/// The longest time between two audits if the server does not republish changes.
+const POLL: Duration = Duration::from_secs(10);
+
 /// The most removals that are purged after one audit.
 const PURGES: usize = 64;
 
@@ -109,6 +112,9 @@ impl Watcher {
         self.audit.is_checking = false;
         if matches!(outcome, Ok(true)) {
             self.audit.is_open = true;
+            if !self.registry.0.bucket.republishes() {
+                self.audit.demand(POLL, false);
+            }
             self.waiting.extend(self.tracked.keys().cloned());
             self.end_audit();
         } else {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wasmcloud_core::error::Result;
 
-use super::super::bucket::Stored;
+use super::super::bucket::{ReadFailure, Stored};
 use super::super::entry::Value;
 use super::super::key::Key;
 use super::super::outbox::RegistryChange;
@@ -27,7 +27,7 @@ const MOST_INTENTS: usize = 16;
 
 /// What a task has done.
 pub(super) enum Done {
-    Read { key: Key, outcome: Result<Option<Stored>> },
+    Read { key: Key, outcome: Result<Option<Stored>, ReadFailure> },
     Checked(Result<bool>),
     Purged { key: Key, revision: u64 },
     Nothing,
@@ -145,13 +145,16 @@ impl Watcher {
         }
     }
 
-    pub(super) fn complete_read(&mut self, key: Key, outcome: Result<Option<Stored>>) {
+    pub(super) fn complete_read(&mut self, key: Key, outcome: Result<Option<Stored>, ReadFailure>) {
         self.reads.running.remove(&key);
         match outcome {
             Ok(Some(stored)) => self.accept(key.clone(), &stored),
             Ok(None) => self.miss(&key),
-            Err(error) => {
-                log::debug!("The entry {key} of the registry is read again: {error}");
+            Err(failure) => {
+                log::debug!("The entry {key} of the registry is read again: {failure:?}");
+                if matches!(failure, ReadFailure::Missing) {
+                    self.audit.demand(spread(), false);
+                }
                 self.reads.failed.insert(key);
                 self.reads.retry_at.get_or_insert_with(|| Instant::now() + RETRY + spread());
                 return;
