@@ -57,6 +57,7 @@ impl Digester {
         if let Some(extension) = &response.extension {
             number(&mut fields, extension.version.into());
             bytes(&mut fields, extension.host.as_bytes());
+            optional(&mut fields, extension.cluster.as_deref());
             optional(&mut fields, extension.kind.as_deref());
             optional(&mut fields, extension.retry.map(|retry| retry.name()));
         }
@@ -114,6 +115,7 @@ fn extension(fields: &mut Vec<u8>, invocation: &Invocation) {
     number(fields, extension.issued_at);
     number(fields, extension.remaining);
     number(fields, extension.incarnation);
+    optional(fields, extension.destination.as_deref());
     number(fields, extension.chain.len() as u64);
     for waiting in &extension.chain {
         bytes(fields, waiting.actor.as_bytes());

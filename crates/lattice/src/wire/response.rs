@@ -7,7 +7,7 @@ use super::writer::Writer;
 use super::{MAX_NAME, PROTOCOL_VERSION, PayloadForm, WireError, check_size};
 
 const FIELDS: &[&str] = &["msg", "error", "invocation_id", "extension"];
-const EXTENSION_FIELDS: &[&str] = &["version", "host", "kind", "retry", "key", "mac", "signature"];
+const EXTENSION_FIELDS: &[&str] = &["version", "host", "cluster", "kind", "retry", "key", "mac", "signature"];
 
 /// The answer to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct ResponseExtension {
     pub version: u32,
     /// The public key of the host that answers.
     pub host: String,
+    /// The public key of the cluster that signs the answer on behalf of the host. `None` if the host does.
+    pub cluster: Option<String>,
     /// The name of the error's kind: see [`ErrorKind::name`]. Newer hosts may send names that this release does not know.
     pub kind: Option<String>,
     /// How the caller can have the call executed, which it was not.
@@ -37,7 +39,7 @@ pub struct ResponseExtension {
     pub key_id: Option<u64>,
     /// The MAC over the answer and its call, for a call that was authenticated by a session.
     pub mac: Option<[u8; 16]>,
-    /// The signature of the host over the answer and its call, for any other call.
+    /// The signature of the host or the cluster over the answer and its call, for any other call.
     pub signature: Option<[u8; 64]>,
 }
 
@@ -45,11 +47,12 @@ pub struct ResponseExtension {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retry {
-    /// The call is sent again with a token *and* with authenticators: the host that answered has no session with the caller,
-    /// but the one that receives the second attempt may have one.
+    /// The call is sent again with a token: the host that answered has no session with the caller.
     WithToken,
     /// A handshake with the host that answered comes first. It has a session with the caller that the caller did not use.
     AfterHandshake,
+    /// The call is sent to another host: the one that answered does not run the target any more.
+    Elsewhere,
 }
 
 impl Retry {
@@ -58,11 +61,12 @@ impl Retry {
         match self {
             Retry::WithToken => "token",
             Retry::AfterHandshake => "handshake",
+            Retry::Elsewhere => "elsewhere",
         }
     }
 
     fn from_name(name: &str) -> Option<Retry> {
-        [Retry::WithToken, Retry::AfterHandshake].into_iter().find(|retry| retry.name() == name)
+        [Retry::WithToken, Retry::AfterHandshake, Retry::Elsewhere].into_iter().find(|retry| retry.name() == name)
     }
 }
 
@@ -79,6 +83,7 @@ impl ResponseExtension {
 
     fn write(&self, writer: &mut Writer) {
         let optional = [
+            self.cluster.is_some(),
             self.kind.is_some(),
             self.retry.is_some(),
             self.key_id.is_some(),
@@ -89,6 +94,9 @@ impl ResponseExtension {
         writer.text("version");
         writer.number(self.version.into());
         writer.text_field("host", &self.host);
+        if let Some(cluster) = &self.cluster {
+            writer.text_field("cluster", cluster);
+        }
         if let Some(kind) = &self.kind {
             writer.text_field("kind", kind);
         }
@@ -121,6 +129,7 @@ impl ResponseExtension {
                     extension.version = u32::try_from(version).map_err(|_| WireError::Unexpected("version"))?;
                 }
                 "host" => extension.host = reader.text("host", MAX_NAME)?.to_owned(),
+                "cluster" => extension.cluster = Some(reader.text("cluster", MAX_NAME)?.to_owned()),
                 "kind" => extension.kind = Some(reader.text("kind", MAX_NAME)?.to_owned()),
                 "retry" => extension.retry = Retry::from_name(reader.text("retry", MAX_NAME)?),
                 "key" => extension.key_id = Some(reader.unsigned("key")?),
