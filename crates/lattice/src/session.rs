@@ -237,8 +237,9 @@ impl Sessions {
 
     /// Removes the sessions with a peer, and forgets that handshakes with it failed: it has left, or has started again.
     pub fn forget(&self, peer: &str) {
+        let mut attempts = self.attempts();
         self.table_mut().forget(peer);
-        self.attempts().forget(peer);
+        attempts.forget(peer);
     }
 
     /// Returns what has happened since the start.

@@ -55,6 +55,16 @@ struct Attempt {
     not_before: u64,
 }
 
+impl Begun {
+    /// Returns whether the peer has sent a call with the new session. Its confirmation may have been lost.
+    fn is_confirmed(&self) -> bool {
+        match &self.stage {
+            Stage::Answer(_) => false,
+            Stage::Confirmation(session) => session.is_confirmed(),
+        }
+    }
+}
+
 /// The handshakes under way.
 #[derive(Debug)]
 pub(super) struct Attempts {
@@ -125,26 +135,31 @@ impl Attempts {
         self.by_peer.get(peer).and_then(|attempt| attempt.under_way)
     }
 
-    /// Forgets the failures with a peer.
-    pub(super) fn forget(&mut self, peer: &str) {
+    /// Forgets the failures with a peer, so that a handshake may begin at once.
+    pub(super) fn forgive(&mut self, peer: &str) {
         if self.by_peer.get(peer).is_some_and(|attempt| attempt.under_way.is_none()) {
             self.by_peer.remove(peer);
         }
     }
 
+    /// Forgets all of a peer whose sessions are forgotten. A handshake that has made a session already is of no use.
+    pub(super) fn forget(&mut self, peer: &str) {
+        if let Some(id) = self.under_way(peer)
+            && self.begun.get(&id).is_some_and(|begun| matches!(begun.stage, Stage::Confirmation(_)))
+        {
+            self.end(&id, true, 0);
+        }
+        self.forgive(peer);
+    }
+
     /// Ends the handshakes that take too long. Returns how many of those that this host began have failed.
     pub(super) fn sweep(&mut self, now: u64) -> u64 {
-        let late: Vec<_> = self.begun.iter().filter(|(_, begun)| now >= begun.ends_at).map(|(id, _)| *id).collect();
+        let late = self.begun.iter().filter(|(_, begun)| now >= begun.ends_at);
+        let late: Vec<_> = late.map(|(id, begun)| (*id, begun.is_confirmed(), begun.ends_at)).collect();
         let mut failed = 0;
-        for id in late {
-            let begun = self.begun.get(&id);
-            let is_success = begun.is_some_and(|begun| match &begun.stage {
-                Stage::Answer(_) => false,
-                // The confirmation was lost, but the peer has sent a call.
-                Stage::Confirmation(session) => session.is_confirmed(),
-            });
+        for (id, is_success, ended_at) in late {
             failed += u64::from(!is_success);
-            self.end(&id, is_success, now);
+            self.end(&id, is_success, ended_at);
         }
         while let Some(oldest) = self.order.front() {
             if self.answered.get(oldest).is_some_and(|answered| now < answered.ends_at) {

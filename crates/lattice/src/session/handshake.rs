@@ -152,7 +152,7 @@ impl Sessions {
         self.table_mut().insert(session.clone(), now)?;
         self.established(is_rotation);
         // The peer is there and trusts this host: there is no need to wait before the next handshake with it.
-        attempts.forget(&session.peer);
+        attempts.forgive(&session.peer);
         let confirmation = session.keys.send_answer.confirmation(&id);
         Ok(Reaction {
             reply: Some(Frame { id, step: Step::Confirm(confirmation) }.write()),

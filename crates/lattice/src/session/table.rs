@@ -93,6 +93,12 @@ impl Session {
         now >= self.terms.made_at.saturating_add(part(self.terms.lifetime)) || most >= part(self.terms.messages)
     }
 
+    /// Returns whether no call is accepted any more.
+    fn has_ended(&self, now: u64) -> bool {
+        now >= self.ends_at().saturating_add(CALL_GRACE)
+    }
+
+    /// Returns whether neither calls nor answers are accepted any more.
     fn is_over(&self, now: u64) -> bool {
         now >= self.ends_at().saturating_add(ANSWER_GRACE)
     }
@@ -128,7 +134,7 @@ impl Session {
         {
             return Err(CallRefusal::Forged);
         }
-        if counter >= self.terms.messages || now >= self.ends_at().saturating_add(CALL_GRACE) {
+        if counter >= self.terms.messages || self.has_ended(now) {
             return Err(CallRefusal::Expired);
         }
         self.window().accept(counter).map_err(|_| CallRefusal::Replayed)
@@ -185,10 +191,14 @@ impl Table {
     /// Adds a session. The last quarter of the peers is kept for handshakes that this host began: hosts that it does not
     /// call cannot use up what it needs for those that it calls.
     pub(super) fn insert(&mut self, session: Arc<Session>, now: u64) -> Result<(), HandshakeError> {
-        self.sweep(now);
+        self.remove(|session| session.is_over(now));
         let most = if session.terms.is_begun_here { self.peers } else { self.peers - self.peers / 4 };
         if !self.by_peer.contains_key(&session.peer) && self.by_peer.len() >= most {
-            return Err(HandshakeError::TooMany);
+            // Sessions that only wait for late answers make room.
+            self.remove(|session| session.has_ended(now));
+            if self.by_peer.len() >= most {
+                return Err(HandshakeError::TooMany);
+            }
         }
         if self.by_key.contains_key(&session.own_id) {
             return Err(HandshakeError::Failed);
@@ -212,13 +222,19 @@ impl Table {
         }
     }
 
-    /// Removes the sessions that are of no use any more.
-    fn sweep(&mut self, now: u64) {
-        self.by_key.retain(|_, session| !session.is_over(now));
+    /// Removes the sessions that meet a condition.
+    fn remove(&mut self, is_removed: impl Fn(&Session) -> bool) {
+        self.by_key.retain(|_, session| !is_removed(session));
         self.by_peer.retain(|_, sessions| {
-            sessions.retain(|session| !session.is_over(now));
+            sessions.retain(|session| !is_removed(session));
             !sessions.is_empty()
         });
+    }
+
+    /// Returns the newest session with a peer.
+    #[cfg(test)]
+    pub(super) fn newest(&self, peer: &str) -> Arc<Session> {
+        self.by_peer[peer][0].clone()
     }
 
     /// Returns how many sessions there are.
