@@ -12,16 +12,19 @@
 //! - [`registry`]: links, claims, aliases and image references, in a key-value bucket
 //! - [`wire`]: the format of messages
 //! - [`token`]: the token of an invocation
+//! - [`session`]: keys between two hosts, by which calls and answers are authenticated
 //! - [`replay`]: which calls have been admitted
 
 #![forbid(unsafe_code)]
 
 mod connection;
+mod endorsement;
 mod membership;
 mod namespace;
 mod options;
 pub mod registry;
 pub mod replay;
+pub mod session;
 #[cfg(test)]
 mod testing;
 pub mod token;

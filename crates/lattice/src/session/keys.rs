@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use wasmcloud_core::error::{Error, ErrorKind, Result};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::HandshakeError;
 use crate::wire::Digest;
 
 /// A message authentication code.
@@ -72,9 +72,9 @@ pub(super) struct SessionKeys {
 
 impl SessionKeys {
     /// Derives the keys from the outcome of a handshake. The keys that Noise hands out are used for nothing else.
-    pub(super) fn derive(mut noise: snow::HandshakeState) -> Result<SessionKeys> {
+    pub(super) fn derive(noise: &mut snow::HandshakeState) -> Result<SessionKeys, HandshakeError> {
         if !noise.is_handshake_finished() {
-            return Err(Error::new(ErrorKind::Internal, "the keys of a session were asked for before its handshake ended"));
+            return Err(HandshakeError::Failed);
         }
         let (mut from_initiator, mut from_responder) = noise.dangerously_get_raw_split();
         let mut material = Zeroizing::new([0; 96]);

@@ -28,6 +28,11 @@ impl ReplayWindow {
         ReplayWindow { next: 0, seen: Box::new([0; WORDS]) }
     }
 
+    /// Returns one more than the greatest counter that was seen.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Accepts a counter once. The counter must be authenticated.
     pub(super) fn accept(&mut self, counter: u64) -> Result<(), Refused> {
         if counter == u64::MAX || self.next.saturating_sub(counter) > WIDTH {
