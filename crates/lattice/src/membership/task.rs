@@ -98,6 +98,7 @@ async fn take_part(inner: &Arc<Inner>) -> Result<()> {
     };
     member.connected().await;
     loop {
+        let due = member.time_to_judge();
         tokio::select! {
             message = member.heartbeats.next() => match message {
                 Some(message) => member.hear(&message?),
@@ -120,9 +121,16 @@ async fn take_part(inner: &Arc<Inner>) -> Result<()> {
             }
             () = inner.changed.notified() => member.beat(BeatKind::Alive).await,
             () = sleep_until(member.next_beat) => member.beat(BeatKind::Alive).await,
-            () = member.time_to_judge() => member.ask_for_proof(),
+            () = until(due) => member.ask_for_proof(),
             (asked, outcome) = proof(&mut member.proof) => member.judge(asked, &outcome),
         }
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }
 
@@ -200,23 +208,17 @@ impl Member {
         }
     }
 
-    /// Waits until a host has been silent for too long, or until it may be time to find out whether the connection works again.
-    async fn time_to_judge(&self) {
+    /// Returns when a host will have been silent for too long, or when it may be time to find out whether the connection works
+    /// again.
+    fn time_to_judge(&self) -> Option<Instant> {
         if self.proof.is_some() {
-            return pending().await;
+            return None;
         }
-        let due = {
-            let known = self.inner.known();
-            if known.roster.is_settled() {
-                known.roster.next_due()
-            } else {
-                Some(Instant::now() + self.inner.interval / 4)
-            }
-        };
-        match due {
-            Some(due) => sleep_until(due).await,
-            None => pending().await,
+        let known = self.inner.known();
+        if known.roster.is_settled() {
+            return known.roster.next_due();
         }
+        Some(Instant::now() + self.inner.interval / 4)
     }
 
     /// Asks the server for an answer, which proves that the connection works and that all earlier messages have arrived.
