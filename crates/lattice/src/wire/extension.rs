@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{MAX_NAME, PROTOCOL_VERSION, WireError};
+use super::{MAX_NAME, PROTOCOL_VERSION, Transfer, WireError};
 
 /// The greatest number of waiting actors in a chain.
 pub const MAX_CHAIN: usize = 128;
@@ -15,7 +15,7 @@ const MAX_TRACE_PARENT: usize = 128;
 const MAX_TRACE_STATE: usize = 512;
 
 const FIELDS: &[&str] =
-    &["version", "issued_at", "remaining", "incarnation", "chain", "trace", "cancel", "auth", "destination"];
+    &["version", "issued_at", "remaining", "incarnation", "chain", "trace", "cancel", "auth", "destination", "transfer"];
 const WAITING_FIELDS: &[&str] = &["actor", "host", "instance"];
 const TRACE_FIELDS: &[&str] = &["traceparent", "tracestate"];
 const AUTHENTICATOR_FIELDS: &[&str] = &["key", "counter", "mac"];
@@ -41,6 +41,8 @@ pub struct Extension {
     pub cancellation: Option<[u8; 32]>,
     /// The authenticators for the hosts that may serve the call. At most [`MAX_AUTHENTICATORS`].
     pub authenticators: Vec<Authenticator>,
+    /// Where the payload is, if it is too large for a message. The payload of the message is empty then.
+    pub transfer: Option<Transfer>,
 }
 
 /// An actor that waits for an answer.
@@ -87,6 +89,7 @@ impl Extension {
             trace: None,
             cancellation: None,
             authenticators: Vec::new(),
+            transfer: None,
         }
     }
 
@@ -96,9 +99,10 @@ impl Extension {
             !self.chain.is_empty(),
             self.trace.is_some(),
             self.cancellation.is_some(),
+            !self.authenticators.is_empty(),
+            self.transfer.is_some(),
         ];
-        let present = optional.into_iter().filter(|is_present| *is_present).count();
-        writer.map(4 + present + usize::from(!self.authenticators.is_empty()));
+        writer.map(4 + optional.into_iter().filter(|is_present| *is_present).count());
         for (name, number) in [
             ("version", u64::from(self.version)),
             ("issued_at", self.issued_at),
@@ -145,6 +149,9 @@ impl Extension {
                 writer.binary(&authenticator.mac);
             }
         }
+        if let Some(transfer) = &self.transfer {
+            transfer.write(writer);
+        }
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Option<Extension>, WireError> {
@@ -165,6 +172,7 @@ impl Extension {
                 "trace" => extension.trace = read_trace(reader)?,
                 "destination" => extension.destination = Some(reader.text("destination", MAX_NAME)?.to_owned()),
                 "cancel" => extension.cancellation = read_commitment(reader)?,
+                "transfer" => extension.transfer = Transfer::read(reader)?,
                 _ => extension.authenticators = read_list(reader, "auth", MAX_AUTHENTICATORS, read_authenticator)?,
             }
             Ok(())

@@ -4,10 +4,11 @@ use wasmcloud_core::error::ErrorKind;
 
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{MAX_NAME, PROTOCOL_VERSION, PayloadForm, WireError, check_size};
+use super::{MAX_NAME, PROTOCOL_VERSION, PayloadForm, Transfer, WireError, check_size};
 
 const FIELDS: &[&str] = &["msg", "error", "invocation_id", "extension"];
-const EXTENSION_FIELDS: &[&str] = &["version", "host", "cluster", "kind", "retry", "key", "mac", "signature"];
+const EXTENSION_FIELDS: &[&str] =
+    &["version", "host", "cluster", "kind", "retry", "key", "mac", "signature", "transfer"];
 
 /// The answer to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct ResponseExtension {
     pub mac: Option<[u8; 16]>,
     /// The signature of the host or the cluster over the answer and its call, for any other call.
     pub signature: Option<[u8; 64]>,
+    /// Where the payload is, if it is too large for a message. The payload of the message is empty then.
+    pub transfer: Option<Transfer>,
 }
 
 /// What a caller does after a refusal that is no fault of the call. The call was not executed.
@@ -89,6 +92,7 @@ impl ResponseExtension {
             self.key_id.is_some(),
             self.mac.is_some(),
             self.signature.is_some(),
+            self.transfer.is_some(),
         ];
         writer.map(2 + optional.into_iter().filter(|is_present| *is_present).count());
         writer.text("version");
@@ -115,6 +119,9 @@ impl ResponseExtension {
             writer.text("signature");
             writer.binary(signature);
         }
+        if let Some(transfer) = &self.transfer {
+            transfer.write(writer);
+        }
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Option<ResponseExtension>, WireError> {
@@ -134,6 +141,7 @@ impl ResponseExtension {
                 "retry" => extension.retry = Retry::from_name(reader.text("retry", MAX_NAME)?),
                 "key" => extension.key_id = Some(reader.unsigned("key")?),
                 "mac" => extension.mac = Some(reader.exactly("mac")?),
+                "transfer" => extension.transfer = Transfer::read(reader)?,
                 _ => extension.signature = Some(reader.exactly("signature")?),
             }
             Ok(())
