@@ -57,7 +57,7 @@ struct Inner {
     connection: Connection,
     control: Connection,
     namespace: Namespace,
-    key: KeyPair,
+    key: Arc<KeyPair>,
     host: String,
     incarnation: u64,
     started: Instant,
@@ -95,7 +95,7 @@ pub struct MembershipSettings {
     /// The connection of the events of 2021.
     pub control: Connection,
     /// The key of the host (`SN...`).
-    pub key: KeyPair,
+    pub key: Arc<KeyPair>,
     /// The version of the host's software. Longer than 24 characters, it is cut.
     pub software: String,
     /// What the host runs.

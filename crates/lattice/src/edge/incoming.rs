@@ -1,7 +1,5 @@
 //! Calls from other hosts, and the answers to them.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use wasmcloud_core::error::Error;
 
@@ -92,7 +90,7 @@ impl Edge {
             Refused { reason, answer: None }
         })?;
         let digest = self.digester.invocation(&invocation);
-        match self.check(&invocation, &digest, arrival) {
+        match self.check_call(&invocation, &digest, arrival) {
             Ok(proven) => {
                 let seal = match proven {
                     Proven::Session(proof) => Seal::Session(proof),
@@ -106,7 +104,7 @@ impl Edge {
         }
     }
 
-    fn check(&self, invocation: &Invocation, digest: &Digest, arrival: Arrival) -> Result<Proven, Refused> {
+    fn check_call(&self, invocation: &Invocation, digest: &Digest, arrival: Arrival) -> Result<Proven, Refused> {
         let refused = |reason| Refused { reason, answer: None };
         let now = clock();
         if let Some(extension) = &invocation.extension {
@@ -227,7 +225,7 @@ impl Edge {
         match &reply.seal {
             Seal::None => {
                 response.extension = None;
-                return response.encode(PayloadForm::Integers).into();
+                return response.encode(PayloadForm::Array).into();
             }
             Seal::Session(proof) => {
                 let digest = self.digester.response(&reply.digest, &response);

@@ -80,7 +80,7 @@ impl Host {
         let settings = MembershipSettings {
             connection: connection.clone(),
             control: connection.clone(),
-            key,
+            key: key.into(),
             software: "0.20.0".to_owned(),
             source: Arc::<Source>::clone(&source),
             era_source: Some(Arc::new(era::Source)),
