@@ -5,9 +5,11 @@ mod hostile;
 mod inventories;
 mod presence;
 
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+
+use super::beat::{Heartbeat, PROTOCOL};
 use super::*;
 use crate::options::ConnectionOptions;
 use crate::testing::{PATIENCE, eventually};
