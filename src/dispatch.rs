@@ -17,6 +17,7 @@
 mod actor_call;
 pub(crate) mod authority;
 pub(crate) mod call_limiter;
+#[cfg(feature = "lattice")]
 mod from_lattice;
 pub(crate) mod health_check;
 pub(crate) mod instances;
@@ -48,7 +49,8 @@ use crate::identity::{ActorIdentity, ProviderIdentity};
 use crate::middleware::chain::{MiddlewareChain, Participants};
 use authority::{Approval, Authority};
 use call_limiter::HostLimiter;
-pub(crate) use from_lattice::{RemoteOrigin, RemoteRequest};
+#[cfg(feature = "lattice")]
+pub(crate) use from_lattice::{RemoteOrigin, RemoteOutcome, RemoteRequest};
 use instances::Unavailable;
 use mailbox::Delivery;
 use remote::RemoteHosts;

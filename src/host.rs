@@ -149,7 +149,12 @@ impl Host {
     /// # Errors
     /// `HostNotRunning`.
     pub async fn set_trust_policy(&self, policy: TrustPolicy) -> Result<()> {
-        self.send(Command::SetTrustPolicy(policy)).await
+        self.send(Command::SetTrustPolicy(policy)).await?;
+        #[cfg(feature = "lattice")]
+        if let Some(lattice) = self.joined_lattice() {
+            lattice.trust_changed();
+        }
+        Ok(())
     }
 
     /// Begins an experiment with an actor or provider: injects faults by plan, beginning with its next call and its next

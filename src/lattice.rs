@@ -5,6 +5,8 @@
 //!
 //! # Layout
 //! - `thread`: the thread, and how it ends
+//! - `inventory`: what other hosts learn of this one
+//! - `events`: the lattice's changes, as events of the host
 //! - `children`: makes known what starts and stops on this host
 //! - `registry_changes`: applies what other hosts change
 //! - `links`: changes of links by this host
@@ -14,6 +16,8 @@
 
 mod calls;
 mod children;
+mod events;
+mod inventory;
 mod links;
 mod registry_changes;
 mod remote_actors;
@@ -21,22 +25,29 @@ mod serving;
 mod thread;
 mod view;
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix::Addr;
 use nkeys::KeyPair;
 use tokio::sync::{Notify, watch};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
-use wasmcloud_lattice::{Connection, InterestHandle, LatticeOptions, Namespace, Registry, Rpc};
+use wasmcloud_lattice::registry::{InterestHandle, Registry};
+use wasmcloud_lattice::rpc::Rpc;
+use wasmcloud_lattice::{Connection, LatticeOptions, Membership, Namespace};
 
 use crate::child::ChildChanges;
 use crate::dispatch::Dispatch;
+use crate::shard::Shards;
+use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::{Command, Supervisor};
+use inventory::HostInventory;
 use links::PendingLinks;
 use remote_actors::RemoteActors;
 use thread::LatticeThread;
-pub use view::LatticeView;
+pub use view::{LatticeCounts, LatticeEntity, LatticePeer, LatticeView};
 
 /// What a host needs to join a lattice.
 pub(crate) struct LatticeConfig {
@@ -44,8 +55,15 @@ pub(crate) struct LatticeConfig {
     pub(crate) key: Arc<KeyPair>,
     pub(crate) dispatch: Dispatch,
     pub(crate) supervisor: Addr<Supervisor>,
+    pub(crate) shards: Arc<Shards>,
     pub(crate) changes: Arc<ChildChanges>,
+    /// The restart policy of providers that the host starts of its own accord.
+    pub(crate) restart: RestartPolicy,
+    pub(crate) labels: Labels,
 }
+
+/// Returns the labels of the host.
+pub(crate) type Labels = Arc<dyn Fn() -> HashMap<String, String> + Send + Sync>;
 
 /// A host's part in a lattice.
 pub(crate) struct Lattice {
@@ -59,9 +77,19 @@ struct Node {
     namespace: Namespace,
     dispatch: Dispatch,
     supervisor: Addr<Supervisor>,
+    shards: Arc<Shards>,
     changes: Arc<ChildChanges>,
+    restart: RestartPolicy,
     connection: Connection,
+    /// The connection of control. Often the same as that of the calls.
+    control: Connection,
     rpc: Rpc,
+    membership: Membership,
+    inventory: Arc<HostInventory>,
+    /// Whether other hosts are trusted without a key of theirs.
+    trusts_any_host: bool,
+    /// Whether the host and what it runs have been made known since the start.
+    is_known: watch::Sender<bool>,
     /// The registry, once it has been opened.
     registry: watch::Sender<Option<OpenRegistry>>,
     actors: RemoteActors,
@@ -94,9 +122,27 @@ impl Lattice {
         LatticeView::of(&self.node)
     }
 
-    /// Leaves the lattice: no more calls come from it. Calls in progress can still be finished.
-    pub(crate) async fn leave(&self) {
-        self.node.rpc.close_all().await;
+    /// Cordons the host, or lets it take calls of the lattice again.
+    pub(crate) async fn set_cordoned(&self, is_cordoned: bool) -> Result<()> {
+        if self.node.is_cordoned.swap(is_cordoned, Ordering::SeqCst) != is_cordoned {
+            self.node.membership.set_cordoned(is_cordoned, false);
+            self.node.cordon_changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Applies a new trust policy to actors of other hosts that call this one.
+    pub(crate) fn trust_changed(&self) {
+        self.node.actors.forget();
+    }
+
+    /// Takes no more calls from the lattice, and waits until those in progress are answered, but no longer than `limit`.
+    pub(crate) async fn leave(&self, limit: Duration) {
+        self.node.membership.set_cordoned(true, true);
+        if tokio::time::timeout(limit, self.node.rpc.close_all()).await.is_err() {
+            let calls = self.node.rpc.in_progress();
+            log::warn!("host {} leaves the lattice while it serves {calls} calls of other hosts", self.node.host_id);
+        }
     }
 
     /// Ends the thread of the lattice.

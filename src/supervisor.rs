@@ -108,7 +108,12 @@ pub(crate) enum Command {
     SetLink(LinkDefinition),
     RemoveLink(LinkKey),
     /// Records an actor of another host, by its verified token.
+    #[cfg_attr(not(feature = "lattice"), expect(dead_code, reason = "other hosts are known by a lattice alone"))]
     SetRemoteActor(Arc<ActorIdentity>),
+    /// Applies the trust policy to an actor of another host that calls this one.
+    #[cfg_attr(not(feature = "lattice"), expect(dead_code, reason = "other hosts are known by a lattice alone"))]
+    AssessRemoteActor(Arc<ActorIdentity>),
+    #[cfg_attr(not(feature = "lattice"), expect(dead_code, reason = "other hosts are known by a lattice alone"))]
     RemoveRemoteActor {
         key: String,
     },
@@ -244,6 +249,10 @@ impl Supervision {
             Command::RemoveLink(key) => self.remove_link(&key).await,
             Command::SetRemoteActor(identity) => {
                 self.set_remote_actor(identity).await;
+                Ok(())
+            }
+            Command::AssessRemoteActor(identity) => {
+                self.assess_remote_actor(&identity);
                 Ok(())
             }
             Command::RemoveRemoteActor { key } => {

@@ -56,16 +56,35 @@ impl RemoteOrigin {
     }
 }
 
+/// The outcome of a call from another host.
+#[derive(Debug)]
+pub(crate) enum RemoteOutcome {
+    /// The call was executed, or failed in a way that it would elsewhere.
+    Answered(Result<Vec<u8>>),
+    /// The target does not run here. The call was not executed.
+    NotHere(Error),
+}
+
+impl RemoteOutcome {
+    /// Returns the outcome of a call that was not executed.
+    fn refused(refusal: Error) -> RemoteOutcome {
+        let is_absent = matches!(
+            refusal.kind(),
+            ErrorKind::ActorNotFound | ErrorKind::ActorStopped | ErrorKind::ChildFailed | ErrorKind::ProviderNotFound
+        );
+        if is_absent { RemoteOutcome::NotHere(refusal) } else { RemoteOutcome::Answered(Err(refusal)) }
+    }
+}
+
 impl Dispatch {
     /// Serves a call from another host.
-    ///
-    /// # Errors
-    /// Those of calls within a host. `ActorNotFound` and `ProviderNotFound` mean that the target does not run here.
-    pub(crate) async fn call_from_lattice(&self, call: RemoteRequest) -> Result<Vec<u8>> {
+    pub(crate) async fn call_from_lattice(&self, call: RemoteRequest) -> RemoteOutcome {
         let RemoteRequest { origin, target, request, context } = call;
         match (&origin, &target) {
             (RemoteOrigin::Actor(identity), WasmCloudEntity::Capability { contract_id, link_name, .. }) => {
-                self.expect_target(identity, &target)?;
+                if let Err(refusal) = self.expect_target(identity, &target) {
+                    return RemoteOutcome::Answered(Err(refusal));
+                }
                 let name = Name { namespace: contract_id, link_name };
                 self.serve_actor(identity, name, request, &context).await
             }
@@ -76,7 +95,7 @@ impl Dispatch {
             (_, WasmCloudEntity::Actor(key)) => self.serve_others(&origin, key, request, context).await,
             _ => {
                 let message = format!("{} may not call {target}: only actors call providers", origin.entity());
-                Err(Error::new(ErrorKind::NotLinked, message))
+                RemoteOutcome::Answered(Err(Error::new(ErrorKind::NotLinked, message)))
             }
         }
     }
@@ -87,10 +106,12 @@ impl Dispatch {
         name: Name<'_>,
         request: Request,
         context: &CallContext,
-    ) -> Result<Vec<u8>> {
+    ) -> RemoteOutcome {
         let lookup = Lookup { origin, name };
-        let served = self.call_here_from_actor(&lookup, request, context).await;
-        served.unwrap_or_else(|refused| Err(refused.refusal))
+        match self.call_here_from_actor(&lookup, request, context).await {
+            Ok(answer) => RemoteOutcome::Answered(answer),
+            Err(refused) => RemoteOutcome::refused(refused.refusal),
+        }
     }
 
     /// Checks that an actor's link leads to the provider that the call names.
@@ -112,7 +133,21 @@ impl Dispatch {
         key: &str,
         request: Request,
         context: CallContext,
-    ) -> Result<Vec<u8>> {
+    ) -> RemoteOutcome {
+        match self.send_from_others(origin, key, request, context).await {
+            Ok(answer) => RemoteOutcome::Answered(answer),
+            Err(refusal) => RemoteOutcome::refused(refusal),
+        }
+    }
+
+    /// Serves a call of a host or a provider. The outer error is that of a call that was not sent.
+    async fn send_from_others(
+        &self,
+        origin: &RemoteOrigin,
+        key: &str,
+        request: Request,
+        context: CallContext,
+    ) -> Result<Result<Vec<u8>>> {
         let (context, guard) = context.cancellable();
         let mut middlewares = self.0.middlewares.begin_call();
         let mut approval = Approval::default();
@@ -138,7 +173,7 @@ impl Dispatch {
         };
         let answer = async { self.await_answer(sent?).await }.await;
         guard.disarm();
-        middlewares.leave(answer)
+        Ok(middlewares.leave(answer))
     }
 }
 

@@ -1,11 +1,19 @@
 //! The lattice that a host joins: its configuration, its state, and changes of links that other hosts learn of.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::Addr;
 use async_nats::Client;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_lattice::{ConnectionOptions, LatticeOptions};
 
+use super::builder::Configuration;
 use super::{Host, HostBuilder};
-use crate::lattice::{Lattice, LatticeView};
+use crate::child::ChildChanges;
+use crate::lattice::{Lattice, LatticeConfig, LatticeView};
+use crate::shard::Shards;
+use crate::supervisor::Supervisor;
 
 /// The lattice of a builder. The methods of release 0.19 give its parts one by one.
 #[derive(Debug, Clone, Default)]
@@ -111,5 +119,49 @@ impl Host {
             let message = "the host was built without a lattice: see HostBuilder::with_lattice";
             Error::new(ErrorKind::LatticeUnavailable, message)
         })
+    }
+}
+
+/// What a host prepares before it joins a lattice.
+pub(super) struct Joining {
+    options: LatticeOptions,
+    pub(super) changes: Arc<ChildChanges>,
+}
+
+impl Joining {
+    /// Returns `None` if the host joins no lattice.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for invalid options.
+    pub(super) fn prepare(configuration: &Configuration) -> Result<Option<Joining>> {
+        let Some(options) = configuration.lattice.options() else { return Ok(None) };
+        options.validate()?;
+        Ok(Some(Joining { options, changes: Arc::default() }))
+    }
+}
+
+impl Host {
+    /// Begins to join a lattice, in the background.
+    pub(super) async fn join(
+        &self,
+        joining: Joining,
+        supervisor: &Addr<Supervisor>,
+        shards: &Arc<Shards>,
+    ) -> Result<Lattice> {
+        let Joining { options, changes } = joining;
+        // A handle would keep the host alive.
+        let host = Arc::downgrade(&self.0);
+        let labels = Arc::new(move || host.upgrade().map_or_else(HashMap::new, |host| host.labels.all()));
+        Lattice::join(LatticeConfig {
+            options,
+            key: self.0.key.clone(),
+            dispatch: self.0.dispatch.clone(),
+            supervisor: supervisor.clone(),
+            shards: shards.clone(),
+            changes,
+            restart: self.0.configuration.restart,
+            labels,
+        })
+        .await
     }
 }

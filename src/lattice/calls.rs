@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 use wasmcloud_core::call::Request;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
-use wasmcloud_lattice::OutgoingCall;
+use wasmcloud_lattice::rpc::OutgoingCall;
 use wasmcloud_lattice::wire::WaitingActor;
 
 use super::Node;
@@ -52,7 +52,7 @@ impl RemoteHosts for RemoteCalls {
             let waiting: Vec<WaitingActor> = waiting.collect();
             let Request { operation, payload } = request;
             let deadline = context.deadline;
-            let call = OutgoingCall { origin, target, operation, payload, deadline, waiting };
+            let call = OutgoingCall { origin, target, operation, payload, deadline, waiting, trace: None };
             self.run(async move { node.rpc.call(call).await }).await
         })
     }

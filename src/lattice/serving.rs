@@ -9,10 +9,10 @@ use wasmcloud_core::call::{CallContext, Request, WaitingActor};
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::InstanceNumber;
-use wasmcloud_lattice::{CallHandler, IncomingCall};
+use wasmcloud_lattice::rpc::{CallHandler, IncomingCall, Served};
 
 use super::Node;
-use crate::dispatch::{Dispatch, RemoteOrigin, RemoteRequest};
+use crate::dispatch::{Dispatch, RemoteOrigin, RemoteOutcome, RemoteRequest};
 
 /// Serves the calls of other hosts.
 pub(super) struct Serving {
@@ -31,7 +31,19 @@ impl Serving {
         let _ = self.node.set(Arc::downgrade(node));
     }
 
-    async fn serve(&self, call: IncomingCall) -> Result<Vec<u8>> {
+    async fn serve(&self, call: IncomingCall) -> Served {
+        match self.prepare(call).await {
+            Ok(request) => match self.dispatch.call_from_lattice(request).await {
+                RemoteOutcome::Answered(answer) => Served::Answered(answer),
+                RemoteOutcome::NotHere(refusal) => Served::NotHere(refusal),
+            },
+            Err(refusal) if refusal.kind() == ErrorKind::HostNotRunning => Served::NotHere(refusal),
+            Err(refusal) => Served::Answered(Err(refusal)),
+        }
+    }
+
+    /// Returns a call as the dispatch takes it, with the verified identity of its origin.
+    async fn prepare(&self, call: IncomingCall) -> Result<RemoteRequest> {
         let node = self.node.get().and_then(Weak::upgrade);
         let node = node.ok_or_else(|| Error::new(ErrorKind::HostNotRunning, "the host is leaving the lattice"))?;
         let IncomingCall { origin, target, operation, payload, remaining, waiting, .. } = call;
@@ -45,13 +57,12 @@ impl Serving {
         });
         let waiting: Vec<WaitingActor> = waiting.collect();
         let context = CallContext::resume(limit, waiting.into_iter());
-        drop(node);
-        self.dispatch.call_from_lattice(RemoteRequest { origin, target, request: Request { operation, payload }, context }).await
+        Ok(RemoteRequest { origin, target, request: Request { operation, payload }, context })
     }
 }
 
 impl CallHandler for Serving {
-    fn serve(self: Arc<Self>, call: IncomingCall) -> Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send>> {
+    fn serve(self: Arc<Self>, call: IncomingCall) -> Pin<Box<dyn Future<Output = Served> + Send>> {
         Box::pin(async move { Serving::serve(&self, call).await })
     }
 }

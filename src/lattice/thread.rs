@@ -4,18 +4,31 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use nkeys::KeyPair;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Notify, oneshot, watch};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
-use wasmcloud_lattice::{Connection, Namespace, Rpc};
+use wasmcloud_lattice::edge::{Edge, EdgeSettings};
+use wasmcloud_lattice::rpc::{Rpc, RpcSettings};
+use wasmcloud_lattice::session::{SessionSettings, Sessions};
+use wasmcloud_lattice::transfer::{TransferSettings, Transfers};
+use wasmcloud_lattice::{Connection, LatticeOptions, Membership, MembershipSettings, Namespace};
 
+use super::inventory::HostInventory;
 use super::links::PendingLinks;
 use super::remote_actors::RemoteActors;
 use super::serving::Serving;
-use super::{LatticeConfig, Node, children, registry_changes};
+use crate::dispatch::Dispatch;
+use super::{LatticeConfig, Node, children, events, registry_changes};
 
 /// The time that the thread has to say goodbye to the server.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How many other hosts may have a session with this one.
+const PEERS: usize = 4096;
+
+/// How many payloads of the greatest length are moved in chunks at the same time.
+const TRANSFERS: usize = 4;
 
 /// The thread of a lattice. Dropping it ends the thread.
 pub(super) struct LatticeThread {
@@ -72,19 +85,47 @@ impl Drop for LatticeThread {
 
 /// Starts the tasks of the lattice on the current runtime.
 fn begin(config: LatticeConfig) -> Result<Arc<Node>> {
-    let LatticeConfig { options, key, dispatch, supervisor, changes } = config;
+    let LatticeConfig { options, key, dispatch, supervisor, shards, changes, restart, labels } = config;
     let namespace = Namespace::new(options.namespace_name())?;
     let connection = Connection::start(options.calls_connection(), &namespace, "calls")?;
+    let control = if options.is_control_separate() {
+        Connection::start(options.control_connection_options(), &namespace, "control")?
+    } else {
+        connection.clone()
+    };
+    let inventory = Arc::new(HostInventory::new(dispatch.clone(), labels));
+    let membership = Membership::start(
+        &options,
+        MembershipSettings {
+            connection: connection.clone(),
+            control: control.clone(),
+            key: key.clone(),
+            software: env!("CARGO_PKG_VERSION").to_owned(),
+            source: inventory.clone(),
+            era_source: Some(inventory.clone()),
+        },
+    )?;
     let serving = Serving::new(dispatch.clone());
-    let rpc = Rpc::start(&options, key.clone(), connection.clone(), serving.clone(), *dispatch.limits())?;
+    let rpc = start_rpc(&options, &key, &connection, &membership, &dispatch, serving.clone())?;
+    let trusts_any_host = options.host_trust()?.trusts_any();
+    if trusts_any_host {
+        log::warn!("host {} trusts any host of its lattice: see LatticeOptions::trusted_host", key.public_key());
+    }
     let node = Arc::new(Node {
         host_id: key.public_key().into(),
         namespace,
         dispatch,
         supervisor,
+        shards,
         changes,
+        restart,
         connection,
+        control,
         rpc,
+        membership,
+        inventory,
+        trusts_any_host,
+        is_known: watch::Sender::new(false),
         registry: watch::Sender::new(None),
         actors: RemoteActors::new(),
         links: PendingLinks::default(),
@@ -94,11 +135,66 @@ fn begin(config: LatticeConfig) -> Result<Arc<Node>> {
     serving.serve_for(&node);
     node.dispatch.join(Arc::new(super::calls::RemoteCalls::new(Arc::downgrade(&node), Handle::current())));
     tokio::spawn(children::follow(node.clone()));
+    tokio::spawn(events::follow(node.clone()));
     tokio::spawn(registry_changes::follow(node.clone(), options, key));
     Ok(node)
 }
 
+/// Starts the calls between hosts.
+fn start_rpc(
+    options: &LatticeOptions,
+    key: &Arc<KeyPair>,
+    connection: &Connection,
+    membership: &Membership,
+    dispatch: &Dispatch,
+    handler: Arc<Serving>,
+) -> Result<Rpc> {
+    let namespace = Namespace::new(options.namespace_name())?;
+    let cluster_key = options.cluster_key()?.map(Arc::new);
+    let message_bytes = dispatch.limits().message_bytes;
+    let sessions = Sessions::new(SessionSettings {
+        namespace: namespace.clone(),
+        key: key.clone(),
+        trust: options.host_trust()?,
+        cluster_key: cluster_key.clone(),
+        lifetime: options.session_times(),
+        messages: options.session_message_count(),
+        peers: PEERS,
+    })?;
+    let edge = Edge::new(EdgeSettings {
+        namespace: namespace.clone(),
+        key: key.clone(),
+        cluster_key,
+        trust: options.host_trust()?,
+        sessions: Arc::new(sessions),
+        message_bytes,
+        window: options.token_window_time(),
+    });
+    let transfers = Transfers::start(TransferSettings {
+        namespace: namespace.clone(),
+        connection: connection.clone(),
+        host: key.public_key(),
+        message_bytes,
+        offered_bytes: message_bytes.saturating_mul(TRANSFERS),
+        fetched_bytes: message_bytes.saturating_mul(TRANSFERS),
+    });
+    Ok(Rpc::start(RpcSettings {
+        namespace,
+        connection: connection.clone(),
+        edge,
+        membership: membership.clone(),
+        transfers,
+        handler,
+        calls_at_once: dispatch.limits().calls_in_flight,
+    }))
+}
+
 async fn farewell(node: &Node) {
+    if let Err(error) = node.membership.leave(FAREWELL).await {
+        log::debug!("the lattice was not told that host {} leaves: {error}", node.host_id);
+    }
+    // Closing the same connection twice has no effect.
+    let _ = node.control.close(FAREWELL).await;
     if let Err(error) = node.connection.close(FAREWELL).await {
         log::warn!("host {} left the lattice without a farewell: {error}", node.host_id);
     }

@@ -15,7 +15,7 @@ impl Supervision {
     /// trusted here is recorded as such: its links are refused, for that reason.
     pub(super) async fn set_remote_actor(self: &Rc<Self>, identity: Arc<ActorIdentity>) {
         let child = Child::Actor(identity.key.clone());
-        identity.trust.set(self.expect_trusted(&identity).err().map(Distrust::from));
+        self.assess_remote_actor(&identity);
         let before = self.change(|registry| registry.put_remote_actor(identity.clone()));
         let is_same = before.is_some_and(|before| {
             before.has_same_binding(&identity) && before.trust.lost().is_some() == identity.trust.lost().is_some()
@@ -25,6 +25,11 @@ impl Supervision {
         } else {
             self.reconcile_links_of(&child, &[]).await;
         }
+    }
+
+    /// Applies the trust policy in force, and the dates of its token, to an actor of another host.
+    pub(super) fn assess_remote_actor(&self, identity: &ActorIdentity) {
+        identity.trust.set(self.expect_trusted(identity).err().map(Distrust::from));
     }
 
     /// Forgets an actor of another host. Its links wait, unless it runs on this host too.

@@ -8,6 +8,7 @@
 mod close;
 mod dial;
 mod event;
+mod exchange;
 mod shared;
 mod state;
 mod subscription;
@@ -28,6 +29,7 @@ use shared::Shared;
 use subscription::unavailable;
 
 pub(crate) use dial::random_share;
+pub(crate) use exchange::Exchange;
 pub use event::{ConnectionCounts, ConnectionEvent};
 pub use state::{ConnectionStatus, LatticeState, Mark, ServerFacts};
 pub use subscription::{Subject, Subscription};

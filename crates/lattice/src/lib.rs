@@ -9,6 +9,7 @@
 //! - [`LatticeOptions`]: where a lattice is, how a host logs in, which hosts it trusts
 //! - [`Connection`]: a connection with NATS that never fails its host
 //! - [`Membership`]: the hosts of the lattice, and what each runs
+//! - [`Transfers`]: payloads that are too large for a message
 //! - [`registry`]: links, claims, aliases and image references, in a key-value bucket
 //! - [`wire`]: the format of messages
 //! - [`token`]: the token of an invocation
@@ -28,6 +29,7 @@ pub mod session;
 #[cfg(test)]
 mod testing;
 pub mod token;
+mod transfer;
 pub mod wire;
 
 pub use connection::{
@@ -41,3 +43,4 @@ pub use membership::{
 };
 pub use namespace::Namespace;
 pub use options::{ConnectionOptions, HostTrust, LatticeOptions};
+pub use transfer::{Offer, TransferCounts, TransferSettings, Transfers};

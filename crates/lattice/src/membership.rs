@@ -1,7 +1,7 @@
 //! The hosts of a lattice: heartbeats, who is there, what each runs, and the events of 2021.
 //!
 //! Heartbeats have a constant size, are signed with host keys and say when the inventory of their host has changed. Inventories
-//! are requested then, in pages. A host that is silent for two intervals is down, but no host is judged while the own
+//! are requested then, in pages. The other hosts answer the first heartbeat of a host with theirs. A host that is silent for two intervals is down, but no host is judged while the own
 //! connection does not work: see `roster`.
 
 mod beat;
@@ -41,6 +41,9 @@ pub use roster::{MembershipEvent, Peer, PeerStatus};
 
 /// How many events a receiver may lag behind.
 const EVENTS: usize = 1024;
+
+/// How long the other hosts may take to answer when this one joins. It is an interval, if that is shorter.
+const GREETINGS: Duration = Duration::from_secs(1);
 
 /// How many intervals a host of 2021 may be silent before it is forgotten.
 const ERA_SILENCE: u32 = 4;
@@ -137,7 +140,8 @@ pub struct MembershipCounts {
 pub struct EntityHosts {
     /// The public keys of the hosts that are up and accept calls, in order.
     pub hosts: Vec<String>,
-    /// Whether the inventories of all hosts are known in their last version. Otherwise, further hosts may run the entity.
+    /// Whether the inventories of all hosts are known in their last version. Otherwise, further hosts may run the entity. It is
+    /// not while the connection does not work, and for 1 s after the host has joined, in which the others answer.
     pub is_complete: bool,
 }
 
@@ -254,11 +258,12 @@ impl Membership {
             _ => return EntityHosts { hosts: Vec::new(), is_complete: true },
         };
         let known = self.0.known();
+        let has_settled = known.roster.has_settled_for(Instant::now(), self.0.interval.min(GREETINGS));
         let is_available = |host: &&String| known.roster.peer(host).is_some_and(Peer::is_available);
         let hosts = known.index.hosts_of(&key).filter(is_available).cloned().collect();
         let up = known.roster.peers().filter(|peer| peer.status == PeerStatus::Up);
         let is_known = |peer: &Peer| known.index.is_complete(&peer.host, peer.incarnation, peer.inventory_version);
-        EntityHosts { hosts, is_complete: up.into_iter().all(is_known) }
+        EntityHosts { hosts, is_complete: has_settled && up.into_iter().all(is_known) }
     }
 
     /// Returns the hosts of 2021 that have sent events in the last four intervals, in the order of their keys. As their events
@@ -290,12 +295,7 @@ impl Membership {
     /// # Errors
     /// As [`Connection::request`].
     pub async fn round_trip(&self, host: &str, limit: Duration) -> Result<Duration> {
-        let sent = Instant::now();
-        let subject = self.0.namespace.peer(&format!("host.{host}.ping"));
-        self.0.connection.request(subject, Bytes::new(), limit).await?;
-        let time = sent.elapsed();
-        self.0.known().roster.set_round_trip(host, time);
-        Ok(time)
+        self.0.round_trip(host, limit).await
     }
 
     /// Tells the other hosts at once that the inventory has changed. Otherwise, the next heartbeat does.
@@ -350,11 +350,15 @@ impl Inner {
         }
     }
 
-    /// Sends a heartbeat.
+    /// Sends a heartbeat to all hosts.
     async fn beat(&self, kind: BeatKind) -> Result<()> {
+        self.beat_on(self.namespace.peer("heartbeat"), kind).await
+    }
+
+    async fn beat_on(&self, subject: String, kind: BeatKind) -> Result<()> {
         let message = self.heartbeat(kind).sign(self.namespace.as_str(), &self.key);
         let message = message.ok_or_else(|| Error::new(ErrorKind::Internal, "the host key does not sign"))?;
-        self.connection.publish(self.namespace.peer("heartbeat"), message.into()).await
+        self.connection.publish(subject, message.into()).await
     }
 
     fn heartbeat(&self, kind: BeatKind) -> Heartbeat {
@@ -378,6 +382,15 @@ impl Inner {
             inventory_version,
             endorsement: self.endorsement.clone(),
         }
+    }
+
+    async fn round_trip(&self, host: &str, limit: Duration) -> Result<Duration> {
+        let sent = Instant::now();
+        let subject = self.namespace.peer(&format!("host.{host}.ping"));
+        self.connection.request(subject, Bytes::new(), limit).await?;
+        let time = sent.elapsed();
+        self.known().roster.set_round_trip(host, time);
+        Ok(time)
     }
 
     async fn tell(&self, event: &EraEvent) -> Result<()> {

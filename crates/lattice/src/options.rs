@@ -46,11 +46,12 @@ pub struct LatticeOptions {
 }
 
 impl LatticeOptions {
-    /// Returns options for a connection with a NATS server, which serves calls and control.
-    pub fn new(connection: ConnectionOptions) -> LatticeOptions {
+    /// Returns options for a connection with a NATS server, or for a client that is connected already. It serves calls and
+    /// control.
+    pub fn new(connection: impl Into<ConnectionOptions>) -> LatticeOptions {
         LatticeOptions {
             namespace: DEFAULT_NAMESPACE.to_owned(),
-            calls: connection,
+            calls: connection.into(),
             control: None,
             trusted_hosts: Vec::new(),
             trusted_clusters: Vec::new(),
@@ -71,8 +72,8 @@ impl LatticeOptions {
     }
 
     /// Sets a connection of its own for control, events and heartbeats of 2021. Default: the connection of the calls.
-    pub fn control_connection(mut self, connection: ConnectionOptions) -> LatticeOptions {
-        self.control = Some(connection);
+    pub fn control_connection(mut self, connection: impl Into<ConnectionOptions>) -> LatticeOptions {
+        self.control = Some(connection.into());
         self
     }
 
@@ -131,6 +132,31 @@ impl LatticeOptions {
     pub fn session_messages(mut self, messages: u64) -> LatticeOptions {
         self.session_messages = messages;
         self
+    }
+
+    /// Returns the name of the namespace.
+    pub fn namespace_name(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Returns the options of the connection of the calls.
+    pub fn calls_connection(&self) -> &ConnectionOptions {
+        &self.calls
+    }
+
+    /// Returns the options of the connection of control. They are those of the calls unless control has its own.
+    pub fn control_connection_options(&self) -> &ConnectionOptions {
+        self.control.as_ref().unwrap_or(&self.calls)
+    }
+
+    /// Returns whether control has a connection of its own.
+    pub fn is_control_separate(&self) -> bool {
+        self.control.is_some()
+    }
+
+    /// Returns how many servers of a NATS cluster hold the registry.
+    pub fn replicas(&self) -> usize {
+        self.registry_replicas
     }
 
     /// Checks all options. Files are read when the connection is made, and again for each attempt.
@@ -217,6 +243,29 @@ mod tests {
         let trust = options().cluster_seed(cluster.seed().unwrap()).host_trust().unwrap();
         assert!(trust.trusts_cluster(&cluster.public_key()));
         assert!(!trust.trusts_any() && options().host_trust().unwrap().trusts_any());
+    }
+
+    #[test]
+    fn control_uses_the_connection_of_the_calls_unless_it_has_its_own() {
+        let shared = options().namespace("cellar").registry_replicas(3);
+        assert_eq!((shared.namespace_name(), shared.replicas()), ("cellar", 3));
+        assert!(!shared.is_control_separate());
+        assert!(std::ptr::eq(shared.control_connection_options(), shared.calls_connection()));
+        let separate = options().control_connection(ConnectionOptions::new("127.0.0.1:4223"));
+        assert!(separate.is_control_separate());
+        assert!(format!("{:?}", separate.control_connection_options()).contains("4223"));
+        assert!(format!("{:?}", separate.calls_connection()).contains("4222"));
+    }
+
+    #[test]
+    fn a_client_that_is_connected_already_is_a_connection() {
+        crate::testing::run(async {
+            let server = crate::testing::Server::start();
+            let client = server.client().await;
+            let options = LatticeOptions::new(client.clone()).control_connection(client);
+            assert!(options.validate().is_ok() && options.is_control_separate());
+            assert!(matches!(options.calls_connection().source, Source::Ready(_)));
+        });
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod reader;
 mod response;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod writer;
 
 use std::fmt;
@@ -25,6 +26,7 @@ pub use digest::{Digest, Digester};
 pub use extension::{Authenticator, Extension, MAX_AUTHENTICATORS, MAX_CHAIN, TraceContext, WaitingActor};
 pub use invocation::Invocation;
 pub use response::{Response, ResponseExtension, Retry};
+pub use transfer::Transfer;
 pub use writer::PayloadForm;
 
 /// The version of the extension that this release writes. Hosts of 2021 have none.
@@ -37,7 +39,7 @@ pub const MAX_NAME: usize = 1024;
 pub const MAX_TOKEN: usize = 16 * 1024;
 
 /// The greatest length of what surrounds a payload. Unit: bytes.
-const MAX_ENVELOPE: usize = 64 * 1024;
+pub(crate) const MAX_ENVELOPE: usize = 64 * 1024;
 
 /// The reason for which bytes are not a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Inventories: what a host runs, in pages of bounded size, signed with the host key.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use nkeys::{KeyPair, KeyPairType};
@@ -20,6 +20,18 @@ const PAGE_BYTES: usize = 256 * 1024;
 
 /// The most entities of one host that are read.
 const MOST_ENTITIES: usize = 100_000;
+
+/// The most bytes of the pages of one host that are read.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// The longest text of an entity. Unit: bytes.
+const LONGEST_TEXT: usize = 1024;
+
+/// The most bytes of the labels of a host.
+const MOST_LABEL_BYTES: usize = 16 * 1024;
+
+/// How long the reading of an inventory may take.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// How often an inventory that changes between its pages is read anew.
 const ATTEMPTS: usize = 3;
@@ -110,29 +122,68 @@ struct Page {
     entities: Vec<InventoryEntity>,
 }
 
-/// Returns the signed answer to a request, or `None` for a malformed request.
-pub(super) fn answer(request: &[u8], source: &dyn InventorySource, namespace: &str, key: &KeyPair) -> Option<Bytes> {
+/// Returns the signed answer to a request, or `None` for a malformed request. A page takes about `room` bytes at most.
+pub(super) fn answer(
+    request: &[u8],
+    source: &dyn InventorySource,
+    namespace: &str,
+    key: &KeyPair,
+    room: usize,
+) -> Option<Bytes> {
     if request.len() > 256 {
         return None;
     }
     let request: PageRequest = rmp_serde::from_slice(request).ok()?;
     let offset = usize::try_from(request.offset).ok()?;
+    let labels = if offset == 0 { few_labels(source.labels()) } else { BTreeMap::new() };
     let InventoryPart { version, mut entities } = source.part(offset, PAGE);
     let found = entities.len();
-    let mut bytes = 0;
-    entities.retain(|entity| {
-        let is_first = bytes == 0;
-        bytes += size(entity);
-        is_first || bytes <= PAGE_BYTES
-    });
+    entities.iter_mut().for_each(shorten);
+    entities.truncate(fitting(&entities, room.min(PAGE_BYTES).saturating_sub(MOST_LABEL_BYTES)));
     let is_last = entities.len() == found && found < PAGE;
     let next = (!is_last).then(|| request.offset.saturating_add(entities.len() as u64));
-    let labels = if offset == 0 { source.labels() } else { BTreeMap::new() };
+    // No call can name an entity with a longer name.
+    entities.retain(are_texts_short);
     let page = Page { nonce: request.nonce, version, offset: request.offset, next, labels, entities };
     let body = rmp_serde::to_vec_named(&page).ok()?;
     let mut message = key.sign(&signed_text(DOMAIN, namespace, &body)).ok()?;
     message.extend_from_slice(&body);
     Some(message.into())
+}
+
+/// Returns how many of the first entities fit into a page: at least one.
+fn fitting(entities: &[InventoryEntity], room: usize) -> usize {
+    let mut bytes = 0;
+    let fits = |entity: &&InventoryEntity| {
+        bytes += size(entity);
+        bytes <= room
+    };
+    entities.iter().take_while(fits).count().max(1)
+}
+
+/// Removes texts that only inform and are too long.
+fn shorten(entity: &mut InventoryEntity) {
+    for text in [&mut entity.image_ref, &mut entity.name, &mut entity.contract_id] {
+        if text.as_ref().is_some_and(|text| text.len() > LONGEST_TEXT) {
+            *text = None;
+        }
+    }
+}
+
+/// Returns the first labels that together are not too long.
+fn few_labels(labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut bytes = 0;
+    let fits = |(name, value): &(String, String)| {
+        bytes += 16 + name.len() + value.len();
+        bytes <= MOST_LABEL_BYTES
+    };
+    labels.into_iter().take_while(fits).collect()
+}
+
+fn are_texts_short(entity: &InventoryEntity) -> bool {
+    let InventoryEntity { id, link_name, contract_id, image_ref, name, revision: _ } = entity;
+    let mut texts = [Some(id), link_name.as_ref(), contract_id.as_ref(), image_ref.as_ref(), name.as_ref()].into_iter();
+    texts.all(|text| text.is_none_or(|text| text.len() <= LONGEST_TEXT))
 }
 
 /// Returns about how large an entity is in a message. Unit: bytes.
@@ -148,8 +199,9 @@ fn size(entity: &InventoryEntity) -> usize {
 /// `LatticeUnavailable` without the host, `DeadlineExceeded` without its answer, `LatticeRefused` if the host did not sign an
 /// answer, `Busy` if the inventory changes faster than it is read.
 pub(super) async fn fetch(connection: &Connection, namespace: &Namespace, host: &str) -> Result<Inventory> {
+    let start = Instant::now();
     for _ in 0..ATTEMPTS {
-        if let Some(inventory) = fetch_one_version(connection, namespace, host).await? {
+        if let Some(inventory) = fetch_one_version(connection, namespace, host, start).await? {
             return Ok(inventory);
         }
     }
@@ -158,11 +210,22 @@ pub(super) async fn fetch(connection: &Connection, namespace: &Namespace, host: 
 }
 
 /// Reads all pages. Returns `None` if the inventory changes meanwhile.
-async fn fetch_one_version(connection: &Connection, namespace: &Namespace, host: &str) -> Result<Option<Inventory>> {
+async fn fetch_one_version(
+    connection: &Connection,
+    namespace: &Namespace,
+    host: &str,
+    start: Instant,
+) -> Result<Option<Inventory>> {
     let mut inventory = Inventory::default();
+    let mut bytes = 0;
     let mut offset = Some(0);
     while let Some(place) = offset {
-        let page = fetch_page(connection, namespace, host, place).await?;
+        let Received { page, size } = fetch_page(connection, namespace, host, place).await?;
+        bytes += size;
+        if bytes > MOST_BYTES || start.elapsed() > LIMIT {
+            let message = format!("the inventory of host {host} takes more than {MOST_BYTES} bytes or {LIMIT:?}");
+            return Err(Error::new(ErrorKind::LatticeRefused, message));
+        }
         if place == 0 {
             inventory.version = page.version;
             inventory.labels = page.labels;
@@ -170,9 +233,8 @@ async fn fetch_one_version(connection: &Connection, namespace: &Namespace, host:
         if page.version != inventory.version {
             return Ok(None);
         }
-        let is_empty = page.entities.is_empty();
         inventory.entities.extend(page.entities);
-        offset = page.next.filter(|next| *next > place && !is_empty);
+        offset = page.next.filter(|next| *next > place);
         if inventory.entities.len() >= MOST_ENTITIES {
             inventory.is_truncated = offset.take().is_some() || inventory.entities.len() > MOST_ENTITIES;
             inventory.entities.truncate(MOST_ENTITIES);
@@ -181,7 +243,13 @@ async fn fetch_one_version(connection: &Connection, namespace: &Namespace, host:
     Ok(Some(inventory))
 }
 
-async fn fetch_page(connection: &Connection, namespace: &Namespace, host: &str, offset: u64) -> Result<Page> {
+/// A page, and the size of its message in bytes.
+struct Received {
+    page: Page,
+    size: usize,
+}
+
+async fn fetch_page(connection: &Connection, namespace: &Namespace, host: &str, offset: u64) -> Result<Received> {
     let nonce = getrandom::u64().map_err(|error| {
         Error::new(ErrorKind::Io, "the system supplies no random numbers").caused_by(error.to_string())
     })?;
@@ -189,7 +257,8 @@ async fn fetch_page(connection: &Connection, namespace: &Namespace, host: &str, 
     let request = rmp_serde::to_vec_named(&PageRequest { nonce, offset }).map_err(encode)?;
     let answer = connection.request(subject(namespace, host), request.into(), PATIENCE).await?;
     let page = read_page(&answer.payload, namespace.as_str(), host);
-    page.filter(|page| page.nonce == nonce && page.offset == offset).ok_or_else(|| {
+    let page = page.filter(|page| page.nonce == nonce && page.offset == offset);
+    page.map(|page| Received { page, size: answer.payload.len() }).ok_or_else(|| {
         let message = format!("an answer for the inventory of host {host} is malformed or not signed by it");
         Error::new(ErrorKind::LatticeRefused, message)
     })
@@ -197,13 +266,17 @@ async fn fetch_page(connection: &Connection, namespace: &Namespace, host: &str, 
 
 /// Returns the page of an answer that the host has signed.
 fn read_page(message: &[u8], namespace: &str, host: &str) -> Option<Page> {
+    if message.len() > 2 * PAGE_BYTES {
+        return None;
+    }
     let (signature, body) = message.split_at_checked(SIGNATURE)?;
     let key = KeyPair::from_public_key(host).ok()?;
     let is_signed = key.verify(&signed_text(DOMAIN, namespace, body), signature).is_ok();
     if key.key_pair_type() != KeyPairType::Server || !is_signed {
         return None;
     }
-    rmp_serde::from_slice(body).ok()
+    let page: Page = rmp_serde::from_slice(body).ok()?;
+    page.entities.iter().all(are_texts_short).then_some(page)
 }
 
 /// Returns the subject on which a host is asked for its inventory.

@@ -112,11 +112,13 @@ pub(super) struct Roster {
     peers: HashMap<String, Peer>,
     /// Since when this host's connection is known to work.
     settled: Option<Instant>,
+    /// The last heartbeat of another host with the key of this one.
+    duplicate: (u64, u64),
 }
 
 impl Roster {
     pub(super) fn new(own_key: String, own_incarnation: u64, window: Duration) -> Roster {
-        Roster { own_key, own_incarnation, window, peers: HashMap::new(), settled: None }
+        Roster { own_key, own_incarnation, window, peers: HashMap::new(), settled: None, duplicate: (0, 0) }
     }
 
     /// Returns whether a heartbeat is this host's own.
@@ -131,6 +133,11 @@ impl Roster {
         }
         if !INTERVALS.contains(&beat.interval) {
             return Err(Refusal::Malformed);
+        }
+        if beat.host == self.own_key {
+            // What was sent before this host started is from its earlier life.
+            let is_old = beat.sent_at <= self.own_incarnation || (beat.incarnation, beat.sequence) <= self.duplicate;
+            return if is_old { Err(Refusal::Replayed) } else { Ok(()) };
         }
         match self.peers.get(&beat.host) {
             Some(peer) if (beat.incarnation, beat.sequence) <= (peer.incarnation, peer.sequence) => {
@@ -148,6 +155,7 @@ impl Roster {
     /// Takes note of a verified heartbeat. Returns what has changed.
     pub(super) fn hear(&mut self, beat: Heartbeat, now: Instant) -> Vec<MembershipEvent> {
         if beat.host == self.own_key {
+            self.duplicate = self.duplicate.max((beat.incarnation, beat.sequence));
             return vec![MembershipEvent::DuplicateKey];
         }
         if !self.peers.contains_key(&beat.host) && self.peers.len() >= MOST_HOSTS {
@@ -197,6 +205,11 @@ impl Roster {
     /// Returns whether the connection is known to work.
     pub(super) fn is_settled(&self) -> bool {
         self.settled.is_some()
+    }
+
+    /// Returns whether the connection is known to work, and has for a time.
+    pub(super) fn has_settled_for(&self, now: Instant, time: Duration) -> bool {
+        self.settled.is_some_and(|settled| now.saturating_duration_since(settled) >= time)
     }
 
     /// Returns when the next host will have been silent for too long.

@@ -79,6 +79,13 @@ impl Default for ConnectionOptions {
     }
 }
 
+impl From<async_nats::Client> for ConnectionOptions {
+    /// Returns options for a client that is connected already. See [`ConnectionOptions::ready`].
+    fn from(client: async_nats::Client) -> ConnectionOptions {
+        ConnectionOptions::ready(client)
+    }
+}
+
 impl ConnectionOptions {
     /// Returns options for a server, such as `nats://127.0.0.1:4222`. The scheme may be `nats` or `tls`.
     pub fn new(server: impl Into<String>) -> ConnectionOptions {

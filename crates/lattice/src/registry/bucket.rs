@@ -234,8 +234,10 @@ impl Bucket {
             config = self.update(config).await;
         }
         self.republishes.store(config.republish.as_ref() == Some(&self.republish()), Ordering::Relaxed);
-        // Followers of a replicated stream may answer a direct read with an older entry.
-        self.direct.store(config.allow_direct && config.num_replicas == 1, Ordering::Relaxed);
+        // Followers of a replicated stream may answer a direct read with an older entry. Servers before 2.10 do not answer at all
+        // if the stream is gone.
+        let is_exact = config.num_replicas == 1 && self.client.is_server_compatible(2, 10, 0);
+        self.direct.store(config.allow_direct && is_exact, Ordering::Relaxed);
         self.recognise(info.created.unix_timestamp_nanos(), info.state.last_sequence);
         Ok(())
     }

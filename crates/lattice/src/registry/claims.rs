@@ -49,7 +49,7 @@ impl Registry {
                 Ok(Decision::Write(Value::Claims(token.to_owned())))
             })
             .await?;
-        self.touch_claims(links, revision).await?;
+        self.tell_providers(links, revision).await?;
         Ok(revision)
     }
 
@@ -75,8 +75,17 @@ impl Registry {
                 Ok(Decision::Write(Value::Removed(Removal::default())))
             })
             .await?;
-        self.touch_claims(links, revision).await?;
+        self.tell_providers(links, revision).await?;
         Ok(revision)
+    }
+
+    /// Tells the hosts of the providers of links that the claims have changed.
+    async fn tell_providers(&self, links: &[LinkRecord], revision: u64) -> Result<()> {
+        self.touch_claims(links, revision).await.map_err(|error| {
+            let message =
+                "the claims were stored, but not all hosts that run providers of the actor could be told: try again";
+            Error::new(ErrorKind::OutcomeUnknown, message).caused_by(error)
+        })
     }
 
     /// Returns the token of an actor or provider, if the registry holds one.

@@ -44,7 +44,11 @@ impl Peer {
     }
 
     async fn join_with(server: &NatsServer, trust: Arc<dyn TrustedWriters>, options: RegistryOptions) -> Peer {
-        let (client, connections) = connect(server).await;
+        Peer::join_at(&server.url(), trust, options).await
+    }
+
+    async fn join_at(url: &str, trust: Arc<dyn TrustedWriters>, options: RegistryOptions) -> Peer {
+        let (client, connections) = connect_to(url).await;
         let key = Arc::new(KeyPair::new_server());
         let namespace = Namespace::new("test").unwrap();
         let opening = Registry::open(client.clone(), namespace, Arc::clone(&key), trust, options).await.unwrap();
@@ -62,6 +66,17 @@ impl Peer {
         wait_until(|| !is_connected()).await;
     }
 
+    /// Returns the number of connections so far.
+    fn connections(&self) -> u64 {
+        *self.connections.borrow()
+    }
+
+    /// Waits for a connection after the first `before`. A short loss would not be seen in the state.
+    async fn until_reconnected(&self, before: u64) {
+        wait_until(|| self.connections() > before).await;
+        self.until_connected().await;
+    }
+
     async fn until_connected(&self) {
         let is_connected = || self.client.connection_state() == async_nats::connection::State::Connected;
         wait_until(is_connected).await;
@@ -69,6 +84,10 @@ impl Peer {
 }
 
 async fn connect(server: &NatsServer) -> (Client, watch::Receiver<u64>) {
+    connect_to(&server.url()).await
+}
+
+async fn connect_to(url: &str) -> (Client, watch::Receiver<u64>) {
     let (sender, mut connections) = watch::channel(0);
     let sender = Arc::new(sender);
     let client = ConnectOptions::new()
@@ -81,7 +100,7 @@ async fn connect(server: &NatsServer) -> (Client, watch::Receiver<u64>) {
                 }
             }
         })
-        .connect(server.url())
+        .connect(url)
         .await
         .unwrap();
     timeout(PATIENCE, connections.changed()).await.unwrap().unwrap();

@@ -2,7 +2,7 @@
 
 use wasmcloud_core::entity::WasmCloudEntity;
 
-use super::{Invocation, Response};
+use super::{Invocation, Response, Transfer};
 use crate::namespace::Namespace;
 
 /// The digest of a message.
@@ -57,8 +57,10 @@ impl Digester {
         if let Some(extension) = &response.extension {
             number(&mut fields, extension.version.into());
             bytes(&mut fields, extension.host.as_bytes());
+            optional(&mut fields, extension.cluster.as_deref());
             optional(&mut fields, extension.kind.as_deref());
             optional(&mut fields, extension.retry.map(|retry| retry.name()));
+            transfer(&mut fields, extension.transfer.as_ref());
         }
         hasher.update(&fields);
         payload(&mut hasher, &response.payload);
@@ -91,6 +93,14 @@ fn optional(fields: &mut Vec<u8>, text: Option<&str>) {
     bytes(fields, text.unwrap_or_default().as_bytes());
 }
 
+fn transfer(fields: &mut Vec<u8>, transfer: Option<&Transfer>) {
+    fields.push(u8::from(transfer.is_some()));
+    let Some(transfer) = transfer else { return };
+    fields.extend_from_slice(&transfer.id);
+    number(fields, transfer.size);
+    fields.extend_from_slice(&transfer.hash);
+}
+
 fn entity(fields: &mut Vec<u8>, entity: &WasmCloudEntity) {
     match entity {
         WasmCloudEntity::Actor(key) => {
@@ -114,6 +124,7 @@ fn extension(fields: &mut Vec<u8>, invocation: &Invocation) {
     number(fields, extension.issued_at);
     number(fields, extension.remaining);
     number(fields, extension.incarnation);
+    optional(fields, extension.destination.as_deref());
     number(fields, extension.chain.len() as u64);
     for waiting in &extension.chain {
         bytes(fields, waiting.actor.as_bytes());
@@ -124,4 +135,5 @@ fn extension(fields: &mut Vec<u8>, invocation: &Invocation) {
     optional(fields, extension.trace.as_ref().map(|trace| trace.state.as_str()));
     fields.push(u8::from(extension.cancellation.is_some()));
     fields.extend_from_slice(&extension.cancellation.unwrap_or_default());
+    transfer(fields, extension.transfer.as_ref());
 }

@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{MAX_NAME, PROTOCOL_VERSION, WireError};
+use super::{MAX_NAME, PROTOCOL_VERSION, Transfer, WireError};
 
 /// The greatest number of waiting actors in a chain.
 pub const MAX_CHAIN: usize = 128;
@@ -14,7 +14,8 @@ pub const MAX_AUTHENTICATORS: usize = 64;
 const MAX_TRACE_PARENT: usize = 128;
 const MAX_TRACE_STATE: usize = 512;
 
-const FIELDS: &[&str] = &["version", "issued_at", "remaining", "incarnation", "chain", "trace", "cancel", "auth"];
+const FIELDS: &[&str] =
+    &["version", "issued_at", "remaining", "incarnation", "chain", "trace", "cancel", "auth", "destination", "transfer"];
 const WAITING_FIELDS: &[&str] = &["actor", "host", "instance"];
 const TRACE_FIELDS: &[&str] = &["traceparent", "tracestate"];
 const AUTHENTICATOR_FIELDS: &[&str] = &["key", "counter", "mac"];
@@ -30,6 +31,8 @@ pub struct Extension {
     pub remaining: u64,
     /// A random number that the sending host has chosen at its start. See `Sessions::incarnation`.
     pub incarnation: u64,
+    /// The public key of the host that the call is sent to. `None` for a call that any host of a queue group may serve.
+    pub destination: Option<String>,
     /// The actors that wait for the answer, the last one first. At most [`MAX_CHAIN`].
     pub chain: Vec<WaitingActor>,
     /// The trace that the call is part of.
@@ -38,6 +41,8 @@ pub struct Extension {
     pub cancellation: Option<[u8; 32]>,
     /// The authenticators for the hosts that may serve the call. At most [`MAX_AUTHENTICATORS`].
     pub authenticators: Vec<Authenticator>,
+    /// Where the payload is, if it is too large for a message. The payload of the message is empty then.
+    pub transfer: Option<Transfer>,
 }
 
 /// An actor that waits for an answer.
@@ -79,17 +84,25 @@ impl Extension {
             issued_at,
             remaining,
             incarnation: 0,
+            destination: None,
             chain: Vec::new(),
             trace: None,
             cancellation: None,
             authenticators: Vec::new(),
+            transfer: None,
         }
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {
-        let optional = [!self.chain.is_empty(), self.trace.is_some(), self.cancellation.is_some()];
-        let present = optional.into_iter().filter(|is_present| *is_present).count();
-        writer.map(4 + present + usize::from(!self.authenticators.is_empty()));
+        let optional = [
+            self.destination.is_some(),
+            !self.chain.is_empty(),
+            self.trace.is_some(),
+            self.cancellation.is_some(),
+            !self.authenticators.is_empty(),
+            self.transfer.is_some(),
+        ];
+        writer.map(4 + optional.into_iter().filter(|is_present| *is_present).count());
         for (name, number) in [
             ("version", u64::from(self.version)),
             ("issued_at", self.issued_at),
@@ -103,6 +116,9 @@ impl Extension {
     }
 
     fn write_optional(&self, writer: &mut Writer) {
+        if let Some(destination) = &self.destination {
+            writer.text_field("destination", destination);
+        }
         if !self.chain.is_empty() {
             writer.text("chain");
             writer.array(self.chain.len());
@@ -133,6 +149,9 @@ impl Extension {
                 writer.binary(&authenticator.mac);
             }
         }
+        if let Some(transfer) = &self.transfer {
+            transfer.write(writer);
+        }
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Option<Extension>, WireError> {
@@ -151,7 +170,9 @@ impl Extension {
                 "incarnation" => extension.incarnation = reader.unsigned("incarnation")?,
                 "chain" => extension.chain = read_list(reader, "chain", MAX_CHAIN, read_waiting)?,
                 "trace" => extension.trace = read_trace(reader)?,
+                "destination" => extension.destination = Some(reader.text("destination", MAX_NAME)?.to_owned()),
                 "cancel" => extension.cancellation = read_commitment(reader)?,
+                "transfer" => extension.transfer = Transfer::read(reader)?,
                 _ => extension.authenticators = read_list(reader, "auth", MAX_AUTHENTICATORS, read_authenticator)?,
             }
             Ok(())

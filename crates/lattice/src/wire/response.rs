@@ -4,10 +4,11 @@ use wasmcloud_core::error::ErrorKind;
 
 use super::reader::Reader;
 use super::writer::Writer;
-use super::{MAX_NAME, PROTOCOL_VERSION, PayloadForm, WireError, check_size};
+use super::{MAX_NAME, PROTOCOL_VERSION, PayloadForm, Transfer, WireError, check_size};
 
 const FIELDS: &[&str] = &["msg", "error", "invocation_id", "extension"];
-const EXTENSION_FIELDS: &[&str] = &["version", "host", "kind", "retry", "key", "mac", "signature"];
+const EXTENSION_FIELDS: &[&str] =
+    &["version", "host", "cluster", "kind", "retry", "key", "mac", "signature", "transfer"];
 
 /// The answer to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct ResponseExtension {
     pub version: u32,
     /// The public key of the host that answers.
     pub host: String,
+    /// The public key of the cluster that signs the answer on behalf of the host. `None` if the host does.
+    pub cluster: Option<String>,
     /// The name of the error's kind: see [`ErrorKind::name`]. Newer hosts may send names that this release does not know.
     pub kind: Option<String>,
     /// How the caller can have the call executed, which it was not.
@@ -37,19 +40,22 @@ pub struct ResponseExtension {
     pub key_id: Option<u64>,
     /// The MAC over the answer and its call, for a call that was authenticated by a session.
     pub mac: Option<[u8; 16]>,
-    /// The signature of the host over the answer and its call, for any other call.
+    /// The signature of the host or the cluster over the answer and its call, for any other call.
     pub signature: Option<[u8; 64]>,
+    /// Where the payload is, if it is too large for a message. The payload of the message is empty then.
+    pub transfer: Option<Transfer>,
 }
 
 /// What a caller does after a refusal that is no fault of the call. The call was not executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retry {
-    /// The call is sent again with a token *and* with authenticators: the host that answered has no session with the caller,
-    /// but the one that receives the second attempt may have one.
+    /// The call is sent again with a token: the host that answered has no session with the caller.
     WithToken,
     /// A handshake with the host that answered comes first. It has a session with the caller that the caller did not use.
     AfterHandshake,
+    /// The call is sent to another host: the one that answered does not run the target any more.
+    Elsewhere,
 }
 
 impl Retry {
@@ -58,11 +64,12 @@ impl Retry {
         match self {
             Retry::WithToken => "token",
             Retry::AfterHandshake => "handshake",
+            Retry::Elsewhere => "elsewhere",
         }
     }
 
     fn from_name(name: &str) -> Option<Retry> {
-        [Retry::WithToken, Retry::AfterHandshake].into_iter().find(|retry| retry.name() == name)
+        [Retry::WithToken, Retry::AfterHandshake, Retry::Elsewhere].into_iter().find(|retry| retry.name() == name)
     }
 }
 
@@ -79,16 +86,21 @@ impl ResponseExtension {
 
     fn write(&self, writer: &mut Writer) {
         let optional = [
+            self.cluster.is_some(),
             self.kind.is_some(),
             self.retry.is_some(),
             self.key_id.is_some(),
             self.mac.is_some(),
             self.signature.is_some(),
+            self.transfer.is_some(),
         ];
         writer.map(2 + optional.into_iter().filter(|is_present| *is_present).count());
         writer.text("version");
         writer.number(self.version.into());
         writer.text_field("host", &self.host);
+        if let Some(cluster) = &self.cluster {
+            writer.text_field("cluster", cluster);
+        }
         if let Some(kind) = &self.kind {
             writer.text_field("kind", kind);
         }
@@ -107,6 +119,9 @@ impl ResponseExtension {
             writer.text("signature");
             writer.binary(signature);
         }
+        if let Some(transfer) = &self.transfer {
+            transfer.write(writer);
+        }
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Option<ResponseExtension>, WireError> {
@@ -121,10 +136,12 @@ impl ResponseExtension {
                     extension.version = u32::try_from(version).map_err(|_| WireError::Unexpected("version"))?;
                 }
                 "host" => extension.host = reader.text("host", MAX_NAME)?.to_owned(),
+                "cluster" => extension.cluster = Some(reader.text("cluster", MAX_NAME)?.to_owned()),
                 "kind" => extension.kind = Some(reader.text("kind", MAX_NAME)?.to_owned()),
                 "retry" => extension.retry = Retry::from_name(reader.text("retry", MAX_NAME)?),
                 "key" => extension.key_id = Some(reader.unsigned("key")?),
                 "mac" => extension.mac = Some(reader.exactly("mac")?),
+                "transfer" => extension.transfer = Transfer::read(reader)?,
                 _ => extension.signature = Some(reader.exactly("signature")?),
             }
             Ok(())

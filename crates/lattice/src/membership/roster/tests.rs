@@ -111,8 +111,10 @@ fn the_number_of_hosts_is_bounded_and_departed_ones_make_room() {
 #[test]
 fn a_second_host_with_the_key_of_this_one_is_told() {
     let mut roster = roster();
-    let beat = Heartbeat { host: "me".to_owned(), ..beat(&KeyPair::new_server(), 1, 0) };
-    assert!(!roster.is_own(&beat));
-    assert_eq!(roster.hear(beat, Instant::now()), [MembershipEvent::DuplicateKey]);
+    let own = |sent_at| Heartbeat { host: "me".to_owned(), ..beat(&KeyPair::new_server(), 1, sent_at) };
+    assert!(!roster.is_own(&own(2)));
+    assert_eq!(roster.check(&own(1), 1), Err(Refusal::Replayed), "from the earlier life of this host");
+    assert_eq!(heard(&mut roster, &own(2), Instant::now()), [MembershipEvent::DuplicateKey]);
+    assert_eq!(roster.check(&own(2), 2), Err(Refusal::Replayed), "the same one again");
     assert_eq!(roster.peers().count(), 0);
 }

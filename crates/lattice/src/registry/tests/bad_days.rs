@@ -147,6 +147,7 @@ fn an_audit_finds_a_change_that_no_message_announced() {
             name: "KV_WASMCLOUD_test".to_owned(),
             subjects: vec!["$KV.WASMCLOUD_test.>".to_owned()],
             max_messages_per_subject: 1,
+            allow_direct: true,
             ..Default::default()
         };
         context.create_stream(&silent).await.unwrap();

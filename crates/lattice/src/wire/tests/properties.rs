@@ -7,7 +7,7 @@ use super::captured::captured;
 use crate::namespace::Namespace;
 use crate::wire::{
     ActorClaims, Authenticator, Digester, Extension, Invocation, LinkDefinition, LinkValue, PayloadForm, Response,
-    ResponseExtension, Retry, TraceContext, WaitingActor, WireError,
+    ResponseExtension, Retry, TraceContext, Transfer, WaitingActor, WireError,
 };
 
 const MAX: usize = 1 << 20;
@@ -19,6 +19,11 @@ fn entities() -> impl Strategy<Value = WasmCloudEntity> {
         ("\\PC{0,40}", "\\PC{0,40}", "\\PC{0,40}")
             .prop_map(|(id, contract_id, link_name)| WasmCloudEntity::Capability { id, contract_id, link_name }),
     ]
+}
+
+fn transfers() -> impl Strategy<Value = Option<Transfer>> {
+    any::<Option<([u8; 16], u64, [u8; 32])>>()
+        .prop_map(|transfer| transfer.map(|(id, size, hash)| Transfer { id, size, hash }))
 }
 
 fn extensions() -> impl Strategy<Value = Extension> {
@@ -36,9 +41,12 @@ fn extensions() -> impl Strategy<Value = Extension> {
         prop::option::of(trace),
         any::<Option<[u8; 32]>>(),
         prop::collection::vec(authenticator, 0..5),
+        transfers(),
     )
-        .prop_map(|((version, issued_at, remaining, incarnation), chain, trace, cancellation, authenticators)| {
-            Extension { version, issued_at, remaining, incarnation, chain, trace, cancellation, authenticators }
+        .prop_map(|(numbers, chain, trace, cancellation, authenticators, transfer)| {
+            let (version, issued_at, remaining, incarnation) = numbers;
+            let extension = Extension { version, incarnation, chain, trace, ..Extension::new(issued_at, remaining) };
+            Extension { cancellation, authenticators, transfer, ..extension }
         })
 }
 
@@ -59,10 +67,11 @@ prop_compose! {
         error in prop::option::of("\\PC{0,40}"), invocation_id in "\\PC{0,40}",
         host in "\\PC{0,40}", kind in prop::option::of("\\PC{0,40}"),
         retry in prop::option::of(prop_oneof![Just(Retry::WithToken), Just(Retry::AfterHandshake)]),
-        key_id: Option<u64>, mac: Option<[u8; 16]>, signed: Option<[u8; 32]>, is_extended: bool,
+        key_id: Option<u64>, mac: Option<[u8; 16]>, signed: Option<[u8; 32]>, transfer in transfers(),
+        is_extended: bool,
     ) -> Response {
         let signature = signed.map(|half| std::array::from_fn(|at| half[at % 32]));
-        let extension = ResponseExtension { version: 1, host, kind, retry, key_id, mac, signature };
+        let extension = ResponseExtension { version: 1, host, kind, retry, key_id, mac, signature, transfer };
         Response { payload, error, invocation_id, extension: is_extended.then_some(extension) }
     }
 }
@@ -116,6 +125,31 @@ proptest! {
         let same = seen(&one) == seen(&other);
         prop_assert_eq!(digester.invocation(&one) == digester.invocation(&other), same);
         prop_assert_eq!(digester.invocation(&one), digester.invocation(&seen(&one)));
+    }
+
+    #[test]
+    fn a_digest_covers_each_part_of_a_transfer(call in invocations(), answer in responses(), id: [u8; 16], size: u64,
+                                               hash: [u8; 32], at in 0..16_usize) {
+        let transfer = Transfer { id, size, hash };
+        let mut others = vec![None, Some(Transfer { size: size ^ 1 << at, ..transfer })];
+        for (place, changed) in [(0, transfer), (1, transfer)] {
+            let mut changed = changed;
+            let byte = if place == 0 { &mut changed.id[at] } else { &mut changed.hash[at] };
+            *byte ^= 1;
+            others.push(Some(changed));
+        }
+        let digester = Digester::new(&Namespace::default());
+        let digests = |transfer: Option<Transfer>| {
+            let (mut call, mut answer) = (call.clone(), answer.clone());
+            call.extension.get_or_insert_with(|| Extension::new(1, 2)).transfer = transfer;
+            answer.extension.get_or_insert_with(|| ResponseExtension::new("N")).transfer = transfer;
+            (digester.invocation(&call), digester.response(&[0; 32], &answer))
+        };
+        let found = digests(Some(transfer));
+        for other in others {
+            let other = digests(other);
+            prop_assert!(found.0 != other.0 && found.1 != other.1);
+        }
     }
 
     #[test]

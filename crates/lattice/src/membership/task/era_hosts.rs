@@ -1,0 +1,52 @@
+//! Hears the events of hosts of 2021, and sends such heartbeats.
+
+use tokio::time::{Instant, sleep_until};
+use wasmcloud_core::error::Result;
+
+use super::super::{ERA_SILENCE, EraEvent, Inner, era};
+use crate::connection::Subject;
+
+/// Hears the events of 2021, and sends such heartbeats.
+pub(super) async fn hear(inner: &Inner) -> Result<()> {
+    let mut status = inner.control.watch();
+    let mut events = inner.control.subscribe(Subject::new(inner.namespace.events())).await?;
+    inner.tell(&EraEvent::HostStarted).await?;
+    let mut next_beat = Instant::now();
+    loop {
+        tokio::select! {
+            message = events.next() => {
+                let Some(message) = message else { return Ok(()) };
+                if let Some(host) = era::origin(&message?.payload) {
+                    inner.known().era.hear(host, Instant::now());
+                }
+            }
+            () = sleep_until(next_beat) => {
+                next_beat = Instant::now() + inner.interval;
+                inner.known().era.forget(Instant::now(), inner.interval * ERA_SILENCE);
+                send_era_heartbeats(inner).await;
+            }
+            changed = status.changed() => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Sends what the host runs and knows, in as many heartbeats as it takes.
+async fn send_era_heartbeats(inner: &Inner) {
+    let Some(source) = &inner.era_source else { return };
+    let Some(server) = inner.control.server() else { return };
+    let (heartbeats, left_out) = era::heartbeats(source.claims(), source.entities(), server.max_payload);
+    if left_out > 0 {
+        inner.counters.add(|counts| counts.left_out += left_out as u64);
+        log::warn!("{left_out} items are left out of the heartbeat of 2021: each is larger than a message may be");
+    }
+    for heartbeat in &heartbeats {
+        if let Err(error) = inner.tell(heartbeat).await {
+            log::debug!("no heartbeat of 2021: {error}");
+            return;
+        }
+    }
+}

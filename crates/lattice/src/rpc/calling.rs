@@ -1,0 +1,214 @@
+//! Calls to other hosts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmcloud_core::entity::WasmCloudEntity;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+
+use super::cancellation::CancelOnDrop;
+use super::routes::Departure;
+use super::{Inner, OutgoingCall, count};
+use crate::connection::Exchange;
+use crate::edge::Answer;
+use crate::transfer::Offer;
+use crate::wire::{Extension, Invocation, MAX_CHAIN, Retry};
+
+/// How often a call is sent, at most. Each further attempt follows a host that did not execute it.
+const ATTEMPTS: usize = 8;
+
+/// How long a call waits before it goes to a shared subject again, whose hosts are being replaced.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// The end of an attempt.
+enum Attempt {
+    Done(Result<Vec<u8>>),
+    /// The call was not executed, and may be executed by another host.
+    NotExecuted,
+    /// No host takes calls on the subject.
+    NoHost,
+}
+
+/// A call that is being made.
+struct Call {
+    invocation: Invocation,
+    deadline: Instant,
+    /// The payload, if it exceeds a message. The host that executes the call fetches it.
+    _offer: Option<Offer>,
+    /// Hosts that did not execute the call.
+    tried: Vec<Arc<str>>,
+}
+
+impl Inner {
+    pub(super) async fn call(self: &Arc<Self>, call: OutgoingCall) -> Result<Vec<u8>> {
+        count(&self.counters.called);
+        let called = self.attempt_all(self.prepare(call)?).await;
+        if called.as_ref().is_err_and(|error| error.kind() == ErrorKind::OutcomeUnknown) {
+            count(&self.counters.unknown);
+        }
+        called
+    }
+
+    fn prepare(&self, call: OutgoingCall) -> Result<Call> {
+        let OutgoingCall { origin, target, operation, payload, deadline, waiting, trace } = call;
+        if waiting.len() > MAX_CHAIN {
+            let message = format!("the call has passed through more than {MAX_CHAIN} actors");
+            return Err(Error::new(ErrorKind::ChainTooDeep, message));
+        }
+        let mut extension = Extension::new(0, 0);
+        extension.chain = waiting;
+        extension.trace = trace;
+        let mut invocation = Invocation {
+            origin,
+            target,
+            operation,
+            payload,
+            id: uuid::Uuid::new_v4().to_string(),
+            encoded_claims: String::new(),
+            host_id: self.edge.host().to_string(),
+            extension: None,
+        };
+        let mut offer = None;
+        if invocation.payload.len() > self.transfers.inline_limit() {
+            let offered = self.transfers.offer(std::mem::take(&mut invocation.payload).into())?;
+            extension.transfer = Some(offered.transfer());
+            offer = Some(offered);
+        }
+        invocation.extension = Some(extension);
+        Ok(Call { invocation, deadline, _offer: offer, tried: Vec::new() })
+    }
+
+    /// Sends a call until a host has executed it.
+    async fn attempt_all(self: &Arc<Self>, mut call: Call) -> Result<Vec<u8>> {
+        let mut last = Attempt::NoHost;
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                count(&self.counters.sent_again);
+            }
+            last = match self.choose(&call.invocation.target, &call.tried) {
+                Some(mut departure) => {
+                    let attempt = self.attempt_host(&mut call, &mut departure).await;
+                    call.tried.push(departure.host.clone());
+                    match attempt {
+                        // Other hosts may run the target.
+                        Attempt::NoHost => Attempt::NotExecuted,
+                        attempt => attempt,
+                    }
+                }
+                None => {
+                    let attempt = self.attempt_any(&mut call).await;
+                    if matches!(attempt, Attempt::NotExecuted) {
+                        tokio::time::sleep(PAUSE).await;
+                        call.tried.clear();
+                    }
+                    attempt
+                }
+            };
+            match last {
+                Attempt::Done(result) => return result,
+                Attempt::NoHost => break,
+                Attempt::NotExecuted => {}
+            }
+        }
+        Err(nowhere(&call.invocation.target, &last))
+    }
+
+    /// Sends a call to one host.
+    async fn attempt_host(self: &Arc<Self>, call: &mut Call, departure: &mut Departure<'_>) -> Attempt {
+        let host = departure.host.clone();
+        let subject = self.host_subject(&host, "call");
+        let mut with_token = false;
+        for _ in 0..3 {
+            let sessions = self.edge.sessions();
+            if !sessions.has(&host) || sessions.is_due(&host) {
+                self.begin_handshake(&host);
+            }
+            let answer = match self.send(call, &subject, Some(departure), with_token).await {
+                Ok(Some(answer)) => answer,
+                Ok(None) => {
+                    self.routes.absent(&host);
+                    return Attempt::NoHost;
+                }
+                Err(error) => return Attempt::Done(Err(error)),
+            };
+            match answer {
+                Answer::Retry(Retry::WithToken) => {
+                    self.edge.sessions().forget(&host);
+                    with_token = true;
+                }
+                Answer::Retry(Retry::AfterHandshake) => {
+                    self.handshake(&host, call.deadline).await;
+                    with_token = true;
+                }
+                Answer::Retry(_) => return Attempt::NotExecuted,
+                answer => return Attempt::Done(self.conclude(answer, call.deadline).await),
+            }
+        }
+        Attempt::NotExecuted
+    }
+
+    /// Sends a call to any host that takes calls on the subject of the target.
+    async fn attempt_any(self: &Arc<Self>, call: &mut Call) -> Attempt {
+        let Some(subject) = self.namespace.call(&call.invocation.target) else {
+            let message = "a host is never called";
+            return Attempt::Done(Err(Error::new(ErrorKind::InvalidArgument, message)));
+        };
+        match self.send(call, &subject, None, true).await {
+            Ok(Some(Answer::Retry(_))) => Attempt::NotExecuted,
+            Ok(Some(answer)) => Attempt::Done(self.conclude(answer, call.deadline).await),
+            Ok(None) => Attempt::NoHost,
+            Err(error) => Attempt::Done(Err(error)),
+        }
+    }
+
+    /// Sends a call once. Returns `None` if the subject has no subscriber.
+    async fn send(
+        self: &Arc<Self>,
+        call: &mut Call,
+        subject: &str,
+        departure: Option<&mut Departure<'_>>,
+        with_token: bool,
+    ) -> Result<Option<Answer>> {
+        let remaining = call.deadline.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
+            let message = format!("the deadline passed before the call to {} was sent", call.invocation.target);
+            return Err(Error::new(ErrorKind::DeadlineExceeded, message));
+        }
+        let destination = departure.as_ref().map(|departure| departure.host.clone());
+        let cancel = CancelOnDrop::arm(self, destination.as_ref(), &mut call.invocation);
+        let sealed = self.edge.seal(&mut call.invocation, destination.as_ref(), remaining, with_token)?;
+        let lost = async {
+            match departure {
+                Some(departure) => departure.host_lost().await,
+                None => std::future::pending().await,
+            }
+        };
+        let exchanged = self.connection.exchange(subject, sealed.bytes.clone(), remaining, lost).await;
+        cancel.disarm();
+        match exchanged? {
+            Exchange::Answer(message) => self.edge.open(&sealed, &message.payload).map(Some),
+            Exchange::NoSubscriber => Ok(None),
+        }
+    }
+
+    async fn conclude(&self, answer: Answer, deadline: Instant) -> Result<Vec<u8>> {
+        match answer {
+            Answer::Payload(payload) => Ok(payload),
+            Answer::Failed(error) => Err(error),
+            Answer::Transfer { host, transfer } => self.transfers.fetch(&host, &transfer, deadline).await,
+            Answer::Retry(_) => Err(Error::new(ErrorKind::Internal, "an attempt was taken for an answer: report this")),
+        }
+    }
+}
+
+fn nowhere(target: &WasmCloudEntity, last: &Attempt) -> Error {
+    let kind = match target {
+        WasmCloudEntity::Actor(_) => ErrorKind::ActorNotFound,
+        _ => ErrorKind::ProviderNotFound,
+    };
+    let reason = match last {
+        Attempt::NotExecuted => "each host that was asked has just stopped it",
+        _ => "start it on one, or check the namespace of the hosts",
+    };
+    Error::new(kind, format!("no host of the lattice runs {target}: {reason}"))
+}
