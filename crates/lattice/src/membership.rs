@@ -27,9 +27,10 @@ use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use crate::connection::Connection;
+use crate::endorsement::Endorsement;
 use crate::namespace::Namespace;
 use crate::options::{HostTrust, LatticeOptions};
-use beat::{BeatKind, Endorsement, Heartbeat, PROTOCOL};
+use beat::{BeatKind, Heartbeat, PROTOCOL};
 use era::EraHosts;
 use index::{Index, entity_key};
 use roster::{Refusal, Roster};
@@ -201,7 +202,9 @@ impl Membership {
             connection: settings.connection,
             control: settings.control,
             namespace: Namespace::new(&options.namespace)?,
-            endorsement: options.cluster_key()?.and_then(|cluster| Endorsement::new(&cluster, &host)),
+            endorsement: options
+                .cluster_key()?
+                .and_then(|cluster| Endorsement::new(&cluster, &options.namespace, &host)),
             key: settings.key,
             host,
             incarnation,

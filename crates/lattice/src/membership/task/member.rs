@@ -361,9 +361,10 @@ fn accept(inner: &Inner, message: &[u8]) -> std::result::Result<Option<Heartbeat
 /// Returns whether the host is trusted by its key, or one of the trusted clusters vouches for it.
 fn is_trusted(inner: &Inner, unverified: &Unverified<'_>) -> bool {
     let beat = &unverified.beat;
+    let namespace = inner.namespace.as_str();
     let is_vouched_for = || {
         let endorsement = beat.endorsement.as_ref();
-        endorsement.is_some_and(|one| inner.trust.trusts_cluster(&one.cluster) && one.is_signed(&beat.host))
+        endorsement.is_some_and(|one| inner.trust.trusts_cluster(&one.cluster) && one.is_signed(namespace, &beat.host))
     };
     inner.trust.trusts_host(&beat.host) || is_vouched_for()
 }

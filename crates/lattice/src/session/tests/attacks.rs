@@ -130,6 +130,7 @@ fn reflected_messages_are_refused() {
 fn a_host_with_a_session_is_not_downgraded() {
     let (one, other) = pair();
     let call = one.call(&other, &DIGEST);
+    assert!(other.is_expected(&one.key));
     // The attacker removes the authenticator, or replaces it by those for other hosts.
     assert_eq!(other.refusal(&one, &DIGEST, &[]), CallRefusal::SessionNotUsed);
     let foreign = Authenticator { key_id: call.key_id ^ 1, ..call };
