@@ -15,8 +15,8 @@ pub(super) const TIMEOUT: u64 = 10_000;
 /// How many handshakes of others may be under way. When there are more, the oldest one ends. A state takes about 1.5 KiB.
 pub(super) const MAX_ANSWERED: usize = 256;
 
-/// How many handshakes of others are answered in a second. Each takes about 0.2 ms of processor time.
-pub(super) const RATE: u64 = 256;
+/// How many handshakes of others are answered in a second. Each takes less than 0.5 ms of processor time.
+pub(super) const RATE: u64 = 128;
 
 /// How long a host waits after a handshake has failed. It doubles with each failure. Unit: milliseconds.
 const SHORTEST_PAUSE: u64 = 500;
