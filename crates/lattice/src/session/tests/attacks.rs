@@ -51,7 +51,10 @@ fn a_stolen_session_is_of_no_use() {
     assert_eq!(victim.refusal(&thief, &DIGEST, from_ref(&seen)), CallRefusal::Forged);
     let own = thief.call(&victim, &DIGEST);
     assert_eq!(victim.refusal(&one, &DIGEST, &[own]), CallRefusal::Forged);
-    assert_eq!(victim.counts().forged, 4);
+    // The same with the incarnation that the other host names in its calls.
+    let as_thief = victim.verify_call(&thief.key, one.incarnation(), &DIGEST, from_ref(&seen));
+    assert_eq!(as_thief.unwrap_err(), CallRefusal::Forged);
+    assert_eq!(victim.counts().forged, 5);
     victim.accept(&one, &DIGEST, &[seen]).unwrap();
 }
 
