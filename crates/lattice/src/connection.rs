@@ -29,8 +29,8 @@ use shared::Shared;
 use subscription::unavailable;
 
 pub(crate) use dial::random_share;
-pub(crate) use exchange::Exchange;
 pub use event::{ConnectionCounts, ConnectionEvent};
+pub(crate) use exchange::Exchange;
 pub use state::{ConnectionStatus, LatticeState, Mark, ServerFacts};
 pub use subscription::{Subject, Subscription};
 

@@ -6,7 +6,7 @@ use nkeys::{KeyPair, KeyPairType};
 pub(crate) const SIGNATURE: usize = 64;
 
 /// What signatures of clusters for hosts begin with, so that they sign nothing else.
-const DOMAIN: &[u8] = b"wasmcloud host of a cluster 2\0";
+const DOMAIN: &[u8] = b"wasmcloud host of a cluster 1\0";
 
 /// A cluster's signature for a host in a namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]

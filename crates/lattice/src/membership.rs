@@ -28,9 +28,10 @@ use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use crate::connection::Connection;
+use crate::endorsement::Endorsement;
 use crate::namespace::Namespace;
 use crate::options::LatticeOptions;
-use beat::{BeatKind, Endorsement};
+use beat::BeatKind;
 use counts::Counters;
 use era::EraHosts;
 use index::{Index, entity_key};
@@ -119,7 +120,9 @@ impl Membership {
             connection: settings.connection,
             control: settings.control,
             namespace: Namespace::new(&options.namespace)?,
-            endorsement: options.cluster_key()?.and_then(|cluster| Endorsement::new(&cluster, &host)),
+            endorsement: options
+                .cluster_key()?
+                .and_then(|cluster| Endorsement::new(&cluster, &options.namespace, &host)),
             key: settings.key,
             host,
             incarnation,

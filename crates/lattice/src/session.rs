@@ -168,6 +168,12 @@ impl Sessions {
         self.table().has(peer, self.clock.now())
     }
 
+    /// Returns whether a peer can still send calls with a session, so that no call of it is accepted without one that could be
+    /// older than the session, such as one with a token of 2021.
+    pub fn is_expected(&self, peer: &str) -> bool {
+        self.table().is_expected(peer, self.clock.now())
+    }
+
     /// Returns whether the sessions with a peer are near their end, so that a handshake should begin. What was sent with the
     /// old keys is still accepted.
     pub fn is_due(&self, peer: &str) -> bool {

@@ -89,6 +89,12 @@ impl Edge {
             self.counters.refused(reason);
             Refused { reason, answer: None }
         })?;
+        let has_two_payloads = invocation.extension.as_ref().is_some_and(|extension| extension.transfer.is_some())
+            && !invocation.payload.is_empty();
+        if has_two_payloads {
+            self.counters.refused(Refusal::Malformed);
+            return Err(Refused { reason: Refusal::Malformed, answer: None });
+        }
         let digest = self.digester.invocation(&invocation);
         match self.check_call(&invocation, &digest, arrival) {
             Ok(proven) => {
@@ -210,7 +216,7 @@ impl Edge {
         let mut error = None;
         match outcome {
             Outcome::Payload(_) => {}
-            Outcome::Transfer(transfer) => extension.transfer = Some(transfer.clone()),
+            Outcome::Transfer(transfer) => extension.transfer = Some(*transfer),
             Outcome::Failed(failed) => {
                 extension.kind = Some(failed.kind().name().to_owned());
                 error = Some(failed.to_string());

@@ -114,6 +114,9 @@ impl Edge {
         if call.destination.as_ref().is_some_and(|host| **host != extension.host) {
             return Err(Refusal::WrongDestination);
         }
+        if extension.transfer.is_some() && !response.payload.is_empty() {
+            return Err(Refusal::Malformed);
+        }
         let digest = self.digester.response(&call.digest, response);
         match (extension.key_id, &extension.mac, &extension.signature) {
             (Some(key_id), Some(mac), _) => {

@@ -5,6 +5,8 @@
 
 use nkeys::{KeyPair, KeyPairType};
 
+use crate::endorsement::{Endorsement, SIGNATURE};
+
 /// The size of a heartbeat of this version. Unit: bytes.
 pub(crate) const SIZE: usize = 332;
 
@@ -17,14 +19,10 @@ pub(crate) const PROTOCOL: u32 = 1;
 const MAGIC: &[u8; 4] = b"wcHB";
 const VERSION: u8 = 1;
 const KEY: usize = 56;
-const SIGNATURE: usize = 64;
 const SOFTWARE: usize = 24;
 
 /// What signatures of heartbeats begin with, so that they sign nothing else.
 const DOMAIN: &[u8] = b"wasmcloud heartbeat 1\0";
-
-/// What signatures of clusters for hosts begin with.
-const ENDORSEMENT: &[u8] = b"wasmcloud host of a cluster 1\0";
 
 /// Why a heartbeat is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,13 +52,6 @@ impl EntityCounts {
     pub fn new(actors: u32, providers: u32, links: u32) -> EntityCounts {
         EntityCounts { actors, providers, links }
     }
-}
-
-/// A cluster's signature for a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Endorsement {
-    pub(crate) cluster: String,
-    pub(crate) signature: [u8; SIGNATURE],
 }
 
 /// What a heartbeat tells.
@@ -169,21 +160,6 @@ impl Unverified<'_> {
         let Ok(key) = KeyPair::from_public_key(&self.beat.host) else { return false };
         let text = || signed_text(DOMAIN, namespace, self.signed);
         key.key_pair_type() == KeyPairType::Server && key.verify(&text(), self.signature).is_ok()
-    }
-}
-
-impl Endorsement {
-    /// Returns the signature of a cluster for a host, or `None` if the key cannot sign.
-    pub(crate) fn new(cluster: &KeyPair, host: &str) -> Option<Endorsement> {
-        let signature = cluster.sign(&signed_text(ENDORSEMENT, host, &[])).ok()?;
-        Some(Endorsement { cluster: cluster.public_key(), signature: signature.try_into().ok()? })
-    }
-
-    /// Returns whether the cluster that it names has signed it for a host.
-    pub(crate) fn is_signed(&self, host: &str) -> bool {
-        let Ok(key) = KeyPair::from_public_key(&self.cluster) else { return false };
-        let text = signed_text(ENDORSEMENT, host, &[]);
-        key.key_pair_type() == KeyPairType::Cluster && key.verify(&text, &self.signature).is_ok()
     }
 }
 

@@ -15,8 +15,8 @@ pub(super) const TIMEOUT: u64 = 10_000;
 /// How many handshakes of others may be under way. When there are more, the oldest one ends. A state takes about 1.5 KiB.
 pub(super) const MAX_ANSWERED: usize = 256;
 
-/// How many handshakes of others are answered in a second. Each takes about 0.2 ms of processor time.
-pub(super) const RATE: u64 = 256;
+/// How many handshakes of others are answered in a second. Each takes less than 0.5 ms of processor time.
+pub(super) const RATE: u64 = 128;
 
 /// How long a host waits after a handshake has failed. It doubles with each failure. Unit: milliseconds.
 const SHORTEST_PAUSE: u64 = 500;
@@ -74,6 +74,8 @@ pub(super) struct Attempts {
     /// The identifiers of `answered`, the oldest one first. Some may be gone from there.
     order: VecDeque<HandshakeId>,
     peers: usize,
+    /// When the first of the handshakes that this host began takes too long.
+    sweep_at: u64,
     /// How many handshakes of others may begin now.
     allowance: u64,
     /// When the allowance last grew.
@@ -88,6 +90,7 @@ impl Attempts {
             answered: HashMap::new(),
             order: VecDeque::new(),
             peers,
+            sweep_at: u64::MAX,
             allowance: RATE,
             filled_at: 0,
         }
@@ -108,7 +111,9 @@ impl Attempts {
     pub(super) fn begin(&mut self, id: HandshakeId, peer: &str, noise: HandshakeState, now: u64) {
         let peer: Arc<str> = peer.into();
         self.by_peer.entry(peer.clone()).or_default().under_way = Some(id);
-        self.begun.insert(id, Begun { peer, stage: Stage::Answer(Box::new(noise)), ends_at: now + TIMEOUT });
+        let ends_at = now + TIMEOUT;
+        self.sweep_at = self.sweep_at.min(ends_at);
+        self.begun.insert(id, Begun { peer, stage: Stage::Answer(Box::new(noise)), ends_at });
     }
 
     pub(super) fn begun(&mut self, id: &HandshakeId) -> Option<&mut Begun> {
@@ -154,13 +159,6 @@ impl Attempts {
 
     /// Ends the handshakes that take too long. Returns how many of those that this host began have failed.
     pub(super) fn sweep(&mut self, now: u64) -> u64 {
-        let late = self.begun.iter().filter(|(_, begun)| now >= begun.ends_at);
-        let late: Vec<_> = late.map(|(id, begun)| (*id, begun.is_confirmed(), begun.ends_at)).collect();
-        let mut failed = 0;
-        for (id, is_success, ended_at) in late {
-            failed += u64::from(!is_success);
-            self.end(&id, is_success, ended_at);
-        }
         while let Some(oldest) = self.order.front() {
             if self.answered.get(oldest).is_some_and(|answered| now < answered.ends_at) {
                 break;
@@ -168,6 +166,17 @@ impl Attempts {
             self.answered.remove(oldest);
             self.order.pop_front();
         }
+        if now < self.sweep_at {
+            return 0;
+        }
+        let late = self.begun.iter().filter(|(_, begun)| now >= begun.ends_at);
+        let late: Vec<_> = late.map(|(id, begun)| (*id, begun.is_confirmed(), begun.ends_at)).collect();
+        let mut failed = 0;
+        for (id, is_success, ended_at) in late {
+            failed += u64::from(!is_success);
+            self.end(&id, is_success, ended_at);
+        }
+        self.sweep_at = self.begun.values().map(|begun| begun.ends_at).min().unwrap_or(u64::MAX);
         failed
     }
 

@@ -6,7 +6,7 @@ use nkeys::{KeyPair, KeyPairType};
 
 use super::attempts::{Attempts, Stage};
 use super::counts::count;
-use super::frame::{Frame, HandshakeId, Step};
+use super::frame::{Frame, HandshakeId, KEY, Step};
 use super::keys::{Mac, SessionKeys, same};
 use super::noise::{self, Identity, Opened, Parties, Role};
 use super::table::{Session, Terms};
@@ -76,11 +76,12 @@ impl Sessions {
         if claimed == &*self.own {
             return Err(HandshakeError::WrongHost);
         }
-        if !is_host_key(claimed) {
-            return Err(HandshakeError::Malformed);
-        }
+        // All that costs time comes after this check.
         if !attempts.may_answer(&id, now) {
             return Err(HandshakeError::TooMany);
+        }
+        if !is_host_key(claimed) {
+            return Err(HandshakeError::Malformed);
         }
         let parties = Parties { initiator: claimed, responder: &self.own };
         let mut noise = self.noise.begin(Role::Responder, &id, parties)?;
@@ -239,5 +240,5 @@ impl Sessions {
 }
 
 fn is_host_key(key: &str) -> bool {
-    KeyPair::from_public_key(key).is_ok_and(|key| key.key_pair_type() == KeyPairType::Server)
+    key.len() == KEY && KeyPair::from_public_key(key).is_ok_and(|key| key.key_pair_type() == KeyPairType::Server)
 }

@@ -14,8 +14,18 @@ pub const MAX_AUTHENTICATORS: usize = 64;
 const MAX_TRACE_PARENT: usize = 128;
 const MAX_TRACE_STATE: usize = 512;
 
-const FIELDS: &[&str] =
-    &["version", "issued_at", "remaining", "incarnation", "chain", "trace", "cancel", "auth", "destination", "transfer"];
+const FIELDS: &[&str] = &[
+    "version",
+    "issued_at",
+    "remaining",
+    "incarnation",
+    "chain",
+    "trace",
+    "cancel",
+    "auth",
+    "destination",
+    "transfer",
+];
 const WAITING_FIELDS: &[&str] = &["actor", "host", "instance"];
 const TRACE_FIELDS: &[&str] = &["traceparent", "tracestate"];
 const AUTHENTICATOR_FIELDS: &[&str] = &["key", "counter", "mac"];

@@ -83,7 +83,7 @@ fn only_hosts_that_are_trusted_or_vouched_for_are_known() {
         let mut host = started(&server, |options| options.trusted_host(&host_key).trusted_cluster(&cluster_key)).await;
         let member = KeyPair::new_server();
         let vouched = |cluster: &KeyPair, for_host: &KeyPair, key: &KeyPair| {
-            let endorsement = Endorsement::new(cluster, &for_host.public_key());
+            let endorsement = Endorsement::new(cluster, "default", &for_host.public_key());
             Heartbeat { endorsement, ..beat(key, 1, clock()) }.sign("default", key).unwrap()
         };
         let messages = [

@@ -51,7 +51,10 @@ fn a_stolen_session_is_of_no_use() {
     assert_eq!(victim.refusal(&thief, &DIGEST, from_ref(&seen)), CallRefusal::Forged);
     let own = thief.call(&victim, &DIGEST);
     assert_eq!(victim.refusal(&one, &DIGEST, &[own]), CallRefusal::Forged);
-    assert_eq!(victim.counts().forged, 4);
+    // The same with the incarnation that the other host names in its calls.
+    let as_thief = victim.verify_call(&thief.key, one.incarnation(), &DIGEST, from_ref(&seen));
+    assert_eq!(as_thief.unwrap_err(), CallRefusal::Forged);
+    assert_eq!(victim.counts().forged, 5);
     victim.accept(&one, &DIGEST, &[seen]).unwrap();
 }
 
@@ -130,6 +133,7 @@ fn reflected_messages_are_refused() {
 fn a_host_with_a_session_is_not_downgraded() {
     let (one, other) = pair();
     let call = one.call(&other, &DIGEST);
+    assert!(other.is_expected(&one.key));
     // The attacker removes the authenticator, or replaces it by those for other hosts.
     assert_eq!(other.refusal(&one, &DIGEST, &[]), CallRefusal::SessionNotUsed);
     let foreign = Authenticator { key_id: call.key_id ^ 1, ..call };

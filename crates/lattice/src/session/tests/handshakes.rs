@@ -151,6 +151,7 @@ fn an_expired_session_is_not_used_or_accepted() {
     other.skip(1000);
     assert_eq!(other.refusal(&one, &DIGEST, &[later]), CallRefusal::Expired);
     assert_eq!(other.refusal(&one, &DIGEST, &[]), CallRefusal::NoSession, "there is none to downgrade");
+    assert!(!other.is_expected(&one.key));
     assert!(!other.has(&one.key) && other.is_due(&one.key));
     one.skip(LIFETIME);
     assert!(one.authenticate_call(&DIGEST, from_ref(&other.key)).is_empty());
