@@ -72,6 +72,7 @@ pub(super) struct Bucket {
     timeout: Duration,
     republishes: AtomicBool,
     direct: AtomicBool,
+    batches: AtomicBool,
     /// The greatest sequence that was seen. A stream whose last sequence is less has lost data.
     highest: AtomicU64,
     created: Mutex<Option<i128>>,
@@ -108,6 +109,7 @@ impl Bucket {
             timeout: options.request_timeout,
             republishes: AtomicBool::new(false),
             direct: AtomicBool::new(false),
+            batches: AtomicBool::new(false),
             highest: AtomicU64::new(0),
             created: Mutex::new(None),
             generation: watch::Sender::new(0),
@@ -117,6 +119,11 @@ impl Bucket {
     /// Returns whether the server republishes changes. If it does not, changes are found by audits only.
     pub(super) fn republishes(&self) -> bool {
         self.republishes.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the server reads all entries under a pattern for one request, without a consumer.
+    pub(super) fn reads_batches(&self) -> bool {
+        self.batches.load(Ordering::Relaxed)
     }
 
     /// Returns a counter that changes when the stream was lost.
@@ -238,6 +245,8 @@ impl Bucket {
         // if the stream is gone.
         let is_exact = config.num_replicas == 1 && self.client.is_server_compatible(2, 10, 0);
         self.direct.store(config.allow_direct && is_exact, Ordering::Relaxed);
+        let batches = config.allow_direct && config.max_messages_per_subject == 1;
+        self.batches.store(batches && self.client.is_server_compatible(2, 11, 0), Ordering::Relaxed);
         self.recognise(info.created.unix_timestamp_nanos(), info.state.last_sequence);
         Ok(())
     }

@@ -1,7 +1,9 @@
-//! Reads the current entries of some keys by a short-lived consumer.
+//! Reads the current entries of some keys: by requests for batches where the server knows them, else by a short-lived consumer.
 //!
-//! The consumer has a name and is deleted when it has served. If the connection is lost before, the server deletes it after
-//! [`EXPIRY`].
+//! A consumer of a part of a large stream is expensive to create, since the server looks through the whole stream for it. It has
+//! a name and is deleted when it has served. If the connection is lost before, the server deletes it after [`EXPIRY`].
+
+mod batch;
 
 use std::time::Duration;
 
@@ -47,6 +49,9 @@ impl Bucket {
     /// Sends the current entries of keys to `sink`, in the order of their revisions for each filter.
     pub(super) async fn snapshot(&self, filters: &Filters, sink: &mpsc::Sender<Found>) -> Result<()> {
         self.expect_connected()?;
+        if self.reads_batches() {
+            return self.read_batches(&filters.patterns, sink).await;
+        }
         let subjects: Vec<String> = filters.patterns.iter().map(|pattern| self.subject(pattern)).collect();
         if self.client.is_server_compatible(2, 10, 0) {
             return self.read_filtered(subjects, filters.is_audit, sink).await;
