@@ -9,6 +9,7 @@
 //! - [`LatticeOptions`]: where a lattice is, how a host logs in, which hosts it trusts
 //! - [`Connection`]: a connection with NATS that never fails its host
 //! - [`Membership`]: the hosts of the lattice, and what each runs
+//! - [`Advertisements`]: the advertisements of 2021, and answers to its control clients
 //! - [`registry`]: links, claims, aliases and image references, in a key-value bucket
 //! - [`wire`]: the format of messages
 //! - [`token`]: the token of an invocation
@@ -16,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advertisement;
 mod connection;
 mod membership;
 mod namespace;
@@ -27,6 +29,10 @@ mod testing;
 pub mod token;
 pub mod wire;
 
+pub use advertisement::{
+    Advertised, AdvertisementCounts, AdvertisementSource, Advertisements, HostInventory, InventoryActor,
+    InventoryLabel, InventoryProvider,
+};
 pub use connection::{
     Connection, ConnectionCounts, ConnectionEvent, ConnectionStatus, LatticeState, Mark, ServerFacts, Subject,
     Subscription,

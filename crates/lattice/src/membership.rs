@@ -38,6 +38,7 @@ pub use beat::EntityCounts;
 pub use era::{EraEntities, EraEntity, EraEvent, EraHealth, EraSource};
 pub use inventory::{Inventory, InventoryEntity, InventoryPart, InventorySource};
 pub use roster::{MembershipEvent, Peer, PeerStatus};
+pub(crate) use throttle::Throttle;
 
 /// How many events a receiver may lag behind.
 const EVENTS: usize = 1024;

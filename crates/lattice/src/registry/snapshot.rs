@@ -26,6 +26,10 @@ pub(super) const EXPIRY: Duration = Duration::from_secs(30);
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 8 << 20;
 
+/// The most entries that are requested at once of servers before 2.10, which leave a request without an end if it is full by its
+/// bytes.
+const OLD_BATCH: usize = 32;
+
 /// The most consumers at once, on servers before 2.10, which know one filter for each.
 const CONSUMERS: usize = 8;
 
@@ -115,8 +119,11 @@ impl Bucket {
         let patience = self.context_timeout();
         let mut pending = consumer.cached_info().num_pending;
         while pending > 0 {
-            let fetch = consumer.fetch().max_messages(BATCH).max_bytes(BATCH_BYTES).messages();
-            let mut batch = timeout(patience, fetch)
+            let fetch = match self.client.is_server_compatible(2, 10, 0) {
+                true => consumer.fetch().max_messages(BATCH).max_bytes(BATCH_BYTES),
+                false => consumer.fetch().max_messages(OLD_BATCH),
+            };
+            let mut batch = timeout(patience, fetch.messages())
                 .await
                 .map_err(|error| unavailable("a part of it was not read in time").caused_by(error))?
                 .map_err(|error| unavailable("a part of it cannot be read").caused_by(error))?;

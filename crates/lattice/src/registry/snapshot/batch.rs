@@ -1,6 +1,7 @@
 //! Reads the current entries under a pattern by requests for batches, which servers know from 2.11 on.
 //!
-//! The server finds them by its index of subjects. The cost does not grow with what else is in the stream.
+//! The server finds the last entry of each key by its index of subjects. The cost does not grow with what else is in the stream.
+//! It does so for at most 1,024 keys. Of more it is asked for one entry after the other, which costs more.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use wasmcloud_core::error::Result;
 use super::super::bucket::{Bucket, Stored, is_marker, unavailable};
 use super::{BATCH_BYTES, Found};
 
-/// The most entries of one answer.
+/// The most entries of one answer, as servers allow.
 const BATCH: usize = 1024;
 
 /// The most patterns that are read at once.
@@ -25,6 +26,16 @@ const CONCURRENT: usize = 16;
 /// The status of the last message of an answer.
 const END: u16 = 204;
 
+/// The status of an answer to a request for the last entries of more than [`BATCH`] keys.
+const TOO_MANY: u16 = 413;
+
+/// How the server finds entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    LastOfEach,
+    InOrder,
+}
+
 /// A message of an answer.
 enum Part {
     Entry(Found),
@@ -32,6 +43,7 @@ enum Part {
     Foreign(u64),
     /// The end of the answer, and how many entries are left.
     End(u64),
+    TooMany,
 }
 
 impl Bucket {
@@ -42,13 +54,18 @@ impl Bucket {
     }
 
     async fn read_pattern(&self, pattern: String, sink: &mpsc::Sender<Found>) -> Result<()> {
+        let mut way = Way::LastOfEach;
         let mut next = 1;
         loop {
-            let mut answer = self.request_batch(&pattern, next).await?;
-            let before = next;
+            let mut answer = self.request_batch(&pattern, way, next).await?;
+            let before = (way, next);
             let left = loop {
                 match self.read_part(&mut answer).await? {
                     Part::End(left) => break left,
+                    Part::TooMany => {
+                        way = Way::InOrder;
+                        break 1;
+                    }
                     Part::Foreign(sequence) => next = sequence + 1,
                     Part::Entry(found) => {
                         next = found.stored.sequence + 1;
@@ -56,20 +73,24 @@ impl Bucket {
                     }
                 }
             };
-            if left == 0 || next == before {
+            if left == 0 || (way, next) == before {
                 return Ok(());
             }
         }
     }
 
-    async fn request_batch(&self, pattern: &str, first: u64) -> Result<Subscriber> {
+    async fn request_batch(&self, pattern: &str, way: Way, first: u64) -> Result<Subscriber> {
         let inbox = self.client.new_inbox();
         let answer = self
             .client
             .subscribe(inbox.clone())
             .await
             .map_err(|error| unavailable("a part of it cannot be read").caused_by(error))?;
-        let request = json!({ "seq": first, "next_by_subj": pattern, "batch": BATCH, "max_bytes": BATCH_BYTES });
+        let mut request = json!({ "seq": first, "batch": BATCH, "max_bytes": BATCH_BYTES });
+        match way {
+            Way::LastOfEach => request["multi_last"] = json!([pattern]),
+            Way::InOrder => request["next_by_subj"] = json!(pattern),
+        }
         let subject = format!("$JS.API.DIRECT.GET.{}", self.stream);
         let payload = Bytes::from(request.to_string());
         self.client
@@ -94,6 +115,7 @@ impl Bucket {
             // The end of a batch, and no entry at all.
             Some(status) if status.as_u16() == END => return Ok(Part::End(left(message.headers.as_ref())?)),
             Some(StatusCode::NOT_FOUND) => return Ok(Part::End(0)),
+            Some(status) if status.as_u16() == TOO_MANY => return Ok(Part::TooMany),
             Some(status) => return Err(unavailable(&format!("a part of it cannot be read (status {status})"))),
         }
         let message = StreamMessage::try_from(message)
