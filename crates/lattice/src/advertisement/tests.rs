@@ -1,6 +1,7 @@
 //! Tests of advertisements against real servers.
 
 mod answers;
+mod era_client;
 mod heard;
 mod hostile;
 
