@@ -23,7 +23,7 @@ pub(super) async fn hear_claims(inner: &Inner) -> Result<()> {
     let [mut claims] = inner.subscribe(&inner.calls, [inner.namespace.advertisement("claims")]).await?;
     let mut throttle = Throttle::new(BURST, RATE);
     while let Some(message) = claims.next().await {
-        inner.hear("claims", &message?, &mut throttle, |payload| read_claims(payload));
+        inner.hear("claims", &message?, &mut throttle, read_claims);
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ pub(super) async fn hear_links(inner: &Inner) -> Result<()> {
             }
             message = removed.next() => {
                 let Some(message) = message else { return Ok(()) };
-                inner.hear("remlinks", &message?, &mut throttle, |payload| read_removal(payload));
+                inner.hear("remlinks", &message?, &mut throttle, read_removal);
             }
         }
     }

@@ -31,7 +31,7 @@ fn a_link_reaches_the_hosts_of_its_actor_and_of_its_provider() {
         let late = link(&actor, &provider, "default", "late");
         let revision = writer.registry.put_link(&late).await.unwrap();
         let second = token(&account, &actor, 2, None);
-        writer.registry.put_claims(&second, &[late.clone()]).await.unwrap();
+        writer.registry.put_claims(&second, std::slice::from_ref(&late)).await.unwrap();
         for follower in [&mut by_actor, &mut by_provider] {
             follower.until(|follower| follower.links[&key].1 == revision && follower.claims[&actor] == second).await;
         }
