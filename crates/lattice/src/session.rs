@@ -181,11 +181,11 @@ impl Sessions {
     }
 
     /// Authenticates a call for each of the peers that this host has a session with, at most [`MAX_AUTHENTICATORS`].
-    pub fn authenticate_call(&self, digest: &Digest, peers: &[String]) -> Vec<Authenticator> {
+    pub fn authenticate_call<K: AsRef<str>>(&self, digest: &Digest, peers: &[K]) -> Vec<Authenticator> {
         let now = self.clock.now();
         let mut authenticators = Vec::with_capacity(peers.len().min(MAX_AUTHENTICATORS));
         let table = self.table();
-        let all = peers.iter().filter_map(|peer| table.authenticate(peer, digest, now));
+        let all = peers.iter().filter_map(|peer| table.authenticate(peer.as_ref(), digest, now));
         authenticators.extend(all.take(MAX_AUTHENTICATORS));
         authenticators
     }
