@@ -60,7 +60,7 @@ pub(super) struct Configuration {
 /// let host = HostBuilder::new().with_label("zone", "cellar").with_call_deadline(Duration::from_secs(5)).build();
 /// ```
 #[derive(Debug, Clone)]
-pub struct HostBuilder(Configuration);
+pub struct HostBuilder(pub(super) Configuration);
 
 impl HostBuilder {
     /// Returns a builder with the defaults.

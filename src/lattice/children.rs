@@ -11,6 +11,7 @@ use futures_util::stream;
 use tokio::sync::Mutex;
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{ErrorKind, Result};
+use wasmcloud_lattice::registry::LinkRecord;
 
 use super::links::record_of;
 use super::{Node, OpenRegistry};
@@ -127,7 +128,7 @@ async fn bring_up_to_date(node: &Arc<Node>, child: &Child, known: &mut Known, wa
         && is_open
         && !known.is_served
     {
-        node.rpc.open(wanted.entity.clone()).await?;
+        node.rpc.open(&wanted.entity).await?;
         known.is_served = true;
     }
     match (wanted, node.registry()) {
@@ -191,7 +192,10 @@ async fn withdraw(node: &Arc<Node>, open: &OpenRegistry, child: &Child, known: &
     match child {
         Child::Actor(key) => {
             open.interest.remove_actor(key);
-            if known.announced.is_some() && !node.rpc.is_served_elsewhere(&entity_of(child)).await? {
+            let elsewhere = node.membership.hosts_of(&entity_of(child));
+            // Hosts whose inventory is not known may run it.
+            let is_last = elsewhere.hosts.is_empty() && elsewhere.is_complete;
+            if known.announced.is_some() && is_last {
                 let links = links_of(&node.dispatch.snapshot(), key);
                 open.registry.remove_claims(key, &links).await?;
             }
@@ -202,7 +206,7 @@ async fn withdraw(node: &Arc<Node>, open: &OpenRegistry, child: &Child, known: &
     Ok(())
 }
 
-fn links_of(snapshot: &Snapshot, actor: &str) -> Vec<wasmcloud_lattice::LinkRecord> {
+fn links_of(snapshot: &Snapshot, actor: &str) -> Vec<LinkRecord> {
     let links = snapshot.links.values().filter(|link| link.definition.actor_id == actor);
     links.map(|link| record_of(&link.definition)).collect()
 }

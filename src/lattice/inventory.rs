@@ -63,7 +63,7 @@ fn entities(snapshot: &Snapshot) -> Vec<InventoryEntity> {
         id: key.id.to_string(),
         link_name: Some(key.link_name.to_string()),
         contract_id: Some(provider.identity.contract_id.to_string()),
-        name: Some(provider.identity.name.clone()),
+        name: Some(provider.identity.claims.name()),
         ..InventoryEntity::default()
     });
     let mut entities: Vec<InventoryEntity> = actors.chain(providers).collect();
@@ -79,11 +79,11 @@ impl InventorySource for HostInventory {
     fn counts(&self) -> EntityCounts {
         let snapshot = self.dispatch.snapshot();
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        EntityCounts {
-            actors: count(snapshot.actors.len()),
-            providers: count(snapshot.providers.len()),
-            links: count(snapshot.links.len()),
-        }
+        let mut counts = EntityCounts::default();
+        counts.actors = count(snapshot.actors.len());
+        counts.providers = count(snapshot.providers.len());
+        counts.links = count(snapshot.links.len());
+        counts
     }
 
     fn part(&self, offset: usize, limit: usize) -> InventoryPart {

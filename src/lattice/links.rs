@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use wasmcloud_core::error::{Error, ErrorKind, Result};
-use wasmcloud_lattice::{Change, LinkRecord, PendingChange};
+use wasmcloud_lattice::registry::{self, Change, LinkRecord, PendingChange, Registry};
 
 use super::{Lattice, Node};
 use crate::dispatch::snapshot::Snapshot;
@@ -82,12 +82,12 @@ impl Lattice {
         let record = record_of(&definition);
         // Checks its names, before anything changes.
         record.key()?;
-        let registry = self.node.registry();
+        let opened = self.node.registry();
         let is_local = concerns(&self.node.dispatch.snapshot(), &definition);
-        if is_local || registry.is_err() {
+        if is_local || opened.is_err() {
             self.node.request(Command::SetLink(definition)).await?;
         }
-        let published = match registry {
+        let published = match opened {
             Ok(open) => open.registry.put_link(&record).await,
             Err(unavailable) => Err(unavailable),
         };
@@ -96,7 +96,7 @@ impl Lattice {
 
     /// Removes a link on this host and from the registry.
     pub(crate) async fn remove_link(&self, key: LinkKey) -> Result<()> {
-        let registered = wasmcloud_lattice::LinkKey::new(&key.actor, &key.contract, &key.link_name)?;
+        let registered = registry::LinkKey::new(&key.actor, &key.contract, &key.link_name)?;
         let released = self.node.request(Command::RemoveLink(key.clone())).await;
         let is_unknown = |error: &Error| error.kind() == ErrorKind::NotLinked;
         let published = match self.node.registry() {
@@ -169,7 +169,7 @@ impl Node {
     }
 
     /// Puts what the registry holds of a link into effect.
-    async fn adopt_registered(&self, registry: &wasmcloud_lattice::Registry, key: &LinkKey) {
+    async fn adopt_registered(&self, registry: &Registry, key: &LinkKey) {
         let links = match registry.links_of(&key.actor).await {
             Ok(links) => links,
             Err(error) => return log::warn!("the {key} cannot be read from the registry: {error}"),

@@ -7,9 +7,10 @@ use std::time::Duration;
 use nkeys::KeyPair;
 use tokio::sync::{Semaphore, watch};
 use wasmcloud_core::error::ErrorKind;
-use wasmcloud_lattice::{
-    Changes, Connection, Entity, InterestHandle, LatticeOptions, Opening, Registry, RegistryChange, RegistryOptions,
+use wasmcloud_lattice::registry::{
+    Change, Changes, Entity, InterestHandle, Opening, Registry, RegistryChange, RegistryOptions,
 };
+use wasmcloud_lattice::{Connection, LatticeOptions};
 
 use super::links::{definition_of, record_of};
 use super::remote_actors::identity_by;
@@ -158,7 +159,7 @@ impl Applier {
             if self.node.links.is_registered(&key) {
                 self.send(Command::RemoveLink(key)).await;
             } else {
-                self.node.links.add(key, wasmcloud_lattice::Change::SetLink(record_of(&definition)));
+                self.node.links.add(key, Change::SetLink(record_of(&definition)));
             }
         }
         self.node.publish_pending_links().await;
@@ -171,7 +172,7 @@ impl Applier {
         let snapshot = self.node.dispatch.snapshot();
         for (key, link) in snapshot.links.iter().filter(|(key, _)| snapshot.actors.contains_key(&key.actor)) {
             if !self.node.links.is_pending(key) {
-                self.node.links.add(key.clone(), wasmcloud_lattice::Change::SetLink(record_of(&link.definition)));
+                self.node.links.add(key.clone(), Change::SetLink(record_of(&link.definition)));
             }
         }
         self.node.publish_pending_links().await;

@@ -11,8 +11,9 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_lattice::edge::{Edge, EdgeSettings};
 use wasmcloud_lattice::rpc::{Rpc, RpcSettings};
 use wasmcloud_lattice::session::{SessionSettings, Sessions};
-use wasmcloud_lattice::transfer::{TransferSettings, Transfers};
-use wasmcloud_lattice::{Connection, LatticeOptions, Membership, MembershipSettings, Namespace};
+use wasmcloud_lattice::{
+    Connection, LatticeOptions, Membership, MembershipSettings, Namespace, TransferSettings, Transfers,
+};
 
 use super::inventory::HostInventory;
 use super::links::PendingLinks;
@@ -157,7 +158,7 @@ fn start_rpc(
         key: key.clone(),
         trust: options.host_trust()?,
         cluster_key: cluster_key.clone(),
-        lifetime: options.session_times(),
+        lifetime: options.session_time(),
         messages: options.session_message_count(),
         peers: PEERS,
     })?;
@@ -168,7 +169,7 @@ fn start_rpc(
         trust: options.host_trust()?,
         sessions: Arc::new(sessions),
         message_bytes,
-        window: options.token_window_time(),
+        window: options.window(),
     });
     let transfers = Transfers::start(TransferSettings {
         namespace: namespace.clone(),

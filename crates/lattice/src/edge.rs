@@ -9,8 +9,6 @@
 mod counts;
 mod incoming;
 mod outgoing;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -14,17 +14,21 @@
 //! - [`wire`]: the format of messages
 //! - [`token`]: the token of an invocation
 //! - [`session`]: keys between two hosts, by which calls and answers are authenticated
+//! - [`edge`]: seals what leaves the host, and checks what arrives
+//! - [`rpc`]: calls to and from other hosts
 //! - [`replay`]: which calls have been admitted
 
 #![forbid(unsafe_code)]
 
 mod connection;
+pub mod edge;
 mod endorsement;
 mod membership;
 mod namespace;
 mod options;
 pub mod registry;
 pub mod replay;
+pub mod rpc;
 pub mod session;
 #[cfg(test)]
 mod testing;

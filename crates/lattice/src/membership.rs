@@ -5,8 +5,10 @@
 //! connection does not work: see `roster`.
 
 mod beat;
+mod counts;
 mod era;
 mod index;
+mod inner;
 mod inventory;
 mod roster;
 mod task;
@@ -15,11 +17,10 @@ mod tests;
 mod throttle;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use nkeys::{KeyPair, KeyPairType};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
@@ -29,13 +30,16 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use crate::connection::Connection;
 use crate::endorsement::Endorsement;
 use crate::namespace::Namespace;
-use crate::options::{HostTrust, LatticeOptions};
-use beat::{BeatKind, Heartbeat, PROTOCOL};
+use crate::options::LatticeOptions;
+use beat::BeatKind;
+use counts::Counters;
 use era::EraHosts;
 use index::{Index, entity_key};
-use roster::{Refusal, Roster};
+use inner::{Inner, Known};
+use roster::Roster;
 
 pub use beat::EntityCounts;
+pub use counts::MembershipCounts;
 pub use era::{EraEntities, EraEntity, EraEvent, EraHealth, EraSource};
 pub use inventory::{Inventory, InventoryEntity, InventoryPart, InventorySource};
 pub use roster::{MembershipEvent, Peer, PeerStatus};
@@ -53,42 +57,6 @@ const ERA_SILENCE: u32 = 4;
 #[derive(Debug, Clone)]
 pub struct Membership(Arc<Inner>);
 
-/// What the tasks and the handles share.
-struct Inner {
-    connection: Connection,
-    control: Connection,
-    namespace: Namespace,
-    key: KeyPair,
-    host: String,
-    incarnation: u64,
-    started: Instant,
-    trust: HostTrust,
-    endorsement: Option<Endorsement>,
-    interval: Duration,
-    software: String,
-    source: Arc<dyn InventorySource>,
-    era_source: Option<Arc<dyn EraSource>>,
-    sequence: AtomicU64,
-    known: Mutex<Known>,
-    counters: Counters,
-    events: broadcast::Sender<MembershipEvent>,
-    /// Sends a heartbeat at once.
-    changed: Notify,
-    /// An inventory is outdated.
-    outdated: Notify,
-    leaving: watch::Sender<bool>,
-}
-
-/// What is known of other hosts.
-#[derive(Debug)]
-struct Known {
-    roster: Roster,
-    index: Index,
-    era: EraHosts,
-    is_cordoned: bool,
-    is_draining: bool,
-}
-
 /// What a host needs to take part.
 pub struct MembershipSettings {
     /// The connection of heartbeats, pings and inventories.
@@ -96,43 +64,13 @@ pub struct MembershipSettings {
     /// The connection of the events of 2021.
     pub control: Connection,
     /// The key of the host (`SN...`).
-    pub key: KeyPair,
+    pub key: Arc<KeyPair>,
     /// The version of the host's software. Longer than 24 characters, it is cut.
     pub software: String,
     /// What the host runs.
     pub source: Arc<dyn InventorySource>,
     /// What its heartbeats of 2021 tell. `None` sends none.
     pub era_source: Option<Arc<dyn EraSource>>,
-}
-
-/// How many messages were heard, and refused for which reason.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MembershipCounts {
-    /// The heartbeats accepted.
-    pub heartbeats: u64,
-    /// The messages that are no heartbeats.
-    pub malformed: u64,
-    /// The heartbeats whose time differs from the own by more than the token window.
-    pub wrong_time: u64,
-    /// The heartbeats of hosts that are not trusted.
-    pub untrusted: u64,
-    /// The heartbeats that were heard before, or are older than one that was.
-    pub replayed: u64,
-    /// The heartbeats that the host they name did not sign.
-    pub forged: u64,
-    /// The heartbeats of further hosts, when 10,000 are known.
-    pub full: u64,
-    /// The requests that were not answered, since there were too many.
-    pub throttled: u64,
-    /// The requests that are malformed.
-    pub malformed_requests: u64,
-    /// The inventories that could not be read.
-    pub failed_inventories: u64,
-    /// The items left out of heartbeats of 2021, since each is larger than a message may be.
-    pub left_out: u64,
-    /// The times that the server did not confirm that the own connection works.
-    pub unsettled: u64,
 }
 
 /// The hosts that run an entity.
@@ -154,26 +92,6 @@ pub struct EraHost {
     pub host: String,
     /// The time since its last event.
     pub silent_for: Duration,
-}
-
-#[derive(Debug, Default)]
-struct Counters(Mutex<MembershipCounts>);
-
-impl Counters {
-    fn add(&self, count: impl FnOnce(&mut MembershipCounts)) {
-        count(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn refuse(&self, refusal: Refusal) {
-        self.add(|counts| match refusal {
-            Refusal::Malformed => counts.malformed += 1,
-            Refusal::WrongTime => counts.wrong_time += 1,
-            Refusal::Untrusted => counts.untrusted += 1,
-            Refusal::Replayed => counts.replayed += 1,
-            Refusal::Forged => counts.forged += 1,
-            Refusal::Full => counts.full += 1,
-        });
-    }
 }
 
 impl Membership {
@@ -250,7 +168,7 @@ impl Membership {
 
     /// Returns how many messages were heard and refused.
     pub fn counts(&self) -> MembershipCounts {
-        *self.0.counters.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.counters.read()
     }
 
     /// Returns the other hosts that run an actor or provider and accept calls.
@@ -337,78 +255,6 @@ impl Membership {
         self.0.tell(&EraEvent::HostStopped).await?;
         self.0.connection.round_trip(limit).await?;
         self.0.control.round_trip(limit).await
-    }
-}
-
-impl Inner {
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn emit(&self, events: impl IntoIterator<Item = MembershipEvent>) {
-        for event in events {
-            log::info!("lattice: {event:?}");
-            // Without receivers the roster alone tells.
-            let _ = self.events.send(event);
-        }
-    }
-
-    /// Sends a heartbeat to all hosts.
-    async fn beat(&self, kind: BeatKind) -> Result<()> {
-        self.beat_on(self.namespace.peer("heartbeat"), kind).await
-    }
-
-    async fn beat_on(&self, subject: String, kind: BeatKind) -> Result<()> {
-        let message = self.heartbeat(kind).sign(self.namespace.as_str(), &self.key);
-        let message = message.ok_or_else(|| Error::new(ErrorKind::Internal, "the host key does not sign"))?;
-        self.connection.publish(subject, message.into()).await
-    }
-
-    fn heartbeat(&self, kind: BeatKind) -> Heartbeat {
-        let counts = self.source.counts();
-        let inventory_version = self.source.version();
-        let known = self.known();
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        Heartbeat {
-            kind,
-            is_cordoned: known.is_cordoned,
-            is_draining: known.is_draining,
-            host: self.host.clone(),
-            incarnation: self.incarnation,
-            sequence: self.sequence.fetch_add(1, Ordering::Relaxed) + 1,
-            sent_at: clock(),
-            uptime: millis(self.started.elapsed()),
-            interval: u32::try_from(self.interval.as_millis()).unwrap_or(u32::MAX),
-            protocol: PROTOCOL,
-            software: self.software.chars().filter(char::is_ascii_graphic).collect(),
-            counts,
-            inventory_version,
-            endorsement: self.endorsement.clone(),
-        }
-    }
-
-    async fn round_trip(&self, host: &str, limit: Duration) -> Result<Duration> {
-        let sent = Instant::now();
-        let subject = self.namespace.peer(&format!("host.{host}.ping"));
-        self.connection.request(subject, Bytes::new(), limit).await?;
-        let time = sent.elapsed();
-        self.known().roster.set_round_trip(host, time);
-        Ok(time)
-    }
-
-    async fn tell(&self, event: &EraEvent) -> Result<()> {
-        let encoded = era::encode(event, &self.host, clock() / 1000);
-        let message = encoded.ok_or_else(|| Error::new(ErrorKind::Internal, "an event cannot be encoded"))?;
-        self.control.publish(self.namespace.events(), message).await
-    }
-}
-
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Membership")
-            .field("host", &self.host)
-            .field("namespace", &self.namespace)
-            .finish_non_exhaustive()
     }
 }
 

@@ -154,6 +154,21 @@ impl LatticeOptions {
         self.control.is_some()
     }
 
+    /// Returns how long the keys of a session are used.
+    pub fn session_time(&self) -> Duration {
+        self.session_lifetime
+    }
+
+    /// Returns how many messages the keys of a session protect.
+    pub fn session_message_count(&self) -> u64 {
+        self.session_messages
+    }
+
+    /// Returns how far the time of a message may differ from the time of this host.
+    pub fn window(&self) -> Duration {
+        self.token_window
+    }
+
     /// Returns how many servers of a NATS cluster hold the registry.
     pub fn replicas(&self) -> usize {
         self.registry_replicas
@@ -181,7 +196,7 @@ impl LatticeOptions {
         expect_between("registry_replicas", &self.registry_replicas, &1, &5)?;
         expect_between("token_window", &self.token_window, &Duration::from_secs(1), &(hour * 24))?;
         expect_between("session_lifetime", &self.session_lifetime, &Duration::from_secs(1), &(hour * 24))?;
-        expect_between("session_messages", &self.session_messages, &1, &(1 << 32))
+        expect_between("session_messages", &self.session_messages, &16, &(1 << 32))
     }
 
     /// Returns the hosts that are trusted.

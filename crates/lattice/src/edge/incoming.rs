@@ -1,7 +1,5 @@
 //! Calls from other hosts, and the answers to them.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use wasmcloud_core::error::Error;
 
@@ -91,8 +89,14 @@ impl Edge {
             self.counters.refused(reason);
             Refused { reason, answer: None }
         })?;
+        let has_two_payloads = invocation.extension.as_ref().is_some_and(|extension| extension.transfer.is_some())
+            && !invocation.payload.is_empty();
+        if has_two_payloads {
+            self.counters.refused(Refusal::Malformed);
+            return Err(Refused { reason: Refusal::Malformed, answer: None });
+        }
         let digest = self.digester.invocation(&invocation);
-        match self.check(&invocation, &digest, arrival) {
+        match self.check_call(&invocation, &digest, arrival) {
             Ok(proven) => {
                 let seal = match proven {
                     Proven::Session(proof) => Seal::Session(proof),
@@ -106,7 +110,7 @@ impl Edge {
         }
     }
 
-    fn check(&self, invocation: &Invocation, digest: &Digest, arrival: Arrival) -> Result<Proven, Refused> {
+    fn check_call(&self, invocation: &Invocation, digest: &Digest, arrival: Arrival) -> Result<Proven, Refused> {
         let refused = |reason| Refused { reason, answer: None };
         let now = clock();
         if let Some(extension) = &invocation.extension {
@@ -212,7 +216,7 @@ impl Edge {
         let mut error = None;
         match outcome {
             Outcome::Payload(_) => {}
-            Outcome::Transfer(transfer) => extension.transfer = Some(transfer.clone()),
+            Outcome::Transfer(transfer) => extension.transfer = Some(*transfer),
             Outcome::Failed(failed) => {
                 extension.kind = Some(failed.kind().name().to_owned());
                 error = Some(failed.to_string());
@@ -227,7 +231,7 @@ impl Edge {
         match &reply.seal {
             Seal::None => {
                 response.extension = None;
-                return response.encode(PayloadForm::Integers).into();
+                return response.encode(PayloadForm::Array).into();
             }
             Seal::Session(proof) => {
                 let digest = self.digester.response(&reply.digest, &response);

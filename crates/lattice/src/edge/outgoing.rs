@@ -65,7 +65,7 @@ impl Edge {
         invocation.encoded_claims.clear();
         let digest = self.digester.invocation(invocation);
         let authenticators = match destination {
-            Some(host) if !with_token => self.sessions.authenticate_call(&digest, std::slice::from_ref(host)),
+            Some(host) if !with_token => self.sessions.authenticate_call(&digest, &[host]),
             _ => Vec::new(),
         };
         if authenticators.is_empty() {
@@ -73,7 +73,7 @@ impl Edge {
         } else if let Some(extension) = &mut invocation.extension {
             extension.authenticators = authenticators;
         }
-        let form = if destination.is_some() { PayloadForm::Binary } else { PayloadForm::Integers };
+        let form = if destination.is_some() { PayloadForm::Binary } else { PayloadForm::Array };
         Ok(Sealed {
             bytes: invocation.encode(form).into(),
             id: invocation.id.clone(),
@@ -92,7 +92,7 @@ impl Edge {
             let too_large = matches!(error, crate::wire::WireError::TooLarge { .. });
             if too_large { Refusal::TooLarge } else { Refusal::Malformed }
         });
-        let opened = opened.and_then(|response| self.check(call, &response).map(|()| response));
+        let opened = opened.and_then(|response| self.check_answer(call, &response).map(|()| response));
         match opened {
             Ok(response) => Ok(answer(call, response)),
             Err(reason) => {
@@ -103,7 +103,7 @@ impl Edge {
         }
     }
 
-    fn check(&self, call: &Sealed, response: &Response) -> Result<(), Refusal> {
+    fn check_answer(&self, call: &Sealed, response: &Response) -> Result<(), Refusal> {
         if response.invocation_id != call.id {
             return Err(Refusal::WrongDestination);
         }
@@ -113,6 +113,9 @@ impl Edge {
         };
         if call.destination.as_ref().is_some_and(|host| **host != extension.host) {
             return Err(Refusal::WrongDestination);
+        }
+        if extension.transfer.is_some() && !response.payload.is_empty() {
+            return Err(Refusal::Malformed);
         }
         let digest = self.digester.response(&call.digest, response);
         match (extension.key_id, &extension.mac, &extension.signature) {

@@ -5,9 +5,11 @@ mod hostile;
 mod inventories;
 mod presence;
 
-use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+
+use super::beat::{Heartbeat, PROTOCOL};
 use super::*;
 use crate::options::ConnectionOptions;
 use crate::testing::{PATIENCE, eventually};
@@ -80,7 +82,7 @@ impl Host {
         let settings = MembershipSettings {
             connection: connection.clone(),
             control: connection.clone(),
-            key,
+            key: key.into(),
             software: "0.20.0".to_owned(),
             source: Arc::<Source>::clone(&source),
             era_source: Some(Arc::new(era::Source)),

@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, watch};
 use wasmcloud_core::entity::WasmCloudEntity;
 
 use super::Inner;
+use super::serving::told;
 use crate::membership::MembershipEvent;
 
 /// How long a host whose subject had no subscriber gets no calls, unless it shows itself again.
@@ -123,7 +124,7 @@ pub(super) async fn follow(rpc: Arc<Inner>) {
     loop {
         let event = tokio::select! {
             event = events.recv() => event,
-            _ = is_open.wait_for(|is_open| !is_open) => return,
+            () = told(&mut is_open, false) => return,
         };
         match event {
             Ok(MembershipEvent::Up { host, .. }) => {

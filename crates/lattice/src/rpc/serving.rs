@@ -71,13 +71,19 @@ impl Served {
     }
 }
 
+/// Waits until a value is sent, or the sender is gone.
+pub(super) async fn told(receiver: &mut watch::Receiver<bool>, value: bool) {
+    // Without a sender there is nothing to wait for.
+    let _ = receiver.wait_for(|sent| *sent == value).await;
+}
+
 async fn serve_shared(rpc: Arc<Inner>, mut subscription: Subscription, mut closing: watch::Receiver<bool>) {
     let subject = subscription.subject().to_owned();
     let mut is_drained = false;
     loop {
         let next = tokio::select! {
             biased;
-            _ = closing.wait_for(|closing| *closing), if !is_drained => {
+            () = told(&mut closing, true), if !is_drained => {
                 is_drained = true;
                 if let Err(error) = subscription.drain(&rpc.connection).await {
                     return log::debug!("the subscription to {subject} ended with the connection: {error}");
@@ -109,7 +115,7 @@ pub(super) async fn subscribe(rpc: &Inner, subjects: Vec<Subject>) -> Option<Vec
     loop {
         tokio::select! {
             joined = rpc.connection.joined() => if !joined { return None },
-            _ = is_open.wait_for(|is_open| !is_open) => return None,
+            () = told(&mut is_open, false) => return None,
         }
         match rpc.connection.subscribe_all(subjects.clone()).await {
             Ok(subscriptions) => return Some(subscriptions),
@@ -130,7 +136,7 @@ pub(super) async fn each(
     loop {
         let next = tokio::select! {
             biased;
-            _ = is_open.wait_for(|is_open| !is_open), if !is_drained => {
+            () = told(&mut is_open, false), if !is_drained => {
                 is_drained = true;
                 if subscription.drain(&rpc.connection).await.is_err() {
                     return;
@@ -207,9 +213,12 @@ async fn serve(rpc: Arc<Inner>, invocation: Invocation, answering: Answering) {
 }
 
 async fn revealed(cancelled: Option<oneshot::Receiver<()>>) {
-    match cancelled {
-        Some(cancelled) if cancelled.await.is_ok() => {}
-        _ => std::future::pending().await,
+    let is_cancelled = match cancelled {
+        Some(cancelled) => cancelled.await.is_ok(),
+        None => false,
+    };
+    if !is_cancelled {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -105,6 +105,31 @@ fn payloads_of_any_size_pass_also_over_servers_with_a_small_limit() {
 }
 
 #[test]
+fn payloads_pass_between_servers_of_a_cluster_with_different_limits() {
+    run(async {
+        let cluster = |port: u16, route: u16, max_payload: usize| ServerOptions {
+            config: Some(format!(
+                "server_name: s{port}\nmax_payload: {max_payload}\n\
+                 cluster {{ name: c, listen: \"127.0.0.1:{port}\", routes: [\"nats://127.0.0.1:{route}\"] }}"
+            )),
+            ..ServerOptions::default()
+        };
+        let ports = [Server::stopped(ServerOptions::default()), Server::stopped(ServerOptions::default())];
+        let ports = ports.map(|server| server.socket().port());
+        let large = Server::with(cluster(ports[0], ports[1], 1 << 20));
+        let small = Server::with(cluster(ports[1], ports[0], 50_000));
+        let one = Host::start(&large.address(), "one").await;
+        let other = Host::start(&small.address(), "other").await;
+        let payload = payload(MIB);
+        // The receiver knows the smaller limit in one direction, the sender in the other.
+        for (name, sender, receiver) in [("one", &one, &other), ("other", &other, &one)] {
+            let offer = sender.transfers.offer(payload.clone()).unwrap();
+            assert!(receiver.fetch(name, offer.transfer()).await.unwrap() == payload);
+        }
+    });
+}
+
+#[test]
 fn many_payloads_pass_at_a_time() {
     run(async {
         let server = Server::start();

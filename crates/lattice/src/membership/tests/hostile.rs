@@ -123,3 +123,34 @@ fn a_flood_of_garbage_and_requests_keeps_a_host_from_nothing() {
         host.sees(&other).await;
     });
 }
+
+#[test]
+fn a_host_that_cannot_keep_up_declares_none_dead() {
+    run(async {
+        let server = Server::start();
+        let interval = Duration::from_millis(100);
+        let narrow = |mut options: LatticeOptions| {
+            options.calls = options.calls.subscription_capacity(2);
+            options.heartbeat_interval(interval)
+        };
+        let mut observer = Host::with(&server.address(), narrow, KeyPair::new_server());
+        let other = Host::start(&server.address(), interval);
+        observer.sees(&other).await;
+        let client = server.client().await;
+        let beats = || other.membership.0.sequence.load(Ordering::Relaxed);
+        let start = beats();
+        while beats() < start + 40 {
+            for _ in 0..200 {
+                let garbage = Bytes::from_static(b"garbage");
+                client.publish(Namespace::default().peer("heartbeat"), garbage).await.unwrap();
+            }
+            client.flush().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert!(observer.connection.counts().slow_consumers > 0);
+        let has_erred = std::iter::from_fn(|| observer.events.try_recv().ok()).any(|event| event == down(&other.key()));
+        assert!(!has_erred && observer.is_up(&other.key()));
+        other.connection.close(PATIENCE).await.unwrap();
+        observer.event(down(&other.key())).await;
+    });
+}

@@ -25,7 +25,7 @@ fn a_host_that_joins_and_the_others_know_each_other_without_waiting_for_an_inter
 #[test]
 fn hosts_that_join_together_know_each_other_after_few_heartbeats() {
     run(async {
-        const HOSTS: usize = 24;
+        const HOSTS: usize = 50;
         let server = Server::start();
         let hosts: Vec<Host> = (0..HOSTS).map(|_| Host::start(&server.address(), LONG)).collect();
         eventually("all know all", || hosts.iter().all(|host| host.membership.peers().len() == HOSTS - 1)).await;

@@ -66,7 +66,7 @@ prop_compose! {
         payload in prop::collection::vec(any::<u8>(), 0..300),
         error in prop::option::of("\\PC{0,40}"), invocation_id in "\\PC{0,40}",
         host in "\\PC{0,40}", cluster in prop::option::of("C{0,40}"), kind in prop::option::of("\\PC{0,40}"),
-        retry in prop::option::of(prop_oneof![Just(Retry::WithToken), Just(Retry::AfterHandshake)]),
+        retry in prop::option::of(prop_oneof![Just(Retry::WithToken), Just(Retry::AfterHandshake), Just(Retry::Elsewhere)]),
         key_id: Option<u64>, mac: Option<[u8; 16]>, signed: Option<[u8; 32]>, transfer in transfers(),
         is_extended: bool,
     ) -> Response {
