@@ -6,6 +6,8 @@
 //! # Layout
 //! - `thread`: the thread, and how it ends
 //! - `inventory`: what other hosts learn of this one
+//! - `advertisements`: what hosts and control clients of 2021 tell and ask
+//! - `host_claims`: tokens of actors, asked of the host that runs them
 //! - `events`: the lattice's changes, as events of the host
 //! - `children`: makes known what starts and stops on this host
 //! - `registry_changes`: applies what other hosts change
@@ -14,9 +16,11 @@
 //! - `remote_actors`: the verified identities of actors on other hosts
 //! - `view`: the lattice as embedders see it
 
+mod advertisements;
 mod calls;
 mod children;
 mod events;
+mod host_claims;
 mod inventory;
 mod links;
 mod registry_changes;
@@ -36,7 +40,7 @@ use tokio::sync::{Notify, watch};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_lattice::registry::{InterestHandle, Registry};
 use wasmcloud_lattice::rpc::Rpc;
-use wasmcloud_lattice::{Connection, LatticeOptions, Membership, Namespace};
+use wasmcloud_lattice::{Advertisements, Connection, LatticeOptions, Membership, Namespace};
 
 use crate::child::ChildChanges;
 use crate::dispatch::Dispatch;
@@ -90,13 +94,23 @@ struct Node {
     trusts_any_host: bool,
     /// Whether the host and what it runs have been made known since the start.
     is_known: watch::Sender<bool>,
-    /// The registry, once it has been opened.
-    registry: watch::Sender<Option<OpenRegistry>>,
+    registry: watch::Sender<RegistryState>,
+    advertisements: Advertisements,
     actors: RemoteActors,
     links: PendingLinks,
     is_cordoned: AtomicBool,
     /// Notified when the host is cordoned or uncordoned.
     cordon_changed: Notify,
+}
+
+/// Whether there is a registry.
+#[derive(Debug, Clone)]
+enum RegistryState {
+    /// The host has not been able to open it yet.
+    Unknown,
+    /// The NATS server has no JetStream.
+    Missing,
+    Open(OpenRegistry),
 }
 
 /// An open registry, and what the host watches in it.
@@ -158,10 +172,17 @@ impl Node {
     /// `LatticeUnavailable` if the host has not joined yet, or has lost the connection.
     fn registry(&self) -> Result<OpenRegistry> {
         self.connection.client()?;
-        self.registry.borrow().clone().ok_or_else(|| {
-            let message = "the registry of the lattice is not open yet, or the NATS server has no JetStream";
-            Error::new(ErrorKind::LatticeUnavailable, message)
-        })
+        let message = match &*self.registry.borrow() {
+            RegistryState::Open(open) => return Ok(open.clone()),
+            RegistryState::Unknown => "the registry of the lattice is not open yet",
+            RegistryState::Missing => "the lattice has no registry: the NATS server has no JetStream",
+        };
+        Err(Error::new(ErrorKind::LatticeUnavailable, message))
+    }
+
+    /// Returns whether the lattice has no registry, so that links and claims travel by advertisements alone.
+    fn has_no_registry(&self) -> bool {
+        matches!(*self.registry.borrow(), RegistryState::Missing)
     }
 
     /// Requests a change of the supervisor.

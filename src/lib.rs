@@ -88,11 +88,11 @@ pub use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
 pub use wasmcloud_core::health::Health;
 pub use wasmcloud_core::limits::Limits;
 pub use wasmcloud_core::text::escaped;
-#[cfg(feature = "lattice")]
-pub use wasmcloud_lattice::{ConnectionOptions, LatticeOptions, LatticeState};
 #[doc(hidden)]
 pub use wasmcloud_engine::metered;
 pub use wasmcloud_engine::{ArtifactCache, Compiler};
+#[cfg(feature = "lattice")]
+pub use wasmcloud_lattice::{ConnectionOptions, LatticeOptions, LatticeState};
 pub use wasmcloud_plugin::{Isolation, NativeCapability, PluginProcess, serve_plugin};
 pub use wasmcloud_provider::{
     ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NullDispatcher,

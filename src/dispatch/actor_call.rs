@@ -132,10 +132,8 @@ impl Dispatch {
                 let snapshot = self.0.snapshot.load();
                 match self.next_step(&snapshot, lookup, &waiting.approval, context, &request.operation) {
                     Ok(Step::Send(target)) => {
-                        let participants = || Participants {
-                            origin: lookup.origin.entity.clone(),
-                            target: target.entity().clone(),
-                        };
+                        let participants =
+                            || Participants { origin: lookup.origin.entity.clone(), target: target.entity().clone() };
                         let context = context.clone();
                         break middlewares.enter(participants, request).and_then(|request| match target {
                             Target::Actor(actor) => self.deliver(request, context, actor).map(Either::Left),

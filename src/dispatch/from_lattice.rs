@@ -8,11 +8,11 @@ use wasmcloud_core::call::{CallContext, Request};
 use wasmcloud_core::entity::{WasmCloudEntity, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
+use super::Dispatch;
 use super::actor_call::Lookup;
 use super::authority::Approval;
 use super::resolve::{self, Name};
 use super::snapshot::{RunningActor, Snapshot};
-use super::Dispatch;
 use crate::authorizer::Origin;
 use crate::identity::ActorIdentity;
 use crate::middleware::chain::Participants;
@@ -161,8 +161,7 @@ impl Dispatch {
                 match decided {
                     Some(decision) => decision,
                     None => {
-                        let participants =
-                            || Participants { origin: origin.entity().clone(), target: entity.clone() };
+                        let participants = || Participants { origin: origin.entity().clone(), target: entity.clone() };
                         break middlewares
                             .enter(participants, request)
                             .and_then(|request| self.deliver(request, context, actor));

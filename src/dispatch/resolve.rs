@@ -136,7 +136,7 @@ pub(super) fn actor_bound_to<'a>(
 ) -> Result<&'a RunningActor> {
     let target = running_actor(snapshot, actor)?;
     let link = snapshot.link(&target.identity.key, contract_id, link_name);
-    if !link.is_some_and(|link| link.definition.provider_id == provider_id) {
+    if link.is_none_or(|link| link.definition.provider_id != provider_id) {
         let message =
             format!("provider {} may not call {}: they are not linked", shorten(provider_id), target.identity);
         return Err(Error::new(ErrorKind::NotLinked, message));

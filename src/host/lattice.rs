@@ -28,7 +28,7 @@ impl LatticeConfiguration {
     /// Returns the options, or `None` if the host joins no lattice.
     pub(super) fn options(&self) -> Option<LatticeOptions> {
         let ready = self.calls.clone().or_else(|| self.control.clone());
-        let given = self.options.clone().or_else(|| ready.map(|client| LatticeOptions::new(client)));
+        let given = self.options.clone().or_else(|| ready.map(LatticeOptions::new));
         let mut options = given?;
         if let Some(namespace) = &self.namespace {
             options = options.namespace(namespace.clone());

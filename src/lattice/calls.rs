@@ -25,9 +25,7 @@ impl RemoteCalls {
     }
 
     fn node(&self) -> Result<Arc<Node>> {
-        self.node.upgrade().ok_or_else(|| {
-            Error::new(ErrorKind::LatticeUnavailable, "the host has left the lattice")
-        })
+        self.node.upgrade().ok_or_else(|| Error::new(ErrorKind::LatticeUnavailable, "the host has left the lattice"))
     }
 
     /// Runs work on the runtime of the lattice. Dropping the future cancels it.

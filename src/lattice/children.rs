@@ -14,7 +14,7 @@ use wasmcloud_core::error::{ErrorKind, Result};
 use wasmcloud_lattice::registry::LinkRecord;
 
 use super::links::record_of;
-use super::{Node, OpenRegistry};
+use super::{Node, OpenRegistry, RegistryState};
 use crate::child::Child;
 use crate::dispatch::snapshot::Snapshot;
 use crate::identity::ActorIdentity;
@@ -52,7 +52,11 @@ pub(super) async fn follow(node: Arc<Node>) {
     let mut retries: HashSet<Child> = HashSet::new();
     while node.connection.joined().await {
         let changed = tokio::select! {
-            changed = node.changes.next() => changed,
+            changed = node.changes.next() => {
+                node.inventory.changed();
+                node.membership.inventory_changed();
+                changed
+            }
             // All children are to be announced in a registry that has been opened.
             opened = registry.changed() => {
                 if opened.is_err() {
@@ -64,6 +68,9 @@ pub(super) async fn follow(node: Arc<Node>) {
             () = tokio::time::sleep(RETRY), if !retries.is_empty() => std::mem::take(&mut retries),
         };
         retries.extend(known.update(&node, changed).await);
+        if !matches!(*node.registry.borrow(), RegistryState::Unknown) {
+            node.is_known.send_if_modified(|is_known| !std::mem::replace(is_known, true));
+        }
     }
 }
 
@@ -132,7 +139,11 @@ async fn bring_up_to_date(node: &Arc<Node>, child: &Child, known: &mut Known, wa
         known.is_served = true;
     }
     match (wanted, node.registry()) {
-        (Some(wanted), Ok(open)) => announce(node, &open, child, known, wanted).await,
+        (Some(wanted), Ok(open)) => {
+            announce(node, &open, child, known, wanted).await?;
+            node.advertise_claims(wanted.actor.as_deref()).await
+        }
+        (Some(wanted), Err(_)) if node.has_no_registry() => node.advertise_claims(wanted.actor.as_deref()).await,
         (None, Ok(open)) => withdraw(node, &open, child, known).await,
         // It is announced when the registry is open.
         (_, Err(_)) => Ok(()),

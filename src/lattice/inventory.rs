@@ -3,20 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use wasmcloud_claims::jwt::{self, Claims};
+use wasmcloud_lattice::wire::{self, ActorClaims};
 use wasmcloud_lattice::{
-    EntityCounts, EraEntities, EraEntity, EraHealth, EraSource, InventoryEntity, InventoryPart, InventorySource,
+    AdvertisementSource, EntityCounts, EraEntities, EraEntity, EraHealth, EraSource, InventoryActor, InventoryEntity,
+    InventoryLabel, InventoryPart, InventoryProvider, InventorySource,
 };
 
 use super::Labels;
 use crate::dispatch::Dispatch;
 use crate::dispatch::snapshot::{Condition, Snapshot};
+use crate::link::LinkDefinition;
 
 /// What a host runs, as other hosts see it. Its version is raised with each change.
 pub(super) struct HostInventory {
     dispatch: Dispatch,
     labels: Labels,
+    started: Instant,
     version: AtomicU64,
     /// The entities of a version, in order.
     listed: Mutex<Option<Listed>>,
@@ -30,7 +35,13 @@ struct Listed {
 
 impl HostInventory {
     pub(super) fn new(dispatch: Dispatch, labels: Labels) -> HostInventory {
-        HostInventory { dispatch, labels, version: AtomicU64::new(1), listed: Mutex::new(None) }
+        HostInventory {
+            dispatch,
+            labels,
+            started: Instant::now(),
+            version: AtomicU64::new(1),
+            listed: Mutex::new(None),
+        }
     }
 
     /// Notes that something has started, stopped or begun to stop.
@@ -97,6 +108,50 @@ impl InventorySource for HostInventory {
     }
 }
 
+impl AdvertisementSource for HostInventory {
+    fn claims(&self) -> Vec<ActorClaims> {
+        let snapshot = self.dispatch.snapshot();
+        let own = snapshot.actors.values().map(|actor| &actor.identity);
+        let others = snapshot.remote_actors.values();
+        own.chain(others).filter_map(|actor| ActorClaims::of(&actor.claims)).collect()
+    }
+
+    fn links(&self) -> Vec<wire::LinkDefinition> {
+        self.dispatch.snapshot().links.values().map(|link| advertised(&link.definition)).collect()
+    }
+
+    fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn inventory(&self) -> wasmcloud_lattice::HostInventory {
+        let labels = (self.labels)().into_iter().map(|(name, value)| InventoryLabel { name, value }).collect();
+        let (mut actors, mut providers) = (Vec::new(), Vec::new());
+        for entity in self.listed().entities.iter().cloned() {
+            let InventoryEntity { id, link_name, image_ref, name, revision, .. } = entity;
+            let revision = revision.unwrap_or(0);
+            match link_name {
+                None => actors.push(InventoryActor { id, image_ref, name, revision }),
+                Some(link_name) => providers.push(InventoryProvider { id, link_name, image_ref, name, revision }),
+            }
+        }
+        wasmcloud_lattice::HostInventory { labels, actors, providers }
+    }
+}
+
+/// Returns a link as hosts of 2021 advertise it.
+pub(super) fn advertised(definition: &LinkDefinition) -> wire::LinkDefinition {
+    let values = definition.values.iter();
+    let values = values.map(|(name, value)| wire::LinkValue { name: name.clone(), value: value.clone() });
+    wire::LinkDefinition {
+        actor_id: definition.actor_id.clone(),
+        provider_id: definition.provider_id.clone(),
+        link_name: definition.link_name.clone(),
+        contract_id: definition.contract_id.clone(),
+        values: values.collect(),
+    }
+}
+
 impl EraSource for HostInventory {
     fn claims(&self) -> Vec<Claims<jwt::Actor>> {
         let snapshot = self.dispatch.snapshot();
@@ -110,10 +165,8 @@ impl EraSource for HostInventory {
             _ => EraHealth::Unhealthy("it was not restarted yet after a crash".to_owned()),
         };
         let actors = snapshot.actors.values();
-        let actors = actors.map(|actor| EraEntity {
-            id: actor.identity.key.to_string(),
-            health: health(&actor.condition),
-        });
+        let actors =
+            actors.map(|actor| EraEntity { id: actor.identity.key.to_string(), health: health(&actor.condition) });
         let providers = snapshot.providers.iter();
         let providers =
             providers.map(|(key, provider)| EraEntity { id: key.id.to_string(), health: health(&provider.condition) });

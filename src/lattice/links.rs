@@ -75,31 +75,46 @@ impl PendingLinks {
 }
 
 impl Lattice {
-    /// Sets a link on this host and in the registry.
+    /// Sets a link on this host, in the registry, and for hosts of 2021.
     pub(crate) async fn set_link(&self, definition: LinkDefinition) -> Result<()> {
+        self.node.set_link(definition, true).await
+    }
+
+    /// Removes a link on this host, from the registry, and for hosts of 2021.
+    pub(crate) async fn remove_link(&self, key: LinkKey) -> Result<()> {
+        self.node.remove_link(key, true).await
+    }
+}
+
+impl Node {
+    /// Sets a link on this host and in the registry. `is_told` says whether hosts of 2021 are to be told.
+    pub(super) async fn set_link(&self, definition: LinkDefinition, is_told: bool) -> Result<()> {
         definition.validate()?;
         let key = definition.key();
         let record = record_of(&definition);
         // Checks its names, before anything changes.
         record.key()?;
-        let opened = self.node.registry();
-        let is_local = concerns(&self.node.dispatch.snapshot(), &definition);
+        let opened = self.registry();
+        let is_local = concerns(&self.dispatch.snapshot(), &definition);
         if is_local || opened.is_err() {
-            self.node.request(Command::SetLink(definition)).await?;
+            self.request(Command::SetLink(definition.clone())).await?;
+        }
+        if is_told {
+            self.advertise_link(&definition).await;
         }
         let published = match opened {
             Ok(open) => open.registry.put_link(&record).await,
             Err(unavailable) => Err(unavailable),
         };
-        self.node.conclude(key, published, Change::SetLink(record))
+        self.conclude(key, published, Change::SetLink(record))
     }
 
-    /// Removes a link on this host and from the registry.
-    pub(crate) async fn remove_link(&self, key: LinkKey) -> Result<()> {
+    /// Removes a link on this host and from the registry. `is_told` says whether hosts of 2021 are to be told.
+    pub(super) async fn remove_link(&self, key: LinkKey, is_told: bool) -> Result<()> {
         let registered = registry::LinkKey::new(&key.actor, &key.contract, &key.link_name)?;
-        let released = self.node.request(Command::RemoveLink(key.clone())).await;
+        let released = self.request(Command::RemoveLink(key.clone())).await;
         let is_unknown = |error: &Error| error.kind() == ErrorKind::NotLinked;
-        let published = match self.node.registry() {
+        let published = match self.registry() {
             Ok(open) => open.registry.remove_link(&registered).await,
             Err(unavailable) => Err(unavailable),
         };
@@ -109,7 +124,10 @@ impl Lattice {
             (Err(unknown), Err(error)) if is_unknown(&unknown) => Err(error),
             (Ok(()), Err(absent)) if is_unknown(&absent) => Ok(()),
             (released, published) => {
-                self.node.conclude(key, published, Change::RemoveLink(registered))?;
+                if is_told {
+                    self.advertise_removal(&key).await;
+                }
+                self.conclude(key, published, Change::RemoveLink(registered))?;
                 match released {
                     Err(unknown) if is_unknown(&unknown) => Ok(()),
                     released => released,
@@ -127,6 +145,8 @@ impl Node {
                 self.links.conclude(&key, Some(revision));
                 Ok(())
             }
+            // It travels by advertisements.
+            Err(_) if self.has_no_registry() => Ok(()),
             Err(error) if error.kind() == ErrorKind::LatticeUnavailable => {
                 log::warn!("the change of the {key} is not known to the lattice yet: {error}");
                 self.links.add(key, change);
@@ -190,10 +210,8 @@ impl Node {
 
 /// Returns whether an end of a link runs on this host, or the link is known here.
 pub(super) fn concerns(snapshot: &Snapshot, definition: &LinkDefinition) -> bool {
-    let provider = wasmcloud_core::identity::ProviderKeyRef {
-        id: &definition.provider_id,
-        link_name: &definition.link_name,
-    };
+    let provider =
+        wasmcloud_core::identity::ProviderKeyRef { id: &definition.provider_id, link_name: &definition.link_name };
     snapshot.actors.contains_key(definition.actor_id.as_str())
         || snapshot.providers.contains_key(&provider)
         || snapshot.links.contains_key(&definition.key())

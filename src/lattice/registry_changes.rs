@@ -7,16 +7,19 @@ use std::time::Duration;
 use nkeys::KeyPair;
 use tokio::sync::{Semaphore, watch};
 use wasmcloud_core::error::ErrorKind;
+use wasmcloud_core::identity::ProviderKey;
 use wasmcloud_lattice::registry::{
     Change, Changes, Entity, InterestHandle, Opening, Registry, RegistryChange, RegistryOptions,
 };
 use wasmcloud_lattice::{Connection, LatticeOptions};
 
+use wasmcloud_providers::Extras;
+
 use super::links::{definition_of, record_of};
 use super::remote_actors::identity_by;
-use super::{Node, OpenRegistry};
+use super::{Node, OpenRegistry, RegistryState};
 use crate::child::Child;
-use crate::link::LinkKey;
+use crate::link::{LinkDefinition, LinkKey};
 use crate::supervisor::Command;
 
 /// The delay between two attempts to open the registry.
@@ -32,7 +35,8 @@ pub(super) async fn follow(node: Arc<Node>, options: LatticeOptions, key: Arc<Ke
             Ok(Opening::Registry(registry)) => {
                 let (interest, changes) = registry.watch(epochs(&node.connection));
                 let applier = Applier::new(node.clone(), registry.clone());
-                node.registry.send_replace(Some(OpenRegistry { registry, interest: InterestHandle::clone(&interest) }));
+                let open = OpenRegistry { registry, interest: InterestHandle::clone(&interest) };
+                node.registry.send_replace(RegistryState::Open(open));
                 node.publish_pending_links().await;
                 applier.run(changes).await;
                 return;
@@ -42,6 +46,7 @@ pub(super) async fn follow(node: Arc<Node>, options: LatticeOptions, key: Arc<Ke
                     "the NATS server has no JetStream: host {} knows links and claims of other hosts by advertisements only",
                     node.host_id
                 );
+                node.registry.send_replace(RegistryState::Missing);
                 tokio::time::sleep(RETRY * 30).await;
             }
             Err(error) => {
@@ -54,10 +59,13 @@ pub(super) async fn follow(node: Arc<Node>, options: LatticeOptions, key: Arc<Ke
 
 async fn open(node: &Node, options: &LatticeOptions, key: &Arc<KeyPair>) -> wasmcloud_core::error::Result<Opening> {
     let client = node.connection.client()?.clone();
-    let trust = Arc::new(options.host_trust()?);
+    let trust = options.host_trust()?;
+    let writers = Arc::new(move |writer: &str| trust.trusts_host(writer) || trust.trusts_cluster(writer));
+    // Hosts that trust a cluster may not know this host by its own key.
+    let key = options.cluster_key()?.map_or_else(|| key.clone(), Arc::new);
     let mut registry_options = RegistryOptions::default();
     registry_options.replicas = options.replicas();
-    Registry::open(client, node.namespace.clone(), key.clone(), trust, registry_options).await
+    Registry::open(client, node.namespace.clone(), key, writers, registry_options).await
 }
 
 /// Returns a receiver of the number of connections so far.
@@ -102,6 +110,7 @@ impl Applier {
                 let is_news = self.node.links.learn(&key, revision);
                 let known = self.node.dispatch.snapshot().links.get(&key).cloned();
                 if is_news && known.is_none_or(|known| *known.definition != definition) {
+                    self.start_extras_for(&definition).await;
                     self.send(Command::SetLink(definition)).await;
                 }
             }
@@ -126,6 +135,27 @@ impl Applier {
                 log::warn!("an entry of the lattice's registry is refused: {key:?}: {reason:?}");
             }
             _ => {}
+        }
+    }
+
+    /// Starts the provider of extras, which every host has, for an actor that runs here.
+    async fn start_extras_for(&self, definition: &LinkDefinition) {
+        let LinkDefinition { actor_id, provider_id, contract_id, link_name, .. } = definition;
+        let snapshot = self.node.dispatch.snapshot();
+        let key = ProviderKey::new(provider_id, link_name);
+        let is_wanted = provider_id == Extras::PUBLIC_KEY
+            && contract_id == Extras::CONTRACT
+            && snapshot.actors.contains_key(actor_id.as_str())
+            && !snapshot.providers.contains_key(&key);
+        if !is_wanted {
+            return;
+        }
+        match Extras::new(Some(link_name.clone())).capability() {
+            Ok(capability) => {
+                let near = self.node.shards.current_or_next();
+                self.send(Command::StartProvider { capability, policy: self.node.restart, near }).await;
+            }
+            Err(error) => log::warn!("the extras do not start: {error}"),
         }
     }
 

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use wasmcloud_claims::{jwt, read_token};
+use wasmcloud_claims::jwt::{self, Claims};
+use wasmcloud_claims::read_token;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-use super::Node;
+use super::{Node, host_claims};
 use crate::identity::ActorIdentity;
 use crate::supervisor::Command;
 
@@ -22,6 +23,8 @@ const MOST: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct RemoteActors {
     known: Mutex<HashMap<String, Known>>,
+    /// Actors of hosts of 2021, by claims that nothing proves.
+    unsigned: Mutex<HashMap<String, Arc<ActorIdentity>>>,
 }
 
 #[derive(Debug)]
@@ -35,26 +38,54 @@ impl RemoteActors {
         RemoteActors::default()
     }
 
-    /// Returns the identity of an actor that runs on another host.
+    /// Returns the identity of an actor that calls from another host, by its token: from the registry, or else from that
+    /// host, which may have started it just now.
     ///
     /// # Errors
     /// `LatticeRefused` if the lattice knows no token of it; `LatticeUnavailable` if the registry cannot be asked.
-    pub(super) async fn identity(&self, node: &Arc<Node>, key: &str) -> Result<Arc<ActorIdentity>> {
+    pub(super) async fn identity(&self, node: &Arc<Node>, host: &str, key: &str) -> Result<Arc<ActorIdentity>> {
         if let Some(followed) = node.dispatch.snapshot().remote_actors.get(key) {
             return Ok(followed.clone());
         }
         if let Some(known) = self.known().get(key).filter(|known| known.since.elapsed() < FRESH) {
             return Ok(known.identity.clone());
         }
-        let claims = node.registry()?.registry.claims(key).await?;
-        let claims = claims.ok_or_else(|| {
-            let message = format!("the lattice has no signed claims of actor {key}, so its calls are refused");
-            Error::new(ErrorKind::LatticeRefused, message)
-        })?;
-        let identity = identity_by(&claims.token)?;
+        let identity = match self.token(node, host, key).await? {
+            Some(token) => identity_by(&token)?,
+            None => self.unsigned(key).ok_or_else(|| {
+                let message = format!("the lattice has no signed claims of actor {key}, so its calls are refused");
+                Error::new(ErrorKind::LatticeRefused, message)
+            })?,
+        };
         node.request(Command::AssessRemoteActor(identity.clone())).await?;
         self.remember(key, &identity);
         Ok(identity)
+    }
+
+    /// Returns the token of an actor.
+    async fn token(&self, node: &Arc<Node>, host: &str, key: &str) -> Result<Option<String>> {
+        let registered = match node.registry() {
+            Ok(open) => open.registry.claims(key).await?.map(|claims| claims.token),
+            Err(_) if node.has_no_registry() => None,
+            Err(unavailable) => return Err(unavailable),
+        };
+        match registered {
+            Some(token) => Ok(Some(token)),
+            None => Ok(host_claims::ask(node, host, key).await),
+        }
+    }
+
+    /// Keeps claims that are not signed, of an actor of a host of 2021. The options of the lattice admit them.
+    pub(super) fn believe(&self, claims: Claims<jwt::Actor>) {
+        let mut unsigned = self.unsigned.lock().unwrap_or_else(PoisonError::into_inner);
+        if unsigned.len() < MOST || unsigned.contains_key(&claims.subject) {
+            let identity = ActorIdentity::new(Arc::new(claims), "".into());
+            unsigned.insert(identity.key.to_string(), Arc::new(identity));
+        }
+    }
+
+    fn unsigned(&self, key: &str) -> Option<Arc<ActorIdentity>> {
+        self.unsigned.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     /// Returns the public key of the actor that holds a call alias in the lattice.

@@ -46,10 +46,10 @@ impl Serving {
     async fn prepare(&self, call: IncomingCall) -> Result<RemoteRequest> {
         let node = self.node.get().and_then(Weak::upgrade);
         let node = node.ok_or_else(|| Error::new(ErrorKind::HostNotRunning, "the host is leaving the lattice"))?;
-        let IncomingCall { origin, target, operation, payload, remaining, waiting, .. } = call;
+        let IncomingCall { host, origin, target, operation, payload, remaining, waiting, .. } = call;
         let own = self.dispatch.limits().call_deadline;
         let limit = remaining.map_or(own, |remaining| remaining.min(own));
-        let origin = origin_of(&node, origin, limit).await?;
+        let origin = origin_of(&node, &host, origin, limit).await?;
         let waiting = waiting.into_iter().map(|waiting| WaitingActor {
             key: waiting.actor.into(),
             instance: InstanceNumber(usize::try_from(waiting.instance).unwrap_or(usize::MAX)),
@@ -68,11 +68,11 @@ impl CallHandler for Serving {
 }
 
 /// Returns the caller, by its verified token if it is an actor.
-async fn origin_of(node: &Arc<Node>, origin: WasmCloudEntity, limit: Duration) -> Result<RemoteOrigin> {
+async fn origin_of(node: &Arc<Node>, host: &str, origin: WasmCloudEntity, limit: Duration) -> Result<RemoteOrigin> {
     match origin {
         WasmCloudEntity::Host => Ok(RemoteOrigin::Host),
         WasmCloudEntity::Actor(key) => {
-            let identity = tokio::time::timeout(limit, node.actors.identity(node, &key)).await;
+            let identity = tokio::time::timeout(limit, node.actors.identity(node, host, &key)).await;
             let late = |_| {
                 let message = format!("the registry did not answer in time with the claims of actor {key}");
                 Error::new(ErrorKind::DeadlineExceeded, message)

@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use nkeys::KeyPair;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_lattice::edge::{Edge, EdgeSettings};
 use wasmcloud_lattice::rpc::{Rpc, RpcSettings};
 use wasmcloud_lattice::session::{SessionSettings, Sessions};
 use wasmcloud_lattice::{
-    Connection, LatticeOptions, Membership, MembershipSettings, Namespace, TransferSettings, Transfers,
+    Advertisements, Connection, LatticeOptions, Membership, MembershipSettings, Namespace, TransferSettings, Transfers,
 };
 
 use super::inventory::HostInventory;
 use super::links::PendingLinks;
 use super::remote_actors::RemoteActors;
 use super::serving::Serving;
+use super::{LatticeConfig, Node, RegistryState, advertisements, children, events, host_claims, registry_changes};
 use crate::dispatch::Dispatch;
-use super::{LatticeConfig, Node, children, events, registry_changes};
 
 /// The time that the thread has to say goodbye to the server.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -30,6 +30,9 @@ const PEERS: usize = 4096;
 
 /// How many payloads of the greatest length are moved in chunks at the same time.
 const TRANSFERS: usize = 4;
+
+/// How many advertisements wait to be applied. Further ones are dropped.
+const ADVERTISED: usize = 16 * 1024;
 
 /// The thread of a lattice. Dropping it ends the thread.
 pub(super) struct LatticeThread {
@@ -108,6 +111,15 @@ fn begin(config: LatticeConfig) -> Result<Arc<Node>> {
     )?;
     let serving = Serving::new(dispatch.clone());
     let rpc = start_rpc(&options, &key, &connection, &membership, &dispatch, serving.clone())?;
+    let (advertised, receiver) = mpsc::channel(ADVERTISED);
+    let advertisements = Advertisements::start(
+        &options,
+        &key.public_key(),
+        connection.clone(),
+        control.clone(),
+        inventory.clone(),
+        advertised,
+    )?;
     let trusts_any_host = options.host_trust()?.trusts_any();
     if trusts_any_host {
         log::warn!("host {} trusts any host of its lattice: see LatticeOptions::trusted_host", key.public_key());
@@ -127,7 +139,8 @@ fn begin(config: LatticeConfig) -> Result<Arc<Node>> {
         inventory,
         trusts_any_host,
         is_known: watch::Sender::new(false),
-        registry: watch::Sender::new(None),
+        registry: watch::Sender::new(RegistryState::Unknown),
+        advertisements,
         actors: RemoteActors::new(),
         links: PendingLinks::default(),
         is_cordoned: AtomicBool::new(false),
@@ -137,6 +150,8 @@ fn begin(config: LatticeConfig) -> Result<Arc<Node>> {
     node.dispatch.join(Arc::new(super::calls::RemoteCalls::new(Arc::downgrade(&node), Handle::current())));
     tokio::spawn(children::follow(node.clone()));
     tokio::spawn(events::follow(node.clone()));
+    tokio::spawn(advertisements::follow(node.clone(), receiver));
+    tokio::spawn(host_claims::serve(node.clone()));
     tokio::spawn(registry_changes::follow(node.clone(), options, key));
     Ok(node)
 }
@@ -191,6 +206,7 @@ fn start_rpc(
 }
 
 async fn farewell(node: &Node) {
+    node.advertisements.leave().await;
     if let Err(error) = node.membership.leave(FAREWELL).await {
         log::debug!("the lattice was not told that host {} leaves: {error}", node.host_id);
     }

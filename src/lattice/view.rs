@@ -63,6 +63,15 @@ pub struct LatticeEntity {
     pub link_name: Option<String>,
 }
 
+impl LatticeEntity {
+    fn parse(text: &str) -> LatticeEntity {
+        match text.split_once('.') {
+            Some((id, link_name)) => LatticeEntity { id: id.to_owned(), link_name: Some(link_name.to_owned()) },
+            None => LatticeEntity { id: text.to_owned(), link_name: None },
+        }
+    }
+}
+
 /// How many messages of the lattice came, went, and were refused.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -95,7 +104,7 @@ impl LatticeView {
             namespace: node.namespace.as_str().to_owned(),
             is_cordoned: node.is_cordoned.load(Ordering::Relaxed),
             trusts_any_host: node.trusts_any_host,
-            has_registry: node.registry.borrow().is_some(),
+            has_registry: node.registry().is_ok(),
             hosts: node.membership.peers().into_iter().map(|peer| LatticePeer::of(node, peer)).collect(),
             era_hosts: node.membership.era_hosts().into_iter().map(|host| host.host).collect(),
             counts: LatticeCounts {
@@ -123,10 +132,7 @@ impl LatticePeer {
             uptime: peer.uptime,
             silent_for: peer.last_heard.elapsed(),
             round_trip: peer.round_trip,
-            entities: entities
-                .into_iter()
-                .map(|entity| LatticeEntity { id: entity.id, link_name: entity.link_name })
-                .collect(),
+            entities: entities.iter().map(|entity| LatticeEntity::parse(entity)).collect(),
             host: peer.host,
         }
     }

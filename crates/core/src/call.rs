@@ -161,9 +161,7 @@ impl CallContext {
 
     /// Returns whether this instance of `actor` already waits for this call. It could never answer the call.
     pub fn is_awaited_by_actor(&self, actor: &str, instance: InstanceNumber) -> bool {
-        self.waiting().any(|waiting| {
-            waiting.host.is_none() && waiting.instance == instance && *waiting.key == *actor
-        })
+        self.waiting().any(|waiting| waiting.host.is_none() && waiting.instance == instance && *waiting.key == *actor)
     }
 
     /// Returns the path of the call from `actor` back to it, where `actor` already waits for this call.

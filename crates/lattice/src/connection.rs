@@ -32,7 +32,7 @@ pub(crate) use dial::random_share;
 pub use event::{ConnectionCounts, ConnectionEvent};
 pub(crate) use exchange::Exchange;
 pub use state::{ConnectionStatus, LatticeState, Mark, ServerFacts};
-pub use subscription::{Subject, Subscription};
+pub use subscription::{Subject, Subscription, is_inbox};
 
 /// How often the client is looked at without an event.
 const OBSERVATION: Duration = Duration::from_millis(100);

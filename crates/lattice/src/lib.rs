@@ -10,6 +10,7 @@
 //! - [`Connection`]: a connection with NATS that never fails its host
 //! - [`Membership`]: the hosts of the lattice, and what each runs
 //! - [`Transfers`]: payloads that are too large for a message
+//! - [`Advertisements`]: the advertisements of 2021, and answers to its control clients
 //! - [`registry`]: links, claims, aliases and image references, in a key-value bucket
 //! - [`wire`]: the format of messages
 //! - [`token`]: the token of an invocation
@@ -20,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advertisement;
 mod connection;
 pub mod edge;
 mod endorsement;
@@ -36,15 +38,19 @@ pub mod token;
 mod transfer;
 pub mod wire;
 
+pub use advertisement::{
+    Advertised, AdvertisementCounts, AdvertisementSource, Advertisements, HostInventory, InventoryActor,
+    InventoryLabel, InventoryProvider,
+};
 pub use connection::{
     Connection, ConnectionCounts, ConnectionEvent, ConnectionStatus, LatticeState, Mark, ServerFacts, Subject,
-    Subscription,
+    Subscription, is_inbox,
 };
 pub use membership::{
     EntityCounts, EntityHosts, EraEntities, EraEntity, EraEvent, EraHealth, EraHost, EraSource, Inventory,
     InventoryEntity, InventoryPart, InventorySource, Membership, MembershipCounts, MembershipEvent, MembershipSettings,
     Peer, PeerStatus,
 };
-pub use namespace::Namespace;
+pub use namespace::{Namespace, is_host_key};
 pub use options::{ConnectionOptions, HostTrust, LatticeOptions};
 pub use transfer::{Offer, TransferCounts, TransferSettings, Transfers};

@@ -43,6 +43,7 @@ pub use counts::MembershipCounts;
 pub use era::{EraEntities, EraEntity, EraEvent, EraHealth, EraSource};
 pub use inventory::{Inventory, InventoryEntity, InventoryPart, InventorySource};
 pub use roster::{MembershipEvent, Peer, PeerStatus};
+pub(crate) use throttle::Throttle;
 
 /// How many events a receiver may lag behind.
 const EVENTS: usize = 1024;
@@ -185,6 +186,12 @@ impl Membership {
         let up = known.roster.peers().filter(|peer| peer.status == PeerStatus::Up);
         let is_known = |peer: &Peer| known.index.is_complete(&peer.host, peer.incarnation, peer.inventory_version);
         EntityHosts { hosts, is_complete: has_settled && up.into_iter().all(is_known) }
+    }
+
+    /// Returns the actors and providers that another host runs, as far as its inventory is known. A provider is followed by a
+    /// dot and its link name.
+    pub fn entities_of(&self, host: &str) -> Vec<String> {
+        self.0.known().index.entities_of(host).cloned().collect()
     }
 
     /// Returns the hosts of 2021 that have sent events in the last four intervals, in the order of their keys. As their events

@@ -95,6 +95,11 @@ impl fmt::Display for Namespace {
     }
 }
 
+/// Returns whether a text has the form of a host's public key, so that it can be part of a subject.
+pub fn is_host_key(text: &str) -> bool {
+    text.len() == 56 && text.starts_with('N') && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 /// Returns a text as one token of a subject.
 fn token(text: &str) -> String {
     let is_plain =

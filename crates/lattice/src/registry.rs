@@ -21,7 +21,7 @@ mod watcher;
 mod write;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

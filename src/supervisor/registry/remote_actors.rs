@@ -11,7 +11,10 @@ pub(super) type RemoteExpiries = BTreeSet<(u64, Arc<str>)>;
 
 impl Registry {
     /// Records an actor, and returns what was known of it before.
-    pub(in crate::supervisor) fn put_remote_actor(&mut self, identity: Arc<ActorIdentity>) -> Option<Arc<ActorIdentity>> {
+    pub(in crate::supervisor) fn put_remote_actor(
+        &mut self,
+        identity: Arc<ActorIdentity>,
+    ) -> Option<Arc<ActorIdentity>> {
         let key = identity.key.clone();
         self.remove_remote_expiry(&key);
         if let Some(at) = identity.claims.expires {
@@ -37,7 +40,8 @@ impl Registry {
     }
 
     fn remove_remote_expiry(&mut self, key: &str) {
-        let expiry = self.snapshot.remote_actors.get(key).and_then(|before| Some((before.claims.expires?, before.key.clone())));
+        let expiry =
+            self.snapshot.remote_actors.get(key).and_then(|before| Some((before.claims.expires?, before.key.clone())));
         if let Some(expiry) = expiry {
             self.remote_expiries.remove(&expiry);
         }

@@ -400,10 +400,7 @@ impl World {
                 assert!(self.registry.links_of(end).contains(key));
             }
             if let Ok(Some(LinkEnds { actor: from, provider: to })) = self.registry.ends(definition) {
-                assert_eq!(
-                    (&*from.key, &*to.identity.key.id),
-                    (&*definition.actor_id, &*definition.provider_id)
-                );
+                assert_eq!((&*from.key, &*to.identity.key.id), (&*definition.actor_id, &*definition.provider_id));
                 assert_eq!(to.identity.contract_id, definition.contract_id);
                 assert!(from.capabilities.contains(&definition.contract_id));
                 assert!(!matches!(to.condition, Condition::Failed(_)) && !to.is_down);

@@ -18,6 +18,12 @@ const CONFIRMATION: Duration = Duration::from_secs(10);
 /// was on its way. Its own way to drain forgets the subscription before the server has confirmed the end.
 const AT_ONCE: u64 = 10_000_000_000;
 
+/// Returns whether the subject of an answer, which a requester names, is one of its own. Otherwise a requester could have the
+/// host send to subjects of the server or of the lattice with the rights of the host.
+pub fn is_inbox(subject: &str) -> bool {
+    !subject.starts_with('$') && !subject.starts_with("wasmbus.") && !subject.contains(['*', '>'])
+}
+
 /// What a host subscribes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use wasmcloud_core::error::Error;
 
 use super::{Edge, Refusal, clock};
+use crate::namespace::is_host_key;
 use crate::replay::NotFresh;
 use crate::session::{CallProof, CallRefusal};
 use crate::token::{self, TokenError};
@@ -114,15 +115,18 @@ impl Edge {
         let refused = |reason| Refused { reason, answer: None };
         let now = clock();
         if let Some(extension) = &invocation.extension {
+            if !is_host_key(&invocation.host_id) {
+                return Err(refused(Refusal::Malformed));
+            }
             self.check_destination(extension, arrival).map_err(refused)?;
             self.window.check(extension.issued_at, now).map_err(not_fresh).map_err(refused)?;
-        } else if arrival == Arrival::Direct || self.sessions.has(&invocation.host_id) {
+        } else if arrival == Arrival::Direct || self.sessions.is_expected(&invocation.host_id) {
             return Err(refused(Refusal::Downgraded));
         }
         if let Some(extension) = &invocation.extension
             && invocation.encoded_claims.is_empty()
         {
-            return self.check_session(invocation, extension, digest);
+            return self.check_session(invocation, extension, digest, now);
         }
         self.check_token(invocation, now).map_err(refused)
     }
@@ -140,26 +144,26 @@ impl Edge {
         invocation: &Invocation,
         extension: &Extension,
         digest: &Digest,
+        now: u64,
     ) -> Result<Proven, Refused> {
         let Extension { incarnation, authenticators, .. } = extension;
         match self.sessions.verify_call(&invocation.host_id, *incarnation, digest, authenticators) {
             Ok(proof) => {
+                // The same call could come again with a token: it is admitted once, however it is authenticated.
+                let admitted = self.replay().admit(&invocation.host_id, &invocation.id, extension.issued_at, now);
+                admitted.map_err(|reason| Refused { reason: not_fresh(reason), answer: None })?;
                 self.counters.admitted_by_session();
                 Ok(Proven::Session(proof))
             }
             Err(refusal) => {
-                let retry = match refusal {
-                    CallRefusal::NoSession => Some(Retry::WithToken),
-                    CallRefusal::SessionNotUsed => Some(Retry::AfterHandshake),
-                    _ => None,
-                };
                 let reason = match refusal {
                     CallRefusal::Replayed => Refusal::Replayed,
                     CallRefusal::Expired => Refusal::Expired,
                     CallRefusal::NoSession | CallRefusal::SessionNotUsed => Refusal::NoSession,
                     _ => Refusal::Forged,
                 };
-                let answer = retry.and_then(|retry| self.refusal(invocation, *digest, &Outcome::Retry(retry)));
+                let answer =
+                    refusal.retry().and_then(|retry| self.refusal(invocation, *digest, &Outcome::Retry(retry)));
                 Err(Refused { reason, answer })
             }
         }
@@ -176,7 +180,9 @@ impl Edge {
             return Err(Refusal::Untrusted);
         }
         let issued_at = invocation.extension.as_ref().map_or(verified.issued_at, |extension| extension.issued_at);
-        let admitted = self.replay().admit(&verified.issuer, &invocation.id, issued_at, now);
+        // A token of 2021 does not cover the name of the host.
+        let sender = if verified.is_whole { &invocation.host_id } else { &verified.issuer };
+        let admitted = self.replay().admit(sender, &invocation.id, issued_at, now);
         admitted.map_err(not_fresh)?;
         self.counters.admitted_by_token();
         Ok(Proven::Token { is_whole: verified.is_whole })
@@ -226,8 +232,7 @@ impl Edge {
                 error = Some("the call was not executed: send it again".to_owned());
             }
         }
-        let mut response =
-            Response { payload, error, invocation_id: reply.id.clone(), extension: Some(extension) };
+        let mut response = Response { payload, error, invocation_id: reply.id.clone(), extension: Some(extension) };
         match &reply.seal {
             Seal::None => {
                 response.extension = None;

@@ -97,7 +97,8 @@ impl Edge {
             Ok(response) => Ok(answer(call, response)),
             Err(reason) => {
                 self.counters.refused(reason);
-                let message = format!("the answer of another host is refused, and the call may have been executed: {reason}");
+                let message =
+                    format!("the answer of another host is refused, and the call may have been executed: {reason}");
                 Err(Error::new(ErrorKind::OutcomeUnknown, message))
             }
         }

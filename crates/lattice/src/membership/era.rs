@@ -235,11 +235,13 @@ pub(super) struct EraHosts {
 }
 
 impl EraHosts {
-    /// Takes note of an event. Hosts beyond the bound are not remembered.
-    pub(super) fn hear(&mut self, host: String, now: Instant) {
-        if self.seen.len() < MOST_HOSTS || self.seen.contains_key(&host) {
+    /// Takes note of an event. Hosts beyond the bound are not remembered. Returns whether the host is new.
+    pub(super) fn hear(&mut self, host: String, now: Instant) -> bool {
+        let is_known = self.seen.contains_key(&host);
+        if self.seen.len() < MOST_HOSTS || is_known {
             self.seen.insert(host, now);
         }
+        !is_known
     }
 
     /// Forgets the hosts that were silent for a time.

@@ -73,6 +73,11 @@ impl Index {
         }
     }
 
+    /// Returns the entities that a host runs, as far as they are known.
+    pub(super) fn entities_of(&self, host: &str) -> impl Iterator<Item = &String> {
+        self.hosts.get(host).into_iter().flat_map(|known| &known.entities)
+    }
+
     /// Returns the hosts that run an entity.
     pub(super) fn hosts_of(&self, entity: &str) -> impl Iterator<Item = &String> {
         self.by_entity.get(entity).into_iter().flatten()

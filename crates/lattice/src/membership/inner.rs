@@ -11,13 +11,14 @@ use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-use super::beat::{BeatKind, Endorsement, Heartbeat, PROTOCOL};
+use super::beat::{BeatKind, Heartbeat, PROTOCOL};
 use super::counts::Counters;
 use super::era::{self, EraEvent, EraHosts, EraSource};
 use super::index::Index;
 use super::roster::{MembershipEvent, Roster};
 use super::{InventorySource, clock};
 use crate::connection::Connection;
+use crate::endorsement::Endorsement;
 use crate::namespace::Namespace;
 use crate::options::HostTrust;
 
@@ -58,6 +59,18 @@ pub(super) struct Known {
 }
 
 impl Inner {
+    /// Takes note of an event of 2021. Hosts of this kind send such events, too.
+    pub(super) fn hear_era_host(&self, host: String) {
+        let is_new = {
+            let mut known = self.known();
+            let is_of_this_kind = host == self.host || known.roster.peer(&host).is_some();
+            known.era.hear(host.clone(), Instant::now()) && !is_of_this_kind
+        };
+        if is_new {
+            self.emit([MembershipEvent::EraHostUp { host }]);
+        }
+    }
+
     pub(super) fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -88,6 +88,11 @@ pub enum MembershipEvent {
         /// Whether it finishes its work in order to leave.
         is_draining: bool,
     },
+    /// A host of 2021 has sent its first event, or its first one after a long silence. Nothing proves its key.
+    EraHostUp {
+        /// The public key that it names.
+        host: String,
+    },
     /// Another host uses the key of this host. One of them must get another.
     DuplicateKey,
 }

@@ -4,6 +4,8 @@
 //! to another key or namespace does not verify, and one that is written again later follows a revision that has passed. The
 //! outer form stays the same in later versions of the schema, so that an entry of a newer version is recognised and left alone.
 
+mod refusal;
+
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +18,8 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::text::escaped;
 
 use super::key::{Key, LONGEST_REFERENCE, LinkKey};
+
+pub use refusal::Refusal;
 
 /// The version of the schema of entries that this host writes.
 pub const SCHEMA: u16 = 1;
@@ -160,46 +164,6 @@ pub(super) struct Entry {
     pub(super) value: Value,
 }
 
-/// Why an entry was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The entry is larger than [`LARGEST_ENTRY`].
-    TooLarge,
-    /// The entry is a marker of the key-value store, not a signed removal.
-    Marker,
-    /// The entry vanished from the bucket without a signed removal.
-    Vanished,
-    /// The bytes are not an entry.
-    Malformed,
-    /// The host that wrote the entry is not trusted.
-    Untrusted,
-    /// The signature does not verify: the entry was changed, or belongs to another key or namespace.
-    Forged,
-    /// The entry is older than the one in effect, or was signed long before it was stored.
-    Outdated,
-    /// The value does not belong to the key, or its token does not verify.
-    Mismatch,
-    /// The entry has a newer schema than this host knows. It is kept in the bucket, and the last known state stays in effect.
-    NewerSchema,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refusal::TooLarge => "it is too large",
-            Refusal::Marker => "it is a marker of the key-value store, not a signed removal",
-            Refusal::Vanished => "it vanished without a signed removal",
-            Refusal::Malformed => "its bytes are not an entry",
-            Refusal::Untrusted => "the host that wrote it is not trusted",
-            Refusal::Forged => "its signature does not verify",
-            Refusal::Outdated => "it is older than the entry in effect",
-            Refusal::Mismatch => "its value does not belong to its key",
-            Refusal::NewerSchema => "its schema is newer than this host",
-        })
-    }
-}
-
 /// Where an entry belongs, and who may have written it.
 pub(super) struct Verifier<'a> {
     pub(super) namespace: &'a str,
@@ -220,7 +184,7 @@ impl Verifier<'_> {
             return Err(Refusal::Untrusted);
         }
         let writer = KeyPair::from_public_key(envelope.writer).map_err(|_| Refusal::Malformed)?;
-        if writer.key_pair_type() != KeyPairType::Server {
+        if !matches!(writer.key_pair_type(), KeyPairType::Server | KeyPairType::Cluster) {
             return Err(Refusal::Untrusted);
         }
         let signed = envelope.signed(self.namespace, &key.to_string());

@@ -1,7 +1,9 @@
-//! Reads the current entries of some keys by a short-lived consumer.
+//! Reads the current entries of some keys: by requests for batches where the server knows them, else by a short-lived consumer.
 //!
-//! The consumer has a name and is deleted when it has served. If the connection is lost before, the server deletes it after
-//! [`EXPIRY`].
+//! A consumer of a part of a large stream is expensive to create, since the server looks through the whole stream for it. It has
+//! a name and is deleted when it has served. If the connection is lost before, the server deletes it after [`EXPIRY`].
+
+mod batch;
 
 use std::time::Duration;
 
@@ -23,6 +25,10 @@ pub(super) const EXPIRY: Duration = Duration::from_secs(30);
 /// The most entries, and the most bytes, that are requested at once.
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 8 << 20;
+
+/// The most entries that are requested at once of servers before 2.10, which leave a request without an end if it is full by its
+/// bytes.
+const OLD_BATCH: usize = 32;
 
 /// The most consumers at once, on servers before 2.10, which know one filter for each.
 const CONSUMERS: usize = 8;
@@ -47,6 +53,9 @@ impl Bucket {
     /// Sends the current entries of keys to `sink`, in the order of their revisions for each filter.
     pub(super) async fn snapshot(&self, filters: &Filters, sink: &mpsc::Sender<Found>) -> Result<()> {
         self.expect_connected()?;
+        if self.reads_batches() {
+            return self.read_batches(&filters.patterns, sink).await;
+        }
         let subjects: Vec<String> = filters.patterns.iter().map(|pattern| self.subject(pattern)).collect();
         if self.client.is_server_compatible(2, 10, 0) {
             return self.read_filtered(subjects, filters.is_audit, sink).await;
@@ -110,8 +119,11 @@ impl Bucket {
         let patience = self.context_timeout();
         let mut pending = consumer.cached_info().num_pending;
         while pending > 0 {
-            let fetch = consumer.fetch().max_messages(BATCH).max_bytes(BATCH_BYTES).messages();
-            let mut batch = timeout(patience, fetch)
+            let fetch = match self.client.is_server_compatible(2, 10, 0) {
+                true => consumer.fetch().max_messages(BATCH).max_bytes(BATCH_BYTES),
+                false => consumer.fetch().max_messages(OLD_BATCH),
+            };
+            let mut batch = timeout(patience, fetch.messages())
                 .await
                 .map_err(|error| unavailable("a part of it was not read in time").caused_by(error))?
                 .map_err(|error| unavailable("a part of it cannot be read").caused_by(error))?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
@@ -29,12 +30,18 @@ enum Attempt {
     NoHost,
 }
 
+/// A payload that is offered, beside what the offer says of it.
+struct Offered {
+    payload: Bytes,
+    offer: Offer,
+}
+
 /// A call that is being made.
 struct Call {
     invocation: Invocation,
     deadline: Instant,
-    /// The payload, if it exceeds a message. The host that executes the call fetches it.
-    _offer: Option<Offer>,
+    /// The payload as it is offered to the host that executes the call, if it exceeds a message.
+    offer: Option<Offered>,
     /// Hosts that did not execute the call.
     tried: Vec<Arc<str>>,
 }
@@ -68,14 +75,30 @@ impl Inner {
             host_id: self.edge.host().to_string(),
             extension: None,
         };
-        let mut offer = None;
-        if invocation.payload.len() > self.transfers.inline_limit() {
-            let offered = self.transfers.offer(std::mem::take(&mut invocation.payload).into())?;
-            extension.transfer = Some(offered.transfer());
-            offer = Some(offered);
-        }
         invocation.extension = Some(extension);
-        Ok(Call { invocation, deadline, _offer: offer, tried: Vec::new() })
+        Ok(Call { invocation, deadline, offer: None, tried: Vec::new() })
+    }
+
+    /// Puts the payload into the message, or offers it to the host that executes the call. Hosts of 2021 fetch nothing: if
+    /// there are any, a call that they may take holds its payload whatever its size.
+    fn place_payload(&self, call: &mut Call, is_for_known_host: bool) -> Result<()> {
+        let length = call.offer.as_ref().map_or(call.invocation.payload.len(), |offered| offered.payload.len());
+        // In an array of integers most bytes take two.
+        let limit = self.transfers.inline_limit() / if is_for_known_host { 1 } else { 2 };
+        let is_inline = length <= limit || (!is_for_known_host && !self.membership.era_hosts().is_empty());
+        match (is_inline, call.offer.take()) {
+            (true, Some(offered)) => call.invocation.payload = offered.payload.into(),
+            (false, None) => {
+                let payload = Bytes::from(std::mem::take(&mut call.invocation.payload));
+                let offer = self.transfers.offer(payload.clone())?;
+                call.offer = Some(Offered { payload, offer });
+            }
+            (_, offer) => call.offer = offer,
+        }
+        if let Some(extension) = &mut call.invocation.extension {
+            extension.transfer = call.offer.as_ref().map(|offered| offered.offer.transfer());
+        }
+        Ok(())
     }
 
     /// Sends a call until a host has executed it.
@@ -141,6 +164,11 @@ impl Inner {
                     with_token = true;
                 }
                 Answer::Retry(_) => return Attempt::NotExecuted,
+                // The host has seen the call before: the answer by which it was sent again was not the first one.
+                Answer::Failed(error) if with_token && error.kind() == ErrorKind::LatticeRefused => {
+                    let message = "a call that was sent again is refused, and may have been executed before";
+                    return Attempt::Done(Err(Error::new(ErrorKind::OutcomeUnknown, message).caused_by(error)));
+                }
                 answer => return Attempt::Done(self.conclude(answer, call.deadline).await),
             }
         }
@@ -174,6 +202,7 @@ impl Inner {
             let message = format!("the deadline passed before the call to {} was sent", call.invocation.target);
             return Err(Error::new(ErrorKind::DeadlineExceeded, message));
         }
+        self.place_payload(call, departure.is_some())?;
         let destination = departure.as_ref().map(|departure| departure.host.clone());
         let cancel = CancelOnDrop::arm(self, destination.as_ref(), &mut call.invocation);
         let sealed = self.edge.seal(&mut call.invocation, destination.as_ref(), remaining, with_token)?;

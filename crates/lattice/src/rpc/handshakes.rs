@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::Inner;
-use crate::connection::Subject;
+use crate::connection::{Subject, is_inbox};
+use crate::session::Sessions;
 
 /// How long a host may take to answer a message of a handshake.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,16 +31,40 @@ impl Inner {
 
     async fn carry_out(&self, host: &str, hello: Vec<u8>) {
         let subject = self.host_subject(host, "handshake");
+        let attempt = Attempt { sessions: self.edge.sessions(), host, is_complete: false };
+        self.exchange_keys(&subject, hello, attempt).await;
+    }
+
+    async fn exchange_keys(&self, subject: &str, hello: Vec<u8>, mut attempt: Attempt<'_>) {
+        let host = attempt.host;
         let mut message = Some(hello);
         while let Some(sent) = message.take() {
-            let answer = match self.connection.request(subject.clone(), Bytes::from(sent), PATIENCE).await {
+            let answer = match self.connection.request(subject, Bytes::from(sent), PATIENCE).await {
                 Ok(answer) => answer,
                 Err(error) => return log::debug!("no session with host {host}: {error}"),
             };
             match self.edge.sessions().receive(&answer.payload) {
-                Ok(reaction) => message = reaction.reply,
+                Ok(reaction) => {
+                    attempt.is_complete = reaction.established.is_some();
+                    message = reaction.reply;
+                }
                 Err(error) => return log::warn!("no session with host {host}: {error}"),
             }
+        }
+    }
+}
+
+/// A handshake under way. Dropped before it is complete, it is given up, and the next one waits for a while.
+struct Attempt<'a> {
+    sessions: &'a Sessions,
+    host: &'a str,
+    is_complete: bool,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.is_complete {
+            self.sessions.give_up(self.host);
         }
     }
 }
@@ -50,7 +75,7 @@ pub(super) async fn serve(rpc: Arc<Inner>) {
     let Some(subscriptions) = super::serving::subscribe(&rpc, vec![subject]).await else { return };
     for subscription in subscriptions {
         super::serving::each(rpc.clone(), subscription, |rpc, message| {
-            let Some(inbox) = message.reply.clone() else { return };
+            let Some(inbox) = message.reply.clone().filter(|inbox| is_inbox(inbox)) else { return };
             let answer = match rpc.edge.sessions().receive(&message.payload) {
                 Ok(reaction) => reaction.reply,
                 Err(error) => return log::debug!("a handshake of another host failed: {error}"),

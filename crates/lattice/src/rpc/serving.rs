@@ -10,7 +10,7 @@ use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::{IncomingCall, Inner, Served as ServedCall, count};
-use crate::connection::{Subject, Subscription};
+use crate::connection::{Subject, Subscription, is_inbox};
 use crate::edge::{Admitted, Arrival, Outcome, Refused, Reply};
 use crate::wire::{Invocation, Retry};
 
@@ -155,7 +155,7 @@ pub(super) async fn each(
 
 /// Checks a call, and serves it in a task of its own.
 fn receive(rpc: &Arc<Inner>, message: Message, arrival: Arrival, subject: &str) {
-    let Some(inbox) = message.reply.clone() else { return };
+    let Some(inbox) = message.reply.clone().filter(|inbox| is_inbox(inbox)) else { return };
     let inbox = inbox.to_string();
     let Admitted { invocation, reply } = match rpc.edge.admit(&message.payload, arrival) {
         Ok(admitted) => admitted,

@@ -14,7 +14,7 @@ use wasmcloud_core::error::Result;
 use super::frame::Request;
 use super::offers::{Id, NoChunk, Offers};
 use super::{Counters, max_payload};
-use crate::connection::{Connection, Subject};
+use crate::connection::{Connection, Subject, is_inbox};
 
 /// The delay after a failure to subscribe.
 const RETRY: Duration = Duration::from_millis(200);
@@ -64,7 +64,7 @@ impl Server {
 
     /// Returns the answer to a request, if it can be answered.
     fn answer(&self, request: Message) -> Option<Reply> {
-        let subject = request.reply?.to_string();
+        let subject = request.reply.filter(|reply| is_inbox(reply))?.to_string();
         let id = id_of(&request.subject);
         let parts = id.zip(Request::decode(&request.payload));
         let longest = max_payload(&self.connection);

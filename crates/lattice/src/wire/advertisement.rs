@@ -119,6 +119,19 @@ pub struct ActorClaims {
 }
 
 impl ActorClaims {
+    /// Returns the claims of a token without its signature, or `None` for a token that describes no actor.
+    pub fn of(claims: &wasmcloud_claims::jwt::Claims<Actor>) -> Option<ActorClaims> {
+        Some(ActorClaims {
+            expires: claims.expires,
+            id: claims.id.clone(),
+            issued_at: claims.issued_at,
+            issuer: claims.issuer.clone(),
+            subject: claims.subject.clone(),
+            not_before: claims.not_before,
+            metadata: claims.metadata.clone()?,
+        })
+    }
+
     /// Returns the claims as they are sent.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ pub(crate) fn beat(key: &KeyPair, sequence: u64, sent_at: u64) -> Heartbeat {
 fn a_heartbeat_is_read_as_it_was_written() {
     let (key, cluster) = (KeyPair::new_server(), KeyPair::new_cluster());
     let plain = beat(&key, 1, 2);
-    let endorsement = Endorsement::new(&cluster, &key.public_key());
+    let endorsement = Endorsement::new(&cluster, "default", &key.public_key());
     let endorsed = Heartbeat { endorsement, kind: BeatKind::Leaving, ..plain.clone() };
     for beat in [plain, endorsed] {
         let message = beat.sign("default", &key).unwrap();
@@ -62,7 +62,7 @@ fn only_the_key_of_the_host_signs_for_it() {
 #[test]
 fn an_endorsement_holds_for_its_host_alone() {
     let (cluster, host) = (KeyPair::new_cluster(), KeyPair::new_server().public_key());
-    let endorsement = Endorsement::new(&cluster, &host).unwrap();
+    let endorsement = Endorsement::new(&cluster, "default", &host).unwrap();
     assert!(endorsement.is_signed(&host));
     assert!(!endorsement.is_signed(&KeyPair::new_server().public_key()));
     let stolen = Endorsement { cluster: KeyPair::new_cluster().public_key(), ..endorsement };

@@ -17,7 +17,7 @@ pub(super) async fn hear(inner: &Inner) -> Result<()> {
             message = events.next() => {
                 let Some(message) = message else { return Ok(()) };
                 if let Some(host) = era::origin(&message?.payload) {
-                    inner.known().era.hear(host, Instant::now());
+                    inner.hear_era_host(host);
                 }
             }
             () = sleep_until(next_beat) => {

@@ -4,6 +4,7 @@ use wasmcloud_core::error::ErrorKind;
 
 use super::super::*;
 use super::*;
+use crate::testing::Proxy;
 
 #[test]
 fn links_survive_a_restart_of_the_server() {
@@ -223,5 +224,30 @@ fn old_removals_are_purged_and_do_not_resurface() {
         let next = LinkRecord { values: BTreeMap::new(), ..record };
         let revision = a.registry.put_link(&next).await.unwrap();
         follower.until(|follower| follower.links.values().any(|(_, at)| *at == revision)).await;
+    });
+}
+
+#[test]
+fn claims_that_changed_before_a_link_are_read_by_a_host_that_was_cut_off() {
+    with_servers(|server| async move {
+        let a = Peer::join(&server).await;
+        let proxy = Proxy::to(server.address()).await;
+        let b = Peer::join_at(&format!("nats://{}", proxy.address()), Arc::new(|_: &str| true), options()).await;
+        let (account, record) = (KeyPair::new_account(), link(&actor_key(), &provider_key(), "default", "first"));
+        let (first, second) = (token(&account, &record.actor, 1, None), token(&account, &record.actor, 2, None));
+        a.registry.put_claims(&first, &[]).await.unwrap();
+        a.registry.put_link(&record).await.unwrap();
+        let mut follower = b.follow();
+        follower.interest.add_provider(&record.provider, "default").unwrap();
+        follower.until(Follower::has_snapshot).await;
+        assert_eq!(follower.claims[&record.actor], first);
+        proxy.partition();
+        proxy.cut();
+        b.until_disconnected().await;
+        a.registry.put_claims(&second, std::slice::from_ref(&record)).await.unwrap();
+        // The index entry of the link tells of its last change only.
+        a.registry.put_link(&LinkRecord { values: BTreeMap::new(), ..record.clone() }).await.unwrap();
+        proxy.heal();
+        follower.until(|follower| follower.claims[&record.actor] == second).await;
     });
 }

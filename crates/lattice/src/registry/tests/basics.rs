@@ -1,5 +1,6 @@
 //! Links, claims, aliases and references between hosts.
 
+use futures_util::StreamExt;
 use wasmcloud_core::error::ErrorKind;
 
 use super::super::*;
@@ -30,7 +31,7 @@ fn a_link_reaches_the_hosts_of_its_actor_and_of_its_provider() {
         let late = link(&actor, &provider, "default", "late");
         let revision = writer.registry.put_link(&late).await.unwrap();
         let second = token(&account, &actor, 2, None);
-        writer.registry.put_claims(&second, &[late.clone()]).await.unwrap();
+        writer.registry.put_claims(&second, std::slice::from_ref(&late)).await.unwrap();
         for follower in [&mut by_actor, &mut by_provider] {
             follower.until(|follower| follower.links[&key].1 == revision && follower.claims[&actor] == second).await;
         }
@@ -223,5 +224,32 @@ fn an_existing_bucket_is_checked_and_completed() {
         let key = Arc::new(KeyPair::new_server());
         let error = Registry::open(client, namespace, key, Arc::new(|_: &str| true), options()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    });
+}
+
+#[test]
+fn many_and_large_links_of_an_actor_are_all_read() {
+    with_servers(|server| async move {
+        let a = Peer::join(&server).await;
+        let (actor, provider) = (actor_key(), provider_key());
+        // More than a batch holds by its bytes, and, of the second actor, by its number.
+        let large = "x".repeat(900_000);
+        for number in 0..12 {
+            a.registry.put_link(&link(&actor, &provider, &number.to_string(), &large)).await.unwrap();
+        }
+        let second = actor_key();
+        let puts = (0..1_500).map(|number| {
+            let (registry, record) = (a.registry.clone(), link(&second, &provider, &number.to_string(), ""));
+            async move { registry.put_link(&record).await.unwrap() }
+        });
+        let revisions: Vec<u64> = futures_util::stream::iter(puts).buffer_unordered(64).collect().await;
+        assert_eq!(revisions.len(), 1_500);
+        let mut follower = a.follow();
+        follower.interest.add_actor(&actor).unwrap();
+        follower.interest.add_actor(&second).unwrap();
+        let is_complete = |change: &&RegistryChange| matches!(change, RegistryChange::SnapshotComplete { .. });
+        follower.until(|follower| follower.others.iter().filter(is_complete).count() == 2).await;
+        assert_eq!(follower.links.len(), 1_512);
+        assert_eq!(a.registry.links_of(&second).await.unwrap().len(), 1_500);
     });
 }

@@ -90,8 +90,9 @@ impl Watcher {
             Value::Settled(Settlement { link, claims, .. }) => {
                 let known = self.known.revision(&link_key);
                 wanted.extend((known == 0 || known < *link).then_some(link_key));
+                // Its writer did not know the claims. They may have changed while this host was not there.
                 let known = self.known.revision(&claims_key);
-                wanted.extend((known == 0 || known < *claims).then_some(claims_key));
+                wanted.extend((known == 0 || *claims == 0 || known < *claims).then_some(claims_key));
             }
             Value::Intent => {
                 let age = since_1970(SystemTime::now()).as_secs().saturating_sub(stored.seconds);

@@ -28,7 +28,9 @@ fn is_trusted(inner: &Inner, unverified: &Unverified<'_>) -> bool {
     let beat = &unverified.beat;
     let is_vouched_for = || {
         let endorsement = beat.endorsement.as_ref();
-        endorsement.is_some_and(|one| inner.trust.trusts_cluster(&one.cluster) && one.is_signed(&beat.host))
+        endorsement.is_some_and(|one| {
+            inner.trust.trusts_cluster(&one.cluster) && one.is_signed(inner.namespace.as_str(), &beat.host)
+        })
     };
     inner.trust.trusts_host(&beat.host) || is_vouched_for()
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::super::super::beat::BeatKind;
 use super::super::super::inventory;
 use super::Member;
-use crate::connection::random_share;
+use crate::connection::{is_inbox, random_share};
 
 /// The most hosts that joined at about the same time which are answered one by one. More of them are told by a heartbeat to all.
 const MOST_ANSWERS: usize = 8;
@@ -51,7 +51,7 @@ impl Member {
     }
 
     pub(super) async fn answer_ping(&mut self, message: Message) {
-        let Some(reply) = message.reply else { return };
+        let Some(reply) = message.reply.filter(|reply| is_inbox(reply)) else { return };
         if !self.ping_limit.allows(Instant::now()) {
             return self.inner.counters.add(|counts| counts.throttled += 1);
         }
@@ -61,7 +61,7 @@ impl Member {
     }
 
     pub(super) async fn answer_inventory(&mut self, message: Message) {
-        let Some(reply) = message.reply else { return };
+        let Some(reply) = message.reply.filter(|reply| is_inbox(reply)) else { return };
         let inner = &*self.inner;
         if !self.page_limit.allows(Instant::now()) {
             return inner.counters.add(|counts| counts.throttled += 1);

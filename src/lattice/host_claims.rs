@@ -1,0 +1,55 @@
+//! The tokens of actors, asked of the host that runs them. A token is verified by its own signature, so the answer needs none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use wasmcloud_core::entity::{KeyKind, is_key};
+use wasmcloud_lattice::{Subject, is_inbox};
+
+use super::Node;
+
+/// How long a host may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The delay before a subscription that failed is requested again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Asks a host for the token of an actor. Returns `None` if it does not know it, or does not answer.
+pub(super) async fn ask(node: &Node, host: &str, actor: &str) -> Option<String> {
+    if !wasmcloud_lattice::is_host_key(host) || !is_key(actor, KeyKind::Actor) {
+        return None;
+    }
+    let request = Bytes::copy_from_slice(actor.as_bytes());
+    let answer = node.connection.request(subject(node, host), request, PATIENCE).await.ok()?;
+    let token = String::from_utf8(answer.payload.to_vec()).ok()?;
+    (!token.is_empty()).then_some(token)
+}
+
+/// Answers other hosts until this one leaves.
+pub(super) async fn serve(node: Arc<Node>) {
+    let own = subject(&node, &node.host_id);
+    while node.connection.joined().await {
+        let mut requests = match node.connection.subscribe(Subject::new(own.clone())).await {
+            Ok(requests) => requests,
+            Err(error) => {
+                log::debug!("other hosts cannot ask for tokens yet: {error}");
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+        };
+        while let Some(Ok(request)) = requests.next().await {
+            let Some(inbox) = request.reply.filter(|inbox| is_inbox(inbox)) else { continue };
+            let token = std::str::from_utf8(&request.payload)
+                .ok()
+                .and_then(|actor| node.dispatch.snapshot().actors.get(actor).map(|actor| actor.identity.token.clone()));
+            let answer = Bytes::copy_from_slice(token.as_deref().unwrap_or_default().as_bytes());
+            // A host without an answer refuses the call.
+            let _ = node.connection.publish(inbox.to_string(), answer).await;
+        }
+    }
+}
+
+fn subject(node: &Node, host: &str) -> String {
+    node.namespace.peer(&format!("host.{host}.claims"))
+}
