@@ -28,6 +28,8 @@ pub(super) struct Routes(Mutex<Known>);
 struct Known {
     hosts: HashMap<Arc<str>, HostRoute>,
     entities: HashMap<WasmCloudEntity, Remembered>,
+    /// How many calls have departed.
+    departures: u64,
 }
 
 /// The hosts that run an entity.
@@ -41,6 +43,8 @@ struct Remembered {
 struct HostRoute {
     /// The calls that wait for an answer.
     in_flight: usize,
+    /// The number of the last call that departed.
+    last: u64,
     absent_until: Option<Instant>,
     /// Whether nothing is to be remembered of the host when no call is in flight.
     is_gone: bool,
@@ -91,8 +95,20 @@ impl Known {
         self.hosts.get(host).and_then(|route| route.absent_until).is_some_and(|until| until > now)
     }
 
-    fn in_flight(&self, host: &str) -> usize {
-        self.hosts.get(host).map_or(0, |route| route.in_flight)
+    /// Returns how many calls to a host are in flight, and which departed last.
+    fn load(&self, host: &str) -> (usize, u64) {
+        self.hosts.get(host).map_or((0, 0), |route| (route.in_flight, route.last))
+    }
+
+    fn depart(&mut self, host: &Arc<str>) {
+        self.departures += 1;
+        if !self.hosts.contains_key(host) {
+            self.hosts.insert(host.clone(), HostRoute::default());
+        }
+        if let Some(route) = self.hosts.get_mut(host) {
+            route.in_flight += 1;
+            route.last = self.departures;
+        }
     }
 }
 
@@ -137,17 +153,14 @@ impl Routes {
 
 impl Inner {
     /// Chooses the host that a call goes to: of those that run the target and were not tried, the one with the fewest calls in
-    /// flight. Counts the call. Returns `None` if there is no such host.
+    /// flight, and among equals the one that was called least recently. Counts the call. Returns `None` if there is no such host.
     pub(super) fn choose(&self, target: &WasmCloudEntity, tried: &[Arc<str>]) -> Option<Departure<'_>> {
         let now = Instant::now();
         let mut known = self.routes.known();
         let hosts = known.hosts_of(target, &self.membership, now);
         let candidates = hosts.iter().filter(|host| !tried.contains(host) && !known.is_absent(host, now));
-        let host = candidates.min_by_key(|host| known.in_flight(host))?.clone();
-        match known.hosts.get_mut(&host) {
-            Some(route) => route.in_flight += 1,
-            None => drop(known.hosts.insert(host.clone(), HostRoute { in_flight: 1, ..HostRoute::default() })),
-        }
+        let host = candidates.min_by_key(|host| known.load(host))?.clone();
+        known.depart(&host);
         Some(Departure { routes: &self.routes, host })
     }
 

@@ -2,6 +2,8 @@
 
 mod calls;
 mod cost;
+mod hostile;
+mod losses;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -148,6 +150,8 @@ struct Plan {
     handler: Option<Arc<dyn CallHandler>>,
     /// Whether the host refuses all handshakes.
     no_sessions: bool,
+    /// The seed of the cluster.
+    cluster: Option<String>,
     set: fn(LatticeOptions) -> LatticeOptions,
 }
 
@@ -162,6 +166,7 @@ impl Plan {
             ids: vec!["MACTOR"],
             handler: None,
             no_sessions: false,
+            cluster: None,
             set: |options| options,
         }
     }
@@ -172,11 +177,15 @@ impl Plan {
     }
 
     async fn start(self) -> Host {
-        let Plan { server, key, ledger, calls_at_once, ids, handler: other, no_sessions, set } = self;
+        let Plan { server, key, ledger, calls_at_once, ids, handler: other, no_sessions, cluster, set } = self;
         let connection = ConnectionOptions::new(server)
             .connect_timeout(Duration::from_secs(2))
             .longest_delay(Duration::from_millis(100));
         let options = set(LatticeOptions::new(connection).heartbeat_interval(Duration::from_secs(5)));
+        let options = match cluster {
+            Some(seed) => options.cluster_seed(seed),
+            None => options,
+        };
         let key = Arc::new(key);
         let namespace = Namespace::new(options.namespace_name()).unwrap();
         let connection = Connection::start(options.calls_connection(), &namespace, "calls").unwrap();
