@@ -16,10 +16,10 @@ use crate::wire::{Digest, Extension, Invocation, PayloadForm, Response, Response
 pub struct Sealed {
     /// The message.
     pub bytes: Bytes,
-    id: String,
+    pub(super) id: String,
     digest: Digest,
     /// The digest of the whole message.
-    exact: Digest,
+    pub(super) exact: Digest,
     destination: Option<Arc<str>>,
     is_to_actor: bool,
     is_by_session: bool,

@@ -17,6 +17,9 @@ const ABSENCE: Duration = Duration::from_secs(1);
 /// How long the hosts of an entity are remembered. A host that no longer runs it says so, and executes nothing.
 const MEMORY: Duration = Duration::from_millis(20);
 
+/// How long the sessions with a host that is gone are kept.
+const LINGERING: Duration = Duration::from_secs(5);
+
 /// How many entities are remembered.
 const MOST_ENTITIES: usize = 1024;
 
@@ -188,7 +191,7 @@ pub(super) async fn follow(rpc: Arc<Inner>) {
             }
             Ok(MembershipEvent::Down { host, .. } | MembershipEvent::Left { host, .. }) => {
                 rpc.lose(&host);
-                rpc.edge.sessions().forget(&host);
+                tokio::spawn(forget(rpc.clone(), host));
             }
             Ok(MembershipEvent::Cordon { host, .. }) => rpc.routes.present(&host),
             Ok(_) => {}
@@ -198,5 +201,17 @@ pub(super) async fn follow(rpc: Arc<Inner>) {
             }
             Err(broadcast::error::RecvError::Closed) => return,
         }
+    }
+}
+
+/// Forgets the sessions with a host that is gone, unless it is back. Answers of it may still wait to be verified.
+async fn forget(rpc: Arc<Inner>, host: String) {
+    let mut is_over = rpc.is_over.subscribe();
+    tokio::select! {
+        () = tokio::time::sleep(LINGERING) => {}
+        () = told(&mut is_over, true) => {}
+    }
+    if rpc.membership.peer(&host).is_none_or(|peer| peer.status != PeerStatus::Up) {
+        rpc.edge.sessions().forget(&host);
     }
 }
