@@ -18,6 +18,7 @@
 mod answering;
 mod counts;
 mod incoming;
+mod keys;
 mod outgoing;
 mod progress;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use crate::replay::{ReplayCache, ReplayLimits};
 use crate::session::Sessions;
 use crate::wire::{Authenticator, Digest, Digester};
 use counts::Counters;
+use keys::Keys;
 use progress::CallsInProgress;
 
 pub use answering::{Outcome, Reply};
@@ -82,6 +84,7 @@ pub struct Edge {
     window: ReplayLimits,
     replay: Mutex<ReplayCache>,
     progress: CallsInProgress,
+    keys: Keys,
     /// When this edge was made. Unit: milliseconds since 1970.
     started_at: u64,
     refusals: Mutex<RefusalBudget>,
@@ -121,6 +124,7 @@ impl Edge {
             window,
             replay: Mutex::new(ReplayCache::new(window)),
             progress: CallsInProgress::default(),
+            keys: Keys::default(),
             started_at: clock(),
             refusals: Mutex::new(RefusalBudget::new()),
             counters: Counters::default(),
@@ -197,9 +201,4 @@ fn exact(digest: &Digest, token: &str, authenticators: &[Authenticator]) -> Dige
         hasher.update(&authenticator.mac);
     }
     *hasher.finalize().as_bytes()
-}
-
-/// Verifies an ed25519 signature by a public key in text.
-fn verifies(public_key: &str, bytes: &[u8], signature: &[u8]) -> bool {
-    KeyPair::from_public_key(public_key).is_ok_and(|key| key.verify(bytes, signature).is_ok())
 }

@@ -106,7 +106,7 @@ impl Edge {
                 return Err(Refusal::Downgraded.into());
             }
             self.check_target(invocation, arrival)?;
-            return self.check_token(invocation, None, now);
+            return self.check_token(invocation, None, digest, now);
         };
         if !is_host_key(&invocation.host_id) {
             return Err(Refusal::Malformed.into());
@@ -116,7 +116,7 @@ impl Edge {
         if invocation.encoded_claims.is_empty() {
             return self.check_session(invocation, extension, digest);
         }
-        self.check_token(invocation, Some(extension), now)
+        self.check_token(invocation, Some(extension), digest, now)
     }
 
     /// Checks that a call came on the subject of the host or target that it names.
@@ -159,10 +159,12 @@ impl Edge {
         &self,
         invocation: &Invocation,
         extension: Option<&Extension>,
+        digest: &Digest,
         now: u64,
     ) -> Result<Proven, Refusing> {
         // Checked last, since it costs the most.
-        let verified = token::verify(invocation, &self.digester).map_err(|error| match error {
+        let verified = token::verify_digest(invocation, digest, |issuer| self.keys.get(issuer));
+        let verified = verified.map_err(|error| match error {
             TokenError::Malformed => Refusal::Malformed,
             TokenError::ExtensionNotSigned => Refusal::Downgraded,
             _ => Refusal::Forged,
@@ -170,6 +172,7 @@ impl Edge {
         if !self.trusts(&verified.issuer, &invocation.host_id) {
             return Err(Refusal::Untrusted.into());
         }
+        self.keys.remember(&verified.issuer);
         // The window bounds the age of a whole token. Others may set a shorter one.
         if !verified.is_whole && verified.expires_at.is_some_and(|end| end < now) {
             return Err(Refusal::Expired.into());
@@ -201,9 +204,8 @@ impl Edge {
         self.counters.refused(reason);
         let exact = exact_of(invocation, &digest);
         // The caller of a call in progress waits for another answer. A copy of its message must not end the wait.
-        let is_answered = reason != Refusal::Replayed
-            && !self.progress.holds(&digest)
-            && self.may_answer_refusal(retry.is_some());
+        let is_answered =
+            reason != Refusal::Replayed && !self.progress.holds(&digest) && self.may_answer_refusal(retry.is_some());
         if !is_answered {
             return Refused { reason, answer: None };
         }

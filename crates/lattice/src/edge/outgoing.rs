@@ -7,7 +7,7 @@ use bytes::Bytes;
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-use super::{Edge, Refusal, clock, exact, verifies};
+use super::{Edge, Refusal, clock, exact};
 use crate::token;
 use crate::wire::{Digest, Extension, Invocation, PayloadForm, Response, ResponseExtension, Retry, Transfer};
 
@@ -80,7 +80,7 @@ impl Edge {
         };
         let is_by_session = !authenticators.is_empty();
         if !is_by_session {
-            invocation.encoded_claims = token::sign(invocation, self.signer(), &self.digester, now)?;
+            invocation.encoded_claims = token::sign_digest(invocation, self.signer(), &digest, now)?;
         } else if let Some(extension) = &mut invocation.extension {
             extension.authenticators = authenticators;
         }
@@ -156,14 +156,14 @@ impl Edge {
     ) -> Result<(), Refusal> {
         if call.destination.is_some() {
             // The caller has chosen the host, which signs for itself. No cluster speaks for it.
-            let is_right = extension.cluster.is_none() && verifies(&extension.host, digest, signature);
+            let is_right = extension.cluster.is_none() && self.keys.verify(&extension.host, digest, signature);
             return if is_right { Ok(()) } else { Err(Refusal::Forged) };
         }
         let signer = extension.cluster.as_ref().unwrap_or(&extension.host);
         if !self.trusts(signer, &extension.host) {
             return Err(Refusal::Untrusted);
         }
-        if verifies(signer, digest, signature) { Ok(()) } else { Err(Refusal::Forged) }
+        if self.keys.verify(signer, digest, signature) { Ok(()) } else { Err(Refusal::Forged) }
     }
 }
 

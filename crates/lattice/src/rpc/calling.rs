@@ -213,6 +213,7 @@ impl Inner {
         let sealed = self.edge.seal(&mut call.invocation, host, remaining, with_token)?;
         if let Some(host) = host
             && (!sealed.is_by_session() || self.edge.sessions().is_due(host))
+            && self.routes.may_begin_handshake(host)
         {
             self.begin_handshake(host);
         }

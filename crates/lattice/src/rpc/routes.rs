@@ -20,6 +20,9 @@ const MEMORY: Duration = Duration::from_millis(20);
 /// How long the sessions with a host that is gone are kept.
 const LINGERING: Duration = Duration::from_secs(5);
 
+/// The time between two attempts to begin a handshake with a host.
+const BETWEEN_HANDSHAKES: Duration = Duration::from_millis(20);
+
 /// How many entities are remembered.
 const MOST_ENTITIES: usize = 1024;
 
@@ -49,6 +52,8 @@ struct HostRoute {
     /// The number of the last call that departed.
     last: u64,
     absent_until: Option<Instant>,
+    /// When a handshake may begin again. Whether one is under way is not asked for each call.
+    next_handshake: Option<Instant>,
     /// Whether nothing is to be remembered of the host when no call is in flight.
     is_gone: bool,
 }
@@ -125,6 +130,18 @@ impl Routes {
         if let Some(route) = self.known().hosts.get_mut(host) {
             route.absent_until = Some(Instant::now() + ABSENCE);
         }
+    }
+
+    /// Returns whether a handshake with a host may begin now, and no other one for a while.
+    pub(super) fn may_begin_handshake(&self, host: &str) -> bool {
+        let now = Instant::now();
+        let mut known = self.known();
+        let Some(route) = known.hosts.get_mut(host) else { return true };
+        let may_begin = route.next_handshake.is_none_or(|next| next <= now);
+        if may_begin {
+            route.next_handshake = Some(now + BETWEEN_HANDSHAKES);
+        }
+        may_begin
     }
 
     /// Notes that a host has shown itself.

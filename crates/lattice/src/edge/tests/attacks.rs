@@ -240,7 +240,9 @@ fn a_flood_is_answered_within_bounds() {
     let (one, other) = (edge(), edge());
     let stranger = edge();
     let answers = |call: &dyn Fn() -> Bytes| {
-        (0..3000).filter(|_| other.admit(&call(), Arrival::Direct).is_err_and(|refused| refused.answer.is_some())).count()
+        (0..3000)
+            .filter(|_| other.admit(&call(), Arrival::Direct).is_err_and(|refused| refused.answer.is_some()))
+            .count()
     };
     let mut forged = sealed(&one, &other).0;
     forged.encoded_claims = "a.b.c".to_owned();

@@ -242,7 +242,7 @@ fn keys_rotate_under_load() {
         let ledger = &serving.handler.ledger;
         assert_eq!((ledger.executed(), ledger.executed_twice()), (1600, 0));
         let counts = serving.rpc.counts().edge;
-        assert!(counts.by_session > 400 && counts.attacks() == 0, "{counts:?}");
+        assert!(counts.by_session > 200 && counts.attacks() == 0, "{counts:?}");
         assert!(caller.rpc.0.edge.sessions().counts().established > 3);
     });
 }
@@ -258,10 +258,9 @@ fn subjects_that_several_providers_share_are_served_until_the_last_one_is_closed
             link_name: link_name.to_owned(),
         };
         let is_served = || serving.rpc.0.served.lock().unwrap().contains_key("wasmbus.rpc.default.VPROVIDER.a_b");
-        tokio::join!(
-            async { serving.rpc.open(&provider("a b")).await.unwrap() },
-            async { serving.rpc.open(&provider("a.b")).await.unwrap() },
-        );
+        tokio::join!(async { serving.rpc.open(&provider("a b")).await.unwrap() }, async {
+            serving.rpc.open(&provider("a.b")).await.unwrap()
+        },);
         serving.rpc.close(&provider("a b")).await;
         assert!(is_served());
         serving.rpc.close(&provider("a.b")).await;

@@ -132,7 +132,9 @@ fn copies_of_calls_are_executed_once_and_do_not_end_the_wait() {
         tokio::spawn(async move {
             while let Some(call) = calls.next().await {
                 let Ok(mut copy) = Invocation::decode(&call.payload, MESSAGE_BYTES) else { continue };
-                if copy.operation != "Wait" || copy.encoded_claims.is_empty() && copy.extension.as_ref().unwrap().authenticators.is_empty() {
+                if copy.operation != "Wait"
+                    || copy.encoded_claims.is_empty() && copy.extension.as_ref().unwrap().authenticators.is_empty()
+                {
                     continue;
                 }
                 let reply = call.reply.clone().unwrap();

@@ -89,7 +89,8 @@ fn an_entity_that_is_closed_and_opened_again_loses_no_call() {
     run(async {
         let server = Server::start();
         let ledger: Arc<Ledger> = Arc::default();
-        let hosts = [Plan::new(server.address(), &ledger).start().await, Plan::new(server.address(), &ledger).start().await];
+        let hosts =
+            [Plan::new(server.address(), &ledger).start().await, Plan::new(server.address(), &ledger).start().await];
         let caller = Plan::caller(server.address()).start().await;
         let ends = Ends::default();
         let reopen = async {
@@ -183,7 +184,8 @@ fn closing_waits_for_calls_that_the_server_has_sent() {
             assert_eq!(serving.rpc.in_progress(), 0);
         };
         let (ends, ()) = tokio::join!(futures_util::future::join_all(calls), close);
-        let not_found = |end: &Result<Vec<u8>>| end.as_ref().is_err_and(|error| error.kind() == ErrorKind::ActorNotFound);
+        let not_found =
+            |end: &Result<Vec<u8>>| end.as_ref().is_err_and(|error| error.kind() == ErrorKind::ActorNotFound);
         assert!(ends.iter().all(|end| end.is_ok() || not_found(end)), "{ends:?}");
         let refused = serving.rpc.open(&actor()).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::LatticeUnavailable);
