@@ -37,9 +37,15 @@ async fn send(client: &async_nats::Client, invocation: &Invocation) -> Option<Re
 }
 
 async fn send_bytes(client: &async_nats::Client, subject: String, bytes: Vec<u8>) -> Option<Response> {
-    let request = async_nats::Request::new().payload(bytes.into()).timeout(Some(Duration::from_secs(3)));
-    let answer = client.send_request(subject, request).await.ok()?;
-    Response::decode(&answer.payload, 1024 * 1024).ok()
+    loop {
+        let request = async_nats::Request::new().payload(bytes.clone().into()).timeout(Some(Duration::from_secs(3)));
+        match client.send_request(subject.clone(), request).await {
+            Ok(answer) => return Response::decode(&answer.payload, 1024 * 1024).ok(),
+            // The host is about to subscribe.
+            Err(error) if error.kind() == async_nats::RequestErrorKind::NoResponders => tokio::task::yield_now().await,
+            Err(_) => return None,
+        }
+    }
 }
 
 fn attacks(host: &Host) -> u64 {
@@ -115,11 +121,8 @@ async fn an_actor_without_signed_claims_has_no_capabilities() {
         values: Vec::new(),
     };
     stranger.publish(Namespace::default().advertisement("links"), link.encode().into()).await.unwrap();
-    let target = WasmCloudEntity::Capability {
-        id: provider,
-        contract_id: PROBE.to_owned(),
-        link_name: "default".to_owned(),
-    };
+    let target =
+        WasmCloudEntity::Capability { id: provider, contract_id: PROBE.to_owned(), link_name: "default".to_owned() };
     let call = invocation(WasmCloudEntity::Actor(liar), target, "Echo", &KeyPair::new_server());
     let answer = send(&stranger, &call).await.unwrap();
     assert!(answer.error.unwrap().contains("no signed claims"));
@@ -140,11 +143,8 @@ async fn a_provider_cannot_be_bound_called_or_stopped_from_outside() {
     host.set_link(&caller, PROBE, None, provider.clone(), HashMap::new()).await.unwrap();
     let before = probe.seen();
     let stranger = lattice.stranger().await;
-    let target = WasmCloudEntity::Capability {
-        id: provider,
-        contract_id: PROBE.to_owned(),
-        link_name: "default".to_owned(),
-    };
+    let target =
+        WasmCloudEntity::Capability { id: provider, contract_id: PROBE.to_owned(), link_name: "default".to_owned() };
     for operation in ["BindActor", "RemoveActor", "HealthRequest", "__halt", "Halt"] {
         for origin in [WasmCloudEntity::Host, target.clone()] {
             let call = invocation(origin, target.clone(), operation, &KeyPair::new_server());

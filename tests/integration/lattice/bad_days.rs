@@ -17,10 +17,7 @@ async fn a_host_starts_alone_without_a_server_and_says_so() {
     with_host_of(builder, async |host| {
         let mut events = host.events();
         until_seen(&host, |view| matches!(view.state, LatticeState::Alone { reason: Some(_) })).await;
-        soon(async {
-            while !matches!(events.next().await.unwrap().kind, EventKind::LatticeChanged { .. }) {}
-        })
-        .await;
+        soon(async { while !matches!(events.next().await.unwrap().kind, EventKind::LatticeChanged { .. }) {} }).await;
         // Local work is as without a lattice.
         let echo = run_actor(&host, &sign("tiny_echo"), &[]).await;
         assert_eq!(host.call_actor(&echo, "Echo", b"local").await.unwrap(), b"local");
@@ -101,10 +98,8 @@ async fn a_frozen_server_delays_no_local_call_and_fails_remote_ones_within_their
         assert_eq!(here.call_actor(&local, "Echo", b"x").await.unwrap(), b"x");
     }
     let error = soon(here.call_actor(&remote, "Echo", b"x")).await.unwrap_err();
-    let is_known = matches!(
-        error.kind(),
-        ErrorKind::OutcomeUnknown | ErrorKind::DeadlineExceeded | ErrorKind::LatticeUnavailable
-    );
+    let is_known =
+        matches!(error.kind(), ErrorKind::OutcomeUnknown | ErrorKind::DeadlineExceeded | ErrorKind::LatticeUnavailable);
     assert!(is_known, "{error}");
     // No host is declared dead, since the own connection is bad.
     tokio::time::sleep(HEARTBEAT * 4).await;

@@ -35,10 +35,7 @@ async fn a_host_that_stops_says_so_and_is_no_route_any_more() {
     let mut events = here.events();
     let left = there.id();
     there.stop().await;
-    soon(async {
-        while events.next().await.unwrap().kind != (EventKind::PeerLeft { host: left.clone() }) {}
-    })
-    .await;
+    soon(async { while events.next().await.unwrap().kind != (EventKind::PeerLeft { host: left.clone() }) {} }).await;
     assert_eq!(kind(soon(here.call_actor(&echo, "Echo", b"")).await), ErrorKind::ActorNotFound);
     here.stop().await;
 }

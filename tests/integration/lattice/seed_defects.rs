@@ -121,7 +121,7 @@ async fn seed_defect_29_a_link_that_is_removed_without_a_connection_stays_remove
 
 #[test]
 fn seed_defect_35_the_key_of_a_link_is_its_name_and_no_hash() {
-    let actor = "M".repeat(56);
+    let actor = KeyPair::new_module().public_key();
     let key = LinkKey::new(&actor, "wasmcloud:keyvalue", "default").unwrap();
     // The same in each build and release: the names themselves, in base64url where a key may not hold them.
     let text = wasmcloud_lattice::registry::Key::Link(key).to_string();
