@@ -218,25 +218,30 @@ impl Inner {
             self.begin_handshake(host);
         }
         let mut cancel = CancelOnDrop::new(self, host.cloned(), random.secret);
-        let exchange = self.exchange(subject, sealed.bytes.clone(), host, call.deadline).await?;
-        let answer = match exchange {
-            Exchange::Answer(message) => self.edge.open(&sealed, &message.payload)?,
+        match self.exchange(subject, sealed.bytes.clone(), host, call.deadline).await? {
+            Exchange::Answer(message) => {
+                let answer = self.edge.open(&sealed, &message.payload)?;
+                Ok(self.conclude(answer, cancel, call.deadline).await)
+            }
             Exchange::NoSubscriber => {
                 cancel.disarm();
-                return Ok(Sent::NoSubscriber);
+                Ok(Sent::NoSubscriber)
             }
-        };
-        if let Answer::Transfer { host, transfer } = answer {
-            // The end of the fetch, or the drop of it, reveals the secret: the host need not offer the payload any longer.
-            return Ok(Sent::Done(self.fetch(&host, &transfer, call.deadline).await));
         }
-        cancel.disarm();
-        Ok(match answer {
+    }
+
+    /// Returns what an answer says, and fetches its payload if it has to be.
+    async fn conclude(&self, answer: Answer, mut cancel: CancelOnDrop<'_>, deadline: Instant) -> Sent {
+        if !matches!(answer, Answer::Transfer { .. }) {
+            cancel.disarm();
+        }
+        match answer {
             Answer::Payload(payload) => Sent::Done(Ok(payload)),
-            Answer::Retry(retry) => Sent::Retry(retry),
             Answer::Failed(error) => Sent::Done(Err(error)),
-            Answer::Transfer { .. } => Sent::Done(Err(Error::new(ErrorKind::Internal, "a transfer was not fetched"))),
-        })
+            Answer::Retry(retry) => Sent::Retry(retry),
+            // At the end the secret is revealed: the host need not offer the payload any longer.
+            Answer::Transfer { host, transfer } => Sent::Done(self.fetch(&host, &transfer, deadline).await),
+        }
     }
 
     /// Fetches the payload of an answer. The call has been executed, so that no failure says otherwise.

@@ -97,7 +97,7 @@ fn no_cluster_speaks_for_a_host_that_was_named() {
         let extension = response.extension.as_mut().unwrap();
         extension.retry = Some(Retry::WithToken);
         extension.cluster.clone_from(&forger.cluster);
-        let digest = forger.digester.response(&call.exact, &response);
+        let digest = forger.digester.response(&call.exact(), &response);
         let signature = forger.signer().sign(&digest).unwrap();
         response.extension.as_mut().unwrap().signature = Some(signature.try_into().unwrap());
         expect_refused(&one, &call, &response.encode(PayloadForm::Binary), Refusal::Forged);
