@@ -33,7 +33,12 @@ impl LatticeConfiguration {
         if let Some(namespace) = &self.namespace {
             options = options.namespace(namespace.clone());
         }
-        if let (Some(_), Some(control)) = (&self.calls, &self.control) {
+        if let Some(calls) = &self.calls {
+            options = options.connection(ConnectionOptions::from(calls.clone()));
+        }
+        if let Some(control) = &self.control
+            && (self.calls.is_some() || self.options.is_some())
+        {
             options = options.control_connection(ConnectionOptions::from(control.clone()));
         }
         Some(options)

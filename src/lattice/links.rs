@@ -1,7 +1,7 @@
 //! Changes of links by this host: in effect here at once, and in the registry for all others.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_lattice::registry::{self, Change, LinkRecord, PendingChange, Registry};
@@ -47,6 +47,11 @@ impl PendingLinks {
     /// Returns whether a change of a link waits to be published.
     pub(super) fn is_pending(&self, key: &LinkKey) -> bool {
         self.book().pending.contains_key(key)
+    }
+
+    /// Returns how many changes wait to be published.
+    pub(super) fn waiting(&self) -> usize {
+        self.book().pending.len()
     }
 
     /// Forgets the revisions: the registry has lost its data.
@@ -96,7 +101,9 @@ impl Node {
         record.key()?;
         let opened = self.registry();
         let is_local = concerns(&self.dispatch.snapshot(), &definition);
-        if is_local || opened.is_err() {
+        let before = self.dispatch.snapshot().links.get(&key).map(|link| link.definition.clone());
+        let is_applied = is_local || opened.is_err();
+        if is_applied {
             self.request(Command::SetLink(definition.clone())).await?;
         }
         if is_told {
@@ -106,7 +113,22 @@ impl Node {
             Ok(open) => open.registry.put_link(&record).await,
             Err(unavailable) => Err(unavailable),
         };
-        self.conclude(key, published, Change::SetLink(record))
+        let concluded = self.conclude(key.clone(), published, Change::SetLink(record));
+        if concluded.is_err() && is_applied {
+            self.revert(key, before).await;
+        }
+        concluded
+    }
+
+    /// Puts the previous link into effect again, after a change that the registry refused.
+    async fn revert(&self, key: LinkKey, before: Option<Arc<LinkDefinition>>) {
+        let command = match before {
+            Some(before) => Command::SetLink(LinkDefinition::clone(&before)),
+            None => Command::RemoveLink(key.clone()),
+        };
+        if let Err(error) = self.request(command).await {
+            log::warn!("the {key} is not as before its refused change: {error}");
+        }
     }
 
     /// Removes a link on this host and from the registry. `is_told` says whether hosts of 2021 are to be told.

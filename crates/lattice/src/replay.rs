@@ -13,9 +13,9 @@ use std::sync::Arc;
 /// The limits of a [`ReplayCache`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplayLimits {
-    /// How old a call may be. Unit: milliseconds. Default: 30 s.
+    /// How old a call may be. Unit: milliseconds. Default: 30 s. A host uses its token window.
     pub back: u64,
-    /// How far in the future a call may have been issued, since clocks differ. Unit: milliseconds. Default: 5 s.
+    /// How far in the future a call may have been issued, since clocks differ. Unit: milliseconds. Default: 5 s. A host uses its token window.
     pub ahead: u64,
     /// How many calls are remembered. A call takes about 80 bytes. Default: 262,144.
     pub calls: usize,

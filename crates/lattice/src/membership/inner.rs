@@ -59,6 +59,12 @@ pub(super) struct Known {
 }
 
 impl Inner {
+    /// Returns whether hosts of 2021 were heard lately.
+    pub(super) fn knows_era_hosts(&self) -> bool {
+        let known = self.known();
+        known.era.iter().any(|(host, _)| *host != self.host && known.roster.peer(host).is_none())
+    }
+
     /// Takes note of an event of 2021. Hosts of this kind send such events, too.
     pub(super) fn hear_era_host(&self, host: String) {
         let is_new = {

@@ -23,7 +23,10 @@ pub(super) async fn hear(inner: &Inner) -> Result<()> {
             () = sleep_until(next_beat) => {
                 next_beat = Instant::now() + inner.interval;
                 inner.known().era.forget(Instant::now(), inner.interval * ERA_SILENCE);
-                send_era_heartbeats(inner).await;
+                // Claims are told to those who understand them alone: heartbeats of this kind have a constant size.
+                if inner.knows_era_hosts() {
+                    send_era_heartbeats(inner).await;
+                }
             }
             changed = status.changed() => {
                 if changed.is_err() {
