@@ -2,6 +2,7 @@
 
 mod calls;
 mod cost;
+mod era;
 mod handler;
 mod hostile;
 mod losses;

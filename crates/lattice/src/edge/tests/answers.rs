@@ -126,12 +126,11 @@ fn hosts_of_a_cluster_answer_shared_calls_with_the_signature_of_the_cluster() {
         let trust = HostTrust::new([], [cluster().public_key()]);
         Plan { cluster: Some(cluster()), trust, ..Plan::default() }.edge()
     };
-    let (one, other) = (member(), member());
+    let (one, other, stranger) = (member(), member(), edge());
     let (_, call) = shared(&one);
     let admitted = other.admit(&call.bytes, SHARED).unwrap();
     let answer = other.answer(&admitted.reply, Outcome::Payload(vec![1]));
     assert!(matches!(one.open(&call, &answer).unwrap(), Answer::Payload(_)));
-    let stranger = edge();
     let admitted = stranger.admit(&call.bytes, SHARED).unwrap();
     let answer = stranger.answer(&admitted.reply, Outcome::Payload(vec![1]));
     expect_refused(&one, &call, &answer, Refusal::Untrusted);
