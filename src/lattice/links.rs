@@ -20,6 +20,8 @@ pub(super) struct PendingLinks(Mutex<Book>);
 struct Book {
     /// The last known revision of each link that this host knows from the registry.
     revisions: HashMap<LinkKey, u64>,
+    /// How many changes of each link have been requested of the supervisor, and have not ended.
+    applying: HashMap<LinkKey, usize>,
     /// Changes that were made without a connection. The last one of a link counts.
     pending: HashMap<LinkKey, PendingChange>,
 }
@@ -29,14 +31,36 @@ impl PendingLinks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records the revision of a link. Returns whether it is news, and no change of this host waits to be published.
+    /// Records the revision of a link. Returns whether none is newer, and no change of this host waits to be published.
     pub(super) fn learn(&self, key: &LinkKey, revision: u64) -> bool {
         let mut book = self.book();
-        let is_news = book.revisions.get(key).is_none_or(|known| *known < revision);
-        if is_news {
+        // The revision of a change of this host may be known before it is heard of, after an older one of another host.
+        let is_latest = book.revisions.get(key).is_none_or(|known| *known <= revision);
+        if is_latest {
             book.revisions.insert(key.clone(), revision);
         }
-        is_news && !book.pending.contains_key(key)
+        is_latest && !book.pending.contains_key(key)
+    }
+
+    /// Notes that a change of a link was requested of the supervisor.
+    pub(super) fn begin(&self, key: &LinkKey) {
+        *self.book().applying.entry(key.clone()).or_default() += 1;
+    }
+
+    /// Notes that a requested change of a link has ended.
+    pub(super) fn end(&self, key: &LinkKey) {
+        let mut book = self.book();
+        if let Some(count) = book.applying.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                book.applying.remove(key);
+            }
+        }
+    }
+
+    /// Returns whether a requested change of a link has not ended yet.
+    pub(super) fn is_changing(&self, key: &LinkKey) -> bool {
+        self.book().applying.contains_key(key)
     }
 
     /// Returns whether the registry has ever held a link, as far as this host knows.

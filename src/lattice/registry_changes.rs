@@ -116,16 +116,18 @@ impl Applier {
             RegistryChange::Link { definition, revision } => {
                 let definition = definition_of(&definition);
                 let key = definition.key();
-                let is_news = self.node.links.learn(&key, revision);
+                let is_latest = self.node.links.learn(&key, revision);
                 let known = self.node.dispatch.snapshot().links.get(&key).cloned();
-                if is_news && known.is_none_or(|known| *known.definition != definition) {
+                let is_in_effect = known.is_some_and(|known| *known.definition == definition);
+                if is_latest && (!is_in_effect || self.node.links.is_changing(&key)) {
                     self.start_extras_for(&definition).await;
                     self.send(Command::SetLink(definition)).await;
                 }
             }
             RegistryChange::LinkRemoved { key, revision } => {
                 let key = LinkKey::new(&key.actor, &key.contract, &key.link_name);
-                if self.node.links.learn(&key, revision) {
+                let is_there = self.node.dispatch.snapshot().links.contains_key(&key);
+                if self.node.links.learn(&key, revision) && (is_there || self.node.links.is_changing(&key)) {
                     self.send(Command::RemoveLink(key)).await;
                 }
             }
@@ -171,6 +173,15 @@ impl Applier {
     /// Requests a change of the supervisor, which applies it beside others.
     async fn send(&self, command: Command) {
         let Ok(permit) = self.permits.clone().acquire_owned().await else { return };
+        let key = match &command {
+            Command::SetLink(definition) => Some(definition.key()),
+            Command::RemoveLink(key) => Some(key.clone()),
+            _ => None,
+        };
+        let node = self.node.clone();
+        if let Some(key) = &key {
+            node.links.begin(key);
+        }
         // The order of requests is that in which they are made here.
         let request = self.node.supervisor.send(command);
         tokio::spawn(async move {
@@ -179,6 +190,9 @@ impl Applier {
                     log::warn!("a change of the lattice's registry is not in effect here: {refusal}");
                 }
                 _ => {}
+            }
+            if let Some(key) = &key {
+                node.links.end(key);
             }
             drop(permit);
         });
