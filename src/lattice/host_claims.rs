@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use wasmcloud_claims::{jwt, read_token};
 use wasmcloud_core::entity::{KeyKind, WasmCloudEntity, is_key};
+use wasmcloud_core::error::Result;
 use wasmcloud_core::identity::ProviderKeyRef;
 use wasmcloud_lattice::{Subject, is_inbox};
 
 use super::Node;
-use super::remote_actors::identity_by;
+use crate::identity::ActorIdentity;
 use crate::supervisor::Command;
 
 /// How long a host may take to answer.
@@ -98,4 +100,13 @@ fn unknown_actors(node: &Node) -> BTreeSet<String> {
 
 fn subject(node: &Node, host: &str) -> String {
     node.namespace.peer(&format!("host.{host}.claims"))
+}
+
+/// Returns the identity of an actor by its token.
+///
+/// # Errors
+/// `InvalidToken` if the token does not verify.
+pub(super) fn identity_by(token: &str) -> Result<Arc<ActorIdentity>> {
+    let claims = read_token::<jwt::Actor>(token)?;
+    Ok(Arc::new(ActorIdentity::new(Arc::new(claims), token.into())))
 }

@@ -15,8 +15,8 @@ use wasmcloud_lattice::{Connection, LatticeOptions};
 use wasmcloud_providers::Extras;
 
 use super::children::claim_alias;
+use super::host_claims::identity_by;
 use super::links::{definition_of, record_of};
-use super::remote_actors::identity_by;
 use super::{Node, OpenRegistry, RegistryState};
 use crate::child::Child;
 use crate::link::{LinkDefinition, LinkKey};

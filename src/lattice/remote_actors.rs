@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use wasmcloud_claims::jwt::{self, Claims};
-use wasmcloud_claims::read_token;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-use super::{Node, host_claims};
+use super::Node;
+use super::host_claims::{self, identity_by};
 use crate::identity::ActorIdentity;
 use crate::supervisor::Command;
 
@@ -138,13 +138,4 @@ impl RemoteActors {
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns the identity of an actor by its token.
-///
-/// # Errors
-/// `InvalidToken` if the token does not verify.
-pub(super) fn identity_by(token: &str) -> Result<Arc<ActorIdentity>> {
-    let claims = read_token::<jwt::Actor>(token)?;
-    Ok(Arc::new(ActorIdentity::new(Arc::new(claims), token.into())))
 }

@@ -17,6 +17,10 @@ impl Supervision {
         let child = Child::Actor(identity.key.clone());
         self.assess_remote_actor(&identity);
         let before = self.change(|registry| registry.put_remote_actor(identity.clone()));
+        // Its links follow what runs here, as long as it does.
+        if self.registry.borrow().runs(&child) {
+            return;
+        }
         let is_same = before.is_some_and(|before| {
             before.has_same_binding(&identity) && before.trust.lost().is_some() == identity.trust.lost().is_some()
         });

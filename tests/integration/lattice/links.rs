@@ -67,6 +67,7 @@ async fn a_link_outlives_the_restart_of_every_host() {
     run_actor(&one, &signing, &[]).await;
     other.start_native_capability(capability()).await.unwrap();
     established(&other, &caller).await;
+    until(async || one.link_state(&caller, PROBE, None).is_some()).await;
     let reply = soon(one.call_actor(&caller, "Any", &host_call("", PROBE, "Echo", b"still"))).await.unwrap();
     assert_eq!(host_answer(&reply).unwrap(), b"still");
     stop(&[one, other]).await;
