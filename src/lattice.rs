@@ -173,17 +173,22 @@ impl Node {
     /// `LatticeUnavailable` if the host has not joined yet, or has lost the connection.
     fn registry(&self) -> Result<OpenRegistry> {
         self.connection.client()?;
-        let message = match &*self.registry.borrow() {
-            RegistryState::Open(open) => return Ok(open.clone()),
+        let message = match self.registry_state() {
+            RegistryState::Open(open) => return Ok(open),
             RegistryState::Unknown => "the registry of the lattice is not open yet",
             RegistryState::Missing => "the lattice has no registry: the NATS server has no JetStream",
         };
         Err(Error::new(ErrorKind::LatticeUnavailable, message))
     }
 
+    /// Returns whether there is a registry. It holds no lock: a second look while a change waits would never end.
+    fn registry_state(&self) -> RegistryState {
+        self.registry.borrow().clone()
+    }
+
     /// Returns whether the lattice has no registry, so that links and claims travel by advertisements alone.
     fn has_no_registry(&self) -> bool {
-        matches!(*self.registry.borrow(), RegistryState::Missing)
+        matches!(self.registry_state(), RegistryState::Missing)
     }
 
     /// Requests a change of the supervisor.

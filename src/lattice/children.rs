@@ -70,7 +70,7 @@ pub(super) async fn follow(node: Arc<Node>) {
             () = tokio::time::sleep(RETRY), if !retries.is_empty() => std::mem::take(&mut retries),
         };
         retries.extend(known.update(&node, changed).await);
-        if !matches!(*node.registry.borrow(), RegistryState::Unknown) {
+        if !matches!(node.registry_state(), RegistryState::Unknown) {
             node.is_known.send_if_modified(|is_known| !std::mem::replace(is_known, true));
         }
     }

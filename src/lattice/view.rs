@@ -106,12 +106,13 @@ pub struct LatticeCounts {
 impl LatticeView {
     pub(super) fn of(node: &Node) -> LatticeView {
         let rpc = node.rpc.counts();
+        let registry = node.registry_state();
         LatticeView {
             state: node.state(),
             namespace: node.namespace.as_str().to_owned(),
             is_cordoned: node.is_cordoned.load(Ordering::Relaxed),
             trusts_any_host: node.trusts_any_host,
-            has_registry: matches!(*node.registry.borrow(), RegistryState::Open(_)),
+            has_registry: matches!(registry, RegistryState::Open(_)),
             waiting_links: node.links.waiting(),
             hosts: node.membership.peers().into_iter().map(|peer| LatticePeer::of(node, peer)).collect(),
             era_hosts: node.membership.era_hosts().into_iter().map(|host| host.host).collect(),
@@ -125,7 +126,7 @@ impl LatticeView {
                 edge: rpc.edge,
                 membership: node.membership.counts(),
                 connection: node.connection.counts(),
-                registry: match &*node.registry.borrow() {
+                registry: match registry {
                     RegistryState::Open(open) => Some(open.registry.counters()),
                     _ => None,
                 },

@@ -206,10 +206,12 @@ pub(super) async fn follow(rpc: Arc<Inner>) {
                 rpc.lose(&host);
                 rpc.routes.present(&host);
             }
-            Ok(MembershipEvent::Down { host, .. } | MembershipEvent::Left { host, .. }) => {
+            Ok(MembershipEvent::Down { host, .. }) => {
                 rpc.lose(&host);
                 tokio::spawn(forget(rpc.clone(), host));
             }
+            // It has answered all calls before. The answers may not have been read yet.
+            Ok(MembershipEvent::Left { host, .. }) => drop(tokio::spawn(forget(rpc.clone(), host))),
             Ok(MembershipEvent::Cordon { host, .. }) => rpc.routes.present(&host),
             Ok(_) => {}
             Err(broadcast::error::RecvError::Lagged(_)) => {
@@ -229,6 +231,7 @@ async fn forget(rpc: Arc<Inner>, host: String) {
         () = told(&mut is_over, true) => {}
     }
     if rpc.membership.peer(&host).is_none_or(|peer| peer.status != PeerStatus::Up) {
+        rpc.lose(&host);
         rpc.edge.sessions().forget(&host);
     }
 }
