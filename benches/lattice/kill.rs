@@ -124,7 +124,7 @@ fn reasons(failed: &[Failure]) -> BTreeMap<String, usize> {
     let mut reasons = BTreeMap::new();
     for failure in failed {
         // Subjects and keys differ.
-        *reasons.entry(failure.reason.chars().take(60).collect()).or_default() += 1;
+        *reasons.entry(failure.reason.chars().take(200).collect()).or_default() += 1;
     }
     reasons
 }
