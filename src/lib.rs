@@ -108,6 +108,9 @@ mod documents {
     #[cfg(feature = "experiments")]
     #[doc = include_str!("../docs/experiment.md")]
     struct Experiment;
+    #[cfg(feature = "lattice")]
+    #[doc = include_str!("../docs/lattice.md")]
+    struct Lattice;
     #[doc = include_str!("../docs/operate.md")]
     struct Operate;
     #[doc = include_str!("../docs/trust.md")]

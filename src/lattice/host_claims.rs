@@ -1,19 +1,26 @@
 //! The tokens of actors, asked of the host that runs them. A token is verified by its own signature, so the answer needs none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use wasmcloud_core::entity::{KeyKind, is_key};
+use wasmcloud_core::entity::{KeyKind, WasmCloudEntity, is_key};
+use wasmcloud_core::identity::ProviderKeyRef;
 use wasmcloud_lattice::{Subject, is_inbox};
 
 use super::Node;
+use super::remote_actors::identity_by;
+use crate::supervisor::Command;
 
 /// How long a host may take to answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The delay before a subscription that failed is requested again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How often links without known claims are looked at, on a server without JetStream.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Asks a host for the token of an actor. Returns `None` if it does not know it, or does not answer.
 pub(super) async fn ask(node: &Node, host: &str, actor: &str) -> Option<String> {
@@ -48,6 +55,45 @@ pub(super) async fn serve(node: Arc<Node>) {
             let _ = node.connection.publish(inbox.to_string(), answer).await;
         }
     }
+}
+
+/// Learns the claims of actors on other hosts that are linked to providers here, as long as no registry tells them.
+pub(super) async fn follow_without_registry(node: Arc<Node>) {
+    while node.connection.joined().await {
+        tokio::time::sleep(PAUSE).await;
+        if !node.has_no_registry() {
+            continue;
+        }
+        for actor in unknown_actors(&node) {
+            let hosts = node.membership.hosts_of(&WasmCloudEntity::Actor(actor.clone())).hosts;
+            for host in hosts {
+                let Some(token) = ask(&node, &host, &actor).await else { continue };
+                let learned = match identity_by(&token) {
+                    Ok(identity) if *identity.key == *actor => node.request(Command::SetRemoteActor(identity)).await,
+                    Ok(_) => continue,
+                    Err(error) => Err(error),
+                };
+                match learned {
+                    Ok(()) => break,
+                    Err(error) => log::warn!("the claims of actor {actor} from host {host} are refused: {error}"),
+                }
+            }
+        }
+    }
+}
+
+/// Returns the actors that are linked to providers here and neither run here nor are known by their claims.
+fn unknown_actors(node: &Node) -> BTreeSet<String> {
+    let snapshot = node.dispatch.snapshot();
+    let links = snapshot.links.values().map(|link| &link.definition);
+    let unknown = links.filter(|link| {
+        let provider = ProviderKeyRef { id: &link.provider_id, link_name: &link.link_name };
+        let actor = link.actor_id.as_str();
+        snapshot.providers.contains_key(&provider)
+            && !snapshot.actors.contains_key(actor)
+            && !snapshot.remote_actors.contains_key(actor)
+    });
+    unknown.map(|link| link.actor_id.clone()).collect()
 }
 
 fn subject(node: &Node, host: &str) -> String {

@@ -115,7 +115,7 @@ impl Node {
         let released = self.request(Command::RemoveLink(key.clone())).await;
         let is_unknown = |error: &Error| error.kind() == ErrorKind::NotLinked;
         let published = match self.registry() {
-            Ok(open) => open.registry.remove_link(&registered).await,
+            Ok(open) => self.remove_registered(&open.registry, &registered, released.is_ok()).await,
             Err(unavailable) => Err(unavailable),
         };
         match (released, published) {
@@ -138,6 +138,18 @@ impl Node {
 }
 
 impl Node {
+    /// Removes a link from the registry. A link that is unknown here must be known there.
+    async fn remove_registered(&self, registry: &Registry, key: &registry::LinkKey, is_known: bool) -> Result<u64> {
+        if !is_known {
+            let links = registry.links_of(&key.actor).await?;
+            let is_there = |link: &registry::RegisteredLink| link.definition.key().is_ok_and(|known| known == *key);
+            if !links.iter().any(is_there) {
+                return Err(Error::new(ErrorKind::NotLinked, "the lattice knows no such link"));
+            }
+        }
+        registry.remove_link(key).await
+    }
+
     /// Records the outcome of a publication. A change that could not be published for want of a connection waits for it.
     fn conclude(&self, key: LinkKey, published: Result<u64>, change: Change) -> Result<()> {
         match published {

@@ -152,6 +152,7 @@ fn begin(config: LatticeConfig) -> Result<Arc<Node>> {
     tokio::spawn(events::follow(node.clone()));
     tokio::spawn(advertisements::follow(node.clone(), receiver));
     tokio::spawn(host_claims::serve(node.clone()));
+    tokio::spawn(host_claims::follow_without_registry(node.clone()));
     tokio::spawn(registry_changes::follow(node.clone(), options, key));
     Ok(node)
 }

@@ -8,7 +8,6 @@
 mod close;
 mod dial;
 mod event;
-mod exchange;
 mod shared;
 mod state;
 mod subscription;
@@ -30,7 +29,6 @@ use subscription::unavailable;
 
 pub(crate) use dial::random_share;
 pub use event::{ConnectionCounts, ConnectionEvent};
-pub(crate) use exchange::Exchange;
 pub use state::{ConnectionStatus, LatticeState, Mark, ServerFacts};
 pub use subscription::{Subject, Subscription, is_inbox};
 

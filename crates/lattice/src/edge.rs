@@ -4,32 +4,51 @@
 //! token. As it names one host, no other host can be made to execute it. A call on its target's own subject is taken by any
 //! host of the queue group and carries a token, as in 2021.
 //!
-//! A check costs more the later it is made: size, format, destination, time and trust are checked before any signature.
+//! Size, format, destination and time are checked before a signature, which costs the most.
+//!
+//! # What a copy of a message can do
+//! Other clients of the server may read messages and send copies of them, to the same inbox for answers. No copy has a call
+//! executed twice, and none has the caller believe that a call was not executed which was:
+//! - A session accepts each message once, and a token is accepted once. A token from before the start of this host is not,
+//!   since it is forgotten what was accepted then.
+//! - The signature of a refusal covers the whole message. So the refusal of a copy without its token or authenticators says
+//!   nothing about the message of the caller.
+//! - A refusal is not answered while a call with the same content is in progress, nor if the message was accepted before.
 
+mod answering;
 mod counts;
 mod incoming;
+mod keys;
 mod outgoing;
+mod progress;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nkeys::KeyPair;
-use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use crate::namespace::Namespace;
 use crate::options::HostTrust;
 use crate::replay::{ReplayCache, ReplayLimits};
 use crate::session::Sessions;
-use crate::wire::Digester;
+use crate::wire::{Authenticator, Digest, Digester};
 use counts::Counters;
+use keys::Keys;
+use progress::CallsInProgress;
 
+pub use answering::{Outcome, Reply};
 pub use counts::{EdgeCounts, Refusal};
-pub use incoming::{Admitted, Arrival, Outcome, Refused, Reply};
+pub use incoming::{Admitted, Arrival, Refused};
 pub use outgoing::{Answer, Sealed};
 
-/// How many refusals are answered in a second. An answer costs a signature, and whoever sends garbage waits for none.
+/// How many refusals are answered in a second. An answer costs a signature, and a sender of garbage waits for none.
 const ANSWERED_REFUSALS: u32 = 200;
+
+/// How many refusals are answered in a second whose calls can be sent again. After a restart each call in flight is one.
+const ANSWERED_RETRIES: u32 = 2_000;
 
 /// What the edge of a host is made of.
 #[derive(Debug)]
@@ -52,6 +71,7 @@ pub struct EdgeSettings {
 
 /// The edge of a host.
 pub struct Edge {
+    namespace: Namespace,
     digester: Digester,
     host: Arc<str>,
     key: Arc<KeyPair>,
@@ -63,6 +83,10 @@ pub struct Edge {
     message_bytes: usize,
     window: ReplayLimits,
     replay: Mutex<ReplayCache>,
+    progress: CallsInProgress,
+    keys: Keys,
+    /// When this edge was made. Unit: milliseconds since 1970.
+    started_at: u64,
     refusals: Mutex<RefusalBudget>,
     counters: Counters,
 }
@@ -72,6 +96,13 @@ pub struct Edge {
 struct RefusalBudget {
     since: Instant,
     left: u32,
+    retries_left: u32,
+}
+
+impl RefusalBudget {
+    fn new() -> RefusalBudget {
+        RefusalBudget { since: Instant::now(), left: ANSWERED_REFUSALS, retries_left: ANSWERED_RETRIES }
+    }
 }
 
 impl Edge {
@@ -82,6 +113,7 @@ impl Edge {
         let window = ReplayLimits { back, ahead: back, ..ReplayLimits::default() };
         Edge {
             digester: Digester::new(&namespace),
+            namespace,
             host: key.public_key().into(),
             cluster: cluster_key.as_ref().map(|key| key.public_key()),
             key,
@@ -91,7 +123,10 @@ impl Edge {
             message_bytes,
             window,
             replay: Mutex::new(ReplayCache::new(window)),
-            refusals: Mutex::new(RefusalBudget { since: Instant::now(), left: ANSWERED_REFUSALS }),
+            progress: CallsInProgress::default(),
+            keys: Keys::default(),
+            started_at: clock(),
+            refusals: Mutex::new(RefusalBudget::new()),
             counters: Counters::default(),
         }
     }
@@ -116,12 +151,6 @@ impl Edge {
         self.cluster_key.as_deref().unwrap_or(&self.key)
     }
 
-    fn sign(&self, bytes: &[u8]) -> Result<[u8; 64]> {
-        let failed = || Error::new(ErrorKind::Internal, "the host key does not sign");
-        let signature = self.signer().sign(bytes).map_err(|error| failed().caused_by(error))?;
-        signature.try_into().map_err(|_| failed())
-    }
-
     /// Returns whether a key that signed a message for a host is trusted to do so.
     fn trusts(&self, signer: &str, host: &str) -> bool {
         if signer == host {
@@ -134,14 +163,15 @@ impl Edge {
         self.replay.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns whether one more refusal may be answered.
-    fn may_answer_refusal(&self) -> bool {
+    /// Returns whether one more refusal may be answered, whose call can be sent again or not.
+    fn may_answer_refusal(&self, is_retry: bool) -> bool {
         let mut budget = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         if budget.since.elapsed() >= Duration::from_secs(1) {
-            *budget = RefusalBudget { since: Instant::now(), left: ANSWERED_REFUSALS };
+            *budget = RefusalBudget::new();
         }
-        let may = budget.left > 0;
-        budget.left = budget.left.saturating_sub(1);
+        let left = if is_retry { &mut budget.retries_left } else { &mut budget.left };
+        let may = *left > 0;
+        *left = left.saturating_sub(1);
         may
     }
 }
@@ -158,7 +188,17 @@ fn clock() -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Verifies an ed25519 signature by a public key in text.
-fn verifies(public_key: &str, bytes: &[u8], signature: &[u8]) -> bool {
-    KeyPair::from_public_key(public_key).is_ok_and(|key| key.verify(bytes, signature).is_ok())
+/// Returns the digest of a whole message: of a call with its token and authenticators. Copies of a message whose token or
+/// authenticators were removed have another one.
+fn exact(digest: &Digest, token: &str, authenticators: &[Authenticator]) -> Digest {
+    let mut hasher = blake3::Hasher::new_derive_key("wasmcloud lattice message 1");
+    hasher.update(digest);
+    hasher.update(&(token.len() as u64).to_le_bytes());
+    hasher.update(token.as_bytes());
+    for authenticator in authenticators {
+        hasher.update(&authenticator.key_id.to_le_bytes());
+        hasher.update(&authenticator.counter.to_le_bytes());
+        hasher.update(&authenticator.mac);
+    }
+    *hasher.finalize().as_bytes()
 }

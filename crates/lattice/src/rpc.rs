@@ -6,24 +6,33 @@
 //!
 //! # Layout
 //! - `calling`: calls to other hosts
+//! - `answers`: the answers to them
 //! - `routes`: which host a call goes to
 //! - `serving`: calls from other hosts
 //! - `handshakes`: the exchange of session keys
 //! - `cancellation`: calls that the caller no longer waits for
+//! - `listening`: subscriptions
 
+mod answers;
 mod calling;
 mod cancellation;
 mod handshakes;
+mod listening;
+mod permits;
+mod randomness;
 mod routes;
 mod serving;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, Result};
 
@@ -33,7 +42,10 @@ use crate::membership::Membership;
 use crate::namespace::Namespace;
 use crate::transfer::Transfers;
 use crate::wire::{TraceContext, WaitingActor};
+use answers::Answers;
 use cancellation::Cancellable;
+use permits::Permits;
+use randomness::Randomness;
 use routes::Routes;
 use serving::Served as ServedSubjects;
 
@@ -148,10 +160,15 @@ struct Inner {
     /// The shared subjects that this host serves.
     served: Mutex<HashMap<String, ServedSubjects>>,
     cancellable: Cancellable,
-    permits: Arc<Semaphore>,
-    calls_at_once: usize,
-    /// Whether this host takes calls on its own subject.
+    permits: Arc<Permits>,
+    answers: Answers,
+    randomness: Randomness,
+    /// The task that takes calls on the subject of this host.
+    own: Mutex<Option<JoinHandle<()>>>,
+    /// Whether this host takes calls.
     is_open: watch::Sender<bool>,
+    /// Whether the connection is closed.
+    is_over: watch::Sender<bool>,
     counters: Counters,
 }
 
@@ -167,7 +184,7 @@ struct Counters {
 
 impl Rpc {
     /// Starts to take calls on the subject of this host, whenever it is connected. The tasks run on the current tokio runtime,
-    /// and end with [`close_all`](Rpc::close_all).
+    /// and end when the connection is closed.
     pub fn start(settings: RpcSettings) -> Rpc {
         let RpcSettings { namespace, connection, edge, membership, transfers, handler, calls_at_once } = settings;
         let rpc = Rpc(Arc::new(Inner {
@@ -180,12 +197,18 @@ impl Rpc {
             routes: Routes::default(),
             served: Mutex::default(),
             cancellable: Cancellable::default(),
-            permits: Arc::new(Semaphore::new(calls_at_once)),
-            calls_at_once,
+            permits: Permits::new(calls_at_once),
+            answers: Answers::default(),
+            randomness: Randomness::new(),
+            own: Mutex::default(),
             is_open: watch::Sender::new(true),
+            is_over: watch::Sender::new(false),
             counters: Counters::default(),
         }));
-        tokio::spawn(serving::serve_host(rpc.0.clone()));
+        let own = tokio::spawn(serving::serve_host(rpc.0.clone()));
+        *rpc.0.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(own);
+        tokio::spawn(answers::serve(rpc.0.clone()));
+        tokio::spawn(answers::follow_connection(rpc.0.clone()));
         tokio::spawn(handshakes::serve(rpc.0.clone()));
         tokio::spawn(cancellation::serve(rpc.0.clone()));
         tokio::spawn(routes::follow(rpc.0.clone()));
@@ -214,19 +237,19 @@ impl Rpc {
         serving::close(&self.0, entity).await;
     }
 
-    /// Takes no more calls at all, and waits until those in progress are answered.
+    /// Takes no more calls at all, and waits until those in progress are answered. This host can still call others.
     pub async fn close_all(&self) {
         serving::close_all(&self.0).await;
     }
 
     /// Waits until all calls of other hosts are answered.
     pub async fn idle(&self) {
-        self.0.idle().await;
+        self.0.permits.all_free().await;
     }
 
     /// Returns how many calls of other hosts are being served.
     pub fn in_progress(&self) -> usize {
-        self.0.calls_at_once.saturating_sub(self.0.permits.available_permits())
+        self.0.permits.taken()
     }
 
     /// Returns how many calls went to and came from other hosts.
@@ -249,12 +272,6 @@ impl Inner {
     /// Returns a subject of another host.
     fn host_subject(&self, host: &str, purpose: &str) -> String {
         self.namespace.peer(&format!("host.{host}.{purpose}"))
-    }
-
-    async fn idle(&self) {
-        let all = u32::try_from(self.calls_at_once).unwrap_or(u32::MAX);
-        // The semaphore is never closed.
-        let _ = self.permits.acquire_many(all).await;
     }
 }
 

@@ -9,6 +9,7 @@
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use nkeys::{KeyPair, KeyPairType};
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-use crate::wire::{Digester, Invocation, MAX_TOKEN};
+use crate::wire::{Digest, Digester, Invocation, MAX_TOKEN};
 
 /// The header of all tokens, as in 2021: `{"typ":"jwt","alg":"Ed25519"}` in base64.
 const HEADER: &str = "eyJ0eXAiOiJqd3QiLCJhbGciOiJFZDI1NTE5In0";
@@ -97,6 +98,11 @@ struct CallClaims {
 /// # Errors
 /// `InvalidArgument` if the key pair is not of a host or a cluster, or has no seed.
 pub fn sign(invocation: &Invocation, key: &KeyPair, digester: &Digester, now: u64) -> Result<String> {
+    sign_digest(invocation, key, &digester.invocation(invocation), now)
+}
+
+/// Returns the token of a call whose digest is known.
+pub(crate) fn sign_digest(invocation: &Invocation, key: &KeyPair, digest: &Digest, now: u64) -> Result<String> {
     let refused = |reason: &str| Error::new(ErrorKind::InvalidArgument, format!("cannot sign an invocation: {reason}"));
     if !is_sender(&key.key_pair_type()) {
         return Err(refused("use the key of a host (N...) or of a cluster (C...)"));
@@ -109,7 +115,7 @@ pub fn sign(invocation: &Invocation, key: &KeyPair, digester: &Digester, now: u6
         iss: key.public_key(),
         sub: invocation.id.clone(),
         wascap: call_claims(invocation),
-        lattice: Some(HEXLOWER.encode(&digester.invocation(invocation))),
+        lattice: Some(HEXLOWER.encode(digest)),
     };
     let json = serde_json::to_vec(&claims).map_err(|error| refused("its claims cannot be written").caused_by(error))?;
     let mut token = format!("{HEADER}.{}", BASE64URL_NOPAD.encode(&json));
@@ -124,6 +130,16 @@ pub fn sign(invocation: &Invocation, key: &KeyPair, digester: &Digester, now: u6
 /// # Errors
 /// The reason if the token does not authenticate the call.
 pub fn verify(invocation: &Invocation, digester: &Digester) -> Result<VerifiedToken, TokenError> {
+    let key_of = |issuer: &str| KeyPair::from_public_key(issuer).ok().map(Arc::new);
+    verify_digest(invocation, &digester.invocation(invocation), key_of)
+}
+
+/// Verifies the token of a call whose digest is known. `key_of` returns the key of an issuer.
+pub(crate) fn verify_digest(
+    invocation: &Invocation,
+    digest: &Digest,
+    key_of: impl FnOnce(&str) -> Option<Arc<KeyPair>>,
+) -> Result<VerifiedToken, TokenError> {
     let token = &invocation.encoded_claims;
     let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
     let (header, payload) = signed.split_once('.').ok_or(TokenError::Malformed)?;
@@ -132,7 +148,7 @@ pub fn verify(invocation: &Invocation, digester: &Digester) -> Result<VerifiedTo
     }
     check_header(header)?;
     let claims: Claims = serde_json::from_slice(&decode(payload)?).map_err(|_| TokenError::Malformed)?;
-    let issuer = KeyPair::from_public_key(&claims.iss).map_err(|_| TokenError::Malformed)?;
+    let issuer = key_of(&claims.iss).ok_or(TokenError::Malformed)?;
     if !is_sender(&issuer.key_pair_type()) {
         return Err(TokenError::Malformed);
     }
@@ -145,7 +161,7 @@ pub fn verify(invocation: &Invocation, digester: &Digester) -> Result<VerifiedTo
     if !is_same {
         return Err(TokenError::WrongCall);
     }
-    check_digest(invocation, &claims, digester)?;
+    check_digest(invocation, &claims, digest)?;
     Ok(VerifiedToken {
         issuer: claims.iss,
         issued_at: claims.iat.saturating_mul(1000),
@@ -164,9 +180,9 @@ fn check_header(header: &str) -> Result<(), TokenError> {
     if is_known { Ok(()) } else { Err(TokenError::Malformed) }
 }
 
-fn check_digest(invocation: &Invocation, claims: &Claims, digester: &Digester) -> Result<(), TokenError> {
+fn check_digest(invocation: &Invocation, claims: &Claims, digest: &Digest) -> Result<(), TokenError> {
     match &claims.lattice {
-        Some(digest) if *digest == HEXLOWER.encode(&digester.invocation(invocation)) => Ok(()),
+        Some(signed) if *signed == HEXLOWER.encode(digest) => Ok(()),
         Some(_) => Err(TokenError::WrongCall),
         None if invocation.extension.is_some() => Err(TokenError::ExtensionNotSigned),
         None => Ok(()),

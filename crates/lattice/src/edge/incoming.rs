@@ -1,24 +1,23 @@
-//! Calls from other hosts, and the answers to them.
+//! Calls from other hosts, which are admitted or refused.
 
 use bytes::Bytes;
-use wasmcloud_core::error::Error;
+use wasmcloud_core::error::{Error, ErrorKind};
 
-use super::{Edge, Refusal, clock};
+use super::answering::{Outcome, Reply, Seal, signature};
+use super::{Edge, Refusal, clock, exact};
 use crate::namespace::is_host_key;
 use crate::replay::NotFresh;
 use crate::session::{CallProof, CallRefusal};
 use crate::token::{self, TokenError};
-use crate::wire::{
-    Digest, Extension, Invocation, PayloadForm, Response, ResponseExtension, Retry, Transfer, WireError,
-};
+use crate::wire::{Digest, Extension, Invocation, Retry, WireError};
 
 /// The subject that a call came on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arrival {
+pub enum Arrival<'a> {
     /// The subject of this host. The call names it.
     Direct,
-    /// The subject of the target, which hosts share. The call names no host.
-    Shared,
+    /// This subject, which is of the target and which hosts share. The call names no host.
+    Shared(&'a str),
 }
 
 /// A call that has passed all checks of the edge.
@@ -28,38 +27,6 @@ pub struct Admitted {
     pub invocation: Invocation,
     /// Seals the answer.
     pub reply: Reply,
-}
-
-/// What is needed to seal the answer to a call.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    id: String,
-    digest: Digest,
-    seal: Seal,
-}
-
-/// How an answer is sealed.
-#[derive(Debug, Clone)]
-enum Seal {
-    /// With the MAC of the session of the call.
-    Session(CallProof),
-    /// With a signature.
-    Signature,
-    /// Not at all: hosts of 2021 do not know seals.
-    None,
-}
-
-/// What an answer says.
-#[derive(Debug)]
-pub enum Outcome<'a> {
-    /// The call succeeded.
-    Payload(Vec<u8>),
-    /// The call succeeded, and its payload is fetched from this host.
-    Transfer(Transfer),
-    /// The call failed.
-    Failed(&'a Error),
-    /// The call was not executed, and may be sent again.
-    Retry(Retry),
 }
 
 /// A call that is refused.
@@ -77,64 +44,89 @@ enum Proven {
     Token { is_whole: bool },
 }
 
+/// Why a call is refused, and what the caller does next if it can have the call executed.
+struct Refusing {
+    reason: Refusal,
+    retry: Option<Retry>,
+}
+
+impl From<Refusal> for Refusing {
+    fn from(reason: Refusal) -> Refusing {
+        Refusing { reason, retry: None }
+    }
+}
+
 impl Edge {
     /// Checks a call from another host, and admits it once.
     ///
     /// # Errors
     /// The refusal, which is counted.
-    pub fn admit(&self, message: &[u8], arrival: Arrival) -> Result<Admitted, Refused> {
-        let decoded = Invocation::decode(message, self.message_bytes);
-        let invocation = decoded.map_err(|error| {
-            let is_too_large = matches!(error, WireError::TooLarge { .. });
-            let reason = if is_too_large { Refusal::TooLarge } else { Refusal::Malformed };
-            self.counters.refused(reason);
-            Refused { reason, answer: None }
-        })?;
-        let has_two_payloads = invocation.extension.as_ref().is_some_and(|extension| extension.transfer.is_some())
-            && !invocation.payload.is_empty();
-        if has_two_payloads {
-            self.counters.refused(Refusal::Malformed);
-            return Err(Refused { reason: Refusal::Malformed, answer: None });
-        }
+    pub fn admit(&self, message: &[u8], arrival: Arrival<'_>) -> Result<Admitted, Refused> {
+        let invocation = self.read(message).map_err(|reason| self.unanswered(reason))?;
         let digest = self.digester.invocation(&invocation);
         match self.check_call(&invocation, &digest, arrival) {
             Ok(proven) => {
-                let seal = match proven {
-                    Proven::Session(proof) => Seal::Session(proof),
-                    Proven::Token { is_whole: true } => Seal::Signature,
-                    Proven::Token { is_whole: false } => Seal::None,
+                let _progress = Some(self.progress.begin(digest));
+                let (digest, seal) = match proven {
+                    Proven::Session(proof) => (digest, Seal::Session(proof)),
+                    Proven::Token { is_whole: true } => (exact_of(&invocation, &digest), signature(arrival)),
+                    Proven::Token { is_whole: false } => (digest, Seal::None),
                 };
-                let reply = Reply { id: invocation.id.clone(), digest, seal };
+                let reply = Reply { id: invocation.id.clone(), digest, seal, _progress };
                 Ok(Admitted { invocation, reply })
             }
-            Err(refusal) => Err(self.refuse(&invocation, digest, refusal)),
+            Err(refusing) => Err(self.refuse(&invocation, digest, arrival, refusing)),
         }
     }
 
-    fn check_call(&self, invocation: &Invocation, digest: &Digest, arrival: Arrival) -> Result<Proven, Refused> {
-        let refused = |reason| Refused { reason, answer: None };
+    /// Counts a call that is refused before it is read, since it could not be answered.
+    pub(crate) fn refuse_without_inbox(&self) {
+        self.counters.refused(Refusal::Malformed);
+    }
+
+    fn read(&self, message: &[u8]) -> Result<Invocation, Refusal> {
+        let invocation = Invocation::decode(message, self.message_bytes).map_err(|error| match error {
+            WireError::TooLarge { .. } => Refusal::TooLarge,
+            _ => Refusal::Malformed,
+        })?;
+        let is_elsewhere = invocation.extension.as_ref().is_some_and(|extension| extension.transfer.is_some());
+        // Of two payloads, readers could disagree about which one counts.
+        if is_elsewhere && !invocation.payload.is_empty() { Err(Refusal::Malformed) } else { Ok(invocation) }
+    }
+
+    fn unanswered(&self, reason: Refusal) -> Refused {
+        self.counters.refused(reason);
+        Refused { reason, answer: None }
+    }
+
+    fn check_call(&self, invocation: &Invocation, digest: &Digest, arrival: Arrival<'_>) -> Result<Proven, Refusing> {
         let now = clock();
-        if let Some(extension) = &invocation.extension {
-            if !is_host_key(&invocation.host_id) {
-                return Err(refused(Refusal::Malformed));
+        let Some(extension) = &invocation.extension else {
+            if arrival == Arrival::Direct || self.sessions.is_expected(&invocation.host_id) {
+                return Err(Refusal::Downgraded.into());
             }
-            self.check_destination(extension, arrival).map_err(refused)?;
-            self.window.check(extension.issued_at, now).map_err(not_fresh).map_err(refused)?;
-        } else if arrival == Arrival::Direct || self.sessions.is_expected(&invocation.host_id) {
-            return Err(refused(Refusal::Downgraded));
+            self.check_target(invocation, arrival)?;
+            return self.check_token(invocation, None, digest, now);
+        };
+        if !is_host_key(&invocation.host_id) {
+            return Err(Refusal::Malformed.into());
         }
-        if let Some(extension) = &invocation.extension
-            && invocation.encoded_claims.is_empty()
-        {
-            return self.check_session(invocation, extension, digest, now);
+        self.check_target(invocation, arrival)?;
+        self.window.check(extension.issued_at, now).map_err(not_fresh)?;
+        if invocation.encoded_claims.is_empty() {
+            return self.check_session(invocation, extension, digest);
         }
-        self.check_token(invocation, now).map_err(refused)
+        self.check_token(invocation, Some(extension), digest, now)
     }
 
-    fn check_destination(&self, extension: &Extension, arrival: Arrival) -> Result<(), Refusal> {
+    /// Checks that a call came on the subject of the host or target that it names.
+    fn check_target(&self, invocation: &Invocation, arrival: Arrival<'_>) -> Result<(), Refusal> {
+        let destination = invocation.extension.as_ref().and_then(|extension| extension.destination.as_deref());
         let is_right = match arrival {
-            Arrival::Direct => extension.destination.as_deref() == Some(&self.host),
-            Arrival::Shared => extension.destination.is_none(),
+            Arrival::Direct => destination == Some(&self.host),
+            Arrival::Shared(subject) => {
+                destination.is_none() && self.namespace.call(&invocation.target).as_deref() == Some(subject)
+            }
         };
         if is_right { Ok(()) } else { Err(Refusal::WrongDestination) }
     }
@@ -144,14 +136,10 @@ impl Edge {
         invocation: &Invocation,
         extension: &Extension,
         digest: &Digest,
-        now: u64,
-    ) -> Result<Proven, Refused> {
+    ) -> Result<Proven, Refusing> {
         let Extension { incarnation, authenticators, .. } = extension;
         match self.sessions.verify_call(&invocation.host_id, *incarnation, digest, authenticators) {
             Ok(proof) => {
-                // The same call could come again with a token: it is admitted once, however it is authenticated.
-                let admitted = self.replay().admit(&invocation.host_id, &invocation.id, extension.issued_at, now);
-                admitted.map_err(|reason| Refused { reason: not_fresh(reason), answer: None })?;
                 self.counters.admitted_by_session();
                 Ok(Proven::Session(proof))
             }
@@ -160,106 +148,90 @@ impl Edge {
                     CallRefusal::Replayed => Refusal::Replayed,
                     CallRefusal::Expired => Refusal::Expired,
                     CallRefusal::NoSession | CallRefusal::SessionNotUsed => Refusal::NoSession,
-                    _ => Refusal::Forged,
+                    CallRefusal::Forged => Refusal::Forged,
                 };
-                let answer =
-                    refusal.retry().and_then(|retry| self.refusal(invocation, *digest, &Outcome::Retry(retry)));
-                Err(Refused { reason, answer })
+                Err(Refusing { reason, retry: refusal.retry() })
             }
         }
     }
 
-    fn check_token(&self, invocation: &Invocation, now: u64) -> Result<Proven, Refusal> {
-        // The signature is checked last, since it costs the most.
-        let verified = token::verify(invocation, &self.digester).map_err(|error| match error {
+    fn check_token(
+        &self,
+        invocation: &Invocation,
+        extension: Option<&Extension>,
+        digest: &Digest,
+        now: u64,
+    ) -> Result<Proven, Refusing> {
+        // Checked last, since it costs the most.
+        let verified = token::verify_digest(invocation, digest, |issuer| self.keys.get(issuer));
+        let verified = verified.map_err(|error| match error {
             TokenError::Malformed => Refusal::Malformed,
             TokenError::ExtensionNotSigned => Refusal::Downgraded,
             _ => Refusal::Forged,
         })?;
         if !self.trusts(&verified.issuer, &invocation.host_id) {
-            return Err(Refusal::Untrusted);
+            return Err(Refusal::Untrusted.into());
         }
-        let issued_at = invocation.extension.as_ref().map_or(verified.issued_at, |extension| extension.issued_at);
+        self.keys.remember(&verified.issuer);
+        // The window bounds the age of a whole token. Others may set a shorter one.
+        if !verified.is_whole && verified.expires_at.is_some_and(|end| end < now) {
+            return Err(Refusal::Expired.into());
+        }
+        let issued_at = extension.map_or(verified.issued_at, |extension| extension.issued_at);
+        self.expect_issued_since_the_start(issued_at, extension)?;
         // A token of 2021 does not cover the name of the host.
         let sender = if verified.is_whole { &invocation.host_id } else { &verified.issuer };
-        let admitted = self.replay().admit(sender, &invocation.id, issued_at, now);
-        admitted.map_err(not_fresh)?;
+        self.replay().admit(sender, &invocation.id, issued_at, now).map_err(not_fresh)?;
         self.counters.admitted_by_token();
         Ok(Proven::Token { is_whole: verified.is_whole })
     }
 
-    /// Counts a refusal, and answers it unless there are too many.
-    fn refuse(&self, invocation: &Invocation, digest: Digest, refused: Refused) -> Refused {
-        let Refused { reason, answer } = refused;
+    /// Refuses a token that was issued before this host started: it could have been admitted then, which is forgotten. A
+    /// caller whose clock is late uses a session instead.
+    fn expect_issued_since_the_start(&self, issued_at: u64, extension: Option<&Extension>) -> Result<(), Refusing> {
+        // Tokens of 2021 name whole seconds.
+        let resolution = if extension.is_some() { 0 } else { 999 };
+        if issued_at.saturating_add(resolution) >= self.started_at {
+            return Ok(());
+        }
+        let retry = extension.is_some().then_some(Retry::AfterHandshake);
+        Err(Refusing { reason: Refusal::Expired, retry })
+    }
+
+    /// Counts a refusal, and answers it if the answer cannot be mistaken for that of an admitted call.
+    fn refuse(&self, invocation: &Invocation, digest: Digest, arrival: Arrival<'_>, refusing: Refusing) -> Refused {
+        let Refusing { reason, retry } = refusing;
         self.counters.refused(reason);
-        let answer = answer.or_else(|| {
-            let message = format!("host {} refuses a call at the edge of the lattice: {reason}", self.host);
-            let error = Error::new(wasmcloud_core::error::ErrorKind::LatticeRefused, message);
-            self.refusal(invocation, digest, &Outcome::Failed(&error))
-        });
-        Refused { reason, answer }
+        let exact = exact_of(invocation, &digest);
+        // The caller of a call in progress waits for another answer. A copy of its message must not end the wait.
+        let is_answered =
+            reason != Refusal::Replayed && !self.progress.holds(&digest) && self.may_answer_refusal(retry.is_some());
+        if !is_answered {
+            return Refused { reason, answer: None };
+        }
+        let message = format!("host {} refuses a call at the edge of the lattice: {reason}", self.host);
+        let error = Error::new(kind_of(reason), message);
+        let outcome = retry.map_or(Outcome::Failed(&error), Outcome::Retry);
+        let is_of_2021 = invocation.extension.is_none();
+        let (digest, seal) = if is_of_2021 { (digest, Seal::None) } else { (exact, signature(arrival)) };
+        let reply = Reply { id: invocation.id.clone(), digest, seal, _progress: None };
+        Refused { reason, answer: Some(self.encode(&reply, &outcome, Vec::new())) }
     }
+}
 
-    /// Returns the answer to a call that was not admitted. Its caller is not known for sure, so it is signed.
-    fn refusal(&self, invocation: &Invocation, digest: Digest, outcome: &Outcome<'_>) -> Option<Bytes> {
-        if !self.may_answer_refusal() {
-            return None;
-        }
-        let seal = if invocation.extension.is_some() { Seal::Signature } else { Seal::None };
-        Some(self.encode(&Reply { id: invocation.id.clone(), digest, seal }, outcome, Vec::new()))
+/// Returns the kind of the error that a refusal is for its caller. A message that is refused for its time could be admitted
+/// later, or a copy of it could have been admitted before.
+fn kind_of(reason: Refusal) -> ErrorKind {
+    match reason {
+        Refusal::Expired | Refusal::FromFuture => ErrorKind::OutcomeUnknown,
+        _ => ErrorKind::LatticeRefused,
     }
+}
 
-    /// Seals the answer to a call.
-    pub fn answer(&self, reply: &Reply, outcome: Outcome<'_>) -> Bytes {
-        match outcome {
-            Outcome::Payload(payload) => self.encode(reply, &Outcome::Payload(Vec::new()), payload),
-            outcome => self.encode(reply, &outcome, Vec::new()),
-        }
-    }
-
-    fn encode(&self, reply: &Reply, outcome: &Outcome<'_>, payload: Vec<u8>) -> Bytes {
-        let mut extension = ResponseExtension::new(&self.host);
-        let mut error = None;
-        match outcome {
-            Outcome::Payload(_) => {}
-            Outcome::Transfer(transfer) => extension.transfer = Some(*transfer),
-            Outcome::Failed(failed) => {
-                extension.kind = Some(failed.kind().name().to_owned());
-                error = Some(failed.to_string());
-            }
-            Outcome::Retry(retry) => {
-                extension.retry = Some(*retry);
-                error = Some("the call was not executed: send it again".to_owned());
-            }
-        }
-        let mut response = Response { payload, error, invocation_id: reply.id.clone(), extension: Some(extension) };
-        match &reply.seal {
-            Seal::None => {
-                response.extension = None;
-                return response.encode(PayloadForm::Array).into();
-            }
-            Seal::Session(proof) => {
-                let digest = self.digester.response(&reply.digest, &response);
-                let (key_id, mac) = self.sessions.authenticate_answer(proof, &digest);
-                if let Some(extension) = &mut response.extension {
-                    extension.key_id = Some(key_id);
-                    extension.mac = Some(mac);
-                }
-            }
-            Seal::Signature => {
-                if let Some(extension) = &mut response.extension {
-                    extension.cluster.clone_from(&self.cluster);
-                }
-                let digest = self.digester.response(&reply.digest, &response);
-                // A host key that does not sign was refused at the start. Without a signature the caller refuses the answer.
-                let signature = self.sign(&digest).ok();
-                if let Some(extension) = &mut response.extension {
-                    extension.signature = signature;
-                }
-            }
-        }
-        response.encode(PayloadForm::Binary).into()
-    }
+/// Returns the digest of a whole message: of a call with its token and authenticators.
+fn exact_of(invocation: &Invocation, digest: &Digest) -> Digest {
+    let authenticators = invocation.extension.as_ref().map_or(&[][..], |extension| &extension.authenticators);
+    exact(digest, &invocation.encoded_claims, authenticators)
 }
 
 fn not_fresh(reason: NotFresh) -> Refusal {
@@ -267,12 +239,5 @@ fn not_fresh(reason: NotFresh) -> Refusal {
         NotFresh::Expired => Refusal::Expired,
         NotFresh::FromFuture => Refusal::FromFuture,
         NotFresh::Replayed => Refusal::Replayed,
-    }
-}
-
-impl Reply {
-    /// Returns whether the caller understands answers by which it sends the call again.
-    pub(crate) fn knows_retries(&self) -> bool {
-        !matches!(self.seal, Seal::None)
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-use super::{Edge, Refusal, clock, verifies};
+use super::{Edge, Refusal, clock, exact};
 use crate::token;
 use crate::wire::{Digest, Extension, Invocation, PayloadForm, Response, ResponseExtension, Retry, Transfer};
 
@@ -16,10 +16,20 @@ use crate::wire::{Digest, Extension, Invocation, PayloadForm, Response, Response
 pub struct Sealed {
     /// The message.
     pub bytes: Bytes,
-    id: String,
+    pub(super) id: String,
     digest: Digest,
+    /// The digest of the whole message.
+    pub(super) exact: Digest,
     destination: Option<Arc<str>>,
     is_to_actor: bool,
+    is_by_session: bool,
+}
+
+impl Sealed {
+    /// Returns whether the call is authenticated by a session.
+    pub(crate) fn is_by_session(&self) -> bool {
+        self.is_by_session
+    }
 }
 
 /// The checked answer to a call.
@@ -68,16 +78,21 @@ impl Edge {
             Some(host) if !with_token => self.sessions.authenticate_call(&digest, &[host]),
             _ => Vec::new(),
         };
-        if authenticators.is_empty() {
-            invocation.encoded_claims = token::sign(invocation, self.signer(), &self.digester, now)?;
+        let is_by_session = !authenticators.is_empty();
+        if !is_by_session {
+            invocation.encoded_claims = token::sign_digest(invocation, self.signer(), &digest, now)?;
         } else if let Some(extension) = &mut invocation.extension {
             extension.authenticators = authenticators;
         }
+        let authenticators = invocation.extension.as_ref().map_or(&[][..], |extension| &extension.authenticators);
+        let exact = exact(&digest, &invocation.encoded_claims, authenticators);
         let form = if destination.is_some() { PayloadForm::Binary } else { PayloadForm::Array };
         Ok(Sealed {
             bytes: invocation.encode(form).into(),
             id: invocation.id.clone(),
             digest,
+            exact,
+            is_by_session,
             destination: destination.cloned(),
             is_to_actor: matches!(invocation.target, WasmCloudEntity::Actor(_)),
         })
@@ -118,28 +133,37 @@ impl Edge {
         if extension.transfer.is_some() && !response.payload.is_empty() {
             return Err(Refusal::Malformed);
         }
-        let digest = self.digester.response(&call.digest, response);
         match (extension.key_id, &extension.mac, &extension.signature) {
             (Some(key_id), Some(mac), _) => {
+                let digest = self.digester.response(&call.digest, response);
                 let is_right = self.sessions.verify_answer(&extension.host, key_id, &digest, mac);
                 if is_right { Ok(()) } else { Err(Refusal::Forged) }
             }
-            (_, _, Some(signature)) => self.check_signature(extension, &digest, signature),
+            (_, _, Some(signature)) => {
+                let digest = self.digester.response(&call.exact, response);
+                self.check_signature(call, extension, &digest, signature)
+            }
             _ => Err(Refusal::Downgraded),
         }
     }
 
     fn check_signature(
         &self,
+        call: &Sealed,
         extension: &ResponseExtension,
         digest: &Digest,
         signature: &[u8; 64],
     ) -> Result<(), Refusal> {
+        if call.destination.is_some() {
+            // The caller has chosen the host, which signs for itself. No cluster speaks for it.
+            let is_right = extension.cluster.is_none() && self.keys.verify(&extension.host, digest, signature);
+            return if is_right { Ok(()) } else { Err(Refusal::Forged) };
+        }
         let signer = extension.cluster.as_ref().unwrap_or(&extension.host);
         if !self.trusts(signer, &extension.host) {
             return Err(Refusal::Untrusted);
         }
-        if verifies(signer, digest, signature) { Ok(()) } else { Err(Refusal::Forged) }
+        if self.keys.verify(signer, digest, signature) { Ok(()) } else { Err(Refusal::Forged) }
     }
 }
 

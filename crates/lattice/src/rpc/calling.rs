@@ -7,13 +7,12 @@ use bytes::Bytes;
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
+use super::answers::Exchange;
 use super::cancellation::CancelOnDrop;
-use super::routes::Departure;
 use super::{Inner, OutgoingCall, count};
-use crate::connection::Exchange;
 use crate::edge::Answer;
 use crate::transfer::Offer;
-use crate::wire::{Extension, Invocation, MAX_CHAIN, Retry};
+use crate::wire::{Extension, Invocation, MAX_CHAIN, Retry, Transfer};
 
 /// How often a call is sent, at most. Each further attempt follows a host that did not execute it.
 const ATTEMPTS: usize = 8;
@@ -34,6 +33,16 @@ enum Attempt {
 struct Offered {
     payload: Bytes,
     offer: Offer,
+}
+
+/// What became of a message.
+enum Sent {
+    /// The call was executed, or failed.
+    Done(Result<Vec<u8>>),
+    /// The call was not executed, and may be sent again.
+    Retry(Retry),
+    /// Nothing has received the message.
+    NoSubscriber,
 }
 
 /// A call that is being made.
@@ -70,7 +79,8 @@ impl Inner {
             target,
             operation,
             payload,
-            id: uuid::Uuid::new_v4().to_string(),
+            // Each attempt has its own.
+            id: String::new(),
             encoded_claims: String::new(),
             host_id: self.edge.host().to_string(),
             extension: None,
@@ -109,8 +119,8 @@ impl Inner {
                 count(&self.counters.sent_again);
             }
             last = match self.choose(&call.invocation.target, &call.tried) {
-                Some(mut departure) => {
-                    let attempt = self.attempt_host(&mut call, &mut departure).await;
+                Some(departure) => {
+                    let attempt = self.attempt_host(&mut call, &departure.host).await;
                     call.tried.push(departure.host.clone());
                     match attempt {
                         // Other hosts may run the target.
@@ -137,39 +147,31 @@ impl Inner {
     }
 
     /// Sends a call to one host.
-    async fn attempt_host(self: &Arc<Self>, call: &mut Call, departure: &mut Departure<'_>) -> Attempt {
-        let host = departure.host.clone();
-        let subject = self.host_subject(&host, "call");
+    async fn attempt_host(self: &Arc<Self>, call: &mut Call, host: &Arc<str>) -> Attempt {
+        let subject = self.host_subject(host, "call");
         let mut with_token = false;
         for _ in 0..3 {
-            let sessions = self.edge.sessions();
-            if !sessions.has(&host) || sessions.is_due(&host) {
-                self.begin_handshake(&host);
-            }
-            let answer = match self.send(call, &subject, Some(departure), with_token).await {
-                Ok(Some(answer)) => answer,
-                Ok(None) => {
-                    self.routes.absent(&host);
+            let retry = match self.send(call, &subject, Some(host), with_token).await {
+                Ok(Sent::Done(result)) => return Attempt::Done(result),
+                Ok(Sent::Retry(retry)) => retry,
+                Ok(Sent::NoSubscriber) => {
+                    self.routes.absent(host);
                     return Attempt::NoHost;
                 }
                 Err(error) => return Attempt::Done(Err(error)),
             };
-            match answer {
-                Answer::Retry(Retry::WithToken) => {
-                    self.edge.sessions().forget(&host);
+            count(&self.counters.sent_again);
+            match retry {
+                // The host has lost the session. It is replaced in the background; answers on their way still need it.
+                Retry::WithToken => {
+                    self.begin_handshake(host);
                     with_token = true;
                 }
-                Answer::Retry(Retry::AfterHandshake) => {
-                    self.handshake(&host, call.deadline).await;
-                    with_token = true;
+                Retry::AfterHandshake => {
+                    self.handshake(host, call.deadline).await;
+                    with_token = !with_token;
                 }
-                Answer::Retry(_) => return Attempt::NotExecuted,
-                // The host has seen the call before: the answer by which it was sent again was not the first one.
-                Answer::Failed(error) if with_token && error.kind() == ErrorKind::LatticeRefused => {
-                    let message = "a call that was sent again is refused, and may have been executed before";
-                    return Attempt::Done(Err(Error::new(ErrorKind::OutcomeUnknown, message).caused_by(error)));
-                }
-                answer => return Attempt::Done(self.conclude(answer, call.deadline).await),
+                _ => return Attempt::NotExecuted,
             }
         }
         Attempt::NotExecuted
@@ -182,51 +184,70 @@ impl Inner {
             return Attempt::Done(Err(Error::new(ErrorKind::InvalidArgument, message)));
         };
         match self.send(call, &subject, None, true).await {
-            Ok(Some(Answer::Retry(_))) => Attempt::NotExecuted,
-            Ok(Some(answer)) => Attempt::Done(self.conclude(answer, call.deadline).await),
-            Ok(None) => Attempt::NoHost,
+            Ok(Sent::Retry(_)) => Attempt::NotExecuted,
+            Ok(Sent::Done(result)) => Attempt::Done(result),
+            Ok(Sent::NoSubscriber) => Attempt::NoHost,
             Err(error) => Attempt::Done(Err(error)),
         }
     }
 
-    /// Sends a call once. Returns `None` if the subject has no subscriber.
+    /// Sends a call once, under an identifier of its own. It is cancelled if this is dropped.
     async fn send(
         self: &Arc<Self>,
         call: &mut Call,
         subject: &str,
-        departure: Option<&mut Departure<'_>>,
+        host: Option<&Arc<str>>,
         with_token: bool,
-    ) -> Result<Option<Answer>> {
+    ) -> Result<Sent> {
         let remaining = call.deadline.saturating_duration_since(Instant::now());
         if remaining.is_zero() {
             let message = format!("the deadline passed before the call to {} was sent", call.invocation.target);
             return Err(Error::new(ErrorKind::DeadlineExceeded, message));
         }
-        self.place_payload(call, departure.is_some())?;
-        let destination = departure.as_ref().map(|departure| departure.host.clone());
-        let cancel = CancelOnDrop::arm(self, destination.as_ref(), &mut call.invocation);
-        let sealed = self.edge.seal(&mut call.invocation, destination.as_ref(), remaining, with_token)?;
-        let lost = async {
-            match departure {
-                Some(departure) => departure.host_lost().await,
-                None => std::future::pending().await,
+        self.place_payload(call, host.is_some())?;
+        let random = self.randomness.next();
+        call.invocation.id = random.id();
+        if let Some(extension) = &mut call.invocation.extension {
+            extension.cancellation = Some(*blake3::hash(&random.secret).as_bytes());
+        }
+        let sealed = self.edge.seal(&mut call.invocation, host, remaining, with_token)?;
+        if let Some(host) = host
+            && (!sealed.is_by_session() || self.edge.sessions().is_due(host))
+            && self.routes.may_begin_handshake(host)
+        {
+            self.begin_handshake(host);
+        }
+        let mut cancel = CancelOnDrop::new(self, host.cloned(), random.secret);
+        let exchange = self.exchange(subject, sealed.bytes.clone(), host, call.deadline).await?;
+        let answer = match exchange {
+            Exchange::Answer(message) => self.edge.open(&sealed, &message.payload)?,
+            Exchange::NoSubscriber => {
+                cancel.disarm();
+                return Ok(Sent::NoSubscriber);
             }
         };
-        let exchanged = self.connection.exchange(subject, sealed.bytes.clone(), remaining, lost).await;
-        cancel.disarm();
-        match exchanged? {
-            Exchange::Answer(message) => self.edge.open(&sealed, &message.payload).map(Some),
-            Exchange::NoSubscriber => Ok(None),
+        if let Answer::Transfer { host, transfer } = answer {
+            // The end of the fetch, or the drop of it, reveals the secret: the host need not offer the payload any longer.
+            return Ok(Sent::Done(self.fetch(&host, &transfer, call.deadline).await));
         }
+        cancel.disarm();
+        Ok(match answer {
+            Answer::Payload(payload) => Sent::Done(Ok(payload)),
+            Answer::Retry(retry) => Sent::Retry(retry),
+            Answer::Failed(error) => Sent::Done(Err(error)),
+            Answer::Transfer { .. } => Sent::Done(Err(Error::new(ErrorKind::Internal, "a transfer was not fetched"))),
+        })
     }
 
-    async fn conclude(&self, answer: Answer, deadline: Instant) -> Result<Vec<u8>> {
-        match answer {
-            Answer::Payload(payload) => Ok(payload),
-            Answer::Failed(error) => Err(error),
-            Answer::Transfer { host, transfer } => self.transfers.fetch(&host, &transfer, deadline).await,
-            Answer::Retry(_) => Err(Error::new(ErrorKind::Internal, "an attempt was taken for an answer: report this")),
-        }
+    /// Fetches the payload of an answer. The call has been executed, so that no failure says otherwise.
+    async fn fetch(&self, host: &str, transfer: &Transfer, deadline: Instant) -> Result<Vec<u8>> {
+        self.transfers.fetch(host, transfer, deadline).await.map_err(|error| match error.kind() {
+            ErrorKind::MessageTooLarge => error,
+            _ => {
+                let message = "the call was executed, and its answer cannot be fetched";
+                Error::new(ErrorKind::OutcomeUnknown, message).caused_by(error)
+            }
+        })
     }
 }
 

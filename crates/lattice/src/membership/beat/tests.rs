@@ -63,10 +63,10 @@ fn only_the_key_of_the_host_signs_for_it() {
 fn an_endorsement_holds_for_its_host_alone() {
     let (cluster, host) = (KeyPair::new_cluster(), KeyPair::new_server().public_key());
     let endorsement = Endorsement::new(&cluster, "default", &host).unwrap();
-    assert!(endorsement.is_signed(&host));
-    assert!(!endorsement.is_signed(&KeyPair::new_server().public_key()));
+    assert!(endorsement.is_signed("default", &host));
+    assert!(!endorsement.is_signed("default", &KeyPair::new_server().public_key()));
     let stolen = Endorsement { cluster: KeyPair::new_cluster().public_key(), ..endorsement };
-    assert!(!stolen.is_signed(&host));
+    assert!(!stolen.is_signed("default", &host));
 }
 
 proptest! {
