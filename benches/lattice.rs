@@ -50,6 +50,7 @@ use outages::Outage;
 use support::{name_of_run, report, wanted};
 
 fn main() {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
     actix_rt::System::new().block_on(async {
         match processes::role().as_deref() {
             Some(kill::ROLE) => kill::serve().await,

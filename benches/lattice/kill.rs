@@ -74,6 +74,7 @@ pub(crate) async fn rows() -> Vec<Row> {
     let mut most = 0;
     for round in 0..kills {
         knows(&front, &actor, 2).await;
+        linked(&front, &actor, round as u64).await;
         let before = tally.failed.lock().expect("no holder panics").len();
         let is_over = Arc::new(AtomicBool::new(false));
         let calling =
@@ -135,6 +136,28 @@ fn start_host(server: &NatsServer, actor: &Path) -> Process {
     let mut process = Process::start(ROLE, &[("URL", &server.url()), ("ACTOR", path)]);
     assert_eq!(process.line(), "ready");
     process
+}
+
+/// Waits until the link of the actor is in effect on both of its hosts.
+async fn linked(front: &Host, actor: &str, round: u64) {
+    let begin = Instant::now();
+    let mut in_a_row = 0;
+    let mut failures = 0;
+    for attempt in 0.. {
+        let number = u64::MAX - (round << 32) - attempt;
+        match record(front, actor, number).await {
+            Ok(()) => in_a_row += 1,
+            Err(_) => {
+                in_a_row = 0;
+                failures += 1;
+            }
+        }
+        if in_a_row == 64 {
+            break;
+        }
+        assert!(begin.elapsed() < HANGS, "the link is not in effect on both hosts");
+    }
+    println!("the link is in effect on both hosts after {:?} and {failures} failed calls", begin.elapsed());
 }
 
 /// Keeps 64 callers busy.
