@@ -139,6 +139,7 @@ impl Lattice {
     /// Cordons the host, or lets it take calls of the lattice again.
     pub(crate) async fn set_cordoned(&self, is_cordoned: bool) -> Result<()> {
         if self.node.is_cordoned.swap(is_cordoned, Ordering::SeqCst) != is_cordoned {
+            self.node.rpc.set_cordoned(is_cordoned);
             self.node.membership.set_cordoned(is_cordoned, false);
             self.node.cordon_changed.notify_one();
         }

@@ -140,8 +140,9 @@ impl Dispatch {
         .await;
         // That it runs nowhere else says less than the reason why it does not run here.
         let is_nowhere = |kind| matches!(kind, ErrorKind::ActorNotFound | ErrorKind::ProviderNotFound);
+        let says_less = |kind| is_nowhere(kind) || kind == ErrorKind::LatticeUnavailable;
         let answer = match answer {
-            Err(error) if is_nowhere(error.kind()) && !is_nowhere(refusal.kind()) => Err(refusal),
+            Err(error) if says_less(error.kind()) && !is_nowhere(refusal.kind()) => Err(refusal),
             answer => answer,
         };
         middlewares.leave(answer)

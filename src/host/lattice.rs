@@ -8,7 +8,6 @@ use async_nats::Client;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_lattice::{ConnectionOptions, LatticeOptions};
 
-use super::builder::Configuration;
 use super::{Host, HostBuilder};
 use crate::child::ChildChanges;
 use crate::lattice::{Lattice, LatticeConfig, LatticeView};
@@ -33,7 +32,12 @@ impl LatticeConfiguration {
         if let Some(namespace) = &self.namespace {
             options = options.namespace(namespace.clone());
         }
-        if let (Some(_), Some(control)) = (&self.calls, &self.control) {
+        if let Some(calls) = &self.calls {
+            options = options.connection(ConnectionOptions::from(calls.clone()));
+        }
+        if let Some(control) = &self.control
+            && (self.calls.is_some() || self.options.is_some())
+        {
             options = options.control_connection(ConnectionOptions::from(control.clone()));
         }
         Some(options)
@@ -133,8 +137,8 @@ impl Joining {
     ///
     /// # Errors
     /// `InvalidArgument` for invalid options.
-    pub(super) fn prepare(configuration: &Configuration) -> Result<Option<Joining>> {
-        let Some(options) = configuration.lattice.options() else { return Ok(None) };
+    pub(super) fn prepare(configuration: &LatticeConfiguration) -> Result<Option<Joining>> {
+        let Some(options) = configuration.options() else { return Ok(None) };
         options.validate()?;
         Ok(Some(Joining { options, changes: Arc::default() }))
     }

@@ -61,7 +61,7 @@ impl Host {
     pub(super) async fn start_here(&self, own_thread: Option<OwnThread>) -> Result<()> {
         let claim = StartClaim::take(&self.0)?;
         #[cfg(feature = "lattice")]
-        let joining = Joining::prepare(&self.0.configuration)?;
+        let joining = Joining::prepare(&self.0.configuration.lattice)?;
         #[cfg(feature = "lattice")]
         let child_changes = joining.as_ref().map(|joining| joining.changes.clone());
         #[cfg(not(feature = "lattice"))]

@@ -15,6 +15,7 @@ use super::inventory::advertised;
 use super::links::concerns;
 use crate::identity::ActorIdentity;
 use crate::link::{LinkDefinition, LinkKey};
+use crate::supervisor::Command;
 
 /// Applies what others advertise, until the host stops.
 pub(super) async fn follow(node: Arc<Node>, mut receiver: mpsc::Receiver<Advertised>) {
@@ -27,6 +28,8 @@ pub(super) async fn follow(node: Arc<Node>, mut receiver: mpsc::Receiver<Adverti
             },
             event = peers.recv() => match event {
                 Ok(MembershipEvent::EraHostUp { host }) => node.advertise_to(&host).await,
+                // Without a registry it learns the links in this way.
+                Ok(MembershipEvent::Up { host }) if node.has_no_registry() => node.advertise_to(&host).await,
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
             },
@@ -38,8 +41,8 @@ impl Node {
     async fn apply_advertised(&self, heard: Advertised) {
         let applied = match heard {
             Advertised::Claims(claims) => {
-                self.actors.believe(unsigned(claims));
-                Ok(())
+                let identity = self.actors.believe(unsigned(claims));
+                self.request(Command::SetRemoteActor(identity)).await
             }
             Advertised::Link(link) => self.apply_link(definition_of(link)).await,
             Advertised::LinkRemoved(link) => {
@@ -115,11 +118,11 @@ impl Node {
         }
     }
 
-    /// Advertises all that this host knows, since a host of 2021 has appeared that cannot ask for it.
+    /// Advertises all that this host knows, since a host has appeared that learns it in no other way.
     async fn advertise_to(&self, host: &str) {
         match self.advertisements.advertise_all().await {
-            Ok(count) => log::debug!("{count} claims and links were advertised to {host}, a host of 2021"),
-            Err(error) => log::debug!("claims and links are not advertised to {host}: {error}"),
+            Ok(count) => log::debug!("{count} claims and links were advertised, since host {host} is there"),
+            Err(error) => log::debug!("claims and links are not advertised for host {host}: {error}"),
         }
     }
 }

@@ -72,7 +72,7 @@ impl RemoteHosts for RemoteCalls {
     }
 }
 
-/// A task that ends when nobody waits for it.
+/// A task that ends when its caller is dropped.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 
 impl<T> Future for AbortOnDrop<T> {

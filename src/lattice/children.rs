@@ -11,7 +11,7 @@ use futures_util::stream;
 use tokio::sync::Mutex;
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{ErrorKind, Result};
-use wasmcloud_lattice::registry::LinkRecord;
+use wasmcloud_lattice::registry::{LinkRecord, Registry};
 
 use super::links::record_of;
 use super::{Node, OpenRegistry, RegistryState};
@@ -31,6 +31,8 @@ struct Known {
     is_served: bool,
     /// The token that is in the registry, once it is. Empty for a provider without one.
     announced: Option<Arc<str>>,
+    /// The call alias that the actor has claimed, or would have, were it not another's.
+    alias: Option<Arc<str>>,
 }
 
 /// What should be known of a child now.
@@ -176,20 +178,29 @@ async fn announce(node: &Node, open: &OpenRegistry, child: &Child, known: &mut K
         && !token.is_empty()
     {
         let links = links_of(&node.dispatch.snapshot(), &actor.key);
-        open.registry.put_claims(&token, &links).await?;
-        claim_alias(node, open, actor).await?;
+        match open.registry.put_claims(&token, &links).await {
+            Err(conflict) if conflict.kind() == ErrorKind::RegistryConflict => {
+                log::error!("{actor} is not known to other hosts, which know other claims for its key: {conflict}");
+                known.announced = Some(token);
+                return Ok(());
+            }
+            put => drop(put?),
+        }
+        claim_alias(node, &open.registry, actor).await?;
+        known.alias.clone_from(&actor.call_alias);
     }
     known.announced = Some(token);
     Ok(())
 }
 
-async fn claim_alias(node: &Node, open: &OpenRegistry, actor: &ActorIdentity) -> Result<()> {
+/// Claims the call alias of an actor that runs here.
+pub(super) async fn claim_alias(node: &Node, registry: &Registry, actor: &ActorIdentity) -> Result<()> {
     let snapshot = node.dispatch.snapshot();
     // An actor without the alias that it was signed with, because another one holds it here, does not claim it.
     let Some(alias) = actor.call_alias.as_ref().filter(|alias| snapshot.aliases.get(*alias) == Some(&actor.key)) else {
         return Ok(());
     };
-    match open.registry.claim_alias(alias, &actor.key).await {
+    match registry.claim_alias(alias, &actor.key).await {
         Err(taken) if taken.kind() == ErrorKind::AliasTaken => {
             log::warn!("{actor} cannot be called by its alias on other hosts: {taken}");
             Ok(())
@@ -209,6 +220,13 @@ async fn withdraw(node: &Arc<Node>, open: &OpenRegistry, child: &Child, known: &
             if known.announced.is_some() && is_last {
                 let links = links_of(&node.dispatch.snapshot(), key);
                 open.registry.remove_claims(key, &links).await?;
+                if let Some(alias) = &known.alias {
+                    match open.registry.release_alias(alias, key).await {
+                        // It was another's all along.
+                        Err(error) if error.kind() == ErrorKind::AliasTaken => {}
+                        released => drop(released?),
+                    }
+                }
             }
         }
         Child::Provider(key) => open.interest.remove_provider(&key.id, &key.link_name),

@@ -1,7 +1,7 @@
 //! Changes of links by this host: in effect here at once, and in the registry for all others.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_lattice::registry::{self, Change, LinkRecord, PendingChange, Registry};
@@ -20,6 +20,8 @@ pub(super) struct PendingLinks(Mutex<Book>);
 struct Book {
     /// The last known revision of each link that this host knows from the registry.
     revisions: HashMap<LinkKey, u64>,
+    /// How many changes of each link have been requested of the supervisor, and have not ended.
+    applying: HashMap<LinkKey, usize>,
     /// Changes that were made without a connection. The last one of a link counts.
     pending: HashMap<LinkKey, PendingChange>,
 }
@@ -29,14 +31,36 @@ impl PendingLinks {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records the revision of a link. Returns whether it is news, and no change of this host waits to be published.
+    /// Records the revision of a link. Returns whether none is newer, and no change of this host waits to be published.
     pub(super) fn learn(&self, key: &LinkKey, revision: u64) -> bool {
         let mut book = self.book();
-        let is_news = book.revisions.get(key).is_none_or(|known| *known < revision);
-        if is_news {
+        // The revision of a change of this host may be known before it is heard of, after an older one of another host.
+        let is_latest = book.revisions.get(key).is_none_or(|known| *known <= revision);
+        if is_latest {
             book.revisions.insert(key.clone(), revision);
         }
-        is_news && !book.pending.contains_key(key)
+        is_latest && !book.pending.contains_key(key)
+    }
+
+    /// Notes that a change of a link was requested of the supervisor.
+    pub(super) fn begin(&self, key: &LinkKey) {
+        *self.book().applying.entry(key.clone()).or_default() += 1;
+    }
+
+    /// Notes that a requested change of a link has ended.
+    pub(super) fn end(&self, key: &LinkKey) {
+        let mut book = self.book();
+        if let Some(count) = book.applying.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                book.applying.remove(key);
+            }
+        }
+    }
+
+    /// Returns whether a requested change of a link has not ended yet.
+    pub(super) fn is_changing(&self, key: &LinkKey) -> bool {
+        self.book().applying.contains_key(key)
     }
 
     /// Returns whether the registry has ever held a link, as far as this host knows.
@@ -47,6 +71,11 @@ impl PendingLinks {
     /// Returns whether a change of a link waits to be published.
     pub(super) fn is_pending(&self, key: &LinkKey) -> bool {
         self.book().pending.contains_key(key)
+    }
+
+    /// Returns how many changes wait to be published.
+    pub(super) fn waiting(&self) -> usize {
+        self.book().pending.len()
     }
 
     /// Forgets the revisions: the registry has lost its data.
@@ -96,7 +125,9 @@ impl Node {
         record.key()?;
         let opened = self.registry();
         let is_local = concerns(&self.dispatch.snapshot(), &definition);
-        if is_local || opened.is_err() {
+        let before = self.dispatch.snapshot().links.get(&key).map(|link| link.definition.clone());
+        let is_applied = is_local || opened.is_err();
+        if is_applied {
             self.request(Command::SetLink(definition.clone())).await?;
         }
         if is_told {
@@ -106,7 +137,22 @@ impl Node {
             Ok(open) => open.registry.put_link(&record).await,
             Err(unavailable) => Err(unavailable),
         };
-        self.conclude(key, published, Change::SetLink(record))
+        let concluded = self.conclude(key.clone(), published, Change::SetLink(record));
+        if concluded.is_err() && is_applied {
+            self.revert(key, before).await;
+        }
+        concluded
+    }
+
+    /// Puts the previous link into effect again, after a change that the registry refused.
+    async fn revert(&self, key: LinkKey, before: Option<Arc<LinkDefinition>>) {
+        let command = match before {
+            Some(before) => Command::SetLink(LinkDefinition::clone(&before)),
+            None => Command::RemoveLink(key.clone()),
+        };
+        if let Err(error) = self.request(command).await {
+            log::warn!("the {key} is not as before its refused change: {error}");
+        }
     }
 
     /// Removes a link on this host and from the registry. `is_told` says whether hosts of 2021 are to be told.

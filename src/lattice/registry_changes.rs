@@ -1,6 +1,5 @@
 //! Opens the registry, and applies what other hosts change in it.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +8,13 @@ use tokio::sync::{Semaphore, watch};
 use wasmcloud_core::error::ErrorKind;
 use wasmcloud_core::identity::ProviderKey;
 use wasmcloud_lattice::registry::{
-    Change, Changes, Entity, InterestHandle, Opening, Registry, RegistryChange, RegistryOptions,
+    Change, Changes, Entity, InterestHandle, LinkEntry, Opening, Registry, RegistryChange, RegistryOptions,
 };
 use wasmcloud_lattice::{Connection, LatticeOptions};
 
 use wasmcloud_providers::Extras;
 
+use super::children::claim_alias;
 use super::links::{definition_of, record_of};
 use super::remote_actors::identity_by;
 use super::{Node, OpenRegistry, RegistryState};
@@ -24,6 +24,9 @@ use crate::supervisor::Command;
 
 /// The delay between two attempts to open the registry.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// The delay before changes of links that could not be published are tried again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// The number of changes that are applied at the same time.
 const AT_ONCE: usize = 256;
@@ -86,18 +89,25 @@ struct Applier {
     node: Arc<Node>,
     registry: Registry,
     permits: Arc<Semaphore>,
-    /// The links in the snapshot of each actor that is being read.
-    snapshots: HashMap<String, HashSet<LinkKey>>,
 }
 
 impl Applier {
     fn new(node: Arc<Node>, registry: Registry) -> Applier {
-        Applier { node, registry, permits: Arc::new(Semaphore::new(AT_ONCE)), snapshots: HashMap::new() }
+        Applier { node, registry, permits: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     async fn run(mut self, mut changes: Changes) {
-        while let Some(change) = changes.next().await {
-            self.apply(change).await;
+        loop {
+            tokio::select! {
+                change = changes.next() => match change {
+                    Some(change) => self.apply(change).await,
+                    None => return,
+                },
+                // What a server refused while it had trouble, such as a full disk.
+                () = tokio::time::sleep(AGAIN), if self.node.links.waiting() > 0 => {
+                    self.node.publish_pending_links().await;
+                }
+            }
         }
     }
 
@@ -106,17 +116,18 @@ impl Applier {
             RegistryChange::Link { definition, revision } => {
                 let definition = definition_of(&definition);
                 let key = definition.key();
-                self.snapshots.entry(key.actor.to_string()).or_default().insert(key.clone());
-                let is_news = self.node.links.learn(&key, revision);
+                let is_latest = self.node.links.learn(&key, revision);
                 let known = self.node.dispatch.snapshot().links.get(&key).cloned();
-                if is_news && known.is_none_or(|known| *known.definition != definition) {
+                let is_in_effect = known.is_some_and(|known| *known.definition == definition);
+                if is_latest && (!is_in_effect || self.node.links.is_changing(&key)) {
                     self.start_extras_for(&definition).await;
                     self.send(Command::SetLink(definition)).await;
                 }
             }
             RegistryChange::LinkRemoved { key, revision } => {
                 let key = LinkKey::new(&key.actor, &key.contract, &key.link_name);
-                if self.node.links.learn(&key, revision) {
+                let is_there = self.node.dispatch.snapshot().links.contains_key(&key);
+                if self.node.links.learn(&key, revision) && (is_there || self.node.links.is_changing(&key)) {
                     self.send(Command::RemoveLink(key)).await;
                 }
             }
@@ -162,6 +173,15 @@ impl Applier {
     /// Requests a change of the supervisor, which applies it beside others.
     async fn send(&self, command: Command) {
         let Ok(permit) = self.permits.clone().acquire_owned().await else { return };
+        let key = match &command {
+            Command::SetLink(definition) => Some(definition.key()),
+            Command::RemoveLink(key) => Some(key.clone()),
+            _ => None,
+        };
+        let node = self.node.clone();
+        if let Some(key) = &key {
+            node.links.begin(key);
+        }
         // The order of requests is that in which they are made here.
         let request = self.node.supervisor.send(command);
         tokio::spawn(async move {
@@ -171,28 +191,38 @@ impl Applier {
                 }
                 _ => {}
             }
+            if let Some(key) = &key {
+                node.links.end(key);
+            }
             drop(permit);
         });
     }
 
-    /// Brings the links of an actor in line with the registry, whose snapshot has been read: links that others removed
-    /// while it did not run here are removed, and links that the registry does not know are published.
-    async fn complete(&mut self, actor: &str) {
-        let found = self.snapshots.remove(actor).unwrap_or_default();
+    /// Brings the links of an actor in line with the registry: links that others removed while it did not run here are
+    /// removed, and links that the registry does not know are published.
+    async fn complete(&self, actor: &str) {
         let snapshot = self.node.dispatch.snapshot();
-        let own = snapshot.links.iter().filter(|(key, _)| *key.actor == *actor && !found.contains(key));
+        let own = snapshot.links.iter().filter(|(key, _)| *key.actor == *actor);
         let own: Vec<_> = own.map(|(key, link)| (key.clone(), link.definition.clone())).collect();
         for (key, definition) in own {
             if self.node.links.is_pending(&key) {
                 continue;
             }
-            if self.node.links.is_registered(&key) {
-                self.send(Command::RemoveLink(key)).await;
-            } else {
-                self.node.links.add(key, Change::SetLink(record_of(&definition)));
+            let is_registered = self.node.links.is_registered(&key);
+            match self.entry(&key).await {
+                Ok(LinkEntry::Removed) => self.send(Command::RemoveLink(key)).await,
+                Ok(LinkEntry::Absent) if is_registered => self.send(Command::RemoveLink(key)).await,
+                Ok(LinkEntry::Absent) => self.node.links.add(key, Change::SetLink(record_of(&definition))),
+                Ok(_) => {}
+                Err(error) => log::warn!("the {key} is not compared with the registry: {error}"),
             }
         }
         self.node.publish_pending_links().await;
+    }
+
+    async fn entry(&self, key: &LinkKey) -> wasmcloud_core::error::Result<LinkEntry> {
+        let registered = wasmcloud_lattice::registry::LinkKey::new(&key.actor, &key.contract, &key.link_name)?;
+        self.registry.link_entry(&registered).await
     }
 
     /// Puts the links of this host's actors, and their claims, into a registry that has lost its data.
@@ -210,6 +240,8 @@ impl Applier {
             if let Err(error) = self.registry.put_claims(&actor.identity.token, &[]).await {
                 log::warn!("the claims of {} are not in the registry: {error}", actor.identity);
                 self.node.changes.add(vec![Child::Actor(actor.identity.key.clone())]);
+            } else if let Err(error) = claim_alias(&self.node, &self.registry, &actor.identity).await {
+                log::warn!("the call alias of {} is not in the registry: {error}", actor.identity);
             }
         }
     }

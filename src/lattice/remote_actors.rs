@@ -16,6 +16,9 @@ use crate::supervisor::Command;
 /// instead.
 const FRESH: Duration = Duration::from_secs(10);
 
+/// How long the holder of a call alias is used before the registry is asked again.
+const FRESH_ALIAS: Duration = Duration::from_secs(2);
+
 /// The most identities that are kept.
 const MOST: usize = 10_000;
 
@@ -23,8 +26,16 @@ const MOST: usize = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct RemoteActors {
     known: Mutex<HashMap<String, Known>>,
+    /// The holders of call aliases, as the registry told lately.
+    aliases: Mutex<HashMap<String, Holder>>,
     /// Actors of hosts of 2021, by claims that nothing proves.
     unsigned: Mutex<HashMap<String, Arc<ActorIdentity>>>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    actor: String,
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -76,12 +87,13 @@ impl RemoteActors {
     }
 
     /// Keeps claims that are not signed, of an actor of a host of 2021. The options of the lattice admit them.
-    pub(super) fn believe(&self, claims: Claims<jwt::Actor>) {
+    pub(super) fn believe(&self, claims: Claims<jwt::Actor>) -> Arc<ActorIdentity> {
+        let identity = Arc::new(ActorIdentity::new(Arc::new(claims), "".into()));
         let mut unsigned = self.unsigned.lock().unwrap_or_else(PoisonError::into_inner);
-        if unsigned.len() < MOST || unsigned.contains_key(&claims.subject) {
-            let identity = ActorIdentity::new(Arc::new(claims), "".into());
-            unsigned.insert(identity.key.to_string(), Arc::new(identity));
+        if unsigned.len() < MOST || unsigned.contains_key(&*identity.key) {
+            unsigned.insert(identity.key.to_string(), identity.clone());
         }
+        identity
     }
 
     fn unsigned(&self, key: &str) -> Option<Arc<ActorIdentity>> {
@@ -90,8 +102,18 @@ impl RemoteActors {
 
     /// Returns the public key of the actor that holds a call alias in the lattice.
     pub(super) async fn holder_of(&self, node: &Arc<Node>, alias: &str) -> Result<Option<String>> {
-        let holder = node.registry()?.registry.resolve_alias(alias).await?;
-        Ok(holder.map(|holder| holder.actor))
+        if let Some(holder) = self.aliases().get(alias).filter(|holder| holder.since.elapsed() < FRESH_ALIAS) {
+            return Ok(Some(holder.actor.clone()));
+        }
+        let Some(holder) = node.registry()?.registry.resolve_alias(alias).await? else { return Ok(None) };
+        let mut aliases = self.aliases();
+        if aliases.len() >= MOST {
+            aliases.retain(|_, holder| holder.since.elapsed() < FRESH_ALIAS);
+        }
+        if aliases.len() < MOST {
+            aliases.insert(alias.to_owned(), Holder { actor: holder.actor.clone(), since: Instant::now() });
+        }
+        Ok(Some(holder.actor))
     }
 
     /// Forgets all identities: the trust policy has been replaced.
@@ -107,6 +129,10 @@ impl RemoteActors {
         if known.len() < MOST {
             known.insert(key.to_owned(), Known { identity: identity.clone(), since: Instant::now() });
         }
+    }
+
+    fn aliases(&self) -> MutexGuard<'_, HashMap<String, Holder>> {
+        self.aliases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {

@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use wasmcloud_lattice::edge::EdgeCounts;
-use wasmcloud_lattice::{ConnectionCounts, LatticeState, MembershipCounts, Peer, PeerStatus};
+use wasmcloud_lattice::registry::RegistryCounters;
+use wasmcloud_lattice::{AdvertisementCounts, ConnectionCounts, LatticeState, MembershipCounts, Peer, PeerStatus};
 
-use super::Node;
+use super::{Node, RegistryState};
 
 /// A point-in-time view of a lattice. See [`Host::lattice`](crate::Host::lattice).
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct LatticeView {
     /// Whether the NATS server keeps the registry. Otherwise, links and claims travel by the advertisements of 2021, and are
     /// lost when the hosts that know them stop.
     pub has_registry: bool,
+    /// The changes of links that were made without a connection, and that other hosts do not know yet.
+    pub waiting_links: usize,
     /// The other hosts, in the order of their keys. Departed ones remain for a while.
     pub hosts: Vec<LatticePeer>,
     /// The public keys of hosts of 2021 that were heard lately. They are not proven.
@@ -94,6 +97,10 @@ pub struct LatticeCounts {
     pub membership: MembershipCounts,
     /// The events of the connection.
     pub connection: ConnectionCounts,
+    /// The entries of the registry that were read, written and refused. `None` until it is open.
+    pub registry: Option<RegistryCounters>,
+    /// The advertisements of 2021 that came, went and were refused.
+    pub advertisements: AdvertisementCounts,
 }
 
 impl LatticeView {
@@ -104,7 +111,8 @@ impl LatticeView {
             namespace: node.namespace.as_str().to_owned(),
             is_cordoned: node.is_cordoned.load(Ordering::Relaxed),
             trusts_any_host: node.trusts_any_host,
-            has_registry: node.registry().is_ok(),
+            has_registry: matches!(*node.registry.borrow(), RegistryState::Open(_)),
+            waiting_links: node.links.waiting(),
             hosts: node.membership.peers().into_iter().map(|peer| LatticePeer::of(node, peer)).collect(),
             era_hosts: node.membership.era_hosts().into_iter().map(|host| host.host).collect(),
             counts: LatticeCounts {
@@ -117,6 +125,11 @@ impl LatticeView {
                 edge: rpc.edge,
                 membership: node.membership.counts(),
                 connection: node.connection.counts(),
+                registry: match &*node.registry.borrow() {
+                    RegistryState::Open(open) => Some(open.registry.counters()),
+                    _ => None,
+                },
+                advertisements: node.advertisements.counts(),
             },
         }
     }

@@ -7,8 +7,8 @@
 //! Size, format, destination and time are checked before a signature, which costs the most.
 //!
 //! # What a copy of a message can do
-//! Other clients of the server may read messages and send copies of them, to the same inbox for answers. No copy has a call
-//! executed twice, and none has the caller believe that a call was not executed which was:
+//! Other clients of the server may read messages and send copies of them, to the same inbox for answers. No copy leads to a
+//! second execution of a call, or to an answer that says that an executed call was not:
 //! - A session accepts each message once, and a token is accepted once. A token from before the start of this host is not,
 //!   since it is forgotten what was accepted then.
 //! - The signature of a refusal covers the whole message. So the refusal of a copy without its token or authenticators says

@@ -71,6 +71,12 @@ impl LatticeOptions {
         self
     }
 
+    /// Sets the connection of the calls, instead of the one that the options were made with.
+    pub fn connection(mut self, connection: impl Into<ConnectionOptions>) -> LatticeOptions {
+        self.calls = connection.into();
+        self
+    }
+
     /// Sets a connection of its own for control, events and heartbeats of 2021. Default: the connection of the calls.
     pub fn control_connection(mut self, connection: impl Into<ConnectionOptions>) -> LatticeOptions {
         self.control = Some(connection.into());

@@ -13,9 +13,9 @@ use std::sync::Arc;
 /// The limits of a [`ReplayCache`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplayLimits {
-    /// How old a call may be. Unit: milliseconds. Default: 30 s.
+    /// How old a call may be. Unit: milliseconds. Default: 30 s. A host uses its token window.
     pub back: u64,
-    /// How far in the future a call may have been issued, since clocks differ. Unit: milliseconds. Default: 5 s.
+    /// How far in the future a call may have been issued, since clocks differ. Unit: milliseconds. Default: 5 s. A host uses its token window.
     pub ahead: u64,
     /// How many calls are remembered. A call takes about 80 bytes. Default: 262,144.
     pub calls: usize,
@@ -64,6 +64,8 @@ struct Window {
     order: BinaryHeap<Reverse<Entry>>,
     /// Calls that were issued at this time or before are not admitted, because some of them are forgotten.
     closed_until: Option<u64>,
+    /// Whether calls of this sender may have been remembered in the shared window before it got its own.
+    was_shared: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,18 +114,24 @@ impl ReplayCache {
             return Err(NotFresh::Expired);
         }
         let call = fingerprint(sender, id);
-        // A sender may have got a window of its own after a call of it was remembered in the shared one.
-        if self.shared.calls.contains(&call) {
-            return Err(NotFresh::Replayed);
-        }
-        self.window(sender).check(call, issued_at)?;
+        self.check(sender, call, issued_at)?;
         if self.count >= self.limits.calls {
             self.shrink_largest();
-            self.window(sender).check(call, issued_at)?;
+            self.check(sender, call, issued_at)?;
         }
         self.window(sender).remember(Entry { issued_at, call });
         self.count += 1;
         Ok(())
+    }
+
+    fn check(&mut self, sender: &str, call: Fingerprint, issued_at: u64) -> Result<(), NotFresh> {
+        let shared = self.shared.check(call, issued_at);
+        let window = self.window(sender);
+        // A sender may have got a window of its own after a call of it was remembered, or forgotten, in the shared one.
+        if window.was_shared {
+            shared?;
+        }
+        window.check(call, issued_at)
     }
 
     /// Returns how many calls are remembered.
@@ -138,8 +146,8 @@ impl ReplayCache {
 
     fn window(&mut self, sender: &str) -> &mut Window {
         if !self.senders.contains_key(sender) && self.senders.len() < self.limits.senders {
-            // Calls of this sender may have been forgotten in the shared window.
-            let window = Window { closed_until: self.shared.closed_until, ..Window::default() };
+            let was_shared = self.shared.closed_until.is_some() || !self.shared.calls.is_empty();
+            let window = Window { was_shared, ..Window::default() };
             self.senders.insert(sender.into(), window);
         }
         self.senders.get_mut(sender).unwrap_or(&mut self.shared)

@@ -27,7 +27,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -165,6 +165,8 @@ struct Inner {
     randomness: Randomness,
     /// The task that takes calls on the subject of this host.
     own: Mutex<Option<JoinHandle<()>>>,
+    /// Whether calls are sent on to other hosts.
+    is_cordoned: AtomicBool,
     /// Whether this host takes calls.
     is_open: watch::Sender<bool>,
     /// Whether the connection is closed.
@@ -201,6 +203,7 @@ impl Rpc {
             answers: Answers::default(),
             randomness: Randomness::new(),
             own: Mutex::default(),
+            is_cordoned: AtomicBool::new(false),
             is_open: watch::Sender::new(true),
             is_over: watch::Sender::new(false),
             counters: Counters::default(),
@@ -240,6 +243,11 @@ impl Rpc {
     /// Takes no more calls at all, and waits until those in progress are answered. This host can still call others.
     pub async fn close_all(&self) {
         serving::close_all(&self.0).await;
+    }
+
+    /// Sets whether calls on the subject of this host are sent on to others. It serves those in progress.
+    pub fn set_cordoned(&self, is_cordoned: bool) {
+        self.0.is_cordoned.store(is_cordoned, Ordering::Relaxed);
     }
 
     /// Waits until all calls of other hosts are answered.

@@ -2,8 +2,8 @@
 //! authenticated at a fraction of the cost of a signature.
 //!
 //! A handshake takes two requests of the host that begins it: Hello, which is replied to by Answer, and Finish, which is
-//! replied to by Confirm. Since any of the hosts that share a queue group may get a call, a call carries an authenticator
-//! for each host that may serve it. An answer carries the MAC of the session that authenticated its call.
+//! replied to by Confirm. A call carries an authenticator for the host that it is sent to. An answer carries the MAC of the
+//! session that authenticated its call.
 //!
 //! What an attacker with access to NATS cannot do: send a call or an answer in the name of a host, send one again, send one
 //! back, or have a host accept a call without a session from a host that has one. What it can do: drop messages, and use up

@@ -183,7 +183,7 @@ impl Edge {
         let sender = if verified.is_whole { &invocation.host_id } else { &verified.issuer };
         self.replay().admit(sender, &invocation.id, issued_at, now).map_err(not_fresh)?;
         self.counters.admitted_by_token();
-        Ok(Proven::Token { is_whole: verified.is_whole })
+        Ok(Proven::Token { is_whole: verified.is_whole && extension.is_some() })
     }
 
     /// Refuses a token that was issued before this host started: it could have been admitted then, which is forgotten. A

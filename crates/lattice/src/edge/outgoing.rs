@@ -9,7 +9,9 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::{Edge, Refusal, clock, exact};
 use crate::token;
-use crate::wire::{Digest, Extension, Invocation, PayloadForm, Response, ResponseExtension, Retry, Transfer};
+use crate::wire::{
+    Authenticator, Digest, Extension, Invocation, PayloadForm, Response, ResponseExtension, Retry, Transfer,
+};
 
 /// A sealed call, and what is needed to check the answer to it.
 #[derive(Debug)]
@@ -18,14 +20,19 @@ pub struct Sealed {
     pub bytes: Bytes,
     pub(super) id: String,
     digest: Digest,
-    /// The digest of the whole message.
-    pub(super) exact: Digest,
+    token: String,
+    authenticators: Vec<Authenticator>,
     destination: Option<Arc<str>>,
     is_to_actor: bool,
     is_by_session: bool,
 }
 
 impl Sealed {
+    /// Returns the digest of the whole message.
+    pub(super) fn exact(&self) -> Digest {
+        exact(&self.digest, &self.token, &self.authenticators)
+    }
+
     /// Returns whether the call is authenticated by a session.
     pub(crate) fn is_by_session(&self) -> bool {
         self.is_by_session
@@ -84,14 +91,16 @@ impl Edge {
         } else if let Some(extension) = &mut invocation.extension {
             extension.authenticators = authenticators;
         }
-        let authenticators = invocation.extension.as_ref().map_or(&[][..], |extension| &extension.authenticators);
-        let exact = exact(&digest, &invocation.encoded_claims, authenticators);
         let form = if destination.is_some() { PayloadForm::Binary } else { PayloadForm::Array };
         Ok(Sealed {
             bytes: invocation.encode(form).into(),
             id: invocation.id.clone(),
             digest,
-            exact,
+            token: invocation.encoded_claims.clone(),
+            authenticators: invocation
+                .extension
+                .as_ref()
+                .map_or_else(Vec::new, |extension| extension.authenticators.clone()),
             is_by_session,
             destination: destination.cloned(),
             is_to_actor: matches!(invocation.target, WasmCloudEntity::Actor(_)),
@@ -140,7 +149,7 @@ impl Edge {
                 if is_right { Ok(()) } else { Err(Refusal::Forged) }
             }
             (_, _, Some(signature)) => {
-                let digest = self.digester.response(&call.exact, response);
+                let digest = self.digester.response(&call.exact(), response);
                 self.check_signature(call, extension, &digest, signature)
             }
             _ => Err(Refusal::Downgraded),

@@ -59,14 +59,22 @@ pub(super) struct Known {
 }
 
 impl Inner {
-    /// Takes note of an event of 2021. Hosts of this kind send such events, too.
-    pub(super) fn hear_era_host(&self, host: String) {
-        let is_new = {
-            let mut known = self.known();
-            let is_of_this_kind = host == self.host || known.roster.peer(&host).is_some();
-            known.era.hear(host.clone(), Instant::now()) && !is_of_this_kind
-        };
-        if is_new {
+    /// Returns whether hosts of 2021 were heard lately.
+    pub(super) fn knows_era_hosts(&self) -> bool {
+        let known = self.known();
+        known.era.iter().any(|(host, _)| *host != self.host && known.roster.peer(host).is_none())
+    }
+
+    /// Takes note of an event of 2021. Returns whether it is the first one of a host that is not known to be of this kind.
+    pub(super) fn hear_era_host(&self, host: &str) -> bool {
+        let mut known = self.known();
+        let is_of_this_kind = host == self.host || known.roster.peer(host).is_some();
+        known.era.hear(host.to_owned(), Instant::now()) && !is_of_this_kind
+    }
+
+    /// Reports a host of 2021, unless it has turned out to be one of this kind.
+    pub(super) fn announce_era_host(&self, host: String) {
+        if self.known().roster.peer(&host).is_none() {
             self.emit([MembershipEvent::EraHostUp { host }]);
         }
     }

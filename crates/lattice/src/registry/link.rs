@@ -24,6 +24,20 @@ pub struct RegisteredLink {
     pub revision: u64,
 }
 
+/// What the registry holds under the key of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkEntry {
+    /// Nothing: the link was never set, or its removal is long ago.
+    Absent,
+    /// The link.
+    Set,
+    /// The removal of the link.
+    Removed,
+    /// An entry that no trusted host has signed. The last valid state stays in effect.
+    Refused,
+}
+
 impl Registry {
     /// Sets a link. Returns its revision once JetStream has stored it. If the link is set to the same already, nothing changes.
     ///
@@ -41,6 +55,19 @@ impl Registry {
     /// As [`Registry::put_link`].
     pub async fn remove_link(&self, key: &LinkKey) -> Result<u64> {
         self.change_link(key, None, None).await
+    }
+
+    /// Returns what the registry holds under the key of a link.
+    ///
+    /// # Errors
+    /// `LatticeUnavailable` if it could not be read.
+    pub async fn link_entry(&self, key: &LinkKey) -> Result<LinkEntry> {
+        Ok(match self.current(&Key::Link(key.clone())).await? {
+            Current::Absent => LinkEntry::Absent,
+            Current::Refused { .. } => LinkEntry::Refused,
+            Current::Valid { entry, .. } if matches!(entry.value, Value::Link(_)) => LinkEntry::Set,
+            Current::Valid { .. } => LinkEntry::Removed,
+        })
     }
 
     /// Returns the links of an actor.

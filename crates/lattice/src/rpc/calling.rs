@@ -89,13 +89,11 @@ impl Inner {
         Ok(Call { invocation, deadline, offer: None, tried: Vec::new() })
     }
 
-    /// Puts the payload into the message, or offers it to the host that executes the call. Hosts of 2021 fetch nothing: if
-    /// there are any, a call that they may take holds its payload whatever its size.
+    /// Puts the payload into the message, or offers it to the host that executes the call. Hosts of 2021 fetch nothing: a call
+    /// that they may take holds its payload, whatever its size.
     fn place_payload(&self, call: &mut Call, is_for_known_host: bool) -> Result<()> {
         let length = call.offer.as_ref().map_or(call.invocation.payload.len(), |offered| offered.payload.len());
-        // In an array of integers most bytes take two.
-        let limit = self.transfers.inline_limit() / if is_for_known_host { 1 } else { 2 };
-        let is_inline = length <= limit || (!is_for_known_host && !self.membership.era_hosts().is_empty());
+        let is_inline = !is_for_known_host || length <= self.transfers.inline_limit();
         match (is_inline, call.offer.take()) {
             (true, Some(offered)) => call.invocation.payload = offered.payload.into(),
             (false, None) => {
@@ -187,8 +185,17 @@ impl Inner {
             Ok(Sent::Retry(_)) => Attempt::NotExecuted,
             Ok(Sent::Done(result)) => Attempt::Done(result),
             Ok(Sent::NoSubscriber) => Attempt::NoHost,
+            // A host of this kind may turn out to run the target, and fetches the payload.
+            Err(error) if error.kind() == ErrorKind::MessageTooLarge && self.may_be_known_soon(call) => {
+                Attempt::NotExecuted
+            }
             Err(error) => Attempt::Done(Err(error)),
         }
+    }
+
+    /// Returns whether the inventories of hosts that may run the target of a call are not known yet.
+    fn may_be_known_soon(&self, call: &Call) -> bool {
+        !self.membership.hosts_of(&call.invocation.target).is_complete
     }
 
     /// Sends a call once, under an identifier of its own. It is cancelled if this is dropped.
@@ -218,25 +225,30 @@ impl Inner {
             self.begin_handshake(host);
         }
         let mut cancel = CancelOnDrop::new(self, host.cloned(), random.secret);
-        let exchange = self.exchange(subject, sealed.bytes.clone(), host, call.deadline).await?;
-        let answer = match exchange {
-            Exchange::Answer(message) => self.edge.open(&sealed, &message.payload)?,
+        match self.exchange(subject, sealed.bytes.clone(), host, call.deadline).await? {
+            Exchange::Answer(message) => {
+                let answer = self.edge.open(&sealed, &message.payload)?;
+                Ok(self.conclude(answer, cancel, call.deadline).await)
+            }
             Exchange::NoSubscriber => {
                 cancel.disarm();
-                return Ok(Sent::NoSubscriber);
+                Ok(Sent::NoSubscriber)
             }
-        };
-        if let Answer::Transfer { host, transfer } = answer {
-            // The end of the fetch, or the drop of it, reveals the secret: the host need not offer the payload any longer.
-            return Ok(Sent::Done(self.fetch(&host, &transfer, call.deadline).await));
         }
-        cancel.disarm();
-        Ok(match answer {
+    }
+
+    /// Returns what an answer says, and fetches its payload if it has to be.
+    async fn conclude(&self, answer: Answer, mut cancel: CancelOnDrop<'_>, deadline: Instant) -> Sent {
+        if !matches!(answer, Answer::Transfer { .. }) {
+            cancel.disarm();
+        }
+        match answer {
             Answer::Payload(payload) => Sent::Done(Ok(payload)),
-            Answer::Retry(retry) => Sent::Retry(retry),
             Answer::Failed(error) => Sent::Done(Err(error)),
-            Answer::Transfer { .. } => Sent::Done(Err(Error::new(ErrorKind::Internal, "a transfer was not fetched"))),
-        })
+            Answer::Retry(retry) => Sent::Retry(retry),
+            // At the end the secret is revealed: the host need not offer the payload any longer.
+            Answer::Transfer { host, transfer } => Sent::Done(self.fetch(&host, &transfer, deadline).await),
+        }
     }
 
     /// Fetches the payload of an answer. The call has been executed, so that no failure says otherwise.

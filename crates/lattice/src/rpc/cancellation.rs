@@ -3,7 +3,7 @@
 //! A call carries the hash of a secret. The caller cancels it by revealing the secret, so no other client of the server
 //! can. The same ends the offer of an answer that the caller has fetched.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -26,7 +26,9 @@ pub(super) struct Cancellable(Mutex<Calls>);
 #[derive(Debug, Default)]
 struct Calls {
     calls: HashMap<Commitment, oneshot::Sender<()>>,
-    revealed: VecDeque<Commitment>,
+    revealed: HashSet<Commitment>,
+    /// The same secrets, the oldest one first.
+    order: VecDeque<Commitment>,
 }
 
 /// A call that can be cancelled, until this is dropped.
@@ -54,10 +56,14 @@ impl Cancellable {
             let _ = call.send(());
             return;
         }
-        if calls.revealed.len() >= REMEMBERED {
-            calls.revealed.pop_front();
+        if calls.order.len() >= REMEMBERED
+            && let Some(oldest) = calls.order.pop_front()
+        {
+            calls.revealed.remove(&oldest);
         }
-        calls.revealed.push_back(commitment);
+        if calls.revealed.insert(commitment) {
+            calls.order.push_back(commitment);
+        }
     }
 }
 

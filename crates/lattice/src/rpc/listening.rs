@@ -31,17 +31,18 @@ pub(super) async fn told(receiver: &mut watch::Receiver<bool>, value: bool) {
 }
 
 impl Until {
-    async fn is_over(self, rpc: &Inner) {
+    /// Waits until the host no longer listens.
+    async fn end(mut self, rpc: &Inner) {
         let mut is_over = rpc.is_over.subscribe();
         let mut is_open = rpc.is_open.subscribe();
-        match self {
+        match &mut self {
             Until::Closed => told(&mut is_over, true).await,
             Until::Leaving => tokio::select! {
                 () = told(&mut is_open, false) => {}
                 () = told(&mut is_over, true) => {}
             },
-            Until::Told(mut closing) => tokio::select! {
-                () = told(&mut closing, true) => {}
+            Until::Told(closing) => tokio::select! {
+                () = told(closing, true) => {}
                 () = told(&mut is_over, true) => {}
             },
         }
@@ -57,7 +58,7 @@ pub(super) async fn listen(
     subscribed: impl Fn(),
     handle: impl Fn(&Arc<Inner>, Message),
 ) {
-    let mut over = pin!(until.clone().is_over(rpc));
+    let mut over = pin!(until.clone().end(rpc));
     loop {
         tokio::select! {
             biased;
@@ -88,7 +89,7 @@ pub(super) async fn handle_all(
     until: Until,
     handle: &impl Fn(&Arc<Inner>, Message),
 ) -> bool {
-    let mut over = pin!(until.is_over(rpc));
+    let mut over = pin!(until.end(rpc));
     let mut is_drained = false;
     loop {
         let next = tokio::select! {

@@ -1,6 +1,7 @@
 //! Calls from other hosts.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -146,6 +147,12 @@ fn receive(rpc: &Arc<Inner>, message: Message, arrival: Arrival<'_>) {
             return;
         }
     };
+    if rpc.is_cordoned.load(Ordering::Relaxed) && reply.knows_retries() {
+        let answer = rpc.edge.answer(&reply, Outcome::Retry(Retry::Elsewhere));
+        let rpc = rpc.clone();
+        tokio::spawn(async move { publish(&rpc, inbox, answer).await });
+        return;
+    }
     let Some(permit) = rpc.permits.take() else {
         count(&rpc.counters.busy);
         let message = format!("host {} serves {} calls of the lattice already", rpc.edge.host(), rpc.permits.most());
@@ -244,7 +251,11 @@ async fn offer(rpc: &Arc<Inner>, answering: Answering, payload: Vec<u8>) {
     let Answering { reply, inbox, mut cancelled, .. } = answering;
     let offer = match rpc.transfers.offer(payload.into()) {
         Ok(offer) => offer,
-        Err(error) => return publish(rpc, inbox, rpc.edge.answer(&reply, Outcome::Failed(&error))).await,
+        Err(error) => {
+            let message = "the call was executed, and its answer cannot be kept until it is fetched";
+            let unknown = Error::new(ErrorKind::OutcomeUnknown, message).caused_by(error);
+            return publish(rpc, inbox, rpc.edge.answer(&reply, Outcome::Failed(&unknown))).await;
+        }
     };
     publish(rpc, inbox, rpc.edge.answer(&reply, Outcome::Transfer(offer.transfer()))).await;
     // Without a fetch the offer ends with the deadline.

@@ -1,7 +1,7 @@
 //! The counters of a session that have been seen: each is accepted once, in any order within a window.
 
-/// How many counters may lie between the greatest one and another that is still accepted. A caller numbers each call for
-/// every host that may serve it, so a host sees gaps; calls of many threads are reordered on their way.
+/// How many counters may lie between the greatest one and another that is still accepted. Calls of many
+/// threads are reordered on their way.
 pub(super) const WIDTH: u64 = 8192;
 
 const WORDS: usize = (WIDTH / 64) as usize;

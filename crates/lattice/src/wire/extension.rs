@@ -49,7 +49,7 @@ pub struct Extension {
     pub trace: Option<TraceContext>,
     /// The BLAKE3 hash of a secret. The caller cancels the call when it reveals the secret.
     pub cancellation: Option<[u8; 32]>,
-    /// The authenticators for the hosts that may serve the call. At most [`MAX_AUTHENTICATORS`].
+    /// The authenticators for the hosts that may serve the call. Today it is the destination alone. At most [`MAX_AUTHENTICATORS`].
     pub authenticators: Vec<Authenticator>,
     /// Where the payload is, if it is too large for a message. The payload of the message is empty then.
     pub transfer: Option<Transfer>,

@@ -97,7 +97,7 @@ fn no_cluster_speaks_for_a_host_that_was_named() {
         let extension = response.extension.as_mut().unwrap();
         extension.retry = Some(Retry::WithToken);
         extension.cluster.clone_from(&forger.cluster);
-        let digest = forger.digester.response(&call.exact, &response);
+        let digest = forger.digester.response(&call.exact(), &response);
         let signature = forger.signer().sign(&digest).unwrap();
         response.extension.as_mut().unwrap().signature = Some(signature.try_into().unwrap());
         expect_refused(&one, &call, &response.encode(PayloadForm::Binary), Refusal::Forged);
@@ -126,12 +126,11 @@ fn hosts_of_a_cluster_answer_shared_calls_with_the_signature_of_the_cluster() {
         let trust = HostTrust::new([], [cluster().public_key()]);
         Plan { cluster: Some(cluster()), trust, ..Plan::default() }.edge()
     };
-    let (one, other) = (member(), member());
+    let (one, other, stranger) = (member(), member(), edge());
     let (_, call) = shared(&one);
     let admitted = other.admit(&call.bytes, SHARED).unwrap();
     let answer = other.answer(&admitted.reply, Outcome::Payload(vec![1]));
     assert!(matches!(one.open(&call, &answer).unwrap(), Answer::Payload(_)));
-    let stranger = edge();
     let admitted = stranger.admit(&call.bytes, SHARED).unwrap();
     let answer = stranger.answer(&admitted.reply, Outcome::Payload(vec![1]));
     expect_refused(&one, &call, &answer, Refusal::Untrusted);

@@ -1,10 +1,21 @@
 //! Hears the events of hosts of 2021, and sends such heartbeats.
 
+use std::time::Duration;
+
 use tokio::time::{Instant, sleep_until};
 use wasmcloud_core::error::Result;
 
 use super::super::{ERA_SILENCE, EraEvent, Inner, era};
 use crate::connection::Subject;
+
+/// How long a host that sends events of 2021 has to show that it is of this kind, which sends them too.
+const ACQUAINTANCE: Duration = Duration::from_millis(500);
+
+/// A host that has sent its first event.
+struct Newcomer {
+    host: String,
+    due: Instant,
+}
 
 /// Hears the events of 2021, and sends such heartbeats.
 pub(super) async fn hear(inner: &Inner) -> Result<()> {
@@ -12,18 +23,27 @@ pub(super) async fn hear(inner: &Inner) -> Result<()> {
     let mut events = inner.control.subscribe(Subject::new(inner.namespace.events())).await?;
     inner.tell(&EraEvent::HostStarted).await?;
     let mut next_beat = Instant::now();
+    let mut newcomers: Vec<Newcomer> = Vec::new();
     loop {
         tokio::select! {
             message = events.next() => {
                 let Some(message) = message else { return Ok(()) };
-                if let Some(host) = era::origin(&message?.payload) {
-                    inner.hear_era_host(host);
+                if let Some(host) = era::origin(&message?.payload)
+                    && inner.hear_era_host(&host)
+                {
+                    newcomers.push(Newcomer { host, due: Instant::now() + ACQUAINTANCE });
                 }
+            }
+            () = sleep_until(newcomers.first().map_or(next_beat, |newcomer| newcomer.due)), if !newcomers.is_empty() => {
+                inner.announce_era_host(newcomers.remove(0).host);
             }
             () = sleep_until(next_beat) => {
                 next_beat = Instant::now() + inner.interval;
                 inner.known().era.forget(Instant::now(), inner.interval * ERA_SILENCE);
-                send_era_heartbeats(inner).await;
+                // Claims are told to those who understand them alone: heartbeats of this kind have a constant size.
+                if inner.knows_era_hosts() {
+                    send_era_heartbeats(inner).await;
+                }
             }
             changed = status.changed() => {
                 if changed.is_err() {

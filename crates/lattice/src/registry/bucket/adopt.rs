@@ -89,7 +89,7 @@ impl Bucket {
         // if the stream is gone.
         let is_exact = config.num_replicas == 1 && self.client.is_server_compatible(2, 10, 0);
         self.direct.store(config.allow_direct && is_exact, Ordering::Relaxed);
-        let batches = config.allow_direct && config.max_messages_per_subject == 1;
+        let batches = is_exact && config.allow_direct && config.max_messages_per_subject == 1;
         self.batches.store(batches && self.client.is_server_compatible(2, 11, 0), Ordering::Relaxed);
         self.recognise(info.created.unix_timestamp_nanos(), info.state.last_sequence);
         Ok(())

@@ -143,23 +143,26 @@ impl CallHandler for Quick {
     }
 }
 
-#[test]
-#[ignore = "it measures: see the top of this file"]
-fn the_cost_of_a_call_beside_that_of_a_bare_request() {
-    let server = Server::start();
-    let address = server.address();
-    let responder_address = address.clone();
-    let key = KeyPair::new_server();
-    let seed = key.seed().unwrap();
-    let ((), _responder) = Thread::start(move || async move {
-        let client = async_nats::connect(responder_address).await.unwrap();
+/// Starts a bare responder, and one that signs.
+fn responder(address: String, seed: String) -> ((), Thread) {
+    Thread::start(move || async move {
+        let client = async_nats::connect(address).await.unwrap();
         for (subject, key) in [("bare", None), ("signed", Some(KeyPair::from_seed(&seed).unwrap()))] {
             let requests = client.subscribe(subject).await.unwrap();
             tokio::spawn(respond(client.clone(), requests, key));
         }
         client.flush().await.unwrap();
         ((), ())
-    });
+    })
+}
+
+#[test]
+#[ignore = "it measures: see the top of this file"]
+fn the_cost_of_a_call_beside_that_of_a_bare_request() {
+    let server = Server::start();
+    let address = server.address();
+    let key = KeyPair::new_server();
+    let ((), _responder) = responder(address.clone(), key.seed().unwrap());
     let host_address = address.clone();
     let ((), _host) = Thread::start(move || async move {
         let mut plan = Plan::new(host_address, &Arc::default());
