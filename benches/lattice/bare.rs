@@ -15,15 +15,25 @@ const SIGNATURE: usize = 64;
 #[derive(Clone)]
 pub(crate) enum Protection {
     None,
+    /// Requests end in an ed25519 signature, which the responder verifies.
+    SignedRequests(Arc<KeyPair>),
     /// Each message ends in an ed25519 signature, which its receiver verifies.
     Signatures(Arc<KeyPair>),
 }
 
 impl Protection {
+    /// Returns how answers are protected.
+    pub(crate) fn of_answers(&self) -> Protection {
+        match self {
+            Protection::SignedRequests(_) => Protection::None,
+            other => other.clone(),
+        }
+    }
+
     /// Returns a message as it is sent.
     pub(crate) fn seal(&self, payload: &[u8]) -> Bytes {
         let mut message = payload.to_vec();
-        if let Protection::Signatures(key) = self {
+        if let Protection::SignedRequests(key) | Protection::Signatures(key) = self {
             message.extend(key.sign(payload).expect("the key signs"));
         }
         message.into()
@@ -33,7 +43,7 @@ impl Protection {
     pub(crate) fn open(&self, message: &Bytes) -> Bytes {
         match self {
             Protection::None => message.clone(),
-            Protection::Signatures(key) => {
+            Protection::SignedRequests(key) | Protection::Signatures(key) => {
                 let payload = message.slice(..message.len() - SIGNATURE);
                 key.verify(&payload, &message[payload.len()..]).expect("the signature is right");
                 payload
@@ -61,7 +71,7 @@ impl Responder {
                     tokio::select! {
                         Some(request) = requests.next() => {
                             let reply = request.reply.expect("an answer is waited for");
-                            let answer = protection.seal(&protection.open(&request.payload));
+                            let answer = protection.of_answers().seal(&protection.open(&request.payload));
                             client.publish(reply, answer).await.expect("the server is there");
                         }
                         _ = &mut ended => return,
@@ -77,5 +87,5 @@ impl Responder {
 /// Sends a request to a responder, and checks the answer.
 pub(crate) async fn request(client: &Client, subject: &'static str, protection: &Protection, payload: &[u8]) {
     let answer = client.request(subject, protection.seal(payload)).await.expect("it answers");
-    assert_eq!(protection.open(&answer.payload), payload);
+    assert_eq!(protection.of_answers().open(&answer.payload), payload);
 }

@@ -36,7 +36,7 @@ impl Caller {
         }
     }
 
-    /// Calls the actor, and checks the answer and its signature.
+    /// Calls the actor, and checks the answer. In the format of 2021, answers are not signed.
     pub(crate) async fn call(&self, operation: &str, payload: &[u8]) {
         let mut invocation = Invocation {
             origin: WasmCloudEntity::Host,
@@ -56,14 +56,5 @@ impl Caller {
         let response = Response::decode(&answer.payload, LARGEST).expect("it is an answer");
         assert_eq!(response.error, None);
         assert_eq!(response.payload, payload);
-        self.verify(&invocation, &response);
-    }
-
-    fn verify(&self, invocation: &Invocation, response: &Response) {
-        let extension = response.extension.as_ref().expect("the answer is sealed");
-        let signature = extension.signature.expect("the answer is signed");
-        let digest = self.digester.response(&self.digester.invocation(invocation), response);
-        let host = KeyPair::from_public_key(&extension.host).expect("it names its host");
-        host.verify(&digest, &signature).expect("the signature is right");
     }
 }
