@@ -82,6 +82,7 @@ pub(crate) async fn rows() -> Vec<Row> {
     let growing = Cluster::grow(size).await;
     let name = format!("{} hosts, {} actors, {} links", size.hosts, growing.actors(), growing.links.len());
     let seconds = growing.converge(Instant::now()).await;
+    println!("{name}: converged in {seconds:.2} s");
     table.push(row(format!("{name}: converged after the last of them joined"), seconds, " s", 5.0));
     let mut latencies = growing.change_links(size.changes).await;
     latencies.sort_by(f64::total_cmp);

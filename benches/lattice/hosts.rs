@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use wasmcloud_host::{ConnectionOptions, Host, HostBuilder, LatticeOptions};
 
 /// How long anything that is waited for may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns the options of a lattice on a server.
 pub(crate) fn lattice(url: &str) -> LatticeOptions {
