@@ -177,7 +177,13 @@ async fn announce(node: &Node, open: &OpenRegistry, child: &Child, known: &mut K
     if let Some(actor) = &wanted.actor
         && !token.is_empty()
     {
-        let links = links_of(&node.dispatch.snapshot(), &actor.key);
+        let mut links = links_of(&node.dispatch.snapshot(), &actor.key);
+        // The hosts of their providers wait for the claims, although this host has not heard of all links yet.
+        for link in open.registry.links_of(&actor.key).await? {
+            if !links.contains(&link.definition) {
+                links.push(link.definition);
+            }
+        }
         match open.registry.put_claims(&token, &links).await {
             Err(conflict) if conflict.kind() == ErrorKind::RegistryConflict => {
                 log::error!("{actor} is not known to other hosts, which know other claims for its key: {conflict}");
