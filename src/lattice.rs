@@ -11,7 +11,7 @@
 //! - `events`: the lattice's changes, as events of the host
 //! - `children`: makes known what starts and stops on this host
 //! - `registry_changes`: applies what other hosts change
-//! - `links`: changes of links by this host
+//! - `links`, `pending_links`: changes of links by this host, and those that others are still to be told of
 //! - `serving`, `calls`: calls from and to other hosts
 //! - `remote_actors`: the verified identities of actors on other hosts
 //! - `view`: the lattice as embedders see it
@@ -23,6 +23,7 @@ mod events;
 mod host_claims;
 mod inventory;
 mod links;
+mod pending_links;
 mod registry_changes;
 mod remote_actors;
 mod serving;
@@ -48,7 +49,7 @@ use crate::shard::Shards;
 use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::{Command, Supervisor};
 use inventory::HostInventory;
-use links::PendingLinks;
+use pending_links::PendingLinks;
 use remote_actors::RemoteActors;
 use thread::LatticeThread;
 pub use view::{LatticeCounts, LatticeEntity, LatticePeer, LatticeView};

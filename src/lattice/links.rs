@@ -1,107 +1,18 @@
 //! Changes of links by this host: in effect here at once, and in the registry for all others.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use futures_util::StreamExt;
+use futures_util::stream;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
-use wasmcloud_lattice::registry::{self, Change, LinkRecord, PendingChange, Registry};
+use wasmcloud_lattice::registry::{self, Change, LinkRecord, Registry};
 
+use super::pending_links::Pending;
 use super::{Lattice, Node};
 use crate::dispatch::snapshot::Snapshot;
 use crate::event::EventKind;
 use crate::link::{LinkDefinition, LinkKey};
 use crate::supervisor::Command;
-
-/// The revisions of links in the registry, and the changes that are still to be published.
-#[derive(Debug, Default)]
-pub(super) struct PendingLinks(Mutex<Book>);
-
-#[derive(Debug, Default)]
-struct Book {
-    /// The last known revision of each link that this host knows from the registry.
-    revisions: HashMap<LinkKey, u64>,
-    /// How many changes of each link have been requested of the supervisor, and have not ended.
-    applying: HashMap<LinkKey, usize>,
-    /// Changes that were made without a connection. The last one of a link counts.
-    pending: HashMap<LinkKey, PendingChange>,
-}
-
-impl PendingLinks {
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Records the revision of a link. Returns whether none is newer, and no change of this host waits to be published.
-    pub(super) fn learn(&self, key: &LinkKey, revision: u64) -> bool {
-        let mut book = self.book();
-        // The revision of a change of this host may be known before it is heard of, after an older one of another host.
-        let is_latest = book.revisions.get(key).is_none_or(|known| *known <= revision);
-        if is_latest {
-            book.revisions.insert(key.clone(), revision);
-        }
-        is_latest && !book.pending.contains_key(key)
-    }
-
-    /// Notes that a change of a link was requested of the supervisor.
-    pub(super) fn begin(&self, key: &LinkKey) {
-        *self.book().applying.entry(key.clone()).or_default() += 1;
-    }
-
-    /// Notes that a requested change of a link has ended.
-    pub(super) fn end(&self, key: &LinkKey) {
-        let mut book = self.book();
-        if let Some(count) = book.applying.get_mut(key) {
-            *count -= 1;
-            if *count == 0 {
-                book.applying.remove(key);
-            }
-        }
-    }
-
-    /// Returns whether a requested change of a link has not ended yet.
-    pub(super) fn is_changing(&self, key: &LinkKey) -> bool {
-        self.book().applying.contains_key(key)
-    }
-
-    /// Returns whether the registry has ever held a link, as far as this host knows.
-    pub(super) fn is_registered(&self, key: &LinkKey) -> bool {
-        self.book().revisions.contains_key(key)
-    }
-
-    /// Returns whether a change of a link waits to be published.
-    pub(super) fn is_pending(&self, key: &LinkKey) -> bool {
-        self.book().pending.contains_key(key)
-    }
-
-    /// Returns how many changes wait to be published.
-    pub(super) fn waiting(&self) -> usize {
-        self.book().pending.len()
-    }
-
-    /// Forgets the revisions: the registry has lost its data.
-    pub(super) fn forget_revisions(&self) {
-        self.book().revisions.clear();
-    }
-
-    pub(super) fn add(&self, key: LinkKey, change: Change) {
-        let mut book = self.book();
-        let base = book.pending.get(&key).map(|pending| pending.base);
-        let base = base.or_else(|| book.revisions.get(&key).copied()).unwrap_or(0);
-        book.pending.insert(key, PendingChange { change, base });
-    }
-
-    fn pending(&self) -> Vec<(LinkKey, PendingChange)> {
-        self.book().pending.iter().map(|(key, change)| (key.clone(), change.clone())).collect()
-    }
-
-    fn conclude(&self, key: &LinkKey, revision: Option<u64>) {
-        let mut book = self.book();
-        book.pending.remove(key);
-        if let Some(revision) = revision {
-            book.revisions.insert(key.clone(), revision);
-        }
-    }
-}
 
 impl Lattice {
     /// Sets a link on this host, in the registry, and for hosts of 2021.
@@ -196,43 +107,66 @@ impl Node {
         registry.remove_link(key).await
     }
 
-    /// Records the outcome of a publication. A change that could not be published for want of a connection waits for it.
+    /// Records the outcome of a publication. A change that could not be published for want of a connection waits for it, as
+    /// does one whose outcome is not known.
     fn conclude(&self, key: LinkKey, published: Result<u64>, change: Change) -> Result<()> {
-        match published {
+        let error = match published {
             Ok(revision) => {
-                self.links.conclude(&key, Some(revision));
-                Ok(())
+                self.links.published(&key, revision);
+                return Ok(());
             }
             // It travels by advertisements.
-            Err(_) if self.has_no_registry() => Ok(()),
-            Err(error) if error.kind() == ErrorKind::LatticeUnavailable => {
-                log::warn!("the change of the {key} is not known to the lattice yet: {error}");
-                self.links.add(key, change);
-                Ok(())
-            }
-            Err(error) => Err(error),
+            Err(_) if self.has_no_registry() => return Ok(()),
+            Err(error) => error,
+        };
+        let waits = matches!(error.kind(), ErrorKind::LatticeUnavailable | ErrorKind::OutcomeUnknown);
+        if !waits {
+            return Err(error);
         }
+        log::warn!("the change of the {key} is not known to the lattice yet: {error}");
+        self.links.add(key, change);
+        Ok(())
     }
 
     /// Publishes the changes that were made without a connection. A link that another host has changed meanwhile keeps the
     /// other's change, and an event tells of it.
     pub(super) async fn publish_pending_links(&self) {
         let Ok(open) = self.registry() else { return };
-        for (key, change) in self.links.pending() {
-            let outcomes = open.registry.publish_pending(vec![change]).await;
-            for outcome in outcomes {
-                match outcome.outcome {
-                    Ok(revision) => self.links.conclude(&key, Some(revision)),
-                    Err(conflict) if conflict.kind() == ErrorKind::RegistryConflict => {
-                        self.links.conclude(&key, None);
-                        self.links.book().revisions.remove(&key);
-                        self.report_conflict(&key, &conflict);
-                        self.adopt_registered(&open.registry, &key).await;
-                    }
-                    Err(error) => log::warn!("the change of the {key} is not known to the lattice yet: {error}"),
-                }
+        let publications = stream::iter(self.links.pending()).map(|pending| self.publish(&open.registry, pending));
+        publications.buffer_unordered(AT_ONCE).collect::<()>().await;
+    }
+
+    async fn publish(&self, registry: &Registry, pending: Pending) {
+        let mut outcome = self.try_to_publish(registry, &pending, pending.base).await;
+        if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::RegistryConflict) {
+            // A change of this host may have been stored although nothing confirmed it.
+            if let Some(revision) = self.own_revision(registry, &pending.key).await {
+                outcome = self.try_to_publish(registry, &pending, revision).await;
             }
         }
+        let key = &pending.key;
+        match outcome {
+            Ok(revision) => self.links.conclude(&pending, Some(revision)),
+            Err(conflict) if conflict.kind() == ErrorKind::RegistryConflict => {
+                self.links.conclude(&pending, None);
+                self.report_conflict(key, &conflict);
+                self.adopt_registered(registry, key).await;
+            }
+            Err(error) => log::warn!("the change of the {key} is not known to the lattice yet: {error}"),
+        }
+    }
+
+    async fn try_to_publish(&self, registry: &Registry, pending: &Pending, base: u64) -> Result<u64> {
+        let change = registry::PendingChange { change: pending.change.clone(), base };
+        let outcome = registry.publish_pending(vec![change]).await.pop();
+        outcome.map_or(Ok(0), |outcome| outcome.outcome)
+    }
+
+    /// Returns the revision of a link in the registry, if it is as this host has tried to publish it before.
+    async fn own_revision(&self, registry: &Registry, key: &LinkKey) -> Option<u64> {
+        let links = registry.links_of(&key.actor).await.ok()?;
+        let found = links.into_iter().find(|link| definition_of(&link.definition).key() == *key)?;
+        self.links.was_sent(key, &found.definition).then_some(found.revision)
     }
 
     fn report_conflict(&self, key: &LinkKey, conflict: &Error) {
@@ -265,6 +199,9 @@ impl Node {
         }
     }
 }
+
+/// The number of changes that are published at the same time.
+const AT_ONCE: usize = 16;
 
 /// Returns whether an end of a link runs on this host, or the link is known here.
 pub(super) fn concerns(snapshot: &Snapshot, definition: &LinkDefinition) -> bool {

@@ -16,7 +16,7 @@ use wasmcloud_lattice::{
 };
 
 use super::inventory::HostInventory;
-use super::links::PendingLinks;
+use super::pending_links::PendingLinks;
 use super::remote_actors::RemoteActors;
 use super::serving::Serving;
 use super::{LatticeConfig, Node, RegistryState, advertisements, children, events, host_claims, registry_changes};
