@@ -31,6 +31,7 @@ pub(crate) trait RemoteHosts: Send + Sync {
 }
 
 /// A call that another host serves.
+#[cfg_attr(not(feature = "lattice"), expect(dead_code, reason = "other hosts are known by a lattice alone"))]
 #[derive(Debug)]
 pub(crate) struct RemoteCall {
     pub(crate) origin: WasmCloudEntity,

@@ -127,6 +127,7 @@ pub(super) fn expect_bound_elsewhere(snapshot: &Snapshot, origin: &ProviderIdent
 }
 
 /// Returns the actor that a provider on another host may call by its key.
+#[cfg(feature = "lattice")]
 pub(super) fn actor_bound_to<'a>(
     snapshot: &'a Snapshot,
     provider_id: &str,
