@@ -1,7 +1,9 @@
 //! Children: the actors and providers that a supervisor starts, stops and restarts.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Notify;
 use wasmcloud_core::entity::{WasmCloudEntity, link_name};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::ProviderKey;
@@ -42,6 +44,36 @@ impl std::fmt::Display for Child {
         match self {
             Child::Actor(key) => write!(f, "actor {key}"),
             Child::Provider(key) => key.fmt(f),
+        }
+    }
+}
+
+/// The children that have started, stopped, begun to stop or got other claims since the last look. It is as large as the
+/// number of children at most.
+#[derive(Debug, Default)]
+pub(crate) struct ChildChanges {
+    children: Mutex<HashSet<Child>>,
+    any: Notify,
+}
+
+impl ChildChanges {
+    pub(crate) fn add(&self, children: Vec<Child>) {
+        if children.is_empty() {
+            return;
+        }
+        self.children.lock().unwrap_or_else(PoisonError::into_inner).extend(children);
+        self.any.notify_one();
+    }
+
+    /// Waits for changed children, and takes them.
+    #[cfg(feature = "lattice")]
+    pub(crate) async fn next(&self) -> HashSet<Child> {
+        loop {
+            let changed = std::mem::take(&mut *self.children.lock().unwrap_or_else(PoisonError::into_inner));
+            if !changed.is_empty() {
+                return changed;
+            }
+            self.any.notified().await;
         }
     }
 }

@@ -10,23 +10,27 @@
 //! - `actor_call`: calls of actors
 //! - `mailbox`, `messages`, `provider_mailbox`: the mailboxes of actors and providers
 //! - `instances`, `latency`: the choice of an actor's instance for a request
+//! - `remote`, `from_lattice`: calls to and from other hosts
 //! - `call_limiter`: the limit of calls in flight
 //! - `health_check`: checks that give way to calls
 
 mod actor_call;
 pub(crate) mod authority;
 pub(crate) mod call_limiter;
+#[cfg(feature = "lattice")]
+mod from_lattice;
 pub(crate) mod health_check;
 pub(crate) mod instances;
 pub(crate) mod latency;
 pub(crate) mod mailbox;
 pub(crate) mod messages;
 pub(crate) mod provider_mailbox;
+pub(crate) mod remote;
 pub(crate) mod resolve;
 pub(crate) mod snapshot;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix::MailboxError;
 use arc_swap::ArcSwap;
@@ -45,8 +49,11 @@ use crate::identity::{ActorIdentity, ProviderIdentity};
 use crate::middleware::chain::{MiddlewareChain, Participants};
 use authority::{Approval, Authority};
 use call_limiter::HostLimiter;
+#[cfg(feature = "lattice")]
+pub(crate) use from_lattice::{RemoteOrigin, RemoteOutcome, RemoteRequest};
 use instances::Unavailable;
 use mailbox::Delivery;
+use remote::RemoteHosts;
 use snapshot::{RunningActor, Snapshot};
 
 /// The maximum number of times that a request is sent again because the target's instances were replaced.
@@ -66,6 +73,8 @@ struct Shared {
     limiter: HostLimiter,
     mappings: MappingBudget,
     events: EventBus,
+    /// The other hosts of the lattice, if this host has joined one.
+    remote_hosts: OnceLock<Arc<dyn RemoteHosts>>,
     #[cfg(feature = "experiments")]
     experiments: RunningExperiments,
 }
@@ -88,6 +97,7 @@ impl Dispatch {
             limiter,
             mappings,
             events,
+            remote_hosts: OnceLock::new(),
             #[cfg(feature = "experiments")]
             experiments: RunningExperiments::default(),
         }))
@@ -118,6 +128,13 @@ impl Dispatch {
         &self.0.events
     }
 
+    /// Sets the other hosts of the lattice. A host joins one lattice at most.
+    #[cfg(feature = "lattice")]
+    pub(crate) fn join(&self, hosts: Arc<dyn RemoteHosts>) {
+        // A host is started once.
+        let _ = self.0.remote_hosts.set(hosts);
+    }
+
     /// Returns the experiments that are running in this host.
     #[cfg(feature = "experiments")]
     pub(crate) fn experiments(&self) -> &RunningExperiments {
@@ -143,28 +160,37 @@ impl Dispatch {
     pub(crate) async fn call_from_host(&self, target: &str, operation: &str, payload: &[u8]) -> Result<Vec<u8>> {
         // In all three kinds of call the snapshot is dropped before the answer is awaited.
         let (context, guard) = self.begin().cancellable();
-        let mut middlewares = self.0.middlewares.begin_call();
-        let mut approval = Approval::default();
-        let sent = loop {
-            let pending = {
-                let snapshot = self.0.snapshot.load();
-                let actor = resolve::open_actor(&snapshot, target)?;
-                match self.0.authority.decide_call(&approval, Origin::Host, &actor.identity.entity, operation)? {
-                    Some(decision) => decision,
-                    None => {
-                        let participants =
-                            || Participants { origin: WasmCloudEntity::Host, target: actor.identity.entity.clone() };
-                        break middlewares
-                            .enter(participants, Request { operation: operation.to_owned(), payload: payload.to_vec() })
-                            .and_then(|request| self.deliver(request, context, actor));
+        let refusal = 'elsewhere: {
+            let mut middlewares = self.0.middlewares.begin_call();
+            let mut approval = Approval::default();
+            let sent = loop {
+                let pending = {
+                    let snapshot = self.0.snapshot.load();
+                    let actor = match resolve::open_actor(&snapshot, target) {
+                        Ok(actor) => actor,
+                        Err(refusal) => break 'elsewhere refusal,
+                    };
+                    let entity = &actor.identity.entity;
+                    match self.0.authority.decide_call(&approval, Origin::Host, entity, operation)? {
+                        Some(decision) => decision,
+                        None => {
+                            let participants =
+                                || Participants { origin: WasmCloudEntity::Host, target: entity.clone() };
+                            break middlewares
+                                .enter(participants, Request::new(operation, payload))
+                                .and_then(|request| self.deliver(request, context, actor));
+                        }
                     }
-                }
+                };
+                approval = self.0.authority.wait(pending, context.deadline).await?;
             };
-            approval = self.0.authority.wait(pending, context.deadline).await?;
+            let answer = async { self.await_answer(sent?).await }.await;
+            guard.disarm();
+            return middlewares.leave(answer);
         };
-        let answer = async { self.await_answer(sent?).await }.await;
+        let answer = self.call_elsewhere_from_host(target, refusal, Request::new(operation, payload), context).await;
         guard.disarm();
-        middlewares.leave(answer)
+        answer
     }
 
     /// Calls an actor for a provider that is linked to it.
@@ -176,32 +202,40 @@ impl Dispatch {
         request: Request,
     ) -> Result<Vec<u8>> {
         let (context, guard) = context.through_provider(origin.instance);
-        let mut middlewares = self.0.middlewares.begin_call();
-        let mut approval = Approval::default();
-        let sent = loop {
-            origin.identity.trust.expect_trusted()?;
-            let pending = {
-                let snapshot = self.0.snapshot.load();
-                let target = resolve::bound_actor(&snapshot, origin.identity, actor)?;
-                let (caller, entity) = (Origin::Provider(&origin.identity.claims), &target.identity.entity);
-                match self.0.authority.decide_call(&approval, caller, entity, &request.operation)? {
-                    Some(decision) => decision,
-                    None => {
-                        let participants = || Participants {
-                            origin: origin.identity.entity.clone(),
-                            target: target.identity.entity.clone(),
-                        };
-                        break middlewares
-                            .enter(participants, request)
-                            .and_then(|request| self.deliver(request, context, target));
+        let refusal = 'elsewhere: {
+            let mut middlewares = self.0.middlewares.begin_call();
+            let mut approval = Approval::default();
+            let sent = loop {
+                origin.identity.trust.expect_trusted()?;
+                let pending = {
+                    let snapshot = self.0.snapshot.load();
+                    let target = match resolve::bound_actor(&snapshot, origin.identity, actor) {
+                        Ok(target) => target,
+                        Err(refusal) => break 'elsewhere refusal,
+                    };
+                    let (caller, entity) = (Origin::Provider(&origin.identity.claims), &target.identity.entity);
+                    match self.0.authority.decide_call(&approval, caller, entity, &request.operation)? {
+                        Some(decision) => decision,
+                        None => {
+                            let participants = || Participants {
+                                origin: origin.identity.entity.clone(),
+                                target: target.identity.entity.clone(),
+                            };
+                            break middlewares
+                                .enter(participants, request)
+                                .and_then(|request| self.deliver(request, context, target));
+                        }
                     }
-                }
+                };
+                approval = self.0.authority.wait(pending, context.deadline).await?;
             };
-            approval = self.0.authority.wait(pending, context.deadline).await?;
+            let answer = async { self.await_answer(sent?).await }.await;
+            guard.disarm();
+            return middlewares.leave(answer);
         };
-        let answer = async { self.await_answer(sent?).await }.await;
+        let answer = self.call_elsewhere_from_provider(origin, actor, refusal, request, context).await;
         guard.disarm();
-        middlewares.leave(answer)
+        answer
     }
 }
 

@@ -125,6 +125,50 @@ pub enum EventKind {
         /// The reason of the refusal.
         reason: String,
     },
+    /// A link of the actor was changed here and on another host at the same time, while they were not connected. The change
+    /// of the other host is in effect.
+    #[cfg(feature = "lattice")]
+    LinkConflict {
+        /// The contract.
+        contract_id: String,
+        /// The link's name.
+        link_name: String,
+        /// How the two changes differ.
+        reason: String,
+    },
+    /// The host has joined its lattice, has lost the connection, or could not connect. Local work goes on in each state.
+    #[cfg(feature = "lattice")]
+    LatticeChanged {
+        /// The state now.
+        state: wasmcloud_lattice::LatticeState,
+    },
+    /// Another host of the lattice is there, for the first time or again.
+    #[cfg(feature = "lattice")]
+    PeerUp {
+        /// The public key of the other host.
+        host: String,
+    },
+    /// Another host of the lattice was silent for two heartbeats. What it runs is not called any more.
+    #[cfg(feature = "lattice")]
+    PeerDown {
+        /// The public key of the other host.
+        host: String,
+    },
+    /// Another host has left the lattice.
+    #[cfg(feature = "lattice")]
+    PeerLeft {
+        /// The public key of the other host.
+        host: String,
+    },
+    /// The host reads messages of the lattice too slowly, and some were dropped.
+    #[cfg(feature = "lattice")]
+    SlowConsumer,
+    /// The NATS server does not let the host publish on a subject, or subscribe to it.
+    #[cfg(feature = "lattice")]
+    LatticeDenied {
+        /// The subject.
+        subject: String,
+    },
     /// The token of an actor or provider has expired. It keeps running, but calls to and from it are rejected until it is
     /// updated or started again with a valid token.
     Expired,

@@ -7,11 +7,14 @@
 //! - `manifest`: applying a manifest
 //! - `observation`, `inventory`: events, health, and what runs
 //! - `labels`: the labels of a host
+//! - `lattice`: the lattice that a host joins
 
 mod actors;
 mod builder;
 mod inventory;
 mod labels;
+#[cfg(feature = "lattice")]
+mod lattice;
 mod lifecycle;
 mod links;
 mod manifest;
@@ -39,6 +42,8 @@ pub use observation::ProviderDescription;
 use crate::dispatch::Dispatch;
 use crate::dispatch::authority::Authority;
 use crate::event::EventBus;
+#[cfg(feature = "lattice")]
+use crate::lattice::Lattice;
 use crate::middleware::chain::MiddlewareChain;
 use crate::shard::Shards;
 use crate::supervisor::{Command, Supervisor};
@@ -69,7 +74,7 @@ use own_thread::OwnThread;
 pub struct Host(Arc<Inner>);
 
 struct Inner {
-    key: KeyPair,
+    key: Arc<KeyPair>,
     configuration: Configuration,
     dispatch: Dispatch,
     labels: Labels,
@@ -85,6 +90,8 @@ struct Running {
     shards: Arc<Shards>,
     /// The thread that was created for the host, if it was not started on the embedder's.
     own_thread: Option<OwnThread>,
+    #[cfg(feature = "lattice")]
+    lattice: Option<Lattice>,
 }
 
 impl Drop for Inner {
@@ -97,7 +104,8 @@ impl Drop for Inner {
 }
 
 impl Host {
-    fn new(configuration: Configuration, key: KeyPair) -> Host {
+    fn new(configuration: Configuration) -> Host {
+        let key = configuration.key.clone().unwrap_or_else(|| Arc::new(KeyPair::new_server()));
         let middlewares = MiddlewareChain::new(configuration.middlewares.clone());
         let events = EventBus::new(configuration.event_buffer);
         let authority = Authority::new(configuration.authorizer.clone());
@@ -119,7 +127,8 @@ impl Host {
         }))
     }
 
-    /// Returns the host's public key: 56 characters beginning with `N`. Each host has a new key.
+    /// Returns the host's public key: 56 characters beginning with `N`. Default: a new key for
+    /// each host; see [`HostBuilder::with_host_key`].
     pub fn id(&self) -> String {
         self.0.key.public_key()
     }
@@ -140,7 +149,12 @@ impl Host {
     /// # Errors
     /// `HostNotRunning`.
     pub async fn set_trust_policy(&self, policy: TrustPolicy) -> Result<()> {
-        self.send(Command::SetTrustPolicy(policy)).await
+        self.send(Command::SetTrustPolicy(policy)).await?;
+        #[cfg(feature = "lattice")]
+        if let Some(lattice) = self.joined_lattice() {
+            lattice.trust_changed();
+        }
+        Ok(())
     }
 
     /// Begins an experiment with an actor or provider: injects faults by plan, beginning with its next call and its next

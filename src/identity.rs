@@ -22,13 +22,16 @@ pub(crate) struct ActorIdentity {
     pub(crate) call_alias: Option<Arc<str>>,
     pub(crate) capabilities: HashSet<String>,
     pub(crate) claims: Arc<Claims<jwt::Actor>>,
+    /// The signed token. Empty for an actor of a host of 2021 whose unsigned claims are accepted.
+    #[cfg_attr(not(feature = "lattice"), expect(dead_code, reason = "other hosts are known by a lattice alone"))]
+    pub(crate) token: Arc<str>,
     /// The entity's name in events, errors and on the wire.
     pub(crate) entity: WasmCloudEntity,
     pub(crate) trust: TrustState,
 }
 
 impl ActorIdentity {
-    pub(crate) fn new(claims: Arc<Claims<jwt::Actor>>) -> ActorIdentity {
+    pub(crate) fn new(claims: Arc<Claims<jwt::Actor>>, token: Arc<str>) -> ActorIdentity {
         let metadata = claims.metadata.as_ref();
         ActorIdentity {
             key: claims.subject.as_str().into(),
@@ -39,6 +42,7 @@ impl ActorIdentity {
             entity: WasmCloudEntity::Actor(claims.subject.clone()),
             trust: TrustState::default(),
             claims,
+            token,
         }
     }
 

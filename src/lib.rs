@@ -19,6 +19,7 @@
 //! - [`Event`], [`Events`], [`Inventory`], [`Health`]: observation of a host
 //! - [`Compiler`], [`ArtifactCache`]: the compilation of modules, and the cache of its results
 //! - [`TrustPolicy`]: trusted signers; [`Authorizer`], [`Decision`], [`Origin`]: decisions about starts, calls and links
+//! - [`LatticeOptions`], [`ConnectionOptions`], [`LatticeView`], [`LatticeState`]: the lattice that a host joins
 //! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: code that sees calls and their answers
 //! - [`Error`], [`ErrorKind`], [`Result`]: errors; [`escaped`]: escapes text from outside for a terminal
 //!
@@ -32,6 +33,7 @@
 //! - `httpserver`: [`builtin::HttpServer`]
 //! - `keyvalue`: [`builtin::KeyValue`], in files and on Redis
 //! - `messaging`: [`builtin::Messaging`], on NATS
+//! - `lattice`: hosts that share actors, links and calls over NATS, with [`HostBuilder::with_lattice`]
 //! - `experiments`: planned faults for tests, with `Experiment` and `Host::experiment`. Without it, the host contains no code
 //!   for them
 //! - `fuzzing`: internals for the fuzz targets. They may change at any time
@@ -51,6 +53,8 @@ pub mod fuzzing;
 mod host;
 mod identity;
 mod labels;
+#[cfg(feature = "lattice")]
+mod lattice;
 mod lifecycle;
 mod link;
 mod manifest;
@@ -66,6 +70,8 @@ pub use event::{Event, EventKind, Events};
 #[cfg(feature = "experiments")]
 pub use experiment::{Experiment, InjectedFault};
 pub use host::{ActorInventory, Host, HostBuilder, Inventory, LinkInventory, ProviderDescription, ProviderInventory};
+#[cfg(feature = "lattice")]
+pub use lattice::{LatticeCounts, LatticeEntity, LatticePeer, LatticeView};
 pub use link::{LinkDefinition, LinkState};
 pub use manifest::{
     EntryFailure, HostManifest, ManifestActor, ManifestCapability, ManifestFailures, ManifestIsolation, ManifestLimits,
@@ -85,6 +91,8 @@ pub use wasmcloud_core::text::escaped;
 #[doc(hidden)]
 pub use wasmcloud_engine::metered;
 pub use wasmcloud_engine::{ArtifactCache, Compiler};
+#[cfg(feature = "lattice")]
+pub use wasmcloud_lattice::{ConnectionOptions, LatticeOptions, LatticeState};
 pub use wasmcloud_plugin::{Isolation, NativeCapability, PluginProcess, serve_plugin};
 pub use wasmcloud_provider::{
     ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NullDispatcher,
@@ -100,6 +108,9 @@ mod documents {
     #[cfg(feature = "experiments")]
     #[doc = include_str!("../docs/experiment.md")]
     struct Experiment;
+    #[cfg(feature = "lattice")]
+    #[doc = include_str!("../docs/lattice.md")]
+    struct Lattice;
     #[doc = include_str!("../docs/operate.md")]
     struct Operate;
     #[doc = include_str!("../docs/trust.md")]

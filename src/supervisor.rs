@@ -16,6 +16,7 @@
 //! - `link_reconciliation`: the links of an actor whose claims have changed
 //! - `updates`: new revisions, and other numbers of instances
 //! - `recovery`: decisions about crashes
+//! - `remote_actors`: actors of other hosts that are linked to providers of this one
 //! - `shutdown`: the stop of everything
 //! - `trust`: expired tokens, and replaced trust policies
 //! - `health`: health checks
@@ -33,6 +34,7 @@ pub(crate) mod placement;
 mod providers;
 mod recovery;
 mod registry;
+mod remote_actors;
 pub(crate) mod restart;
 mod shutdown;
 #[cfg(test)]
@@ -57,9 +59,10 @@ use wasmcloud_core::shutdown::ShutdownSignal;
 use wasmcloud_engine::CompilationConfig;
 use wasmcloud_plugin::{NativeCapability, PluginBudgets};
 
-use crate::child::Child;
+use crate::child::{Child, ChildChanges};
 use crate::dispatch::Dispatch;
 use crate::event::{EventKind, Subject};
+use crate::identity::ActorIdentity;
 use crate::link::{LinkDefinition, LinkKey};
 use crate::shard::{BatchCounter, ShardNumber, Shards};
 use blueprint::ProviderBlueprint;
@@ -104,6 +107,16 @@ pub(crate) enum Command {
     SetTrustPolicy(TrustPolicy),
     SetLink(LinkDefinition),
     RemoveLink(LinkKey),
+    /// Records an actor of another host, by its verified token.
+    #[cfg_attr(not(feature = "lattice"), expect(dead_code, reason = "other hosts are known by a lattice alone"))]
+    SetRemoteActor(Arc<ActorIdentity>),
+    /// Applies the trust policy to an actor of another host that calls this one.
+    #[cfg_attr(not(feature = "lattice"), expect(dead_code, reason = "other hosts are known by a lattice alone"))]
+    AssessRemoteActor(Arc<ActorIdentity>),
+    #[cfg_attr(not(feature = "lattice"), expect(dead_code, reason = "other hosts are known by a lattice alone"))]
+    RemoveRemoteActor {
+        key: String,
+    },
     /// Stops every child in the reverse order of their starts, then the host's own threads.
     Stop,
 }
@@ -126,6 +139,8 @@ struct Supervision {
     updates: UpdatePolicy,
     /// The grace period of stops.
     grace: Duration,
+    /// Tells the lattice, if the host joins one, of changed children.
+    child_changes: Option<Arc<ChildChanges>>,
     /// The bytes that the host may hold for its plugins.
     budgets: PluginBudgets,
     /// The supervisor's own address, from its start on.
@@ -153,11 +168,12 @@ pub(crate) struct SupervisorConfig {
     pub(crate) grace: Duration,
     pub(crate) health: CheckPolicy,
     pub(crate) trust: TrustPolicy,
+    pub(crate) child_changes: Option<Arc<ChildChanges>>,
 }
 
 impl Supervisor {
     pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>, config: SupervisorConfig) -> Supervisor {
-        let SupervisorConfig { compilation, updates, grace, health, trust } = config;
+        let SupervisorConfig { compilation, updates, grace, health, trust, child_changes } = config;
         let supervision = Supervision {
             modules: Modules::new(compilation, dispatch.limits()),
             budgets: PluginBudgets::of_host(dispatch.limits().message_bytes),
@@ -167,6 +183,7 @@ impl Supervisor {
             links: KeyedLock::default(),
             updates,
             grace,
+            child_changes,
             own: OnceCell::new(),
             instances: Cell::new(0),
             settled: Notify::new(),
@@ -188,7 +205,11 @@ impl Supervision {
         let changed = change(&mut registry);
         self.dispatch.publish(registry.snapshot().clone());
         let waiting = registry.take_changed();
+        let changed_children = registry.take_changed_children();
         drop(registry);
+        if let Some(changes) = &self.child_changes {
+            changes.add(changed_children);
+        }
         waiting.iter().for_each(|waiting| waiting.notify_waiters());
         changed
     }
@@ -226,6 +247,18 @@ impl Supervision {
             }
             Command::SetLink(definition) => self.set_link(definition).await,
             Command::RemoveLink(key) => self.remove_link(&key).await,
+            Command::SetRemoteActor(identity) => {
+                self.set_remote_actor(identity).await;
+                Ok(())
+            }
+            Command::AssessRemoteActor(identity) => {
+                self.assess_remote_actor(&identity);
+                Ok(())
+            }
+            Command::RemoveRemoteActor { key } => {
+                self.remove_remote_actor(&key).await;
+                Ok(())
+            }
             Command::Stop => {
                 self.stop().await;
                 Ok(())

@@ -23,9 +23,10 @@ use crate::identity::ActorIdentity;
 use crate::middleware::chain::Participants;
 
 /// The inputs to the resolution of an actor's call.
-struct Lookup<'a> {
-    origin: &'a ActorIdentity,
-    name: Name<'a>,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lookup<'a> {
+    pub(super) origin: &'a ActorIdentity,
+    pub(super) name: Name<'a>,
 }
 
 /// The next step of an actor's call.
@@ -40,6 +41,12 @@ enum Reason {
     Restart(Absence),
     /// The authorizer has not decided yet.
     Authorizer(PendingDecision),
+}
+
+/// A call that this host refuses to send to what runs on it.
+pub(super) struct Refused {
+    pub(super) refusal: Error,
+    pub(super) request: Request,
 }
 
 /// The results of a call's waits so far.
@@ -96,39 +103,62 @@ impl Dispatch {
         let (context, guard) = context.through_actor(&origin.identity.key, origin.instance);
         self.expect_chain_depth(&context)?;
         let request = Request { operation, payload };
-        let mut middlewares = self.0.middlewares.begin_call();
         let name = Name { namespace: &namespace, link_name: link_name(Some(&binding)) };
         let lookup = Lookup { origin: origin.identity, name };
+        let answer = match self.call_here_from_actor(&lookup, request, &context).await {
+            Ok(answer) => answer,
+            Err(Refused { refusal, request }) => {
+                self.call_elsewhere_from_actor(&lookup, refusal, request, context).await
+            }
+        };
+        guard.disarm();
+        answer
+    }
+
+    /// Calls what an actor names, if it runs on this host. The actor may run on another one.
+    ///
+    /// # Errors
+    /// The call has not been sent.
+    pub(super) async fn call_here_from_actor(
+        &self,
+        lookup: &Lookup<'_>,
+        request: Request,
+        context: &CallContext,
+    ) -> Result<Result<Vec<u8>>, Refused> {
+        let mut middlewares = self.0.middlewares.begin_call();
         let mut waiting = WaitState::default();
         let sent = loop {
             let step = {
                 let snapshot = self.0.snapshot.load();
-                match self.next_step(&snapshot, &lookup, &waiting.approval, &context, &request.operation)? {
-                    Step::Send(target) => {
+                match self.next_step(&snapshot, lookup, &waiting.approval, context, &request.operation) {
+                    Ok(Step::Send(target)) => {
                         let participants =
-                            || Participants { origin: origin.identity.entity.clone(), target: target.entity().clone() };
+                            || Participants { origin: lookup.origin.entity.clone(), target: target.entity().clone() };
+                        let context = context.clone();
                         break middlewares.enter(participants, request).and_then(|request| match target {
                             Target::Actor(actor) => self.deliver(request, context, actor).map(Either::Left),
                             Target::Provider(provider, _) => {
-                                let call = ProviderCall { actor: origin.identity.key.clone(), request, context };
+                                let call = ProviderCall { actor: lookup.origin.key.clone(), request, context };
                                 Ok(Either::Right(SentCall::new(provider, call)))
                             }
                         });
                     }
-                    Step::Wait(reason) => reason,
+                    Ok(Step::Wait(reason)) => reason,
+                    Err(refusal) => return Err(Refused { refusal, request }),
                 }
             };
-            self.wait_for(step, &mut waiting, &namespace, context.deadline).await?;
+            if let Err(refusal) = self.wait_for(step, &mut waiting, lookup.name.namespace, context.deadline).await {
+                return Ok(Err(refusal));
+            }
         };
         let answer = async {
             match sent? {
                 Either::Left(sent) => self.await_answer(sent).await,
-                Either::Right(sent) => self.await_provider_answer(&lookup, waiting, sent).await,
+                Either::Right(sent) => self.await_provider_answer(lookup, waiting, sent).await,
             }
         }
         .await;
-        guard.disarm();
-        middlewares.leave(answer)
+        Ok(middlewares.leave(answer))
     }
 
     /// Waits for a provider's answer. If the provider is being restarted after a crash, the call goes to its next instance.

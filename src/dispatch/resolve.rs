@@ -112,6 +112,40 @@ pub(super) fn bound_actor<'a>(
     Ok(target)
 }
 
+/// Checks that a provider may call an actor that runs on another host.
+///
+/// # Errors
+/// `NotLinked`, `CapabilityDenied`, or the reason why the actor is not trusted.
+pub(super) fn expect_bound_elsewhere(snapshot: &Snapshot, origin: &ProviderIdentity, actor: &str) -> Result<()> {
+    let target = snapshot.remote_actors.get(actor).filter(|_| snapshot.is_bound(actor, origin));
+    let target = target.ok_or_else(|| {
+        let message = format!("{origin} may not call actor {}: they are not linked", shorten(actor));
+        Error::new(ErrorKind::NotLinked, message)
+    })?;
+    target.trust.expect_trusted()?;
+    expect_capability(target, &origin.contract_id)
+}
+
+/// Returns the actor that a provider on another host may call by its key.
+#[cfg(feature = "lattice")]
+pub(super) fn actor_bound_to<'a>(
+    snapshot: &'a Snapshot,
+    provider_id: &str,
+    contract_id: &str,
+    link_name: &str,
+    actor: &str,
+) -> Result<&'a RunningActor> {
+    let target = running_actor(snapshot, actor)?;
+    let link = snapshot.link(&target.identity.key, contract_id, link_name);
+    if link.is_none_or(|link| link.definition.provider_id != provider_id) {
+        let message =
+            format!("provider {} may not call {}: they are not linked", shorten(provider_id), target.identity);
+        return Err(Error::new(ErrorKind::NotLinked, message));
+    }
+    expect_capability(&target.identity, contract_id)?;
+    Ok(target)
+}
+
 /// Returns the actor that a public key or call alias stands for, unless it has failed or lost trust.
 pub(super) fn running_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a RunningActor> {
     let by_alias = || snapshot.aliases.get(name).and_then(|holder| snapshot.actors.get(holder));

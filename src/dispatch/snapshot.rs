@@ -113,6 +113,8 @@ pub(crate) struct Snapshot {
     pub(crate) contracts: Map<String, usize>,
     /// The results of the last health checks.
     pub(crate) health: Map<Child, Health>,
+    /// Actors on other hosts that are linked to providers on this one, by their verified tokens.
+    pub(crate) remote_actors: Map<Arc<str>, Arc<ActorIdentity>>,
     /// Actors that ran and were stopped.
     pub(crate) stopped: imbl::HashSet<Arc<str>>,
 }

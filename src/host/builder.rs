@@ -1,14 +1,18 @@
 //! The configuration of a host.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use nkeys::KeyPair;
+use nkeys::{KeyPair, KeyPairType};
 use wasmcloud_claims::TrustPolicy;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::limits::Limits;
 use wasmcloud_engine::{ArtifactCache, CompilationConfig, Compiler};
 
 use super::Host;
+#[cfg(feature = "lattice")]
+use super::lattice::LatticeConfiguration;
 use crate::authorizer::Authorizer;
 use crate::dispatch::authority::InstalledAuthorizer;
 use crate::event;
@@ -41,6 +45,10 @@ pub(super) struct Configuration {
     #[cfg(feature = "experiments")]
     pub(super) experiments: Vec<(WasmCloudEntity, Experiment)>,
     pub(super) health: CheckPolicy,
+    /// `None` if the host makes a key of its own.
+    pub(super) key: Option<Arc<KeyPair>>,
+    #[cfg(feature = "lattice")]
+    pub(super) lattice: LatticeConfiguration,
 }
 
 /// Configures a [`Host`].
@@ -52,7 +60,7 @@ pub(super) struct Configuration {
 /// let host = HostBuilder::new().with_label("zone", "cellar").with_call_deadline(Duration::from_secs(5)).build();
 /// ```
 #[derive(Debug, Clone)]
-pub struct HostBuilder(Configuration);
+pub struct HostBuilder(pub(super) Configuration);
 
 impl HostBuilder {
     /// Returns a builder with the defaults.
@@ -77,6 +85,9 @@ impl HostBuilder {
             #[cfg(feature = "experiments")]
             experiments: Vec::new(),
             health: CheckPolicy { deadline: Duration::from_secs(1), interval: Some(Duration::from_secs(30)) },
+            key: None,
+            #[cfg(feature = "lattice")]
+            lattice: LatticeConfiguration::default(),
         })
     }
 
@@ -230,10 +241,25 @@ impl HostBuilder {
         self
     }
 
-    /// Builds the host with a new key. [`Host::start`] starts it.
+    /// Sets the key of the host, so that other hosts of a lattice can trust it. Hosts built from clones of this builder have
+    /// the same key and must not join one lattice. Default: a new key for each host.
+    ///
+    /// # Errors
+    /// `InvalidArgument` unless it is a host's key pair with its seed (`SN...`).
+    pub fn with_host_key(mut self, key: KeyPair) -> Result<HostBuilder> {
+        let is_whole = key.key_pair_type() == KeyPairType::Server && key.seed().is_ok();
+        if !is_whole {
+            let message = "the key is not a host's key pair with its seed (SN...): KeyPair::new_server makes one";
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        self.0.key = Some(Arc::new(key));
+        Ok(self)
+    }
+
+    /// Builds the host. [`Host::start`] starts it.
     #[must_use]
     pub fn build(self) -> Host {
-        Host::new(self.0, KeyPair::new_server())
+        Host::new(self.0)
     }
 }
 

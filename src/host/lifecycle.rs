@@ -9,6 +9,8 @@ use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::Result;
 
 use super::builder::Configuration;
+#[cfg(feature = "lattice")]
+use super::lattice::Joining;
 use super::own_thread::OwnThread;
 use super::start_claim::StartClaim;
 use super::{Host, Running};
@@ -58,23 +60,48 @@ impl Host {
     /// Starts the host on the arbiter of the calling thread. `own_thread` is that thread if it was created for the host.
     pub(super) async fn start_here(&self, own_thread: Option<OwnThread>) -> Result<()> {
         let claim = StartClaim::take(&self.0)?;
+        #[cfg(feature = "lattice")]
+        let joining = Joining::prepare(&self.0.configuration.lattice)?;
+        #[cfg(feature = "lattice")]
+        let child_changes = joining.as_ref().map(|joining| joining.changes.clone());
+        #[cfg(not(feature = "lattice"))]
+        let child_changes = None;
         let shards = Arc::new(Shards::start(self.0.configuration.shards).await?);
         self.0.dispatch.authority().work_on(&shards);
-        let Configuration { compilation, updates, grace, limits, health, trust, .. } = self.0.configuration.clone();
-        let grace = grace.unwrap_or(limits.call_deadline).min(LONGEST_GRACE);
+        let Configuration { compilation, updates, health, trust, .. } = self.0.configuration.clone();
+        let grace = self.grace();
         let trust = trust.unwrap_or_else(|| {
             log::warn!("host {} trusts any valid signature: see HostBuilder::with_trust_policy", self.id());
             TrustPolicy::default()
         });
-        let config = SupervisorConfig { compilation, updates, grace, health, trust };
+        let config = SupervisorConfig { compilation, updates, grace, health, trust, child_changes };
         let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), config).start();
-        claim.keep(Running { supervisor, shards, own_thread });
+        #[cfg(feature = "lattice")]
+        let lattice = match joining {
+            Some(joining) => Some(self.join(joining, &supervisor, &shards).await?),
+            None => None,
+        };
+        claim.keep(Running {
+            supervisor,
+            shards,
+            own_thread,
+            #[cfg(feature = "lattice")]
+            lattice,
+        });
         self.0.dispatch.events().emit(WasmCloudEntity::Host, EventKind::HostStarted);
         log::info!("host {} runs with {} shard(s)", self.id(), self.0.configuration.shards);
         Ok(())
     }
 
+    /// Returns the grace period of stops.
+    fn grace(&self) -> Duration {
+        let Configuration { grace, limits, .. } = &self.0.configuration;
+        grace.unwrap_or(limits.call_deadline).min(LONGEST_GRACE)
+    }
+
     /// Stops the host. Returns once shutdown has completed, even if another caller started it.
+    ///
+    /// A host of a lattice takes no more calls from other hosts, answers those in progress, and leaves in the end.
     ///
     /// Providers bring no new work and finish the work in progress. Actors and providers are then stopped in the reverse
     /// order of their starts, and the host's own threads after them. All of them share one grace period
@@ -85,7 +112,15 @@ impl Host {
     /// The actix `System` that the host was started on keeps running, unless [`Host::start_on_own_thread`] created it.
     pub async fn stop(&self) {
         let Some(running) = self.0.running.get() else { return };
+        #[cfg(feature = "lattice")]
+        if let Some(lattice) = &running.lattice {
+            lattice.leave(self.grace()).await;
+        }
         let stopped = running.supervisor.send(Command::Stop).await.is_ok();
+        #[cfg(feature = "lattice")]
+        if let Some(lattice) = &running.lattice {
+            lattice.end().await;
+        }
         if let Some(thread) = &running.own_thread {
             thread.end().await;
         }

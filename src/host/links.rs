@@ -13,6 +13,8 @@ use crate::supervisor::Command;
 impl Host {
     /// Links an actor to a provider, or changes the values of the link.
     ///
+    /// In a lattice the link is known to all hosts that run the actor or the provider.
+    ///
     /// If both run, the result is the provider's answer. Otherwise the link is kept, and established once both run.
     /// [`Extras`] are part of every host; the first link to them starts them.
     ///
@@ -24,6 +26,7 @@ impl Host {
     /// - `Unauthorized` if the authorizer refuses the link
     /// - `TokenExpired`, `Untrusted` or `Revoked` if the actor or the provider has lost trust
     /// - `LinkRefused` with the provider's reason
+    /// - `RegistryConflict` if other hosts of the lattice keep changing the same link
     /// - `HostNotRunning`
     pub async fn set_link(
         &self,
@@ -36,14 +39,19 @@ impl Host {
         if provider_id == Extras::PUBLIC_KEY && contract_id == Extras::CONTRACT {
             self.ensure_extras(link_name(link.as_deref())).await?;
         }
-        self.send(Command::SetLink(LinkDefinition {
+        let definition = LinkDefinition {
             actor_id: actor.to_owned(),
             provider_id,
             link_name: link_name(link.as_deref()).to_owned(),
             contract_id: contract_id.to_owned(),
             values,
-        }))
-        .await
+        };
+        self.running()?;
+        #[cfg(feature = "lattice")]
+        if let Some(lattice) = self.joined_lattice() {
+            return lattice.set_link(definition).await;
+        }
+        self.send(Command::SetLink(definition)).await
     }
 
     /// Removes a link. Returns once the provider has released what it held for it.
@@ -52,7 +60,13 @@ impl Host {
     /// `NotLinked` if the link does not exist; `HostNotRunning`; or the provider's own error, after which the link is
     /// removed all the same.
     pub async fn remove_link(&self, actor: &str, contract_id: &str, link: Option<String>) -> Result<()> {
-        self.send(Command::RemoveLink(LinkKey::new(actor, contract_id, link_name(link.as_deref())))).await
+        let key = LinkKey::new(actor, contract_id, link_name(link.as_deref()));
+        self.running()?;
+        #[cfg(feature = "lattice")]
+        if let Some(lattice) = self.joined_lattice() {
+            return lattice.remove_link(key).await;
+        }
+        self.send(Command::RemoveLink(key)).await
     }
 
     /// Returns all links that have been set and not removed, whether they are established or not.

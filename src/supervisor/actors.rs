@@ -32,8 +32,7 @@ impl Supervision {
     ) -> Result<()> {
         let limits = options.limits.unwrap_or(*self.dispatch.limits());
         self.expect_room(&options, &limits, 0)?;
-        let claims = actor.shared_claims();
-        let identity = Arc::new(ActorIdentity::new(claims));
+        let identity = Arc::new(ActorIdentity::new(actor.shared_claims(), actor.token()));
         self.expect_loadable(&identity).await?;
         let child = Child::Actor(identity.key.clone());
         if self.registry.borrow().has_failed(&child) {

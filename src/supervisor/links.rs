@@ -149,7 +149,7 @@ impl Supervision {
     }
 
     async fn authorize_link(&self, ends: &LinkEnds) -> Result<()> {
-        let (origin, target) = (Origin::Actor(&ends.actor.identity.claims), &ends.provider.identity.entity);
+        let (origin, target) = (Origin::Actor(&ends.actor.claims), &ends.provider.identity.entity);
         self.dispatch.authority().authorize_call(origin, target, BIND_ACTOR, self.call_deadline()).await
     }
 
@@ -206,7 +206,7 @@ async fn state_after_refusal(
 
 /// Sends a link to its provider, and returns the provider's own error.
 async fn send_bind(ends: &LinkEnds, definition: &Arc<LinkDefinition>) -> Result<()> {
-    let task = Lifecycle::Bind { actor: ends.actor.identity.clone(), definition: definition.clone() };
+    let task = Lifecycle::Bind { actor: ends.actor.clone(), definition: definition.clone() };
     change_link(&ends.provider, task).await
 }
 

@@ -6,6 +6,7 @@
 //! - `expiries`: the expiries of tokens
 //! - `links`: links, and the conditions under which they can be established
 //! - `providers`: providers and their instances
+//! - `remote_actors`: actors of other hosts
 //! - `insertion_order`: names in the order of their insertion
 
 mod aliases;
@@ -14,6 +15,7 @@ mod expiries;
 mod insertion_order;
 mod links;
 mod providers;
+mod remote_actors;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +41,7 @@ use insertion_order::InsertionOrder;
 use links::LinksOf;
 pub(super) use links::{LinkEnds, expect_serves};
 use providers::StartingInstances;
+use remote_actors::RemoteExpiries;
 
 /// The number of stopped actors that are remembered, to tell "stopped" from "unknown".
 const REMEMBERED_STOPS: usize = 10_000;
@@ -69,6 +72,7 @@ pub(super) struct Registry {
     alias_owners: AliasOwners,
     /// The expiries of running children's tokens.
     expiries: Expiries,
+    remote_expiries: RemoteExpiries,
     /// The records of running children.
     records: HashMap<Child, Record>,
     /// Running children in the order of their starts.
@@ -83,6 +87,8 @@ pub(super) struct Registry {
     starting: StartingInstances,
     /// Notified when the next snapshot is published: a provider or link has changed.
     changed: Vec<Arc<Notify>>,
+    /// The children that have started, stopped, begun to stop or got other claims since the last snapshot.
+    changed_children: Vec<Child>,
 }
 
 /// A change of a child.
@@ -127,6 +133,11 @@ impl Registry {
     /// Takes what is to be notified once the snapshot is published.
     pub(super) fn take_changed(&mut self) -> Vec<Arc<Notify>> {
         std::mem::take(&mut self.changed)
+    }
+
+    /// Takes the children that have started, stopped, begun to stop or got other claims.
+    pub(super) fn take_changed_children(&mut self) -> Vec<Child> {
+        std::mem::take(&mut self.changed_children)
     }
 
     /// Closes the registry: no more children can start.
@@ -184,6 +195,7 @@ impl Registry {
         {
             actor.draining = true;
         }
+        self.changed_children.push(child.clone());
         Ok(())
     }
 
@@ -295,6 +307,7 @@ impl Registry {
     }
 
     fn record(&mut self, child: Child, policy: RestartPolicy, blueprint: Blueprint) {
+        self.changed_children.push(child.clone());
         self.starts += 1;
         let restarts = Restarts::new(policy);
         let record = Record { start: self.starts, restarts, lost: HashSet::new(), in_a_row: 0, blueprint };
@@ -321,6 +334,7 @@ impl Registry {
             record.blueprint = Blueprint::Actor(blueprint);
         }
         self.forget_former_instances(&child);
+        self.changed_children.push(child);
         Ok(())
     }
 
@@ -359,6 +373,7 @@ impl Registry {
             self.order.remove(&record.start);
         }
         self.snapshot.health.remove(child);
+        self.changed_children.push(child.clone());
         self.suspend_links_of(child, usize::MAX);
     }
 

@@ -61,6 +61,7 @@ async fn started(crashes: usize, policy: RestartPolicy) -> (Condition, InstanceN
         grace: Duration::from_secs(5),
         health: CheckPolicy { deadline: Duration::from_secs(1), interval: None },
         trust: TrustPolicy::default(),
+        child_changes: None,
     };
     let near = shards.current_or_next();
     let supervisor = Supervisor::new(dispatch.clone(), shards, config).start();

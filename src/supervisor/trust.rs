@@ -76,6 +76,7 @@ impl Supervision {
                 }
             }
         }
+        self.reassess_remote_actors().await;
     }
 
     /// Applies the policy in force to a running child. Returns `None` if its trust stays as it is.
@@ -127,6 +128,10 @@ pub(super) async fn watch_expiry(supervision: Weak<Supervision>) {
             let Some(supervision) = supervision.upgrade() else { return };
             if !supervision.registry.borrow().snapshot().running {
                 return;
+            }
+            if supervision.has_expired_remotely() {
+                let supervision = supervision.clone();
+                actix_rt::spawn(async move { supervision.reassess_remote_actors().await });
             }
             supervision.expire(SystemTime::now())
         };

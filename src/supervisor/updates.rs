@@ -45,8 +45,7 @@ impl Supervision {
         let _change = self.begin_replacement(child.clone())?;
         let old = self.running(key)?;
         let old_blueprint = self.blueprint(key)?;
-        let claims = actor.shared_claims();
-        let identity = Arc::new(ActorIdentity::new(claims));
+        let identity = Arc::new(ActorIdentity::new(actor.shared_claims(), actor.token()));
         self.check_update(&old.identity, &identity)?;
         self.expect_loadable(&identity).await?;
         let ActorBlueprint { options, limits, near, .. } = &*old_blueprint;

@@ -12,7 +12,7 @@ use imports::{Imports, Module};
 use crate::signing::in_repository;
 
 /// The crates, each with the crates that it may use: those before it in the list, unless it says less.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("crates/core", &[]),
     ("crates/claims", &["wasmcloud-core"]),
     ("crates/engine", &["wasmcloud-core"]),
@@ -24,12 +24,14 @@ const CRATES: [(&str, &[&str]); 9] = [
         "crates/providers",
         &["wasmcloud-core", "wasmcloud-claims", "wasmcloud-provider", "wasmcloud-plugin", "wasmcloud-http-server"],
     ),
+    ("crates/lattice", &["wasmcloud-core", "wasmcloud-claims"]),
     (
         ".",
         &[
             "wasmcloud-core",
             "wasmcloud-claims",
             "wasmcloud-engine",
+            "wasmcloud-lattice",
             "wasmcloud-provider",
             "wasmcloud-plugin",
             "wasmcloud-providers",
@@ -39,7 +41,7 @@ const CRATES: [(&str, &[&str]); 9] = [
 
 /// The rooms of the host's crate, from the lowest layer to the highest. A room uses those of lower layers. Within the lowest
 /// layer rooms may use each other, as long as there is no circle.
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 7] = [
     &[
         "authorizer",
         "child",
@@ -56,6 +58,7 @@ const LAYERS: [&[&str]; 6] = [
     &["dispatch"],
     &["actor", "provider"],
     &["supervisor"],
+    &["lattice"],
     &["manifest"],
     &["host", "fuzzing"],
 ];

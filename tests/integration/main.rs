@@ -25,6 +25,7 @@ mod http_protocols;
 mod http_semantics;
 mod instances;
 mod interruptions;
+mod lattice;
 mod layers;
 mod lifecycles;
 mod limits;

@@ -23,6 +23,7 @@ use crate::token::{check_validity, read_token};
 pub struct Actor {
     module: Arc<[u8]>,
     claims: Arc<Claims<jwt::Actor>>,
+    token: Arc<str>,
 }
 
 impl Actor {
@@ -38,7 +39,8 @@ impl Actor {
     pub fn from_slice(module: &[u8]) -> Result<Actor> {
         let claims = Actor::claims_of(module)?;
         check_validity(&claims, SystemTime::now())?;
-        Ok(Actor { module: module.into(), claims: Arc::new(claims) })
+        let token = embedded_token(module)?.into();
+        Ok(Actor { module: module.into(), claims: Arc::new(claims), token })
     }
 
     /// Verifies a signed module except for the token's validity in time, and returns its claims. The module may have expired
@@ -102,6 +104,12 @@ impl Actor {
     #[doc(hidden)]
     pub fn shared_claims(&self) -> Arc<Claims<jwt::Actor>> {
         self.claims.clone()
+    }
+
+    /// Returns the token as the module carries it.
+    #[doc(hidden)]
+    pub fn token(&self) -> Arc<str> {
+        self.token.clone()
     }
 
     /// Returns the hash of the code, as it was signed and verified.

@@ -18,6 +18,13 @@ pub struct Request {
     pub payload: Vec<u8>,
 }
 
+impl Request {
+    /// Returns a request with copies of an operation and a payload.
+    pub fn new(operation: &str, payload: &[u8]) -> Request {
+        Request { operation: operation.to_owned(), payload: payload.to_vec() }
+    }
+}
+
 /// A call that a guest makes, in waPC's terms.
 #[derive(Debug)]
 pub struct GuestCall {
@@ -52,15 +59,19 @@ struct Caller {
 #[derive(Debug)]
 enum CallerKind {
     Outside,
-    Actor(CallingActor),
+    Actor(WaitingActor),
     Provider(InstanceNumber),
 }
 
-/// An actor that waits for the call, and its instance.
-#[derive(Debug)]
-struct CallingActor {
-    key: Arc<str>,
-    instance: InstanceNumber,
+/// An actor that waits for a call, and its instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingActor {
+    /// The actor's public key.
+    pub key: Arc<str>,
+    /// The instance that waits. Its number is unique within its host.
+    pub instance: InstanceNumber,
+    /// The public key of the host that it runs on. `None` for this host.
+    pub host: Option<Arc<str>>,
 }
 
 /// Cancels a call when it is dropped before the answer has arrived. The caller keeps it while it waits.
@@ -91,6 +102,18 @@ impl CallContext {
         CallContext { deadline, callers: None }
     }
 
+    /// Returns the context of a call that continues a chain from another host and may take `limit`. `waiting` lists the
+    /// actors that wait for it, the last one first.
+    pub fn resume(limit: Duration, waiting: impl DoubleEndedIterator<Item = WaitingActor>) -> CallContext {
+        waiting.rev().fold(CallContext::begin(limit), |context, actor| {
+            let depth = context.depth() + 1;
+            let (context, guard) = context.called_by(CallerKind::Actor(actor), depth);
+            // The other host says when the call is cancelled.
+            guard.disarm();
+            context
+        })
+    }
+
     /// Returns the same call with a guard that cancels it.
     pub fn cancellable(self) -> (CallContext, CancellationGuard) {
         let depth = self.depth();
@@ -101,7 +124,7 @@ impl CallContext {
     /// call when the instance is lost.
     pub fn through_actor(self, actor: &Arc<str>, instance: InstanceNumber) -> (CallContext, CancellationGuard) {
         let depth = self.depth() + 1;
-        self.called_by(CallerKind::Actor(CallingActor { key: actor.clone(), instance }), depth)
+        self.called_by(CallerKind::Actor(WaitingActor { key: actor.clone(), instance, host: None }), depth)
     }
 
     /// Returns the context of a call that an instance of a provider makes while it serves this one.
@@ -138,7 +161,7 @@ impl CallContext {
 
     /// Returns whether this instance of `actor` already waits for this call. It could never answer the call.
     pub fn is_awaited_by_actor(&self, actor: &str, instance: InstanceNumber) -> bool {
-        self.waiting().any(|waiting| waiting.instance == instance && *waiting.key == *actor)
+        self.waiting().any(|waiting| waiting.host.is_none() && waiting.instance == instance && *waiting.key == *actor)
     }
 
     /// Returns the path of the call from `actor` back to it, where `actor` already waits for this call.
@@ -156,7 +179,7 @@ impl CallContext {
     }
 
     /// Returns the actors that wait for this call, the last one first.
-    fn waiting(&self) -> impl Iterator<Item = &CallingActor> {
+    pub fn waiting(&self) -> impl Iterator<Item = &WaitingActor> {
         self.callers().filter_map(|caller| match &caller.kind {
             CallerKind::Actor(actor) => Some(actor),
             CallerKind::Outside | CallerKind::Provider(_) => None,
@@ -234,5 +257,22 @@ mod tests {
         assert_eq!(context.cycle_through("c"), None);
         assert!(context.is_awaited_by_actor("a", InstanceNumber(0)));
         assert!(!context.is_awaited_by_actor("a", InstanceNumber(1)));
+    }
+
+    #[test]
+    fn a_chain_from_another_host_continues() {
+        let waiting = |key: &str, host: Option<&str>| WaitingActor {
+            key: key.into(),
+            instance: InstanceNumber(1),
+            host: host.map(Arc::from),
+        };
+        let chain = [waiting("b", Some("N")), waiting("a", None), waiting("x", Some("N"))];
+        let context = CallContext::resume(Duration::from_secs(1), chain.clone().into_iter());
+        assert_eq!(context.depth(), 3);
+        assert!(context.waiting().eq(&chain));
+        assert_eq!(context.cycle_through("a").unwrap(), "a -> b -> a");
+        assert!(context.is_awaited_by_actor("a", InstanceNumber(1)));
+        assert!(!context.is_awaited_by_actor("b", InstanceNumber(1)), "it waits on another host");
+        assert!(!context.is_cancelled());
     }
 }

@@ -10,6 +10,8 @@
 //! assert_eq!(refused.kind(), ErrorKind::InvalidModule);
 //! ```
 
+mod names;
+
 use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt::{self, Write};

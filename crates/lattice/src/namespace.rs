@@ -7,7 +7,7 @@ use wasmcloud_core::entity::{WasmCloudEntity, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 /// The namespace that hosts join unless another is set, as in 2021.
-const DEFAULT_NAMESPACE: &str = "default";
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 
 /// The greatest length of a namespace. NATS limits the length of a whole line of its protocol to 4 KB. Unit: bytes.
 const LONGEST: usize = 64;
@@ -93,6 +93,11 @@ impl fmt::Display for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Returns whether a text has the form of a host's public key, so that it can be part of a subject.
+pub fn is_host_key(text: &str) -> bool {
+    text.len() == 56 && text.starts_with('N') && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Returns a text as one token of a subject.

@@ -13,8 +13,8 @@ use wasmcloud_core::identity::{ProviderKey, ProviderKeyRef};
 use super::{Change, Registry};
 use crate::child::Child;
 use crate::dispatch::resolve::expect_capability;
-use crate::dispatch::snapshot::{RunningActor, RunningProvider};
-use crate::identity::ProviderIdentity;
+use crate::dispatch::snapshot::RunningProvider;
+use crate::identity::{ActorIdentity, ProviderIdentity};
 use crate::link::{Link, LinkDefinition, LinkKey, LinkState};
 
 /// Keys of links. A copy costs the same for any number of links, and does not change.
@@ -22,7 +22,8 @@ pub(in crate::supervisor) type LinkKeys = imbl::GenericHashSet<LinkKey, foldhash
 
 /// Both ends of a link that can be established.
 pub(in crate::supervisor) struct LinkEnds {
-    pub(in crate::supervisor) actor: RunningActor,
+    /// An actor of this host, or of another one.
+    pub(in crate::supervisor) actor: Arc<ActorIdentity>,
     pub(in crate::supervisor) provider: RunningProvider,
 }
 
@@ -46,16 +47,16 @@ impl Registry {
     }
 
     /// Returns both ends of a link, if both run, neither is being stopped, and the provider is neither failed nor being
-    /// restarted.
+    /// restarted. The actor may run on another host.
     ///
     /// # Errors
     /// A running end rules the link out: it has lost trust, the actor's claims do not include the contract, or the provider
     /// serves another contract.
     pub(in crate::supervisor) fn ends(&self, definition: &LinkDefinition) -> Result<Option<LinkEnds>> {
-        let actor = self.snapshot.actors.get(definition.actor_id.as_str());
+        let actor = self.identity_of(&definition.actor_id);
         if let Some(actor) = actor {
-            actor.identity.trust.expect_trusted()?;
-            expect_capability(&actor.identity, &definition.contract_id)?;
+            actor.trust.expect_trusted()?;
+            expect_capability(actor, &definition.contract_id)?;
         }
         let provider = self.provider_of(definition);
         if let Some(provider) = provider {
@@ -67,6 +68,12 @@ impl Registry {
         let is_unready = provider.is_down || self.has_failed(&child) || self.is_being_replaced(&child);
         let is_ready = !is_unready && !self.is_ending(definition);
         Ok(is_ready.then(|| LinkEnds { actor: actor.clone(), provider: provider.clone() }))
+    }
+
+    /// Returns an actor of this host or, if it does not run here, of another one.
+    pub(in crate::supervisor) fn identity_of(&self, actor: &str) -> Option<&Arc<ActorIdentity>> {
+        let here = self.snapshot.actors.get(actor).map(|actor| &actor.identity);
+        here.or_else(|| self.snapshot.remote_actors.get(actor))
     }
 
     /// Returns whether an end of a link is being stopped.

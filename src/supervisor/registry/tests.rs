@@ -156,7 +156,7 @@ impl World {
         };
         let mut claims = Claims::default();
         (claims.subject, claims.metadata) = (key.to_owned(), Some(metadata));
-        Arc::new(ActorIdentity::new(Arc::new(claims)))
+        Arc::new(ActorIdentity::new(Arc::new(claims), "".into()))
     }
 
     /// Returns an actor whose claims include all contracts but the last one.
@@ -400,12 +400,9 @@ impl World {
                 assert!(self.registry.links_of(end).contains(key));
             }
             if let Ok(Some(LinkEnds { actor: from, provider: to })) = self.registry.ends(definition) {
-                assert_eq!(
-                    (&*from.identity.key, &*to.identity.key.id),
-                    (&*definition.actor_id, &*definition.provider_id)
-                );
+                assert_eq!((&*from.key, &*to.identity.key.id), (&*definition.actor_id, &*definition.provider_id));
                 assert_eq!(to.identity.contract_id, definition.contract_id);
-                assert!(from.identity.capabilities.contains(&definition.contract_id));
+                assert!(from.capabilities.contains(&definition.contract_id));
                 assert!(!matches!(to.condition, Condition::Failed(_)) && !to.is_down);
                 let changes = |child: &Child| self.registry.changes.get(child).copied();
                 assert!(

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::ops::Deref;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,10 +21,16 @@ impl NatsServer {
 
     /// Starts a server with more configuration.
     pub(crate) fn start_with(more: &str) -> NatsServer {
+        NatsServer::start_program(Path::new("nats-server"), more)
+    }
+
+    /// Starts a server of a version of the caller's choice.
+    pub(crate) fn start_program(program: &Path, more: &str) -> NatsServer {
+        let program = program.to_owned();
         let mut configuration = NamedTempFile::new().unwrap();
         configuration.write_all(more.as_bytes()).unwrap();
         let command = move |port: u16| {
-            let mut command = Command::new("nats-server");
+            let mut command = Command::new(&program);
             command.args(["--addr", "127.0.0.1", "--port", &port.to_string(), "--config"]).arg(configuration.path());
             command
         };

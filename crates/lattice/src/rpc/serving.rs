@@ -1,0 +1,274 @@
+//! Calls from other hosts.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_nats::{Message, Subject as Inbox};
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use wasmcloud_core::entity::WasmCloudEntity;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+
+use super::cancellation::Cancelled;
+use super::listening::{self, Until};
+use super::permits::Permit;
+use super::{IncomingCall, Inner, Served as ServedCall, count};
+use crate::connection::{Subject, Subscription, is_inbox};
+use crate::edge::{Admitted, Arrival, Outcome, Refused, Reply};
+use crate::wire::{Invocation, Retry};
+
+/// How long a caller of 2021 waits for an answer: 2 s in its release. A payload that it fetches is kept for so long.
+const UNTOLD: Duration = Duration::from_secs(2);
+
+/// A shared subject that this host serves.
+#[derive(Debug)]
+pub(super) struct Served {
+    /// The entities that are called on it: providers under link names that a subject does not tell apart.
+    entities: Vec<WasmCloudEntity>,
+    close: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// Takes calls on a subject, with all other hosts that do.
+pub(super) async fn open(rpc: &Arc<Inner>, entity: &WasmCloudEntity) -> Result<()> {
+    let Some(subject) = rpc.namespace.call(entity) else {
+        return Err(Error::new(ErrorKind::InvalidArgument, "a host is never called"));
+    };
+    if add(rpc, &subject, entity) {
+        return Ok(());
+    }
+    let subscription = rpc.connection.subscribe(Subject::shared(subject.clone())).await?;
+    if !*rpc.is_open.borrow() {
+        return Err(Error::new(ErrorKind::LatticeUnavailable, "the host is leaving the lattice"));
+    }
+    let (close, closing) = watch::channel(false);
+    if add(rpc, &subject, entity) {
+        // Another request was faster. Messages on their way to this subscription are served, too.
+        close.send_replace(true);
+        tokio::spawn(serve_shared(rpc.clone(), subject, subscription, closing));
+        return Ok(());
+    }
+    let task = tokio::spawn(serve_shared(rpc.clone(), subject.clone(), subscription, closing));
+    served(rpc).insert(subject, Served { entities: vec![key_of(entity)], close, task });
+    Ok(())
+}
+
+/// Adds an entity to a subject that is served already. Returns whether it is.
+fn add(rpc: &Inner, subject: &str, entity: &WasmCloudEntity) -> bool {
+    let mut served = served(rpc);
+    let Some(known) = served.get_mut(subject).filter(|known| !known.task.is_finished()) else { return false };
+    let entity = key_of(entity);
+    if !known.entities.contains(&entity) {
+        known.entities.push(entity);
+    }
+    true
+}
+
+/// Returns an entity without its contract, which plays no part.
+fn key_of(entity: &WasmCloudEntity) -> WasmCloudEntity {
+    let mut entity = entity.clone();
+    if let WasmCloudEntity::Capability { contract_id, .. } = &mut entity {
+        contract_id.clear();
+    }
+    entity
+}
+
+/// Takes no more calls to an entity on its subject.
+pub(super) async fn close(rpc: &Arc<Inner>, entity: &WasmCloudEntity) {
+    let Some(subject) = rpc.namespace.call(entity) else { return };
+    let closed = {
+        let mut served = served(rpc);
+        let Some(known) = served.get_mut(&subject) else { return };
+        let entity = key_of(entity);
+        known.entities.retain(|other| *other != entity);
+        if known.entities.is_empty() { served.remove(&subject) } else { None }
+    };
+    if let Some(closed) = closed {
+        closed.end().await;
+    }
+}
+
+/// Takes no more calls at all, and waits until those in progress are answered.
+pub(super) async fn close_all(rpc: &Arc<Inner>) {
+    rpc.is_open.send_replace(false);
+    let all: Vec<Served> = served(rpc).drain().map(|(_, served)| served).collect();
+    futures_util::future::join_all(all.into_iter().map(Served::end)).await;
+    // Calls that the server has sent to the subject of this host are received, too.
+    let own = rpc.own.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(own) = own {
+        // The task ends by itself.
+        let _ = own.await;
+    }
+    rpc.permits.all_free().await;
+}
+
+fn served(rpc: &Inner) -> MutexGuard<'_, HashMap<String, Served>> {
+    rpc.served.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Served {
+    async fn end(self) {
+        self.close.send_replace(true);
+        // The task ends by itself.
+        let _ = self.task.await;
+    }
+}
+
+/// Takes calls on a shared subject, until this host closes it.
+async fn serve_shared(rpc: Arc<Inner>, subject: String, subscription: Subscription, closing: watch::Receiver<bool>) {
+    let until = Until::Told(closing);
+    let handle = |rpc: &Arc<Inner>, message| receive(rpc, message, Arrival::Shared(&subject));
+    if !listening::handle_all(&rpc, subscription, until.clone(), &handle).await {
+        listening::listen(&rpc, Subject::shared(subject.clone()), until, || {}, handle).await;
+    }
+}
+
+/// Takes calls on the subject of this host, until it leaves.
+pub(super) async fn serve_host(rpc: Arc<Inner>) {
+    let subject = Subject::new(rpc.host_subject(rpc.edge.host(), "call"));
+    let handle = |rpc: &Arc<Inner>, message| receive(rpc, message, Arrival::Direct);
+    listening::listen(&rpc, subject, Until::Leaving, || {}, handle).await;
+}
+
+/// Checks a call, and serves it in a task of its own.
+fn receive(rpc: &Arc<Inner>, message: Message, arrival: Arrival<'_>) {
+    let Some(inbox) = message.reply.filter(|inbox| is_inbox(inbox)) else { return rpc.edge.refuse_without_inbox() };
+    let Admitted { invocation, reply } = match rpc.edge.admit(&message.payload, arrival) {
+        Ok(admitted) => admitted,
+        Err(Refused { reason, answer }) => {
+            log::debug!("a call from the lattice is refused: {reason}");
+            if let Some(answer) = answer {
+                let rpc = rpc.clone();
+                tokio::spawn(async move { publish(&rpc, inbox, answer).await });
+            }
+            return;
+        }
+    };
+    if rpc.is_cordoned.load(Ordering::Relaxed) && reply.knows_retries() {
+        let answer = rpc.edge.answer(&reply, Outcome::Retry(Retry::Elsewhere));
+        let rpc = rpc.clone();
+        tokio::spawn(async move { publish(&rpc, inbox, answer).await });
+        return;
+    }
+    let Some(permit) = rpc.permits.take() else {
+        count(&rpc.counters.busy);
+        let message = format!("host {} serves {} calls of the lattice already", rpc.edge.host(), rpc.permits.most());
+        let answer = rpc.edge.answer(&reply, Outcome::Failed(&Error::new(ErrorKind::Busy, message)));
+        let rpc = rpc.clone();
+        tokio::spawn(async move {
+            publish(&rpc, inbox, answer).await;
+            drop(reply);
+        });
+        return;
+    };
+    count(&rpc.counters.served);
+    let remaining = invocation.extension.as_ref().map(|extension| Duration::from_millis(extension.remaining));
+    let commitment = invocation.extension.as_ref().and_then(|extension| extension.cancellation);
+    let cancelled = commitment.and_then(|commitment| Cancelled::add(rpc, commitment));
+    let answering = Answering { reply, inbox, received: Instant::now(), remaining, cancelled, _permit: permit };
+    tokio::spawn(serve(rpc.clone(), invocation, answering));
+}
+
+/// What is needed to answer a call.
+struct Answering {
+    reply: Reply,
+    inbox: Inbox,
+    received: Instant,
+    /// How long the caller waits from then on. `None` for hosts of 2021, which do not say it.
+    remaining: Option<Duration>,
+    cancelled: Option<Cancelled>,
+    /// Held until the answer is sent.
+    _permit: Permit,
+}
+
+impl Answering {
+    /// Returns how long the caller still waits.
+    fn left(&self) -> Duration {
+        self.remaining.unwrap_or(UNTOLD).saturating_sub(self.received.elapsed())
+    }
+}
+
+async fn serve(rpc: Arc<Inner>, invocation: Invocation, mut answering: Answering) {
+    let remaining = answering.remaining;
+    let served = tokio::select! {
+        biased;
+        () = Cancelled::wait(answering.cancelled.as_mut()) => None,
+        served = execute(&rpc, invocation, remaining) => Some(served),
+    };
+    match served {
+        Some(served) => answer(&rpc, answering, served).await,
+        // The caller waits for no answer.
+        None => count(&rpc.counters.cancelled),
+    }
+}
+
+async fn execute(rpc: &Arc<Inner>, invocation: Invocation, remaining: Option<Duration>) -> ServedCall {
+    let Invocation { origin, target, operation, mut payload, host_id, extension, .. } = invocation;
+    let (mut waiting, mut trace) = (Vec::new(), None);
+    if let Some(extension) = extension {
+        if let Some(transfer) = &extension.transfer {
+            let deadline = Instant::now() + remaining.unwrap_or(UNTOLD);
+            match rpc.transfers.fetch(&host_id, transfer, deadline).await {
+                Ok(fetched) => payload = fetched,
+                Err(error) => return ServedCall::Answered(Err(error)),
+            }
+        }
+        waiting = extension.chain;
+        trace = extension.trace;
+    }
+    let call = IncomingCall { host: host_id, origin, target, operation, payload, remaining, waiting, trace };
+    rpc.handler.clone().serve(call).await
+}
+
+/// Sends the answer to a call.
+async fn answer(rpc: &Arc<Inner>, answering: Answering, served: ServedCall) {
+    let reply = &answering.reply;
+    let bytes = match served {
+        ServedCall::Answered(Ok(payload)) if payload.len() > rpc.transfers.inline_limit() && reply.knows_retries() => {
+            return offer(rpc, answering, payload).await;
+        }
+        ServedCall::Answered(Ok(payload)) => rpc.edge.answer(reply, Outcome::Payload(payload)),
+        ServedCall::NotHere(_) if reply.knows_retries() => rpc.edge.answer(reply, Outcome::Retry(Retry::Elsewhere)),
+        ServedCall::Answered(Err(error)) | ServedCall::NotHere(error) => {
+            rpc.edge.answer(reply, Outcome::Failed(&error))
+        }
+    };
+    let largest = rpc.connection.server().map_or(usize::MAX, |server| server.max_payload);
+    let bytes = if bytes.len() > largest { rpc.edge.answer(reply, Outcome::Failed(&too_large())) } else { bytes };
+    publish(rpc, answering.inbox, bytes).await;
+}
+
+fn too_large() -> Error {
+    Error::new(ErrorKind::MessageTooLarge, "the call was executed, and its answer is larger than a message may be")
+}
+
+/// Offers a payload that exceeds a message, until the caller has fetched it or no longer waits.
+async fn offer(rpc: &Arc<Inner>, answering: Answering, payload: Vec<u8>) {
+    let left = answering.left();
+    let Answering { reply, inbox, mut cancelled, .. } = answering;
+    let offer = match rpc.transfers.offer(payload.into()) {
+        Ok(offer) => offer,
+        Err(error) => {
+            let message = "the call was executed, and its answer cannot be kept until it is fetched";
+            let unknown = Error::new(ErrorKind::OutcomeUnknown, message).caused_by(error);
+            return publish(rpc, inbox, rpc.edge.answer(&reply, Outcome::Failed(&unknown))).await;
+        }
+    };
+    publish(rpc, inbox, rpc.edge.answer(&reply, Outcome::Transfer(offer.transfer()))).await;
+    // Without a fetch the offer ends with the deadline.
+    let _ = tokio::time::timeout(left, Cancelled::wait(cancelled.as_mut())).await;
+    drop(offer);
+}
+
+async fn publish(rpc: &Inner, inbox: Inbox, answer: Bytes) {
+    let sent = match rpc.connection.client() {
+        Ok(client) => client.publish(inbox, answer).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = sent {
+        log::warn!("the answer to a call of another host is lost: {error}");
+    }
+}

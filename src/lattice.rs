@@ -1,0 +1,208 @@
+//! The lattice, as a host takes part in it: calls to and from other hosts, and the claims and links that they share.
+//!
+//! Everything here runs on a thread of its own, so that no message of another host holds a shard. The crate
+//! `wasmcloud-lattice` speaks with NATS; this connects it with what runs in the host.
+//!
+//! # Layout
+//! - `thread`: the thread, and how it ends
+//! - `inventory`: what other hosts learn of this one
+//! - `advertisements`: what hosts and control clients of 2021 tell and ask
+//! - `host_claims`: tokens of actors, asked of the host that runs them
+//! - `events`: the lattice's changes, as events of the host
+//! - `children`: makes known what starts and stops on this host
+//! - `registry_changes`: applies what other hosts change
+//! - `links`, `pending_links`: changes of links by this host, and those that others are still to be told of
+//! - `serving`, `calls`: calls from and to other hosts
+//! - `remote_actors`: the verified identities of actors on other hosts
+//! - `view`: the lattice as embedders see it
+
+mod advertisements;
+mod calls;
+mod children;
+mod events;
+mod host_claims;
+mod inventory;
+mod links;
+mod pending_links;
+mod registry_changes;
+mod remote_actors;
+mod serving;
+mod thread;
+mod view;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix::Addr;
+use nkeys::KeyPair;
+use tokio::sync::{Notify, watch};
+use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_lattice::registry::{InterestHandle, Registry};
+use wasmcloud_lattice::rpc::Rpc;
+use wasmcloud_lattice::{Advertisements, Connection, LatticeOptions, Membership, Namespace};
+
+use crate::child::ChildChanges;
+use crate::dispatch::Dispatch;
+use crate::shard::Shards;
+use crate::supervisor::restart::RestartPolicy;
+use crate::supervisor::{Command, Supervisor};
+use inventory::HostInventory;
+use pending_links::PendingLinks;
+use remote_actors::RemoteActors;
+use thread::LatticeThread;
+pub use view::{LatticeCounts, LatticeEntity, LatticePeer, LatticeView};
+
+/// What a host needs to join a lattice.
+pub(crate) struct LatticeConfig {
+    pub(crate) options: LatticeOptions,
+    pub(crate) key: Arc<KeyPair>,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) supervisor: Addr<Supervisor>,
+    pub(crate) shards: Arc<Shards>,
+    pub(crate) changes: Arc<ChildChanges>,
+    /// The restart policy of providers that the host starts of its own accord.
+    pub(crate) restart: RestartPolicy,
+    pub(crate) labels: Labels,
+}
+
+/// Returns the labels of the host.
+pub(crate) type Labels = Arc<dyn Fn() -> HashMap<String, String> + Send + Sync>;
+
+/// A host's part in a lattice.
+pub(crate) struct Lattice {
+    node: Arc<Node>,
+    thread: LatticeThread,
+}
+
+/// What the tasks of the lattice share.
+struct Node {
+    host_id: Arc<str>,
+    namespace: Namespace,
+    dispatch: Dispatch,
+    supervisor: Addr<Supervisor>,
+    shards: Arc<Shards>,
+    changes: Arc<ChildChanges>,
+    restart: RestartPolicy,
+    connection: Connection,
+    /// The connection of control. Often the same as that of the calls.
+    control: Connection,
+    rpc: Rpc,
+    membership: Membership,
+    inventory: Arc<HostInventory>,
+    /// Whether other hosts are trusted without a key of theirs.
+    trusts_any_host: bool,
+    /// Whether the host and what it runs have been made known since the start.
+    is_known: watch::Sender<bool>,
+    registry: watch::Sender<RegistryState>,
+    advertisements: Advertisements,
+    actors: RemoteActors,
+    links: PendingLinks,
+    is_cordoned: AtomicBool,
+    /// Notified when the host is cordoned or uncordoned.
+    cordon_changed: Notify,
+}
+
+/// Whether there is a registry.
+#[derive(Debug, Clone)]
+enum RegistryState {
+    /// The host has not been able to open it yet.
+    Unknown,
+    /// The NATS server has no JetStream.
+    Missing,
+    Open(OpenRegistry),
+}
+
+/// An open registry, and what the host watches in it.
+#[derive(Debug, Clone)]
+struct OpenRegistry {
+    registry: Registry,
+    interest: InterestHandle,
+}
+
+impl Lattice {
+    /// Begins to join a lattice, in the background.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for invalid options; `Io` if a thread cannot be created.
+    pub(crate) async fn join(config: LatticeConfig) -> Result<Lattice> {
+        config.options.validate()?;
+        let (thread, node) = LatticeThread::start(config).await?;
+        Ok(Lattice { node, thread })
+    }
+
+    /// Returns the lattice as it is known now.
+    pub(crate) fn view(&self) -> LatticeView {
+        LatticeView::of(&self.node)
+    }
+
+    /// Cordons the host, or lets it take calls of the lattice again.
+    pub(crate) async fn set_cordoned(&self, is_cordoned: bool) -> Result<()> {
+        if self.node.is_cordoned.swap(is_cordoned, Ordering::SeqCst) != is_cordoned {
+            self.node.rpc.set_cordoned(is_cordoned);
+            self.node.membership.set_cordoned(is_cordoned, false);
+            self.node.cordon_changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Applies a new trust policy to actors of other hosts that call this one.
+    pub(crate) fn trust_changed(&self) {
+        self.node.actors.forget();
+    }
+
+    /// Takes no more calls from the lattice, and waits until those in progress are answered, but no longer than `limit`.
+    pub(crate) async fn leave(&self, limit: Duration) {
+        self.node.membership.set_cordoned(true, true);
+        if tokio::time::timeout(limit, self.node.rpc.close_all()).await.is_err() {
+            let calls = self.node.rpc.in_progress();
+            log::warn!("host {} leaves the lattice while it serves {calls} calls of other hosts", self.node.host_id);
+        }
+    }
+
+    /// Ends the thread of the lattice.
+    pub(crate) async fn end(&self) {
+        self.thread.end().await;
+    }
+}
+
+impl Node {
+    /// Returns the registry.
+    ///
+    /// # Errors
+    /// `LatticeUnavailable` if the host has not joined yet, or has lost the connection.
+    fn registry(&self) -> Result<OpenRegistry> {
+        self.connection.client()?;
+        let message = match self.registry_state() {
+            RegistryState::Open(open) => return Ok(open),
+            RegistryState::Unknown => "the registry of the lattice is not open yet",
+            RegistryState::Missing => "the lattice has no registry: the NATS server has no JetStream",
+        };
+        Err(Error::new(ErrorKind::LatticeUnavailable, message))
+    }
+
+    /// Returns whether there is a registry. It holds no lock: a second look while a change waits would never end.
+    fn registry_state(&self) -> RegistryState {
+        self.registry.borrow().clone()
+    }
+
+    /// Returns whether the lattice has no registry, so that links and claims travel by advertisements alone.
+    fn has_no_registry(&self) -> bool {
+        matches!(self.registry_state(), RegistryState::Missing)
+    }
+
+    /// Requests a change of the supervisor.
+    async fn request(&self, command: Command) -> Result<()> {
+        self.supervisor.send(command).await.unwrap_or_else(|error| {
+            let message = format!("host {} has ended", self.host_id);
+            Err(Error::new(ErrorKind::HostNotRunning, message).caused_by(error))
+        })
+    }
+}
+
+impl std::fmt::Debug for Lattice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lattice").field("namespace", &self.node.namespace.as_str()).finish_non_exhaustive()
+    }
+}
