@@ -98,7 +98,7 @@ impl Drop for Inner {
     /// Stops the host: without a handle, nothing else can.
     fn drop(&mut self) {
         if let Some(running) = self.running.get() {
-            running.supervisor.do_send(Command::Stop);
+            running.supervisor.do_send(Command::Stop { deadline: None });
         }
     }
 }

@@ -47,7 +47,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::fut::wrap_future;
 use actix::{AsyncContext, Context, Handler, Message, ResponseFuture, WeakAddr};
@@ -118,7 +118,10 @@ pub(crate) enum Command {
         key: String,
     },
     /// Stops every child in the reverse order of their starts, then the host's own threads.
-    Stop,
+    Stop {
+        /// When the grace period ends. `None` for the whole period from now on.
+        deadline: Option<Instant>,
+    },
 }
 
 /// The supervising actix actor.
@@ -259,8 +262,8 @@ impl Supervision {
                 self.remove_remote_actor(&key).await;
                 Ok(())
             }
-            Command::Stop => {
-                self.stop().await;
+            Command::Stop { deadline } => {
+                self.stop(deadline).await;
                 Ok(())
             }
         }

@@ -1,7 +1,7 @@
 //! The start and the stop of a host.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Actor as _;
 use wasmcloud_claims::TrustPolicy;
@@ -112,11 +112,12 @@ impl Host {
     /// The actix `System` that the host was started on keeps running, unless [`Host::start_on_own_thread`] created it.
     pub async fn stop(&self) {
         let Some(running) = self.0.running.get() else { return };
+        let deadline = Instant::now() + self.grace();
         #[cfg(feature = "lattice")]
         if let Some(lattice) = &running.lattice {
             lattice.leave(self.grace()).await;
         }
-        let stopped = running.supervisor.send(Command::Stop).await.is_ok();
+        let stopped = running.supervisor.send(Command::Stop { deadline: Some(deadline) }).await.is_ok();
         #[cfg(feature = "lattice")]
         if let Some(lattice) = &running.lattice {
             lattice.end().await;

@@ -17,7 +17,7 @@ use crate::event::EventKind;
 impl Supervision {
     /// Executes a command. The command fails if the host is stopped and abandons it at the end of the grace period.
     pub(super) async fn execute_until_abandoned(self: &Rc<Self>, command: Command) -> Result<()> {
-        if matches!(command, Command::Stop) {
+        if matches!(command, Command::Stop { .. }) {
             return self.execute(command).await;
         }
         match select(pin!(self.execute(command)), pin!(self.abandoned.ended())).await {
@@ -30,8 +30,8 @@ impl Supervision {
     }
 
     /// Stops everything. First all providers stop delivering calls, while all actors and providers can still be called. The
-    /// children are then stopped in the reverse order of their starts.
-    pub(super) async fn stop(&self) {
+    /// children are then stopped in the reverse order of their starts. Without a deadline the whole grace period begins now.
+    pub(super) async fn stop(&self, deadline: Option<Instant>) {
         let _one_at_a_time = self.stopping.lock().await;
         if !self.registry.borrow().snapshot().running {
             return;
@@ -39,7 +39,7 @@ impl Supervision {
         self.change(Registry::close);
         self.modules.close();
         // All children share one grace period.
-        let deadline = Instant::now() + self.grace;
+        let deadline = deadline.unwrap_or_else(|| Instant::now() + self.grace);
         if within(deadline, self.drain_all_links()).await.is_err() {
             log::warn!("providers still had calls for actors at the end of the grace period");
         }

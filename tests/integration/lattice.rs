@@ -4,6 +4,7 @@
 //! - `calls`, `links`, `leaving`, `bad_days`: what hosts do for each other, and when it fails
 //! - `attacks`: what strangers try
 //! - `mixed`: hosts and clients of 2021
+//! - `namespaces`: hosts in network namespaces of their own, one of which is cut off
 //! - `seed_defects`: faults of the host of 2021
 
 mod attacks;
@@ -12,6 +13,7 @@ mod calls;
 mod leaving;
 mod links;
 mod mixed;
+mod namespaces;
 mod seed_defects;
 
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ use wasmcloud_host::{ConnectionOptions, Host, HostBuilder, LatticeOptions, Latti
 
 use crate::conformance::nats_server::NatsServer;
 use crate::signing::{Signing, in_repository};
-use crate::support::{until, with_tested_compiler};
+use crate::support::{Probe, until, with_tested_compiler};
 
 /// How often hosts of the tests send heartbeats.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -135,6 +137,15 @@ async fn run_actor(host: &Host, signing: &Signing, others: &[&Host]) -> String {
         until_seen(other, |view| runs(view, &host.id(), &key)).await;
     }
     key
+}
+
+/// Starts a probe on a host, and answers with it and the public key of its provider.
+async fn run_probe(host: &Host) -> (Probe, String) {
+    let probe = Probe::default();
+    let capability = probe.capability();
+    let provider = capability.id();
+    host.start_native_capability(capability).await.unwrap();
+    (probe, provider)
 }
 
 /// Whether a host is known to run an actor or a provider.

@@ -8,9 +8,9 @@ use wasmcloud_host::{ErrorKind, Host, HostBuilder, LinkState, WasmCloudEntity};
 use wasmcloud_lattice::wire::{Digester, Invocation, LinkDefinition, PayloadForm, Response};
 use wasmcloud_lattice::{Namespace, token};
 
-use super::{Lattice, run_actor, start, stop, until_seen};
+use super::{Lattice, run_actor, run_probe, start, stop, until_seen};
 use crate::signing::sign;
-use crate::support::{PROBE, Probe, Seen, kind, until, values, with_tested_compiler};
+use crate::support::{PROBE, Seen, kind, until, values, with_tested_compiler};
 
 /// A call in the format of 2021, signed by a key.
 fn invocation(origin: WasmCloudEntity, target: WasmCloudEntity, operation: &str, key: &KeyPair) -> Invocation {
@@ -110,10 +110,7 @@ async fn an_actor_without_signed_claims_has_no_capabilities() {
     let lattice = Lattice::start();
     let builder = with_tested_compiler(HostBuilder::new().with_shards(1)).with_lattice(lattice.open_options());
     let host = start(builder).await;
-    let probe = Probe::default();
-    let capability = probe.capability();
-    let provider = capability.id();
-    host.start_native_capability(capability).await.unwrap();
+    let (probe, provider) = run_probe(&host).await;
     let stranger = lattice.stranger().await;
     let liar = KeyPair::new_module().public_key();
     // It advertises a link for itself, in the name of a host of 2021.
@@ -139,10 +136,7 @@ async fn a_provider_cannot_be_bound_called_or_stopped_from_outside() {
     let lattice = Lattice::start();
     let builder = with_tested_compiler(HostBuilder::new().with_shards(1)).with_lattice(lattice.open_options());
     let host = start(builder).await;
-    let probe = Probe::default();
-    let capability = probe.capability();
-    let provider = capability.id();
-    host.start_native_capability(capability).await.unwrap();
+    let (probe, provider) = run_probe(&host).await;
     let caller = run_actor(&host, &sign("host_call").capability(PROBE), &[]).await;
     host.set_link(&caller, PROBE, None, provider.clone(), HashMap::new()).await.unwrap();
     let before = probe.seen();
@@ -164,10 +158,7 @@ async fn a_stranger_writes_nothing_into_the_registry() {
     let lattice = Lattice::start();
     let [here, there] = lattice.hosts().await;
     let caller = run_actor(&here, &sign("host_call").capability(PROBE), &[]).await;
-    let probe = Probe::default();
-    let capability = probe.capability();
-    let provider = capability.id();
-    there.start_native_capability(capability).await.unwrap();
+    let (_probe, provider) = run_probe(&there).await;
     here.set_link(&caller, PROBE, None, provider, values(&[("GENUINE", "yes")])).await.unwrap();
     until(async || there.link_state(&caller, PROBE, None) == Some(LinkState::Established)).await;
     let stranger = async_nats::jetstream::new(lattice.stranger().await);

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use wasmcloud_host::{ConnectionOptions, ErrorKind, EventKind, LatticeOptions, LatticeState, LinkState};
 
-use super::{HEARTBEAT, Lattice, acquainted, joined, run_actor, start, stop, until_seen};
+use super::{HEARTBEAT, Lattice, acquainted, joined, run_actor, run_probe, start, stop, until_seen};
 use crate::conformance::server_process::free_port;
 use crate::signing::sign;
-use crate::support::{PROBE, Probe, host_answer, host_call, soon, until, values, with_host_of};
+use crate::support::{PROBE, host_answer, host_call, soon, until, values, with_host_of};
 
 #[actix_rt::test]
 async fn a_host_starts_alone_without_a_server_and_says_so() {
@@ -46,10 +46,7 @@ async fn after_a_restart_of_the_server_calls_and_changes_go_on_by_themselves() {
     let [here, there] = lattice.hosts().await;
     let caller = run_actor(&here, &sign("host_call").capability(PROBE), &[&there]).await;
     let echo = run_actor(&there, &sign("tiny_echo"), &[&here]).await;
-    let probe = Probe::default();
-    let capability = probe.capability();
-    let provider = capability.id();
-    there.start_native_capability(capability).await.unwrap();
+    let (_probe, provider) = run_probe(&there).await;
     lattice.server.kill();
     until_seen(&here, |view| matches!(view.state, LatticeState::Disconnected { .. })).await;
     let error = soon(here.call_actor(&echo, "Echo", b"x")).await.unwrap_err();
@@ -72,10 +69,7 @@ async fn without_jetstream_links_travel_by_advertisements() {
     let [here, there] = lattice.hosts().await;
     assert!(!here.lattice().unwrap().has_registry);
     let caller = run_actor(&here, &sign("host_call").capability(PROBE), &[&there]).await;
-    let probe = Probe::default();
-    let capability = probe.capability();
-    let provider = capability.id();
-    there.start_native_capability(capability).await.unwrap();
+    let (_probe, provider) = run_probe(&there).await;
     here.set_link(&caller, PROBE, None, provider, HashMap::new()).await.unwrap();
     until(async || there.link_state(&caller, PROBE, None).is_some()).await;
     // The provider's host asks the actor's host for its token.

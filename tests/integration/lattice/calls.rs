@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use wasmcloud_host::{ErrorKind, LinkState};
 
-use super::{Lattice, acquainted, run_actor, start, stop, until_seen};
+use super::{Lattice, acquainted, run_actor, run_probe, start, stop, until_seen};
 use crate::signing::sign;
-use crate::support::{PROBE, Probe, host_answer, host_call, kind, soon, until};
+use crate::support::{PROBE, host_answer, host_call, kind, soon, until};
 
 #[actix_rt::test]
 async fn an_actor_of_another_host_is_called_by_key_and_by_alias_as_if_it_were_here() {
@@ -51,10 +51,7 @@ async fn a_provider_of_another_host_is_called_over_a_link_and_calls_its_actor_ba
     let lattice = Lattice::start();
     let [here, there] = lattice.hosts().await;
     let caller = run_actor(&here, &sign("host_call").capability(PROBE), &[&there]).await;
-    let probe = Probe::default();
-    let capability = probe.capability();
-    let provider = capability.id();
-    there.start_native_capability(capability).await.unwrap();
+    let (probe, provider) = run_probe(&there).await;
     here.set_link(&caller, PROBE, None, provider, HashMap::new()).await.unwrap();
     until(async || there.link_state(&caller, PROBE, None) == Some(LinkState::Established)).await;
     let reply = soon(here.call_actor(&caller, "Any", &host_call("", PROBE, "Echo", b"ping"))).await.unwrap();
@@ -71,10 +68,7 @@ async fn a_call_without_capability_or_link_is_refused_on_both_hosts() {
     let lattice = Lattice::start();
     let [here, there] = lattice.hosts().await;
     let caller = run_actor(&here, &sign("host_call"), &[]).await;
-    let probe = Probe::default();
-    let capability = probe.capability();
-    let provider = capability.id();
-    there.start_native_capability(capability).await.unwrap();
+    let (probe, provider) = run_probe(&there).await;
     assert_eq!(kind(here.set_link(&caller, PROBE, None, provider, HashMap::new()).await), ErrorKind::CapabilityDenied);
     let reply = here.call_actor(&caller, "Any", &host_call("", PROBE, "Echo", b"ping")).await.unwrap();
     assert!(host_answer(&reply).is_err());
@@ -165,10 +159,7 @@ async fn a_caller_that_gives_up_cancels_the_call_on_the_other_host() {
     let lattice = Lattice::start();
     let [here, there] = lattice.hosts().await;
     let caller = run_actor(&there, &sign("host_call").capability(PROBE), &[&here]).await;
-    let probe = Probe::default();
-    let capability = probe.capability();
-    let provider = capability.id();
-    there.start_native_capability(capability).await.unwrap();
+    let (probe, provider) = run_probe(&there).await;
     there.set_link(&caller, PROBE, None, provider, HashMap::new()).await.unwrap();
     let call = {
         let (here, caller) = (here.clone(), caller.clone());

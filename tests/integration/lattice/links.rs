@@ -4,17 +4,9 @@ use std::collections::HashMap;
 
 use wasmcloud_host::{ErrorKind, Host, LinkState, NativeCapability};
 
-use super::{Lattice, run_actor, stop};
+use super::{Lattice, run_actor, run_probe, stop};
 use crate::signing::sign;
 use crate::support::{PROBE, Probe, Seen, host_answer, host_call, kind, provider_claims, soon, until, values};
-
-async fn run_probe(host: &Host) -> (Probe, String) {
-    let probe = Probe::default();
-    let capability = probe.capability();
-    let provider = capability.id();
-    host.start_native_capability(capability).await.unwrap();
-    (probe, provider)
-}
 
 async fn established(host: &Host, actor: &str) {
     until(async || host.link_state(actor, PROBE, None) == Some(LinkState::Established)).await;

@@ -7,9 +7,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 use wasmcloud_host::{ConnectionOptions, HostBuilder, LatticeOptions, LinkState};
 
-use super::{Lattice, run_actor, start};
+use super::{Lattice, run_actor, run_probe, start};
 use crate::signing::{in_repository, sign};
-use crate::support::{PROBE, Probe, until, with_tested_compiler};
+use crate::support::{PROBE, until, with_tested_compiler};
 
 /// The published control client of 2021, in a process of its own.
 struct EraClient {
@@ -81,10 +81,7 @@ async fn the_control_client_of_2021_calls_actors_asks_for_claims_and_advertises_
     let host = start(with_tested_compiler(HostBuilder::new().with_shards(1)).with_lattice(options)).await;
     let actor = run_actor(&host, &sign("host_call").capability(PROBE), &[]).await;
     let echo = run_actor(&host, &sign("tiny_echo"), &[]).await;
-    let probe = Probe::default();
-    let capability = probe.capability();
-    let provider = capability.id();
-    host.start_native_capability(capability).await.unwrap();
+    let (_probe, provider) = run_probe(&host).await;
 
     let port = lattice.server.port;
     let talk = {

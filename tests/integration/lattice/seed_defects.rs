@@ -6,9 +6,9 @@ use nkeys::KeyPair;
 use wasmcloud_host::LinkState;
 use wasmcloud_lattice::registry::LinkKey;
 
-use super::{Lattice, joined, run_actor, stop, until_seen};
+use super::{Lattice, joined, run_actor, run_probe, stop, until_seen};
 use crate::signing::sign;
-use crate::support::{PROBE, Probe, soon, until};
+use crate::support::{PROBE, soon, until};
 
 #[actix_rt::test]
 async fn seed_defect_02_no_message_stops_an_actor() {
@@ -102,10 +102,7 @@ async fn seed_defect_29_a_link_that_is_removed_without_a_connection_stays_remove
     let lattice = Lattice::start();
     let [here, there] = lattice.hosts().await;
     let caller = run_actor(&here, &sign("host_call").capability(PROBE), &[&there]).await;
-    let probe = Probe::default();
-    let capability = probe.capability();
-    let provider = capability.id();
-    there.start_native_capability(capability).await.unwrap();
+    let (_probe, provider) = run_probe(&there).await;
     here.set_link(&caller, PROBE, None, provider, HashMap::new()).await.unwrap();
     until(async || there.link_state(&caller, PROBE, None) == Some(LinkState::Established)).await;
     lattice.server.kill();
@@ -132,10 +129,7 @@ fn seed_defect_35_the_key_of_a_link_is_its_name_and_no_hash() {
 async fn seed_defect_36_a_host_keeps_only_what_concerns_what_it_runs() {
     let lattice = Lattice::start();
     let [here, there] = lattice.hosts().await;
-    let probe = Probe::default();
-    let capability = probe.capability();
-    let provider = capability.id();
-    there.start_native_capability(capability).await.unwrap();
+    let (_probe, provider) = run_probe(&there).await;
     let mut actors = Vec::new();
     for _ in 0..50 {
         let actor = KeyPair::new_module().public_key();
