@@ -80,12 +80,12 @@ impl Dispatch {
         let elsewhere = {
             let snapshot = self.0.snapshot.load();
             match actor_elsewhere(&snapshot, name, &refusal) {
-                Some(Elsewhere::Entity(entity)) => {
+                Some(Elsewhere::Entity(entity)) if snapshot.remote_actors.contains_key(name) => {
                     resolve::expect_bound_elsewhere(&snapshot, provider.identity, name)?;
                     Some(Elsewhere::Entity(entity))
                 }
-                // Links name actors by their keys.
-                Some(Elsewhere::Alias(_)) | None => None,
+                // No other host is known to run it. Links name actors by their keys.
+                _ => None,
             }
         };
         let origin = Origin::Provider(&provider.identity.claims);
