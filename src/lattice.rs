@@ -1,10 +1,11 @@
 //! The lattice, as a host takes part in it: calls to and from other hosts, and the claims and links that they share.
 //!
-//! Everything here runs on a thread of its own, so that no message of another host holds a shard. The crate
+//! All but calls of sessions run on a thread of their own, so that no message of another host holds a shard for long. The crate
 //! `wasmcloud-lattice` speaks with NATS; this connects it with what runs in the host.
 //!
 //! # Layout
 //! - `thread`: the thread, and how it ends
+//! - `foundation`, `joining`: what the thread runs from its start on, and what follows
 //! - `inventory`: what other hosts learn of this one
 //! - `advertisements`: what hosts and control clients of 2021 tell and ask
 //! - `host_claims`: tokens of actors, asked of the host that runs them
@@ -20,8 +21,10 @@ mod advertisements;
 mod calls;
 mod children;
 mod events;
+mod foundation;
 mod host_claims;
 mod inventory;
+mod joining;
 mod links;
 mod pending_links;
 mod registry_changes;
@@ -85,9 +88,12 @@ struct Node {
     shards: Arc<Shards>,
     changes: Arc<ChildChanges>,
     restart: RestartPolicy,
+    /// The connection of all but control and calls.
     connection: Connection,
-    /// The connection of control. Often the same as that of the calls.
+    /// The connection of control. Often the same.
     control: Connection,
+    /// The connection of the calls.
+    calls: Connection,
     rpc: Rpc,
     membership: Membership,
     inventory: Arc<HostInventory>,
@@ -122,16 +128,6 @@ struct OpenRegistry {
 }
 
 impl Lattice {
-    /// Begins to join a lattice, in the background.
-    ///
-    /// # Errors
-    /// `InvalidArgument` for invalid options; `Io` if a thread cannot be created.
-    pub(crate) async fn join(config: LatticeConfig) -> Result<Lattice> {
-        config.options.validate()?;
-        let (thread, node) = LatticeThread::start(config).await?;
-        Ok(Lattice { node, thread })
-    }
-
     /// Returns the lattice as it is known now.
     pub(crate) fn view(&self) -> LatticeView {
         LatticeView::of(&self.node)

@@ -15,7 +15,7 @@ use crate::dispatch::remote::{Remote, RemoteCall, RemoteHosts};
 /// The other hosts of a lattice.
 pub(super) struct RemoteCalls {
     node: Weak<Node>,
-    /// The runtime of the lattice: a caller may be on a thread without one.
+    /// The runtime of the calls: a caller may be on a thread without one.
     runtime: Handle,
 }
 
@@ -28,8 +28,11 @@ impl RemoteCalls {
         self.node.upgrade().ok_or_else(|| Error::new(ErrorKind::LatticeUnavailable, "the host has left the lattice"))
     }
 
-    /// Runs work on the runtime of the lattice. Dropping the future cancels it.
+    /// Runs work on the runtime of the calls. Dropping the future cancels it.
     async fn run<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        if Handle::try_current().is_ok_and(|current| current.id() == self.runtime.id()) {
+            return work.await;
+        }
         let task = AbortOnDrop(self.runtime.spawn(work));
         let gone = |error| Error::new(ErrorKind::LatticeUnavailable, "the host has left the lattice").caused_by(error);
         task.await.map_err(gone)?

@@ -11,7 +11,8 @@ use crate::event::EventKind;
 
 /// Emits events until the host stops.
 pub(super) async fn follow(node: Arc<Node>) {
-    let mut calls = node.connection.watch();
+    let mut connected = node.connection.watch();
+    let mut calls = node.calls.watch();
     let mut control = node.control.watch();
     let mut known = node.is_known.subscribe();
     let mut peers = node.membership.events();
@@ -25,6 +26,7 @@ pub(super) async fn follow(node: Arc<Node>) {
             last = state;
         }
         tokio::select! {
+            changed = connected.changed() => if changed.is_err() { return },
             changed = calls.changed() => if changed.is_err() { return },
             changed = control.changed() => if changed.is_err() { return },
             changed = known.changed() => if changed.is_err() { return },
@@ -45,7 +47,7 @@ pub(super) async fn follow(node: Arc<Node>) {
 impl Node {
     /// Returns the state of the host in the lattice.
     pub(super) fn state(&self) -> LatticeState {
-        let state = self.connection.state().and(self.control.state());
+        let state = self.connection.state().and(self.control.state()).and(self.calls.state());
         if state.is_joined() && !*self.is_known.borrow() { LatticeState::Joining } else { state }
     }
 

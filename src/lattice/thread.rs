@@ -1,43 +1,31 @@
 //! The thread of the lattice, with a tokio runtime of its own.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use nkeys::KeyPair;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
-use wasmcloud_lattice::edge::{Edge, EdgeSettings};
-use wasmcloud_lattice::rpc::{Rpc, RpcSettings};
-use wasmcloud_lattice::session::{SessionSettings, Sessions};
-use wasmcloud_lattice::{
-    Advertisements, Connection, LatticeOptions, Membership, MembershipSettings, Namespace, TransferSettings, Transfers,
-};
 
-use super::inventory::HostInventory;
-use super::pending_links::PendingLinks;
-use super::remote_actors::RemoteActors;
-use super::serving::Serving;
-use super::{LatticeConfig, Node, RegistryState, advertisements, children, events, host_claims, registry_changes};
-use crate::dispatch::Dispatch;
+use super::Node;
+use super::foundation::{Foundation, FoundationConfig};
 
 /// The time that the thread has to say goodbye to the server.
 const FAREWELL: Duration = Duration::from_secs(2);
-
-/// How many other hosts may have a session with this one.
-const PEERS: usize = 4096;
-
-/// How many payloads of the greatest length are moved in chunks at the same time.
-const TRANSFERS: usize = 4;
-
-/// How many advertisements wait to be applied. Further ones are dropped.
-const ADVERTISED: usize = 16 * 1024;
 
 /// The thread of a lattice. Dropping it ends the thread.
 pub(super) struct LatticeThread {
     end: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
+    runtime: Handle,
+    /// What has to be closed at the end.
+    node: Arc<OnceLock<Arc<Node>>>,
+}
+
+/// What a thread that has been started answers with.
+struct Started {
+    foundation: Foundation,
+    runtime: Handle,
 }
 
 impl LatticeThread {
@@ -45,22 +33,25 @@ impl LatticeThread {
     ///
     /// # Errors
     /// `InvalidArgument` for invalid options; `Io` if the thread cannot be created.
-    pub(super) async fn start(config: LatticeConfig) -> Result<(LatticeThread, Arc<Node>)> {
+    pub(super) async fn start(config: FoundationConfig) -> Result<(LatticeThread, Foundation)> {
         let (end, mut ending) = watch::channel(false);
         let (has_ended, ended) = watch::channel(false);
-        let (started, node) = oneshot::channel();
+        let (started, starting) = oneshot::channel();
+        let node: Arc<OnceLock<Arc<Node>>> = Arc::default();
+        let joined = node.clone();
         let run = move || {
-            let runtime = Builder::new_current_thread().enable_all().build();
-            match runtime {
+            match Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime.block_on(async move {
-                    match begin(config) {
-                        Ok(node) => {
-                            // The host waits for the answer.
-                            let _ = started.send(Ok(node.clone()));
-                            let _ = ending.wait_for(|end| *end).await;
-                            farewell(&node).await;
-                        }
-                        Err(error) => drop(started.send(Err(error))),
+                    let foundation = Foundation::lay(config);
+                    let is_laid = foundation.is_ok();
+                    // The host waits for the answer.
+                    let runtime = Handle::current();
+                    let _ = started.send(foundation.map(|foundation| Started { foundation, runtime }));
+                    if is_laid {
+                        let _ = ending.wait_for(|end| *end).await;
+                    }
+                    if let Some(node) = joined.get() {
+                        farewell(node).await;
                     }
                 }),
                 Err(error) => drop(started.send(Err(cannot_start(error)))),
@@ -69,8 +60,19 @@ impl LatticeThread {
         };
         std::thread::Builder::new().name("lattice".to_owned()).spawn(run).map_err(cannot_start)?;
         let gone = |error| Error::new(ErrorKind::Internal, "the thread of the lattice ended at once").caused_by(error);
-        let node = node.await.map_err(gone)??;
-        Ok((LatticeThread { end, ended }, node))
+        let Started { foundation, runtime } = starting.await.map_err(gone)??;
+        Ok((LatticeThread { end, ended, runtime, node }, foundation))
+    }
+
+    /// Returns the runtime of the thread.
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Sets what is to be closed at the end.
+    pub(super) fn serve(&self, node: &Arc<Node>) {
+        // A lattice is joined once.
+        let _ = self.node.set(node.clone());
     }
 
     /// Ends the thread, and waits for its end.
@@ -87,134 +89,16 @@ impl Drop for LatticeThread {
     }
 }
 
-/// Starts the tasks of the lattice on the current runtime.
-fn begin(config: LatticeConfig) -> Result<Arc<Node>> {
-    let LatticeConfig { options, key, dispatch, supervisor, shards, changes, restart, labels } = config;
-    let namespace = Namespace::new(options.namespace_name())?;
-    let connection = Connection::start(options.calls_connection(), &namespace, "calls")?;
-    let control = if options.is_control_separate() {
-        Connection::start(options.control_connection_options(), &namespace, "control")?
-    } else {
-        connection.clone()
-    };
-    let inventory = Arc::new(HostInventory::new(dispatch.clone(), labels));
-    let membership = Membership::start(
-        &options,
-        MembershipSettings {
-            connection: connection.clone(),
-            control: control.clone(),
-            key: key.clone(),
-            software: env!("CARGO_PKG_VERSION").to_owned(),
-            source: inventory.clone(),
-            era_source: Some(inventory.clone()),
-        },
-    )?;
-    let serving = Serving::new(dispatch.clone());
-    let rpc = start_rpc(&options, &key, &connection, &membership, &dispatch, serving.clone())?;
-    let (advertised, receiver) = mpsc::channel(ADVERTISED);
-    let advertisements = Advertisements::start(
-        &options,
-        &key.public_key(),
-        connection.clone(),
-        control.clone(),
-        inventory.clone(),
-        advertised,
-    )?;
-    let trusts_any_host = options.host_trust()?.trusts_any();
-    if trusts_any_host {
-        log::warn!("host {} trusts any host of its lattice: see LatticeOptions::trusted_host", key.public_key());
-    }
-    let node = Arc::new(Node {
-        host_id: key.public_key().into(),
-        namespace,
-        dispatch,
-        supervisor,
-        shards,
-        changes,
-        restart,
-        connection,
-        control,
-        rpc,
-        membership,
-        inventory,
-        trusts_any_host,
-        is_known: watch::Sender::new(false),
-        registry: watch::Sender::new(RegistryState::Unknown),
-        advertisements,
-        actors: RemoteActors::new(),
-        links: PendingLinks::default(),
-        is_cordoned: AtomicBool::new(false),
-        cordon_changed: Notify::new(),
-    });
-    serving.serve_for(&node);
-    node.dispatch.join(Arc::new(super::calls::RemoteCalls::new(Arc::downgrade(&node), Handle::current())));
-    tokio::spawn(children::follow(node.clone()));
-    tokio::spawn(events::follow(node.clone()));
-    tokio::spawn(advertisements::follow(node.clone(), receiver));
-    tokio::spawn(host_claims::serve(node.clone()));
-    tokio::spawn(host_claims::follow_without_registry(node.clone()));
-    tokio::spawn(registry_changes::follow(node.clone(), options, key));
-    Ok(node)
-}
-
-/// Starts the calls between hosts.
-fn start_rpc(
-    options: &LatticeOptions,
-    key: &Arc<KeyPair>,
-    connection: &Connection,
-    membership: &Membership,
-    dispatch: &Dispatch,
-    handler: Arc<Serving>,
-) -> Result<Rpc> {
-    let namespace = Namespace::new(options.namespace_name())?;
-    let cluster_key = options.cluster_key()?.map(Arc::new);
-    let message_bytes = dispatch.limits().message_bytes;
-    let sessions = Sessions::new(SessionSettings {
-        namespace: namespace.clone(),
-        key: key.clone(),
-        trust: options.host_trust()?,
-        cluster_key: cluster_key.clone(),
-        lifetime: options.session_time(),
-        messages: options.session_message_count(),
-        peers: PEERS,
-    })?;
-    let edge = Edge::new(EdgeSettings {
-        namespace: namespace.clone(),
-        key: key.clone(),
-        cluster_key,
-        trust: options.host_trust()?,
-        sessions: Arc::new(sessions),
-        message_bytes,
-        window: options.window(),
-    });
-    let transfers = Transfers::start(TransferSettings {
-        namespace: namespace.clone(),
-        connection: connection.clone(),
-        host: key.public_key(),
-        message_bytes,
-        offered_bytes: message_bytes.saturating_mul(TRANSFERS),
-        fetched_bytes: message_bytes.saturating_mul(TRANSFERS),
-    });
-    Ok(Rpc::start(RpcSettings {
-        namespace,
-        connection: connection.clone(),
-        edge,
-        membership: membership.clone(),
-        transfers,
-        handler,
-        calls_at_once: dispatch.limits().calls_in_flight,
-    }))
-}
-
 async fn farewell(node: &Node) {
     node.advertisements.leave().await;
     if let Err(error) = node.membership.leave(FAREWELL).await {
         log::debug!("the lattice was not told that host {} leaves: {error}", node.host_id);
     }
     // Closing the same connection twice has no effect.
-    let _ = node.control.close(FAREWELL).await;
-    if let Err(error) = node.connection.close(FAREWELL).await {
-        log::warn!("host {} left the lattice without a farewell: {error}", node.host_id);
+    for connection in [&node.control, &node.connection, &node.calls] {
+        if let Err(error) = connection.close(FAREWELL).await {
+            log::debug!("a connection of host {} ends without a farewell: {error}", node.host_id);
+        }
     }
 }
 

@@ -31,16 +31,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use wasmcloud_core::entity::WasmCloudEntity;
-use wasmcloud_core::error::{Error, Result};
+use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use crate::connection::Connection;
 use crate::edge::{Edge, EdgeCounts};
 use crate::membership::Membership;
 use crate::namespace::Namespace;
-use crate::transfer::Transfers;
+use crate::transfer::{Offer, Transfers};
 use crate::wire::{TraceContext, WaitingActor};
 use answers::Answers;
 use cancellation::Cancellable;
@@ -123,6 +125,8 @@ pub struct RpcSettings {
     pub handler: Arc<dyn CallHandler>,
     /// How many calls of other hosts are served at the same time. Further ones are refused as `Busy`.
     pub calls_at_once: usize,
+    /// The runtime of what takes long: signatures, handshakes, large payloads.
+    pub background: Handle,
 }
 
 /// How many calls went to and came from other hosts.
@@ -156,6 +160,7 @@ struct Inner {
     membership: Membership,
     transfers: Transfers,
     handler: Arc<dyn CallHandler>,
+    background: Handle,
     routes: Routes,
     /// The shared subjects that this host serves.
     served: Mutex<HashMap<String, ServedSubjects>>,
@@ -185,10 +190,11 @@ struct Counters {
 }
 
 impl Rpc {
-    /// Starts to take calls on the subject of this host, whenever it is connected. The tasks run on the current tokio runtime,
-    /// and end when the connection is closed.
+    /// Starts to take calls on the subject of this host, whenever it is connected. Calls of sessions are served on the current
+    /// tokio runtime, where the connection should be too. The tasks end when the connection is closed.
     pub fn start(settings: RpcSettings) -> Rpc {
-        let RpcSettings { namespace, connection, edge, membership, transfers, handler, calls_at_once } = settings;
+        let RpcSettings { namespace, connection, edge, membership, transfers, handler, calls_at_once, background } =
+            settings;
         let rpc = Rpc(Arc::new(Inner {
             namespace,
             connection,
@@ -196,6 +202,7 @@ impl Rpc {
             membership,
             transfers,
             handler,
+            background: background.clone(),
             routes: Routes::default(),
             served: Mutex::default(),
             cancellable: Cancellable::default(),
@@ -212,9 +219,9 @@ impl Rpc {
         *rpc.0.own.lock().unwrap_or_else(PoisonError::into_inner) = Some(own);
         tokio::spawn(answers::serve(rpc.0.clone()));
         tokio::spawn(answers::follow_connection(rpc.0.clone()));
-        tokio::spawn(handshakes::serve(rpc.0.clone()));
-        tokio::spawn(cancellation::serve(rpc.0.clone()));
-        tokio::spawn(routes::follow(rpc.0.clone()));
+        background.spawn(handshakes::serve(rpc.0.clone()));
+        background.spawn(cancellation::serve(rpc.0.clone()));
+        background.spawn(routes::follow(rpc.0.clone()));
         rpc
     }
 
@@ -277,6 +284,16 @@ impl Rpc {
 }
 
 impl Inner {
+    /// Offers a payload to other hosts. Its hash is computed in the background.
+    async fn offer(&self, payload: Bytes) -> Result<Offer> {
+        let transfers = self.transfers.clone();
+        let offered = self.background.spawn_blocking(move || transfers.offer(payload)).await;
+        offered.unwrap_or_else(|error| {
+            let message = "the host leaves the lattice before a payload is offered";
+            Err(Error::new(ErrorKind::LatticeUnavailable, message).caused_by(error))
+        })
+    }
+
     /// Returns a subject of another host.
     fn host_subject(&self, host: &str, purpose: &str) -> String {
         self.namespace.peer(&format!("host.{host}.{purpose}"))

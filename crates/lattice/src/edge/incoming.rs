@@ -62,7 +62,23 @@ impl Edge {
     /// # Errors
     /// The refusal, which is counted.
     pub fn admit(&self, message: &[u8], arrival: Arrival<'_>) -> Result<Admitted, Refused> {
-        let invocation = self.read(message).map_err(|reason| self.unanswered(reason))?;
+        let invocation = self.read_call(message)?;
+        self.admit_read(invocation, arrival)
+    }
+
+    /// Reads a call, of which nothing is checked yet but its form and size.
+    ///
+    /// # Errors
+    /// The refusal, which is counted.
+    pub(crate) fn read_call(&self, message: &[u8]) -> Result<Invocation, Refused> {
+        self.read(message).map_err(|reason| self.unanswered(reason))
+    }
+
+    /// Checks a call that was read, and admits it once.
+    ///
+    /// # Errors
+    /// The refusal, which is counted.
+    pub(crate) fn admit_read(&self, invocation: Invocation, arrival: Arrival<'_>) -> Result<Admitted, Refused> {
         let digest = self.digester.invocation(&invocation);
         match self.check_call(&invocation, &digest, arrival) {
             Ok(proven) => {

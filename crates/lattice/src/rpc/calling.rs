@@ -91,14 +91,14 @@ impl Inner {
 
     /// Puts the payload into the message, or offers it to the host that executes the call. Hosts of 2021 fetch nothing: a call
     /// that they may take holds its payload, whatever its size.
-    fn place_payload(&self, call: &mut Call, is_for_known_host: bool) -> Result<()> {
+    async fn place_payload(&self, call: &mut Call, is_for_known_host: bool) -> Result<()> {
         let length = call.offer.as_ref().map_or(call.invocation.payload.len(), |offered| offered.payload.len());
         let is_inline = !is_for_known_host || length <= self.transfers.inline_limit();
         match (is_inline, call.offer.take()) {
             (true, Some(offered)) => call.invocation.payload = offered.payload.into(),
             (false, None) => {
                 let payload = Bytes::from(std::mem::take(&mut call.invocation.payload));
-                let offer = self.transfers.offer(payload.clone())?;
+                let offer = self.offer(payload.clone()).await?;
                 call.offer = Some(Offered { payload, offer });
             }
             (_, offer) => call.offer = offer,
@@ -211,7 +211,7 @@ impl Inner {
             let message = format!("the deadline passed before the call to {} was sent", call.invocation.target);
             return Err(Error::new(ErrorKind::DeadlineExceeded, message));
         }
-        self.place_payload(call, host.is_some())?;
+        self.place_payload(call, host.is_some()).await?;
         let random = self.randomness.next();
         call.invocation.id = random.id();
         if let Some(extension) = &mut call.invocation.extension {

@@ -22,7 +22,8 @@ impl Inner {
         let hello = self.edge.sessions().begin(host)?;
         let rpc = self.clone();
         let host = host.clone();
-        Some(tokio::spawn(async move { rpc.carry_out(&host, hello).await }))
+        let background = self.background.clone();
+        Some(background.spawn(async move { rpc.carry_out(&host, hello).await }))
     }
 
     /// Carries out a handshake, or waits for the end of the one that is under way, until a deadline. Without a session the

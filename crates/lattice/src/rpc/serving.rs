@@ -129,31 +129,64 @@ async fn serve_shared(rpc: Arc<Inner>, subject: String, subscription: Subscripti
 /// Takes calls on the subject of this host, until it leaves.
 pub(super) async fn serve_host(rpc: Arc<Inner>) {
     let subject = Subject::new(rpc.host_subject(rpc.edge.host(), "call"));
-    let handle = |rpc: &Arc<Inner>, message| receive(rpc, message, Arrival::Direct);
+    let handle = receive_direct;
     listening::listen(&rpc, subject, Until::Leaving, || {}, handle).await;
 }
 
-/// Checks a call, and serves it in a task of its own.
+/// Takes a call on the subject of a target.
 fn receive(rpc: &Arc<Inner>, message: Message, arrival: Arrival<'_>) {
     let Some(inbox) = message.reply.filter(|inbox| is_inbox(inbox)) else { return rpc.edge.refuse_without_inbox() };
-    let Admitted { invocation, reply } = match rpc.edge.admit(&message.payload, arrival) {
-        Ok(admitted) => admitted,
-        Err(Refused { reason, answer }) => {
-            log::debug!("a call from the lattice is refused: {reason}");
-            if let Some(answer) = answer {
-                let rpc = rpc.clone();
-                tokio::spawn(async move { publish(&rpc, inbox, answer).await });
-            }
-            return;
-        }
+    match rpc.edge.admit(&message.payload, arrival) {
+        Ok(admitted) => serve_admitted(rpc, admitted, inbox, rpc.permits.take()),
+        Err(refused) => refuse(rpc, inbox, refused),
+    }
+}
+
+/// Takes a call on the subject of this host. A token is verified in the background, since a flood of them would hold the
+/// thread of the calls.
+fn receive_direct(rpc: &Arc<Inner>, message: Message) {
+    let Some(inbox) = message.reply.filter(|inbox| is_inbox(inbox)) else { return rpc.edge.refuse_without_inbox() };
+    let invocation = match rpc.edge.read_call(&message.payload) {
+        Ok(invocation) => invocation,
+        Err(refused) => return refuse(rpc, inbox, refused),
     };
+    if invocation.encoded_claims.is_empty() {
+        return match rpc.edge.admit_read(invocation, Arrival::Direct) {
+            Ok(admitted) => serve_admitted(rpc, admitted, inbox, rpc.permits.take()),
+            Err(refused) => refuse(rpc, inbox, refused),
+        };
+    }
+    // A host that leaves waits for the permit.
+    let permit = rpc.permits.take();
+    let background = rpc.background.clone();
+    let rpc = rpc.clone();
+    background.spawn(async move {
+        match rpc.edge.admit_read(invocation, Arrival::Direct) {
+            Ok(admitted) => serve_admitted(&rpc, admitted, inbox, permit),
+            Err(refused) => refuse(&rpc, inbox, refused),
+        }
+    });
+}
+
+fn refuse(rpc: &Arc<Inner>, inbox: Inbox, refused: Refused) {
+    let Refused { reason, answer } = refused;
+    log::debug!("a call from the lattice is refused: {reason}");
+    if let Some(answer) = answer {
+        let rpc = rpc.clone();
+        tokio::spawn(async move { publish(&rpc, inbox, answer).await });
+    }
+}
+
+/// Serves a call in a task of its own.
+fn serve_admitted(rpc: &Arc<Inner>, admitted: Admitted, inbox: Inbox, permit: Option<Permit>) {
+    let Admitted { invocation, reply } = admitted;
     if rpc.is_cordoned.load(Ordering::Relaxed) && reply.knows_retries() {
         let answer = rpc.edge.answer(&reply, Outcome::Retry(Retry::Elsewhere));
         let rpc = rpc.clone();
         tokio::spawn(async move { publish(&rpc, inbox, answer).await });
         return;
     }
-    let Some(permit) = rpc.permits.take() else {
+    let Some(permit) = permit else {
         count(&rpc.counters.busy);
         let message = format!("host {} serves {} calls of the lattice already", rpc.edge.host(), rpc.permits.most());
         let answer = rpc.edge.answer(&reply, Outcome::Failed(&Error::new(ErrorKind::Busy, message)));
@@ -249,7 +282,7 @@ fn too_large() -> Error {
 async fn offer(rpc: &Arc<Inner>, answering: Answering, payload: Vec<u8>) {
     let left = answering.left();
     let Answering { reply, inbox, mut cancelled, .. } = answering;
-    let offer = match rpc.transfers.offer(payload.into()) {
+    let offer = match rpc.offer(payload.into()).await {
         Ok(offer) => offer,
         Err(error) => {
             let message = "the call was executed, and its answer cannot be kept until it is fetched";

@@ -127,6 +127,7 @@ impl Plan {
             fetched_bytes: 4 * MESSAGE_BYTES,
         });
         let rpc = Rpc::start(RpcSettings {
+            background: tokio::runtime::Handle::current(),
             namespace,
             connection: connection.clone(),
             edge: edge(&options, &key, no_sessions),
