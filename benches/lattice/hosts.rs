@@ -27,6 +27,14 @@ pub(crate) async fn join(builder: HostBuilder, options: LatticeOptions) -> Host 
     host
 }
 
+/// Starts a host on this thread, and waits until it has joined.
+pub(crate) async fn join_here(builder: HostBuilder, options: LatticeOptions) -> Host {
+    let host = builder.with_lattice(options).build();
+    host.start().await.expect("the host starts");
+    joined(&host).await;
+    host
+}
+
 /// Waits until a host has joined, and its registry is open.
 pub(crate) async fn joined(host: &Host) {
     until("the host joins", || host.lattice().is_some_and(|view| view.state.is_joined() && view.has_registry)).await;
@@ -51,12 +59,12 @@ pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Runs a measurement on a thread of its own, with a runtime of one thread.
+/// Runs a measurement on a thread of its own, with an actix `System`. Hosts that are started there share it, as in a program
+/// that embeds one.
 pub(crate) async fn on_own_thread<T: Send + 'static>(measure: impl AsyncFnOnce() -> T + Send + 'static) -> T {
     let (done, measured) = oneshot::channel();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let _ = done.send(runtime.block_on(measure()));
+        let _ = done.send(actix_rt::System::new().block_on(measure()));
     });
     measured.await.expect("the measuring thread answers")
 }

@@ -3,10 +3,10 @@
 //! ```
 //! use wasmcloud_lattice::{ConnectionOptions, LatticeOptions};
 //!
-//! let connection = ConnectionOptions::new("nats://127.0.0.1:4222").user_and_password("host", "secret");
+//! let connection = ConnectionOptions::new("nats://127.0.0.1:4222").user_and_password("host", "hunter2");
 //! let options = LatticeOptions::new(connection).namespace("cellar");
 //! assert!(options.validate().is_ok());
-//! assert!(!format!("{options:?}").contains("secret"));
+//! assert!(!format!("{options:?}").contains("hunter2"));
 //! ```
 
 mod check;
