@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use wasmcloud_core::call::{CallContext, Request};
-use wasmcloud_core::entity::{KeyKind, WasmCloudEntity, is_key};
+use wasmcloud_core::entity::{WasmCloudEntity, has_form_of_actor_key};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::actor_call::Lookup;
@@ -170,7 +170,7 @@ fn actor_elsewhere(snapshot: &Snapshot, name: &str, refusal: &Error) -> Option<E
     if !is_absent {
         return None;
     }
-    if is_key(name, KeyKind::Actor) {
+    if has_form_of_actor_key(name) {
         return Some(Elsewhere::Entity(WasmCloudEntity::Actor(name.to_owned())));
     }
     let is_alias = !names_contract(snapshot, name) && refusal.kind() == ErrorKind::ActorNotFound;

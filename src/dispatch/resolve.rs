@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 use wasmcloud_core::call::CallContext;
-use wasmcloud_core::entity::{KeyKind, WasmCloudEntity, is_key, shorten};
+use wasmcloud_core::entity::{WasmCloudEntity, has_form_of_actor_key, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use crate::dispatch::snapshot::{Condition, RunningActor, RunningProvider, Snapshot};
@@ -162,7 +162,7 @@ pub(super) fn running_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'
     if snapshot.stopped.contains(name) {
         return Err(Error::new(ErrorKind::ActorStopped, format!("actor {name} was stopped")));
     }
-    let kind = if is_key(name, KeyKind::Actor) { "actor" } else { "actor with the call alias" };
+    let kind = if has_form_of_actor_key(name) { "actor" } else { "actor with the call alias" };
     Err(Error::new(ErrorKind::ActorNotFound, format!("no {kind} {:?} runs here", shorten(name))))
 }
 

@@ -86,6 +86,13 @@ pub fn is_key(text: &str, kind: KeyKind) -> bool {
     KeyPair::from_public_key(text).is_ok_and(|key| kind.matches(&key.key_pair_type()))
 }
 
+/// Returns whether a text has the form of an actor's public key: 56 characters of base32 that begin with `M`. The key is not
+/// decoded, which takes as long as several calls of an actor.
+pub fn has_form_of_actor_key(text: &str) -> bool {
+    let is_base32 = |byte: u8| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte);
+    text.len() == 56 && text.starts_with('M') && text.bytes().all(is_base32)
+}
+
 /// Checks that a text is a well-formed public key of a kind.
 ///
 /// # Errors
