@@ -163,7 +163,7 @@ impl Dispatch {
         let refusal = 'elsewhere: {
             let mut middlewares = self.0.middlewares.begin_call();
             let mut approval = Approval::default();
-            let sent = loop {
+            let mut sent = loop {
                 let pending = {
                     let snapshot = self.0.snapshot.load();
                     let actor = match resolve::open_actor(&snapshot, target) {
@@ -182,9 +182,12 @@ impl Dispatch {
                         }
                     }
                 };
-                approval = self.0.authority.wait(pending, context.deadline).await?;
+                approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
             };
-            let answer = async { self.await_answer(sent?).await }.await;
+            let answer = match sent {
+                Ok(ref mut sent) => self.await_answer(sent).await,
+                Err(error) => Err(error),
+            };
             guard.disarm();
             return middlewares.leave(answer);
         };
@@ -205,7 +208,7 @@ impl Dispatch {
         let refusal = 'elsewhere: {
             let mut middlewares = self.0.middlewares.begin_call();
             let mut approval = Approval::default();
-            let sent = loop {
+            let mut sent = loop {
                 origin.identity.trust.expect_trusted()?;
                 let pending = {
                     let snapshot = self.0.snapshot.load();
@@ -227,9 +230,12 @@ impl Dispatch {
                         }
                     }
                 };
-                approval = self.0.authority.wait(pending, context.deadline).await?;
+                approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
             };
-            let answer = async { self.await_answer(sent?).await }.await;
+            let answer = match sent {
+                Ok(ref mut sent) => self.await_answer(sent).await,
+                Err(error) => Err(error),
+            };
             guard.disarm();
             return middlewares.leave(answer);
         };
@@ -280,26 +286,29 @@ impl Dispatch {
 
     /// Waits for an actor's answer. If an update or a scaling replaced the actor's instances during the delivery, the request
     /// goes to the new instances.
-    async fn await_answer(&self, sent: SentRequest) -> Result<Vec<u8>> {
-        let SentRequest { actor: key, mut delivery } = sent;
+    async fn await_answer(&self, sent: &mut SentRequest) -> Result<Vec<u8>> {
+        let SentRequest { actor: key, delivery } = sent;
         let mut moves = 0;
         let answer = loop {
             match delivery {
-                Delivery::Sent(answer) => break answer.await.unwrap_or_else(|error| Err(actor_is_gone(&key, &error))),
-                Delivery::Closed(..) if moves == MOST_MOVES => break Err(actor_is_gone(&key, &MailboxError::Closed)),
+                // Polled in place: each future of a call that holds another copy of it is larger and slower.
+                Delivery::Sent(answer) => break answer.await.unwrap_or_else(|error| Err(actor_is_gone(key, &error))),
+                Delivery::Closed(..) if moves == MOST_MOVES => break Err(actor_is_gone(key, &MailboxError::Closed)),
                 Delivery::Closed(request, context) => {
                     moves += 1;
                     tokio::task::yield_now().await;
+                    let request = std::mem::take(request);
                     let snapshot = self.0.snapshot.load();
-                    delivery = self.deliver(request, context, resolve::running_actor(&snapshot, &key)?)?.delivery;
+                    let actor = resolve::running_actor(&snapshot, key)?;
+                    *delivery = self.deliver(request, context.clone(), actor)?.delivery;
                 }
             }
         };
         if let Err(error) = &answer
             && is_limit(error.kind())
         {
-            let name = self.0.snapshot.load().actors.get(&key).map(|actor| actor.identity.name.clone());
-            self.0.events.emit_breach(&key, name, error);
+            let name = self.0.snapshot.load().actors.get(key).map(|actor| actor.identity.name.clone());
+            self.0.events.emit_breach(key, name, error);
         }
         answer
     }

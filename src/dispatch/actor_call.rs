@@ -82,12 +82,12 @@ impl AbsenceListener {
 /// A call that has been sent to an instance of a provider.
 struct SentCall {
     to: InstanceNumber,
-    answer: RecipientRequest<ProviderCall>,
+    answer: Pin<Box<RecipientRequest<ProviderCall>>>,
 }
 
 impl SentCall {
     fn new(provider: &RunningProvider, call: ProviderCall) -> SentCall {
-        SentCall { to: provider.instance, answer: provider.mailbox.call(call) }
+        SentCall { to: provider.instance, answer: Box::pin(provider.mailbox.call(call)) }
     }
 }
 
@@ -127,7 +127,7 @@ impl Dispatch {
     ) -> Result<Result<Vec<u8>>, Refused> {
         let mut middlewares = self.0.middlewares.begin_call();
         let mut waiting = WaitState::default();
-        let sent = loop {
+        let mut sent = loop {
             let step = {
                 let snapshot = self.0.snapshot.load();
                 match self.next_step(&snapshot, lookup, &waiting.approval, context, &request.operation) {
@@ -147,17 +147,16 @@ impl Dispatch {
                     Err(refusal) => return Err(Refused { refusal, request }),
                 }
             };
-            if let Err(refusal) = self.wait_for(step, &mut waiting, lookup.name.namespace, context.deadline).await {
+            let waited = Box::pin(self.wait_for(step, &mut waiting, lookup.name.namespace, context.deadline)).await;
+            if let Err(refusal) = waited {
                 return Ok(Err(refusal));
             }
         };
-        let answer = async {
-            match sent? {
-                Either::Left(sent) => self.await_answer(sent).await,
-                Either::Right(sent) => self.await_provider_answer(lookup, waiting, sent).await,
-            }
-        }
-        .await;
+        let answer = match sent {
+            Ok(Either::Left(ref mut sent)) => self.await_answer(sent).await,
+            Ok(Either::Right(ref mut sent)) => self.await_provider_answer(lookup, &mut waiting, sent).await,
+            Err(error) => Err(error),
+        };
         Ok(middlewares.leave(answer))
     }
 
@@ -165,16 +164,16 @@ impl Dispatch {
     async fn await_provider_answer(
         &self,
         lookup: &Lookup<'_>,
-        mut waiting: WaitState,
-        mut sent: SentCall,
+        waiting: &mut WaitState,
+        sent: &mut SentCall,
     ) -> Result<Vec<u8>> {
         let contract = lookup.name.namespace;
         for _ in 0..MOST_MOVES {
-            let call = match sent.answer.await.map_err(|error| provider_is_gone(contract, &error))? {
+            let call = match (&mut sent.answer).await.map_err(|error| provider_is_gone(contract, &error))? {
                 Ok(answer) => return answer,
                 Err(call) => call,
             };
-            sent = loop {
+            *sent = loop {
                 let step = {
                     let snapshot = self.0.snapshot.load();
                     match self.next_step(
@@ -193,7 +192,7 @@ impl Dispatch {
                         Step::Wait(reason) => reason,
                     }
                 };
-                self.wait_for(step, &mut waiting, contract, call.context.deadline).await?;
+                Box::pin(self.wait_for(step, waiting, contract, call.context.deadline)).await?;
             };
         }
         Err(provider_is_gone(contract, &MailboxError::Closed))

@@ -112,7 +112,7 @@ impl Authority {
         deadline: Instant,
     ) -> Result<()> {
         match self.decide_call(&Approval::default(), origin, target, operation)? {
-            Some(decision) => self.wait(decision, deadline).await.map(drop),
+            Some(decision) => Box::pin(self.wait(decision, deadline)).await.map(drop),
             None => Ok(()),
         }
     }

@@ -77,41 +77,31 @@ impl RemoteOutcome {
 }
 
 impl Dispatch {
-    /// Serves a call from another host.
-    pub(crate) async fn call_from_lattice(&self, call: RemoteRequest) -> RemoteOutcome {
+    /// Serves a call from another host. Takes its request.
+    pub(crate) async fn call_from_lattice(&self, call: &mut RemoteRequest) -> RemoteOutcome {
         let RemoteRequest { origin, target, request, context } = call;
-        match (&origin, &target) {
+        let request = std::mem::take(request);
+        let name = match (&*origin, &*target) {
             (RemoteOrigin::Actor(identity), WasmCloudEntity::Capability { contract_id, link_name, .. }) => {
-                if let Err(refusal) = self.expect_target(identity, &target) {
+                if let Err(refusal) = self.expect_target(identity, target) {
                     return RemoteOutcome::Answered(Err(refusal));
                 }
-                let name = Name { namespace: contract_id, link_name };
-                self.serve_actor(identity, name, request, &context).await
+                Name { namespace: contract_id, link_name }
             }
-            (RemoteOrigin::Actor(identity), WasmCloudEntity::Actor(key)) => {
-                let name = Name { namespace: key, link_name: "" };
-                self.serve_actor(identity, name, request, &context).await
-            }
-            (_, WasmCloudEntity::Actor(key)) => self.serve_others(&origin, key, request, context).await,
+            (_, WasmCloudEntity::Actor(key)) => Name { namespace: key, link_name: "" },
             _ => {
                 let message = format!("{} may not call {target}: only actors call providers", origin.entity());
-                RemoteOutcome::Answered(Err(Error::new(ErrorKind::NotLinked, message)))
+                return RemoteOutcome::Answered(Err(Error::new(ErrorKind::NotLinked, message)));
             }
-        }
-    }
-
-    async fn serve_actor(
-        &self,
-        origin: &ActorIdentity,
-        name: Name<'_>,
-        request: Request,
-        context: &CallContext,
-    ) -> RemoteOutcome {
-        let lookup = Lookup { origin, name };
-        match self.call_here_from_actor(&lookup, request, context).await {
-            Ok(answer) => RemoteOutcome::Answered(answer),
-            Err(refused) => RemoteOutcome::refused(refused.refusal),
-        }
+        };
+        let served = match &*origin {
+            RemoteOrigin::Actor(identity) => {
+                let lookup = Lookup { origin: identity, name };
+                self.call_here_from_actor(&lookup, request, context).await.map_err(|refused| refused.refusal)
+            }
+            _ => self.send_from_others(origin, name.namespace, request, context.clone()).await,
+        };
+        served.map_or_else(RemoteOutcome::refused, RemoteOutcome::Answered)
     }
 
     /// Checks that an actor's link leads to the provider that the call names.
@@ -127,19 +117,6 @@ impl Dispatch {
         Err(Error::new(ErrorKind::NotLinked, message))
     }
 
-    async fn serve_others(
-        &self,
-        origin: &RemoteOrigin,
-        key: &str,
-        request: Request,
-        context: CallContext,
-    ) -> RemoteOutcome {
-        match self.send_from_others(origin, key, request, context).await {
-            Ok(answer) => RemoteOutcome::Answered(answer),
-            Err(refusal) => RemoteOutcome::refused(refusal),
-        }
-    }
-
     /// Serves a call of a host or a provider. The outer error is that of a call that was not sent.
     async fn send_from_others(
         &self,
@@ -151,7 +128,7 @@ impl Dispatch {
         let (context, guard) = context.cancellable();
         let mut middlewares = self.0.middlewares.begin_call();
         let mut approval = Approval::default();
-        let sent = loop {
+        let mut sent = loop {
             let pending = {
                 let snapshot = self.0.snapshot.load();
                 let actor = target_for(&snapshot, origin, key)?;
@@ -168,9 +145,12 @@ impl Dispatch {
                     }
                 }
             };
-            approval = self.0.authority.wait(pending, context.deadline).await?;
+            approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
         };
-        let answer = async { self.await_answer(sent?).await }.await;
+        let answer = match sent {
+            Ok(ref mut sent) => self.await_answer(sent).await,
+            Err(error) => Err(error),
+        };
         guard.disarm();
         Ok(middlewares.leave(answer))
     }

@@ -1,5 +1,6 @@
 //! The mailbox of an actor's instance, which takes no more calls than its limit.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -76,7 +77,7 @@ pub(crate) struct MailboxConfig<'a> {
 /// The outcome of sending a request.
 pub(crate) enum Delivery {
     /// The request is in the mailbox, and this is its answer.
-    Sent(RecipientRequest<Deliver>),
+    Sent(Pin<Box<RecipientRequest<Deliver>>>),
     /// The instance takes no more requests, and this one is returned.
     Closed(Request, CallContext),
 }
@@ -105,7 +106,8 @@ impl<'a> Reservation<'a> {
         if mailbox.shutdown.is_closing() {
             return Ok(Delivery::Closed(request, context));
         }
-        Ok(Delivery::Sent(mailbox.calls.send(Deliver { request, context, permits })))
+        // Boxed, so that the futures of a call, each of which holds it, stay small.
+        Ok(Delivery::Sent(Box::pin(mailbox.calls.send(Deliver { request, context, permits }))))
     }
 }
 

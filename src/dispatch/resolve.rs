@@ -162,8 +162,13 @@ pub(super) fn running_actor<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'
     if snapshot.stopped.contains(name) {
         return Err(Error::new(ErrorKind::ActorStopped, format!("actor {name} was stopped")));
     }
-    let kind = if has_form_of_actor_key(name) { "actor" } else { "actor with the call alias" };
-    Err(Error::new(ErrorKind::ActorNotFound, format!("no {kind} {:?} runs here", shorten(name))))
+    // Each call to another host begins with this refusal. A key needs no escapes.
+    let message = if has_form_of_actor_key(name) {
+        ["no actor \"", name, "\" runs here"].concat()
+    } else {
+        format!("no actor with the call alias {:?} runs here", shorten(name))
+    };
+    Err(Error::new(ErrorKind::ActorNotFound, message))
 }
 
 /// Returns whether a name is that of a contract: by its form, or because a provider serves it.

@@ -29,33 +29,32 @@ impl RemoteCalls {
     }
 
     /// Runs work on the runtime of the calls. Dropping the future cancels it.
-    async fn run<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    fn run<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Remote<'_, T> {
         if Handle::try_current().is_ok_and(|current| current.id() == self.runtime.id()) {
-            return work.await;
+            return Box::pin(work);
         }
         let task = AbortOnDrop(self.runtime.spawn(work));
         let gone = |error| Error::new(ErrorKind::LatticeUnavailable, "the host has left the lattice").caused_by(error);
-        task.await.map_err(gone)?
+        Box::pin(async move { task.await.map_err(gone)? })
     }
 }
 
 impl RemoteHosts for RemoteCalls {
     fn call(&self, call: RemoteCall) -> Remote<'_, Vec<u8>> {
-        Box::pin(async move {
-            let node = self.node()?;
-            let RemoteCall { origin, target, request, context } = call;
-            let host_id = node.host_id.clone();
-            let waiting = context.waiting().map(|waiting| WaitingActor {
-                actor: waiting.key.to_string(),
-                host: waiting.host.as_deref().unwrap_or(&host_id).to_owned(),
-                instance: waiting.instance.0 as u64,
-            });
-            let waiting: Vec<WaitingActor> = waiting.collect();
-            let Request { operation, payload } = request;
-            let deadline = context.deadline;
-            let call = OutgoingCall { origin, target, operation, payload, deadline, waiting, trace: None };
-            self.run(async move { node.rpc.call(call).await }).await
-        })
+        let node = match self.node() {
+            Ok(node) => node,
+            Err(error) => return Box::pin(std::future::ready(Err(error))),
+        };
+        let RemoteCall { origin, target, request, context } = call;
+        let waiting = context.waiting().map(|waiting| WaitingActor {
+            actor: waiting.key.to_string(),
+            host: waiting.host.as_deref().unwrap_or(&node.host_id).to_owned(),
+            instance: waiting.instance.0 as u64,
+        });
+        let waiting: Vec<WaitingActor> = waiting.collect();
+        let Request { operation, payload } = request;
+        let deadline = context.deadline;
+        self.run(node.rpc.call(OutgoingCall { origin, target, operation, payload, deadline, waiting, trace: None }))
     }
 
     fn holder_of<'a>(&'a self, alias: &'a str, deadline: Instant) -> Remote<'a, Option<String>> {

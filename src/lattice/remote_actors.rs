@@ -49,17 +49,23 @@ impl RemoteActors {
         RemoteActors::default()
     }
 
+    /// Returns the identity of an actor on another host if this host has verified its token lately.
+    pub(super) fn known_identity(&self, node: &Node, key: &str) -> Option<Arc<ActorIdentity>> {
+        if let Some(followed) = node.dispatch.snapshot().remote_actors.get(key) {
+            return Some(followed.clone());
+        }
+        let known = self.known();
+        known.get(key).filter(|known| known.since.elapsed() < FRESH).map(|known| known.identity.clone())
+    }
+
     /// Returns the identity of an actor that calls from another host, by its token: from the registry, or else from that
     /// host, which may have started it just now.
     ///
     /// # Errors
     /// `LatticeRefused` if the lattice knows no token of it; `LatticeUnavailable` if the registry cannot be asked.
     pub(super) async fn identity(&self, node: &Arc<Node>, host: &str, key: &str) -> Result<Arc<ActorIdentity>> {
-        if let Some(followed) = node.dispatch.snapshot().remote_actors.get(key) {
-            return Ok(followed.clone());
-        }
-        if let Some(known) = self.known().get(key).filter(|known| known.since.elapsed() < FRESH) {
-            return Ok(known.identity.clone());
+        if let Some(known) = self.known_identity(node, key) {
+            return Ok(known);
         }
         let identity = match self.token(node, host, key).await? {
             Some(token) => identity_by(&token)?,

@@ -1,15 +1,14 @@
 //! Calls from other hosts, which have passed the checks at the edge of the lattice.
 
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use wasmcloud_claims::jwt::{self, CapabilityProvider, Claims};
 use wasmcloud_core::call::{CallContext, Request, WaitingActor};
 use wasmcloud_core::entity::WasmCloudEntity;
-use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::error::{Error, ErrorKind};
 use wasmcloud_core::identity::InstanceNumber;
-use wasmcloud_lattice::rpc::{CallHandler, IncomingCall, Served};
+use wasmcloud_lattice::rpc::{self, CallHandler, IncomingCall, Served};
 
 use super::Node;
 use crate::dispatch::{Dispatch, RemoteOrigin, RemoteOutcome, RemoteRequest};
@@ -31,60 +30,74 @@ impl Serving {
         let _ = self.node.set(Arc::downgrade(node));
     }
 
-    async fn serve(&self, call: IncomingCall) -> Served {
-        match self.prepare(call).await {
-            Ok(request) => match self.dispatch.call_from_lattice(request).await {
-                RemoteOutcome::Answered(answer) => Served::Answered(answer),
-                RemoteOutcome::NotHere(refusal) => Served::NotHere(refusal),
-            },
-            Err(refusal) if refusal.kind() == ErrorKind::HostNotRunning => Served::NotHere(refusal),
-            Err(refusal) => Served::Answered(Err(refusal)),
+    /// Returns the longest time that a call may take.
+    fn limit(&self, call: &IncomingCall) -> Duration {
+        let own = self.dispatch.limits().call_deadline;
+        call.remaining.map_or(own, |remaining| remaining.min(own))
+    }
+
+    /// Executes a call of an origin whose identity is verified.
+    async fn execute(&self, request: &mut RemoteRequest) -> Served {
+        match self.dispatch.call_from_lattice(request).await {
+            RemoteOutcome::Answered(answer) => Served::Answered(answer),
+            RemoteOutcome::NotHere(refusal) => Served::NotHere(refusal),
         }
     }
 
-    /// Returns a call as the dispatch takes it, with the verified identity of its origin.
-    async fn prepare(&self, call: IncomingCall) -> Result<RemoteRequest> {
-        let node = self.node.get().and_then(Weak::upgrade);
-        let node = node.ok_or_else(|| Error::new(ErrorKind::HostNotRunning, "the host is leaving the lattice"))?;
-        let IncomingCall { host, origin, target, operation, payload, remaining, waiting, .. } = call;
-        let own = self.dispatch.limits().call_deadline;
-        let limit = remaining.map_or(own, |remaining| remaining.min(own));
-        let origin = origin_of(&node, &host, origin, limit).await?;
-        let waiting = waiting.into_iter().map(|waiting| WaitingActor {
-            key: waiting.actor.into(),
-            instance: InstanceNumber(usize::try_from(waiting.instance).unwrap_or(usize::MAX)),
-            host: (*waiting.host != *node.host_id).then(|| waiting.host.into()),
-        });
-        let waiting: Vec<WaitingActor> = waiting.collect();
-        let context = CallContext::resume(limit, waiting.into_iter());
-        Ok(RemoteRequest { origin, target, request: Request { operation, payload }, context })
+    /// Executes a call of an actor whose identity has to be requested from the registry.
+    async fn execute_for_actor(&self, node: &Arc<Node>, call: IncomingCall, key: &str) -> Served {
+        let limit = self.limit(&call);
+        let identity = tokio::time::timeout(limit, node.actors.identity(node, &call.host, key)).await;
+        let late = |_| {
+            let message = format!("the registry did not answer in time with the claims of actor {key}");
+            Error::new(ErrorKind::DeadlineExceeded, message)
+        };
+        match identity.map_err(late) {
+            Ok(Ok(identity)) => self.execute(&mut request(node, call, RemoteOrigin::Actor(identity), limit)).await,
+            Ok(Err(refusal)) | Err(refusal) => Served::Answered(Err(refusal)),
+        }
     }
 }
 
 impl CallHandler for Serving {
-    fn serve(self: Arc<Self>, call: IncomingCall) -> Pin<Box<dyn Future<Output = Served> + Send>> {
-        Box::pin(async move { Serving::serve(&self, call).await })
+    fn serve(self: Arc<Self>, mut call: IncomingCall) -> rpc::Serving {
+        let Some(node) = self.node.get().and_then(Weak::upgrade) else {
+            let refusal = Error::new(ErrorKind::HostNotRunning, "the host is leaving the lattice");
+            return Box::pin(std::future::ready(Served::NotHere(refusal)));
+        };
+        let origin = match std::mem::replace(&mut call.origin, WasmCloudEntity::Host) {
+            WasmCloudEntity::Host => RemoteOrigin::Host,
+            WasmCloudEntity::Actor(key) => match node.actors.known_identity(&node, &key) {
+                Some(identity) => RemoteOrigin::Actor(identity),
+                None => return Box::pin(async move { self.execute_for_actor(&node, call, &key).await }),
+            },
+            WasmCloudEntity::Capability { id, contract_id, link_name } => {
+                let claims = Arc::new(claims_of_provider(&id, &contract_id));
+                RemoteOrigin::Provider { entity: WasmCloudEntity::Capability { id, contract_id, link_name }, claims }
+            }
+            _ => {
+                let message = "the caller is of a kind that this host does not know";
+                let refusal = Error::new(ErrorKind::LatticeRefused, message);
+                return Box::pin(std::future::ready(Served::Answered(Err(refusal))));
+            }
+        };
+        let limit = self.limit(&call);
+        let mut request = request(&node, call, origin, limit);
+        Box::pin(async move { self.execute(&mut request).await })
     }
 }
 
-/// Returns the caller, by its verified token if it is an actor.
-async fn origin_of(node: &Arc<Node>, host: &str, origin: WasmCloudEntity, limit: Duration) -> Result<RemoteOrigin> {
-    match origin {
-        WasmCloudEntity::Host => Ok(RemoteOrigin::Host),
-        WasmCloudEntity::Actor(key) => {
-            let identity = tokio::time::timeout(limit, node.actors.identity(node, host, &key)).await;
-            let late = |_| {
-                let message = format!("the registry did not answer in time with the claims of actor {key}");
-                Error::new(ErrorKind::DeadlineExceeded, message)
-            };
-            Ok(RemoteOrigin::Actor(identity.map_err(late)??))
-        }
-        WasmCloudEntity::Capability { id, contract_id, link_name } => {
-            let claims = Arc::new(claims_of_provider(&id, &contract_id));
-            Ok(RemoteOrigin::Provider { entity: WasmCloudEntity::Capability { id, contract_id, link_name }, claims })
-        }
-        _ => Err(Error::new(ErrorKind::LatticeRefused, "the caller is of a kind that this host does not know")),
-    }
+/// Returns a call as the dispatch takes it.
+fn request(node: &Node, call: IncomingCall, origin: RemoteOrigin, limit: Duration) -> RemoteRequest {
+    let IncomingCall { target, operation, payload, waiting, .. } = call;
+    let waiting = waiting.into_iter().map(|waiting| WaitingActor {
+        key: waiting.actor.into(),
+        instance: InstanceNumber(usize::try_from(waiting.instance).unwrap_or(usize::MAX)),
+        host: (*waiting.host != *node.host_id).then(|| waiting.host.into()),
+    });
+    let waiting: Vec<WaitingActor> = waiting.collect();
+    let context = CallContext::resume(limit, waiting.into_iter());
+    RemoteRequest { origin, target, request: Request { operation, payload }, context }
 }
 
 /// Returns claims of a provider on another host, for the authorizer. Its host has checked its token.

@@ -128,6 +128,11 @@ impl Connection {
         })
     }
 
+    /// Returns the largest message that the server accepts, or `None` before the first connection. Unit: bytes.
+    pub fn max_payload(&self) -> Option<usize> {
+        self.shared.client().map(Client::max_payload)
+    }
+
     /// Marks the current moment, before a request is sent.
     ///
     /// # Errors

@@ -230,8 +230,8 @@ impl Rpc {
     /// # Errors
     /// `ActorNotFound` or `ProviderNotFound` if no host runs the target; `LatticeUnavailable` if the call was not sent;
     /// `OutcomeUnknown` if it was sent and no answer came; `LatticeRefused` if the host refused it; the error of the call.
-    pub async fn call(&self, call: OutgoingCall) -> Result<Vec<u8>> {
-        self.0.call(call).await
+    pub fn call(&self, call: OutgoingCall) -> impl Future<Output = Result<Vec<u8>>> + Send + use<> {
+        self.0.clone().call(self.0.prepare(call))
     }
 
     /// Takes calls on the subject of an entity, with all other hosts that run it. The contract of a provider plays no part.

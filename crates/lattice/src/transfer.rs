@@ -204,5 +204,5 @@ impl fmt::Debug for Inner {
 
 /// Returns the largest message that the server of a connection accepts. Unit: bytes.
 fn max_payload(connection: &Connection) -> usize {
-    connection.server().map_or(DEFAULT_MAX_PAYLOAD, |server| server.max_payload)
+    connection.max_payload().unwrap_or(DEFAULT_MAX_PAYLOAD)
 }

@@ -73,7 +73,7 @@ impl Inner {
         if !throttle.allows(Instant::now()) {
             return self.counters.throttled.add();
         }
-        let limit = self.control.server().map_or(LARGEST_ANSWER, |server| server.max_payload);
+        let limit = self.control.max_payload().unwrap_or(LARGEST_ANSWER);
         let largest = limit.min(LARGEST_ANSWER);
         let source = &*self.source;
         let answer = match request {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use async_nats::client::PublishErrorKind;
-use async_nats::{Message, StatusCode};
+use async_nats::{Message, StatusCode, Subject as RequestSubject};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::sync::{oneshot, watch};
@@ -20,8 +20,8 @@ use crate::connection::{Mark, Subject};
 /// The end of a request.
 #[derive(Debug)]
 pub(super) enum Exchange {
-    /// The answer.
-    Answer(Message),
+    /// The payload of the answer.
+    Answer(Bytes),
     /// The subject has no subscriber: nothing received the request.
     NoSubscriber,
 }
@@ -29,7 +29,8 @@ pub(super) enum Exchange {
 /// What a call that waits is told.
 #[derive(Debug)]
 enum News {
-    Answer(Message),
+    Answer(Bytes),
+    NoSubscriber,
     HostLost,
     ConnectionLost,
 }
@@ -92,8 +93,10 @@ impl Answers {
         let number = message.subject.rsplit('.').next().and_then(|number| number.parse().ok());
         let waiting = number.and_then(|number: u64| self.calls().waiting.remove(&number));
         if let Some(waiting) = waiting {
+            let is_unheard = message.status == Some(StatusCode::NO_RESPONDERS);
+            let news = if is_unheard { News::NoSubscriber } else { News::Answer(message.payload) };
             // A call that no longer waits needs no answer.
-            let _ = waiting.news.send(News::Answer(message));
+            let _ = waiting.news.send(news);
         }
     }
 
@@ -122,7 +125,7 @@ impl Answers {
             return Some(inbox.clone());
         }
         let mut known = self.inbox.subscribe();
-        let known = tokio::time::timeout_at(deadline.into(), known.wait_for(Option::is_some)).await;
+        let known = Box::pin(tokio::time::timeout_at(deadline.into(), known.wait_for(Option::is_some))).await;
         known.ok().and_then(|known| known.ok().and_then(|inbox| inbox.clone()))
     }
 }
@@ -135,7 +138,7 @@ impl Inner {
     /// answer came in time, the connection was lost after the request was sent, or the host was lost.
     pub(super) async fn exchange(
         &self,
-        subject: &str,
+        subject: &RequestSubject,
         payload: Bytes,
         host: Option<&Arc<str>>,
         deadline: Instant,
@@ -145,8 +148,10 @@ impl Inner {
         let inbox = self.answers.inbox(deadline).await;
         let inbox = inbox.ok_or_else(|| unsent("the server has not confirmed the subscription for answers"))?;
         let (number, news) = self.answers.wait(host, mark);
-        let reply = format!("{inbox}.{}", number.number);
-        let sent = self.connection.client()?.publish_with_reply(subject.to_owned(), reply, payload).await;
+        let reply = [&inbox, ".", &number.number.to_string()].concat();
+        let client = self.connection.client()?;
+        // Boxed, since it is large and waits only if the connection is slow.
+        let sent = Box::pin(client.publish_with_reply(subject.clone(), reply, payload)).await;
         sent.map_err(|error| match error.kind() {
             PublishErrorKind::MaxPayloadExceeded => {
                 let message = format!("a call on {subject} is larger than the NATS server accepts");
@@ -159,10 +164,8 @@ impl Inner {
             Err(Error::new(ErrorKind::OutcomeUnknown, message))
         };
         match tokio::time::timeout_at(deadline.into(), news).await {
-            Ok(Ok(News::Answer(message))) if message.status == Some(StatusCode::NO_RESPONDERS) => {
-                Ok(Exchange::NoSubscriber)
-            }
-            Ok(Ok(News::Answer(message))) => Ok(Exchange::Answer(message)),
+            Ok(Ok(News::Answer(payload))) => Ok(Exchange::Answer(payload)),
+            Ok(Ok(News::NoSubscriber)) => Ok(Exchange::NoSubscriber),
             Ok(Ok(News::HostLost)) => unknown("the other host was lost"),
             Ok(Ok(News::ConnectionLost) | Err(_)) => unknown("the connection with the NATS server was lost"),
             Err(_) => unknown("the deadline passed"),

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_nats::Subject;
 use bytes::Bytes;
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::answers::Exchange;
 use super::cancellation::CancelOnDrop;
+use super::routes::Departure;
 use super::{Inner, OutgoingCall, count};
 use crate::edge::Answer;
 use crate::transfer::Offer;
@@ -46,7 +48,7 @@ enum Sent {
 }
 
 /// A call that is being made.
-struct Call {
+pub(super) struct Call {
     invocation: Invocation,
     deadline: Instant,
     /// The payload as it is offered to the host that executes the call, if it exceeds a message.
@@ -56,16 +58,16 @@ struct Call {
 }
 
 impl Inner {
-    pub(super) async fn call(self: &Arc<Self>, call: OutgoingCall) -> Result<Vec<u8>> {
+    pub(super) async fn call(self: Arc<Self>, call: Result<Box<Call>>) -> Result<Vec<u8>> {
         count(&self.counters.called);
-        let called = self.attempt_all(self.prepare(call)?).await;
+        let called = self.attempt_all(call?).await;
         if called.as_ref().is_err_and(|error| error.kind() == ErrorKind::OutcomeUnknown) {
             count(&self.counters.unknown);
         }
         called
     }
 
-    fn prepare(&self, call: OutgoingCall) -> Result<Call> {
+    pub(super) fn prepare(&self, call: OutgoingCall) -> Result<Box<Call>> {
         let OutgoingCall { origin, target, operation, payload, deadline, waiting, trace } = call;
         if waiting.len() > MAX_CHAIN {
             let message = format!("the call has passed through more than {MAX_CHAIN} actors");
@@ -86,7 +88,14 @@ impl Inner {
             extension: None,
         };
         invocation.extension = Some(extension);
-        Ok(Call { invocation, deadline, offer: None, tried: Vec::new() })
+        // Boxed, so that the futures that pass it on stay small.
+        Ok(Box::new(Call { invocation, deadline, offer: None, tried: Vec::new() }))
+    }
+
+    /// Returns whether the payload is in the message, as it should be. Most are.
+    fn is_placed(&self, call: &Call, is_for_known_host: bool) -> bool {
+        let fits = !is_for_known_host || call.invocation.payload.len() <= self.transfers.inline_limit();
+        call.offer.is_none() && fits
     }
 
     /// Puts the payload into the message, or offers it to the host that executes the call. Hosts of 2021 fetch nothing: a call
@@ -98,7 +107,7 @@ impl Inner {
             (true, Some(offered)) => call.invocation.payload = offered.payload.into(),
             (false, None) => {
                 let payload = Bytes::from(std::mem::take(&mut call.invocation.payload));
-                let offer = self.offer(payload.clone()).await?;
+                let offer = Box::pin(self.offer(payload.clone())).await?;
                 call.offer = Some(Offered { payload, offer });
             }
             (_, offer) => call.offer = offer,
@@ -110,7 +119,7 @@ impl Inner {
     }
 
     /// Sends a call until a host has executed it.
-    async fn attempt_all(self: &Arc<Self>, mut call: Call) -> Result<Vec<u8>> {
+    async fn attempt_all(self: &Arc<Self>, mut call: Box<Call>) -> Result<Vec<u8>> {
         let mut last = Attempt::NoHost;
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
@@ -118,18 +127,19 @@ impl Inner {
             }
             last = match self.choose(&call.invocation.target, &call.tried) {
                 Some(departure) => {
-                    let attempt = self.attempt_host(&mut call, &departure.host).await;
-                    call.tried.push(departure.host.clone());
-                    match attempt {
+                    match self.attempt_host(&mut call, &departure).await {
+                        Attempt::Done(result) => Attempt::Done(result),
                         // Other hosts may run the target.
-                        Attempt::NoHost => Attempt::NotExecuted,
-                        attempt => attempt,
+                        Attempt::NotExecuted | Attempt::NoHost => {
+                            call.tried.push(departure.host.clone());
+                            Attempt::NotExecuted
+                        }
                     }
                 }
                 None => {
-                    let attempt = self.attempt_any(&mut call).await;
+                    let attempt = Box::pin(self.attempt_any(&mut call)).await;
                     if matches!(attempt, Attempt::NotExecuted) {
-                        tokio::time::sleep(PAUSE).await;
+                        Box::pin(tokio::time::sleep(PAUSE)).await;
                         call.tried.clear();
                     }
                     attempt
@@ -145,11 +155,11 @@ impl Inner {
     }
 
     /// Sends a call to one host.
-    async fn attempt_host(self: &Arc<Self>, call: &mut Call, host: &Arc<str>) -> Attempt {
-        let subject = self.host_subject(host, "call");
+    async fn attempt_host(self: &Arc<Self>, call: &mut Call, departure: &Departure<'_>) -> Attempt {
+        let host = &departure.host;
         let mut with_token = false;
         for _ in 0..3 {
-            let retry = match self.send(call, &subject, Some(host), with_token).await {
+            let retry = match self.send(call, &departure.subject, Some(host), with_token).await {
                 Ok(Sent::Done(result)) => return Attempt::Done(result),
                 Ok(Sent::Retry(retry)) => retry,
                 Ok(Sent::NoSubscriber) => {
@@ -166,7 +176,7 @@ impl Inner {
                     with_token = true;
                 }
                 Retry::AfterHandshake => {
-                    self.handshake(host, call.deadline).await;
+                    Box::pin(self.handshake(host, call.deadline)).await;
                     with_token = !with_token;
                 }
                 _ => return Attempt::NotExecuted,
@@ -181,7 +191,7 @@ impl Inner {
             let message = "a host is never called";
             return Attempt::Done(Err(Error::new(ErrorKind::InvalidArgument, message)));
         };
-        match self.send(call, &subject, None, true).await {
+        match self.send(call, &subject.into(), None, true).await {
             Ok(Sent::Retry(_)) => Attempt::NotExecuted,
             Ok(Sent::Done(result)) => Attempt::Done(result),
             Ok(Sent::NoSubscriber) => Attempt::NoHost,
@@ -202,7 +212,7 @@ impl Inner {
     async fn send(
         self: &Arc<Self>,
         call: &mut Call,
-        subject: &str,
+        subject: &Subject,
         host: Option<&Arc<str>>,
         with_token: bool,
     ) -> Result<Sent> {
@@ -211,13 +221,16 @@ impl Inner {
             let message = format!("the deadline passed before the call to {} was sent", call.invocation.target);
             return Err(Error::new(ErrorKind::DeadlineExceeded, message));
         }
-        self.place_payload(call, host.is_some()).await?;
+        if !self.is_placed(call, host.is_some()) {
+            Box::pin(self.place_payload(call, host.is_some())).await?;
+        }
         let random = self.randomness.next();
         call.invocation.id = random.id();
         if let Some(extension) = &mut call.invocation.extension {
             extension.cancellation = Some(*blake3::hash(&random.secret).as_bytes());
         }
-        let sealed = self.edge.seal(&mut call.invocation, host, remaining, with_token)?;
+        let mut sealed = self.edge.seal(&mut call.invocation, host, remaining, with_token)?;
+        let message = std::mem::take(&mut sealed.bytes);
         if let Some(host) = host
             && (!sealed.is_by_session() || self.edge.sessions().is_due(host))
             && self.routes.may_begin_handshake(host)
@@ -225,29 +238,26 @@ impl Inner {
             self.begin_handshake(host);
         }
         let mut cancel = CancelOnDrop::new(self, host.cloned(), random.secret);
-        match self.exchange(subject, sealed.bytes.clone(), host, call.deadline).await? {
-            Exchange::Answer(message) => {
-                let answer = self.edge.open(&sealed, &message.payload)?;
-                Ok(self.conclude(answer, cancel, call.deadline).await)
+        match self.exchange(subject, message, host, call.deadline).await? {
+            Exchange::Answer(payload) => {
+                let sent = match self.edge.open(&sealed, &payload)? {
+                    Answer::Payload(payload) => Sent::Done(Ok(payload)),
+                    Answer::Failed(error) => Sent::Done(Err(error)),
+                    Answer::Retry(retry) => Sent::Retry(retry),
+                    Answer::Transfer { host, transfer } => {
+                        let fetched = Box::pin(self.fetch(&host, &transfer, call.deadline)).await;
+                        // The secret is revealed: the host need not offer the payload any longer.
+                        drop(cancel);
+                        return Ok(Sent::Done(fetched));
+                    }
+                };
+                cancel.disarm();
+                Ok(sent)
             }
             Exchange::NoSubscriber => {
                 cancel.disarm();
                 Ok(Sent::NoSubscriber)
             }
-        }
-    }
-
-    /// Returns what an answer says, and fetches its payload if it has to be.
-    async fn conclude(&self, answer: Answer, mut cancel: CancelOnDrop<'_>, deadline: Instant) -> Sent {
-        if !matches!(answer, Answer::Transfer { .. }) {
-            cancel.disarm();
-        }
-        match answer {
-            Answer::Payload(payload) => Sent::Done(Ok(payload)),
-            Answer::Failed(error) => Sent::Done(Err(error)),
-            Answer::Retry(retry) => Sent::Retry(retry),
-            // At the end the secret is revealed: the host need not offer the payload any longer.
-            Answer::Transfer { host, transfer } => Sent::Done(self.fetch(&host, &transfer, deadline).await),
         }
     }
 

@@ -94,6 +94,8 @@ pub(super) async fn handle_all(
     loop {
         let next = tokio::select! {
             biased;
+            // Asked first, since it costs less. In a flood it is not ready now and then, by the budget of tasks.
+            next = subscription.next() => next,
             () = &mut over, if !is_drained => {
                 is_drained = true;
                 if let Err(error) = subscription.drain(&rpc.connection).await {
@@ -102,7 +104,6 @@ pub(super) async fn handle_all(
                 }
                 continue;
             }
-            next = subscription.next() => next,
         };
         match next {
             Some(Ok(message)) => handle(rpc, message),

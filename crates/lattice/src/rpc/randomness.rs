@@ -38,7 +38,8 @@ impl Randomness {
 impl Numbers {
     /// Returns the identifier: a UUID of version 4.
     pub(super) fn id(&self) -> String {
-        uuid::Builder::from_random_bytes(self.id).into_uuid().to_string()
+        let id = uuid::Builder::from_random_bytes(self.id).into_uuid();
+        id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()).to_owned()
     }
 }
 

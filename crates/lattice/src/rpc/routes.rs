@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_nats::Subject;
 use tokio::sync::broadcast;
 use wasmcloud_core::entity::WasmCloudEntity;
 
@@ -45,8 +46,10 @@ struct Remembered {
     until: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct HostRoute {
+    /// The subject of the host's calls.
+    subject: Subject,
     /// The calls that wait for an answer.
     in_flight: usize,
     /// The number of the last call that departed.
@@ -63,6 +66,8 @@ struct HostRoute {
 pub(super) struct Departure<'a> {
     routes: &'a Routes,
     pub(super) host: Arc<str>,
+    /// The subject of the host's calls.
+    pub(super) subject: Subject,
 }
 
 impl Drop for Departure<'_> {
@@ -74,6 +79,12 @@ impl Drop for Departure<'_> {
                 known.hosts.remove(&self.host);
             }
         }
+    }
+}
+
+impl HostRoute {
+    fn new(subject: Subject) -> HostRoute {
+        HostRoute { subject, in_flight: 0, last: 0, absent_until: None, next_handshake: None, is_gone: false }
     }
 }
 
@@ -108,15 +119,13 @@ impl Known {
         self.hosts.get(host).map_or((0, 0), |route| (route.in_flight, route.last))
     }
 
-    fn depart(&mut self, host: &Arc<str>) {
+    /// Counts a call to a host, and returns the subject of its calls.
+    fn depart(&mut self, host: &Arc<str>, subject_of: impl FnOnce(&str) -> String) -> Subject {
         self.departures += 1;
-        if !self.hosts.contains_key(host) {
-            self.hosts.insert(host.clone(), HostRoute::default());
-        }
-        if let Some(route) = self.hosts.get_mut(host) {
-            route.in_flight += 1;
-            route.last = self.departures;
-        }
+        let route = self.hosts.entry(host.clone()).or_insert_with(|| HostRoute::new(subject_of(host).into()));
+        route.in_flight += 1;
+        route.last = self.departures;
+        route.subject.clone()
     }
 }
 
@@ -180,8 +189,8 @@ impl Inner {
         let hosts = known.hosts_of(target, &self.membership, now);
         let candidates = hosts.iter().filter(|host| !tried.contains(host) && !known.is_absent(host, now));
         let host = candidates.min_by_key(|host| known.load(host))?.clone();
-        known.depart(&host);
-        Some(Departure { routes: &self.routes, host })
+        let subject = known.depart(&host, |host| self.host_subject(host, "call"));
+        Some(Departure { routes: &self.routes, host, subject })
     }
 
     /// Ends the calls to a host that is lost. They may have been executed.

@@ -15,10 +15,10 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use super::cancellation::Cancelled;
 use super::listening::{self, Until};
 use super::permits::Permit;
-use super::{IncomingCall, Inner, Served as ServedCall, count};
+use super::{IncomingCall, Inner, Served as ServedCall, Serving, count};
 use crate::connection::{Subject, Subscription, is_inbox};
 use crate::edge::{Admitted, Arrival, Outcome, Refused, Reply};
-use crate::wire::{Invocation, Retry};
+use crate::wire::{Invocation, Retry, Transfer};
 
 /// How long a caller of 2021 waits for an answer: 2 s in its release. A payload that it fetches is kept for so long.
 const UNTOLD: Duration = Duration::from_secs(2);
@@ -202,7 +202,8 @@ fn serve_admitted(rpc: &Arc<Inner>, admitted: Admitted, inbox: Inbox, permit: Op
     let commitment = invocation.extension.as_ref().and_then(|extension| extension.cancellation);
     let cancelled = commitment.and_then(|commitment| Cancelled::add(rpc, commitment));
     let answering = Answering { reply, inbox, received: Instant::now(), remaining, cancelled, _permit: permit };
-    tokio::spawn(serve(rpc.clone(), invocation, answering));
+    // Boxed, so that the futures that pass it on stay small.
+    tokio::spawn(serve(rpc.clone(), execute(rpc, invocation, remaining), Box::new(answering)));
 }
 
 /// What is needed to answer a call.
@@ -224,13 +225,13 @@ impl Answering {
     }
 }
 
-async fn serve(rpc: Arc<Inner>, invocation: Invocation, mut answering: Answering) {
-    let remaining = answering.remaining;
+async fn serve(rpc: Arc<Inner>, mut execution: Serving, mut answering: Box<Answering>) {
     let served = tokio::select! {
         biased;
         () = Cancelled::wait(answering.cancelled.as_mut()) => None,
-        served = execute(&rpc, invocation, remaining) => Some(served),
+        served = &mut execution => Some(served),
     };
+    drop(execution);
     match served {
         Some(served) => answer(&rpc, answering, served).await,
         // The caller waits for no answer.
@@ -238,30 +239,45 @@ async fn serve(rpc: Arc<Inner>, invocation: Invocation, mut answering: Answering
     }
 }
 
-async fn execute(rpc: &Arc<Inner>, invocation: Invocation, remaining: Option<Duration>) -> ServedCall {
-    let Invocation { origin, target, operation, mut payload, host_id, extension, .. } = invocation;
-    let (mut waiting, mut trace) = (Vec::new(), None);
-    if let Some(extension) = extension {
-        if let Some(transfer) = &extension.transfer {
-            let deadline = Instant::now() + remaining.unwrap_or(UNTOLD);
-            match rpc.transfers.fetch(&host_id, transfer, deadline).await {
-                Ok(fetched) => payload = fetched,
-                Err(error) => return ServedCall::Answered(Err(error)),
-            }
-        }
-        waiting = extension.chain;
-        trace = extension.trace;
+/// Returns the execution of a call.
+fn execute(rpc: &Arc<Inner>, invocation: Invocation, remaining: Option<Duration>) -> Serving {
+    let Invocation { origin, target, operation, payload, host_id, extension, .. } = invocation;
+    let mut call = IncomingCall {
+        host: host_id,
+        origin,
+        target,
+        operation,
+        payload,
+        remaining,
+        waiting: Vec::new(),
+        trace: None,
+    };
+    let Some(extension) = extension else { return rpc.handler.clone().serve(call) };
+    call.waiting = extension.chain;
+    call.trace = extension.trace;
+    match extension.transfer {
+        Some(transfer) => Box::pin(fetch_and_execute(rpc.clone(), call, transfer)),
+        None => rpc.handler.clone().serve(call),
     }
-    let call = IncomingCall { host: host_id, origin, target, operation, payload, remaining, waiting, trace };
+}
+
+/// Executes a call after its payload has been fetched.
+async fn fetch_and_execute(rpc: Arc<Inner>, mut call: IncomingCall, transfer: Transfer) -> ServedCall {
+    let deadline = Instant::now() + call.remaining.unwrap_or(UNTOLD);
+    match rpc.transfers.fetch(&call.host, &transfer, deadline).await {
+        Ok(fetched) => call.payload = fetched,
+        Err(error) => return ServedCall::Answered(Err(error)),
+    }
     rpc.handler.clone().serve(call).await
 }
 
 /// Sends the answer to a call.
-async fn answer(rpc: &Arc<Inner>, answering: Answering, served: ServedCall) {
+async fn answer(rpc: &Arc<Inner>, answering: Box<Answering>, served: ServedCall) {
     let reply = &answering.reply;
     let bytes = match served {
         ServedCall::Answered(Ok(payload)) if payload.len() > rpc.transfers.inline_limit() && reply.knows_retries() => {
-            return offer(rpc, answering, payload).await;
+            // Boxed, since few calls need it and each would be larger.
+            return Box::pin(offer(rpc, answering, payload)).await;
         }
         ServedCall::Answered(Ok(payload)) => rpc.edge.answer(reply, Outcome::Payload(payload)),
         ServedCall::NotHere(_) if reply.knows_retries() => rpc.edge.answer(reply, Outcome::Retry(Retry::Elsewhere)),
@@ -269,9 +285,9 @@ async fn answer(rpc: &Arc<Inner>, answering: Answering, served: ServedCall) {
             rpc.edge.answer(reply, Outcome::Failed(&error))
         }
     };
-    let largest = rpc.connection.server().map_or(usize::MAX, |server| server.max_payload);
+    let largest = rpc.connection.max_payload().unwrap_or(usize::MAX);
     let bytes = if bytes.len() > largest { rpc.edge.answer(reply, Outcome::Failed(&too_large())) } else { bytes };
-    publish(rpc, answering.inbox, bytes).await;
+    publish(rpc, answering.inbox.clone(), bytes).await;
 }
 
 fn too_large() -> Error {
@@ -279,9 +295,9 @@ fn too_large() -> Error {
 }
 
 /// Offers a payload that exceeds a message, until the caller has fetched it or no longer waits.
-async fn offer(rpc: &Arc<Inner>, answering: Answering, payload: Vec<u8>) {
+async fn offer(rpc: &Arc<Inner>, answering: Box<Answering>, payload: Vec<u8>) {
     let left = answering.left();
-    let Answering { reply, inbox, mut cancelled, .. } = answering;
+    let Answering { reply, inbox, mut cancelled, .. } = *answering;
     let offer = match rpc.offer(payload.into()).await {
         Ok(offer) => offer,
         Err(error) => {
@@ -298,7 +314,8 @@ async fn offer(rpc: &Arc<Inner>, answering: Answering, payload: Vec<u8>) {
 
 async fn publish(rpc: &Inner, inbox: Inbox, answer: Bytes) {
     let sent = match rpc.connection.client() {
-        Ok(client) => client.publish(inbox, answer).await.map_err(|error| error.to_string()),
+        // Boxed, since it is large and waits only if the connection is slow.
+        Ok(client) => Box::pin(client.publish(inbox, answer)).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     if let Err(error) = sent {

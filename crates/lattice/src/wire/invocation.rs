@@ -6,6 +6,9 @@ use super::reader::Reader;
 use super::writer::Writer;
 use super::{Extension, MAX_NAME, MAX_TOKEN, PayloadForm, WireError, check_size, entity};
 
+/// The length of a call without its payload and token, if no actor waits for it. Unit: bytes.
+const ENVELOPE: usize = 640;
+
 const FIELDS: &[&str] = &["origin", "target", "operation", "msg", "id", "encoded_claims", "host_id", "extension"];
 
 /// A call of an actor or provider on another host.
@@ -32,7 +35,7 @@ pub struct Invocation {
 impl Invocation {
     /// Returns the call as it is sent.
     pub fn encode(&self, form: PayloadForm) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(1024 + self.payload.len() + self.encoded_claims.len());
+        let mut writer = Writer::with_capacity(ENVELOPE + self.payload.len() + self.encoded_claims.len());
         writer.map(FIELDS.len() - usize::from(self.extension.is_none()));
         writer.text("origin");
         entity::write(&self.origin, &mut writer);

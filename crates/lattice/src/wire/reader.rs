@@ -97,6 +97,12 @@ impl<'a> Reader<'a> {
 
     /// Reads a text.
     pub(super) fn text(&mut self, field: &'static str, longest: usize) -> Result<&'a str, WireError> {
+        let text = self.bytes_of_text(field, longest)?;
+        std::str::from_utf8(text).map_err(|_| WireError::Unexpected(field))
+    }
+
+    /// Reads a text that need not be UTF-8.
+    fn bytes_of_text(&mut self, field: &'static str, longest: usize) -> Result<&'a [u8], WireError> {
         let length = match self.marker()? {
             Marker::FixStr(length) => usize::from(length),
             Marker::Str8 => self.length(1)?,
@@ -107,7 +113,7 @@ impl<'a> Reader<'a> {
         if length > longest {
             return Err(WireError::TooLong(field));
         }
-        std::str::from_utf8(self.take(length)?).map_err(|_| WireError::Unexpected(field))
+        self.take(length)
     }
 
     /// Reads bytes in binary form.
@@ -214,10 +220,11 @@ impl<'a> Reader<'a> {
         let form = self.form(name)?;
         let (Form::Map(count) | Form::Array(count)) = form;
         let mut seen = 0_u64;
+        let mut next = 0;
         for position in 0..count {
             let index = match form {
                 Form::Array(_) => Some(position).filter(|position| *position < fields.len()),
-                Form::Map(_) => self.key(fields)?,
+                Form::Map(_) => self.key(fields, next)?,
             };
             let Some(index) = index else {
                 self.skip()?;
@@ -227,19 +234,29 @@ impl<'a> Reader<'a> {
                 return Err(WireError::Repeated(fields[index]));
             }
             seen |= 1 << index;
+            next = index + 1;
             read(self, index)?;
         }
         Ok(())
     }
 
-    /// Reads the key of a map and returns the index of the field with that name.
-    fn key(&mut self, fields: Fields) -> Result<Option<usize>, WireError> {
+    /// Reads the key of a map and returns the index of the field with that name. The field at `next` is likely to be it.
+    fn key(&mut self, fields: Fields, next: usize) -> Result<Option<usize>, WireError> {
         if !matches!(self.peek()?, Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32) {
             self.skip()?;
             return Ok(None);
         }
-        let key = self.text("the name of a field", super::MAX_NAME)?;
-        Ok(fields.iter().position(|field| *field == key))
+        const NAME: &str = "the name of a field";
+        let key = self.bytes_of_text(NAME, super::MAX_NAME)?;
+        let is_named = |field: &&str| field.as_bytes() == key;
+        if fields.get(next).is_some_and(is_named) {
+            return Ok(Some(next));
+        }
+        let index = fields.iter().position(|field| is_named(&field));
+        if index.is_none() && std::str::from_utf8(key).is_err() {
+            return Err(WireError::Unexpected(NAME));
+        }
+        Ok(index)
     }
 
     /// Skips a value.
