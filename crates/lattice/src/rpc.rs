@@ -9,6 +9,7 @@
 //! - `answers`: the answers to them
 //! - `routes`: which host a call goes to
 //! - `serving`: calls from other hosts
+//! - `subjects`: the shared subjects on which they arrive
 //! - `handshakes`: the exchange of session keys
 //! - `cancellation`: calls that the caller no longer waits for
 //! - `listening`: subscriptions
@@ -22,6 +23,7 @@ mod permits;
 mod randomness;
 mod routes;
 mod serving;
+mod subjects;
 #[cfg(test)]
 mod tests;
 
@@ -49,7 +51,7 @@ use cancellation::Cancellable;
 use permits::Permits;
 use randomness::Randomness;
 use routes::Routes;
-use serving::Served as ServedSubjects;
+use subjects::Served as ServedSubjects;
 
 /// A call to an actor or provider on another host.
 #[derive(Debug)]
@@ -239,17 +241,17 @@ impl Rpc {
     /// # Errors
     /// `LatticeUnavailable` if the server does not confirm it.
     pub async fn open(&self, entity: &WasmCloudEntity) -> Result<()> {
-        serving::open(&self.0, entity).await
+        subjects::open(&self.0, entity).await
     }
 
     /// Takes no more calls on the subject of an entity. Calls that the server has sent before are served.
     pub async fn close(&self, entity: &WasmCloudEntity) {
-        serving::close(&self.0, entity).await;
+        subjects::close(&self.0, entity).await;
     }
 
     /// Takes no more calls at all, and waits until those in progress are answered. This host can still call others.
     pub async fn close_all(&self) {
-        serving::close_all(&self.0).await;
+        subjects::close_all(&self.0).await;
     }
 
     /// Sets whether calls on the subject of this host are sent on to others. It serves those in progress.

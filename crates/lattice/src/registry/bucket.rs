@@ -3,6 +3,7 @@
 //! Every failure says whether something was written: not written, written, or unknown.
 
 mod adopt;
+mod failure;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,9 +11,9 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::{self, ContextBuilder};
 use async_nats::jetstream::response::Response;
-use async_nats::jetstream::stream::{self, DirectGetErrorKind, LastRawMessageErrorKind};
+use async_nats::jetstream::stream;
 use async_nats::jetstream::{Context, ErrorCode};
-use async_nats::{Client, HeaderMap, Request, RequestErrorKind, StatusCode};
+use async_nats::{Client, HeaderMap, Request};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +24,8 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use super::RegistryOptions;
 use super::key::Key;
 use crate::Namespace;
+pub(super) use failure::{ReadFailure, WriteFailure, unavailable};
+use failure::{failure_of, failure_of_direct_read, failure_of_read, refusal, unknown};
 
 /// A message of the bucket.
 #[derive(Debug, Clone)]
@@ -33,33 +36,6 @@ pub(super) struct Stored {
     /// Whether it is a marker of the key-value store.
     pub(super) is_marker: bool,
     pub(super) payload: Bytes,
-}
-
-/// Why a write has no acknowledgement.
-#[derive(Debug)]
-pub(super) enum WriteFailure {
-    /// Another write came first. Nothing was written.
-    Conflict,
-    /// The stream does not exist. Nothing was written.
-    Missing,
-    /// The server refused the write. Nothing was written.
-    Refused(Error),
-    /// No acknowledgement came. The write may have been stored.
-    Unknown(Error),
-}
-
-/// Why an entry was not read.
-#[derive(Debug)]
-pub(super) enum ReadFailure {
-    /// The stream does not exist, or JetStream is not there.
-    Missing,
-    Failed(Error),
-}
-
-impl From<Error> for ReadFailure {
-    fn from(error: Error) -> ReadFailure {
-        ReadFailure::Failed(error)
-    }
 }
 
 /// The bucket of a namespace.
@@ -270,48 +246,4 @@ enum Answer<T> {
 /// Returns whether a message was written by a delete or purge of a key-value store.
 pub(super) fn is_marker(headers: &HeaderMap) -> bool {
     headers.get("KV-Operation").is_some() || headers.get("Nats-Marker-Reason").is_some()
-}
-
-/// Returns the failure of a read, or `None` if there is no entry.
-fn failure_of_direct_read(error: stream::DirectGetError) -> Option<ReadFailure> {
-    match error.kind() {
-        DirectGetErrorKind::NotFound => None,
-        DirectGetErrorKind::ErrorResponse(StatusCode::NO_RESPONDERS, _) => Some(ReadFailure::Missing),
-        _ => Some(ReadFailure::Failed(unavailable("an entry cannot be read").caused_by(error))),
-    }
-}
-
-/// Returns the failure of a read, or `None` if there is no entry.
-fn failure_of_read(error: stream::LastRawMessageError) -> Option<ReadFailure> {
-    match error.kind() {
-        LastRawMessageErrorKind::NoMessageFound => None,
-        LastRawMessageErrorKind::JetStream(cause) if cause.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-            Some(ReadFailure::Missing)
-        }
-        _ => Some(ReadFailure::Failed(unavailable("an entry cannot be read").caused_by(error))),
-    }
-}
-
-fn failure_of(error: async_nats::RequestError) -> WriteFailure {
-    match error.kind() {
-        RequestErrorKind::NoResponders => WriteFailure::Missing,
-        RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
-            let message = "the server does not accept an entry of the registry";
-            WriteFailure::Refused(Error::new(ErrorKind::MessageTooLarge, message).caused_by(error))
-        }
-        _ => WriteFailure::Unknown(unknown("no acknowledgement came").caused_by(error)),
-    }
-}
-
-pub(super) fn unavailable(what: &str) -> Error {
-    Error::new(ErrorKind::LatticeUnavailable, format!("the lattice's registry is not available: {what}"))
-}
-
-fn unknown(what: &str) -> Error {
-    let message = format!("whether the registry stored the change is not known: {what}; read it before trying again");
-    Error::new(ErrorKind::OutcomeUnknown, message)
-}
-
-fn refusal(what: &str, error: &async_nats::jetstream::Error) -> Error {
-    unavailable(what).caused_by(error.to_string())
 }

@@ -1,130 +1,23 @@
 //! Calls from other hosts.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::{Message, Subject as Inbox};
 use bytes::Bytes;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use wasmcloud_core::entity::WasmCloudEntity;
-use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::error::{Error, ErrorKind};
 
 use super::cancellation::Cancelled;
 use super::listening::{self, Until};
 use super::permits::Permit;
 use super::{IncomingCall, Inner, Served as ServedCall, Serving, count};
-use crate::connection::{Subject, Subscription, is_inbox};
+use crate::connection::{Subject, is_inbox};
 use crate::edge::{Admitted, Arrival, Outcome, Refused, Reply};
 use crate::wire::{Invocation, Retry, Transfer};
 
 /// How long a caller of 2021 waits for an answer: 2 s in its release. A payload that it fetches is kept for so long.
 const UNTOLD: Duration = Duration::from_secs(2);
-
-/// A shared subject that this host serves.
-#[derive(Debug)]
-pub(super) struct Served {
-    /// The entities that are called on it: providers under link names that a subject does not tell apart.
-    entities: Vec<WasmCloudEntity>,
-    close: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-/// Takes calls on a subject, with all other hosts that do.
-pub(super) async fn open(rpc: &Arc<Inner>, entity: &WasmCloudEntity) -> Result<()> {
-    let Some(subject) = rpc.namespace.call(entity) else {
-        return Err(Error::new(ErrorKind::InvalidArgument, "a host is never called"));
-    };
-    if add(rpc, &subject, entity) {
-        return Ok(());
-    }
-    let subscription = rpc.connection.subscribe(Subject::shared(subject.clone())).await?;
-    if !*rpc.is_open.borrow() {
-        return Err(Error::new(ErrorKind::LatticeUnavailable, "the host is leaving the lattice"));
-    }
-    let (close, closing) = watch::channel(false);
-    if add(rpc, &subject, entity) {
-        // Another request was faster. Messages on their way to this subscription are served, too.
-        close.send_replace(true);
-        tokio::spawn(serve_shared(rpc.clone(), subject, subscription, closing));
-        return Ok(());
-    }
-    let task = tokio::spawn(serve_shared(rpc.clone(), subject.clone(), subscription, closing));
-    served(rpc).insert(subject, Served { entities: vec![key_of(entity)], close, task });
-    Ok(())
-}
-
-/// Adds an entity to a subject that is served already. Returns whether it is.
-fn add(rpc: &Inner, subject: &str, entity: &WasmCloudEntity) -> bool {
-    let mut served = served(rpc);
-    let Some(known) = served.get_mut(subject).filter(|known| !known.task.is_finished()) else { return false };
-    let entity = key_of(entity);
-    if !known.entities.contains(&entity) {
-        known.entities.push(entity);
-    }
-    true
-}
-
-/// Returns an entity without its contract, which plays no part.
-fn key_of(entity: &WasmCloudEntity) -> WasmCloudEntity {
-    let mut entity = entity.clone();
-    if let WasmCloudEntity::Capability { contract_id, .. } = &mut entity {
-        contract_id.clear();
-    }
-    entity
-}
-
-/// Takes no more calls to an entity on its subject.
-pub(super) async fn close(rpc: &Arc<Inner>, entity: &WasmCloudEntity) {
-    let Some(subject) = rpc.namespace.call(entity) else { return };
-    let closed = {
-        let mut served = served(rpc);
-        let Some(known) = served.get_mut(&subject) else { return };
-        let entity = key_of(entity);
-        known.entities.retain(|other| *other != entity);
-        if known.entities.is_empty() { served.remove(&subject) } else { None }
-    };
-    if let Some(closed) = closed {
-        closed.end().await;
-    }
-}
-
-/// Takes no more calls at all, and waits until those in progress are answered.
-pub(super) async fn close_all(rpc: &Arc<Inner>) {
-    rpc.is_open.send_replace(false);
-    let all: Vec<Served> = served(rpc).drain().map(|(_, served)| served).collect();
-    futures_util::future::join_all(all.into_iter().map(Served::end)).await;
-    // Calls that the server has sent to the subject of this host are received, too.
-    let own = rpc.own.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(own) = own {
-        // The task ends by itself.
-        let _ = own.await;
-    }
-    rpc.permits.all_free().await;
-}
-
-fn served(rpc: &Inner) -> MutexGuard<'_, HashMap<String, Served>> {
-    rpc.served.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Served {
-    async fn end(self) {
-        self.close.send_replace(true);
-        // The task ends by itself.
-        let _ = self.task.await;
-    }
-}
-
-/// Takes calls on a shared subject, until this host closes it.
-async fn serve_shared(rpc: Arc<Inner>, subject: String, subscription: Subscription, closing: watch::Receiver<bool>) {
-    let until = Until::Told(closing);
-    let handle = |rpc: &Arc<Inner>, message| receive(rpc, message, Arrival::Shared(&subject));
-    if !listening::handle_all(&rpc, subscription, until.clone(), &handle).await {
-        listening::listen(&rpc, Subject::shared(subject.clone()), until, || {}, handle).await;
-    }
-}
 
 /// Takes calls on the subject of this host, until it leaves.
 pub(super) async fn serve_host(rpc: Arc<Inner>) {
@@ -134,7 +27,7 @@ pub(super) async fn serve_host(rpc: Arc<Inner>) {
 }
 
 /// Takes a call on the subject of a target.
-fn receive(rpc: &Arc<Inner>, message: Message, arrival: Arrival<'_>) {
+pub(super) fn receive(rpc: &Arc<Inner>, message: Message, arrival: Arrival<'_>) {
     let Some(inbox) = message.reply.filter(|inbox| is_inbox(inbox)) else { return rpc.edge.refuse_without_inbox() };
     match rpc.edge.admit(&message.payload, arrival) {
         Ok(admitted) => serve_admitted(rpc, admitted, inbox, rpc.permits.take()),
@@ -242,16 +135,8 @@ async fn serve(rpc: Arc<Inner>, mut execution: Serving, mut answering: Box<Answe
 /// Returns the execution of a call.
 fn execute(rpc: &Arc<Inner>, invocation: Invocation, remaining: Option<Duration>) -> Serving {
     let Invocation { origin, target, operation, payload, host_id, extension, .. } = invocation;
-    let mut call = IncomingCall {
-        host: host_id,
-        origin,
-        target,
-        operation,
-        payload,
-        remaining,
-        waiting: Vec::new(),
-        trace: None,
-    };
+    let mut call =
+        IncomingCall { host: host_id, origin, target, operation, payload, remaining, waiting: Vec::new(), trace: None };
     let Some(extension) = extension else { return rpc.handler.clone().serve(call) };
     call.waiting = extension.chain;
     call.trace = extension.trace;
