@@ -1,13 +1,14 @@
 //! Makes known to the lattice what starts and stops on this host: subscriptions for its calls, and its claims and call alias
 //! in the registry.
 
+mod pending;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::Mutex;
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{ErrorKind, Result};
@@ -18,12 +19,7 @@ use super::{Node, OpenRegistry, RegistryState};
 use crate::child::Child;
 use crate::dispatch::snapshot::Snapshot;
 use crate::identity::ActorIdentity;
-
-/// The number of children that are made known at the same time.
-const AT_ONCE: usize = 64;
-
-/// The delay before a child that could not be made known is tried again.
-const RETRY: Duration = Duration::from_millis(500);
+use pending::Pending;
 
 /// What the lattice has been told of a child.
 #[derive(Debug, Default, Clone)]
@@ -47,30 +43,34 @@ struct Wanted {
 #[derive(Debug, Default)]
 struct KnownChildren(Mutex<HashMap<Child, Known>>);
 
-/// Follows the children of the host until the host stops.
+/// Follows the children of the host until the host stops. A child that the registry is slow to take delays no other one.
 pub(super) async fn follow(node: Arc<Node>) {
     let known = KnownChildren::default();
     let mut registry = node.registry.subscribe();
-    let mut retries: HashSet<Child> = HashSet::new();
+    let mut pending = Pending::default();
+    let mut updates = FuturesUnordered::new();
     while node.connection.joined().await {
-        let changed = tokio::select! {
+        while let Some(child) = pending.begin() {
+            updates.push(known.update(&node, child));
+        }
+        tokio::select! {
             changed = node.changes.next() => {
                 node.inventory.changed();
                 node.membership.inventory_changed();
-                changed
+                pending.add(changed);
             }
             // All children are to be announced in a registry that has been opened.
             opened = registry.changed() => {
                 if opened.is_err() {
                     return;
                 }
-                all(&node)
+                pending.add(all(&node));
             }
-            () = node.cordon_changed.notified() => all(&node),
-            () = tokio::time::sleep(RETRY), if !retries.is_empty() => std::mem::take(&mut retries),
-        };
-        retries.extend(known.update(&node, changed).await);
-        if !matches!(node.registry_state(), RegistryState::Unknown) {
+            () = node.cordon_changed.notified() => pending.add(all(&node)),
+            () = pending.retry() => pending.add_failed(),
+            Some((child, is_told)) = updates.next() => pending.end(child, is_told),
+        }
+        if pending.is_empty() && !matches!(node.registry_state(), RegistryState::Unknown) {
             node.is_known.send_if_modified(|is_known| !std::mem::replace(is_known, true));
         }
     }
@@ -84,16 +84,13 @@ fn all(node: &Node) -> HashSet<Child> {
 }
 
 impl KnownChildren {
-    /// Tells the lattice of changed children. Returns those that it could not be told of.
-    async fn update(&self, node: &Arc<Node>, changed: HashSet<Child>) -> Vec<Child> {
-        let updates = stream::iter(changed).map(|child| async move {
-            let updated = self.update_child(node, &child).await;
-            updated.err().map(|error| {
-                log::warn!("{child} is not known to the lattice yet: {error}");
-                child
-            })
-        });
-        updates.buffer_unordered(AT_ONCE).filter_map(|failed| async { failed }).collect().await
+    /// Tells the lattice of a changed child. Returns whether it could be told.
+    async fn update(&self, node: &Arc<Node>, child: Child) -> (Child, bool) {
+        let updated = self.update_child(node, &child).await;
+        if let Err(error) = &updated {
+            log::warn!("{child} is not known to the lattice yet: {error}");
+        }
+        (child, updated.is_ok())
     }
 
     async fn update_child(&self, node: &Arc<Node>, child: &Child) -> Result<()> {

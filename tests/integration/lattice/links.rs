@@ -66,6 +66,23 @@ async fn a_link_outlives_the_restart_of_every_host() {
 }
 
 #[actix_rt::test]
+async fn a_link_that_was_set_before_its_actor_ran_is_there_when_it_runs() {
+    let lattice = Lattice::start();
+    let [setter, runner, store] = lattice.hosts().await;
+    let (_probe, provider) = run_probe(&store).await;
+    let signing = sign("host_call").capability(PROBE);
+    let key = signing.actor().public_key();
+    setter.set_link(&key, PROBE, None, provider, values(&[("EARLY", "yes")])).await.unwrap();
+    // The host of the provider has to learn the claims of the actor from the host that starts it.
+    let caller = run_actor(&runner, &signing, &[]).await;
+    established(&store, &caller).await;
+    until(async || runner.link_state(&caller, PROBE, None).is_some()).await;
+    let reply = soon(runner.call_actor(&caller, "Any", &host_call("", PROBE, "Echo", b"early"))).await.unwrap();
+    assert_eq!(host_answer(&reply).unwrap(), b"early");
+    stop(&[setter, runner, store]).await;
+}
+
+#[actix_rt::test]
 async fn two_hosts_that_set_one_link_at_once_converge() {
     let lattice = Lattice::start();
     let [one, other] = lattice.hosts().await;
