@@ -8,9 +8,9 @@ mod beat;
 mod counts;
 mod era;
 mod index;
-mod inner;
 mod inventory;
 mod roster;
+mod state;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -35,8 +35,8 @@ use beat::BeatKind;
 use counts::Counters;
 use era::EraHosts;
 use index::{Index, entity_key};
-use inner::{Inner, Known};
 use roster::Roster;
+use state::{Known, MembershipState};
 
 pub use beat::EntityCounts;
 pub use counts::MembershipCounts;
@@ -56,7 +56,7 @@ const ERA_SILENCE: u32 = 4;
 
 /// The hosts that share a namespace with this one. Cheap to clone. The tasks end with [`leave`](Membership::leave).
 #[derive(Debug, Clone)]
-pub struct Membership(Arc<Inner>);
+pub struct Membership(Arc<MembershipState>);
 
 /// What a host needs to take part.
 pub struct MembershipSettings {
@@ -117,7 +117,7 @@ impl Membership {
             is_cordoned: false,
             is_draining: false,
         };
-        let inner = Arc::new(Inner {
+        let shared = Arc::new(MembershipState {
             connection: settings.connection,
             control: settings.control,
             namespace: Namespace::new(&options.namespace)?,
@@ -141,8 +141,8 @@ impl Membership {
             outdated: Notify::new(),
             leaving: watch::Sender::new(false),
         });
-        task::spawn(&inner);
-        Ok(Membership(inner))
+        task::spawn(&shared);
+        Ok(Membership(shared))
     }
 
     /// Returns the public key of this host.

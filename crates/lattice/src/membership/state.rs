@@ -23,7 +23,7 @@ use crate::namespace::Namespace;
 use crate::options::HostTrust;
 
 /// What the tasks and the handles share.
-pub(super) struct Inner {
+pub(super) struct MembershipState {
     pub(super) connection: Connection,
     pub(super) control: Connection,
     pub(super) namespace: Namespace,
@@ -58,7 +58,7 @@ pub(super) struct Known {
     pub(super) is_draining: bool,
 }
 
-impl Inner {
+impl MembershipState {
     /// Returns whether hosts of 2021 were heard lately.
     pub(super) fn knows_era_hosts(&self) -> bool {
         let known = self.known();
@@ -141,7 +141,7 @@ impl Inner {
     }
 }
 
-impl fmt::Debug for Inner {
+impl fmt::Debug for MembershipState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Membership")
             .field("host", &self.host)
