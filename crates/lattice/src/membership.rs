@@ -1,8 +1,8 @@
 //! The hosts of a lattice: heartbeats, who is there, what each runs, and the events of 2021.
 //!
 //! Heartbeats have a constant size, are signed with host keys and say when the inventory of their host has changed. Inventories
-//! are requested then, in pages. The other hosts answer the first heartbeat of a host with theirs. A host that is silent for two intervals is down, but no host is judged while the own
-//! connection does not work: see `roster`.
+//! are requested then, in pages. The other hosts answer the first heartbeat of a host with theirs. A host that is silent for two
+//! intervals is down, but no host is judged while the own connection does not work: see `roster`.
 
 mod beat;
 mod counts;
@@ -246,7 +246,7 @@ impl Membership {
     /// # Errors
     /// As [`Connection::publish`].
     pub async fn tell(&self, event: &EraEvent) -> Result<()> {
-        self.0.tell(event).await
+        self.0.publish_era_event(event).await
     }
 
     /// Tells the other hosts that this one leaves, waits until the server has read it, and ends the tasks. The host takes part no
@@ -258,8 +258,8 @@ impl Membership {
         if self.0.leaving.send_replace(true) {
             return Ok(());
         }
-        self.0.beat(BeatKind::Leaving).await?;
-        self.0.tell(&EraEvent::HostStopped).await?;
+        self.0.publish_heartbeat(BeatKind::Leaving).await?;
+        self.0.publish_era_event(&EraEvent::HostStopped).await?;
         self.0.connection.round_trip(limit).await?;
         self.0.control.round_trip(limit).await
     }

@@ -21,7 +21,7 @@ struct Newcomer {
 pub(super) async fn hear(shared: &MembershipState) -> Result<()> {
     let mut status = shared.control.watch();
     let mut events = shared.control.subscribe(Subject::new(shared.namespace.events())).await?;
-    shared.tell(&EraEvent::HostStarted).await?;
+    shared.publish_era_event(&EraEvent::HostStarted).await?;
     let mut next_beat = Instant::now();
     let mut newcomers: Vec<Newcomer> = Vec::new();
     loop {
@@ -64,7 +64,7 @@ async fn send_era_heartbeats(shared: &MembershipState) {
         log::warn!("{left_out} items are left out of the heartbeat of 2021: each is larger than a message may be");
     }
     for heartbeat in &heartbeats {
-        if let Err(error) = shared.tell(heartbeat).await {
+        if let Err(error) = shared.publish_era_event(heartbeat).await {
             log::debug!("no heartbeat of 2021: {error}");
             return;
         }

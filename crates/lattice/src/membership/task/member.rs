@@ -167,7 +167,7 @@ impl Member {
         // Hosts that start together do not beat together.
         self.next_beat = now + self.shared.interval.mul_f64(0.8 + 0.15 * random_share());
         self.last_beat = Some(now);
-        if let Err(error) = self.shared.beat(kind).await {
+        if let Err(error) = self.shared.publish_heartbeat(kind).await {
             log::debug!("no heartbeat: {error}");
         }
     }

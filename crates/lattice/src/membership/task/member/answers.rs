@@ -44,7 +44,7 @@ impl Member {
                 return self.hasten();
             }
             let subject = self.shared.namespace.peer(&format!("host.{joiner}.heartbeat"));
-            if let Err(error) = self.shared.beat_on(subject, BeatKind::Alive).await {
+            if let Err(error) = self.shared.publish_heartbeat_to(subject, BeatKind::Alive).await {
                 log::debug!("host {joiner} is not answered: {error}");
             }
         }
