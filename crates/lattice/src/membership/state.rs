@@ -91,8 +91,9 @@ impl MembershipState {
     /// Records an event of 2021. Returns whether its host is new and does not speak the current protocol.
     pub(super) fn hear_era_host(&self, host: &str) -> bool {
         let mut known = self.known();
+        // Hosts that speak the current protocol publish these events, too, and must not take the places of others.
         let is_current = host == self.host || known.roster.peer(host).is_some();
-        known.era.hear(host.to_owned(), Instant::now()) && !is_current
+        !is_current && known.era.hear(host.to_owned(), Instant::now())
     }
 
     /// Reports a host of 2021, unless it has since joined by the current protocol.

@@ -204,6 +204,8 @@ impl Member {
         let (events, is_outdated) = {
             let mut known = shared.known();
             let events = known.roster.hear(beat, now);
+            // Its events of 2021 may have come before its first heartbeat.
+            known.era.remove(&host);
             if is_leaving {
                 known.index.remove(&host);
             }
