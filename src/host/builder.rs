@@ -103,10 +103,11 @@ impl HostBuilder {
         self
     }
 
-    /// Sets the limits of guests and calls. An actor can be started with limits of its own. Default: [`Limits::new`].
+    /// Sets the limits of guests and calls. An actor can be started with limits of its own. A field outside of the range of
+    /// its method is brought into it. Default: [`Limits::new`].
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> HostBuilder {
-        self.0.limits = limits;
+        self.0.limits = limits.clamped();
         self
     }
 
@@ -266,5 +267,18 @@ impl HostBuilder {
 impl Default for HostBuilder {
     fn default() -> Self {
         HostBuilder::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_brought_into_their_ranges() {
+        let mut limits = Limits::new();
+        (limits.message_bytes, limits.table_elements) = (usize::MAX, u64::MAX);
+        assert_eq!(HostBuilder::new().with_limits(limits).0.limits, limits.clamped());
+        assert_ne!(limits, limits.clamped());
     }
 }

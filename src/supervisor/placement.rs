@@ -129,10 +129,23 @@ impl ActorOptions {
         self
     }
 
-    /// Sets the limits of the actor. Default: the host's.
+    /// Sets the limits of the actor. A field outside of the range of its method is brought into it. Default: the host's.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> ActorOptions {
-        self.limits = Some(limits);
+        self.limits = Some(limits.clamped());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_brought_into_their_ranges() {
+        let mut limits = Limits::new();
+        (limits.message_bytes, limits.table_elements) = (usize::MAX, u64::MAX);
+        assert_eq!(ActorOptions::new().limits(limits).limits, Some(limits.clamped()));
+        assert_ne!(limits, limits.clamped());
     }
 }

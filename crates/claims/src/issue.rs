@@ -15,11 +15,14 @@ use crate::jwt::Claims;
 
 const HEADER: &[u8] = br#"{"typ":"jwt","alg":"Ed25519"}"#;
 
-/// The period in which a token is valid, and its time of issue. Default: always valid, issued now.
+/// The period in which a token is valid, and its time of issue.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Validity {
+    /// The time of issue. `None`: the time of signing.
     pub issued_at: Option<SystemTime>,
+    /// When the token becomes valid. `None`: at once.
     pub not_before: Option<SystemTime>,
+    /// When the token expires. `None`: never.
     pub expires: Option<SystemTime>,
 }
 
@@ -36,40 +39,63 @@ impl Validity {
 /// are in alphabetical order, so the same claims give the same token.
 ///
 /// # Errors
-/// `InvalidArgument` if a key is of the wrong kind, the issuer's seed is missing, or no host would accept the token.
+/// `InvalidArgument` if a key is of the wrong kind, the issuer's seed is missing, the claims lack their metadata or are not
+/// consistent, the token expires before it is issued or becomes valid, or the token is larger than hosts read.
 pub(crate) fn issue_token<S: Subject + Serialize>(mut claims: Claims<S>, issuer: &KeyPair) -> Result<String> {
     claims.issuer = issuer.public_key();
     expect_key(&claims.issuer, KeyKind::Account)?;
     expect_key(&claims.subject, S::KEY)?;
-    if let Some(Err(reason)) = claims.metadata.as_ref().map(Subject::check) {
-        return Err(Error::new(ErrorKind::InvalidArgument, format!("the token would not be valid: {reason}")));
-    }
-    if let (Some(begins), Some(ends)) = (claims.not_before, claims.expires)
-        && begins >= ends
-    {
-        let message = format!(
-            "the token would never be valid: it expires {} s before it becomes valid; choose a later expiry or an earlier \
-             beginning",
-            begins - ends
-        );
-        return Err(Error::new(ErrorKind::InvalidArgument, message));
-    }
+    check_metadata(&claims)?;
+    check_period(&claims)?;
+    // The id must not depend on the random id that wascap gave.
     claims.id = String::new();
     claims.id = BASE32_NOPAD.encode(&Sha256::digest(sorted_json(&claims)?));
-    let signed = format!("{}.{}", BASE64URL_NOPAD.encode(HEADER), BASE64URL_NOPAD.encode(&sorted_json(&claims)?));
-    let signature = issuer.sign(signed.as_bytes()).map_err(|error| {
-        let message = format!("cannot sign with the key {}: provide its seed", claims.issuer);
-        Error::new(ErrorKind::InvalidArgument, message).caused_by(error)
-    })?;
-    let token = format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature));
+    let token = sign(&claims, issuer)?;
     if token.len() > LONGEST_TOKEN {
-        let message = format!(
-            "the token has {} bytes, and hosts read at most {LONGEST_TOKEN}: use fewer or shorter tags",
-            token.len()
-        );
-        return Err(Error::new(ErrorKind::InvalidArgument, message));
+        let (bytes, remedy) = (token.len(), S::REMEDY_IF_TOO_LARGE);
+        return Err(invalid(format!("the token has {bytes} bytes, and hosts read at most {LONGEST_TOKEN}: {remedy}")));
     }
     Ok(token)
+}
+
+/// Checks that claims have metadata, and that it is consistent.
+fn check_metadata<S: Subject>(claims: &Claims<S>) -> Result<()> {
+    match &claims.metadata {
+        Some(metadata) => metadata.check().map_err(|reason| invalid(format!("the token would not be valid: {reason}"))),
+        None => Err(invalid(format!("the token would not be valid: the claims about the {} are missing", S::NOUN))),
+    }
+}
+
+/// Checks that there is a time at which the token is valid.
+fn check_period<S>(claims: &Claims<S>) -> Result<()> {
+    let Some(ends) = claims.expires else { return Ok(()) };
+    let issued = claims.issued_at;
+    if ends <= issued {
+        return Err(invalid(format!(
+            "the token would never be valid: its expiry ({ends}) is not later than its time of issue ({issued}), in seconds \
+             since 1970; choose a later expiry, or an earlier time of issue"
+        )));
+    }
+    match claims.not_before {
+        Some(begins) if ends <= begins => Err(invalid(format!(
+            "the token would never be valid: its expiry ({ends}) is not later than its beginning ({begins}), in seconds \
+             since 1970; choose a later expiry, or an earlier beginning"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Signs claims as they are, and returns the token.
+fn sign<S: Serialize>(claims: &Claims<S>, issuer: &KeyPair) -> Result<String> {
+    let signing_input = format!("{}.{}", BASE64URL_NOPAD.encode(HEADER), BASE64URL_NOPAD.encode(&sorted_json(claims)?));
+    let signature = issuer.sign(signing_input.as_bytes()).map_err(|error| {
+        invalid(format!("cannot sign with the key {}: provide its seed", claims.issuer)).caused_by(error)
+    })?;
+    Ok(format!("{signing_input}.{}", BASE64URL_NOPAD.encode(&signature)))
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidArgument, message)
 }
 
 fn sorted_json<S: Serialize>(claims: &Claims<S>) -> Result<Vec<u8>> {
@@ -89,7 +115,7 @@ fn seconds(time: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jwt::Actor;
+    use crate::jwt::{Actor, CapabilityProvider};
     use crate::read_token;
 
     fn claims(subject: &KeyPair) -> Claims<Actor> {
@@ -100,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_issued_is_read() {
+    fn issued_tokens_can_be_read() {
         let account = KeyPair::new_account();
         let token = issue_token(claims(&KeyPair::new_module()), &account).unwrap();
         assert_eq!(read_token::<Actor>(&token).unwrap().issuer, account.public_key());
@@ -120,29 +146,44 @@ mod tests {
     }
 
     #[test]
-    fn what_no_host_would_accept_is_not_signed() {
+    fn unacceptable_tokens_are_not_signed() {
         let account = KeyPair::new_account();
-        let refusal = |change: fn(&mut Claims<Actor>)| {
+        let issue = |change: fn(&mut Claims<Actor>)| {
             let mut claims = claims(&KeyPair::new_module());
             change(&mut claims);
-            issue_token(claims, &account).map_err(|error| error.kind())
+            issue_token(claims, &account).map_err(|error| (error.kind(), error.to_string()))
         };
-        let period = |begins, ends| {
-            let mut claims = claims(&KeyPair::new_module());
-            claims.not_before = Some(begins);
-            claims.expires = Some(ends);
-            issue_token(claims, &account).map_err(|error| error.kind())
+        let refusal = |change: fn(&mut Claims<Actor>)| {
+            let (kind, text) = issue(change).unwrap_err();
+            assert_eq!(kind, ErrorKind::InvalidArgument, "{text}");
+            text
         };
-        assert!(period(1, 2).is_ok());
-        assert_eq!(period(2, 2), Err(ErrorKind::InvalidArgument));
-        assert_eq!(period(3, 2), Err(ErrorKind::InvalidArgument));
-        assert!(
-            refusal(|claims| claims.metadata.get_or_insert_default().tags = Some(vec!["x".repeat(40_000)])).is_ok()
-        );
-        assert_eq!(
-            refusal(|claims| claims.metadata.get_or_insert_default().tags = Some(vec!["x".repeat(60_000)])),
-            Err(ErrorKind::InvalidArgument)
-        );
+        assert!(issue(|claims| (claims.not_before, claims.expires) = (Some(1), Some(2))).is_ok());
+        for text in [
+            refusal(|claims| (claims.not_before, claims.expires) = (Some(2), Some(2))),
+            refusal(|claims| (claims.not_before, claims.expires) = (Some(3), Some(2))),
+        ] {
+            assert!(text.contains("its expiry (2) is not later than its beginning"), "{text}");
+        }
+        assert!(issue(|claims| (claims.issued_at, claims.expires) = (1, Some(2))).is_ok());
+        let expired = refusal(|claims| (claims.issued_at, claims.expires) = (2, Some(2)));
+        assert!(expired.contains("time of issue (2)"), "{expired}");
+        // A time before 1970.
+        assert!(refusal(|claims| claims.expires = Some(0)).contains("time of issue (0)"));
+        assert!(refusal(|claims| claims.metadata = None).contains("claims about the actor are missing"));
+        assert!(issue(|claims| claims.metadata.get_or_insert_default().tags = Some(vec!["x".repeat(40_000)])).is_ok());
+        let tagged = refusal(|claims| claims.metadata.get_or_insert_default().tags = Some(vec!["x".repeat(60_000)]));
+        assert!(tagged.ends_with("use fewer or shorter tags"), "{tagged}");
+    }
+
+    #[test]
+    fn a_provider_with_a_large_token_is_told_what_to_shorten() {
+        let schema = Some(serde_json::Value::String("x".repeat(60_000)));
+        let metadata = CapabilityProvider { capid: "a:b".to_owned(), config_schema: schema, ..Default::default() };
+        let account = KeyPair::new_account();
+        let claims = metadata.claims(account.public_key(), KeyPair::new_service().public_key());
+        let text = issue_token(claims, &account).unwrap_err().to_string();
+        assert!(text.ends_with("shorten its configuration schema"), "{text}");
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl ActorClaims {
         self
     }
 
-    /// Sets when the token expires, rounded down to seconds. Default: never.
+    /// Sets when the token expires, rounded down to seconds. It must be later than the time of issue. Default: never.
     pub fn expires(mut self, time: SystemTime) -> ActorClaims {
         self.validity.expires = Some(time);
         self

@@ -25,6 +25,8 @@ pub trait Subject: DeserializeOwned {
     const KEY: KeyKind;
     /// The subject's name in errors.
     const NOUN: &str;
+    /// How the signer makes a token smaller that is too large.
+    const REMEDY_IF_TOO_LARGE: &str;
 
     /// Checks that the claims are consistent.
     ///
@@ -36,6 +38,7 @@ pub trait Subject: DeserializeOwned {
 impl Subject for Actor {
     const KEY: KeyKind = KeyKind::Actor;
     const NOUN: &str = "actor";
+    const REMEDY_IF_TOO_LARGE: &str = "use fewer or shorter tags";
 
     fn check(&self) -> std::result::Result<(), String> {
         Ok(())
@@ -45,6 +48,7 @@ impl Subject for Actor {
 impl Subject for CapabilityProvider {
     const KEY: KeyKind = KeyKind::Provider;
     const NOUN: &str = "provider";
+    const REMEDY_IF_TOO_LARGE: &str = "shorten its configuration schema";
 
     fn check(&self) -> std::result::Result<(), String> {
         expect_contract(&self.capid).map_err(|error| format!("its `capid` is not a contract: {error}"))

@@ -1,6 +1,7 @@
 //! The vocabulary that all layers of the runtime share: errors, entities, limits, and the context of a call.
 //!
-//! This crate runs nothing. Every other crate of the workspace builds on it, and it builds on none of them.
+//! It starts no task and no thread. Every crate of the workspace builds on it, except the HTTP server, its plugin and the
+//! SDK of plugins. It depends on no crate of the workspace, except for its documentation examples.
 //!
 //! # Layout
 //! - [`error`]: the error type and its kinds
@@ -10,7 +11,8 @@
 //! - [`identity`]: the identifiers of instances and providers in a host
 //! - [`limits`]: the limits of guests and hosts
 //! - [`call`]: a call, its deadline and its chain of callers
-//! - [`deadline`], [`shutdown`]: waiting with a deadline, and until work has to end
+//! - [`deadline`]: waits for work until a deadline
+//! - [`shutdown`]: the signal that work has to end
 
 #![forbid(unsafe_code)]
 

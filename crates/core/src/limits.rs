@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// Limits of a host, and of an actor that has limits of its own.
 ///
-/// [`HostBuilder::with_limits`] sets those of a host. [`ActorOptions::limits`] sets those of one actor.
+/// [`HostBuilder::with_limits`] sets those of a host. [`ActorOptions::limits`] sets those of one actor. Both bring a field
+/// that was set directly into the range that its method allows.
 ///
 /// ```
 /// use std::time::Duration;
@@ -206,6 +207,16 @@ impl Limits {
         self
     }
 
+    /// Returns limits in the ranges that the methods allow. Fields that were set directly may lie outside.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn clamped(self) -> Limits {
+        self.compile_memory_bytes(self.compile_memory_bytes)
+            .table_elements(self.table_elements)
+            .stack_bytes(self.stack_bytes)
+            .message_bytes(self.message_bytes)
+    }
+
     /// Returns the size of the largest linear memory, in pages of 64 KiB.
     #[doc(hidden)]
     pub fn memory_pages(&self) -> u64 {
@@ -216,5 +227,31 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_are_set_directly_are_brought_into_the_ranges_of_the_methods() {
+        let set = |bytes: usize| Limits {
+            compile_memory_bytes: bytes as u64,
+            table_elements: bytes as u64,
+            stack_bytes: bytes,
+            message_bytes: bytes,
+            ..Limits::new()
+        };
+        for bytes in [0, 100 * 1024 * 1024, usize::MAX] {
+            let limits = Limits::new()
+                .compile_memory_bytes(bytes as u64)
+                .table_elements(bytes as u64)
+                .stack_bytes(bytes)
+                .message_bytes(bytes);
+            assert_eq!(set(bytes).clamped(), limits);
+        }
+        assert_eq!(set(usize::MAX).clamped().message_bytes, LARGEST_MESSAGE);
+        assert_eq!(Limits::new().clamped(), Limits::new());
     }
 }

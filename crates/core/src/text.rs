@@ -1,15 +1,16 @@
-//! Escapes text from outside for terminals and logs. Every such text passes through this module.
+//! Escapes text from outside for terminals and logs.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 /// The length at which text of unknown length is cut. Unit: bytes.
-const LONGEST: usize = 8 * 1024;
+const MAX_PRINTABLE_BYTES: usize = 8 * 1024;
 
-/// Escapes all invisible characters of a text, as Rust does: `\n`, `\u{1b}`, `\u{202e}`.
+/// Escapes control characters and invisible characters of a text, as Rust does: `\n`, `\u{1b}`, `\u{202e}`.
 ///
 /// Control characters could control a terminal or forge a line of a log. Characters that change the direction of
-/// writing, break lines or have no width could make one text look like another. All errors and log lines of the runtime
+/// writing, break lines or have no glyph could make one text look like another. Spaces are kept, and so are the variation
+/// selectors U+FE0E and U+FE0F, which choose the form of the emoji before them. All errors and log lines of the runtime
 /// are escaped. Escaping an escaped text changes nothing.
 ///
 /// ```
@@ -28,7 +29,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
 /// Returns bytes as escaped text for logs and errors. Bytes after the first 8 KiB are dropped, and invalid UTF-8 is
 /// replaced.
 pub fn printable(bytes: &[u8]) -> String {
-    escaped(&String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)])).into_owned()
+    escaped(&String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_PRINTABLE_BYTES)])).into_owned()
 }
 
 /// A writer that escapes the text written to it.
@@ -51,8 +52,8 @@ impl<W: Write> Write for Escaping<'_, W> {
     }
 }
 
-/// Returns whether a character is invisible: a control or format character, a separator of lines or paragraphs, or a
-/// filler without a glyph.
+/// Returns whether a character is escaped: a control or format character, a separator of lines or paragraphs, a variation
+/// selector that no emoji needs, or a filler without a glyph.
 fn is_invisible(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
@@ -69,7 +70,9 @@ fn is_invisible(character: char) -> bool {
                 | '\u{200b}'..='\u{200f}'
                 | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}'
+                | '\u{2800}'
                 | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0d}'
                 | '\u{feff}'
                 | '\u{ffa0}'
                 | '\u{fff0}'..='\u{fffb}'
@@ -104,18 +107,29 @@ mod tests {
             ("a\u{2028}b\u{2029}c", "a\\u{2028}b\\u{2029}c"),
             ("ad\u{200b}min\u{feff}", "ad\\u{200b}min\\u{feff}"),
             ("\u{e0041}", "\\u{e0041}"),
+            ("ad\u{fe00}min\u{fe0d}\u{2800}\u{e0100}", "ad\\u{fe00}min\\u{fe0d}\\u{2800}\\u{e0100}"),
         ] {
             assert_eq!(escaped(text), expected);
         }
-        for plain in ["", "a b", "\"'\\", "日本語 עברית العربية ไทย हिन्दी", "e\u{301}", "🙂"]
-        {
+        for plain in [
+            "",
+            "a b",
+            "\"'\\",
+            "日本語 עברית العربية ไทย हिन्दी",
+            "e\u{301}",
+            "🙂",
+            "❤\u{fe0f}",
+            "☎\u{fe0e}",
+            "\u{a0}\u{3000}",
+        ] {
             assert!(matches!(escaped(plain), Cow::Borrowed(same) if same == plain));
         }
     }
 
     /// Returns texts in which about half of the characters are invisible.
     fn texts() -> impl Strategy<Value = String> {
-        let invisible = prop_oneof![0..0x20_u32, 0x7f..0xa0_u32, 0x2000..0x2070_u32, 0xe0000..0xe0080_u32];
+        let invisible =
+            prop_oneof![0..0x20_u32, 0x7f..0xa0_u32, 0x2000..0x2070_u32, 0xfe00..0xfe0e_u32, 0xe0000..0xe0080_u32];
         let invisible = invisible.prop_map(|code| char::from_u32(code).unwrap());
         proptest::collection::vec(prop_oneof![invisible, any::<char>()], 0..40).prop_map(String::from_iter)
     }

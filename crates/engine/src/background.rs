@@ -11,7 +11,7 @@ use std::thread::Builder;
 use tokio::sync::oneshot;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-/// The name of the threads. Linux shows its first 15 bytes.
+/// The name of the threads. Linux cuts names after 15 bytes.
 const THREAD_NAME: &str = "wasm-module";
 
 /// Cancels work when it is dropped.
@@ -35,7 +35,7 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Runs work on its own thread and returns its result.
+/// Runs work on a new thread and returns its result.
 ///
 /// Dropping the returned future cancels the work: its flag is set, it runs until it checks the flag, and its result is
 /// dropped on its thread.
@@ -53,12 +53,17 @@ pub async fn run_in_background<T: Send + 'static>(work: impl FnOnce(CancelFlag) 
         let _ = answer.send(done);
     });
     if let Err(error) = spawned {
-        return Err(Error::new(ErrorKind::Busy, "there is no thread to compile a module on").caused_by(error));
+        let message = "the system refuses another thread to prepare the module: raise the limit of threads, or try again \
+                       later";
+        return Err(Error::new(ErrorKind::Busy, message).caused_by(error));
     }
     match answered.await {
         Ok(Ok(done)) => Ok(done),
-        // The panic hook has logged the text of the panic.
-        Ok(Err(_)) | Err(_) => Err(Error::new(ErrorKind::Internal, "the compiler panicked")),
+        Ok(Err(_)) | Err(_) => {
+            // The panic hook has written the text of the panic.
+            let message = "the preparation of the module panicked; the panic's text is on standard error";
+            Err(Error::new(ErrorKind::Internal, message))
+        }
     }
 }
 

@@ -135,7 +135,7 @@ impl CallLoop {
         // wasmer requires `Send` functions. The wrapper never panics, because a guest stays on its shard.
         let entering = SendWrapper::new(state.clone());
         let enter = move || {
-            let lengths = entering.take_request_lengths();
+            let lengths = entering.accept_request();
             u64::from(lengths.operation) << 32 | u64::from(lengths.payload)
         };
         let finishing = SendWrapper::new(state.clone());

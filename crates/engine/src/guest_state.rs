@@ -3,8 +3,8 @@
 //! One state belongs to one guest and stays on its shard. Most imported functions are synchronous, so their input is
 //! stored here before the guest is entered, and their output is collected after it has returned.
 //!
-//! The state also measures how long the guest has kept its shard. Work beyond a slice is interrupted: the guest's own
-//! code by the meter, and work of the host on its behalf by [`GuestState::yield_if_due`].
+//! The state also measures how long the guest has kept its shard. A guest that has used up its slice yields: the meter
+//! makes its own code yield, and [`GuestState::yield_if_due`] makes the host's work for it yield.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
@@ -25,8 +25,8 @@ pub type HostCallHandler = Box<dyn Fn(CallContext, GuestCall) -> LocalBoxFuture<
 /// How long a guest keeps its shard before other tasks run.
 const SLICE: Duration = Duration::from_micros(500);
 
-/// The length at which the text of a failed host call is cut for the guest. Unit: bytes.
-const LONGEST_REFUSAL: usize = 64 * 1024;
+/// The largest error text of a host call that a guest receives. Longer text is cut. Unit: bytes.
+const MAX_HOST_ERROR_BYTES: usize = 64 * 1024;
 
 /// The state of one guest.
 pub(super) struct GuestState {
@@ -34,8 +34,8 @@ pub(super) struct GuestState {
     pub(super) max_payload_bytes: usize,
     /// The guest's linear memory, set once the guest is instantiated.
     pub(super) memory: OnceCell<Memory>,
-    /// Performs the guest's calls.
-    pub(super) host: HostCallHandler,
+    /// Performs the calls that the guest makes.
+    pub(super) call_handler: HostCallHandler,
     /// Ends the guest at its next yield.
     shutdown: Arc<ShutdownSignal>,
     /// The context of the current call, or of the start of the guest.
@@ -92,14 +92,14 @@ impl GuestState {
     /// Returns the state of a guest that starts in this context, for payloads of at most `max_payload_bytes`.
     pub(super) fn new(
         max_payload_bytes: usize,
-        host: HostCallHandler,
+        call_handler: HostCallHandler,
         shutdown: Arc<ShutdownSignal>,
         context: CallContext,
     ) -> GuestState {
         GuestState {
             max_payload_bytes,
             memory: OnceCell::new(),
-            host,
+            call_handler,
             shutdown,
             context: RefCell::new(context),
             has_request: Cell::default(),
@@ -133,16 +133,18 @@ impl GuestState {
         self.answer.take()
     }
 
+    /// Returns the operation of the current call, or of the last one.
     pub(super) fn operation(&self) -> String {
         self.request.borrow().operation.clone()
     }
 
+    /// Returns the context of the current call, or of the start of the guest.
     pub(super) fn context(&self) -> CallContext {
         self.context.borrow().clone()
     }
 
-    /// Returns why the guest has to end, if it has to.
-    pub(super) fn interruption(&self) -> Option<Fault> {
+    /// Returns the fault that ends the guest: shutdown, deadline or cancellation, in this order. `None` if it may continue.
+    pub(super) fn end_reason(&self) -> Option<Fault> {
         let context = self.context.borrow();
         if self.shutdown.is_ended() {
             Some(Fault::Ended)
@@ -168,30 +170,32 @@ impl GuestState {
     /// Yields to the other tasks of the shard.
     ///
     /// # Errors
-    /// Returns why the guest has to end, if it has to.
+    /// Returns the fault that ends the guest, if it has to end.
     pub(super) async fn yield_now(&self) -> Result<(), Fault> {
         tokio::task::yield_now().await;
         self.begin_slice();
-        self.interruption().map_or(Ok(()), Err)
+        self.end_reason().map_or(Ok(()), Err)
     }
 
     /// Yields to the other tasks of the shard if the guest's slice is over.
     ///
     /// # Errors
-    /// Returns why the guest has to end, if it has to.
+    /// Returns the fault that ends the guest, if it has to end.
     pub(super) async fn yield_if_due(&self) -> Result<(), Fault> {
         if self.is_slice_over() { self.yield_now().await } else { Ok(()) }
     }
 
-    /// Defers a copy until the guest yields, which its price makes it do next.
+    /// Stores a copy that is made at the guest's next yield. The caller returns a price that makes the guest yield at once.
     pub(super) fn defer_copy(&self, copy: DeferredCopy) {
         self.deferred_copy.set(Some(copy));
     }
 
+    /// Returns whether the guest waits for a copy.
     pub(super) fn has_deferred_copy(&self) -> bool {
         self.deferred_copy.get().is_some()
     }
 
+    /// Takes the copy that the guest waits for.
     pub(super) fn take_deferred_copy(&self) -> Option<DeferredCopy> {
         self.deferred_copy.take()
     }
@@ -201,11 +205,11 @@ impl GuestState {
         self.has_request.get()
     }
 
-    /// Marks the request as taken, and returns the lengths of its operation and payload.
-    pub(super) fn take_request_lengths(&self) -> RequestLengths {
+    /// Marks the request as no longer pending, and returns the lengths of its operation and payload.
+    pub(super) fn accept_request(&self) -> RequestLengths {
         self.has_request.set(false);
         let request = self.request.borrow();
-        // The limit on payloads is 1 GiB, so both fit.
+        // `InstanceContext::refusal` bounds both by `message_bytes`, which is at most 1 GiB.
         RequestLengths { operation: request.operation.len() as u32, payload: request.payload.len() as u32 }
     }
 
@@ -214,27 +218,29 @@ impl GuestState {
         self.outcome.set(Some(code));
     }
 
+    /// Takes the result of `__guest_call`. `None` while the guest has not returned.
     pub(super) fn take_outcome(&self) -> Option<i32> {
         self.outcome.take()
     }
 
-    /// Passes the request's operation and payload to a closure.
-    pub(super) fn with_request<R>(&self, read: impl FnOnce(&[u8], &[u8]) -> R) -> R {
-        let request = self.request.borrow();
-        read(request.operation.as_bytes(), &request.payload)
+    /// Passes the request to a closure.
+    pub(super) fn with_request<R>(&self, read: impl FnOnce(&Request) -> R) -> R {
+        read(&self.request.borrow())
     }
 
+    /// Stores the response of the guest, and replaces a previous one.
     pub(super) fn set_response(&self, response: Vec<u8>) {
         self.answer.borrow_mut().response = Some(response);
     }
 
-    /// Returns the buffer of the response that the guest is about to replace, empty.
+    /// Takes the buffer of the previous response, cleared, so that the next response reuses it.
     pub(super) fn take_response_buffer(&self) -> Vec<u8> {
         let mut buffer = self.answer.borrow_mut().response.take().unwrap_or_default();
         buffer.clear();
         buffer
     }
 
+    /// Stores the error of the guest, and replaces a previous one.
     pub(super) fn set_error(&self, error: Vec<u8>) {
         self.answer.borrow_mut().error = Some(error);
     }
@@ -258,7 +264,7 @@ impl GuestState {
             Ok(response) => (response, String::new()),
             Err(error) => (Vec::new(), error),
         };
-        error.truncate(error.floor_char_boundary(LONGEST_REFUSAL));
+        error.truncate(error.floor_char_boundary(MAX_HOST_ERROR_BYTES));
         self.host_call_result.replace(HostCallResult { response, error });
     }
 
@@ -267,6 +273,7 @@ impl GuestState {
         read(&self.host_call_result.borrow().response)
     }
 
+    /// Returns the length of the response of the last host call. Unit: bytes.
     pub(super) fn host_response_length(&self) -> usize {
         self.host_call_result.borrow().response.len()
     }

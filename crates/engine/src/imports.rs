@@ -139,16 +139,16 @@ fn yields(store: &mut Store, env: &FunctionEnv<Env>, state: Rc<GuestState>) -> F
 fn guest_request(env: FunctionEnvMut<'_, Env>, operation: u32, payload: u32) -> PriceResult {
     let state = env.data();
     let memory = GuestMemory::of(state, &env)?;
-    state.with_request(|operation_bytes, payload_bytes| {
-        memory.check_write(operation, operation_bytes)?;
-        memory.check_write(payload, payload_bytes)?;
-        let bytes = operation_bytes.len() + payload_bytes.len();
+    state.with_request(|request| {
+        memory.check_write(operation, request.operation.as_bytes())?;
+        memory.check_write(payload, &request.payload)?;
+        let bytes = request.operation.len() + request.payload.len();
         if bytes > COPY_CHUNK {
             state.defer_copy(DeferredCopy::Request { operation, payload });
             return Ok(DEFERRED);
         }
-        memory.write(operation, operation_bytes)?;
-        memory.write(payload, payload_bytes)?;
+        memory.write(operation, request.operation.as_bytes())?;
+        memory.write(payload, &request.payload)?;
         Ok(price_of(bytes))
     })
 }
@@ -257,7 +257,7 @@ async fn read_call(env: &AsyncFunctionEnvMut<Env>, state: &GuestState, arguments
 /// Performs a guest's call. Returns the result of `__host_call`: 1 if a response can be fetched, 0 if an error can.
 async fn perform_call(call: GuestCall, state: &GuestState) -> Result<i32, Fault> {
     let limit = state.max_payload_bytes;
-    let mut answering = (state.host)(state.context(), call);
+    let mut answering = (state.call_handler)(state.context(), call);
     let answer = match poll!(&mut answering) {
         // A guest whose calls are refused at once must not keep the shard by repeating them.
         Poll::Ready(answer) => {

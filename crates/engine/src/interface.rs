@@ -1,11 +1,12 @@
 //! The functions of the waPC interface that a guest may import (pure).
 //!
-//! A function without a result for the guest returns its *price* to the meter: the fuel that its work costs. The
-//! meter's rewriting charges the price wherever the guest calls the function.
+//! As the guest sees it, a function returns an `i32` or nothing. The meter rewrites the import of a function that returns
+//! nothing: it then returns its *price*, the fuel that its work costs, and the guest's code pays it after each call.
 
 use wapc::wapc_functions as names;
 
-/// The namespaces from which guests import the interface: waPC's own, and that of later wasmCloud actors.
+/// The namespaces from which guests import the interface: waPC's own, and that of actors that were built with the crate
+/// wasmbus-rpc, for wasmCloud 0.50 and later.
 pub(super) const NAMESPACES: [&str; 2] = [wapc::HOST_NAMESPACE, "wasmbus"];
 
 /// A function of the interface. All its parameters, and its result if it has one, are of type `i32`.
@@ -13,7 +14,7 @@ pub(super) const NAMESPACES: [&str; 2] = [wapc::HOST_NAMESPACE, "wasmbus"];
 pub(super) struct HostFunction {
     pub(super) name: &'static str,
     pub(super) parameters: u32,
-    /// Whether it returns a value to the guest.
+    /// Whether the guest sees a result. If not, the rewritten import returns its price.
     pub(super) returns_value: bool,
 }
 
@@ -30,6 +31,7 @@ pub(super) const FUNCTIONS: [HostFunction; 9] = [
     HostFunction { name: names::HOST_CALL, parameters: 8, returns_value: true },
 ];
 
+/// Returns a function without a result for the guest, which costs a price.
 const fn priced(name: &'static str, parameters: u32) -> HostFunction {
     HostFunction { name, parameters, returns_value: false }
 }

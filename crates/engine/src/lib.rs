@@ -52,7 +52,7 @@ use std::sync::{Arc, Weak};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::limits::Limits;
 
-pub use background::run_in_background;
+pub use background::{CancelFlag, run_in_background};
 pub use cache::ArtifactCache;
 use cache::Artifacts;
 pub use cache::Cache;

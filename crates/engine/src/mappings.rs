@@ -19,8 +19,9 @@ pub(super) const MODULE_MAPPINGS: usize = 8;
 /// The mappings of an entered guest: two stacks, each with a guard page.
 const STACK_MAPPINGS: usize = 4;
 
-/// The largest number of stacks in wasmer's pool. They count as mappings of others. A pooled stack keeps the pages that
-/// its guest touched, but mapping and unmapping one makes all threads of the process wait for each other.
+/// The number of stacks after which wasmer's pool is emptied, when it receives one more. Reusing a stack avoids a call of
+/// the operating system that stalls all threads of the process. A pooled stack keeps its touched pages, so the pool is
+/// small. Its mappings count against [`LEFT_TO_PROCESS`].
 const MAX_POOLED_STACKS: usize = 16;
 
 /// The mappings that are left to the rest of the process: threads, libraries, the allocator.
@@ -40,8 +41,8 @@ struct BudgetState {
     reserved: AtomicUsize,
     /// The mappings reserved for stacks alone.
     stacks: AtomicUsize,
-    /// The largest number of stacks that wasmer's pool can hold now. Concurrent requests may make the actual number
-    /// lower.
+    /// An estimate of the stacks in wasmer's pool, which all hosts of the process share. Each thread can keep one more
+    /// than is counted.
     pooled: AtomicUsize,
     /// The memories whose mappings are about to be released.
     release_queue: ReleaseQueue,
@@ -77,15 +78,15 @@ impl MappingBudget {
     /// # Errors
     /// `ResourcesExhausted` if fewer mappings are left.
     pub(super) fn reserve(&self, what: &'static str, count: usize) -> Result<MappingReservation, Fault> {
-        let reserved = self.0.reserved.fetch_add(count, Ordering::Relaxed);
-        let reservation = MappingReservation { from: self.clone(), count };
-        if reserved + count <= self.0.limit {
-            return Ok(reservation);
-        }
         let limit = self.0.limit;
-        Err(Fault::ResourcesExhausted(format!(
-            "there is no room for {what}: the guests of the host may hold {limit} mappings"
-        )))
+        // A refused reservation must not take room from a smaller one at the same time.
+        let more = |reserved: usize| reserved.checked_add(count).filter(|&sum| sum <= limit);
+        match self.0.reserved.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
+            Ok(_) => Ok(MappingReservation { from: self.clone(), count }),
+            Err(_) => Err(Fault::ResourcesExhausted(format!(
+                "there is no room for {what}: the guests of the host may hold {limit} mappings"
+            ))),
+        }
     }
 
     /// Checks that the budget has room for this number of guests now. It reserves nothing: each guest still reserves
@@ -170,6 +171,21 @@ mod tests {
         assert!(mappings.reserve_stacks().is_err());
         drop((memory, again));
         drop(mappings.reserve("all of them", 10).unwrap());
+    }
+
+    #[test]
+    fn a_refused_reservation_takes_no_room_from_others() {
+        let mappings = MappingBudget::new(Some(10));
+        let refused = |count| mappings.reserve("too much", count).is_err();
+        let held = mappings.reserve("a memory", 1).unwrap();
+        assert!(refused(usize::MAX) && refused(10));
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..100_000).for_each(|_| assert!(refused(10))));
+            for _ in 0..100_000 {
+                drop(mappings.reserve("a small one", 1).unwrap());
+            }
+        });
+        drop(held);
     }
 
     #[test]

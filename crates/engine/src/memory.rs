@@ -122,7 +122,7 @@ impl Tunables for GuestTunables {
                 VMMemory(Box::new(memory))
             }
         };
-        // SAFETY: it has just been defined, and memories of neither style move.
+        // SAFETY: it has just been defined, and memories of neither layout move when they grow.
         unsafe { ReleasingMemory::wrap(memory, self.release_queue.clone()) }
     }
 

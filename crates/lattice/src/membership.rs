@@ -1,16 +1,16 @@
 //! The hosts of a lattice: heartbeats, who is there, what each runs, and the events of 2021.
 //!
 //! Heartbeats have a constant size, are signed with host keys and say when the inventory of their host has changed. Inventories
-//! are requested then, in pages. The other hosts answer the first heartbeat of a host with theirs. A host that is silent for two intervals is down, but no host is judged while the own
-//! connection does not work: see `roster`.
+//! are requested then, in pages. The other hosts answer the first heartbeat of a host with theirs. A host that is silent for two
+//! intervals is down, but no host is judged while the own connection does not work: see `roster`.
 
 mod beat;
 mod counts;
 mod era;
 mod index;
-mod inner;
 mod inventory;
 mod roster;
+mod state;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -35,8 +35,8 @@ use beat::BeatKind;
 use counts::Counters;
 use era::EraHosts;
 use index::{Index, entity_key};
-use inner::{Inner, Known};
 use roster::Roster;
+use state::{Known, MembershipState};
 
 pub use beat::EntityCounts;
 pub use counts::MembershipCounts;
@@ -56,7 +56,7 @@ const ERA_SILENCE: u32 = 4;
 
 /// The hosts that share a namespace with this one. Cheap to clone. The tasks end with [`leave`](Membership::leave).
 #[derive(Debug, Clone)]
-pub struct Membership(Arc<Inner>);
+pub struct Membership(Arc<MembershipState>);
 
 /// What a host needs to take part.
 pub struct MembershipSettings {
@@ -117,7 +117,7 @@ impl Membership {
             is_cordoned: false,
             is_draining: false,
         };
-        let inner = Arc::new(Inner {
+        let shared = Arc::new(MembershipState {
             connection: settings.connection,
             control: settings.control,
             namespace: Namespace::new(&options.namespace)?,
@@ -141,8 +141,8 @@ impl Membership {
             outdated: Notify::new(),
             leaving: watch::Sender::new(false),
         });
-        task::spawn(&inner);
-        Ok(Membership(inner))
+        task::spawn(&shared);
+        Ok(Membership(shared))
     }
 
     /// Returns the public key of this host.
@@ -246,7 +246,7 @@ impl Membership {
     /// # Errors
     /// As [`Connection::publish`].
     pub async fn tell(&self, event: &EraEvent) -> Result<()> {
-        self.0.tell(event).await
+        self.0.publish_era_event(event).await
     }
 
     /// Tells the other hosts that this one leaves, waits until the server has read it, and ends the tasks. The host takes part no
@@ -258,8 +258,8 @@ impl Membership {
         if self.0.leaving.send_replace(true) {
             return Ok(());
         }
-        self.0.beat(BeatKind::Leaving).await?;
-        self.0.tell(&EraEvent::HostStopped).await?;
+        self.0.publish_heartbeat(BeatKind::Leaving).await?;
+        self.0.publish_era_event(&EraEvent::HostStopped).await?;
         self.0.connection.round_trip(limit).await?;
         self.0.control.round_trip(limit).await
     }

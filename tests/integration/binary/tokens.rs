@@ -35,11 +35,12 @@ fn a_token_whose_time_is_not_now_is_shown_all_the_same() {
     let (account, actor) = (nkeys::KeyPair::new_account(), nkeys::KeyPair::new_module());
     let provider = nkeys::KeyPair::new_service();
     let (past, future) = (SystemTime::now() - Duration::from_secs(90), SystemTime::now() + Duration::from_secs(90));
+    let issued = past - Duration::from_secs(90);
     let claims = |claims: ActorClaims| sign_module(&guest("echo"), &claims.revision(7), &account, &actor).unwrap();
-    shell.write("ended.wasm", claims(ActorClaims::new("Echo").expires(past)));
+    shell.write("ended.wasm", claims(ActorClaims::new("Echo").issued_at(issued).expires(past)));
     shell.write("early.wasm", claims(ActorClaims::new("Echo").not_before(future)));
     let archive = ProviderArchive::builder("Clock", "test:clock", "Example").revision(7).target("x86_64-linux", "x");
-    shell.write("ended.par", archive.expires(past).sign(&account, &provider).unwrap());
+    shell.write("ended.par", archive.issued_at(issued).expires(past).sign(&account, &provider).unwrap());
     for (file, key, reason) in [
         ("ended.wasm", actor.public_key(), "expired"),
         ("early.wasm", actor.public_key(), "becomes valid in"),

@@ -73,7 +73,7 @@ impl ArchiveBuilder {
         self
     }
 
-    /// Sets when the token expires, rounded down to seconds. Default: never.
+    /// Sets when the token expires, rounded down to seconds. It must be later than the time of issue. Default: never.
     pub fn expires(mut self, time: SystemTime) -> ArchiveBuilder {
         self.validity.expires = Some(time);
         self

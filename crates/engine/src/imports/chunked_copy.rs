@@ -16,7 +16,7 @@ pub(crate) const COPY_CHUNK: usize = 1 << 20;
 /// Copies bytes in chunks and yields between them if the guest's slice is over.
 ///
 /// # Errors
-/// Returns the fault of a copy, or why the guest has to end.
+/// Returns the fault of a copy, or the fault that ends the guest.
 pub(super) async fn copy_in_chunks(
     env: &AsyncFunctionEnvMut<Env>,
     state: &GuestState,
@@ -41,14 +41,14 @@ pub(super) async fn make_deferred_copy(
 ) -> Result<(), Fault> {
     match copy {
         DeferredCopy::Request { operation, payload } => {
-            let (operation_bytes, payload_bytes) =
-                state.with_request(|operation, payload| (operation.len(), payload.len()));
+            let operation_bytes = state.with_request(|request| request.operation.len());
             copy_in_chunks(env, state, operation_bytes, |memory, range| {
-                state.with_request(|bytes, _| memory.write_chunk(operation, bytes, range))
+                state.with_request(|request| memory.write_chunk(operation, request.operation.as_bytes(), range))
             })
             .await?;
+            let payload_bytes = state.with_request(|request| request.payload.len());
             copy_in_chunks(env, state, payload_bytes, |memory, range| {
-                state.with_request(|_, bytes| memory.write_chunk(payload, bytes, range))
+                state.with_request(|request| memory.write_chunk(payload, &request.payload, range))
             })
             .await
         }

@@ -1,14 +1,17 @@
 //! Releases large memories to the operating system on a background thread.
 //!
 //! The operating system takes some time to reclaim each touched page: hundreds of MiB take tens of milliseconds. So a
-//! large memory is released on another thread, in chunks, between which the process can map and unmap other memory.
+//! large memory is released on another thread, in chunks of 4 MiB, so that other threads can map and unmap memory between
+//! two chunks.
 
 #![allow(unsafe_code, reason = "the pages of a memory are released before the memory itself")]
 
 use std::collections::VecDeque;
+use std::io;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
 
 use wasmer::sys::vm::{LinearMemory, MemoryError, MemoryStyle, Trap, VMMemory, VMMemoryDefinition};
 use wasmer::{MemoryType, Pages};
@@ -19,6 +22,9 @@ const LARGE_BYTES: usize = 4 * 1024 * 1024;
 /// The size of the chunks in which a memory is released. Unit: bytes.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
+/// The name of the thread. Linux cuts names after 15 bytes.
+const THREAD_NAME: &str = "wasm-release";
+
 /// The queue of memories that are to be released. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReleaseQueue(Arc<Mutex<QueueState>>);
@@ -26,8 +32,8 @@ pub(crate) struct ReleaseQueue(Arc<Mutex<QueueState>>);
 #[derive(Debug, Default)]
 struct QueueState {
     waiting: VecDeque<PendingRelease>,
-    /// Whether a thread works on the queue.
-    is_draining: bool,
+    /// Whether a thread releases the memories of the queue.
+    is_releasing: bool,
 }
 
 /// The memory of a dropped guest.
@@ -58,10 +64,10 @@ pub(super) struct ReleasingMemory {
 }
 
 impl ReleasingMemory {
-    /// Wraps a memory that does not move.
+    /// Wraps a memory, so that dropping it releases it through the queue.
     ///
     /// # Safety
-    /// The definition of the memory must be valid.
+    /// The definition must be valid, and the memory must keep its address when it grows, until it is dropped.
     pub(super) unsafe fn wrap(memory: VMMemory, release_queue: ReleaseQueue) -> Result<VMMemory, MemoryError> {
         // SAFETY: the caller promises that the definition is valid.
         let base = unsafe { memory.vmmemory().as_ref() }.base;
@@ -119,15 +125,25 @@ impl LinearMemory for ReleasingMemory {
 }
 
 impl ReleaseQueue {
-    /// Releases a memory on a background thread, or at once if no runtime runs on this thread.
+    /// Releases a memory on a background thread, or at once if the process can have no more threads.
     fn enqueue(&self, pending: PendingRelease) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        self.enqueue_with(pending, |task| {
+            Builder::new().name(THREAD_NAME.to_owned()).spawn(|| task.run())?;
+            Ok(())
+        });
+    }
+
+    /// Queues a memory, and starts the thread if none runs. If it cannot be started, its task is dropped, which releases
+    /// the queued memories.
+    fn enqueue_with(&self, pending: PendingRelease, start: impl FnOnce(ReleaseTask) -> io::Result<()>) {
         let mut queue = self.lock();
         queue.waiting.push_back(pending);
-        if !std::mem::replace(&mut queue.is_draining, true) {
-            let task = DrainTask { release_queue: self.clone(), is_finished: false };
+        if !std::mem::replace(&mut queue.is_releasing, true) {
+            let task = ReleaseTask { release_queue: self.clone(), is_finished: false };
             drop(queue);
-            runtime.spawn_blocking(move || task.run());
+            if let Err(error) = start(task) {
+                log::warn!("memories are released on the threads that dropped them: {error}");
+            }
         }
     }
 
@@ -137,13 +153,13 @@ impl ReleaseQueue {
     }
 }
 
-/// Releases the queued memories. A runtime that shuts down may drop it before it runs.
-struct DrainTask {
+/// Releases the queued memories. It is dropped before it runs if its thread cannot be started.
+struct ReleaseTask {
     release_queue: ReleaseQueue,
     is_finished: bool,
 }
 
-impl DrainTask {
+impl ReleaseTask {
     fn run(mut self) {
         while let Some(pending) = self.next() {
             pending.release();
@@ -155,22 +171,23 @@ impl DrainTask {
         let mut queue = self.release_queue.lock();
         let next = queue.waiting.pop_front();
         if next.is_none() {
-            queue.is_draining = false;
+            queue.is_releasing = false;
             self.is_finished = true;
         }
         next
     }
 }
 
-impl Drop for DrainTask {
+impl Drop for ReleaseTask {
     fn drop(&mut self) {
         if self.is_finished {
             return;
         }
         let mut queue = self.release_queue.lock();
-        queue.is_draining = false;
+        queue.is_releasing = false;
         let waiting = std::mem::take(&mut queue.waiting);
         drop(queue);
+        // The task did not run: the memories are released here, outside of the lock.
         drop(waiting);
     }
 }
@@ -200,23 +217,36 @@ mod tests {
         unsafe { ReleasingMemory::wrap(owned.into(), release_queue.clone()) }.unwrap()
     }
 
-    #[tokio::test]
-    async fn large_memories_are_released_by_another_thread() {
+    #[test]
+    fn large_memories_are_released_by_another_thread() {
         let release_queue = ReleaseQueue::default();
         drop(memory(1, &release_queue));
-        assert!(!release_queue.lock().is_draining, "a small memory is released at once");
+        assert!(!release_queue.lock().is_releasing, "a small memory is released at once");
         drop((memory(100, &release_queue), memory(100, &release_queue)));
-        while release_queue.lock().is_draining {
-            tokio::task::yield_now().await;
+        while release_queue.lock().is_releasing {
+            std::thread::yield_now();
         }
         assert!(release_queue.lock().waiting.is_empty());
     }
 
     #[test]
-    fn without_a_runtime_memories_are_released_at_once() {
+    fn memories_are_released_at_once_if_no_thread_can_be_started() {
         let release_queue = ReleaseQueue::default();
+        let pending = || {
+            let ty = MemoryType::new(100, Some(100), false);
+            let memory: VMMemory = VMOwnedMemory::new(&ty, &MemoryStyle::Static).unwrap().into();
+            // SAFETY: the memory owns its definition.
+            let base = NonNull::new(unsafe { memory.vmmemory().as_ref() }.base).unwrap();
+            PendingRelease { memory, range: MemoryRange { base, bytes: 100 * 65_536 } }
+        };
+        for _ in 0..2 {
+            release_queue.enqueue_with(pending(), |_| Err(io::ErrorKind::WouldBlock.into()));
+            let queue = release_queue.lock();
+            assert!(queue.waiting.is_empty() && !queue.is_releasing);
+        }
         drop(memory(100, &release_queue));
-        let queue = release_queue.lock();
-        assert!(queue.waiting.is_empty() && !queue.is_draining);
+        while release_queue.lock().is_releasing {
+            std::thread::yield_now();
+        }
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn rewrite(
 }
 
 /// The largest number of tables of a module. Each may have the largest size.
-const MAX_TABLES: usize = 4;
+pub(super) const MAX_TABLES: usize = 4;
 
 /// The largest number of operators that are written repeatedly, which limits the growth of a module.
 const MAX_COPIES: usize = 2_000_000;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use wasmcloud_claims::jwt::{Actor, Claims};
 
 /// The most hosts of 2021 that are known at a time.
-const MOST_HOSTS: usize = 1_000;
+pub(super) const MOST_HOSTS: usize = 1_000;
 
 /// The room that the header and the names of an event take beside its data. Unit: bytes.
 const ENVELOPE: usize = 512;
@@ -235,13 +235,19 @@ pub(super) struct EraHosts {
 }
 
 impl EraHosts {
-    /// Takes note of an event. Hosts beyond the bound are not remembered. Returns whether the host is new.
+    /// Records an event. Returns whether its host is new. A host beyond the bound is not recorded, and not new.
     pub(super) fn hear(&mut self, host: String, now: Instant) -> bool {
         let is_known = self.seen.contains_key(&host);
-        if self.seen.len() < MOST_HOSTS || is_known {
-            self.seen.insert(host, now);
+        if !is_known && self.seen.len() >= MOST_HOSTS {
+            return false;
         }
+        self.seen.insert(host, now);
         !is_known
+    }
+
+    /// Removes a host.
+    pub(super) fn remove(&mut self, host: &str) {
+        self.seen.remove(host);
     }
 
     /// Forgets the hosts that were silent for a time.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::Inner;
+use super::MembershipState;
 
 /// The delay after a failure to subscribe.
 const RETRY: Duration = Duration::from_millis(200);
@@ -23,34 +23,34 @@ enum Task {
 }
 
 /// Starts the tasks.
-pub(super) fn spawn(inner: &Arc<Inner>) {
+pub(super) fn spawn(shared: &Arc<MembershipState>) {
     for task in [Task::Member, Task::Era, Task::Inventories] {
-        let inner = Arc::clone(inner);
+        let shared = Arc::clone(shared);
         tokio::spawn(async move {
-            let mut leaving = inner.leaving.subscribe();
+            let mut leaving = shared.leaving.subscribe();
             tokio::select! {
-                () = run(&inner, task) => {}
+                () = run(&shared, task) => {}
                 _ = leaving.wait_for(|is_leaving| *is_leaving) => {}
             }
             if matches!(task, Task::Member) {
                 // The connection is closed: the other tasks end, too.
-                inner.leaving.send_replace(true);
+                shared.leaving.send_replace(true);
             }
         });
     }
 }
 
 /// Runs a task, and starts it again after a failure, until the connection is closed.
-async fn run(inner: &Arc<Inner>, task: Task) {
+async fn run(shared: &Arc<MembershipState>, task: Task) {
     let connection = match task {
-        Task::Inventories => return readers::read_inventories(inner).await,
-        Task::Era => &inner.control,
-        Task::Member => &inner.connection,
+        Task::Inventories => return readers::read_inventories(shared).await,
+        Task::Era => &shared.control,
+        Task::Member => &shared.connection,
     };
     while connection.joined().await {
         let outcome = match task {
-            Task::Era => era_hosts::hear(inner).await,
-            _ => member::take_part(inner).await,
+            Task::Era => era_hosts::hear(shared).await,
+            _ => member::take_part(shared).await,
         };
         if let Err(error) = outcome {
             log::warn!("the host takes no part in the lattice and tries again: {error}");

@@ -77,7 +77,9 @@ fn an_item_that_fits_no_message_is_counted() {
 fn the_number_of_hosts_is_bounded_and_silent_ones_are_forgotten() {
     let (mut hosts, now) = (EraHosts::default(), Instant::now());
     for number in 0..2 * MOST_HOSTS {
-        hosts.hear(number.to_string(), now);
+        let is_new = hosts.hear(number.to_string(), now);
+        assert_eq!(is_new, number < MOST_HOSTS, "{number}");
+        assert!(!hosts.hear(number.to_string(), now), "{number}");
     }
     assert_eq!(hosts.iter().count(), MOST_HOSTS);
     let later = now + Duration::from_secs(60);

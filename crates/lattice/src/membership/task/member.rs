@@ -13,7 +13,7 @@ use async_nats::Message;
 use tokio::time::{Instant, sleep_until};
 use wasmcloud_core::error::Result;
 
-use super::super::Inner;
+use super::super::MembershipState;
 use super::super::beat::{BeatKind, Heartbeat};
 use super::super::throttle::Throttle;
 use crate::connection::{LatticeState, Mark, Subject, Subscription, random_share};
@@ -31,7 +31,7 @@ struct Proved {
 
 /// The subscriptions of a member, and what it does next.
 struct Member {
-    inner: Arc<Inner>,
+    shared: Arc<MembershipState>,
     heartbeats: Subscription,
     /// The heartbeats of others for this host alone, since it has joined.
     answers: Subscription,
@@ -56,14 +56,14 @@ struct Member {
 }
 
 /// Subscribes and takes part, until a subscription fails.
-pub(super) async fn take_part(inner: &Arc<Inner>) -> Result<()> {
-    let own = |name: &str| Subject::new(inner.namespace.peer(&format!("host.{}.{name}", inner.host)));
-    let heartbeat = Subject::new(inner.namespace.peer("heartbeat"));
-    let mut status = inner.connection.watch();
+pub(super) async fn take_part(shared: &Arc<MembershipState>) -> Result<()> {
+    let own = |name: &str| Subject::new(shared.namespace.peer(&format!("host.{}.{name}", shared.host)));
+    let heartbeat = Subject::new(shared.namespace.peer("heartbeat"));
+    let mut status = shared.connection.watch();
     let subjects = vec![heartbeat, own("heartbeat"), own("ping"), own("inventory")];
-    let subscriptions = inner.connection.subscribe_all(subjects).await?;
+    let subscriptions = shared.connection.subscribe_all(subjects).await?;
     let Ok(subscriptions) = <[Subscription; 4]>::try_from(subscriptions) else { return Ok(()) };
-    let mut member = Member::new(inner, subscriptions);
+    let mut member = Member::new(shared, subscriptions);
     member.connected().await;
     loop {
         tokio::select! {
@@ -90,7 +90,7 @@ pub(super) async fn take_part(inner: &Arc<Inner>) -> Result<()> {
                 let state = status.borrow_and_update().state.clone();
                 member.state_changed(&state).await;
             }
-            () = inner.changed.notified() => member.hasten(),
+            () = shared.changed.notified() => member.hasten(),
             () = sleep_until(member.next_beat) => member.beat(BeatKind::Alive).await,
             () = until(member.answer_at) => member.answer_joiners().await,
             () = sleep_until(member.check_at), if member.proof.is_none() => member.check(),
@@ -116,11 +116,11 @@ async fn proof(proof: &mut Option<Proof>) -> Proved {
 }
 
 impl Member {
-    fn new(inner: &Arc<Inner>, subscriptions: [Subscription; 4]) -> Member {
+    fn new(shared: &Arc<MembershipState>, subscriptions: [Subscription; 4]) -> Member {
         let [heartbeats, answers, pings, inventories] = subscriptions;
         let now = Instant::now();
         Member {
-            inner: Arc::clone(inner),
+            shared: Arc::clone(shared),
             heartbeats,
             answers,
             pings,
@@ -144,7 +144,7 @@ impl Member {
             LatticeState::Joined => self.connected().await,
             _ => {
                 self.proof = None;
-                self.inner.known().roster.unsettle();
+                self.shared.known().roster.unsettle();
             }
         }
     }
@@ -153,11 +153,11 @@ impl Member {
     async fn connected(&mut self) {
         let now = Instant::now();
         {
-            let mut known = self.inner.known();
+            let mut known = self.shared.known();
             known.roster.unsettle();
             known.roster.settle(now);
         }
-        self.mark = self.inner.connection.mark().ok();
+        self.mark = self.shared.connection.mark().ok();
         self.check_at = now;
         self.beat(BeatKind::Joined).await;
     }
@@ -165,9 +165,9 @@ impl Member {
     async fn beat(&mut self, kind: BeatKind) {
         let now = Instant::now();
         // Hosts that start together do not beat together.
-        self.next_beat = now + self.inner.interval.mul_f64(0.8 + 0.15 * random_share());
+        self.next_beat = now + self.shared.interval.mul_f64(0.8 + 0.15 * random_share());
         self.last_beat = Some(now);
-        if let Err(error) = self.inner.beat(kind).await {
+        if let Err(error) = self.shared.publish_heartbeat(kind).await {
             log::debug!("no heartbeat: {error}");
         }
     }
@@ -175,19 +175,19 @@ impl Member {
     /// Beats at once, or when the gap after the last heartbeat is over.
     fn hasten(&mut self) {
         let now = Instant::now();
-        let earliest = self.last_beat.map_or(now, |last| (last + GAP.min(self.inner.interval / 4)).max(now));
+        let earliest = self.last_beat.map_or(now, |last| (last + GAP.min(self.shared.interval / 4)).max(now));
         self.next_beat = self.next_beat.min(earliest);
     }
 
     /// Takes note of a heartbeat.
     fn hear(&mut self, message: &Message) {
-        match accept::accept(&self.inner, &message.payload) {
+        match accept::accept(&self.shared, &message.payload) {
             Ok(None) => {}
             Ok(Some(beat)) => {
-                self.inner.counters.add(|counts| counts.heartbeats += 1);
+                self.shared.counters.add(|counts| counts.heartbeats += 1);
                 self.accepted(beat);
             }
-            Err(refusal) => self.inner.counters.refuse(refusal),
+            Err(refusal) => self.shared.counters.refuse(refusal),
         }
     }
 
@@ -195,23 +195,25 @@ impl Member {
     fn accepted(&mut self, beat: Heartbeat) {
         let now = Instant::now();
         self.check_at = self.check_at.min(now + Duration::from_millis(beat.interval.into()) * 2);
-        if beat.kind == BeatKind::Joined && beat.host != self.inner.host {
+        if beat.kind == BeatKind::Joined && beat.host != self.shared.host {
             self.plan_answer(&beat.host, now);
         }
-        let inner = &*self.inner;
+        let shared = &*self.shared;
         let (host, incarnation, version) = (beat.host.clone(), beat.incarnation, beat.inventory_version);
         let is_leaving = beat.kind == BeatKind::Leaving;
         let (events, is_outdated) = {
-            let mut known = inner.known();
+            let mut known = shared.known();
             let events = known.roster.hear(beat, now);
+            // Its events of 2021 may have come before its first heartbeat.
+            known.era.remove(&host);
             if is_leaving {
                 known.index.remove(&host);
             }
             (events, !is_leaving && !known.index.has(&host, incarnation, version))
         };
-        inner.emit(events);
+        shared.emit(events);
         if is_outdated {
-            inner.outdated.notify_one();
+            shared.outdated.notify_one();
         }
     }
 }

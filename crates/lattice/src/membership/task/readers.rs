@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::{sleep, timeout};
 
 use super::super::roster::PeerStatus;
-use super::super::{Inner, Peer, inventory};
+use super::super::{MembershipState, Peer, inventory};
 use crate::connection::random_share;
 
 /// How many inventories are read at a time.
@@ -31,37 +31,37 @@ struct Outdated {
 }
 
 /// Reads the inventories that have changed, as long as it is polled.
-pub(super) async fn read_inventories(inner: &Inner) {
+pub(super) async fn read_inventories(shared: &MembershipState) {
     let mut has_failed = false;
     loop {
         if has_failed {
             // The next heartbeat may come first.
-            let _ = timeout(RETRY.min(inner.interval), inner.outdated.notified()).await;
+            let _ = timeout(RETRY.min(shared.interval), shared.outdated.notified()).await;
         } else {
-            inner.outdated.notified().await;
+            shared.outdated.notified().await;
         }
-        sleep(spread(inner)).await;
+        sleep(spread(shared)).await;
         let (sender, mut failures) = tokio::sync::mpsc::channel(1);
         let sender = &sender;
         let read = |outdated: Outdated| async move {
-            if !read_inventory(inner, &outdated).await {
+            if !read_inventory(shared, &outdated).await {
                 // One failure is as good as several.
                 let _ = sender.try_send(());
             }
         };
-        stream::iter(outdated(inner)).for_each_concurrent(READERS, read).await;
+        stream::iter(outdated(shared)).for_each_concurrent(READERS, read).await;
         has_failed = failures.try_recv().is_ok();
     }
 }
 
-fn spread(inner: &Inner) -> Duration {
-    let hosts = u32::try_from(inner.known().roster.peers().count()).unwrap_or(u32::MAX);
-    (SPREAD * hosts).min(LONGEST_SPREAD).min(inner.interval / 4).mul_f64(random_share())
+fn spread(shared: &MembershipState) -> Duration {
+    let hosts = u32::try_from(shared.known().roster.peers().count()).unwrap_or(u32::MAX);
+    (SPREAD * hosts).min(LONGEST_SPREAD).min(shared.interval / 4).mul_f64(random_share())
 }
 
 /// Returns the hosts whose inventories are not known in their last version.
-fn outdated(inner: &Inner) -> Vec<Outdated> {
-    let known = inner.known();
+fn outdated(shared: &MembershipState) -> Vec<Outdated> {
+    let known = shared.known();
     let is_outdated = |peer: &&Peer| {
         let is_known = known.index.has(&peer.host, peer.incarnation, peer.inventory_version);
         peer.status == PeerStatus::Up && !is_known
@@ -71,24 +71,24 @@ fn outdated(inner: &Inner) -> Vec<Outdated> {
 }
 
 /// Reads the inventory of a host, and returns whether it is known now.
-async fn read_inventory(inner: &Inner, outdated: &Outdated) -> bool {
+async fn read_inventory(shared: &MembershipState, outdated: &Outdated) -> bool {
     let Outdated { host, incarnation } = outdated;
-    match inventory::fetch(&inner.connection, &inner.namespace, host).await {
+    match inventory::fetch(&shared.connection, &shared.namespace, host).await {
         Ok(inventory) => {
-            take(inner, outdated, &inventory);
-            measure(inner, host).await;
+            take(shared, outdated, &inventory);
+            measure(shared, host).await;
             true
         }
         Err(error) => {
-            inner.counters.add(|counts| counts.failed_inventories += 1);
+            shared.counters.add(|counts| counts.failed_inventories += 1);
             log::debug!("the inventory of host {host} (incarnation {incarnation}) cannot be read: {error}");
             false
         }
     }
 }
 
-fn take(inner: &Inner, outdated: &Outdated, inventory: &inventory::Inventory) {
-    let mut known = inner.known();
+fn take(shared: &MembershipState, outdated: &Outdated, inventory: &inventory::Inventory) {
+    let mut known = shared.known();
     let peer = known.roster.peer(&outdated.host);
     // It may have left or restarted meanwhile.
     if peer.is_some_and(|peer| peer.status == PeerStatus::Up && peer.incarnation == outdated.incarnation) {
@@ -97,9 +97,9 @@ fn take(inner: &Inner, outdated: &Outdated, inventory: &inventory::Inventory) {
 }
 
 /// Measures the way to a host once, when its inventory is read for the first time.
-async fn measure(inner: &Inner, host: &str) {
-    let is_measured = inner.known().roster.peer(host).is_some_and(|peer| peer.round_trip.is_some());
-    if !is_measured && let Err(error) = inner.round_trip(host, ROUND_TRIP).await {
+async fn measure(shared: &MembershipState, host: &str) {
+    let is_measured = shared.known().roster.peer(host).is_some_and(|peer| peer.round_trip.is_some());
+    if !is_measured && let Err(error) = shared.round_trip(host, ROUND_TRIP).await {
         log::debug!("the way to host {host} cannot be measured: {error}");
     }
 }

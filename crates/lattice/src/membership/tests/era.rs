@@ -89,3 +89,30 @@ fn hosts_of_2021_are_known_while_they_send_events_and_ours_are_none() {
         eventually("it is forgotten", || keys().is_empty()).await;
     });
 }
+
+#[test]
+fn hosts_of_the_current_protocol_take_no_places_of_hosts_of_2021() {
+    run(async {
+        let server = Server::start();
+        let mut host = Host::start(&server.address(), LONG);
+        let other = Host::start(&server.address(), LONG);
+        host.sees(&other).await;
+        let (first, last) = (KeyPair::new_server().public_key(), KeyPair::new_server().public_key());
+        let client = server.client().await;
+        let publish = async |key: &str| {
+            let event = super::super::era::encode(&EraEvent::HostStarted, key, 1).unwrap();
+            client.publish("wasmbus.ctl.default.events", event).await.unwrap();
+        };
+        // The host may not have subscribed yet.
+        while host.membership.era_hosts().is_empty() {
+            publish(&first).await;
+            tokio::time::sleep(SHORT / 4).await;
+        }
+        // Messages of one client arrive in their order, so the last one shows that the others have been heard.
+        for key in [&host.key(), &other.key(), &last] {
+            publish(key).await;
+        }
+        eventually("the last host of 2021 is known", || host.membership.era_hosts().len() == 2).await;
+        assert_eq!(host.membership.0.known().era.iter().count(), 2);
+    });
+}

@@ -191,9 +191,9 @@ fn the_tasks_end_with_the_connection() {
         let mut host = Host::start(&server.address(), SHORT);
         let other = Host::start(&server.address(), SHORT);
         host.sees(&other).await;
-        let inner = Arc::downgrade(&host.membership.0);
+        let shared = Arc::downgrade(&host.membership.0);
         host.connection.close(PATIENCE).await.unwrap();
         drop(host);
-        eventually("nothing is left", || inner.strong_count() == 0).await;
+        eventually("nothing is left", || shared.strong_count() == 0).await;
     });
 }

@@ -29,8 +29,8 @@ impl Member {
             self.joiners.push(joiner.to_owned());
         }
         if self.answer_at.is_none() {
-            let hosts = u32::try_from(self.inner.known().roster.peers().count()).unwrap_or(u32::MAX);
-            let longest = SPREAD.saturating_mul(hosts).min(LONGEST_SPREAD).min(self.inner.interval / 4);
+            let hosts = u32::try_from(self.shared.known().roster.peers().count()).unwrap_or(u32::MAX);
+            let longest = SPREAD.saturating_mul(hosts).min(LONGEST_SPREAD).min(self.shared.interval / 4);
             self.answer_at = Some(now + longest.mul_f64(random_share()));
         }
     }
@@ -43,8 +43,8 @@ impl Member {
             if are_many || !self.answer_limit.allows(Instant::now()) {
                 return self.hasten();
             }
-            let subject = self.inner.namespace.peer(&format!("host.{joiner}.heartbeat"));
-            if let Err(error) = self.inner.beat_on(subject, BeatKind::Alive).await {
+            let subject = self.shared.namespace.peer(&format!("host.{joiner}.heartbeat"));
+            if let Err(error) = self.shared.publish_heartbeat_to(subject, BeatKind::Alive).await {
                 log::debug!("host {joiner} is not answered: {error}");
             }
         }
@@ -53,24 +53,24 @@ impl Member {
     pub(super) async fn answer_ping(&mut self, message: Message) {
         let Some(reply) = message.reply.filter(|reply| is_inbox(reply)) else { return };
         if !self.ping_limit.allows(Instant::now()) {
-            return self.inner.counters.add(|counts| counts.throttled += 1);
+            return self.shared.counters.add(|counts| counts.throttled += 1);
         }
-        if let Err(error) = self.inner.connection.publish(reply.to_string(), bytes::Bytes::new()).await {
+        if let Err(error) = self.shared.connection.publish(reply.to_string(), bytes::Bytes::new()).await {
             log::debug!("a ping is not answered: {error}");
         }
     }
 
     pub(super) async fn answer_inventory(&mut self, message: Message) {
         let Some(reply) = message.reply.filter(|reply| is_inbox(reply)) else { return };
-        let inner = &*self.inner;
+        let shared = &*self.shared;
         if !self.page_limit.allows(Instant::now()) {
-            return inner.counters.add(|counts| counts.throttled += 1);
+            return shared.counters.add(|counts| counts.throttled += 1);
         }
-        let Some(server) = inner.connection.server() else { return };
+        let Some(server) = shared.connection.server() else { return };
         let room = server.max_payload.saturating_sub(PAGE_HEADER);
-        let answer = inventory::answer(&message.payload, &*inner.source, inner.namespace.as_str(), &inner.key, room);
-        let Some(answer) = answer else { return inner.counters.add(|counts| counts.malformed_requests += 1) };
-        if let Err(error) = inner.connection.publish(reply.to_string(), answer).await {
+        let answer = inventory::answer(&message.payload, &*shared.source, shared.namespace.as_str(), &shared.key, room);
+        let Some(answer) = answer else { return shared.counters.add(|counts| counts.malformed_requests += 1) };
+        if let Err(error) = shared.connection.publish(reply.to_string(), answer).await {
             log::debug!("a request for the inventory is not answered: {error}");
         }
     }

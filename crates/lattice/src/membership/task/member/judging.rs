@@ -14,20 +14,20 @@ impl Member {
     pub(super) fn check(&mut self) {
         let now = Instant::now();
         let due = {
-            let known = self.inner.known();
+            let known = self.shared.known();
             if known.roster.is_settled() { known.roster.next_due() } else { Some(now) }
         };
         match due {
             Some(due) if due <= now => self.ask_for_proof(),
             Some(due) => self.check_at = due,
             // Each heartbeat may bring it forward.
-            None => self.check_at = now + self.inner.interval,
+            None => self.check_at = now + self.shared.interval,
         }
     }
 
     /// Asks the server for an answer, which proves that the connection works and that all earlier messages have arrived.
     fn ask_for_proof(&mut self) {
-        let (connection, limit) = (self.inner.connection.clone(), self.inner.interval);
+        let (connection, limit) = (self.shared.connection.clone(), self.shared.interval);
         self.proof = Some(Box::pin(async move {
             let asked = Instant::now();
             Proved { asked, outcome: connection.round_trip(limit).await }
@@ -36,7 +36,7 @@ impl Member {
 
     /// Returns whether no message can have been lost since it was asked last: none was dropped, and the connection has held.
     fn has_heard_all(&mut self) -> bool {
-        let connection = &self.inner.connection;
+        let connection = &self.shared.connection;
         let drops = connection.counts().slow_consumers;
         let is_whole = drops == std::mem::replace(&mut self.drops, drops);
         let has_held = self.mark.is_some_and(|mark| connection.is_unbroken(mark));
@@ -57,10 +57,10 @@ impl Member {
         }
         let now = Instant::now();
         let is_whole = self.has_heard_all();
-        self.check_at = if proved.outcome.is_ok() { now } else { now + self.inner.interval / 4 };
-        let inner = &*self.inner;
+        self.check_at = if proved.outcome.is_ok() { now } else { now + self.shared.interval / 4 };
+        let shared = &*self.shared;
         let events = {
-            let mut known = inner.known();
+            let mut known = shared.known();
             if proved.outcome.is_err() || !is_whole {
                 known.roster.unsettle();
             }
@@ -77,9 +77,9 @@ impl Member {
             events
         };
         if let Err(error) = &proved.outcome {
-            inner.counters.add(|counts| counts.unsettled += 1);
+            shared.counters.add(|counts| counts.unsettled += 1);
             log::warn!("no host is judged, since the own connection does not work: {error}");
         }
-        inner.emit(events);
+        shared.emit(events);
     }
 }
