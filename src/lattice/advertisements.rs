@@ -1,4 +1,4 @@
-//! What hosts and control clients of 2021 tell. Links of theirs are put into the registry, for the hosts of this kind; and
+//! What hosts and control clients of 2021 tell. Links of theirs are put into the registry, for current hosts; and
 //! links and claims of this host are advertised to them.
 
 use std::sync::Arc;

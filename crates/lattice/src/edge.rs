@@ -1,6 +1,6 @@
 //! The edge of the lattice: seals calls and answers that leave this host, and checks those that arrive.
 //!
-//! A call to a host of this kind names that host. It is authenticated by the MAC of a session or, before there is one, by a
+//! A call to a current host names that host. It is authenticated by the MAC of a session or, before there is one, by a
 //! token. As it names one host, no other host can be made to execute it. A call on its target's own subject is taken by any
 //! host of the queue group and carries a token, as in 2021.
 //!

@@ -2,7 +2,7 @@
 //!
 //! This crate speaks with NATS and knows neither actors nor their mailboxes. The crate `wasmcloud-host` connects it with what
 //! runs in a host. The subjects and payloads are those of the hosts of 2021 (wasmCloud 0.18 and 0.19), with fields added that
-//! they ignore.
+//! they ignore. Hosts that use these fields are *current hosts* here, whatever their release.
 //!
 //! # Layout
 //! - [`Namespace`]: the namespace of a lattice, and its subjects

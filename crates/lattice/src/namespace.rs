@@ -77,7 +77,7 @@ impl Namespace {
         self.control("events")
     }
 
-    /// Returns a subject of messages between hosts of this kind, which those of 2021 do not know.
+    /// Returns a subject of messages between current hosts, which those of 2021 do not know.
     pub fn peer(&self, name: &str) -> String {
         format!("wasmbus.peer.{self}.{name}")
     }

@@ -75,7 +75,7 @@ pub struct OutgoingCall {
 /// A call from another host, which has passed the checks of the edge.
 #[derive(Debug)]
 pub struct IncomingCall {
-    /// The public key of the host. It is proven for hosts of this kind.
+    /// The public key of the host. It is proven for current hosts.
     pub host: String,
     /// The caller, as that host names it.
     pub origin: WasmCloudEntity,

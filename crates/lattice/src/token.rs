@@ -1,7 +1,7 @@
 //! The token of an invocation: a JSON web token that the sending host signs, as in 2021.
 //!
 //! A token of 2021 binds the identifier of the call, the caller, the target, the operation and the payload. It does not bind
-//! the namespace, and it does not expire. Tokens of this kind of host add `exp`, and `lattice`: the digest of the whole
+//! the namespace, and it does not expire. Tokens of current hosts add `exp`, and `lattice`: the digest of the whole
 //! call, which covers the namespace and the extension. Hosts of 2021 ignore both. Where a call has an extension, a token
 //! without a valid digest is refused.
 

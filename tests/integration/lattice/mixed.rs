@@ -1,4 +1,4 @@
-//! Hosts and control clients of 2021, which know nothing of this kind of host.
+//! Hosts and control clients of 2021, which know nothing of current hosts.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;

@@ -161,7 +161,7 @@ impl Bucket {
             payload: Bytes::copy_from_slice(&message.payload),
         };
         self.note(stored.sequence);
-        // A key that no host of this kind writes is of no concern.
+        // A key that no current host writes is of no concern.
         if let Some(key) = self.key_of(&message.subject) {
             sink.send(Found { key, stored }).await.map_err(|_| unavailable("its reader has gone"))?;
         }

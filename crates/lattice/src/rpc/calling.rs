@@ -195,7 +195,7 @@ impl Inner {
             Ok(Sent::Retry(_)) => Attempt::NotExecuted,
             Ok(Sent::Done(result)) => Attempt::Done(result),
             Ok(Sent::NoSubscriber) => Attempt::NoHost,
-            // A host of this kind may turn out to run the target, and fetches the payload.
+            // A current host may turn out to run the target, and fetches the payload.
             Err(error) if error.kind() == ErrorKind::MessageTooLarge && self.may_be_known_soon(call) => {
                 Attempt::NotExecuted
             }

@@ -1,4 +1,4 @@
-//! What hosts of this kind add to an invocation. Hosts of 2021 ignore it.
+//! What current hosts add to an invocation. Hosts of 2021 ignore it.
 
 use super::reader::Reader;
 use super::writer::Writer;
@@ -30,7 +30,7 @@ const WAITING_FIELDS: &[&str] = &["actor", "host", "instance"];
 const TRACE_FIELDS: &[&str] = &["traceparent", "tracestate"];
 const AUTHENTICATOR_FIELDS: &[&str] = &["key", "counter", "mac"];
 
-/// What hosts of this kind add to a call.
+/// What current hosts add to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extension {
     /// The version of the protocol: [`PROTOCOL_VERSION`].

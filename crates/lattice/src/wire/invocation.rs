@@ -28,7 +28,7 @@ pub struct Invocation {
     pub encoded_claims: String,
     /// The public key of the sending host.
     pub host_id: String,
-    /// What hosts of this kind add. `None` for calls of hosts of 2021.
+    /// What current hosts add. `None` for calls of hosts of 2021.
     pub extension: Option<Extension>,
 }
 

@@ -19,11 +19,11 @@ pub struct Response {
     pub error: Option<String>,
     /// The identifier of the call.
     pub invocation_id: String,
-    /// What hosts of this kind add. `None` in answers of hosts of 2021.
+    /// What current hosts add. `None` in answers of hosts of 2021.
     pub extension: Option<ResponseExtension>,
 }
 
-/// What hosts of this kind add to an answer. It holds a MAC, a signature, or neither before it is sealed.
+/// What current hosts add to an answer. It holds a MAC, a signature, or neither before it is sealed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResponseExtension {
     /// The version of the protocol: [`PROTOCOL_VERSION`].

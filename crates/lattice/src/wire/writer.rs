@@ -7,7 +7,7 @@ use rmp::encode::{self, ByteBuf};
 pub enum PayloadForm {
     /// An array of integers: the only form that hosts of 2021 read. Bytes from 128 on take two bytes each.
     Array,
-    /// Binary, for hosts of this kind.
+    /// Binary, for current hosts.
     Binary,
 }
 

@@ -39,7 +39,7 @@ enum Way {
 /// A message of an answer.
 enum Part {
     Entry(Found),
-    /// An entry under a key that no host of this kind writes.
+    /// An entry under a key that no current host writes.
     Foreign(u64),
     /// The end of the answer, and how many entries are left.
     End(u64),
