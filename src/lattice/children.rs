@@ -144,8 +144,10 @@ async fn bring_up_to_date(node: &Arc<Node>, child: &Child, known: &mut Known, wa
         }
         (Some(wanted), Err(_)) if node.has_no_registry() => node.advertise_claims(wanted.actor.as_deref()).await,
         (None, Ok(open)) => withdraw(node, &open, child, known).await,
-        // It is announced when the registry is open.
-        (_, Err(_)) => Ok(()),
+        // It is announced when the registry is opened.
+        (_, Err(_)) if matches!(node.registry_state(), RegistryState::Unknown | RegistryState::Missing) => Ok(()),
+        // The registry is open, and the connection is lost: nothing tells when it is back.
+        (_, Err(lost)) => Err(lost),
     }
 }
 
