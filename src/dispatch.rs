@@ -163,7 +163,7 @@ impl Dispatch {
         let refusal = 'elsewhere: {
             let mut middlewares = self.0.middlewares.begin_call();
             let mut approval = Approval::default();
-            let mut sent = loop {
+            let sent = loop {
                 let pending = {
                     let snapshot = self.0.snapshot.load();
                     let actor = match resolve::open_actor(&snapshot, target) {
@@ -184,10 +184,7 @@ impl Dispatch {
                 };
                 approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
             };
-            let answer = match sent {
-                Ok(ref mut sent) => self.await_answer(sent).await,
-                Err(error) => Err(error),
-            };
+            let answer = self.await_answer(sent).await;
             guard.disarm();
             return middlewares.leave(answer);
         };
@@ -208,7 +205,7 @@ impl Dispatch {
         let refusal = 'elsewhere: {
             let mut middlewares = self.0.middlewares.begin_call();
             let mut approval = Approval::default();
-            let mut sent = loop {
+            let sent = loop {
                 origin.identity.trust.expect_trusted()?;
                 let pending = {
                     let snapshot = self.0.snapshot.load();
@@ -232,10 +229,7 @@ impl Dispatch {
                 };
                 approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
             };
-            let answer = match sent {
-                Ok(ref mut sent) => self.await_answer(sent).await,
-                Err(error) => Err(error),
-            };
+            let answer = self.await_answer(sent).await;
             guard.disarm();
             return middlewares.leave(answer);
         };
@@ -286,29 +280,26 @@ impl Dispatch {
 
     /// Waits for an actor's answer. If an update or a scaling replaced the actor's instances during the delivery, the request
     /// goes to the new instances.
-    async fn await_answer(&self, sent: &mut SentRequest) -> Result<Vec<u8>> {
-        let SentRequest { actor: key, delivery } = sent;
+    async fn await_answer(&self, sent: Result<SentRequest>) -> Result<Vec<u8>> {
+        let SentRequest { actor: key, mut delivery } = sent?;
         let mut moves = 0;
         let answer = loop {
             match delivery {
-                // Polled in place: each future of a call that holds another copy of it is larger and slower.
-                Delivery::Sent(answer) => break answer.await.unwrap_or_else(|error| Err(actor_is_gone(key, &error))),
-                Delivery::Closed(..) if moves == MOST_MOVES => break Err(actor_is_gone(key, &MailboxError::Closed)),
+                Delivery::Sent(answer) => break answer.await.unwrap_or_else(|error| Err(actor_is_gone(&key, &error))),
+                Delivery::Closed(..) if moves == MOST_MOVES => break Err(actor_is_gone(&key, &MailboxError::Closed)),
                 Delivery::Closed(request, context) => {
                     moves += 1;
                     tokio::task::yield_now().await;
-                    let request = std::mem::take(request);
                     let snapshot = self.0.snapshot.load();
-                    let actor = resolve::running_actor(&snapshot, key)?;
-                    *delivery = self.deliver(request, context.clone(), actor)?.delivery;
+                    delivery = self.deliver(request, context, resolve::running_actor(&snapshot, &key)?)?.delivery;
                 }
             }
         };
         if let Err(error) = &answer
             && is_limit(error.kind())
         {
-            let name = self.0.snapshot.load().actors.get(key).map(|actor| actor.identity.name.clone());
-            self.0.events.emit_breach(key, name, error);
+            let name = self.0.snapshot.load().actors.get(&key).map(|actor| actor.identity.name.clone());
+            self.0.events.emit_breach(&key, name, error);
         }
         answer
     }

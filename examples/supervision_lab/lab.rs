@@ -22,6 +22,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The time that a host keeps running after the last call.
 const AFTERMATH: Duration = Duration::from_millis(25);
 
+/// Callers at the same time, each with so many calls.
+pub(crate) struct Load {
+    callers: usize,
+    calls: usize,
+    /// The pause of a caller after each call.
+    pause: Duration,
+}
+
+impl Load {
+    /// Returns a load. The pause is in milliseconds.
+    pub(crate) fn new(callers: usize, calls: usize, pause: u64) -> Load {
+        Load { callers, calls, pause: Duration::from_millis(pause) }
+    }
+}
+
 /// A host whose events and calls are recorded.
 pub(crate) struct Lab {
     pub(crate) host: Host,
@@ -131,13 +146,9 @@ impl Lab {
         self.calls.borrow_mut().push(Call { began, ended: self.now(), outcome });
     }
 
-    /// Runs concurrent callers, each with `calls` calls and a pause after each. Calls are numbered from 0.
-    pub(crate) async fn load<'a>(
-        &self,
-        (callers, calls): (usize, usize),
-        pause: Duration,
-        request: impl Fn(usize) -> Request<'a>,
-    ) {
+    /// Runs concurrent callers. Calls are numbered from 0.
+    pub(crate) async fn load<'a>(&self, load: Load, request: impl Fn(usize) -> Request<'a>) {
+        let Load { callers, calls, pause } = load;
         let request = &request;
         join_all((0..callers).map(async |caller| {
             // The callers are out of phase.

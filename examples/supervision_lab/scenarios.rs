@@ -6,7 +6,7 @@ use futures_util::future::{LocalBoxFuture, join};
 use wasmcloud_host::{BoxedError, ErrorKind, EventKind, Experiment, InjectedFault, RestartPolicy, WasmCloudEntity};
 
 use crate::echo_provider::CONTRACT;
-use crate::lab::{Lab, Request, event, is, small, small_limits};
+use crate::lab::{Lab, Load, Request, event, is, small, small_limits};
 use crate::signing::sign;
 use crate::timeline::{Counts, Expectation, Report};
 
@@ -85,7 +85,7 @@ async fn one_crash(lab: &Lab) -> Played {
     let actor = lab.start("worker", sign("tiny_echo").actor(), small()).await?;
     let experiment = Experiment::seeded(lab.seed).crash_nth(50);
     lab.host.experiment(&WasmCloudEntity::Actor(actor.clone()), experiment)?;
-    lab.load((4, 25), Duration::from_millis(10), |number| Request::new(&actor, "Echo", &payload(number))).await;
+    lab.load(Load::new(4, 25, 10), |number| Request::new(&actor, "Echo", &payload(number))).await;
     Ok(())
 }
 
@@ -107,14 +107,13 @@ async fn crash_loop(lab: &Lab) -> Played {
     let bystander = lab.start("bystander", sign("tiny_echo").actor(), small()).await?;
     let mut events = lab.host.monitor(WasmCloudEntity::Actor(victim.clone()));
     let crash = async {
-        lab.load((1, 10), Duration::from_millis(15), |number| Request::new(&victim, "Trap", &payload(number))).await;
+        lab.load(Load::new(1, 10, 15), |number| Request::new(&victim, "Trap", &payload(number))).await;
         event(&mut events, |kind| matches!(kind, EventKind::Failed { .. })).await?;
         lab.host.start_actor_with(signed.actor(), options()).await?;
-        lab.load((1, 8), Duration::from_millis(15), |number| Request::new(&victim, "Echo", &payload(number))).await;
+        lab.load(Load::new(1, 8, 15), |number| Request::new(&victim, "Echo", &payload(number))).await;
         Ok(())
     };
-    let stand_by =
-        lab.load((2, 28), Duration::from_millis(20), |number| Request::new(&bystander, "Echo", &payload(number)));
+    let stand_by = lab.load(Load::new(2, 28, 20), |number| Request::new(&bystander, "Echo", &payload(number)));
     join(crash, stand_by).await.0
 }
 
@@ -140,7 +139,7 @@ async fn poison(lab: &Lab) -> Played {
         let operation = if number % 20 == 7 { "Trap" } else { "Echo" };
         Request::new(&actor, operation, &payload(number))
     };
-    lab.load((4, 50), Duration::from_millis(8), request).await;
+    lab.load(Load::new(4, 50, 8), request).await;
     Ok(())
 }
 
@@ -159,7 +158,7 @@ async fn provider_dies(lab: &Lab) -> Played {
     let actor = lab.start("caller", sign("host_call").capability(CONTRACT).actor(), small().instances(4)).await?;
     let experiment = Experiment::seeded(lab.seed).crash_nth(60).slow_start(Duration::from_millis(60));
     lab.start_provider("backend", &actor, experiment).await?;
-    lab.load((8, 20), Duration::from_millis(10), |number| Request::to_provider(&actor, &payload(number))).await;
+    lab.load(Load::new(8, 20, 10), |number| Request::to_provider(&actor, &payload(number))).await;
     Ok(())
 }
 
@@ -196,7 +195,7 @@ async fn update(lab: &Lab) -> Played {
             other => Err(format!("a stale revision should have been refused: {other:?}").into()),
         }
     };
-    let load = lab.load((8, 50), Duration::from_millis(6), |number| Request::new(&actor, "Echo", &payload(number)));
+    let load = lab.load(Load::new(8, 50, 6), |number| Request::new(&actor, "Echo", &payload(number)));
     join(updates, load).await.0
 }
 
@@ -219,9 +218,9 @@ async fn cycle(lab: &Lab) -> Played {
         let last = Request::new(&target, "Echo", &payload(number)).by_way_of(&actor_a);
         last.by_way_of(&actor_b).by_way_of(&actor_a)
     };
-    lab.load((1, 10), Duration::from_millis(10), request).await;
+    lab.load(Load::new(1, 10, 10), request).await;
     lab.host.scale_actor(&actor_a, 2).await?;
-    lab.load((1, 10), Duration::from_millis(10), request).await;
+    lab.load(Load::new(1, 10, 10), request).await;
     Ok(())
 }
 
@@ -253,8 +252,7 @@ async fn storm(lab: &Lab) -> Played {
     let bystander = lab.start("bystander", sign("tiny_echo").actor(), small()).await?;
     lab.host.experiment(&WasmCloudEntity::Actor(actor.clone()), storm_plan(lab.seed))?;
     let storm = lab.load(STORM, Duration::from_millis(6), |number| Request::new(&actor, "Echo", &payload(number)));
-    let stand_by =
-        lab.load((2, 20), Duration::from_millis(20), |number| Request::new(&bystander, "Echo", &payload(number)));
+    let stand_by = lab.load(Load::new(2, 20, 20), |number| Request::new(&bystander, "Echo", &payload(number)));
     join(storm, stand_by).await;
     Ok(())
 }

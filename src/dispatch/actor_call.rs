@@ -153,7 +153,7 @@ impl Dispatch {
             }
         };
         let answer = match sent {
-            Ok(Either::Left(ref mut sent)) => self.await_answer(sent).await,
+            Ok(Either::Left(sent)) => self.await_answer(Ok(sent)).await,
             Ok(Either::Right(ref mut sent)) => self.await_provider_answer(lookup, &mut waiting, sent).await,
             Err(error) => Err(error),
         };

@@ -128,7 +128,7 @@ impl Dispatch {
         let (context, guard) = context.cancellable();
         let mut middlewares = self.0.middlewares.begin_call();
         let mut approval = Approval::default();
-        let mut sent = loop {
+        let sent = loop {
             let pending = {
                 let snapshot = self.0.snapshot.load();
                 let actor = target_for(&snapshot, origin, key)?;
@@ -147,10 +147,7 @@ impl Dispatch {
             };
             approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
         };
-        let answer = match sent {
-            Ok(ref mut sent) => self.await_answer(sent).await,
-            Err(error) => Err(error),
-        };
+        let answer = self.await_answer(sent).await;
         guard.disarm();
         Ok(middlewares.leave(answer))
     }

@@ -60,7 +60,7 @@ impl SlowPathQueue {
         SlowPathQueue(Arc::new(Mutex::new(turns)))
     }
 
-    /// Returns the turn if no task has it.
+    /// Returns the turn, or `None` while a task holds it.
     pub(crate) fn try_begin(&self) -> Option<SlowPathTurn> {
         let time = self.with(|turns| turns.time.take())?;
         Some(SlowPathTurn { queue: self.clone(), time: Some(time), since: Instant::now() })

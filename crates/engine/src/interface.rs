@@ -36,7 +36,7 @@ const fn priced(name: &'static str, parameters: u32) -> HostFunction {
     HostFunction { name, parameters, returns_value: false }
 }
 
-/// Returns the function that an import names, if the interface has it.
+/// Returns the function that an import names, or `None` if the interface lacks it.
 pub(super) fn find(namespace: &str, name: &str) -> Option<HostFunction> {
     let known = NAMESPACES.contains(&namespace);
     FUNCTIONS.into_iter().find(|function| known && function.name == name)

@@ -150,7 +150,7 @@ impl LatticeOptions {
         &self.calls
     }
 
-    /// Returns the options of the connection of control. They are those of the calls unless control has its own.
+    /// Returns the options of the control connection. Default: those of the calls.
     pub fn control_connection_options(&self) -> &ConnectionOptions {
         self.control.as_ref().unwrap_or(&self.calls)
     }

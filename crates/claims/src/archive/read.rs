@@ -153,7 +153,7 @@ fn entry_bytes(entry: &mut tar::Entry<'_, impl Read>) -> Result<Vec<u8>> {
     Err(invalid(format!("it was cut short after {} of the {} bytes of an entry", bytes.len(), entry.size())))
 }
 
-/// Reads the bytes after the last entry to the end of the source, where gzip has its checksum. All of them must be zero.
+/// Reads the bytes after the last entry to the end of the source, so that gzip checks its checksum. All must be zero.
 fn expect_zeros(mut rest: impl Read) -> Result<()> {
     let mut buffer = [0; 8192];
     loop {

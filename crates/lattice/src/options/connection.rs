@@ -150,7 +150,7 @@ impl ConnectionOptions {
         self
     }
 
-    /// Sets whether connections without TLS are refused. Default: no; TLS is used if the server has it.
+    /// Sets whether connections without TLS are refused. Default: no. TLS is used if the server offers it.
     pub fn require_tls(mut self, required: bool) -> ConnectionOptions {
         self.require_tls = required;
         self

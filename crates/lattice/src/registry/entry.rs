@@ -139,7 +139,7 @@ struct Envelope<'a> {
 }
 
 impl Envelope<'_> {
-    /// Returns the bytes that are signed. Each part has its length, so that no two entries have the same bytes.
+    /// Returns the bytes that are signed. The length of each part precedes it, so that no two entries lead to the same bytes.
     fn signed(&self, namespace: &str, key: &str) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.body.len() + 512);
         bytes.extend_from_slice(b"wasmcloud lattice registry entry\0");
