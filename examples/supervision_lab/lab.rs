@@ -23,16 +23,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const AFTERMATH: Duration = Duration::from_millis(25);
 
 /// Callers at the same time, each with so many calls.
+#[derive(Clone, Copy)]
 pub(crate) struct Load {
-    callers: usize,
-    calls: usize,
+    pub(crate) callers: usize,
+    pub(crate) calls: usize,
     /// The pause of a caller after each call.
     pause: Duration,
 }
 
 impl Load {
     /// Returns a load. The pause is in milliseconds.
-    pub(crate) fn new(callers: usize, calls: usize, pause: u64) -> Load {
+    pub(crate) const fn new(callers: usize, calls: usize, pause: u64) -> Load {
         Load { callers, calls, pause: Duration::from_millis(pause) }
     }
 }

@@ -238,7 +238,7 @@ fn cycle_expected(report: &Report) -> Vec<Expectation> {
 }
 
 /// How many calls the storm has, from how many callers.
-const STORM: (usize, usize) = (6, 40);
+const STORM: Load = Load::new(6, 40, 6);
 
 /// What happens in the storm.
 fn storm_plan(seed: u64) -> Experiment {
@@ -251,14 +251,14 @@ async fn storm(lab: &Lab) -> Played {
     let actor = lab.start("worker", sign("tiny_echo").actor(), options).await?;
     let bystander = lab.start("bystander", sign("tiny_echo").actor(), small()).await?;
     lab.host.experiment(&WasmCloudEntity::Actor(actor.clone()), storm_plan(lab.seed))?;
-    let storm = lab.load(STORM, Duration::from_millis(6), |number| Request::new(&actor, "Echo", &payload(number)));
+    let storm = lab.load(STORM, |number| Request::new(&actor, "Echo", &payload(number)));
     let stand_by = lab.load(Load::new(2, 20, 20), |number| Request::new(&bystander, "Echo", &payload(number)));
     join(storm, stand_by).await;
     Ok(())
 }
 
 fn storm_expected(report: &Report, seed: u64) -> Vec<Expectation> {
-    let calls = (STORM.0 * STORM.1) as u64;
+    let calls = (STORM.callers * STORM.calls) as u64;
     let planned: Vec<_> = (1..=calls).filter_map(|call| storm_plan(seed).fault_of(call)).collect();
     let count = |is_it: fn(&InjectedFault) -> bool| planned.iter().filter(|fault| is_it(fault)).count();
     let crashes = count(|fault| matches!(fault, InjectedFault::Crash { .. }));

@@ -248,11 +248,10 @@ impl<'a> Reader<'a> {
         }
         const NAME: &str = "the name of a field";
         let key = self.bytes_of_text(NAME, super::MAX_NAME)?;
-        let is_named = |field: &&str| field.as_bytes() == key;
-        if fields.get(next).is_some_and(is_named) {
+        if fields.get(next).is_some_and(|field| field.as_bytes() == key) {
             return Ok(Some(next));
         }
-        let index = fields.iter().position(|field| is_named(&field));
+        let index = fields.iter().position(|field| field.as_bytes() == key);
         if index.is_none() && std::str::from_utf8(key).is_err() {
             return Err(WireError::Unexpected(NAME));
         }
