@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nkeys::KeyPair;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::MissedTickBehavior;
 use wasmcloud_core::error::ErrorKind;
 use wasmcloud_core::identity::ProviderKey;
 use wasmcloud_lattice::registry::{
@@ -97,6 +98,9 @@ impl Applier {
     }
 
     async fn run(mut self, mut changes: Changes) {
+        // It ticks whatever else happens: a change may have to wait although nothing else changes, or while much does.
+        let mut again = tokio::time::interval(AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 change = changes.next() => match change {
@@ -104,8 +108,10 @@ impl Applier {
                     None => return,
                 },
                 // What a server refused while it had trouble, such as a full disk.
-                () = tokio::time::sleep(AGAIN), if self.node.links.waiting() > 0 => {
-                    self.node.publish_pending_links().await;
+                _ = again.tick() => {
+                    if self.node.links.waiting() > 0 {
+                        self.node.publish_pending_links().await;
+                    }
                 }
             }
         }

@@ -80,6 +80,26 @@ async fn without_jetstream_links_travel_by_advertisements() {
 }
 
 #[actix_rt::test]
+async fn a_change_that_a_slow_server_did_not_confirm_is_published_though_nothing_else_changes() {
+    let lattice = Lattice::start();
+    let [here, there] = lattice.hosts().await;
+    let caller = run_actor(&here, &sign("host_call").capability(PROBE), &[&there]).await;
+    let (_probe, provider) = run_probe(&there).await;
+    // The registry is quiet when the server stops to answer.
+    here.set_link(&caller, PROBE, None, provider.clone(), values(&[("SET", "before")])).await.unwrap();
+    until(async || there.link_state(&caller, PROBE, None) == Some(LinkState::Established)).await;
+    lattice.server.freeze();
+    soon(here.set_link(&caller, PROBE, None, provider, values(&[("SET", "meanwhile")]))).await.unwrap();
+    lattice.server.thaw();
+    let value = async || {
+        let links = there.link_definitions().await.unwrap();
+        links.into_iter().find(|link| link.actor_id == caller).and_then(|link| link.values.get("SET").cloned())
+    };
+    until(async || value().await.as_deref() == Some("meanwhile")).await;
+    stop(&[here, there]).await;
+}
+
+#[actix_rt::test]
 async fn a_frozen_server_delays_no_local_call_and_fails_remote_ones_within_their_deadline() {
     let lattice = Lattice::start();
     let here = start(lattice.builder().with_call_deadline(Duration::from_millis(500))).await;

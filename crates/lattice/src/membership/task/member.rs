@@ -53,6 +53,8 @@ struct Member {
     mark: Option<Mark>,
     /// How often messages of this host were dropped, when that was last looked at.
     drops: u64,
+    /// Whether the server did not answer when it was asked last.
+    is_cut_off: bool,
 }
 
 /// Subscribes and takes part, until a subscription fails.
@@ -136,6 +138,7 @@ impl Member {
             proof: None,
             mark: None,
             drops: 0,
+            is_cut_off: false,
         }
     }
 

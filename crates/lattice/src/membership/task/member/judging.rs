@@ -78,8 +78,11 @@ impl Member {
         };
         if let Err(error) = &proved.outcome {
             shared.counters.add(|counts| counts.unsettled += 1);
-            log::warn!("no host is judged, since the own connection does not work: {error}");
+            // Asked again soon, and each answer says the same.
+            let level = if self.is_cut_off { log::Level::Debug } else { log::Level::Warn };
+            log::log!(level, "no host is judged, since the own connection does not work: {error}");
         }
+        self.is_cut_off = proved.outcome.is_err();
         shared.emit(events);
     }
 }
