@@ -139,6 +139,10 @@ impl Node {
     async fn publish(&self, registry: &Registry, pending: Pending) {
         let mut outcome = self.try_to_publish(registry, &pending, pending.base).await;
         if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::RegistryConflict) {
+            if !self.links.is_last(&pending) {
+                // A later change of this host follows, or was stored before.
+                return;
+            }
             // A change of this host may have been stored although nothing confirmed it.
             if let Some(revision) = self.own_revision(registry, &pending.key).await {
                 outcome = self.try_to_publish(registry, &pending, revision).await;
@@ -164,9 +168,9 @@ impl Node {
 
     /// Returns the revision of a link in the registry, if it is as this host has tried to publish it before.
     async fn own_revision(&self, registry: &Registry, key: &LinkKey) -> Option<u64> {
-        let links = registry.links_of(&key.actor).await.ok()?;
-        let found = links.into_iter().find(|link| definition_of(&link.definition).key() == *key)?;
-        self.links.was_sent(key, &found.definition).then_some(found.revision)
+        let registered = registry::LinkKey::new(&key.actor, &key.contract, &key.link_name).ok()?;
+        let version = registry.link_version(&registered).await.ok()??;
+        self.links.was_sent(key, version.definition.as_ref()).then_some(version.revision)
     }
 
     fn report_conflict(&self, key: &LinkKey, conflict: &Error) {

@@ -23,7 +23,8 @@ struct Book {
     /// The last unpublished change of each link.
     pending: HashMap<LinkKey, Pending>,
     /// The versions of a link that this host has tried to publish since its last success. Any may have been stored.
-    sent: HashMap<LinkKey, Vec<LinkRecord>>,
+    /// `None` is a removal.
+    sent: HashMap<LinkKey, Vec<Option<LinkRecord>>>,
     /// The number of changes so far.
     changes: u64,
 }
@@ -103,13 +104,14 @@ impl PendingLinks {
         let number = book.changes;
         let base = book.pending.get(&key).map(|pending| pending.base);
         let base = base.or_else(|| book.revisions.get(&key).copied()).unwrap_or(0);
-        if let Change::SetLink(record) = &change {
-            let sent = book.sent.entry(key.clone()).or_default();
-            if sent.len() == SENT {
-                sent.remove(0);
-            }
-            sent.push(record.clone());
+        let sent = book.sent.entry(key.clone()).or_default();
+        if sent.len() == SENT {
+            sent.remove(0);
         }
+        sent.push(match &change {
+            Change::SetLink(record) => Some(record.clone()),
+            _ => None,
+        });
         book.pending.insert(key.clone(), Pending { key, change, base, number });
     }
 
@@ -118,9 +120,14 @@ impl PendingLinks {
         self.book().pending.values().cloned().collect()
     }
 
-    /// Returns whether this host has tried to publish a link in this version, without a confirmation.
-    pub(super) fn was_sent(&self, key: &LinkKey, record: &LinkRecord) -> bool {
-        self.book().sent.get(key).is_some_and(|sent| sent.contains(record))
+    /// Returns whether this host has tried to publish a link in this version, without a confirmation. `None` is a removal.
+    pub(super) fn was_sent(&self, key: &LinkKey, version: Option<&LinkRecord>) -> bool {
+        self.book().sent.get(key).is_some_and(|sent| sent.iter().any(|sent| sent.as_ref() == version))
+    }
+
+    /// Returns whether no later change of the same link waits, and this one was not published yet.
+    pub(super) fn is_last(&self, change: &Pending) -> bool {
+        self.book().pending.get(&change.key).is_some_and(|waiting| waiting.number == change.number)
     }
 
     /// Records that a change was published at once. It replaces one that waited.
@@ -190,10 +197,24 @@ mod tests {
         links.add(key(), set("2"));
         let pending = links.pending();
         assert_eq!((pending.len(), pending[0].base), (1, 7));
-        assert!(links.was_sent(&key(), &record("1")) && !links.was_sent(&key(), &record("3")));
+        let was_sent = |value: &str| links.was_sent(&key(), Some(&record(value)));
+        assert!(was_sent("1") && was_sent("2") && !was_sent("3") && !links.was_sent(&key(), None));
         links.conclude(&pending[0], Some(10));
         assert_eq!(links.waiting(), 0);
         assert!(links.learn(&key(), 10) && !links.learn(&key(), 9));
+    }
+
+    #[test]
+    fn a_removal_that_may_have_been_stored_is_known_as_a_change_of_this_host() {
+        let links = PendingLinks::default();
+        let actor = nkeys::KeyPair::new_module().public_key();
+        let removed = wasmcloud_lattice::registry::LinkKey::new(&actor, "a:b", "default").unwrap();
+        links.add(key(), set("1"));
+        links.add(key(), Change::RemoveLink(removed));
+        links.add(key(), set("2"));
+        assert!(links.was_sent(&key(), None));
+        links.published(&key(), 4);
+        assert!(!links.was_sent(&key(), None));
     }
 
     #[test]
@@ -201,7 +222,9 @@ mod tests {
         let links = PendingLinks::default();
         links.add(key(), set("1"));
         let first = links.pending().remove(0);
+        assert!(links.is_last(&first));
         links.add(key(), set("2"));
+        assert!(!links.is_last(&first));
         links.conclude(&first, Some(3));
         let pending = links.pending();
         assert_eq!((pending.len(), pending[0].base), (1, 3));

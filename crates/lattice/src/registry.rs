@@ -43,7 +43,7 @@ pub use counters::RegistryCounters;
 pub use entry::{LARGEST_ENTRY, LinkRecord, Refusal, SCHEMA, TrustedWriters};
 pub use interest::{Entity, InterestHandle};
 pub use key::{Key, LONGEST_NAME, LONGEST_REFERENCE, LinkKey};
-pub use link::{LinkEntry, RegisteredLink};
+pub use link::{LinkEntry, LinkVersion, RegisteredLink};
 pub use outbox::{Changes, RegistryChange};
 pub use pending::{Change, PendingChange, PendingOutcome};
 

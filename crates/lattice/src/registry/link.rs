@@ -24,6 +24,15 @@ pub struct RegisteredLink {
     pub revision: u64,
 }
 
+/// The version of a link in the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkVersion {
+    /// The definition. `None` if the link was removed.
+    pub definition: Option<LinkRecord>,
+    /// The revision, which grows with each change.
+    pub revision: u64,
+}
+
 /// What the registry holds under the key of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -68,6 +77,16 @@ impl Registry {
             Current::Valid { entry, .. } if matches!(entry.value, Value::Link(_)) => LinkEntry::Set,
             Current::Valid { .. } => LinkEntry::Removed,
         })
+    }
+
+    /// Returns the version of a link, or `None` if it was never set, its removal is long ago, or no trusted host has signed it.
+    ///
+    /// # Errors
+    /// `LatticeUnavailable` if it could not be read.
+    pub async fn link_version(&self, key: &LinkKey) -> Result<Option<LinkVersion>> {
+        let current = self.current(&Key::Link(key.clone())).await?;
+        let is_valid = matches!(current, Current::Valid { .. });
+        Ok(is_valid.then(|| LinkVersion { definition: linked(&current).cloned(), revision: current.revision() }))
     }
 
     /// Returns the links of an actor.
