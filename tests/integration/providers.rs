@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 
+use async_trait::async_trait;
 use serde::Deserialize;
-use wasmcloud_host::{BoxedError, CapabilityProvider, Dispatcher, ErrorKind, Host, NativeCapability, SYSTEM_ACTOR};
+use wasmcloud_host::{
+    AsyncCapabilityProvider, Binding, BoxedError, CapabilityProvider, Dispatcher, ErrorKind, Host, NativeCapability,
+    ProviderCallContext, SYSTEM_ACTOR,
+};
 
 use crate::signing::sign;
 use crate::support::{PROBE, Probe, host_answer, host_call, kind, provider_claims, soon, values, with_host};
@@ -221,4 +225,43 @@ fn claims_that_say_too_little_are_refused() {
         let refused = NativeCapability::from_async(Probe::default(), None, claims);
         assert_eq!(kind(refused), ErrorKind::InvalidArgument);
     }
+}
+
+/// A provider that keeps what a program would log of its last link.
+#[derive(Clone, Default)]
+struct Logging(Arc<Mutex<String>>);
+
+#[async_trait(?Send)]
+impl AsyncCapabilityProvider for Logging {
+    async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
+        *self.0.lock().unwrap() = format!("{binding:?}");
+        Ok(())
+    }
+
+    async fn unbind(&self, _: &str) -> Result<(), BoxedError> {
+        Ok(())
+    }
+
+    async fn handle_call(&self, _: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
+        Ok(Vec::new())
+    }
+
+    async fn stop(&self) {}
+}
+
+#[actix_rt::test]
+async fn a_link_that_a_provider_logs_tells_no_values() {
+    with_host(async |host| {
+        let logging = Logging::default();
+        let capability = NativeCapability::from_async(logging.clone(), None, provider_claims(PROBE)).unwrap();
+        let provider = capability.id();
+        host.start_native_capability(capability).await.unwrap();
+        let actor = sign("host_call").capability(PROBE).actor();
+        let key = actor.public_key();
+        host.start_actor(actor).await.unwrap();
+        host.set_link(&key, PROBE, None, provider, values(&[("PASSWORD", "hunter2")])).await.unwrap();
+        let logged = logging.0.lock().unwrap().clone();
+        assert!(logged.contains("PASSWORD") && !logged.contains("hunter2"), "{logged}");
+    })
+    .await;
 }

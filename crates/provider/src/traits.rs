@@ -146,7 +146,7 @@ pub trait AsyncCapabilityProvider: Send + Sync {
 }
 
 /// A link between an actor and the provider, as the provider receives it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Binding {
     /// The public key of the actor.
@@ -165,6 +165,15 @@ pub struct Binding {
     pub values: HashMap<String, String>,
     /// Calls the actor.
     pub dispatcher: ActorDispatcher,
+}
+
+impl std::fmt::Debug for Binding {
+    /// Writes only the names of the values, because the values may contain secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut names: Vec<&String> = self.values.keys().collect();
+        names.sort();
+        f.debug_struct("Binding").field("actor", &self.actor).field("value_names", &names).finish_non_exhaustive()
+    }
 }
 
 impl Binding {
