@@ -4,6 +4,7 @@ use bytes::Bytes;
 use wasmcloud_core::error::{Error, ErrorKind};
 
 use super::answering::{Outcome, Reply, Seal, signature};
+use super::progress::Progress;
 use super::{Edge, Refusal, clock, exact};
 use crate::namespace::is_host_key;
 use crate::replay::NotFresh;
@@ -79,19 +80,41 @@ impl Edge {
     /// # Errors
     /// The refusal, which is counted.
     pub(crate) fn admit_read(&self, invocation: Invocation, arrival: Arrival<'_>) -> Result<Admitted, Refused> {
-        let digest = self.digester.invocation(&invocation);
+        let expected = self.expect(&invocation);
+        self.admit_expected(invocation, arrival, expected)
+    }
+
+    /// Notes that a call was read and is going to be checked. Until then, a refused copy of it is not answered: the answer
+    /// could end the wait of the caller.
+    pub(crate) fn expect(&self, invocation: &Invocation) -> Progress {
+        self.progress.begin(self.digester.invocation(invocation))
+    }
+
+    /// Checks a call that was read and expected, and admits it once.
+    ///
+    /// # Errors
+    /// The refusal, which is counted.
+    pub(crate) fn admit_expected(
+        &self,
+        invocation: Invocation,
+        arrival: Arrival<'_>,
+        expected: Progress,
+    ) -> Result<Admitted, Refused> {
+        let digest = expected.digest();
         match self.check_call(&invocation, &digest, arrival) {
             Ok(proven) => {
-                let _progress = Some(self.progress.begin(digest));
                 let (digest, seal) = match proven {
                     Proven::Session(proof) => (digest, Seal::Session(proof)),
                     Proven::Token { is_whole: true } => (exact_of(&invocation, &digest), signature(arrival)),
                     Proven::Token { is_whole: false } => (digest, Seal::None),
                 };
-                let reply = Reply { id: invocation.id.clone(), digest, seal, _progress };
+                let reply = Reply { id: invocation.id.clone(), digest, seal, _progress: Some(expected) };
                 Ok(Admitted { invocation, reply })
             }
-            Err(refusing) => Err(self.refuse(&invocation, digest, arrival, refusing)),
+            Err(refusing) => {
+                drop(expected);
+                Err(self.refuse(&invocation, digest, arrival, refusing))
+            }
         }
     }
 

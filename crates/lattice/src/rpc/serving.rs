@@ -51,10 +51,11 @@ fn receive_direct(rpc: &Arc<Inner>, message: Message) {
     }
     // A host that leaves waits for the permit.
     let permit = rpc.permits.take();
+    let expected = rpc.edge.expect(&invocation);
     let background = rpc.background.clone();
     let rpc = rpc.clone();
     background.spawn(async move {
-        match rpc.edge.admit_read(invocation, Arrival::Direct) {
+        match rpc.edge.admit_expected(invocation, Arrival::Direct, expected) {
             Ok(admitted) => serve_admitted(&rpc, admitted, inbox, permit),
             Err(refused) => refuse(&rpc, inbox, refused),
         }
