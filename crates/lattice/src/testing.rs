@@ -165,6 +165,12 @@ pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) 
     }
 }
 
+/// Waits until the server knows all that a client has subscribed to. A client's own flush only waits for its socket.
+pub(crate) async fn settled(client: &async_nats::Client) {
+    // The server answers at once that there is no responder, after all that came before on the connection.
+    let _ = client.request("settled", bytes::Bytes::new()).await;
+}
+
 /// Runs a test on a runtime of one thread, as the lattice does.
 pub(crate) fn run<F: Future<Output = ()>>(test: F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -125,7 +125,7 @@ fn a_partition_breaks_requests_in_flight_and_heals() {
         let mark = connection.mark().unwrap();
         let client = server.client().await;
         let mut silent = client.subscribe("silent.two").await.unwrap();
-        client.flush().await.unwrap();
+        crate::testing::settled(&client).await;
         let in_flight = tokio::spawn({
             let connection = connection.clone();
             async move { connection.request("silent.two", Bytes::from_static(b"once"), PATIENCE).await }
@@ -209,7 +209,7 @@ fn seed_defect_28_a_close_waits_for_the_server_or_says_that_it_did_not() {
         let proxy = Proxy::to(server.socket()).await;
         let listener = server.client().await;
         let mut heard = listener.subscribe("last").await.unwrap();
-        listener.flush().await.unwrap();
+        crate::testing::settled(&listener).await;
         let connection = start(&options(&proxy.address()));
         joined(&connection).await;
         for _ in 0..1000 {
@@ -246,7 +246,7 @@ fn a_drained_subscription_loses_no_message() {
                 publisher.publish("work", "x".into()).await.unwrap();
                 tokio::task::yield_now().await;
             }
-            publisher.flush().await.unwrap();
+            crate::testing::settled(&publisher).await;
         });
         // The leaving host goes on to publish, as it answers calls: that must not end the subscription early.
         let answering = tokio::spawn({

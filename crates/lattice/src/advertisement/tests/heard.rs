@@ -8,7 +8,7 @@ fn captured_advertisements_are_heard_and_sent_byte_for_byte() {
     with_servers(|server| async move {
         let mut scene = Scene::new(&server).await;
         let mut heard = scene.client.subscribe("wasmbus.rpc.default.*").await.unwrap();
-        scene.client.flush().await.unwrap();
+        crate::testing::settled(&scene.client).await;
         let is_advertisement = |message: &Captured| {
             let subjects = ["wasmbus.rpc.default.claims", "wasmbus.rpc.default.links", "wasmbus.rpc.default.remlinks"];
             subjects.contains(&message.subject.as_str())

@@ -76,7 +76,7 @@ fn an_answer_never_goes_to_a_subject_of_the_server_or_of_the_lattice() {
         scene.until(|counts| counts.refused == before.refused + 12 && counts.malformed == before.malformed + 4).await;
         assert_eq!(scene.advertisements.counts().answered, before.answered);
         scene.connection.round_trip(PATIENCE).await.unwrap();
-        scene.client.flush().await.unwrap();
+        crate::testing::settled(&scene.client).await;
         for mut subscriber in reflected {
             assert!(timeout(Duration::from_millis(50), futures_util::StreamExt::next(&mut subscriber)).await.is_err());
         }

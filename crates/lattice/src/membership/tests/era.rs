@@ -29,7 +29,7 @@ fn heartbeats_of_2021_are_those_of_the_contract() {
         let server = Server::start();
         let client = server.client().await;
         let mut events = client.subscribe("wasmbus.ctl.default.events").await.unwrap();
-        client.flush().await.unwrap();
+        crate::testing::settled(&client).await;
         let host = Host::start(&server.address(), SHORT);
         // They are sent while there are hosts that understand them.
         let era = KeyPair::new_server().public_key();

@@ -116,7 +116,7 @@ fn a_flood_of_garbage_and_requests_keeps_a_host_from_nothing() {
             client.publish_with_reply(own("inventory"), "nowhere", vec![0xc1; 300].into()).await.unwrap();
             client.publish(own("inventory"), vec![0xc1; 300].into()).await.unwrap();
         }
-        client.flush().await.unwrap();
+        crate::testing::settled(&client).await;
         let counts = || host.membership.counts();
         eventually("requests are refused", || counts().throttled > 5_000 && counts().malformed_requests >= 400).await;
         let other = started(&server, |options| options).await;
@@ -144,7 +144,7 @@ fn a_host_that_cannot_keep_up_declares_none_dead() {
                 let garbage = Bytes::from_static(b"garbage");
                 client.publish(Namespace::default().peer("heartbeat"), garbage).await.unwrap();
             }
-            client.flush().await.unwrap();
+            crate::testing::settled(&client).await;
             tokio::task::yield_now().await;
         }
         assert!(observer.connection.counts().slow_consumers > 0);

@@ -89,7 +89,7 @@ fn an_inventory_that_its_host_did_not_sign_is_refused_and_read_again_later() {
         let host = key.public_key();
         let client = server.client().await;
         let mut requests = client.subscribe(inventory::subject(&Namespace::default(), &host)).await.unwrap();
-        client.flush().await.unwrap();
+        crate::testing::settled(&client).await;
         eventually("it takes part", || observer.membership.0.sequence.load(Ordering::Relaxed) > 0).await;
         let beat =
             Heartbeat { is_cordoned: false, interval: 3_600_000, inventory_version: 1, ..beat(&key, 1, clock()) };

@@ -160,7 +160,7 @@ fn invented_messages_on_the_republished_subject_change_nothing() {
             scene.stranger.publish_with_headers(subject.clone(), headers.clone(), garbage).await.unwrap();
         }
         scene.stranger.publish(format!("{subject}.more"), "x".into()).await.unwrap();
-        scene.stranger.flush().await.unwrap();
+        crate::testing::settled(&scene.stranger).await;
         let next = LinkRecord { values: BTreeMap::new(), ..scene.record.clone() };
         let revision = scene.owner.registry.put_link(&next).await.unwrap();
         scene.follower.until(|follower| follower.links.values().next().unwrap().1 == revision).await;

@@ -151,7 +151,7 @@ fn responder(address: String, seed: String) -> ((), Thread) {
             let requests = client.subscribe(subject).await.unwrap();
             tokio::spawn(respond(client.clone(), requests, key));
         }
-        client.flush().await.unwrap();
+        crate::testing::settled(&client).await;
         ((), ())
     })
 }

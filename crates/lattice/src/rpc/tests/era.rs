@@ -56,7 +56,7 @@ fn a_host_of_2021_is_called_in_its_format() {
         let client = server.client().await;
         let subject = "wasmbus.rpc.default.MACTOR";
         let mut calls = client.queue_subscribe(subject, subject.to_owned()).await.unwrap();
-        client.flush().await.unwrap();
+        crate::testing::settled(&client).await;
         let answering = client.clone();
         tokio::spawn(async move {
             while let Some(message) = calls.next().await {

@@ -34,11 +34,11 @@ fn garbage_is_refused_and_counted_and_calls_go_on() {
                 stranger.publish_with_reply(subject.to_owned(), "nowhere", garbage.clone()).await.unwrap();
             }
             if number % 500 == 0 {
-                stranger.flush().await.unwrap();
+                crate::testing::settled(&stranger).await;
                 assert_eq!(caller.call("Echo", vec![2, 3]).await.unwrap(), [2, 3]);
             }
         }
-        stranger.flush().await.unwrap();
+        crate::testing::settled(&stranger).await;
         let malformed = || serving.rpc.counts().edge.refused(Refusal::Malformed);
         eventually("all is refused", || malformed() == 2 * GARBAGE).await;
         let handshakes = || serving.rpc.0.edge.sessions().counts().refused.malformed;
@@ -77,7 +77,7 @@ fn a_stranger_without_a_trusted_key_reaches_nothing() {
 /// Answers each call on a subject with the answer that is made from it.
 async fn answer_all(client: &async_nats::Client, subject: &str, answer: fn(&Invocation) -> Vec<u8>) {
     let mut calls = client.subscribe(subject.to_owned()).await.unwrap();
-    client.flush().await.unwrap();
+    crate::testing::settled(client).await;
     let client = client.clone();
     tokio::spawn(async move {
         while let Some(call) = calls.next().await {
@@ -127,7 +127,7 @@ fn copies_of_calls_are_executed_once_and_do_not_end_the_wait() {
         let stranger = server.client().await;
         let subject = format!("wasmbus.peer.default.host.{}.call", serving.key);
         let mut calls = stranger.subscribe(subject.clone()).await.unwrap();
-        stranger.flush().await.unwrap();
+        crate::testing::settled(&stranger).await;
         let copier = stranger.clone();
         tokio::spawn(async move {
             while let Some(call) = calls.next().await {

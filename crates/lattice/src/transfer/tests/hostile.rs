@@ -101,7 +101,7 @@ fn answers_that_are_no_chunks_are_refused() {
             (Bytes::from(vec![1; 1024]), ErrorKind::LatticeRefused),
         ] {
             let mut requests = client.subscribe(Namespace::default().peer("host.liar.chunk.*.*")).await.unwrap();
-            client.flush().await.unwrap();
+            crate::testing::settled(&client).await;
             other.connection.round_trip(PATIENCE).await.unwrap();
             let lie = async {
                 while let Some(request) = requests.next().await {
@@ -130,7 +130,7 @@ fn a_host_whose_server_allows_less_sends_smaller_chunks() {
         let payload = payload(3 * MIB + 5);
         let transfer = Transfer { id: [7; 16], size: payload.len() as u64, hash: *blake3::hash(&payload).as_bytes() };
         let mut requests = client.subscribe(Namespace::default().peer("host.small.chunk.*.*")).await.unwrap();
-        client.flush().await.unwrap();
+        crate::testing::settled(&client).await;
         let mut longest = 0;
         let serve = async {
             let mut count = 0;
