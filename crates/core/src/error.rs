@@ -131,6 +131,15 @@ pub enum ErrorKind {
     OutcomeUnknown,
     /// Another host changed the same link, alias or reference in the lattice's registry at the same time.
     RegistryConflict,
+    /// The OCI registry could not be reached, did not answer in time, or failed. A later attempt may succeed.
+    OciUnavailable,
+    /// The OCI registry refused the credentials, or a request without credentials.
+    OciDenied,
+    /// The OCI registry does not have the repository, the tag or the digest.
+    OciNotFound,
+    /// What the OCI registry answered is not accepted: its digest differs, it is too large or of an unknown type, or it
+    /// leads to a private network.
+    OciRefused,
     /// A file or socket could not be opened, read or written.
     Io,
     /// The host violated an invariant. Please report it.

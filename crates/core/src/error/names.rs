@@ -35,7 +35,8 @@ names! {
     NotLinked, LinkRefused, CapabilityDenied, ActorFailed, UnknownOperation, ActorTrapped, StackExhausted,
     ProtocolViolation, MessageTooLarge, ProviderFailed, ProviderPanicked, ProviderDied, InvalidPlugin,
     MiddlewareRefused, MiddlewarePanicked, DeadlineExceeded, CallerGone, CallCycle, ChainTooDeep, Busy,
-    LatticeUnavailable, LatticeRefused, OutcomeUnknown, RegistryConflict, Io, Internal,
+    LatticeUnavailable, LatticeRefused, OutcomeUnknown, RegistryConflict, OciUnavailable, OciDenied,
+    OciNotFound, OciRefused, Io, Internal,
 }
 
 #[cfg(test)]
