@@ -72,7 +72,16 @@ pub struct CredentialSources {
     given: BTreeMap<String, Credentials>,
     docker: Option<PathBuf>,
     environment: Option<Environment>,
-    helper_timeout: Duration,
+    helpers: Helpers,
+}
+
+/// How credential helpers are run.
+#[derive(Debug, Clone)]
+struct Helpers {
+    /// The folder of the programs. `None`: those of `PATH`.
+    folder: Option<PathBuf>,
+    /// How long one may run.
+    limit: Duration,
 }
 
 /// Credentials from the environment.
@@ -115,7 +124,7 @@ impl CredentialSources {
             given: BTreeMap::new(),
             docker: None,
             environment: None,
-            helper_timeout: Duration::from_secs(10),
+            helpers: Helpers { folder: None, limit: Duration::from_secs(10) },
         }
     }
 
@@ -143,7 +152,14 @@ impl CredentialSources {
     /// Sets how long a credential helper may run. Default: 10 s.
     #[must_use]
     pub fn helper_timeout(mut self, timeout: Duration) -> Self {
-        self.helper_timeout = timeout;
+        self.helpers.limit = timeout;
+        self
+    }
+
+    /// Sets the folder that credential helpers are run from. Default: the folders of `PATH`.
+    #[must_use]
+    pub fn helper_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.helpers.folder = Some(folder.into());
         self
     }
 
@@ -159,7 +175,7 @@ impl CredentialSources {
         }
         let absence = match &self.docker {
             None => "no credentials are configured".to_owned(),
-            Some(path) => match docker::find(path, &registry, self.helper_timeout).await? {
+            Some(path) => match docker::find(path, &registry, &self.helpers).await? {
                 Found { credentials: None, origin } => origin,
                 found => return Ok(found),
             },

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 use serde::Deserialize;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
-use super::{Credentials, Found, helper, registry_of};
+use super::{Credentials, Found, Helpers, helper, registry_of};
 
 /// The largest file that is read.
 const MAX_CONFIG: u64 = 1 << 20;
@@ -39,7 +38,7 @@ struct Entry {
 }
 
 /// Finds the credentials of a registry: by its own helper, by the helper for all, or in the file.
-pub(super) async fn find(path: &Path, registry: &str, limit: Duration) -> Result<Found> {
+pub(super) async fn find(path: &Path, registry: &str, helpers: &Helpers) -> Result<Found> {
     let shown = path.display();
     let Some(config) = read(path).await? else {
         return Ok(Found { credentials: None, origin: format!("'{shown}' does not exist") });
@@ -47,7 +46,7 @@ pub(super) async fn find(path: &Path, registry: &str, limit: Duration) -> Result
     let own = config.cred_helpers.iter().find(|(key, _)| registry_of(key) == registry);
     for name in own.map(|(_, name)| name).into_iter().chain(&config.creds_store).filter(|name| !name.is_empty()) {
         let key = if registry == registry_of(DOCKER_HUB) { DOCKER_HUB } else { registry };
-        if let Some(credentials) = helper::ask(name, key, limit).await? {
+        if let Some(credentials) = helper::ask(helpers, name, key).await? {
             let origin = format!("those of docker-credential-{name}");
             return Ok(Found { credentials: Some(credentials), origin });
         }

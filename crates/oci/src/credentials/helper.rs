@@ -2,15 +2,14 @@
 
 use std::io;
 use std::process::Stdio;
-use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
-use wasmcloud_core::error::{Error, ErrorKind, Result, printable};
+use wasmcloud_core::error::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
-use super::Credentials;
+use super::{Credentials, Helpers};
 
 /// The largest answer of a helper that is read.
 const MAX_ANSWER: u64 = 64 << 10;
@@ -29,19 +28,19 @@ struct Answer {
 /// Asks `docker-credential-<name>` for a registry. `None`: it has no credentials for it.
 ///
 /// A helper that runs longer than the limit is killed.
-pub(super) async fn ask(name: &str, registry: &str, limit: Duration) -> Result<Option<Credentials>> {
+pub(super) async fn ask(helpers: &Helpers, name: &str, registry: &str) -> Result<Option<Credentials>> {
     let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
     if !is_plain {
         return Err(failed(ErrorKind::InvalidArgument, name, "its name is not that of a program: mend config.json"));
     }
-    match tokio::time::timeout(limit, run(name, registry)).await {
+    match tokio::time::timeout(helpers.limit, run(helpers, name, registry)).await {
         Ok(Ok(output)) => read(name, &output),
         Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
             Err(failed(ErrorKind::Io, name, "it is not installed: install it, or take it out of config.json"))
         }
         Ok(Err(error)) => Err(failed(ErrorKind::Io, name, "it could not be run").caused_by(error)),
         Err(_) => {
-            let text = format!("it did not answer within {} s: run it by hand to see why", limit.as_secs_f32());
+            let text = format!("it did not answer within {} s: run it by hand to see why", helpers.limit.as_secs_f32());
             Err(failed(ErrorKind::DeadlineExceeded, name, &text))
         }
     }
@@ -54,8 +53,10 @@ struct Output {
 }
 
 /// Runs a helper. It is killed when the future is dropped.
-async fn run(name: &str, registry: &str) -> io::Result<Output> {
-    let mut child = Command::new(format!("docker-credential-{name}"))
+async fn run(helpers: &Helpers, name: &str, registry: &str) -> io::Result<Output> {
+    let program = format!("docker-credential-{name}");
+    let program = helpers.folder.as_ref().map_or_else(|| program.clone().into(), |folder| folder.join(&program));
+    let mut child = Command::new(program)
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -86,10 +87,10 @@ async fn exchange(child: &mut Child, registry: &str, text: &mut Vec<u8>) -> io::
 /// Reads what a helper wrote. Helpers say that they know nothing by a failure with this text.
 fn read(name: &str, output: &Output) -> Result<Option<Credentials>> {
     if !output.is_success {
-        let text = printable(&output.text);
-        return match text.contains("credentials not found") {
+        // The rest of what it wrote could hold a secret, so no error quotes it.
+        return match String::from_utf8_lossy(&output.text).contains("credentials not found") {
             true => Ok(None),
-            false => Err(failed(ErrorKind::Io, name, &format!("it failed: {text}"))),
+            false => Err(failed(ErrorKind::Io, name, "it failed: run it by hand to see why")),
         };
     }
     let answer: Answer = serde_json::from_slice(&output.text)

@@ -88,3 +88,42 @@ async fn helpers_are_refused_by_name_or_absence() {
     assert!(error.to_string().contains("not installed"), "{error}");
     assert!(found_in(r#"{"credHelpers": {"a.io": "no-such-helper"}}"#, "b.io").await.unwrap().credentials.is_none());
 }
+
+/// Writes a helper that runs this script, and returns sources that use it for all registries.
+fn with_helper(folder: &Path, script: &str) -> CredentialSources {
+    let path = folder.join("docker-credential-test");
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    sources(folder, r#"{"credsStore": "test"}"#).helper_folder(folder)
+}
+
+#[tokio::test]
+async fn helpers_are_asked_for_the_registry() {
+    let folder = tempfile::tempdir().unwrap();
+    let echo = r#"read -r name; printf '{"ServerURL":"%s","Username":"of %s","Secret":"x"}' "$name" "$name""#;
+    for (registry, key) in [("a.io:5000", "a.io:5000"), ("docker.io", "https://index.docker.io/v1/")] {
+        let found = with_helper(folder.path(), &echo.replace("read -r name", "name=$(cat)")).find(registry).await.unwrap();
+        assert_eq!(found.credentials, Some(Credentials::basic(format!("of {key}"), "x")));
+        assert_eq!(found.origin, "those of docker-credential-test");
+    }
+    let token = r#"echo '{"Username":"<token>","Secret":"t"}'"#;
+    let found = with_helper(folder.path(), token).find("a.io").await.unwrap();
+    assert_eq!(found.credentials, Some(Credentials::identity_token("t")));
+}
+
+#[tokio::test]
+async fn helpers_may_know_nothing_and_may_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let unknown = "echo 'credentials not found in native keychain'; exit 1";
+    assert_eq!(with_helper(folder.path(), unknown).find("a.io").await.unwrap().credentials, None);
+    for (script, kind) in [
+        ("echo hunter2; exit 1", ErrorKind::Io),
+        ("echo hunter2", ErrorKind::Io),
+        ("exec sleep 600", ErrorKind::DeadlineExceeded),
+    ] {
+        let sources = with_helper(folder.path(), script).helper_timeout(Duration::from_millis(300));
+        let error = sources.find("a.io").await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{script}: {error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
