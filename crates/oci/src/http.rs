@@ -110,7 +110,7 @@ impl Http {
 
     /// Sends a request to a registry, and follows its redirects if it has no body.
     ///
-    /// The authorization is for the registry alone: it is not sent to another host.
+    /// The authorization is for the host of the request alone: no redirect takes it elsewhere.
     pub(crate) async fn send(
         &self,
         registry: &str,
@@ -120,7 +120,7 @@ impl Http {
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let mut builder = self.begin(registry, request, &url).await?;
-            if let Some(value) = authorization.filter(|_| is_authority(&url, registry)) {
+            if let Some(value) = authorization.filter(|_| url.origin() == request.url.origin()) {
                 builder = builder.header(reqwest::header::AUTHORIZATION, value.clone());
             }
             let response = builder.send().await.map_err(|error| failure::request(registry, error))?;
