@@ -1,0 +1,53 @@
+//! Tests of the client with a real registry, and with servers that misbehave.
+//!
+//! # Layout
+//! - `server`: an HTTP server that answers as a test says
+//! - `registry`: a process of Debian's `docker-registry`
+//! - `hostile`, `authentication`, `offline`, `real`: the tests
+
+mod authentication;
+mod hostile;
+mod offline;
+mod real;
+mod registry;
+mod server;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{CredentialSources, Progress, Reference, RegistryOptions};
+
+/// A module that has no content but its header and some bytes.
+fn module(content: &str) -> Vec<u8> {
+    [b"\0asm\x01\0\0\0", content.as_bytes()].concat()
+}
+
+/// Options for an insecure registry, with a cache of their own and without credentials.
+fn options(cache: &tempfile::TempDir, registry: &str) -> RegistryOptions {
+    RegistryOptions::new(cache.path()).allow_insecure(registry).credentials(CredentialSources::none())
+}
+
+fn reference(registry: &str, name: &str) -> Reference {
+    format!("{registry}/{name}").parse().unwrap()
+}
+
+/// Counts what is reported.
+#[derive(Debug, Default)]
+struct Counted {
+    started: AtomicU64,
+    advanced: AtomicU64,
+    finished: AtomicU64,
+}
+
+impl Progress for Counted {
+    fn started(&self, total: u64) {
+        self.started.fetch_add(total, Ordering::Relaxed);
+    }
+
+    fn advanced(&self, bytes: u64) {
+        self.advanced.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn finished(&self) {
+        self.finished.fetch_add(1, Ordering::Relaxed);
+    }
+}
