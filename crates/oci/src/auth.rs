@@ -37,7 +37,8 @@ impl Challenge {
     pub(crate) fn of(headers: &HeaderMap) -> Option<Challenge> {
         let mut is_basic = false;
         for value in headers.get_all(WWW_AUTHENTICATE) {
-            for challenge in ChallengeParser::new(value.to_str().ok()?).map_while(std::result::Result::ok) {
+            let Ok(text) = value.to_str() else { continue };
+            for challenge in ChallengeParser::new(text).map_while(std::result::Result::ok) {
                 let parameter = |name: &str| {
                     let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
                     found.map(|(_, value)| value.to_unescaped())

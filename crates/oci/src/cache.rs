@@ -21,8 +21,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use crate::digest::{Digest, Hasher};
 use crate::failure;
-pub(crate) use partial::Partial;
-pub(crate) use tags::Tag;
+use partial::Partial;
 
 /// The age at which what was never finished is removed.
 const LEFTOVER: Duration = Duration::from_secs(24 * 3600);

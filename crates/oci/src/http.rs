@@ -141,7 +141,7 @@ impl Http {
         let client = self.client_for(registry, url)?;
         let builder = client.request(request.method.clone(), url.clone()).headers(request.headers.clone());
         Ok(match &request.body {
-            Body::Empty if request.method == Method::POST => builder.header(CONTENT_LENGTH, 0),
+            Body::Empty if request.method == Method::POST => builder.header(CONTENT_LENGTH, 0_u64),
             Body::Empty => builder,
             Body::Bytes(bytes) => builder.body(bytes.clone()),
             Body::File { path, size } => {

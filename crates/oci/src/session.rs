@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
         if !is_refusal(first.status()) || !is_answered_here {
             return Ok(first);
         }
-        let Some(fresh) = self.authorize(&first).await? else { return Ok(first) };
+        let Some(fresh) = self.authorize(Challenge::of(first.headers())).await? else { return Ok(first) };
         if known.as_ref() == Some(&fresh) {
             return Ok(first);
         }
@@ -121,10 +121,10 @@ impl<'a> Session<'a> {
         self.check(response).await
     }
 
-    /// Answers the challenge of a refusal. `None`: there is none, or the credentials do not fit it.
-    async fn authorize(&self, refusal: &Response) -> Result<Option<HeaderValue>> {
+    /// Answers a challenge. `None`: there is none, or the credentials do not fit it.
+    async fn authorize(&self, challenge: Option<Challenge>) -> Result<Option<HeaderValue>> {
         self.known.set(&self.key, None);
-        let challenge = match Challenge::of(refusal.headers()) {
+        let challenge = match challenge {
             Some(challenge) => Some(challenge),
             // A refusal by 403 names no challenge. The root of the interface does.
             None => {

@@ -14,7 +14,7 @@ mod server;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{CredentialSources, Progress, Reference, RegistryOptions};
+use crate::{CredentialSources, Layout, NoProgress, Progress, Reference, RegistryClient, RegistryOptions};
 
 /// A module that has no content but its header and some bytes.
 fn module(content: &str) -> Vec<u8> {
@@ -28,6 +28,18 @@ fn options(cache: &tempfile::TempDir, registry: &str) -> RegistryOptions {
 
 fn reference(registry: &str, name: &str) -> Reference {
     format!("{registry}/{name}").parse().unwrap()
+}
+
+/// Programs pull on any thread.
+#[test]
+fn transfers_can_be_sent_to_other_threads() {
+    fn is_send(_: impl Send) {}
+    let cache = tempfile::tempdir().unwrap();
+    let client = RegistryClient::new(options(&cache, "localhost:1")).unwrap();
+    let echo = reference("localhost:1", "echo:1");
+    is_send(client.resolve(&echo));
+    is_send(client.pull(&echo, &NoProgress));
+    is_send(client.push(&echo, cache.path(), Layout::Cncf, &NoProgress));
 }
 
 /// Counts what is reported.

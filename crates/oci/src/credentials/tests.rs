@@ -97,17 +97,28 @@ fn with_helper(folder: &Path, script: &str) -> CredentialSources {
     sources(folder, r#"{"credsStore": "test"}"#).helper_folder(folder)
 }
 
+/// Finds credentials by a helper that was just written. While another test starts a process, the kernel may take the file
+/// for one that is still being written.
+async fn found_by(sources: &CredentialSources, registry: &str) -> Result<Found> {
+    loop {
+        match sources.find(registry).await {
+            Err(error) if error.to_string().contains("Text file busy") => tokio::task::yield_now().await,
+            result => return result,
+        }
+    }
+}
+
 #[tokio::test]
 async fn helpers_are_asked_for_the_registry() {
     let folder = tempfile::tempdir().unwrap();
-    let echo = r#"read -r name; printf '{"ServerURL":"%s","Username":"of %s","Secret":"x"}' "$name" "$name""#;
+    let echo = r#"name=$(cat); printf '{"ServerURL":"%s","Username":"of %s","Secret":"x"}' "$name" "$name""#;
     for (registry, key) in [("a.io:5000", "a.io:5000"), ("docker.io", "https://index.docker.io/v1/")] {
-        let found = with_helper(folder.path(), &echo.replace("read -r name", "name=$(cat)")).find(registry).await.unwrap();
+        let found = found_by(&with_helper(folder.path(), echo), registry).await.unwrap();
         assert_eq!(found.credentials, Some(Credentials::basic(format!("of {key}"), "x")));
         assert_eq!(found.origin, "those of docker-credential-test");
     }
     let token = r#"echo '{"Username":"<token>","Secret":"t"}'"#;
-    let found = with_helper(folder.path(), token).find("a.io").await.unwrap();
+    let found = found_by(&with_helper(folder.path(), token), "a.io").await.unwrap();
     assert_eq!(found.credentials, Some(Credentials::identity_token("t")));
 }
 
@@ -115,14 +126,14 @@ async fn helpers_are_asked_for_the_registry() {
 async fn helpers_may_know_nothing_and_may_fail() {
     let folder = tempfile::tempdir().unwrap();
     let unknown = "echo 'credentials not found in native keychain'; exit 1";
-    assert_eq!(with_helper(folder.path(), unknown).find("a.io").await.unwrap().credentials, None);
+    assert_eq!(found_by(&with_helper(folder.path(), unknown), "a.io").await.unwrap().credentials, None);
     for (script, kind) in [
         ("echo hunter2; exit 1", ErrorKind::Io),
         ("echo hunter2", ErrorKind::Io),
         ("exec sleep 600", ErrorKind::DeadlineExceeded),
     ] {
         let sources = with_helper(folder.path(), script).helper_timeout(Duration::from_millis(300));
-        let error = sources.find("a.io").await.unwrap_err();
+        let error = found_by(&sources, "a.io").await.unwrap_err();
         assert_eq!(error.kind(), kind, "{script}: {error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }

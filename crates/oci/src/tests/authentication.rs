@@ -47,34 +47,14 @@ fn respond(seen: &Seen, token: &str, refusal: u16) -> Answer {
     if seen.path != "/v2/" && refusal == 403 {
         return answer(403, &[], "");
     }
-    answer(401, &[r#"WWW-Authenticate: Bearer realm="/token",service="registry""#], "")
-}
-
-/// The challenge has to name a whole address, which is known when the server has started.
-async fn with_realm() -> Tokens {
-    let mut tokens = Tokens::start().await;
-    let inner = tokens.server.address.clone();
-    let (valid, refusal) = (tokens.valid.clone(), tokens.refusal.clone());
-    let realm = Arc::new(std::sync::Mutex::new(String::new()));
-    let own = realm.clone();
-    tokens.server = Server::start(move |seen| {
-        let token = format!("opaque-{}", valid.load(Ordering::Relaxed));
-        let mut answer = respond(seen, &token, refusal.load(Ordering::Relaxed));
-        for header in &mut answer.headers {
-            *header = header.replace("/token", &own.lock().unwrap());
-        }
-        answer
-    })
-    .await;
-    *realm.lock().unwrap() = format!("http://{}/token", tokens.server.address);
-    drop(inner);
-    tokens
+    let challenge = format!(r#"WWW-Authenticate: Bearer realm="http://{}/token",service="registry""#, seen.host);
+    answer(401, &[&challenge], "")
 }
 
 #[tokio::test]
 async fn a_token_is_asked_for_once_and_renewed_when_it_has_expired() {
     for refusal in [401, 403] {
-        let tokens = with_realm().await;
+        let tokens = Tokens::start().await;
         tokens.refusal.store(refusal, Ordering::Relaxed);
         let registry = tokens.server.address.clone();
         let cache = tempfile::tempdir().unwrap();
@@ -96,7 +76,7 @@ async fn a_token_is_asked_for_once_and_renewed_when_it_has_expired() {
 
 #[tokio::test]
 async fn a_token_that_is_never_accepted_is_renewed_once() {
-    let tokens = with_realm().await;
+    let tokens = Tokens::start().await;
     let registry = tokens.server.address.clone();
     let cache = tempfile::tempdir().unwrap();
     let sources = CredentialSources::none().with(&registry, Credentials::registry_token("old"));
@@ -109,7 +89,7 @@ async fn a_token_that_is_never_accepted_is_renewed_once() {
 
 #[tokio::test]
 async fn identity_tokens_are_exchanged() {
-    let tokens = with_realm().await;
+    let tokens = Tokens::start().await;
     let registry = tokens.server.address.clone();
     let cache = tempfile::tempdir().unwrap();
     let sources = CredentialSources::none().with(&registry, Credentials::identity_token("a+b&c"));

@@ -18,6 +18,8 @@ use crate::media::{Kind, Layout};
 pub(super) struct Seen {
     pub(super) method: String,
     pub(super) path: String,
+    /// The host and port that the client asked for.
+    pub(super) host: String,
     pub(super) authorization: Option<String>,
     pub(super) body: String,
 }
@@ -179,6 +181,7 @@ async fn read(stream: &mut TcpStream) -> Option<Seen> {
     Some(Seen {
         method: words.next()?.to_owned(),
         path: words.next()?.to_owned(),
+        host: field("host").unwrap_or_default(),
         authorization: field("authorization"),
         body: String::from_utf8_lossy(&bytes[end..]).into_owned(),
     })
