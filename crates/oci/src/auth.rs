@@ -151,10 +151,13 @@ impl Exchange<'_> {
         http::check_not_html(registry, &response)?;
         let bytes = Zeroizing::new(http::read(registry, response, MAX_TOKEN).await?);
         // The parser's error could quote a secret.
-        let token = serde_json::from_slice::<Token>(&bytes).ok().and_then(|answer| answer.token.or(answer.access_token));
+        let token =
+            serde_json::from_slice::<Token>(&bytes).ok().and_then(|answer| answer.token.or(answer.access_token));
         match token {
             Some(token) => Ok(Some(token)),
-            None => Err(failure::refused(format!("the server of tokens of the registry {registry} answers without a token"))),
+            None => Err(failure::refused(format!(
+                "the server of tokens of the registry {registry} answers without a token"
+            ))),
         }
     }
 }
@@ -168,8 +171,9 @@ fn basic(user: &str, password: &str) -> Result<HeaderValue> {
 /// Returns a header that is not printed.
 fn secret_header(scheme: &str, secret: &str) -> Result<HeaderValue> {
     let text = Zeroizing::new(format!("{scheme} {secret}"));
-    let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| Error::new(ErrorKind::OciDenied, "a token for the registry has characters that no header may have"))?;
+    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        Error::new(ErrorKind::OciDenied, "a token for the registry has characters that no header may have")
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -104,7 +104,8 @@ impl Http {
     pub(crate) fn base(&self, registry: &str) -> Result<Url> {
         let scheme = if self.insecure.contains(&registry.to_ascii_lowercase()) { "http" } else { "https" };
         Url::parse(&format!("{scheme}://{registry}/v2/")).map_err(|error| {
-            Error::new(ErrorKind::InvalidArgument, format!("'{registry}' is not the address of a registry")).caused_by(error)
+            Error::new(ErrorKind::InvalidArgument, format!("'{registry}' is not the address of a registry"))
+                .caused_by(error)
         })
     }
 
@@ -126,7 +127,9 @@ impl Http {
             let response = builder.send().await.map_err(|error| failure::request(registry, error))?;
             match redirect_of(&response, &url, registry)? {
                 Some(_) if !matches!(request.body, Body::Empty) => {
-                    return Err(failure::refused(format!("the registry {registry} redirects an upload: ask its operator")));
+                    return Err(failure::refused(format!(
+                        "the registry {registry} redirects an upload: ask its operator"
+                    )));
                 }
                 Some(next) => url = next,
                 None => return Ok(response),

@@ -167,7 +167,9 @@ mod tests {
     fn malformed_references_are_refused() {
         let long = format!("example.com/{}:1", "a".repeat(300));
         let sha512 = format!("example.com/echo@sha512:{}", "0".repeat(128));
-        for text in ["", "https://example.com/echo:1", "Echo:1", "example.com/echo:", "a b", &long, &sha512, "x@sha256:00"] {
+        for text in
+            ["", "https://example.com/echo:1", "Echo:1", "example.com/echo:", "a b", &long, &sha512, "x@sha256:00"]
+        {
             assert_eq!(text.parse::<Reference>().unwrap_err().kind(), ErrorKind::InvalidArgument, "{text}");
         }
     }

@@ -88,7 +88,8 @@ impl<'a> Session<'a> {
     pub(crate) fn url(&self, path: &str) -> Result<Url> {
         let base = self.http.base(self.registry())?;
         base.join(&format!("{}/{path}", self.key.repository)).map_err(|error| {
-            Error::new(ErrorKind::InvalidArgument, format!("cannot make an address of '{}'", self.reference)).caused_by(error)
+            Error::new(ErrorKind::InvalidArgument, format!("cannot make an address of '{}'", self.reference))
+                .caused_by(error)
         })
     }
 
@@ -158,7 +159,9 @@ impl<'a> Session<'a> {
         let (kind, text) = match status.as_u16() {
             404 => (ErrorKind::OciNotFound, format!("{registry} does not have '{}': check the name", self.reference)),
             429 => (ErrorKind::OciUnavailable, format!("{registry} limits how often it is asked: try again later")),
-            500..=599 => (ErrorKind::OciUnavailable, format!("the registry {registry} failed ({status}): try again later")),
+            500..=599 => {
+                (ErrorKind::OciUnavailable, format!("the registry {registry} failed ({status}): try again later"))
+            }
             _ => (ErrorKind::OciRefused, format!("the registry {registry} answers {status} for '{}'", self.reference)),
         };
         let error = Error::new(kind, text);
@@ -178,7 +181,9 @@ impl<'a> Session<'a> {
         let refusal = format!("the registry {} refuses {doing} of '{}'", self.registry(), self.reference);
         let origin = found.origin;
         let text = match found.credentials {
-            Some(_) => format!("{refusal} with the credentials that it was given ({origin}): check them, and what they allow"),
+            Some(_) => {
+                format!("{refusal} with the credentials that it was given ({origin}): check them, and what they allow")
+            }
             None => format!(
                 "{refusal} without credentials ({origin}): check the name, log in by 'docker login {}', or set \
                  OCI_REGISTRY_USER and OCI_REGISTRY_PASSWORD",

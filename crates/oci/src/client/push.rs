@@ -116,7 +116,8 @@ fn upload_address(session: &Session<'_>, begun: &Response) -> Result<Url> {
 async fn put_manifest(session: &Session<'_>, target: &str, bytes: Vec<u8>) -> Result<Digest> {
     let digest = Digest::of(&bytes);
     let url = session.url(&format!("manifests/{target}"))?;
-    let request = Outgoing::new(Method::PUT, url).header(CONTENT_TYPE, manifest::WRITTEN).body(Body::Bytes(bytes.into()));
+    let request =
+        Outgoing::new(Method::PUT, url).header(CONTENT_TYPE, manifest::WRITTEN).body(Body::Bytes(bytes.into()));
     session.fetch(&request).await?;
     Ok(digest)
 }

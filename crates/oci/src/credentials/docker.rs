@@ -53,7 +53,9 @@ pub(super) async fn find(path: &Path, registry: &str, helpers: &Helpers) -> Resu
     }
     let entry = config.auths.into_iter().find(|(key, _)| registry_of(key) == registry);
     let credentials = match entry {
-        Some((key, entry)) => entry.into_credentials().map_err(|text| malformed(path, &format!("{text} for '{key}'")))?,
+        Some((key, entry)) => {
+            entry.into_credentials().map_err(|text| malformed(path, &format!("{text} for '{key}'")))?
+        }
         None => None,
     };
     let origin = match &credentials {
@@ -76,9 +78,9 @@ async fn read(path: &Path) -> Result<Option<Config>> {
             let text = Zeroizing::new(text);
             // The text of the parser's error could quote a secret, so only its position is told.
             let parsed = serde_json::from_slice(&text);
-            parsed.map(Some).map_err(|error| {
-                malformed(path, &format!("see line {}, column {}", error.line(), error.column()))
-            })
+            parsed
+                .map(Some)
+                .map_err(|error| malformed(path, &format!("see line {}, column {}", error.line(), error.column())))
         }
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(error) => {

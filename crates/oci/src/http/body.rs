@@ -1,8 +1,8 @@
 //! Bounded reading of answers.
 
 use oci_client::errors::OciEnvelope;
-use reqwest::header::CONTENT_TYPE;
 use reqwest::Response;
+use reqwest::header::CONTENT_TYPE;
 use wasmcloud_core::error::{Result, printable};
 
 use crate::failure;

@@ -3,9 +3,9 @@
 use super::*;
 
 fn http(insecure: &[&str]) -> Http {
-    let options = insecure.iter().fold(RegistryOptions::new("/nonexistent"), |options, registry| {
-        options.allow_insecure(*registry)
-    });
+    let options = insecure
+        .iter()
+        .fold(RegistryOptions::new("/nonexistent"), |options, registry| options.allow_insecure(*registry));
     Http::new(&options).unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! Tokens: asked for when they are needed, and renewed once when they have expired.
 
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use wasmcloud_core::error::ErrorKind;
 
@@ -110,7 +110,9 @@ async fn a_refusal_says_that_there_are_no_credentials() {
     let client = RegistryClient::new(options(&cache, &server.address).credentials(sources)).unwrap();
     let error = client.pull(&reference(&server.address, "echo:1"), &NoProgress).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OciDenied);
-    for part in ["without credentials", "'/nonexistent/config.json' does not exist", "docker login", "OCI_REGISTRY_USER"] {
+    for part in
+        ["without credentials", "'/nonexistent/config.json' does not exist", "docker login", "OCI_REGISTRY_USER"]
+    {
         assert!(error.to_string().contains(part), "{error}");
     }
 }

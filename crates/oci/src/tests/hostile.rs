@@ -23,11 +23,7 @@ struct Outcome {
     cache: TempDir,
 }
 
-async fn pull_with(
-    path: &str,
-    wrong: Answer,
-    adjust: impl FnOnce(RegistryOptions) -> RegistryOptions,
-) -> Outcome {
+async fn pull_with(path: &str, wrong: Answer, adjust: impl FnOnce(RegistryOptions) -> RegistryOptions) -> Outcome {
     let (content, path) = (content(), path.to_owned());
     let respond = move |seen: &Seen| if seen.path == path { wrong.clone() } else { content.answer(&seen.path) };
     let server = Server::start(respond).await;
@@ -122,10 +118,13 @@ async fn redirects_into_private_networks_are_refused() {
 async fn redirects_to_where_the_operator_allows_are_followed() {
     let storage = Server::start(|_| answer(200, &[], content_blob())).await;
     let (target, blob) = (format!("Location: http://{}/blob?signature=1", storage.address), content().blob_path());
-    let registry = Server::start(move |seen| {
-        if seen.path == blob { answer(307, &[&target], "") } else { content().answer(&seen.path) }
-    })
-    .await;
+    let registry =
+        Server::start(
+            move |seen| {
+                if seen.path == blob { answer(307, &[&target], "") } else { content().answer(&seen.path) }
+            },
+        )
+        .await;
     let cache = tempfile::tempdir().unwrap();
     let options = options(&cache, &registry.address).allow_insecure(&storage.address);
     let client = RegistryClient::new(options).unwrap();

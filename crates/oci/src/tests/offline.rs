@@ -1,8 +1,8 @@
 //! The cache, tags and registries that are down.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use wasmcloud_core::error::ErrorKind;

@@ -197,8 +197,7 @@ pub(super) struct Content {
 impl Content {
     /// Returns the content with a blob.
     pub(super) fn new(blob: Vec<u8>) -> Self {
-        let written =
-            manifest::write(Kind::Actor, Layout::Wasmcloud, &Digest::of(&blob), blob.len() as u64).unwrap();
+        let written = manifest::write(Kind::Actor, Layout::Wasmcloud, &Digest::of(&blob), blob.len() as u64).unwrap();
         Content { manifest: written.manifest, blob }
     }
 
@@ -219,9 +218,7 @@ impl Content {
             (self.blob_path(), &self.blob),
         ]);
         match known.get(path) {
-            Some(&bytes) => {
-                answer(200, &[&format!("Docker-Content-Digest: {}", Digest::of(bytes))], bytes.clone())
-            }
+            Some(&bytes) => answer(200, &[&format!("Docker-Content-Digest: {}", Digest::of(bytes))], bytes.clone()),
             None => answer(404, &[], r#"{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}"#),
         }
     }
