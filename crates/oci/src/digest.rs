@@ -55,7 +55,7 @@ impl fmt::Debug for Digest {
 }
 
 /// Computes the digest of content that comes in pieces.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Hasher(Sha256);
 
 impl Hasher {

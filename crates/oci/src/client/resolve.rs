@@ -88,8 +88,8 @@ async fn fetch(session: &Session<'_>, target: &str) -> Result<Vec<u8>> {
 /// Returns the error of a manifest that is not what the registry says it is.
 fn lie(session: &Session<'_>, found: &Digest, told: &str) -> wasmcloud_core::error::Error {
     failure::refused(format!(
-        "the registry {} sent a manifest with the digest {found} as {told}: it is damaged or forged, so try again, and ask the \
-         operator of the registry if it stays so",
+        "the registry {} sent a manifest with the digest {found} as {told}: it is damaged or forged, so try again, and ask \
+         the operator of the registry if it stays so",
         session.registry()
     ))
 }

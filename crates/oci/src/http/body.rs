@@ -29,8 +29,8 @@ pub(crate) fn check_not_html(registry: &str, response: &Response) -> Result<()> 
     let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if matches!(media_type.as_str(), "text/html" | "application/xhtml+xml") {
         return Err(failure::refused(format!(
-            "the registry {registry} answers with a web page: check its address, and whether a proxy or a sign-in page is in \
-             the way"
+            "the registry {registry} answers with a web page: check its address, and whether a proxy or a sign-in page is \
+             in the way"
         )));
     }
     Ok(())

@@ -117,7 +117,12 @@ impl Drop for Server {
 }
 
 /// Serves one request. A client that leaves ends it.
-async fn serve(mut stream: TcpStream, log: &Mutex<Vec<Seen>>, sent: &AtomicU64, respond: &dyn Fn(&Seen) -> Answer) {
+async fn serve(
+    mut stream: TcpStream,
+    log: &Mutex<Vec<Seen>>,
+    sent: &AtomicU64,
+    respond: &(dyn Fn(&Seen) -> Answer + Sync),
+) {
     let Some(seen) = read(&mut stream).await else { return };
     log.lock().unwrap().push(seen.clone());
     let answer = respond(&seen);
