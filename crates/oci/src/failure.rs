@@ -29,7 +29,9 @@ pub(crate) fn request(authority: &str, error: reqwest::Error) -> Error {
     }
     let what = match () {
         () if error.is_timeout() => "did not answer in time: try again, or raise the time limits",
-        () if error.is_connect() => "cannot be reached: check its address and the network",
+        () if error.is_connect() => {
+            "cannot be reached: check its address and the network, and whether it is one without TLS"
+        }
         () => "broke off its answer: try again",
     };
     Error::new(ErrorKind::OciUnavailable, format!("the registry {authority} {what}")).caused_by(error)

@@ -13,9 +13,11 @@ use crate::media::{self, Kind, Layout};
 /// The largest manifest that is read: what registries accept at most.
 pub(crate) const MAX_MANIFEST: u64 = 4 << 20;
 
-/// The media types of manifests that are read, for the header `Accept`.
-pub(crate) const ACCEPTED: &str =
-    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+/// The media types for the header `Accept`: those of manifests that are read, and of an index, which is refused with a text
+/// of its own. Without them a registry would say that there is nothing.
+pub(crate) const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.index.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json";
 
 /// The media type of the manifests that are written.
 pub(crate) const WRITTEN: &str = OCI_IMAGE_MEDIA_TYPE;
