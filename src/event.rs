@@ -23,11 +23,13 @@ mod bus;
 mod subscription;
 pub(crate) use bus::{DEFAULT_BUFFER, EventBus};
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 pub use subscription::Events;
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::ErrorKind;
 use wasmcloud_core::health::Health;
+use wasmcloud_core::identity::Image;
 use wasmcloud_core::text::escaped;
 
 /// An event in the life of a host, or of an actor or provider.
@@ -41,6 +43,9 @@ pub struct Event {
     /// The name that its signer gave the actor or provider. `None` for the host, and for a child that was never
     /// started.
     pub name: Option<String>,
+    /// The reference to a registry that the actor or provider was started from. `None` if it came from elsewhere, and for
+    /// the host.
+    pub image_ref: Option<String>,
     /// The kind of the event.
     pub kind: EventKind,
 }
@@ -207,8 +212,9 @@ pub enum EventKind {
 
 impl Event {
     fn now(subject: impl Into<Subject>, kind: EventKind) -> Event {
-        let Subject { entity, name } = subject.into();
-        Event { at: SystemTime::now(), entity, name, kind }
+        let Subject { entity, name, image } = subject.into();
+        let image_ref = image.map(|image| image.reference.clone());
+        Event { at: SystemTime::now(), entity, name, image_ref, kind }
     }
 }
 
@@ -217,11 +223,12 @@ impl Event {
 pub(crate) struct Subject {
     pub(crate) entity: WasmCloudEntity,
     pub(crate) name: Option<String>,
+    pub(crate) image: Option<Arc<Image>>,
 }
 
 impl From<WasmCloudEntity> for Subject {
     fn from(entity: WasmCloudEntity) -> Subject {
-        Subject { entity, name: None }
+        Subject { entity, name: None, image: None }
     }
 }
 

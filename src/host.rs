@@ -4,6 +4,7 @@
 //! - `builder`: configuration
 //! - `lifecycle`, `start_claim`, `own_thread`: the start and the stop of a host
 //! - `actors`, `providers`, `links`: changes of what runs in a host
+//! - `registries`: actors and providers from OCI registries
 //! - `manifest`: applying a manifest
 //! - `observation`, `inventory`: events, health, and what runs
 //! - `labels`: the labels of a host
@@ -21,6 +22,7 @@ mod manifest;
 mod observation;
 mod own_thread;
 mod providers;
+mod registries;
 mod start_claim;
 
 use std::collections::HashMap;
@@ -50,6 +52,7 @@ use crate::supervisor::{Command, Supervisor};
 use builder::Configuration;
 use labels::Labels;
 use own_thread::OwnThread;
+use registries::Registries;
 
 /// A secure runtime for actors, capability providers and the links between them.
 ///
@@ -78,6 +81,7 @@ struct Inner {
     configuration: Configuration,
     dispatch: Dispatch,
     labels: Labels,
+    registries: Registries,
     /// Serializes the application of manifests.
     manifests: tokio::sync::Mutex<()>,
     start_claimed: AtomicBool,
@@ -116,11 +120,13 @@ impl Host {
             begun.unwrap_or_else(|error| log::warn!("an experiment is ignored: {error}"));
         }
         let labels = Labels::new(configuration.labels.clone());
+        let registries = Registries::new(&configuration.registries);
         Host(Arc::new(Inner {
             key,
             configuration,
             dispatch,
             labels,
+            registries,
             manifests: tokio::sync::Mutex::default(),
             start_claimed: AtomicBool::new(false),
             running: OnceLock::new(),

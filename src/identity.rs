@@ -7,7 +7,7 @@ use std::sync::Arc;
 use wasmcloud_claims::TrustState;
 use wasmcloud_claims::jwt::{self, CapabilityProvider, Claims};
 use wasmcloud_core::entity::WasmCloudEntity;
-use wasmcloud_core::identity::ProviderKey;
+use wasmcloud_core::identity::{Image, ProviderKey};
 use wasmcloud_core::text::escaped;
 use wasmcloud_provider::ProviderDescriptor;
 
@@ -28,6 +28,8 @@ pub(crate) struct ActorIdentity {
     /// The entity's name in events, errors and on the wire.
     pub(crate) entity: WasmCloudEntity,
     pub(crate) trust: TrustState,
+    /// The image that the module came from, if it came from a registry.
+    pub(crate) image: Option<Arc<Image>>,
 }
 
 impl ActorIdentity {
@@ -43,12 +45,19 @@ impl ActorIdentity {
             trust: TrustState::default(),
             claims,
             token,
+            image: None,
         }
+    }
+
+    /// Returns the same identity with the image that its module came from.
+    pub(crate) fn with_image(mut self, image: Option<Arc<Image>>) -> ActorIdentity {
+        self.image = image;
+        self
     }
 
     /// Returns the subject of events about the actor.
     pub(crate) fn subject(&self) -> Subject {
-        Subject { entity: self.entity.clone(), name: Some(self.name.clone()) }
+        Subject { entity: self.entity.clone(), name: Some(self.name.clone()), image: self.image.clone() }
     }
 
     /// Returns whether providers are told the same of both actors along with their links.
@@ -80,22 +89,29 @@ pub(crate) struct ProviderIdentity {
     /// The entity's name in events, errors and on the wire.
     pub(crate) entity: WasmCloudEntity,
     pub(crate) trust: TrustState,
+    /// The image that the archive came from, if it came from a registry.
+    pub(crate) image: Option<Arc<Image>>,
 }
 
 impl ProviderIdentity {
     pub(crate) fn new(descriptor: &ProviderDescriptor) -> ProviderIdentity {
-        let ProviderDescriptor { key, contract_id, claims, signed } = descriptor.clone();
+        let ProviderDescriptor { key, contract_id, claims, signed, image } = descriptor.clone();
         let entity = WasmCloudEntity::Capability {
             id: key.id.to_string(),
             contract_id: contract_id.clone(),
             link_name: key.link_name.to_string(),
         };
-        ProviderIdentity { key, contract_id, claims, signed, entity, trust: TrustState::default() }
+        ProviderIdentity { key, contract_id, claims, signed, entity, trust: TrustState::default(), image }
+    }
+
+    /// Returns the revision that the claims name, or 0.
+    pub(crate) fn revision(&self) -> i32 {
+        self.claims.metadata.as_ref().and_then(|metadata| metadata.rev).unwrap_or(0)
     }
 
     /// Returns the subject of events about the provider.
     pub(crate) fn subject(&self) -> Subject {
-        Subject { entity: self.entity.clone(), name: Some(self.claims.name()) }
+        Subject { entity: self.entity.clone(), name: Some(self.claims.name()), image: self.image.clone() }
     }
 }
 

@@ -20,6 +20,7 @@
 //! - [`Compiler`], [`ArtifactCache`]: the compilation of modules, and the cache of its results
 //! - [`TrustPolicy`]: trusted signers; [`Authorizer`], [`Decision`], [`Origin`]: decisions about starts, calls and links
 //! - [`LatticeOptions`], [`ConnectionOptions`], [`LatticeView`], [`LatticeState`]: the lattice that a host joins
+//! - [`RegistryOptions`], [`oci`]: OCI registries, from which actors and providers are pulled
 //! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: code that sees calls and their answers
 //! - [`Error`], [`ErrorKind`], [`Result`]: errors; [`escaped`]: escapes text from outside for a terminal
 //!
@@ -34,6 +35,7 @@
 //! - `keyvalue`: [`builtin::KeyValue`], in files and on Redis
 //! - `messaging`: [`builtin::Messaging`], on NATS
 //! - `lattice`: hosts that share actors, links and calls over NATS, with [`HostBuilder::with_lattice`]
+//! - `oci`: actors and provider archives from OCI registries, with [`Host::start_actor_from_registry`]
 //! - `experiments`: planned faults for tests, with `Experiment` and `Host::experiment`. Without it, the host contains no code
 //!   for them
 //! - `fuzzing`: internals for the fuzz targets. They may change at any time
@@ -93,6 +95,10 @@ pub use wasmcloud_engine::metered;
 pub use wasmcloud_engine::{ArtifactCache, Compiler};
 #[cfg(feature = "lattice")]
 pub use wasmcloud_lattice::{ConnectionOptions, LatticeOptions, LatticeState};
+#[cfg(feature = "oci")]
+pub use wasmcloud_oci as oci;
+#[cfg(feature = "oci")]
+pub use wasmcloud_oci::RegistryOptions;
 pub use wasmcloud_plugin::{Isolation, NativeCapability, PluginProcess, serve_plugin};
 pub use wasmcloud_provider::{
     ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NullDispatcher,

@@ -54,7 +54,7 @@ use actix::{AsyncContext, Context, Handler, Message, ResponseFuture, WeakAddr};
 use tokio::sync::{Mutex, Notify};
 use wasmcloud_claims::{Actor, TrustPolicy};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
-use wasmcloud_core::identity::ProviderKey;
+use wasmcloud_core::identity::{Image, ProviderKey};
 use wasmcloud_core::shutdown::ShutdownSignal;
 use wasmcloud_engine::CompilationConfig;
 use wasmcloud_plugin::{NativeCapability, PluginBudgets};
@@ -90,6 +90,8 @@ pub(crate) enum Command {
     UpdateActor {
         key: String,
         actor: Actor,
+        /// The image that the module came from.
+        image: Option<Arc<Image>>,
     },
     ScaleActor {
         key: String,
@@ -238,7 +240,7 @@ impl Supervision {
         match command {
             Command::StartActor { actor, options, near } => self.start_actor(actor, options, near).await,
             Command::StopActor { key } => self.stop_actor(&key).await,
-            Command::UpdateActor { key, actor } => self.update_actor(&key, actor).await,
+            Command::UpdateActor { key, actor, image } => self.update_actor(&key, actor, image).await,
             Command::ScaleActor { key, instances } => self.scale_actor(&key, instances).await,
             Command::StartProvider { capability, policy, near } => {
                 self.start_provider(ProviderBlueprint { capability, policy, near }).await

@@ -62,6 +62,6 @@ impl EventBus {
         breaches.insert((actor.to_owned(), error.kind()), now);
         drop(breaches);
         let kind = EventKind::LimitBreached { limit: error.kind(), message: error.to_string() };
-        self.emit(Subject { entity: WasmCloudEntity::Actor(actor.to_owned()), name }, kind);
+        self.emit(Subject { entity: WasmCloudEntity::Actor(actor.to_owned()), name, image: None }, kind);
     }
 }

@@ -1,11 +1,14 @@
 //! Starts, changes, calls and stops of actors.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use wasmcloud_claims::Actor;
 use wasmcloud_core::error::Result;
+use wasmcloud_core::identity::Image;
 
 use super::Host;
+use super::registries::Fetched;
 use crate::supervisor::Command;
 use crate::supervisor::placement::ActorOptions;
 
@@ -44,19 +47,31 @@ impl Host {
     ///
     /// The module must be signed for the same actor by the same account, with a higher revision. Its capabilities must be
     /// the same, unless
-    /// [`HostBuilder::disable_strict_update_check`](crate::HostBuilder::disable_strict_update_check) is set. `new_reference`
-    /// is the module's reference in a registry, if it came from one.
+    /// [`HostBuilder::disable_strict_update_check`](crate::HostBuilder::disable_strict_update_check) is set.
+    ///
+    /// `new_reference` is the module's reference in an OCI registry, if it comes from one. With a reference and an empty
+    /// `module`, the module is pulled, as [`Host::start_actor_from_registry`] does.
     ///
     /// # Errors
     /// After any error the actor runs as before.
     ///
-    /// - Those of [`Actor::from_slice`]
+    /// - Those of [`Actor::from_slice`], and of [`Host::start_actor_from_registry`] if the module is pulled
     /// - `UpdateRefused` if the module does not fit, or updates are not enabled
     /// - `ActorNotFound` or `ActorStopped`; `Busy` if another change of the actor is in progress
     /// - Those of [`Host::start_actor`], if the new revision cannot be started
-    pub async fn update_actor(&self, actor: &str, _new_reference: Option<String>, module: &[u8]) -> Result<()> {
-        let actor_module = Actor::from_slice(module)?;
-        self.send(Command::UpdateActor { key: actor.to_owned(), actor: actor_module }).await
+    pub async fn update_actor(&self, actor: &str, new_reference: Option<String>, module: &[u8]) -> Result<()> {
+        let (module, image) = match new_reference {
+            Some(reference) if module.is_empty() => {
+                self.running()?;
+                let Fetched { image, content } = self.fetch_actor(&reference).await?;
+                (content, Some(Image { reference, digest: Some(image.digest) }))
+            }
+            reference => {
+                let image = reference.map(|reference| Image { reference, digest: None });
+                (Actor::from_slice(module)?, image)
+            }
+        };
+        self.send(Command::UpdateActor { key: actor.to_owned(), actor: module, image: image.map(Arc::new) }).await
     }
 
     /// Changes the number of an actor's instances, dropping no calls. The minimum is 1.

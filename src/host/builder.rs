@@ -13,6 +13,7 @@ use wasmcloud_engine::{ArtifactCache, CompilationConfig, Compiler};
 use super::Host;
 #[cfg(feature = "lattice")]
 use super::lattice::LatticeConfiguration;
+use super::registries::RegistryConfiguration;
 use crate::authorizer::Authorizer;
 use crate::dispatch::authority::InstalledAuthorizer;
 use crate::event;
@@ -49,6 +50,7 @@ pub(super) struct Configuration {
     pub(super) key: Option<Arc<KeyPair>>,
     #[cfg(feature = "lattice")]
     pub(super) lattice: LatticeConfiguration,
+    pub(super) registries: RegistryConfiguration,
 }
 
 /// Configures a [`Host`].
@@ -88,6 +90,7 @@ impl HostBuilder {
             key: None,
             #[cfg(feature = "lattice")]
             lattice: LatticeConfiguration::default(),
+            registries: RegistryConfiguration::default(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use wasmcloud_claims::TrustState;
 use wasmcloud_core::health::Health;
+use wasmcloud_core::identity::Image;
 
 use crate::child::{Child, ChildState};
 use crate::dispatch::snapshot::{Condition, RunningActor, RunningProvider, Snapshot, distrust_health};
@@ -32,6 +33,10 @@ pub struct ActorInventory {
     pub call_alias: Option<String>,
     /// The revision of its code.
     pub revision: i32,
+    /// The reference to a registry that its module came from, as it was given. `None` if it came from elsewhere.
+    pub image_ref: Option<String>,
+    /// The digest that the reference stood for when it was pulled.
+    pub image_digest: Option<String>,
     /// The number of its instances.
     pub instances: usize,
     /// The number of calls in its mailboxes and in progress.
@@ -55,6 +60,12 @@ pub struct ProviderInventory {
     pub link_name: String,
     /// The name that its vendor gave it.
     pub name: String,
+    /// The revision of its claims. It is 0 if they name none.
+    pub revision: i32,
+    /// The reference to a registry that its archive came from, as it was given. `None` if it came from elsewhere.
+    pub image_ref: Option<String>,
+    /// The digest that the reference stood for when it was pulled.
+    pub image_digest: Option<String>,
     /// The state of the provider.
     pub state: ChildState,
     /// The result of the last health check since its start, if there was one. See
@@ -113,6 +124,8 @@ fn actor(actor: &RunningActor, snapshot: &Snapshot) -> ActorInventory {
         name: identity.name.clone(),
         call_alias: identity.call_alias.as_deref().map(str::to_owned),
         revision: identity.revision,
+        image_ref: reference(identity.image.as_deref()),
+        image_digest: digest(identity.image.as_deref()),
         instances: mailboxes.len(),
         calls: mailboxes.iter().map(|mailbox| mailbox.load()).sum(),
         state: if actor.draining { ChildState::Stopping } else { state(&identity.trust, &actor.condition) },
@@ -127,9 +140,20 @@ fn provider(provider: &RunningProvider, snapshot: &Snapshot) -> ProviderInventor
         contract_id: identity.contract_id.clone(),
         link_name: identity.key.link_name.to_string(),
         name: identity.claims.name(),
+        revision: identity.revision(),
+        image_ref: reference(identity.image.as_deref()),
+        image_digest: digest(identity.image.as_deref()),
         state: state(&identity.trust, &provider.condition),
         health: health(&identity.trust, &provider.condition, Child::Provider(identity.key.clone()), snapshot),
     }
+}
+
+fn reference(image: Option<&Image>) -> Option<String> {
+    image.map(|image| image.reference.clone())
+}
+
+fn digest(image: Option<&Image>) -> Option<String> {
+    image.and_then(|image| image.digest.clone())
 }
 
 /// Returns the health of a child that is known without a check.

@@ -112,6 +112,7 @@ impl Host {
     /// The actix `System` that the host was started on keeps running, unless [`Host::start_on_own_thread`] created it.
     pub async fn stop(&self) {
         let Some(running) = self.0.running.get() else { return };
+        self.0.registries.close();
         let deadline = Instant::now() + self.grace();
         #[cfg(feature = "lattice")]
         if let Some(lattice) = &running.lattice {

@@ -67,6 +67,7 @@ fn entities(snapshot: &Snapshot) -> Vec<InventoryEntity> {
         id: actor.identity.key.to_string(),
         name: Some(actor.identity.name.clone()),
         revision: Some(actor.identity.revision),
+        image_ref: actor.identity.image.as_ref().map(|image| image.reference.clone()),
         ..InventoryEntity::default()
     });
     let providers = snapshot.providers.iter().filter(|(_, provider)| !provider.is_closing);
@@ -75,6 +76,8 @@ fn entities(snapshot: &Snapshot) -> Vec<InventoryEntity> {
         link_name: Some(key.link_name.to_string()),
         contract_id: Some(provider.identity.contract_id.to_string()),
         name: Some(provider.identity.claims.name()),
+        revision: Some(provider.identity.revision()),
+        image_ref: provider.identity.image.as_ref().map(|image| image.reference.clone()),
         ..InventoryEntity::default()
     });
     let mut entities: Vec<InventoryEntity> = actors.chain(providers).collect();

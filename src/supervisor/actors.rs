@@ -32,7 +32,8 @@ impl Supervision {
     ) -> Result<()> {
         let limits = options.limits.unwrap_or(*self.dispatch.limits());
         self.expect_room(&options, &limits, 0)?;
-        let identity = Arc::new(ActorIdentity::new(actor.shared_claims(), actor.token()));
+        let identity =
+            Arc::new(ActorIdentity::new(actor.shared_claims(), actor.token()).with_image(options.image.clone()));
         self.expect_loadable(&identity).await?;
         let child = Child::Actor(identity.key.clone());
         if self.registry.borrow().has_failed(&child) {

@@ -2,8 +2,10 @@
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::sync::Arc;
 
 use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::identity::Image;
 use wasmcloud_core::limits::Limits;
 
 use super::restart::RestartPolicy;
@@ -71,11 +73,18 @@ pub struct ActorOptions {
     pub(super) instances: NonZeroUsize,
     pub(super) limits: Option<Limits>,
     pub(super) restart: Option<RestartPolicy>,
+    pub(super) image: Option<Arc<Image>>,
 }
 
 impl Default for ActorOptions {
     fn default() -> Self {
-        ActorOptions { placement: Placement::default(), instances: NonZeroUsize::MIN, limits: None, restart: None }
+        ActorOptions {
+            placement: Placement::default(),
+            instances: NonZeroUsize::MIN,
+            limits: None,
+            restart: None,
+            image: None,
+        }
     }
 }
 
@@ -133,6 +142,22 @@ impl ActorOptions {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> ActorOptions {
         self.limits = Some(limits.clamped());
+        self
+    }
+
+    /// Sets the reference by which the actor's module was pulled from a registry. Inventories, events and the lattice tell
+    /// it; nothing is pulled. Default: none.
+    #[must_use]
+    pub fn image_ref(mut self, reference: impl Into<String>) -> ActorOptions {
+        self.image = Some(Arc::new(Image { reference: reference.into(), digest: None }));
+        self
+    }
+
+    /// Sets the digest that the reference stood for when it was pulled: `sha256:` and 64 digits. It has no effect without a
+    /// reference, which is set first. Default: none.
+    #[must_use]
+    pub fn image_digest(mut self, digest: impl Into<String>) -> ActorOptions {
+        self.image = self.image.map(|image| Arc::new(image.with_digest(digest)));
         self
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use futures_util::future::join;
 use wasmcloud_claims::Actor;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::identity::Image;
 
 use super::Supervision;
 use super::instances::{close_instances, end_instances};
@@ -31,9 +32,9 @@ pub(crate) struct UpdatePolicy {
 impl Supervision {
     /// Replaces an actor with another revision. The new instances are created first; the old ones finish the calls that
     /// have reached them. A refused or failed update leaves the actor as it was.
-    pub(super) async fn update_actor(&self, key: &str, actor: Actor) -> Result<()> {
+    pub(super) async fn update_actor(&self, key: &str, actor: Actor, image: Option<Arc<Image>>) -> Result<()> {
         let child = Child::Actor(key.into());
-        let updated = self.try_update(&child, key, actor).await;
+        let updated = self.try_update(&child, key, actor, image).await;
         if let Err(refusal) = &updated {
             log::warn!("the update of {} is refused: {refusal}", self.subject(&child));
             self.emit(&child, EventKind::UpdateRefused { reason: refusal.to_string() });
@@ -41,18 +42,19 @@ impl Supervision {
         updated
     }
 
-    async fn try_update(&self, child: &Child, key: &str, actor: Actor) -> Result<()> {
+    async fn try_update(&self, child: &Child, key: &str, actor: Actor, image: Option<Arc<Image>>) -> Result<()> {
         let _change = self.begin_replacement(child.clone())?;
         let old = self.running(key)?;
         let old_blueprint = self.blueprint(key)?;
-        let identity = Arc::new(ActorIdentity::new(actor.shared_claims(), actor.token()));
+        let identity = Arc::new(ActorIdentity::new(actor.shared_claims(), actor.token()).with_image(image.clone()));
         self.check_update(&old.identity, &identity)?;
         self.expect_loadable(&identity).await?;
         let ActorBlueprint { options, limits, near, .. } = &*old_blueprint;
         self.expect_room(options, limits, 0)?;
         let module = self.modules.compile(&actor, *limits, self.dispatch.mappings()).await?;
         drop(actor);
-        let blueprint = ActorBlueprint { module, options: options.clone(), limits: *limits, near: *near };
+        let options = ActorOptions { image, ..options.clone() };
+        let blueprint = ActorBlueprint { module, options, limits: *limits, near: *near };
         let instances = self.create_instances(&identity, &blueprint).await?;
         let from = old.identity.revision;
         let to = identity.revision;

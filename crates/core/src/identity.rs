@@ -44,3 +44,20 @@ impl equivalent::Equivalent<ProviderKey> for ProviderKeyRef<'_> {
         *self.id == *key.id && *self.link_name == *key.link_name
     }
 }
+
+/// The image in a registry that an actor or provider was started from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// The reference as it was given.
+    pub reference: String,
+    /// The digest that the reference stood for, if it is known: `sha256:` and 64 digits.
+    pub digest: Option<String>,
+}
+
+impl Image {
+    /// Returns the same image with the digest that its reference stands for.
+    #[must_use]
+    pub fn with_digest(&self, digest: impl Into<String>) -> Image {
+        Image { reference: self.reference.clone(), digest: Some(digest.into()) }
+    }
+}

@@ -58,6 +58,8 @@ pub struct Pulled {
     pub digest: Digest,
     /// The file in the cache. It is not to be changed.
     pub path: PathBuf,
+    /// The digest of the file, by which it is named in the cache.
+    pub blob: Digest,
     /// What the file is.
     pub kind: Kind,
     /// The size of the file, in bytes.

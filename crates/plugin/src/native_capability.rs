@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wasmcloud_claims::ProviderArchive;
 use wasmcloud_claims::jwt::{self, Claims};
 use wasmcloud_core::error::Result;
+use wasmcloud_core::identity::Image;
 use wasmcloud_provider::{AsyncCapabilityProvider, CapabilityProvider, ProviderDescriptor};
 
 use crate::isolation::Isolation;
@@ -113,6 +114,23 @@ impl NativeCapability {
     ) -> Result<NativeCapability> {
         let descriptor = Arc::new(ProviderDescriptor::new(link.as_deref(), claims, signed)?);
         Ok(NativeCapability { descriptor, code })
+    }
+
+    /// Sets the reference by which the provider's archive was pulled from a registry. Inventories, events and the lattice
+    /// tell it; nothing is pulled. Default: none.
+    #[must_use]
+    pub fn with_image_ref(mut self, reference: impl Into<String>) -> NativeCapability {
+        Arc::make_mut(&mut self.descriptor).image = Some(Arc::new(Image { reference: reference.into(), digest: None }));
+        self
+    }
+
+    /// Sets the digest that the reference stood for when it was pulled: `sha256:` and 64 digits. It has no effect without a
+    /// reference, which is set first. Default: none.
+    #[must_use]
+    pub fn with_image_digest(mut self, digest: impl Into<String>) -> NativeCapability {
+        let descriptor = Arc::make_mut(&mut self.descriptor);
+        descriptor.image = descriptor.image.take().map(|image| Arc::new(image.with_digest(digest)));
+        self
     }
 
     /// Returns the provider's public key: 56 characters beginning with `V`.

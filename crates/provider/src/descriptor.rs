@@ -1,11 +1,12 @@
 //! The identity of a provider: its key, its contract and its claims.
 
 use std::fmt;
+use std::sync::Arc;
 
 use wasmcloud_claims::jwt::{self, Claims};
 use wasmcloud_core::entity::{KeyKind, expect_contract, expect_key, link_name};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
-use wasmcloud_core::identity::ProviderKey;
+use wasmcloud_core::identity::{Image, ProviderKey};
 use wasmcloud_core::text::escaped;
 
 /// The identity of a provider before it is started.
@@ -20,6 +21,8 @@ pub struct ProviderDescriptor {
     /// Whether the claims come from a verified token. Otherwise the provider is part of the program, and neither dates nor
     /// the trust policy apply to it.
     pub signed: bool,
+    /// The image that the provider's archive was pulled from, if it came from a registry.
+    pub image: Option<Arc<Image>>,
 }
 
 impl ProviderDescriptor {
@@ -38,7 +41,7 @@ impl ProviderDescriptor {
         })?;
         expect_contract(&contract_id)?;
         let key = ProviderKey::new(&claims.subject, link_name(link));
-        Ok(ProviderDescriptor { key, contract_id, claims, signed })
+        Ok(ProviderDescriptor { key, contract_id, claims, signed, image: None })
     }
 }
 

@@ -187,7 +187,7 @@ impl World {
         let capability = HttpServer::new(None).capability().unwrap();
         let key = ProviderKey::new(PROVIDERS[index], "default");
         let contract_id = CONTRACTS[index].to_owned();
-        let descriptor = ProviderDescriptor { key, contract_id, claims: Claims::default(), signed: false };
+        let descriptor = ProviderDescriptor { key, contract_id, claims: Claims::default(), signed: false, image: None };
         let identity = ProviderIdentity::new(&descriptor);
         let blueprint = Arc::new(ProviderBlueprint { capability, policy: policy(), near });
         let address: actix::Addr<ProviderActor> = actix::Context::new().address();

@@ -25,6 +25,19 @@ impl RegistryClient {
     pub async fn pull(&self, reference: &Reference, progress: &dyn Progress) -> Result<Pulled> {
         self.inner.pull(reference, progress).await.map_err(|error| attempt("pull", reference, error))
     }
+
+    /// Reads what was pulled, and verifies it once more: other processes share the cache.
+    ///
+    /// # Errors
+    /// `Io` if the file cannot be read, or was removed or damaged since.
+    pub async fn read(&self, pulled: &Pulled) -> Result<Vec<u8>> {
+        let bytes = self.inner.cache.bytes(&pulled.blob, pulled.size).await?;
+        bytes.ok_or_else(|| {
+            let path = pulled.path.display();
+            let text = format!("the cached file '{path}' was removed or damaged after it was pulled: pull it again");
+            Error::new(ErrorKind::Io, text)
+        })
+    }
 }
 
 impl Inner {
@@ -47,6 +60,7 @@ impl Inner {
             reference: resolved.reference,
             digest: resolved.digest,
             path: blob.path,
+            blob: layer.digest,
             kind,
             size: blob.size,
             from_cache,
