@@ -5,6 +5,7 @@
 //! - `lifecycle`, `start_claim`, `own_thread`: the start and the stop of a host
 //! - `actors`, `providers`, `links`: changes of what runs in a host
 //! - `registries`: actors and providers from OCI registries
+//! - `references`: the keys that references stand for
 //! - `manifest`: applying a manifest
 //! - `observation`, `inventory`: events, health, and what runs
 //! - `labels`: the labels of a host
@@ -22,6 +23,7 @@ mod manifest;
 mod observation;
 mod own_thread;
 mod providers;
+mod references;
 mod registries;
 mod start_claim;
 
@@ -52,6 +54,7 @@ use crate::supervisor::{Command, Supervisor};
 use builder::Configuration;
 use labels::Labels;
 use own_thread::OwnThread;
+use references::KnownReferences;
 use registries::Registries;
 
 /// A secure runtime for actors, capability providers and the links between them.
@@ -82,6 +85,7 @@ struct Inner {
     dispatch: Dispatch,
     labels: Labels,
     registries: Registries,
+    references: KnownReferences,
     /// Serializes the application of manifests.
     manifests: tokio::sync::Mutex<()>,
     start_claimed: AtomicBool,
@@ -127,6 +131,7 @@ impl Host {
             dispatch,
             labels,
             registries,
+            references: KnownReferences::default(),
             manifests: tokio::sync::Mutex::default(),
             start_claimed: AtomicBool::new(false),
             running: OnceLock::new(),

@@ -41,6 +41,8 @@ use std::time::Duration;
 use actix::Addr;
 use nkeys::KeyPair;
 use tokio::sync::{Notify, watch};
+use wasmcloud_claims::jwt::{self, Claims};
+use wasmcloud_claims::read_token;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_lattice::registry::{InterestHandle, Registry};
 use wasmcloud_lattice::rpc::Rpc;
@@ -131,6 +133,20 @@ impl Lattice {
     /// Returns the lattice as it is known now.
     pub(crate) fn view(&self) -> LatticeView {
         LatticeView::of(&self.node)
+    }
+
+    /// Returns the public key of the actor or provider that a reference stands for, if a host has started it by that.
+    pub(crate) async fn reference(&self, reference: &str) -> Result<Option<String>> {
+        self.node.registry()?.registry.reference(reference).await
+    }
+
+    /// Returns the claims of an actor, by its token in the registry.
+    pub(crate) async fn claims_of_actor(&self, key: &str) -> Result<Option<Claims<jwt::Actor>>> {
+        if self.node.has_no_registry() {
+            return Ok(None);
+        }
+        let record = self.node.registry()?.registry.claims(key).await?;
+        record.map(|record| read_token(&record.token)).transpose()
     }
 
     /// Cordons the host, or lets it take calls of the lattice again.

@@ -39,7 +39,8 @@ impl Host {
         self.send(Command::StartActor { actor, options, near }).await
     }
 
-    /// Replaces a running actor with a new revision, dropping no calls.
+    /// Replaces a running actor with a new revision, dropping no calls. `actor` is its public key, or the reference to a
+    /// registry that it was started from.
     ///
     /// The old revision finishes the calls that have reached it; later calls go to the new one. Calls that exceed the grace
     /// period ([`HostBuilder::with_stop_grace`](crate::HostBuilder::with_stop_grace)) are ended. The new claims apply at
@@ -71,7 +72,7 @@ impl Host {
                 (Actor::from_slice(module)?, image)
             }
         };
-        self.send(Command::UpdateActor { key: actor.to_owned(), actor: module, image: image.map(Arc::new) }).await
+        self.send(Command::UpdateActor { key: self.running_actor(actor), actor: module, image: image.map(Arc::new) }).await
     }
 
     /// Changes the number of an actor's instances, dropping no calls. The minimum is 1.
@@ -92,7 +93,7 @@ impl Host {
         self.send(Command::ScaleActor { key: actor.to_owned(), instances }).await
     }
 
-    /// Stops an actor, by its public key.
+    /// Stops an actor, by its public key or the reference to a registry that it was started from.
     ///
     /// The actor takes no new calls. Its providers finish their work for it, it serves the calls that have reached it, and
     /// its links are then released. The host remembers the links for the actor's next start. Work that exceeds the grace
@@ -104,7 +105,7 @@ impl Host {
     /// - `Busy` if the actor is being started
     /// - `DeadlineExceeded` if an instance does not end. The actor is stopped, but the instance's thread is left behind.
     pub async fn stop_actor(&self, actor: &str) -> Result<()> {
-        self.send(Command::StopActor { key: actor.to_owned() }).await
+        self.send(Command::StopActor { key: self.running_actor(actor) }).await
     }
 
     /// Calls an actor, by public key or call alias, and returns its answer. Any thread may call; a call from the actor's

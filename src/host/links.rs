@@ -13,6 +13,9 @@ use crate::supervisor::Command;
 impl Host {
     /// Links an actor to a provider, or changes the values of the link.
     ///
+    /// The actor is given by its public key, or by a reference to an OCI registry. A reference stands for the actor that was
+    /// started from it here or elsewhere in the lattice; otherwise the actor is pulled to learn its key, and not started.
+    ///
     /// In a lattice the link is known to all hosts that run the actor or the provider.
     ///
     /// If both run, the result is the provider's answer. Otherwise the link is kept, and established once both run.
@@ -26,6 +29,7 @@ impl Host {
     /// - `Unauthorized` if the authorizer refuses the link
     /// - `TokenExpired`, `Untrusted` or `Revoked` if the actor or the provider has lost trust
     /// - `LinkRefused` with the provider's reason
+    /// - those of [`Host::start_actor_from_registry`] that concern registries, for a reference that is not known
     /// - `RegistryConflict` if other hosts of the lattice keep changing the same link
     /// - `HostNotRunning`
     pub async fn set_link(
@@ -36,17 +40,18 @@ impl Host {
         provider_id: String,
         values: HashMap<String, String>,
     ) -> Result<()> {
+        self.running()?;
+        let actor_id = self.resolve_actor(actor).await?;
         if provider_id == Extras::PUBLIC_KEY && contract_id == Extras::CONTRACT {
             self.ensure_extras(link_name(link.as_deref())).await?;
         }
         let definition = LinkDefinition {
-            actor_id: actor.to_owned(),
+            actor_id,
             provider_id,
             link_name: link_name(link.as_deref()).to_owned(),
             contract_id: contract_id.to_owned(),
             values,
         };
-        self.running()?;
         #[cfg(feature = "lattice")]
         if let Some(lattice) = self.joined_lattice() {
             return lattice.set_link(definition).await;

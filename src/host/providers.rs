@@ -38,7 +38,7 @@ impl Host {
         self.send(Command::StartProvider { capability, policy, near }).await
     }
 
-    /// Stops a capability provider.
+    /// Stops a capability provider, by its public key or the reference to a registry that it was started from.
     ///
     /// The provider brings no new work, finishes the work in progress while it can still be called, and then releases
     /// everything. The host remembers its links for its next start. Work that exceeds the grace period
@@ -50,7 +50,7 @@ impl Host {
     /// - `InvalidArgument` if the provider serves another contract
     /// - `DeadlineExceeded` if it does not stop in time, or the provider's own error. It is stopped in both cases.
     pub async fn stop_provider(&self, provider_ref: &str, contract_id: &str, link: Option<String>) -> Result<()> {
-        let key = ProviderKey::new(provider_ref, link_name(link.as_deref()));
+        let key = self.running_provider(provider_ref, link_name(link.as_deref()));
         self.send(Command::StopProvider { key, contract_id: contract_id.to_owned() }).await
     }
 

@@ -93,13 +93,18 @@ impl Host {
 
     /// Pulls an actor, and verifies its token.
     pub(crate) async fn fetch_actor(&self, reference: &str) -> Result<Fetched<Actor>> {
-        self.0.registries.thread.pull_content(reference, ImageKind::Actor, |bytes| Actor::from_slice(&bytes)).await
+        let load = |bytes: Vec<u8>| Actor::from_slice(&bytes);
+        let fetched = self.0.registries.thread.pull_content(reference, ImageKind::Actor, load).await?;
+        self.0.references.add(reference, &fetched.content.public_key());
+        Ok(fetched)
     }
 
     /// Pulls a provider archive, and verifies its token and hashes.
     pub(crate) async fn fetch_archive(&self, reference: &str) -> Result<Fetched<ProviderArchive>> {
         let load = |bytes: Vec<u8>| ProviderArchive::try_load(&bytes);
-        self.0.registries.thread.pull_content(reference, ImageKind::Provider, load).await
+        let fetched = self.0.registries.thread.pull_content(reference, ImageKind::Provider, load).await?;
+        self.0.references.add(reference, &fetched.content.claims().subject);
+        Ok(fetched)
     }
 }
 

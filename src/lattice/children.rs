@@ -12,6 +12,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Mutex;
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{ErrorKind, Result};
+use wasmcloud_core::identity::Image;
 use wasmcloud_lattice::registry::{LinkRecord, Registry};
 
 use super::links::record_of;
@@ -27,6 +28,8 @@ struct Known {
     is_served: bool,
     /// The token that is in the registry, once it is. Empty for a provider without one.
     announced: Option<Arc<str>>,
+    /// The reference to a registry that is in the registry of the lattice.
+    reference: Option<String>,
     /// The call alias that the actor has claimed, or would have, were it not another's.
     alias: Option<Arc<str>>,
 }
@@ -37,6 +40,7 @@ struct Wanted {
     /// Whether it takes calls.
     is_open: bool,
     actor: Option<Arc<ActorIdentity>>,
+    image: Option<Arc<Image>>,
 }
 
 /// The children that the lattice has been told of.
@@ -115,11 +119,13 @@ fn wanted(node: &Node, child: &Child) -> Option<Wanted> {
             entity: actor.identity.entity.clone(),
             is_open: !actor.draining && !is_cordoned,
             actor: Some(actor.identity.clone()),
+            image: actor.identity.image.clone(),
         }),
         Child::Provider(key) => snapshot.providers.get(key).map(|provider| Wanted {
             entity: provider.identity.entity.clone(),
             is_open: !provider.is_closing && !is_cordoned,
             actor: None,
+            image: provider.identity.image.clone(),
         }),
     }
 }
@@ -169,6 +175,7 @@ async fn announce(node: &Node, open: &OpenRegistry, child: &Child, known: &mut K
         Child::Actor(key) => open.interest.add_actor(key)?,
         Child::Provider(key) => open.interest.add_provider(&key.id, &key.link_name)?,
     }
+    announce_reference(open, child, known, wanted.image.as_deref()).await?;
     let token = wanted.actor.as_ref().map_or_else(|| "".into(), |actor| actor.token.clone());
     if known.announced.as_ref() == Some(&token) {
         return Ok(());
@@ -195,6 +202,30 @@ async fn announce(node: &Node, open: &OpenRegistry, child: &Child, known: &mut K
         known.alias.clone_from(&actor.call_alias);
     }
     known.announced = Some(token);
+    Ok(())
+}
+
+/// Puts the reference that a child was started from, so that links can be set by it on all hosts.
+async fn announce_reference(
+    open: &OpenRegistry,
+    child: &Child,
+    known: &mut Known,
+    image: Option<&Image>,
+) -> Result<()> {
+    let Some(Image { reference, .. }) = image.filter(|image| known.reference.as_ref() != Some(&image.reference)) else {
+        return Ok(());
+    };
+    let key = match child {
+        Child::Actor(key) => key,
+        Child::Provider(key) => &key.id,
+    };
+    match open.registry.put_reference(reference, key).await {
+        Err(refusal) if refusal.kind() == ErrorKind::InvalidArgument => {
+            log::warn!("other hosts cannot find {child} by its reference: {refusal}");
+        }
+        put => drop(put?),
+    }
+    known.reference = Some(reference.clone());
     Ok(())
 }
 

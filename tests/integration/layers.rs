@@ -33,6 +33,7 @@ const CRATES: [(&str, &[&str]); 11] = [
             "wasmcloud-claims",
             "wasmcloud-engine",
             "wasmcloud-lattice",
+            "wasmcloud-oci",
             "wasmcloud-provider",
             "wasmcloud-plugin",
             "wasmcloud-providers",
