@@ -72,7 +72,8 @@ impl Host {
                 (Actor::from_slice(module)?, image)
             }
         };
-        self.send(Command::UpdateActor { key: self.running_actor(actor), actor: module, image: image.map(Arc::new) }).await
+        self.send(Command::UpdateActor { key: self.running_actor(actor), actor: module, image: image.map(Arc::new) })
+            .await
     }
 
     /// Changes the number of an actor's instances, dropping no calls. The minimum is 1.

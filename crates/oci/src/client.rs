@@ -86,7 +86,7 @@ impl RegistryClient {
     /// Returns a client. Nothing is connected to and no file is written yet.
     ///
     /// # Errors
-    /// `Io` if the certificates that this machine trusts cannot be read.
+    /// `Io` if the certificates that this machine trusts cannot be read, `InvalidArgument` if those of the options are none.
     pub fn new(options: RegistryOptions) -> Result<Self> {
         let http = Http::new(&options)?;
         let cache = Cache::new(&options.cache);

@@ -16,8 +16,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Method, RequestBuilder, Response, Url, redirect};
+use reqwest::{Certificate, Method, RequestBuilder, Response, Url, redirect};
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::io::ReaderStream;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
@@ -27,6 +29,9 @@ pub(crate) use body::{check_not_html, excerpt, read};
 
 /// How many redirects are followed.
 const MAX_REDIRECTS: usize = 5;
+
+/// The size of the pieces in which files are sent.
+const PIECE: usize = 64 << 10;
 
 /// How the client names itself.
 const USER_AGENT: &str = concat!("wasmcloud-oci/", env!("CARGO_PKG_VERSION"));
@@ -49,6 +54,8 @@ pub(crate) enum Body {
     File {
         path: PathBuf,
         size: u64,
+        /// Told after each piece how much of the file has been read. It begins anew when the request is sent again.
+        position: UnboundedSender<u64>,
     },
 }
 
@@ -84,14 +91,17 @@ pub(crate) struct Http {
 impl Http {
     /// Returns a sender with the options' time limits and insecure registries.
     pub(crate) fn new(options: &RegistryOptions) -> Result<Self> {
+        let failed = |error| Error::new(ErrorKind::Io, "cannot prepare requests to registries").caused_by(error);
+        let certificates = options.certificates.iter().map(|pem| certificates_of(pem)).collect::<Result<Vec<_>>>()?;
+        let certificates = certificates.concat();
         let builder = || {
             reqwest::Client::builder()
+                .tls_certs_merge(certificates.clone())
                 .redirect(redirect::Policy::none())
                 .connect_timeout(options.connect_timeout)
                 .read_timeout(options.idle_timeout)
                 .user_agent(USER_AGENT)
         };
-        let failed = |error| Error::new(ErrorKind::Io, "cannot prepare requests to registries").caused_by(error);
         let resolver = Arc::new(address::PublicOnly::from_environment());
         Ok(Http {
             direct: builder().build().map_err(failed)?,
@@ -147,11 +157,11 @@ impl Http {
             Body::Empty if request.method == Method::POST => builder.header(CONTENT_LENGTH, 0_u64),
             Body::Empty => builder,
             Body::Bytes(bytes) => builder.body(bytes.clone()),
-            Body::File { path, size } => {
+            Body::File { path, size, position } => {
                 let file = tokio::fs::File::open(path).await.map_err(|error| {
                     Error::new(ErrorKind::Io, format!("cannot read '{}'", path.display())).caused_by(error)
                 })?;
-                builder.header(CONTENT_LENGTH, *size).body(reqwest::Body::wrap_stream(ReaderStream::new(file)))
+                builder.header(CONTENT_LENGTH, *size).body(reported(file, position.clone()))
             }
         })
     }
@@ -177,6 +187,23 @@ impl Http {
     fn is_insecure(&self, url: &Url) -> bool {
         self.insecure.iter().any(|allowed| is_authority(url, allowed))
     }
+}
+
+fn certificates_of(pem: &[u8]) -> Result<Vec<Certificate>> {
+    let invalid = || Error::new(ErrorKind::InvalidArgument, "what is to be trusted is no certificate in PEM");
+    let found = Certificate::from_pem_bundle(pem).map_err(|error| invalid().caused_by(error))?;
+    if found.is_empty() { Err(invalid()) } else { Ok(found) }
+}
+
+/// Returns a file as the body of a request, which reports how far it has been read.
+fn reported(file: tokio::fs::File, position: UnboundedSender<u64>) -> reqwest::Body {
+    let mut read = 0;
+    let pieces = ReaderStream::with_capacity(file, PIECE).inspect_ok(move |piece| {
+        read += piece.len() as u64;
+        // The sender of the request may have stopped to listen.
+        let _ = position.send(read);
+    });
+    reqwest::Body::wrap_stream(pieces)
 }
 
 /// Returns the address that an answer redirects to, if it does.

@@ -14,6 +14,7 @@ pub struct RegistryOptions {
     pub(crate) cache: PathBuf,
     pub(crate) allow_latest: bool,
     pub(crate) insecure: BTreeSet<String>,
+    pub(crate) certificates: Vec<Vec<u8>>,
     pub(crate) max_module: u64,
     pub(crate) max_archive: u64,
     pub(crate) connect_timeout: Duration,
@@ -32,6 +33,7 @@ impl RegistryOptions {
             cache: cache.into(),
             allow_latest: false,
             insecure: BTreeSet::new(),
+            certificates: Vec::new(),
             max_module: 64 << 20,
             max_archive: 256 << 20,
             connect_timeout: Duration::from_secs(10),
@@ -61,6 +63,13 @@ impl RegistryOptions {
     #[must_use]
     pub fn allow_insecure(mut self, registry: impl Into<String>) -> Self {
         self.insecure.insert(registry.into().to_ascii_lowercase());
+        self
+    }
+
+    /// Adds certificates of authorities, in PEM, that registries are trusted by beside those of this machine. Default: none.
+    #[must_use]
+    pub fn trust_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.certificates.push(pem.into());
         self
     }
 

@@ -47,6 +47,8 @@ fn transfers_can_be_sent_to_other_threads() {
 struct Counted {
     started: AtomicU64,
     advanced: AtomicU64,
+    /// How often an advance was reported.
+    steps: AtomicU64,
     finished: AtomicU64,
 }
 
@@ -57,6 +59,7 @@ impl Progress for Counted {
 
     fn advanced(&self, bytes: u64) {
         self.advanced.fetch_add(bytes, Ordering::Relaxed);
+        self.steps.fetch_add(u64::from(bytes > 0), Ordering::Relaxed);
     }
 
     fn finished(&self) {

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Method, Response, Url};
+use tokio::sync::mpsc;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::{Inner, Pushed, RegistryClient, attempt, too_large};
@@ -63,11 +65,9 @@ impl Inner {
         }
         let written = manifest::write(kind, layout, &found.digest, found.size)?;
         let session = self.session(reference, Access::Push);
-        let body = Body::File { path: file.to_owned(), size: found.size };
         let transfer = async {
             progress.started(found.size);
-            upload(&session, &found.digest, body).await?;
-            progress.advanced(found.size);
+            upload_file(&session, file, &found, progress).await?;
             let config = Digest::of(&written.config);
             upload(&session, &config, Body::Bytes(written.config.into())).await?;
             let digest = put_manifest(&session, &reference.target(), written.manifest).await?;
@@ -88,6 +88,28 @@ async fn inspect(path: &Path) -> Result<Fingerprint> {
         Ok(result) => result.map_err(failed),
         Err(error) => Err(failed(io::Error::other(error))),
     }
+}
+
+/// Uploads a file, and reports how it advances. A file that the repository has is reported as a whole.
+async fn upload_file(session: &Session<'_>, path: &Path, found: &Fingerprint, progress: &dyn Progress) -> Result<()> {
+    let (position, mut positions) = mpsc::unbounded_channel();
+    let body = Body::File { path: path.to_owned(), size: found.size, position };
+    let mut upload = pin!(upload(session, &found.digest, body));
+    let mut reported = 0;
+    let uploaded = loop {
+        tokio::select! {
+            biased;
+            Some(position) = positions.recv() => {
+                progress.advanced(position.saturating_sub(reported));
+                reported = reported.max(position);
+            }
+            uploaded = &mut upload => break uploaded,
+        }
+    };
+    if uploaded.is_ok() {
+        progress.advanced(found.size.saturating_sub(reported));
+    }
+    uploaded
 }
 
 /// Uploads a blob, unless the repository has it.

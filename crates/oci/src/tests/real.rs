@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
@@ -45,9 +46,11 @@ async fn what_is_pushed_is_pulled() {
         let reference = reference(&registry.address, name);
         let progress = Counted::default();
         let pushed = client.push(&reference, &file(&files, "x", &content), layout, &progress).await.unwrap();
+        assert_eq!(progress.steps.load(Ordering::Relaxed) > 1, content.len() > 1 << 20);
         let pulled = client.pull(&reference, &progress).await.unwrap();
         assert_eq!((pulled.kind, &pulled.digest), (kind, &pushed.digest), "{name}");
         assert_eq!(fs::read(&pulled.path).unwrap(), content);
+        assert_eq!(client.read(&pulled).await.unwrap(), content);
         assert_eq!(progress.finished.into_inner(), 2);
         assert_eq!(progress.advanced.into_inner(), 2 * content.len() as u64);
         let by_digest = reference.with_digest(&pushed.digest);
