@@ -60,6 +60,13 @@ impl Shell {
         ended.errors
     }
 
+    /// What it says when a rule about signatures, trust or permissions forbids it.
+    fn forbidden(&self, arguments: &str) -> String {
+        let ended = self.run(arguments);
+        assert_eq!((ended.code, ended.output.as_str()), (3, ""), "{arguments}: {ended:?}");
+        ended.errors
+    }
+
     /// What it says when it does not understand.
     fn misused(&self, arguments: &str) -> String {
         let ended = self.run(arguments);
@@ -310,7 +317,6 @@ fn bad_input_is_refused_with_what_to_do() {
             sign("echo.wasm -o x.wasm -n x --issuer-seed-file account.seed --subject-seed-file service.seed"),
             "actor's public key",
         ),
-        ("inspect echo.wasm".to_owned(), "sign it"),
         ("inspect text.txt".to_owned(), "neither a WebAssembly module nor a provider archive"),
         ("inspect missing.wasm".to_owned(), "missing.wasm"),
         ("inspect registry.example.com/echo:1.0".to_owned(), "download it first"),
@@ -321,6 +327,7 @@ fn bad_input_is_refused_with_what_to_do() {
         let said = shell.refused(&arguments);
         assert!(said.starts_with("error: ") && said.contains(expected), "{arguments}: {said}");
     }
+    assert!(shell.forbidden("inspect echo.wasm").contains("sign it"));
     for (arguments, expected) in [
         (sign(&format!("echo.wasm -n x {KEYS}")), "--output"),
         (sign(&format!("echo.wasm -o x.wasm -n x -c clock {KEYS}")), "httpserver"),

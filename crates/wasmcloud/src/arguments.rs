@@ -5,8 +5,9 @@ use std::ffi::{OsStr, OsString};
 use clap::{CommandFactory, Parser, Subcommand};
 use zeroize::Zeroizing;
 
+use crate::color::When;
 use crate::outcome::{CommandError, CommandResult};
-use crate::{inspect, keys, par, sign};
+use crate::{completions, inspect, keys, man, par, sign};
 
 /// Signs and inspects WebAssembly actors and capability providers.
 #[derive(Debug, Parser)]
@@ -14,6 +15,10 @@ use crate::{inspect, keys, par, sign};
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+
+    /// When output has colours.
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", hide_possible_values = true)]
+    color: When,
 }
 
 #[derive(Debug, Subcommand)]
@@ -24,6 +29,8 @@ pub(crate) enum Command {
     Inspect(inspect::Inspect),
     #[command(subcommand)]
     Par(par::Command),
+    Completions(completions::Completions),
+    Man(man::Manual),
 }
 
 const EXAMPLES: &str = "\
@@ -36,8 +43,10 @@ Examples:
 
 Exit codes:
   0  success
-  1  failure
-  2  invalid arguments";
+  1  the command failed
+  2  the arguments are invalid
+  3  refused by policy: a signature, trust, permission or update rule does not allow it
+  4  unreachable: a NATS server, host or registry did not answer";
 
 impl Arguments {
     /// Parses the arguments of this process.
@@ -55,13 +64,17 @@ impl Arguments {
                     .to_owned(),
             ));
         }
-        Arguments::try_parse_from(arguments).map_err(CommandError::Arguments)
+        // Errors are printed before the arguments are parsed.
+        When::among(&arguments).apply();
+        let arguments = Arguments::try_parse_from(arguments).map_err(CommandError::Arguments)?;
+        arguments.color.apply();
+        Ok(arguments)
     }
 }
 
 /// Returns the help text, which is printed if no command is given.
 pub(crate) fn help() -> Zeroizing<String> {
-    Arguments::command().render_help().to_string().into()
+    Arguments::command().render_help().ansi().to_string().into()
 }
 
 /// Returns whether an argument contains text in the form of a seed. The checksum is not verified, so that a mistyped seed is

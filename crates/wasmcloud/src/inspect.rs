@@ -10,8 +10,9 @@ use crate::description::Description;
 use crate::input;
 use crate::outcome::{self, CommandError, CommandResult};
 
-/// Verifies a signed module or a provider archive, and shows its claims. If the token has expired or is not valid yet, the
-/// claims are shown and the exit code is 1.
+/// Verifies a signed module or a provider archive, and shows its claims.
+///
+/// If the token has expired or is not valid yet, the claims are shown and the exit code is 3.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -2,18 +2,22 @@
 //!
 //! # Layout
 //! - `arguments`: the command line
-//! - `keys`, `sign`, `inspect`, `par`: the commands
+//! - `keys`, `sign`, `inspect`, `par`, `completions`, `man`: the commands
 //! - `input`, `output`: the files that commands read and write
 //! - `secret`: seeds and their sources
 //! - `description`: the facts about a module, an archive or a key, as a table or JSON
 //! - `time`: durations on the command line, and dates in output
 //! - `outcome`: the results of commands, and exit codes
+//! - `color`: when output has colours
 
 mod arguments;
+mod color;
+mod completions;
 mod description;
 mod input;
 mod inspect;
 mod keys;
+mod man;
 mod outcome;
 mod output;
 mod par;
@@ -49,5 +53,7 @@ fn run(arguments: Arguments) -> CommandResult {
         Some(Command::Sign(command)) => sign::run(command),
         Some(Command::Inspect(command)) => inspect::run(&command),
         Some(Command::Par(command)) => par::run(command),
+        Some(Command::Completions(command)) => completions::run(&command),
+        Some(Command::Man(command)) => man::run(&command),
     }
 }

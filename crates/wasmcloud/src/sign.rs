@@ -10,7 +10,9 @@ use crate::outcome::{CommandError, CommandResult};
 use crate::secret::{IssuerSource, SubjectSource};
 use crate::{input, output, time};
 
-/// Signs a WebAssembly module, so that hosts run it as an actor. An existing signature is replaced.
+/// Signs a WebAssembly module, so that hosts run it as an actor.
+///
+/// An existing signature is replaced.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -47,7 +47,7 @@ fn a_token_whose_time_is_not_now_is_shown_all_the_same() {
         ("ended.par", provider.public_key(), "expired"),
     ] {
         let ended = shell.run(&format!("inspect {file} --json"));
-        assert_eq!(ended.code, 1, "{ended:?}");
+        assert_eq!(ended.code, 3, "{ended:?}");
         let shown: Value = serde_json::from_str(&ended.output).unwrap();
         assert_eq!((&shown["public_key"], &shown["revision"]), (&Value::from(key), &Value::from(7)));
         assert!(ended.errors.contains(reason), "{ended:?}");

@@ -10,7 +10,9 @@ use crate::outcome::CommandResult;
 use crate::output::Written;
 use crate::secret::Secret;
 
-/// Generates a key. Writes its seed to a file that only you can read (mode 0600), and prints its public key.
+/// Generates a key.
+///
+/// Writes its seed to a file that only you can read (mode 0600), and prints its public key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

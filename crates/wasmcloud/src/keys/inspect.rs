@@ -10,7 +10,9 @@ use crate::description::Description;
 use crate::outcome::CommandResult;
 use crate::secret::Secret;
 
-/// Shows the public key and the kind of a key. Never shows its seed.
+/// Shows the public key and the kind of a key.
+///
+/// Never shows its seed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -9,8 +9,10 @@ use crate::outcome::{CommandError, CommandResult};
 use crate::output;
 use crate::secret::IssuerSource;
 
-/// Verifies an archive, adds or replaces libraries, and signs it again for the same provider. All other claims are kept. The
-/// new archive is gzipped if the old one is.
+/// Adds libraries to an archive, or replaces them.
+///
+/// Verifies the archive, and signs it again for the same provider. All other claims are kept. The new archive is gzipped if
+/// the old one is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -35,7 +37,7 @@ pub(crate) struct Insert {
 pub(super) fn run(command: &Insert) -> CommandResult {
     let archive = super::read(&command.archive)?;
     let provider = KeyPair::from_public_key(&archive.claims().subject)
-        .map_err(|error| CommandError::of_file(&command.archive, &error))?;
+        .map_err(|error| CommandError::Failed(format!("{error}; in the file {}", command.archive.display())))?;
     let changed = command.libraries.add_to(archive.to_builder())?;
     let issuer = command.issuer.key()?;
     let output = command.output.as_ref().unwrap_or(&command.archive);

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use crate::outcome::{CommandError, CommandResult};
 use crate::output;
 
-/// Verifies an archive: its signature, its validity in time, and each library. Warns of libraries that hosts cannot load.
+/// Verifies an archive: its signature, its validity in time, and each library.
+///
+/// Warns of libraries that hosts cannot load.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
