@@ -319,7 +319,7 @@ fn bad_input_is_refused_with_what_to_do() {
         ),
         ("inspect text.txt".to_owned(), "neither a WebAssembly module nor a provider archive"),
         ("inspect missing.wasm".to_owned(), "missing.wasm"),
-        ("inspect registry.example.com/echo:1.0".to_owned(), "download it first"),
+        ("inspect registry.example.com/echo:1.0".to_owned(), "wasmcloud registry pull"),
         ("keys inspect text.txt".to_owned(), "text.txt"),
         (format!("keys inspect {}", &account[..55]), "cannot read"),
         ("par verify echo.wasm".to_owned(), "it is a WebAssembly module"),

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::color::When;
 use crate::outcome::{CommandError, CommandResult};
-use crate::{completions, inspect, keys, man, par, sign};
+use crate::{completions, inspect, keys, man, par, registry, sign};
 
 /// Signs and inspects WebAssembly actors and capability providers.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Inspect(inspect::Inspect),
     #[command(subcommand)]
     Par(par::Command),
+    #[command(subcommand, visible_alias = "reg")]
+    Registry(registry::Command),
     Completions(completions::Completions),
     Man(man::Manual),
 }

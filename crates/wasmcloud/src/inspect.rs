@@ -94,6 +94,8 @@ fn refuse_reference(path: &Path) -> CommandResult<()> {
     if !is_reference || path.exists() {
         return Ok(());
     }
-    let message = format!("there is no file {text}; to inspect an image in a registry, download it first");
+    let message = format!(
+        "there is no file {text}; to inspect an image in a registry, pull it first: wasmcloud registry pull --help"
+    );
     Err(CommandError::Failed(message))
 }

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - `arguments`: the command line
-//! - `keys`, `sign`, `inspect`, `par`, `completions`, `man`: the commands
+//! - `keys`, `sign`, `inspect`, `par`, `registry`, `completions`, `man`: the commands
 //! - `input`, `output`: the files that commands read and write
 //! - `secret`: seeds and their sources
 //! - `description`: the facts about a module, an archive or a key, as a table or JSON
@@ -21,6 +21,7 @@ mod man;
 mod outcome;
 mod output;
 mod par;
+mod registry;
 mod secret;
 mod sign;
 mod time;
@@ -53,6 +54,7 @@ fn run(arguments: Arguments) -> CommandResult {
         Some(Command::Sign(command)) => sign::run(command),
         Some(Command::Inspect(command)) => inspect::run(&command),
         Some(Command::Par(command)) => par::run(command),
+        Some(Command::Registry(command)) => registry::run(command),
         Some(Command::Completions(command)) => completions::run(&command),
         Some(Command::Man(command)) => man::run(&command),
     }
