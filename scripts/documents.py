@@ -19,9 +19,11 @@ LONGEST = {"README.md": 110, "ARCHITECTURE.md": 250}
 class Command:
     """A command of a document, with the output that is shown for it."""
 
-    def __init__(self, text):
+    def __init__(self, text, serves=False):
         self.text = text
         self.output = []
+        # Whether it is left running until the document ends, in a terminal of its own.
+        self.serves = serves
 
 
 class File:
@@ -35,22 +37,22 @@ class File:
 def steps(document):
     """The commands of all console blocks, and the files, in order."""
     found = []
-    block = r"^(?:(?<=\n\n)`(?P<name>[^`\n]+)`:\n\n)?```(?P<language>\w+)[^\n]*\n(?P<text>.*?)^```"
+    block = r"^(?:(?<=\n\n)`(?P<name>[^`\n]+)`:\n\n)?```(?P<language>\w+)(?P<mark>[^\n]*)\n(?P<text>.*?)^```"
     for match in re.finditer(block, document, re.MULTILINE | re.DOTALL):
         if match["language"] == "console":
-            found += commands(match["text"])
+            found += commands(match["text"], match["mark"].strip() == "serves")
         elif match["name"]:
             found.append(File(match["name"], match["text"]))
     return found
 
 
-def commands(block):
+def commands(block, serves):
     found, continued = [], False
     for line in block.splitlines():
         if continued:
             found[-1].text += "\n" + line
         elif line.startswith("$ "):
-            found.append(Command(line[2:]))
+            found.append(Command(line[2:], serves))
         else:
             found[-1].output.append(line)
         continued = line.endswith("\\") and (continued or line.startswith("$ "))

@@ -90,24 +90,30 @@ fn render(man: &Man, command: &clap::Command, text: &mut Vec<u8>) -> io::Result<
 }
 
 /// Makes sections of the text that follows the options in `--help`: a line that ends with a colon is the title of the indented
-/// lines below it, which keep their form.
+/// lines below it, which keep their form. Text before the first title is the section NOTES.
 fn sections(after_help: &str) -> Roff {
     let mut roff = Roff::new();
     let mut is_verbatim = false;
+    let mut has_title = false;
     let mut lines = after_help.lines().peekable();
     while let Some(line) = lines.next() {
         if is_verbatim != line.starts_with(' ') && !line.is_empty() {
             is_verbatim = !is_verbatim;
             roff.control(if is_verbatim { "nf" } else { "fi" }, []);
         }
-        let is_title = line.ends_with(':') && lines.peek().is_some_and(|next| next.starts_with(' '));
-        match line {
-            "" => roff.control("PP", []),
-            title if is_title && title.len() < LONGEST_TITLE => {
-                roff.control("SH", [title.trim_end_matches(':').to_uppercase().as_str()])
+        let is_above_lines = lines.peek().is_some_and(|next| next.starts_with(' '));
+        if line.is_empty() {
+            roff.control("PP", []);
+        } else if is_above_lines && line.ends_with(':') && line.len() < LONGEST_TITLE {
+            roff.control("SH", [line.trim_end_matches(':').to_uppercase().as_str()]);
+            has_title = true;
+        } else {
+            if !has_title {
+                roff.control("SH", ["NOTES"]);
+                has_title = true;
             }
-            line => roff.text([roman(line)]),
-        };
+            roff.text([roman(line)]);
+        }
     }
     if is_verbatim {
         roff.control("fi", []);
@@ -143,5 +149,7 @@ mod tests {
             ".fi",
         ];
         assert_eq!(page.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>(), expected);
+        let page = sections("A note.\n\nExamples:\n  one").to_roff();
+        assert!(page.starts_with(".SH NOTES\nA note.\n.PP\n.SH EXAMPLES\n.nf\n"), "{page}");
     }
 }
