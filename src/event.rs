@@ -88,7 +88,7 @@ pub enum EventKind {
         /// The rule of the policy that applied.
         reason: String,
     },
-    /// An actor runs another revision.
+    /// An actor runs another revision, or the same one with other options.
     Updated {
         /// The revision before the update.
         from: i32,
@@ -98,6 +98,16 @@ pub enum EventKind {
     /// An update of an actor was refused or failed. The previous revision keeps running.
     UpdateRefused {
         /// The reason of the refusal or failure.
+        reason: String,
+    },
+    /// A new revision of an actor or provider failed its probation, and the previous revision runs again. See
+    /// [`ApplyOptions::probation`](crate::ApplyOptions::probation).
+    UpdateRolledBack {
+        /// The revision that failed.
+        from: i32,
+        /// The revision that runs again.
+        to: i32,
+        /// What the new revision did.
         reason: String,
     },
     /// The number of an actor's instances has changed.

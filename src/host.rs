@@ -6,7 +6,7 @@
 //! - `actors`, `providers`, `links`: changes of what runs in a host
 //! - `registries`: actors and providers from OCI registries
 //! - `references`: the keys that references stand for
-//! - `manifest`: applying a manifest
+//! - `manifest`: plans and applications of manifests
 //! - `observation`, `inventory`: events, health, and what runs
 //! - `labels`: the labels of a host
 //! - `lattice`: the lattice that a host joins
@@ -48,6 +48,7 @@ use crate::dispatch::authority::Authority;
 use crate::event::EventBus;
 #[cfg(feature = "lattice")]
 use crate::lattice::Lattice;
+use crate::manifest::applications::Applications;
 use crate::middleware::chain::MiddlewareChain;
 use crate::shard::Shards;
 use crate::supervisor::{Command, Supervisor};
@@ -86,8 +87,8 @@ struct Inner {
     labels: Labels,
     registries: Registries,
     references: KnownReferences,
-    /// Serializes the application of manifests.
-    manifests: tokio::sync::Mutex<()>,
+    /// What the manifests that were applied have started. Holding it serializes their applications.
+    manifests: tokio::sync::Mutex<Applications>,
     start_claimed: AtomicBool,
     running: OnceLock<Running>,
 }

@@ -13,7 +13,8 @@
 //! - [`NativeCapability`], [`CapabilityProvider`], [`AsyncCapabilityProvider`], [`builtin`]: providers
 //! - [`Isolation`], [`PluginProcess`], [`serve_plugin`]: the processes of native plugins
 //! - [`LinkDefinition`], [`LinkState`]: links between actors and providers
-//! - [`HostManifest`]: a file with the actors, providers and links of a host
+//! - [`HostManifest`]: a file with the actors, providers and links of a host; [`ManifestPlan`], [`ManifestOutcome`]: what it
+//!   changes
 //! - [`Limits`], [`ActorOptions`], [`Placement`]: the resources and threads of an actor
 //! - [`RestartPolicy`]: restarts after crashes
 //! - [`Event`], [`Events`], [`Inventory`], [`Health`]: observation of a host
@@ -76,8 +77,9 @@ pub use host::{ActorInventory, Host, HostBuilder, Inventory, LinkInventory, Prov
 pub use lattice::{LatticeCounts, LatticeEntity, LatticePeer, LatticeView};
 pub use link::{LinkDefinition, LinkState};
 pub use manifest::{
-    EntryFailure, HostManifest, ManifestActor, ManifestCapability, ManifestFailures, ManifestIsolation, ManifestLimits,
-    ManifestLink, ManifestRestart,
+    ApplyOptions, EntryFailure, HostManifest, ManifestActor, ManifestCapability, ManifestFailures, ManifestIsolation,
+    ManifestLimits, ManifestLink, ManifestOutcome, ManifestPlan, ManifestRestart, ManifestSecret, PlanAction, PlanStep,
+    PlannedImage, StepOutcome, StepResult,
 };
 pub use middleware::{Invocation, InvocationResponse, Middleware};
 pub use supervisor::placement::{ActorOptions, Placement};

@@ -24,7 +24,58 @@ pub struct LinkDefinition {
     pub values: HashMap<String, String>,
 }
 
+/// The prefix of the link values that the host sets. Providers ignore those that they do not know.
+pub(crate) const HOST_PREFIX: &str = "__wasmcloud_";
+
+/// The link value with the names of the values that are secrets, separated by commas.
+const SECRETS: &str = "__wasmcloud_secrets";
+
+/// What listings show in place of a secret.
+const HIDDEN: &str = "(secret)";
+
+/// Marks values as secrets.
+pub(crate) fn mark_secrets<'a>(values: &mut HashMap<String, String>, names: impl Iterator<Item = &'a String>) {
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    if !names.is_empty() {
+        values.insert(SECRETS.to_owned(), names.join(","));
+    }
+}
+
 impl LinkDefinition {
+    /// Returns the values as listings show them: `(secret)` in place of each value that came from a secret of a manifest.
+    pub fn listed_values(&self) -> HashMap<String, String> {
+        let is_secret = |name: &str| {
+            let names = self.values.get(SECRETS);
+            names.is_some_and(|names| names.split(',').any(|secret| secret == name))
+        };
+        let shown = |name: &str, value: &str| if is_secret(name) { HIDDEN.to_owned() } else { value.to_owned() };
+        let values = self.values.iter().filter(|(name, _)| *name != SECRETS);
+        values.map(|(name, value)| (name.clone(), shown(name, value))).collect()
+    }
+
+    /// Returns the same link with its values as listings show them.
+    pub(crate) fn listed(&self) -> LinkDefinition {
+        LinkDefinition {
+            actor_id: self.actor_id.clone(),
+            provider_id: self.provider_id.clone(),
+            link_name: self.link_name.clone(),
+            contract_id: self.contract_id.clone(),
+            values: self.listed_values(),
+        }
+    }
+
+    /// Returns the same text without the secrets of the link, for errors of its provider.
+    pub(crate) fn without_secrets(&self, text: &str) -> String {
+        /// A shorter secret would hide more of the text than it is worth.
+        const SHORTEST: usize = 4;
+        let names = self.values.get(SECRETS).map(String::as_str).unwrap_or_default().split(',');
+        let mut secrets: Vec<&String> = names.filter_map(|name| self.values.get(name)).collect();
+        secrets.retain(|secret| secret.len() >= SHORTEST);
+        // One secret may contain another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.into_iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), HIDDEN))
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
         expect_key(&self.actor_id, KeyKind::Actor)?;
         expect_key(&self.provider_id, KeyKind::Provider)?;
@@ -144,6 +195,29 @@ mod tests {
         links.insert(LinkKey::new("a", "c", "default"), 1);
         assert_eq!(links.get(&("a", "c", "default")), Some(&1));
         assert_eq!(links.get(&("a", "c", "other")), None);
+    }
+
+    #[test]
+    fn listings_hide_secrets() {
+        let mut values: HashMap<String, String> =
+            [("URL", "redis://r"), ("PASSWORD", "hunter2"), ("TOKEN", "hunter2hunter3")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into();
+        let definition = |values: &HashMap<String, String>| LinkDefinition {
+            actor_id: "M".into(),
+            provider_id: "V".into(),
+            link_name: "default".into(),
+            contract_id: "c".into(),
+            values: values.clone(),
+        };
+        assert_eq!(definition(&values).listed_values(), values);
+        assert_eq!(definition(&values).without_secrets("hunter2"), "hunter2");
+        mark_secrets(&mut values, ["PASSWORD".to_owned(), "TOKEN".to_owned()].iter());
+        let marked = definition(&values);
+        let listed = marked.listed_values();
+        assert_eq!((listed["URL"].as_str(), listed["PASSWORD"].as_str(), listed.len()), ("redis://r", "(secret)", 3));
+        let text = marked.without_secrets("cannot reach redis://:hunter2@r with hunter2hunter3");
+        assert_eq!(text, "cannot reach redis://:(secret)@r with (secret)");
     }
 
     #[test]

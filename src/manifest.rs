@@ -5,23 +5,33 @@
 //! applies.
 //!
 //! # Layout
-//! - `document`: reads YAML or JSON into a tree, within limits
+//! - `document`: reads YAML, JSON or TOML into a tree, within limits
 //! - `schema`: the keys of a manifest and their values
+//! - `travel`: manifests in JSON, as they travel to hosts
 //! - `quantity`: numbers with units
 //! - `options`: the options of actors and providers
 //! - `expansion`: expands `${VARIABLE:default}`
 //! - `reference`: resolves references to modules and archives
+//! - `secrets`: values of links that a manifest names and does not contain
 //! - `plan`: checks a manifest: reads every module and archive, and resolves every name
+//! - `difference`: what a manifest changes in a host
+//! - `applications`: what a host remembers of the manifests that were applied to it
+//! - `outcome`: plans and outcomes, as embedders and operators see them
 //! - `failure`: the entries that failed, with their errors
 
+pub(crate) mod applications;
+pub(crate) mod difference;
 mod document;
 mod expansion;
 mod failure;
 mod options;
+mod outcome;
 pub(crate) mod plan;
 mod quantity;
-mod reference;
+pub(crate) mod reference;
 mod schema;
+pub(crate) mod secrets;
+mod travel;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -37,11 +47,20 @@ use document::{DocumentError, LARGEST_TEXT};
 use expansion::Expansion;
 pub use failure::{EntryFailure, ManifestFailures};
 pub use options::{ManifestActor, ManifestIsolation, ManifestLimits, ManifestRestart};
+pub use outcome::{
+    ApplyOptions, ManifestOutcome, ManifestPlan, PlanAction, PlanStep, PlannedImage, StepOutcome, StepResult,
+};
+pub use secrets::ManifestSecret;
 
-/// The actors, providers and links that a host runs, read from a file in YAML or JSON.
-/// [`Host::apply_manifest`](crate::Host::apply_manifest) applies it.
+/// The JSON Schema of manifests.
+const JSON_SCHEMA: &str = include_str!("../docs/manifest.schema.json");
+
+/// The actors, providers and links that a host runs, read from a file in YAML, JSON or TOML.
+/// [`Host::apply_manifest_with`](crate::Host::apply_manifest_with) applies it, and
+/// [`Host::plan_manifest`](crate::Host::plan_manifest) tells what that would change.
 ///
 /// ```yaml
+/// name: counter                           # default: the name of the file without its extension
 /// labels:
 ///   zone: cellar
 /// actors:
@@ -55,6 +74,7 @@ pub use options::{ManifestActor, ManifestIsolation, ManifestLimits, ManifestRest
 ///     restart:                            # see RestartPolicy; restart (permanent, transient, temporary), intensity,
 ///       intensity: 5                      # period, in_a_row, second_delay, longest_delay
 ///       period: 1m
+///   - registry.example/shop/cart:1.4.0    # a signed module of an OCI registry
 /// capabilities:
 ///   - image_ref: builtin:keyvalue         # a provider that is part of the host
 ///   - image_ref: builtin:httpserver
@@ -74,6 +94,7 @@ pub use options::{ManifestActor, ManifestIsolation, ManifestLimits, ManifestRest
 ///     link_name: default
 ///     values:
 ///       PORT: ${PORT:8081}
+///       TLS_KEY: { secret: { file: tls.key } }    # a secret: the content of a file, or of a variable: { env: NAME }
 /// ```
 ///
 /// Sizes are written as `65536`, `64KiB`, `32MiB` or `1GiB`, durations as `500ms`, `5s`, `2m` or `1h`.
@@ -85,8 +106,8 @@ pub use options::{ManifestActor, ManifestIsolation, ManifestLimits, ManifestRest
 ///
 /// # Modules and archives
 ///
-/// The `image_ref` of an actor is the path of a signed module. That of a capability is the path of a provider archive, or one
-/// of these references:
+/// The `image_ref` of an actor is the path of a signed module, or a reference to one in an OCI registry. That of a capability
+/// is the path of a provider archive, a reference to one in a registry, or one of these:
 ///
 /// | reference | provider | public key |
 /// |---|---|---|
@@ -100,7 +121,19 @@ pub use options::{ManifestActor, ManifestIsolation, ManifestLimits, ManifestRest
 ///
 /// A relative path is resolved against the folder of the manifest. If no such file exists, it is resolved against the working
 /// directory, as in wasmCloud 0.18, and a warning is logged. (Paths among a link's values are resolved by the provider, against
-/// the working directory.) References to registries are refused.
+/// the working directory.) A reference to a registry begins with the registry's host, as in `registry.example/shop/cart:1.4.0`
+/// or `localhost:5000/cart@sha256:…`, and is one if no file has that name. Tags are resolved to digests before anything
+/// changes.
+///
+/// # Secrets
+///
+/// A value of a link can refer to a secret ([`ManifestSecret`]), which the host reads just before it applies the manifest. The
+/// provider receives it as any other value. The host lists, prints and logs it nowhere.
+///
+/// # Names
+///
+/// The host remembers, until it stops, what each application of a manifest started, by the name of the manifest.
+/// [`ApplyOptions::prune`] removes what a later version of the manifest no longer names.
 ///
 /// # Variables
 ///
@@ -122,6 +155,9 @@ pub use options::{ManifestActor, ManifestIsolation, ManifestLimits, ManifestRest
 /// are expanded. YAML aliases and anchors are supported. Tags and merge keys are errors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostManifest {
+    /// The name of the manifest, by which a host remembers what it started: 1 to 128 characters. Default: the name of its file
+    /// without the extension.
+    pub name: Option<String>,
     /// The labels that are added to the host's labels.
     pub labels: BTreeMap<String, String>,
     /// The actors.
@@ -132,12 +168,14 @@ pub struct HostManifest {
     pub links: Vec<ManifestLink>,
     /// The file that the manifest was read from, if any.
     path: Option<PathBuf>,
+    /// Whether the manifest may come from another machine. Then it names no files of this one.
+    has_travelled: bool,
 }
 
 /// A provider of a [`HostManifest`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ManifestCapability {
-    /// The path of the provider's archive, or `builtin:` and a name.
+    /// The path of the provider's archive, a reference to one in a registry, or `builtin:` and a name.
     pub image_ref: String,
     /// The link name that the provider runs under. Default: `default`.
     pub link_name: Option<String>,
@@ -159,11 +197,13 @@ pub struct ManifestLink {
     pub link_name: Option<String>,
     /// The link's values, which the provider receives. They may contain secrets.
     pub values: HashMap<String, String>,
+    /// The link's values that are secrets, by name.
+    pub secrets: BTreeMap<String, ManifestSecret>,
 }
 
 impl HostManifest {
-    /// Reads a manifest from a file. The format is YAML if the extension is `.yaml` or `.yml` in any case, or is missing, and
-    /// JSON otherwise. If `expand_env` is set, variables are expanded from the environment. This blocks the calling thread.
+    /// Reads a manifest from a file. The format is YAML if the extension is `.yaml` or `.yml` in any case, or is missing, TOML
+    /// if it is `.toml`, and JSON otherwise. If `expand_env` is set, variables are expanded from the environment. This blocks the calling thread.
     ///
     /// # Errors
     /// `Io` if the file cannot be read. `InvalidManifest` if the manifest is malformed; the text names the file, the key, and
@@ -203,12 +243,17 @@ impl HostManifest {
         document::yaml::read(text).and_then(schema::manifest).map_err(|error| invalid(None, &error, ""))
     }
 
-    /// Reads a manifest from text in JSON, without expanding variables.
+    /// Reads a manifest from text in TOML, without expanding variables.
     ///
     /// # Errors
     /// `InvalidManifest` if the manifest is malformed.
-    pub fn from_json(text: &str) -> Result<HostManifest> {
-        document::json::read(text).and_then(schema::manifest).map_err(|error| invalid(None, &error, ""))
+    pub fn from_toml(text: &str) -> Result<HostManifest> {
+        document::toml::read(text).and_then(schema::manifest).map_err(|error| invalid(None, &error, ""))
+    }
+
+    /// Returns the JSON Schema of manifests.
+    pub fn json_schema() -> &'static str {
+        JSON_SCHEMA
     }
 
     /// Expands variables in the values of a manifest. `variables` returns the value of a name, or `None` if it is not set. Do
@@ -241,6 +286,9 @@ impl HostManifest {
 
     /// Visits all values that are texts.
     fn each_text(&mut self, visit: TextVisitor<'_>) -> Result<(), DocumentError> {
+        if let Some(name) = &mut self.name {
+            visit(&|| "name".to_owned(), name)?;
+        }
         for (name, value) in &mut self.labels {
             visit(&|| format!("labels.{}", printable(name)), value)?;
         }
@@ -263,13 +311,28 @@ impl HostManifest {
             for (name, value) in &mut link.values {
                 visit(&|| format!("links[{number}].values.{}", printable(name)), value)?;
             }
+            for (name, secret) in &mut link.secrets {
+                let (ManifestSecret::File(text) | ManifestSecret::Env(text)) = secret;
+                visit(&|| format!("links[{number}].values.{}.secret", printable(name)), text)?;
+            }
         }
         Ok(())
     }
 
     /// Returns the name of the manifest in errors.
-    pub(crate) fn name(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         name(self.path.as_deref())
+    }
+
+    /// Returns the name by which hosts remember what the manifest started, if it has one.
+    pub(crate) fn application_name(&self) -> Option<String> {
+        let of_file = || self.path.as_deref()?.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        self.name.clone().or_else(of_file).filter(|name| is_name(name))
+    }
+
+    /// Returns the folder that relative paths begin at, if the manifest was read from a file.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.path.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty())
     }
 }
 
@@ -287,6 +350,7 @@ impl fmt::Debug for ManifestLink {
             .field("provider_id", &self.provider_id)
             .field("link_name", &self.link_name)
             .field("value_names", &names)
+            .field("secrets", &self.secrets)
             .finish()
     }
 }
@@ -319,6 +383,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 enum Format {
     Yaml,
     Json,
+    Toml,
     /// JSON, because the extension belongs to no known format.
     JsonByDefault,
 }
@@ -331,6 +396,8 @@ impl Format {
             Format::Yaml
         } else if is("json") {
             Format::Json
+        } else if is("toml") {
+            Format::Toml
         } else {
             Format::JsonByDefault
         }
@@ -339,6 +406,7 @@ impl Format {
     fn read(self, text: &str) -> Result<document::Node, DocumentError> {
         match self {
             Format::Yaml => document::yaml::read(text),
+            Format::Toml => document::toml::read(text),
             Format::Json | Format::JsonByDefault => document::json::read(text),
         }
     }
@@ -346,14 +414,20 @@ impl Format {
     /// Returns a note for errors, in case the file was meant to be YAML.
     fn note(self) -> &'static str {
         match self {
-            Format::JsonByDefault => " (it was read as JSON: use the extension .yaml or .yml for YAML)",
-            Format::Yaml | Format::Json => "",
+            Format::JsonByDefault => " (it was read as JSON: use the extension .yaml or .yml for YAML, .toml for TOML)",
+            Format::Yaml | Format::Json | Format::Toml => "",
         }
     }
 }
 
 fn name(path: Option<&Path>) -> String {
     path.map_or_else(|| "the manifest".to_owned(), |path| format!("the manifest {}", path.display()))
+}
+
+/// Returns whether a text can be the name of a manifest.
+fn is_name(text: &str) -> bool {
+    const LONGEST: usize = 128;
+    !text.is_empty() && text.chars().count() <= LONGEST && !text.chars().any(char::is_control)
 }
 
 /// Returns a name for errors: shortened and escaped.

@@ -15,6 +15,8 @@
 //! - `links`, `link_batches`: changes of one link, and of all links of a child
 //! - `link_reconciliation`: the links of an actor whose claims have changed
 //! - `updates`: new revisions, and other numbers of instances
+//! - `replacement`: successors on probation, and the way back
+//! - `survey`: what manifests are checked against
 //! - `recovery`: decisions about crashes
 //! - `remote_actors`: actors of other hosts that are linked to providers of this one
 //! - `shutdown`: the stop of everything
@@ -35,8 +37,10 @@ mod providers;
 mod recovery;
 mod registry;
 mod remote_actors;
+pub(crate) mod replacement;
 pub(crate) mod restart;
 mod shutdown;
+pub(crate) mod survey;
 #[cfg(test)]
 mod tests;
 mod transition;

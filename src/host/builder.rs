@@ -1,6 +1,7 @@
 //! The configuration of a host.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub(super) struct Configuration {
     #[cfg(feature = "lattice")]
     pub(super) lattice: LatticeConfiguration,
     pub(super) registries: RegistryConfiguration,
+    /// The folder of the secrets that manifests from elsewhere may name.
+    pub(super) secrets_folder: Option<PathBuf>,
 }
 
 /// Configures a [`Host`].
@@ -91,6 +94,7 @@ impl HostBuilder {
             #[cfg(feature = "lattice")]
             lattice: LatticeConfiguration::default(),
             registries: RegistryConfiguration::default(),
+            secrets_folder: None,
         })
     }
 
@@ -103,6 +107,14 @@ impl HostBuilder {
         } else {
             self.0.labels.insert(key.to_owned(), value.to_owned());
         }
+        self
+    }
+
+    /// Sets the folder of the secrets that manifests from other machines may name, such as those that arrive over the lattice.
+    /// They may name no other files of this host. Default: none. See [`ManifestSecret`](crate::ManifestSecret).
+    #[must_use]
+    pub fn with_secrets_folder(mut self, folder: impl Into<PathBuf>) -> HostBuilder {
+        self.0.secrets_folder = Some(folder.into());
         self
     }
 

@@ -22,6 +22,16 @@ impl Labels {
         self.lock().extend(labels.into_iter().filter(|(key, _)| !is_reserved(key)));
     }
 
+    /// Removes a label, or makes it what it was at first. Reserved labels stay as they are.
+    pub(super) fn reset(&self, name: &str, first: Option<&String>) {
+        let mut labels = self.lock();
+        match first {
+            Some(value) => drop(labels.insert(name.to_owned(), value.clone())),
+            None if !is_reserved(name) => drop(labels.remove(name)),
+            None => {}
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, String>> {
         // Nothing panics while the lock is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

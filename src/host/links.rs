@@ -74,14 +74,15 @@ impl Host {
         self.send(Command::RemoveLink(key)).await
     }
 
-    /// Returns all links that have been set and not removed, whether they are established or not.
+    /// Returns all links that have been set and not removed, whether they are established or not. Values that are secrets of
+    /// a manifest are replaced by `(secret)`.
     ///
     /// # Errors
     /// `HostNotRunning`.
     pub async fn link_definitions(&self) -> Result<Vec<LinkDefinition>> {
         self.running()?;
         let snapshot = self.0.dispatch.snapshot();
-        Ok(snapshot.links.values().map(|link| LinkDefinition::clone(&link.definition)).collect())
+        Ok(snapshot.links.values().map(|link| link.definition.listed()).collect())
     }
 
     /// Returns the state of a link, or `None` if the link does not exist.

@@ -1,19 +1,76 @@
-//! The application of manifests.
+//! Plans and applications of manifests.
+//!
+//! # Layout
+//! - `comparison`: compares a manifest with what runs
+//! - `application`: makes the changes
+
+mod application;
+mod comparison;
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
-use wasmcloud_claims::TrustState;
-use wasmcloud_core::error::{Error, ErrorKind, Result};
-use wasmcloud_plugin::NativeCapability;
+use wasmcloud_core::error::{ErrorKind, Result};
 
 use super::Host;
-use crate::dispatch::snapshot::Condition;
-use crate::link::{LinkDefinition, LinkState};
-use crate::manifest::plan::{Plan, PlanContext, PlannedActor};
-use crate::manifest::{HostManifest, ManifestFailures};
+use crate::manifest::{ApplyOptions, HostManifest, ManifestFailures, ManifestOutcome, ManifestPlan};
 
 impl Host {
+    /// Returns what [`Host::apply_manifest_with`] would change. Everything that an application checks is checked, images are
+    /// pulled into the cache, and nothing else is changed.
+    ///
+    /// ```
+    /// use wasmcloud_host::{ApplyOptions, HostBuilder, HostManifest, PlanAction};
+    ///
+    /// # #[actix_rt::main]
+    /// # async fn main() -> wasmcloud_host::Result<()> {
+    /// let host = HostBuilder::new().build();
+    /// host.start().await?;
+    /// let manifest = HostManifest::from_yaml("capabilities: [{ image_ref: 'builtin:logging' }]")?;
+    ///
+    /// let plan = host.plan_manifest(manifest.clone(), ApplyOptions::new()).await?;
+    /// assert_eq!(plan.steps[0].action, PlanAction::Start);
+    ///
+    /// host.apply_manifest_with(manifest.clone(), ApplyOptions::new()).await?;
+    /// assert!(host.plan_manifest(manifest, ApplyOptions::new()).await?.is_empty());
+    /// # host.stop().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// - `InvalidManifest` if an entry cannot be applied. The cause is [`ManifestFailures`], with the error of each entry
+    /// - `HostNotRunning`; `Io` if no thread can be created
+    pub async fn plan_manifest(&self, manifest: HostManifest, options: ApplyOptions) -> Result<ManifestPlan> {
+        self.running()?;
+        let applications = self.0.manifests.lock().await;
+        Ok(self.compare(&Arc::new(manifest), &options, &applications).await?.plan(self.id()))
+    }
+
+    /// Makes the host run what a manifest describes, and returns what was changed, with the result of each change.
+    ///
+    /// The whole manifest is checked first, and nothing is changed if a check fails. The changes are made in this order: what
+    /// is pruned is unlinked and stopped, then labels are set, providers and actors started or replaced, and links set in
+    /// their order. A change that fails does not end the others.
+    ///
+    /// Another revision of a running actor or provider replaces it, which needs
+    /// [`enable_live_updates`](crate::HostBuilder::enable_live_updates). An actor drops no calls; a provider is stopped before
+    /// its successor starts. A successor that crashes or is unhealthy within its [probation](ApplyOptions::probation) gives
+    /// way to the previous revision: see [`StepResult::RolledBack`](crate::StepResult::RolledBack) and
+    /// [`EventKind::UpdateRolledBack`](crate::EventKind::UpdateRolledBack).
+    ///
+    /// Applying a manifest twice changes nothing the second time. Concurrent applications run one after another.
+    ///
+    /// # Errors
+    /// - `InvalidManifest` if an entry cannot be applied; nothing was changed. The cause is [`ManifestFailures`]
+    /// - `Busy` if the host remembers too many manifests
+    /// - `HostNotRunning`; `Io` if no thread can be created
+    pub async fn apply_manifest_with(&self, manifest: HostManifest, options: ApplyOptions) -> Result<ManifestOutcome> {
+        self.running()?;
+        let mut applications = self.0.manifests.lock().await;
+        let comparison = self.compare(&Arc::new(manifest), &options, &applications).await?;
+        self.make_changes(comparison, &options, &mut applications).await
+    }
+
     /// Applies a manifest: adds its labels, starts its providers, then its actors, and then sets its links in their
     /// order.
     ///
@@ -25,8 +82,10 @@ impl Host {
     ///
     /// A manifest can be applied again, after a failure or a change. Actors and providers that run with the same token stay
     /// as they are, and so do established links with the same values. Failed actors and providers are restarted. Changed
-    /// values of a link and a changed number of instances take effect. Another revision of a running actor is refused: see
-    /// [`Host::update_actor`]. Entries that a manifest does not name are neither stopped nor removed.
+    /// values of a link, changed options of an actor and a changed number of instances take effect. Another revision of an
+    /// actor or provider replaces the running one, which needs
+    /// [`enable_live_updates`](crate::HostBuilder::enable_live_updates); see [`Host::apply_manifest_with`]. What a manifest
+    /// does not name is neither stopped nor removed.
     ///
     /// Concurrent applications run one after another. Files are read on a separate thread.
     ///
@@ -51,93 +110,17 @@ impl Host {
     ///
     /// # Errors
     /// - `InvalidManifest` if nothing was changed
-    /// - `ManifestIncomplete` if an entry failed; the other entries run
+    /// - `ManifestIncomplete` if an entry failed or was rolled back; the other entries run
     /// - `HostNotRunning`; `Io` if no thread can be created
     ///
     /// The cause of the first two is [`ManifestFailures`], with the error of each entry.
     pub async fn apply_manifest(&self, manifest: HostManifest) -> Result<()> {
-        self.running()?;
-        let _guard = self.0.manifests.lock().await;
-        let manifest = Arc::new(manifest);
-        let plan = self.plan(manifest.clone()).await?;
-        self.0.labels.merge(manifest.labels.clone());
-        self.apply(plan).await.into_result(&manifest.name(), ErrorKind::ManifestIncomplete)
-    }
-
-    /// Checks a manifest on a separate thread.
-    async fn plan(&self, manifest: Arc<HostManifest>) -> Result<Plan> {
-        let dispatch = self.0.dispatch.clone();
-        let limits = self.0.configuration.limits;
-        let restart = self.0.configuration.restart;
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        let check = move || {
-            let holder_of = |alias: &str| dispatch.snapshot().aliases.get(alias).map(|holder| holder.to_string());
-            // The caller may have dropped its future.
-            let _ = answer.send(manifest.plan(&PlanContext { limits, restart, holder_of: &holder_of }));
-        };
-        let thread = std::thread::Builder::new().name("manifest".to_owned()).spawn(check);
-        thread.map_err(|error| Error::new(ErrorKind::Io, "cannot make a thread to read files on").caused_by(error))?;
-        answered.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the check of the manifest panicked")))
-    }
-
-    async fn apply(&self, plan: Plan) -> ManifestFailures {
+        let title = manifest.title();
+        let outcome = self.apply_manifest_with(manifest, ApplyOptions::new()).await?;
         let mut failures = ManifestFailures::default();
-        for (entry, capability) in plan.capabilities {
-            failures.record(entry, self.ensure_provider(capability).await);
+        for step in outcome.steps {
+            failures.record(step.step.entry, step.result.error().map_or(Ok(()), Err));
         }
-        let started = plan.actors.into_iter().map(async |(entry, actor)| (entry, self.ensure_actor(actor).await));
-        for (entry, outcome) in join_all(started).await {
-            failures.record(entry, outcome);
-        }
-        for (entry, link) in plan.links {
-            failures.record(entry, self.ensure_link(link).await);
-        }
-        failures
+        failures.into_result(&title, ErrorKind::ManifestIncomplete)
     }
-
-    /// Starts a provider, unless it runs.
-    async fn ensure_provider(&self, capability: NativeCapability) -> Result<()> {
-        let wanted = capability.descriptor();
-        let runs = self.0.dispatch.snapshot().providers.get(&wanted.key).is_some_and(|running| {
-            let same = if wanted.signed { running.identity.claims == wanted.claims } else { !running.identity.signed };
-            same && is_up(&running.condition, &running.identity.trust)
-        });
-        if runs { Ok(()) } else { self.start_native_capability(capability).await }
-    }
-
-    /// Starts an actor, unless it runs. Scales one that runs with a different number of instances.
-    async fn ensure_actor(&self, planned: PlannedActor) -> Result<()> {
-        let PlannedActor { actor, options, instances } = planned;
-        let wanted = actor.shared_claims();
-        let running = self.0.dispatch.snapshot().actors.get(wanted.subject.as_str()).and_then(|running| {
-            let identity = &running.identity;
-            let runs = identity.claims == wanted && is_up(&running.condition, &identity.trust) && !running.draining;
-            runs.then(|| running.instances.mailboxes().len())
-        });
-        match (running, instances) {
-            (None, _) => self.start_actor_with(actor, options).await,
-            (Some(running), Some(wanted)) if running != wanted => self.scale_actor(&actor.public_key(), wanted).await,
-            (Some(_), _) => Ok(()),
-        }
-    }
-
-    /// Sets a link, unless it is established.
-    async fn ensure_link(&self, link: LinkDefinition) -> Result<()> {
-        let key = link.key();
-        let find = || self.0.dispatch.snapshot().links.get(&key).cloned();
-        if find().is_some_and(|known| *known.definition == link && known.state == LinkState::Established) {
-            return Ok(());
-        }
-        let LinkDefinition { actor_id, provider_id, link_name, contract_id, values } = link;
-        self.set_link(&actor_id, &contract_id, Some(link_name), provider_id, values).await?;
-        if find().is_some_and(|link| link.state == LinkState::Pending) {
-            log::warn!("the {key} waits: its actor or its provider does not run");
-        }
-        Ok(())
-    }
-}
-
-/// Returns whether a child can be called now, or once it has been restarted after a crash.
-fn is_up(condition: &Condition, trust: &TrustState) -> bool {
-    !matches!(condition, Condition::Failed(_)) && trust.lost().is_none()
 }

@@ -120,7 +120,7 @@ impl AdvertisementSource for HostInventory {
     }
 
     fn links(&self) -> Vec<wire::LinkDefinition> {
-        self.dispatch.snapshot().links.values().map(|link| advertised(&link.definition)).collect()
+        self.dispatch.snapshot().links.values().map(|link| advertised(&link.definition.listed())).collect()
     }
 
     fn uptime(&self) -> Duration {

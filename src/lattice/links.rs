@@ -15,6 +15,13 @@ use crate::link::{LinkDefinition, LinkKey};
 use crate::supervisor::Command;
 
 impl Lattice {
+    /// Returns whether the registry has a link with this definition.
+    pub(crate) async fn has_link(&self, definition: &LinkDefinition) -> bool {
+        let Ok(open) = self.node.registry() else { return false };
+        let links = open.registry.links_of(&definition.actor_id).await.unwrap_or_default();
+        links.iter().any(|link| definition_of(&link.definition) == *definition)
+    }
+
     /// Sets a link on this host, in the registry, and for hosts of 2021.
     pub(crate) async fn set_link(&self, definition: LinkDefinition) -> Result<()> {
         self.node.set_link(definition, true).await

@@ -1,11 +1,12 @@
-//! The tree of a manifest in YAML or JSON.
+//! The tree of a manifest in YAML, JSON or TOML.
 //!
-//! Both formats are read into the same tree, so that one `schema` checks both. Errors are written here and not by a library,
+//! All formats are read into the same tree, so that one `schema` checks both. Errors are written here and not by a library,
 //! because those of libraries repeat values, which may be secrets.
 
 pub(super) mod json;
 #[cfg(test)]
 mod tests;
+pub(super) mod toml;
 pub(super) mod yaml;
 
 use std::collections::HashSet;
@@ -19,7 +20,7 @@ pub(super) const LARGEST_TEXT: usize = 1024 * 1024;
 /// The size of the largest manifest after aliases or variables are expanded, in bytes.
 pub(super) const LARGEST_CONTENT: usize = 8 * 1024 * 1024;
 
-/// How deep lists and mappings may nest. A manifest needs four levels.
+/// How deep lists and mappings may nest. A manifest needs six levels.
 const DEEPEST: usize = 16;
 
 /// A value in a document, and the position where it begins, if it is known.

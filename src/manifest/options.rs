@@ -29,7 +29,7 @@ use crate::supervisor::restart::{Restart, RestartPolicy};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ManifestActor {
-    /// The path of the actor's signed module.
+    /// The path of the actor's signed module, or a reference to one in an OCI registry.
     pub image_ref: String,
     /// The number of instances. An actor that runs with another number is scaled. Minimum: 1. Default: 1 for an actor that is
     /// started.
@@ -101,11 +101,11 @@ impl From<String> for ManifestActor {
 }
 
 impl ManifestActor {
-    /// Returns the options that the actor is started with, on a host with these limits and this policy.
-    pub(super) fn options(&self, limits: Limits, restart: RestartPolicy) -> ActorOptions {
+    /// Returns the options that the actor runs with. What the manifest leaves out is as given.
+    pub(super) fn options(&self, limits: Limits, restart: RestartPolicy, placement: Placement) -> ActorOptions {
         ActorOptions::new()
             .instances(self.instances.unwrap_or(1))
-            .placement(self.placement.unwrap_or_default())
+            .placement(self.placement.unwrap_or(placement))
             .limits(self.limits.within(limits))
             .restart(self.restart.within(restart))
     }

@@ -1,55 +1,80 @@
-//! Checks a manifest: reads and verifies every module and archive, and resolves every name. An error here prevents that any
-//! part of the manifest is applied.
+//! Reads a manifest: every module and archive, and every name and secret. An error here prevents that any part of the manifest
+//! is applied.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use wasmcloud_claims::Actor;
+use wasmcloud_claims::{Actor, ProviderArchive};
 use wasmcloud_core::entity::{KeyKind, expect_contract, expect_key, is_key, link_name, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
-use wasmcloud_core::limits::Limits;
+use wasmcloud_core::identity::Image;
 use wasmcloud_plugin::NativeCapability;
 
 use super::failure::ManifestFailures;
-use super::{HostManifest, ManifestLink, printable, reference};
+use super::reference::{self, Location};
+use super::secrets::{self, SecretSources};
+use super::{HostManifest, ManifestActor, ManifestCapability, ManifestIsolation, ManifestLink, printable};
+use crate::dispatch::snapshot::Snapshot;
 use crate::labels;
 use crate::link::LinkDefinition;
-use crate::supervisor::placement::ActorOptions;
-use crate::supervisor::restart::RestartPolicy;
 
-/// The operations of a host that apply a manifest. Each has the name of its entry.
-#[derive(Debug)]
-pub(crate) struct Plan {
+/// What a manifest describes, with the name of each entry.
+#[derive(Debug, Default)]
+pub(crate) struct ReadManifest {
     pub(crate) capabilities: Vec<(String, NativeCapability)>,
-    pub(crate) actors: Vec<(String, PlannedActor)>,
+    pub(crate) actors: Vec<(String, ReadActor)>,
     pub(crate) links: Vec<(String, LinkDefinition)>,
+    /// The entries that cannot be applied.
+    pub(crate) failures: ManifestFailures,
 }
 
-/// An actor and its options.
+/// An actor, and what the manifest says of it.
 #[derive(Debug)]
-pub(crate) struct PlannedActor {
+pub(crate) struct ReadActor {
     pub(crate) actor: Actor,
-    pub(crate) options: ActorOptions,
-    /// The number of instances, if the manifest sets it.
-    pub(crate) instances: Option<usize>,
+    pub(crate) wanted: ManifestActor,
+    /// The image that it came from, if it came from a registry.
+    pub(crate) image: Option<Arc<Image>>,
 }
 
-/// The properties of the host that a manifest is checked against.
-pub(crate) struct PlanContext<'a> {
-    /// The host's limits.
-    pub(crate) limits: Limits,
-    /// The host's restart policy.
-    pub(crate) restart: RestartPolicy,
-    /// Returns the public key of the actor that holds a call alias in the host.
-    pub(crate) holder_of: &'a dyn Fn(&str) -> Option<String>,
+/// What a manifest is read with.
+pub(crate) struct ReadContext {
+    /// The size of the largest module. Unit: bytes.
+    pub(crate) module_bytes: usize,
+    pub(crate) secrets_folder: Option<PathBuf>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) images: Images,
 }
 
-/// The check of a manifest.
+/// The images that the references of a manifest lead to.
+#[derive(Debug, Default)]
+pub(crate) struct Images {
+    pub(crate) actors: HashMap<String, Result<Pulled<Actor>>>,
+    pub(crate) archives: HashMap<String, Result<Pulled<ProviderArchive>>>,
+}
+
+/// The content of an image.
+#[derive(Debug)]
+pub(crate) struct Pulled<T> {
+    pub(crate) content: T,
+    pub(crate) image: Arc<Image>,
+    /// Whether the registry could not be asked.
+    pub(crate) is_stale: bool,
+}
+
+/// The references of a manifest to registries.
+#[derive(Debug, Default)]
+pub(crate) struct ImageReferences {
+    pub(crate) actors: Vec<String>,
+    pub(crate) archives: Vec<String>,
+}
+
+/// The reading of a manifest.
 struct ManifestCheck<'a> {
     manifest: &'a HostManifest,
-    folder: Option<&'a Path>,
-    context: &'a PlanContext<'a>,
+    context: &'a mut ReadContext,
     /// The actors that were read, by public key and by call alias.
     actors: HashMap<String, Actor>,
     /// The providers, by public key and by `image_ref`. `None` for those that could not be read.
@@ -62,29 +87,63 @@ struct ManifestCheck<'a> {
 struct ClaimedNames(HashMap<String, String>);
 
 impl HostManifest {
-    /// Checks the manifest. This reads files, so it blocks the calling thread.
-    ///
-    /// # Errors
-    /// `InvalidManifest`, with all entries that cannot be applied.
-    pub(crate) fn plan(&self, context: &PlanContext<'_>) -> Result<Plan> {
+    /// Returns the references to registries. This looks for files, so it blocks the calling thread.
+    pub(crate) fn image_references(&self) -> ImageReferences {
+        let image = |reference: &str| match reference::names_registry(reference).then(|| self.locate(reference)) {
+            Some(Ok(Location::Registry(image))) => Some(image),
+            _ => None,
+        };
+        let actors = self.actors.iter().filter_map(|actor| image(&actor.image_ref));
+        let archives = self.capabilities.iter().filter_map(|capability| image(&capability.image_ref));
+        let mut references = ImageReferences { actors: actors.collect(), archives: archives.collect() };
+        for list in [&mut references.actors, &mut references.archives] {
+            list.sort();
+            list.dedup();
+        }
+        references
+    }
+
+    /// Reads everything that the manifest names. This reads files, so it blocks the calling thread.
+    pub(crate) fn read_entries(&self, mut context: ReadContext) -> ReadManifest {
         let mut check = ManifestCheck {
             manifest: self,
-            folder: self.path.as_deref().and_then(Path::parent),
-            context,
+            context: &mut context,
             actors: HashMap::new(),
             providers: HashMap::new(),
             failures: ManifestFailures::default(),
         };
+        check.name();
         check.labels();
         let capabilities = check.capabilities();
         let actors = check.actors();
         let links = check.links();
-        check.failures.into_result(&self.name(), ErrorKind::InvalidManifest)?;
-        Ok(Plan { capabilities, actors, links })
+        ReadManifest { capabilities, actors, links, failures: check.failures }
+    }
+
+    fn locate(&self, reference: &str) -> Result<Location> {
+        if self.has_travelled {
+            reference::locate_elsewhere(reference)
+        } else {
+            reference::locate(reference, self.folder())
+        }
+    }
+
+    fn secret_sources(&self, folder: Option<PathBuf>) -> SecretSources {
+        if self.has_travelled {
+            SecretSources::Restricted(folder)
+        } else {
+            SecretSources::Any(self.folder().map(ToOwned::to_owned))
+        }
     }
 }
 
 impl ManifestCheck<'_> {
+    fn name(&mut self) {
+        if self.manifest.name.as_deref().is_some_and(|name| !super::is_name(name)) {
+            self.failures.add("name", argument("it should be 1 to 128 characters without control characters"));
+        }
+    }
+
     fn labels(&mut self) {
         for label in self.manifest.labels.keys().filter(|label| labels::is_reserved(label)) {
             let entry = format!("labels.{}", printable(label));
@@ -97,7 +156,7 @@ impl ManifestCheck<'_> {
         let mut read = Vec::new();
         for (number, capability) in self.manifest.capabilities.iter().enumerate() {
             let entry = format!("capabilities[{number}] ({})", printable(&capability.image_ref));
-            let provider = reference::provider(capability, self.folder);
+            let provider = self.provider(capability);
             let provider = provider.and_then(|provider| {
                 claimed.claim(format!("provider {} (link name {})", provider.id(), provider.link_name()), &entry)?;
                 Ok(provider)
@@ -112,27 +171,61 @@ impl ManifestCheck<'_> {
         read
     }
 
-    fn actors(&mut self) -> Vec<(String, PlannedActor)> {
+    fn actors(&mut self) -> Vec<(String, ReadActor)> {
         let mut claimed = ClaimedNames::default();
         let mut read = Vec::new();
         for (number, entry_of_actor) in self.manifest.actors.iter().enumerate() {
-            let image_ref = &entry_of_actor.image_ref;
-            let entry = format!("actors[{number}] ({})", printable(image_ref));
-            let PlanContext { limits, restart, .. } = *self.context;
-            let actor = reference::actor(image_ref, self.folder, limits.module_bytes).and_then(|actor| {
+            let entry = format!("actors[{number}] ({})", printable(&entry_of_actor.image_ref));
+            let actor = self.actor(&entry_of_actor.image_ref).and_then(|(actor, image)| {
                 claimed.claim(format!("actor {}", actor.public_key()), &entry)?;
                 if let Some(alias) = alias(&actor) {
                     claimed.claim(format!("the call alias {}", printable(&alias)), &entry)?;
                 }
-                Ok(actor)
+                Ok((actor, image))
             });
-            let Some(actor) = self.failures.record(&entry, actor) else { continue };
+            let Some((actor, image)) = self.failures.record(&entry, actor) else { continue };
             let names = [Some(actor.public_key()), alias(&actor)];
             self.actors.extend(names.into_iter().flatten().map(|name| (name, actor.clone())));
-            let options = entry_of_actor.options(limits, restart);
-            read.push((entry, PlannedActor { actor, options, instances: entry_of_actor.instances }));
+            read.push((entry, ReadActor { actor, wanted: entry_of_actor.clone(), image }));
         }
         read
+    }
+
+    /// Returns the actor that a reference leads to. Each image is given once: an actor cannot occur twice.
+    fn actor(&mut self, reference: &str) -> Result<(Actor, Option<Arc<Image>>)> {
+        match self.manifest.locate(reference)? {
+            Location::File(path) => Ok((reference::read_actor(&path, self.context.module_bytes)?, None)),
+            Location::Registry(image) => {
+                let pulled = self.context.images.actors.remove(&image).unwrap_or_else(|| Err(repeated(&image)))?;
+                Ok((pulled.content, Some(pulled.image)))
+            }
+            Location::Builtin(_) => Err(argument("it is a provider: name it among the capabilities")),
+        }
+    }
+
+    /// Returns the provider of an entry.
+    fn provider(&self, capability: &ManifestCapability) -> Result<NativeCapability> {
+        let ManifestCapability { image_ref, link_name, isolation } = capability.clone();
+        let of_archive = |archive: &ProviderArchive| {
+            let isolation = isolation.map(ManifestIsolation::isolation).unwrap_or_default();
+            NativeCapability::from_archive_isolated(archive, link_name.clone(), isolation)
+        };
+        match self.manifest.locate(&image_ref)? {
+            Location::Builtin(_) if matches!(isolation, Some(ManifestIsolation::Process { .. })) => {
+                Err(argument("built-in providers run in its process only: leave out `isolation`"))
+            }
+            Location::Builtin(name) => wasmcloud_providers::named(&name, link_name),
+            Location::File(path) => of_archive(&ProviderArchive::from_file(path)?),
+            Location::Registry(image) => match self.context.images.archives.get(&image) {
+                Some(Ok(pulled)) => {
+                    let provider = of_archive(&pulled.content)?.with_image_ref(&pulled.image.reference);
+                    let digest = pulled.image.digest.iter();
+                    Ok(digest.fold(provider, NativeCapability::with_image_digest))
+                }
+                Some(Err(error)) => Err(Error::new(error.kind(), error.to_string())),
+                None => Err(Error::new(ErrorKind::Internal, "the image was not asked for")),
+            },
+        }
     }
 
     fn links(&mut self) -> Vec<(String, LinkDefinition)> {
@@ -160,19 +253,29 @@ impl ManifestCheck<'_> {
     /// Resolves the names of a link, and checks it against the claims of its actor and provider.
     fn resolve_link(&self, link: &ManifestLink) -> Result<LinkDefinition> {
         expect_contract(&link.contract_id)?;
+        let sources = self.manifest.secret_sources(self.context.secrets_folder.clone());
         let link = LinkDefinition {
             actor_id: self.actor_id(&link.actor)?,
             provider_id: self.provider_id(link)?,
             contract_id: link.contract_id.clone(),
             link_name: link_name(link.link_name.as_deref()).to_owned(),
-            values: link.values.clone(),
+            values: secrets::values(&link.values, &link.secrets, &sources)?,
         };
-        let actor = self.actors.get(&link.actor_id);
-        if actor.is_some_and(|actor| !actor.capabilities().contains(&link.contract_id)) {
+        if !self.may_use(&link.actor_id, &link.contract_id) {
             let message = format!("the actor's signed claims do not include {:?}", shorten(&link.contract_id));
             return Err(Error::new(ErrorKind::CapabilityDenied, message));
         }
         Ok(link)
+    }
+
+    /// Returns whether the claims of an actor include a contract. An actor that is not known may be started later.
+    fn may_use(&self, actor: &str, contract: &str) -> bool {
+        let running = self.context.snapshot.actors.get(actor);
+        match (self.actors.get(actor), running) {
+            (Some(actor), _) => actor.capabilities().iter().any(|capability| capability == contract),
+            (None, Some(running)) => running.identity.capabilities.contains(contract),
+            (None, None) => true,
+        }
     }
 
     fn actor_id(&self, name: &str) -> Result<String> {
@@ -180,7 +283,8 @@ impl ManifestCheck<'_> {
             return Ok(name.to_owned());
         }
         let named = self.actors.get(name).map(Actor::public_key);
-        named.or_else(|| (self.context.holder_of)(name)).ok_or_else(|| {
+        let holder_of = |alias: &str| self.context.snapshot.aliases.get(alias).map(|holder| holder.to_string());
+        named.or_else(|| holder_of(name)).ok_or_else(|| {
             let message = format!(
                 "{:?} is not an actor's public key (M...), and not the call alias of an actor of the manifest or the host",
                 shorten(name)
@@ -229,6 +333,10 @@ impl ClaimedNames {
 
 fn alias(actor: &Actor) -> Option<String> {
     actor.claims().metadata.and_then(|metadata| metadata.call_alias)
+}
+
+fn repeated(image: &str) -> Error {
+    argument(format!("the image {} is repeated: an actor is named once", printable(image)))
 }
 
 fn argument(message: impl Into<String>) -> Error {

@@ -35,7 +35,7 @@ pub(crate) struct CheckPolicy {
 }
 
 /// A check in progress. It yields `None` if the child was stopped during the check.
-type Check = LocalBoxFuture<'static, Option<Health>>;
+pub(super) type Check = LocalBoxFuture<'static, Option<Health>>;
 
 /// The checks in progress.
 pub(super) type Checks = RefCell<HashMap<StartNumber, WeakShared<Check>>>;
@@ -78,7 +78,7 @@ impl Supervision {
     }
 
     /// Starts a check of a child, or joins the check in progress.
-    fn check(self: &Rc<Self>, start: StartNumber, child: Child) -> Shared<Check> {
+    pub(super) fn check(self: &Rc<Self>, start: StartNumber, child: Child) -> Shared<Check> {
         if let Some(check) = self.checks.borrow().get(&start).and_then(WeakShared::upgrade) {
             return check;
         }

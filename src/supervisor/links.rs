@@ -207,7 +207,14 @@ async fn state_after_refusal(
 /// Sends a link to its provider, and returns the provider's own error.
 async fn send_bind(ends: &LinkEnds, definition: &Arc<LinkDefinition>) -> Result<()> {
     let task = Lifecycle::Bind { actor: ends.actor.clone(), definition: definition.clone() };
-    change_link(&ends.provider, task).await
+    change_link(&ends.provider, task).await.map_err(|error| without_secrets(definition, error))
+}
+
+/// Returns the same error without the secrets of the link, which a provider may repeat.
+fn without_secrets(definition: &LinkDefinition, error: Error) -> Error {
+    let text = error.to_string();
+    let safe = definition.without_secrets(&text);
+    if safe == text { error } else { Error::new(error.kind(), safe) }
 }
 
 fn refused(definition: &LinkDefinition, error: Error) -> Error {

@@ -69,11 +69,11 @@ impl Placement {
 /// ```
 #[derive(Debug, Clone)]
 pub struct ActorOptions {
-    pub(super) placement: Placement,
-    pub(super) instances: NonZeroUsize,
+    pub(crate) placement: Placement,
+    pub(crate) instances: NonZeroUsize,
     pub(super) limits: Option<Limits>,
-    pub(super) restart: Option<RestartPolicy>,
-    pub(super) image: Option<Arc<Image>>,
+    pub(crate) restart: Option<RestartPolicy>,
+    pub(crate) image: Option<Arc<Image>>,
 }
 
 impl Default for ActorOptions {
@@ -93,7 +93,7 @@ impl ActorOptions {
     ///
     /// # Errors
     /// `Busy`.
-    pub(super) fn expect_instance_limit(&self) -> Result<()> {
+    pub(crate) fn expect_instance_limit(&self) -> Result<()> {
         let most = if self.placement == Placement::Dedicated { MOST_THREADS } else { MOST_INSTANCES };
         let instances = self.instances;
         if instances.get() <= most {
@@ -101,6 +101,11 @@ impl ActorOptions {
         }
         let message = format!("an actor of {instances} instances is refused: the maximum for this placement is {most}");
         Err(Error::new(ErrorKind::Busy, message))
+    }
+
+    /// Returns the limits, or these if the options have none.
+    pub(crate) fn limits_or(&self, limits: Limits) -> Limits {
+        self.limits.unwrap_or(limits)
     }
 
     /// Returns the default options.

@@ -322,8 +322,9 @@ impl Registry {
     pub(super) fn replace_actor(&mut self, actor: RunningActor, blueprint: Arc<ActorBlueprint>) -> Result<()> {
         let key = actor.identity.key.clone();
         let before = self.snapshot.actors.get(&key).map(|before| &before.identity);
-        // A scaled actor keeps its alias, or stays without one.
-        if !before.is_some_and(|before| Arc::ptr_eq(before, &actor.identity)) {
+        // A scaled actor keeps its alias, or stays without one, and its restarts count.
+        let is_scaled = before.is_some_and(|before| Arc::ptr_eq(before, &actor.identity));
+        if !is_scaled {
             self.assign_alias(&actor.identity)?;
         }
         let child = Child::Actor(key.clone());
@@ -331,6 +332,9 @@ impl Registry {
         self.snapshot.actors.insert(key, actor);
         self.record_expiry(child.clone());
         if let Some(record) = self.records.get_mut(&child) {
+            if !is_scaled {
+                record.restarts = Restarts::new(blueprint.options.restart.unwrap_or_default());
+            }
             record.blueprint = Blueprint::Actor(blueprint);
         }
         self.forget_former_instances(&child);

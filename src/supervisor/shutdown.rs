@@ -20,7 +20,12 @@ impl Supervision {
         if matches!(command, Command::Stop { .. }) {
             return self.execute(command).await;
         }
-        match select(pin!(self.execute(command)), pin!(self.abandoned.ended())).await {
+        self.until_abandoned(self.execute(command)).await
+    }
+
+    /// Does work for a request. The work fails if the host is stopped and abandons it at the end of the grace period.
+    pub(super) async fn until_abandoned<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match select(pin!(work), pin!(self.abandoned.ended())).await {
             Either::Left((done, _)) => done,
             Either::Right(_) => {
                 let message = "the host was stopped before this was finished";

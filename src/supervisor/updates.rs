@@ -55,6 +55,18 @@ impl Supervision {
         drop(actor);
         let options = ActorOptions { image, ..options.clone() };
         let blueprint = ActorBlueprint { module, options, limits: *limits, near: *near };
+        self.succeed(child, old, identity, blueprint).await
+    }
+
+    /// Creates the instances of a successor and puts them in the place of the running ones, which finish the calls that have
+    /// reached them.
+    pub(super) async fn succeed(
+        &self,
+        child: &Child,
+        old: RunningActor,
+        identity: Arc<ActorIdentity>,
+        blueprint: ActorBlueprint,
+    ) -> Result<()> {
         let instances = self.create_instances(&identity, &blueprint).await?;
         let from = old.identity.revision;
         let to = identity.revision;
@@ -79,7 +91,7 @@ impl Supervision {
         Ok(())
     }
 
-    fn check_update(&self, old: &ActorIdentity, new: &ActorIdentity) -> Result<()> {
+    pub(super) fn check_update(&self, old: &ActorIdentity, new: &ActorIdentity) -> Result<()> {
         let refused = |reason: String| Err(Error::new(ErrorKind::UpdateRefused, reason));
         if !self.updates.enabled {
             return refused("live updates are not enabled: see HostBuilder::enable_live_updates".to_owned());
@@ -121,12 +133,12 @@ impl Supervision {
         Ok(())
     }
 
-    fn blueprint(&self, key: &str) -> Result<Arc<ActorBlueprint>> {
+    pub(super) fn blueprint(&self, key: &str) -> Result<Arc<ActorBlueprint>> {
         let blueprint = self.registry.borrow().actor_blueprint(key);
         blueprint.ok_or_else(|| Error::new(ErrorKind::ActorNotFound, format!("actor {key} does not run")))
     }
 
-    fn running(&self, key: &str) -> Result<RunningActor> {
+    pub(super) fn running(&self, key: &str) -> Result<RunningActor> {
         let registry = self.registry.borrow();
         let actor = registry.snapshot().actors.get(key).cloned();
         actor.ok_or_else(|| Error::new(ErrorKind::ActorNotFound, format!("actor {key} does not run")))

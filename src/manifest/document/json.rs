@@ -1,4 +1,5 @@
-//! Reads JSON. `serde_json` limits the depth.
+//! Reads JSON. `serde_json` limits the depth, and reads the values. The positions of values are those that the reader of YAML
+//! finds: JSON is a part of YAML, except for rare forms of white space, in which positions are left out.
 
 use std::fmt;
 
@@ -9,14 +10,35 @@ use super::{Content, DocumentError, Entry, Keys, Node, Position, check_size};
 /// Reads a document in JSON.
 pub(in crate::manifest) fn read(text: &str) -> Result<Node, DocumentError> {
     check_size(text)?;
-    serde_json::from_str(text).map_err(|error| {
+    let mut node: Node = serde_json::from_str(text).map_err(|error| {
         let position =
             Some(Position { line: error.line(), column: error.column() }).filter(|position| position.line > 0);
         let text = error.to_string();
         // The library appends the position, which is written by `DocumentError`.
         let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
         DocumentError::of_document(reason).at_position(position)
-    })
+    })?;
+    if let Ok(positions) = super::yaml::read(text) {
+        place(&mut node, &positions);
+    }
+    Ok(node)
+}
+
+/// Copies the positions of the same document.
+fn place(node: &mut Node, same: &Node) {
+    node.position = same.position;
+    match (&mut node.content, &same.content) {
+        (Content::List(nodes), Content::List(same)) => {
+            nodes.iter_mut().zip(same).for_each(|(node, same)| place(node, same));
+        }
+        (Content::Mapping(entries), Content::Mapping(same)) => {
+            for (entry, same) in entries.iter_mut().zip(same) {
+                entry.position = same.position;
+                place(&mut entry.value, &same.value);
+            }
+        }
+        _ => {}
+    }
 }
 
 impl<'de> Deserialize<'de> for Node {

@@ -80,7 +80,7 @@ impl Registry {
     ///
     /// # Errors
     /// `AliasTaken`.
-    pub(super) fn usable_alias(&self, identity: &ActorIdentity) -> Result<Option<Arc<str>>> {
+    pub(in crate::supervisor) fn usable_alias(&self, identity: &ActorIdentity) -> Result<Option<Arc<str>>> {
         let Some(alias) = identity.call_alias.clone().filter(|alias| !alias.is_empty()) else { return Ok(None) };
         if names_contract(&self.snapshot, &alias) || is_key(&alias, KeyKind::Actor) {
             log::warn!(
