@@ -12,7 +12,7 @@ use imports::{Imports, Module};
 use crate::signing::in_repository;
 
 /// The crates, each with the crates that it may use: those before it in the list, unless it says less.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("crates/core", &[]),
     ("crates/claims", &["wasmcloud-core"]),
     ("crates/engine", &["wasmcloud-core"]),
@@ -25,12 +25,14 @@ const CRATES: [(&str, &[&str]); 11] = [
         &["wasmcloud-core", "wasmcloud-claims", "wasmcloud-provider", "wasmcloud-plugin", "wasmcloud-http-server"],
     ),
     ("crates/lattice", &["wasmcloud-core", "wasmcloud-claims"]),
+    ("crates/control", &["wasmcloud-core", "wasmcloud-lattice"]),
     ("crates/oci", &["wasmcloud-core"]),
     (
         ".",
         &[
             "wasmcloud-core",
             "wasmcloud-claims",
+            "wasmcloud-control",
             "wasmcloud-engine",
             "wasmcloud-lattice",
             "wasmcloud-oci",

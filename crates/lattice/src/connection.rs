@@ -178,9 +178,16 @@ impl Connection {
     /// `LatticeUnavailable` if it was not sent or the subject has no subscriber; `OutcomeUnknown` if the connection was lost
     /// after it was sent; `DeadlineExceeded` without an answer in time; `MessageTooLarge` beyond the server's limit.
     pub async fn request(&self, subject: impl Into<String>, payload: Bytes, limit: Duration) -> Result<Message> {
+        self.send_request(subject, Request::new().payload(payload).timeout(Some(limit))).await
+    }
+
+    /// Sends a request, which may have headers, and waits for one answer.
+    ///
+    /// # Errors
+    /// As [`request`](Connection::request).
+    pub async fn send_request(&self, subject: impl Into<String>, request: Request) -> Result<Message> {
         let subject = subject.into();
         let mark = self.mark()?;
-        let request = Request::new().payload(payload).timeout(Some(limit));
         let outcome = tokio::select! {
             biased;
             outcome = self.client()?.send_request(subject.clone(), request) => outcome,

@@ -9,6 +9,7 @@
 //! - [`LatticeOptions`]: where a lattice is, how a host logs in, which hosts it trusts
 //! - [`Connection`]: a connection with NATS that never fails its host
 //! - [`Membership`]: the hosts of the lattice, and what each runs
+//! - [`Throttle`]: a limit on how often something is done
 //! - [`Transfers`]: payloads that are too large for a message
 //! - [`Advertisements`]: the advertisements of 2021, and answers to its control clients
 //! - [`registry`]: links, claims, aliases and image references, in a key-value bucket
@@ -49,7 +50,7 @@ pub use connection::{
 pub use membership::{
     EntityCounts, EntityHosts, EraEntities, EraEntity, EraEvent, EraHealth, EraHost, EraSource, Inventory,
     InventoryEntity, InventoryPart, InventorySource, Membership, MembershipCounts, MembershipEvent, MembershipSettings,
-    Peer, PeerStatus,
+    Peer, PeerStatus, Throttle,
 };
 pub use namespace::{Namespace, is_host_key};
 pub use options::{ConnectionOptions, HostTrust, LatticeOptions};

@@ -43,7 +43,7 @@ pub use counts::MembershipCounts;
 pub use era::{EraEntities, EraEntity, EraEvent, EraHealth, EraSource};
 pub use inventory::{Inventory, InventoryEntity, InventoryPart, InventorySource};
 pub use roster::{MembershipEvent, Peer, PeerStatus};
-pub(crate) use throttle::Throttle;
+pub use throttle::Throttle;
 
 /// How many events a receiver may lag behind.
 const EVENTS: usize = 1024;

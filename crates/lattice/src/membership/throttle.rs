@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 /// Allows a burst, and then a rate. Further attempts fail.
 #[derive(Debug)]
-pub(crate) struct Throttle {
+pub struct Throttle {
     burst: f64,
     per_second: f64,
     available: f64,
@@ -12,13 +12,14 @@ pub(crate) struct Throttle {
 }
 
 impl Throttle {
-    pub(crate) fn new(burst: u32, per_second: u32) -> Throttle {
+    /// Returns a throttle that allows `burst` attempts at once, and then `per_second`.
+    pub fn new(burst: u32, per_second: u32) -> Throttle {
         let burst = f64::from(burst);
         Throttle { burst, per_second: f64::from(per_second), available: burst, last: Instant::now() }
     }
 
-    /// Returns whether it may be done now.
-    pub(crate) fn allows(&mut self, now: Instant) -> bool {
+    /// Returns whether it may be done now, and counts it if it may.
+    pub fn allows(&mut self, now: Instant) -> bool {
         let gained = now.saturating_duration_since(self.last).as_secs_f64() * self.per_second;
         self.available = self.burst.min(self.available + gained);
         self.last = now;
