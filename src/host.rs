@@ -10,9 +10,12 @@
 //! - `observation`, `inventory`: events, health, and what runs
 //! - `labels`: the labels of a host
 //! - `lattice`: the lattice that a host joins
+//! - `control`: what operators request from afar
 
 mod actors;
 mod builder;
+#[cfg(feature = "lattice")]
+mod control;
 mod inventory;
 mod labels;
 #[cfg(feature = "lattice")]

@@ -10,6 +10,7 @@
 //! - `advertisements`: what hosts and control clients of 2021 tell and ask
 //! - `host_claims`: tokens of actors, asked of the host that runs them
 //! - `events`: the lattice's changes, as events of the host
+//! - `control`: the control interface of the host, and its events for operators
 //! - `children`: makes known what starts and stops on this host
 //! - `registry_changes`: applies what other hosts change
 //! - `links`, `pending_links`: changes of links by this host, and those that others are still to be told of
@@ -20,6 +21,7 @@
 mod advertisements;
 mod calls;
 mod children;
+mod control;
 mod events;
 mod foundation;
 mod host_claims;
@@ -43,6 +45,7 @@ use nkeys::KeyPair;
 use tokio::sync::{Notify, watch};
 use wasmcloud_claims::jwt::{self, Claims};
 use wasmcloud_claims::read_token;
+use wasmcloud_control::ControlHandler;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_lattice::registry::{InterestHandle, Registry};
 use wasmcloud_lattice::rpc::Rpc;
@@ -53,6 +56,8 @@ use crate::dispatch::Dispatch;
 use crate::shard::Shards;
 use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::{Command, Supervisor};
+use control::ControlInterface;
+pub(crate) use control::health_text;
 use inventory::HostInventory;
 use pending_links::PendingLinks;
 use remote_actors::RemoteActors;
@@ -70,6 +75,8 @@ pub(crate) struct LatticeConfig {
     /// The restart policy of providers that the host starts of its own accord.
     pub(crate) restart: RestartPolicy,
     pub(crate) labels: Labels,
+    /// Answers and carries out what operators request.
+    pub(crate) handler: Arc<dyn ControlHandler>,
 }
 
 /// Returns the labels of the host.
@@ -107,6 +114,7 @@ struct Node {
     advertisements: Advertisements,
     actors: RemoteActors,
     links: PendingLinks,
+    control_interface: ControlInterface,
     is_cordoned: AtomicBool,
     /// Notified when the host is cordoned or uncordoned.
     cordon_changed: Notify,
@@ -155,6 +163,7 @@ impl Lattice {
             self.node.rpc.set_cordoned(is_cordoned);
             self.node.membership.set_cordoned(is_cordoned, false);
             self.node.cordon_changed.notify_one();
+            self.node.tell_cordon(is_cordoned).await;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use async_nats::Client;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_lattice::{ConnectionOptions, LatticeOptions};
 
+use super::control::HostControl;
 use super::{Host, HostBuilder};
 use crate::child::ChildChanges;
 use crate::lattice::{Lattice, LatticeConfig, LatticeView};
@@ -21,6 +22,7 @@ pub(super) struct LatticeConfiguration {
     namespace: Option<String>,
     calls: Option<Client>,
     control: Option<Client>,
+    control_issuers: Vec<String>,
 }
 
 impl LatticeConfiguration {
@@ -40,7 +42,8 @@ impl LatticeConfiguration {
         {
             options = options.control_connection(ConnectionOptions::from(control.clone()));
         }
-        Some(options)
+        let issuers = self.control_issuers.iter().cloned();
+        Some(issuers.fold(options, LatticeOptions::control_issuer))
     }
 }
 
@@ -75,6 +78,16 @@ impl HostBuilder {
     #[must_use]
     pub fn with_control_client(mut self, client: Client) -> HostBuilder {
         self.0.lattice.control = Some(client);
+        self
+    }
+
+    /// Names those who may control the host over its lattice: the public keys of accounts (`A...`), users (`U...`) or clusters
+    /// (`C...`). What changes the host must then be signed by one of them. It adds to
+    /// [`LatticeOptions::control_issuer`]. Default: none. Any program that can publish on the NATS server may then control the
+    /// host, which logs a warning at its start.
+    #[must_use]
+    pub fn with_control_issuers(mut self, keys: impl IntoIterator<Item = String>) -> HostBuilder {
+        self.0.lattice.control_issuers.extend(keys);
         self
     }
 
@@ -117,7 +130,7 @@ impl Host {
         self.0.running.get()?.lattice.as_ref()
     }
 
-    fn expect_lattice(&self) -> Result<&Lattice> {
+    pub(super) fn expect_lattice(&self) -> Result<&Lattice> {
         self.running()?;
         self.joined_lattice().ok_or_else(|| {
             let message = "the host was built without a lattice: see HostBuilder::with_lattice";
@@ -165,6 +178,7 @@ impl Host {
             changes,
             restart: self.0.configuration.restart,
             labels,
+            handler: HostControl::of(self),
         })
         .await
     }

@@ -94,7 +94,7 @@ impl Host {
     }
 
     /// Returns the grace period of stops.
-    fn grace(&self) -> Duration {
+    pub(super) fn grace(&self) -> Duration {
         let Configuration { grace, limits, .. } = &self.0.configuration;
         grace.unwrap_or(limits.call_deadline).min(LONGEST_GRACE)
     }

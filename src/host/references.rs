@@ -102,6 +102,15 @@ impl Host {
         named.unwrap_or_else(|| actor.to_owned())
     }
 
+    /// Returns whether an actor runs that was started from a reference.
+    #[cfg(feature = "lattice")]
+    pub(super) fn runs_actor_from(&self, reference: &str) -> bool {
+        let snapshot = self.0.dispatch.snapshot();
+        let pulled = self.0.references.get(reference);
+        actor_started_from(&snapshot, reference).is_some()
+            || pulled.is_some_and(|key| snapshot.actors.contains_key(key.as_str()))
+    }
+
     /// Returns the key of a provider under a link name that is given by its public key or by the reference that it was
     /// started from.
     pub(super) fn running_provider(&self, provider: &str, link_name: &str) -> ProviderKey {

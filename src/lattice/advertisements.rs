@@ -44,6 +44,11 @@ impl Node {
                 let identity = self.actors.believe(unsigned(claims));
                 self.request(Command::SetRemoteActor(identity)).await
             }
+            // Nobody has signed it. Where orders are signed, the registry tells of links.
+            Advertised::Link(_) | Advertised::LinkRemoved(_) if self.refuses_advertised_links() => {
+                log::warn!("a change of a link that nobody has signed is refused, since control issuers are named");
+                Ok(())
+            }
             Advertised::Link(link) => self.apply_link(definition_of(link)).await,
             Advertised::LinkRemoved(link) => {
                 let key = LinkKey::new(&link.actor_id, &link.contract_id, &link.link_name);
@@ -75,6 +80,12 @@ impl Node {
     async fn apply_removal(&self, key: LinkKey) -> Result<()> {
         let is_known = self.dispatch.snapshot().links.contains_key(&key);
         if is_known || self.is_first_host() { self.remove_link(key, false).await } else { Ok(()) }
+    }
+
+    /// Returns whether links are changed by the registry and signed orders alone. Without a registry, hosts have no other way
+    /// to tell each other.
+    fn refuses_advertised_links(&self) -> bool {
+        !self.control_interface.is_open() && !self.has_no_registry()
     }
 
     /// Returns whether this host has the first key among the hosts that are up.

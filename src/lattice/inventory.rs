@@ -123,6 +123,10 @@ impl AdvertisementSource for HostInventory {
         self.dispatch.snapshot().links.values().map(|link| advertised(&link.definition.listed())).collect()
     }
 
+    fn listed_links(&self) -> Vec<wire::LinkDefinition> {
+        self.dispatch.snapshot().links.values().map(|link| listed(&link.definition)).collect()
+    }
+
     fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
@@ -153,6 +157,18 @@ pub(super) fn advertised(definition: &LinkDefinition) -> wire::LinkDefinition {
         contract_id: definition.contract_id.clone(),
         values: values.collect(),
     }
+}
+
+/// Returns a link as it is listed: each value that the reserved value names as a secret is replaced.
+fn listed(definition: &LinkDefinition) -> wire::LinkDefinition {
+    const SECRETS: &str = "__wasmcloud_secrets";
+    let secrets: Vec<&str> = definition.values.get(SECRETS).map_or(Vec::new(), |names| names.split(',').collect());
+    let mut listed = advertised(definition);
+    listed.values.retain(|value| value.name != SECRETS);
+    for value in listed.values.iter_mut().filter(|value| secrets.contains(&value.name.as_str())) {
+        value.value = "(secret)".to_owned();
+    }
+    listed
 }
 
 impl EraSource for HostInventory {

@@ -14,13 +14,14 @@ use wasmcloud_lattice::session::{SessionSettings, Sessions};
 use wasmcloud_lattice::{Connection, LatticeOptions};
 
 use super::calls::RemoteCalls;
+use super::control::ControlInterface;
 use super::foundation::{Foundation, FoundationConfig};
 use super::pending_links::PendingLinks;
 use super::remote_actors::RemoteActors;
 use super::serving::Serving;
 use super::thread::LatticeThread;
 use super::{Lattice, LatticeConfig, Node, RegistryState};
-use super::{advertisements, children, events, host_claims, registry_changes};
+use super::{advertisements, children, control, events, host_claims, registry_changes};
 use crate::dispatch::Dispatch;
 
 /// How many other hosts may have a session with this one.
@@ -33,13 +34,14 @@ impl Lattice {
     /// `InvalidArgument` for invalid options; `Io` if a thread cannot be created.
     pub(crate) async fn join(config: LatticeConfig) -> Result<Lattice> {
         config.options.validate()?;
-        let LatticeConfig { options, key, dispatch, supervisor, shards, changes, restart, labels } = config;
+        let LatticeConfig { options, key, dispatch, supervisor, shards, changes, restart, labels, handler } = config;
         let foundation =
             FoundationConfig { options: options.clone(), key: key.clone(), dispatch: dispatch.clone(), labels };
         let (thread, foundation) = LatticeThread::start(foundation).await?;
         let calls = Connection::start(options.calls_connection(), &foundation.namespace, "calls")?;
         let serving = Serving::new(dispatch.clone());
         let rpc = start_rpc(&options, &key, &foundation, &calls, &dispatch, &thread, serving.clone())?;
+        let control_interface = ControlInterface::start(&options, &key, &foundation, handler, thread.runtime())?;
         let Foundation { namespace, connection, control, inventory, membership, advertisements, advertised, .. } =
             foundation;
         let trusts_any_host = options.host_trust()?.trusts_any();
@@ -66,6 +68,7 @@ impl Lattice {
             advertisements,
             actors: RemoteActors::new(),
             links: PendingLinks::default(),
+            control_interface,
             is_cordoned: AtomicBool::new(false),
             cordon_changed: Notify::new(),
         });
@@ -75,6 +78,7 @@ impl Lattice {
         let runtime = thread.runtime();
         runtime.spawn(children::follow(node.clone()));
         runtime.spawn(events::follow(node.clone()));
+        node.control_interface.follow(runtime.spawn(control::follow(node.clone())));
         runtime.spawn(advertisements::follow(node.clone(), advertised));
         runtime.spawn(host_claims::serve(node.clone()));
         runtime.spawn(host_claims::follow_without_registry(node.clone()));

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use wasmcloud_control::ControlCounts;
 use wasmcloud_lattice::edge::EdgeCounts;
 use wasmcloud_lattice::registry::RegistryCounters;
 use wasmcloud_lattice::{AdvertisementCounts, ConnectionCounts, LatticeState, MembershipCounts, Peer, PeerStatus};
@@ -21,6 +22,8 @@ pub struct LatticeView {
     pub is_cordoned: bool,
     /// Whether messages of any host are accepted, since no host or cluster key is named as trusted.
     pub trusts_any_host: bool,
+    /// Whether anybody on the NATS server may control the host, since no control issuer is named.
+    pub is_control_open: bool,
     /// Whether the NATS server keeps the registry. Otherwise, links and claims travel by the advertisements of 2021, and are
     /// lost when the hosts that know them stop.
     pub has_registry: bool,
@@ -101,6 +104,8 @@ pub struct LatticeCounts {
     pub registry: Option<RegistryCounters>,
     /// The advertisements of 2021 that came, went and were refused.
     pub advertisements: AdvertisementCounts,
+    /// What operators requested, and how it was answered.
+    pub control: ControlCounts,
 }
 
 impl LatticeView {
@@ -112,6 +117,7 @@ impl LatticeView {
             namespace: node.namespace.as_str().to_owned(),
             is_cordoned: node.is_cordoned.load(Ordering::Relaxed),
             trusts_any_host: node.trusts_any_host,
+            is_control_open: node.control_interface.is_open(),
             has_registry: matches!(registry, RegistryState::Open(_)),
             waiting_links: node.links.waiting(),
             hosts: node.membership.peers().into_iter().map(|peer| LatticePeer::of(node, peer)).collect(),
@@ -131,6 +137,7 @@ impl LatticeView {
                     _ => None,
                 },
                 advertisements: node.advertisements.counts(),
+                control: node.control_interface.counts(),
             },
         }
     }

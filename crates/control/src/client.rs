@@ -56,6 +56,8 @@ pub struct ControlClient {
     connection: Connection,
     subjects: Subjects,
     timeout: Duration,
+    /// How long hosts wait for the outcome of an order before they acknowledge it as accepted.
+    wait: Duration,
     /// Signs orders. `None` sends them without a token.
     signer: Option<Arc<KeyPair>>,
     /// Signs calls to actors.
@@ -87,7 +89,8 @@ impl ControlClient {
             return Err(Error::new(ErrorKind::LatticeUnavailable, message));
         }
         let subjects = Subjects::new(namespace);
-        Ok(ControlClient { connection, subjects, timeout, signer: None, caller: Arc::new(KeyPair::new_server()) })
+        let caller = Arc::new(KeyPair::new_server());
+        Ok(ControlClient { connection, subjects, timeout, wait: timeout, signer: None, caller })
     }
 
     /// Signs all orders from now on with a seed of an account (`SA...`), a user (`SU...`) or a cluster (`SC...`).
@@ -102,6 +105,14 @@ impl ControlClient {
         })?;
         self.signer = Some(Arc::new(key));
         Ok(self)
+    }
+
+    /// Sets how long hosts wait for the outcome of an order before they acknowledge it as accepted. Maximum: 10 minutes. Default:
+    /// the timeout.
+    #[must_use]
+    pub fn wait(mut self, wait: Duration) -> ControlClient {
+        self.wait = wait;
+        self
     }
 
     /// Returns the names of the namespace's subjects.

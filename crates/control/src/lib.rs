@@ -7,7 +7,7 @@
 //! - [`ControlClient`]: asks and orders
 //! - [`EventWatch`], [`ControlEvents`]: what hosts tell meanwhile
 //! - [`message`]: requests and answers
-//! - [`ControlEvent`]: events
+//! - [`ControlEvent`], [`EventFilter`], [`kinds`]: events
 //! - [`Subjects`], [`Command`]: the names of everything
 //! - [`Outcome`], [`Settled`]: how an order ended
 //! - [`ControlService`], [`ControlHandler`]: the side of the host

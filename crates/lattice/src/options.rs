@@ -19,7 +19,7 @@ use nkeys::{KeyPair, KeyPairType};
 use wasmcloud_core::error::Result;
 
 use crate::namespace::{DEFAULT_NAMESPACE, Namespace};
-use check::{expect_between, expect_public_key, expect_seed};
+use check::{expect_between, expect_issuer, expect_public_key, expect_seed};
 
 pub use connection::ConnectionOptions;
 pub(crate) use connection::{Login, Source};
@@ -40,6 +40,7 @@ pub struct LatticeOptions {
     pub(crate) heartbeat_interval: Duration,
     pub(crate) registry_replicas: usize,
     pub(crate) accept_unsigned_claims: bool,
+    pub(crate) control_issuers: Vec<String>,
     pub(crate) token_window: Duration,
     pub(crate) session_lifetime: Duration,
     pub(crate) session_messages: u64,
@@ -59,6 +60,7 @@ impl LatticeOptions {
             heartbeat_interval: Duration::from_secs(30),
             registry_replicas: 1,
             accept_unsigned_claims: false,
+            control_issuers: Vec::new(),
             token_window: Duration::from_secs(60),
             session_lifetime: Duration::from_secs(60 * 60),
             session_messages: 1 << 24,
@@ -122,6 +124,13 @@ impl LatticeOptions {
         self
     }
 
+    /// Adds the public key of an issuer who may control the host from afar: of an account (`A...`), a user (`U...`) or a cluster
+    /// (`C...`). Default: none. Without one, any program that can publish on the server may control the host.
+    pub fn control_issuer(mut self, key: impl Into<String>) -> LatticeOptions {
+        self.control_issuers.push(key.into());
+        self
+    }
+
     /// Sets how far the time of a message may differ from the time of this host. Default: 60 s.
     pub fn token_window(mut self, window: Duration) -> LatticeOptions {
         self.token_window = window;
@@ -175,6 +184,11 @@ impl LatticeOptions {
         self.token_window
     }
 
+    /// Returns the public keys of the issuers who may control the host.
+    pub fn control_issuer_keys(&self) -> &[String] {
+        &self.control_issuers
+    }
+
     /// Returns how many servers of a NATS cluster hold the registry.
     pub fn replicas(&self) -> usize {
         self.registry_replicas
@@ -195,6 +209,9 @@ impl LatticeOptions {
         }
         for key in &self.trusted_clusters {
             expect_public_key("trusted_cluster", key, KeyPairType::Cluster, "a cluster's public key (C...)")?;
+        }
+        for key in &self.control_issuers {
+            expect_issuer("control_issuer", key)?;
         }
         self.cluster_key()?;
         let hour = Duration::from_secs(60 * 60);
@@ -241,6 +258,8 @@ mod tests {
             (options().trusted_host(KeyPair::new_cluster().public_key()), "trusted_host"),
             (options().trusted_cluster("C"), "trusted_cluster"),
             (options().cluster_seed(user), "cluster_seed"),
+            (options().control_issuer(KeyPair::new_server().public_key()), "control_issuer"),
+            (options().control_issuer("A"), "control_issuer"),
             (options().heartbeat_interval(Duration::ZERO), "heartbeat_interval"),
             (options().heartbeat_interval(Duration::MAX), "heartbeat_interval"),
             (options().registry_replicas(0), "registry_replicas"),

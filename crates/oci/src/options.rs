@@ -137,7 +137,10 @@ impl RegistryOptions {
     }
 
     /// Refuses a reference to moving content, unless that is allowed.
-    pub(crate) fn check(&self, reference: &Reference) -> wasmcloud_core::error::Result<()> {
+    ///
+    /// # Errors
+    /// `InvalidArgument` as [`Reference::check_pinned`].
+    pub fn check(&self, reference: &Reference) -> wasmcloud_core::error::Result<()> {
         if self.allow_latest { Ok(()) } else { reference.check_pinned() }
     }
 }

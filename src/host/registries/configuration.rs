@@ -37,6 +37,27 @@ impl RegistryConfiguration {
     }
 }
 
+#[cfg(feature = "lattice")]
+impl RegistryConfiguration {
+    /// Checks that the host may pull a reference, without asking a registry.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a malformed reference, and for one that is not pinned unless that is allowed; `Unsupported`
+    /// without the feature `oci`.
+    #[cfg(feature = "oci")]
+    pub(in crate::host) fn expect_allowed(&self, reference: &str) -> Result<()> {
+        let parsed: wasmcloud_oci::Reference = reference.parse()?;
+        let is_allowed =
+            self.allow_latest || self.options.as_ref().is_some_and(|options| options.check(&parsed).is_ok());
+        if is_allowed { Ok(()) } else { parsed.check_pinned() }
+    }
+
+    #[cfg(not(feature = "oci"))]
+    pub(in crate::host) fn expect_allowed(&self, reference: &str) -> wasmcloud_core::error::Result<()> {
+        Err(super::unsupported(reference))
+    }
+}
+
 impl HostBuilder {
     /// Allows references with the tag `latest` or without a tag. Default: refused, since such a reference names other
     /// content after each push. It has no effect without the feature `oci`.

@@ -15,7 +15,7 @@ use crate::message::{
     RemoveLinkCommand, ScaleActorCommand, StartActorAck, StartActorCommand, StartProviderAck, StartProviderCommand,
     StopAck, StopActorCommand, StopProviderCommand, UpdateActorAck, UpdateActorCommand,
 };
-use crate::outcome::{DEFAULT_WAIT, Outcome, RequestOptions, Settled};
+use crate::outcome::{Outcome, RequestOptions, Settled};
 use crate::subject::Command;
 
 /// Each method returns once the host has carried the order out, or has accepted it and needs longer. The errors are those of
@@ -224,7 +224,7 @@ impl ControlClient {
     }
 
     async fn order<Q: Serialize, A: DeserializeOwned>(&self, subject: String, request: &Q) -> Result<A> {
-        let limit = self.timeout.max(Duration::from_millis(DEFAULT_WAIT)) + MARGIN;
+        let limit = self.timeout.max(self.wait) + MARGIN;
         self.exchange(subject, request, limit, true).await
     }
 
@@ -233,9 +233,9 @@ impl ControlClient {
         HostCommand { limit_ms, options: self.options() }
     }
 
-    /// Returns what each order carries: an identifier of its own. The host is asked for the outcome within the timeout.
+    /// Returns what each order carries: an identifier of its own, and how long the host waits for the outcome.
     fn options(&self) -> RequestOptions {
-        let wait_ms = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
+        let wait_ms = u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX);
         RequestOptions { request: Some(uuid::Uuid::new_v4().to_string()), wait_ms: Some(wait_ms) }
     }
 }

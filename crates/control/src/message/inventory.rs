@@ -69,6 +69,9 @@ pub struct EntityEntry {
     /// The reference that it was started by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_ref: Option<String>,
+    /// The digest that the reference stood for when it was pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
     /// The revision in its claims, or 0.
     #[serde(default)]
     pub revision: i32,

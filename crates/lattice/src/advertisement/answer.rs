@@ -27,7 +27,7 @@ pub(super) fn host(source: &dyn AdvertisementSource, host: &str) -> Option<Answe
 /// Returns the answer to `get.links`.
 pub(super) fn links(source: &dyn AdvertisementSource, largest: usize) -> Option<Answer> {
     let mut object = Object::new(largest);
-    object.array("links", source.links().iter().map(Link))?;
+    object.array("links", source.listed_links().iter().map(Link))?;
     Some(object.finish())
 }
 

@@ -12,8 +12,11 @@ pub trait AdvertisementSource: Send + Sync + 'static {
     /// Returns the claims of the actors that the host knows.
     fn claims(&self) -> Vec<ActorClaims>;
 
-    /// Returns the links that the host knows, with their values: any client of the lattice may ask for them.
+    /// Returns the links that the host knows, with all their values, which hosts of 2021 need.
     fn links(&self) -> Vec<LinkDefinition>;
+
+    /// Returns the links as they are listed: any client of the lattice may ask for them. Secret values are hidden.
+    fn listed_links(&self) -> Vec<LinkDefinition>;
 
     /// Returns for how long the host has run.
     fn uptime(&self) -> Duration;

@@ -44,6 +44,10 @@ impl AdvertisementSource for Told {
         self.links.lock().unwrap().clone()
     }
 
+    fn listed_links(&self) -> Vec<LinkDefinition> {
+        self.links()
+    }
+
     fn uptime(&self) -> Duration {
         Duration::from_millis(8999)
     }

@@ -76,6 +76,58 @@ pub enum EraEvent {
         /// Its public key.
         provider_id: String,
     },
+    /// An actor could not be started. 2021 had no such event, and its clients pass it over.
+    ActorStartFailed {
+        /// The reference of its image.
+        actor_ref: String,
+        /// The reason.
+        failure: String,
+    },
+    /// An actor crashed too often and stays down. 2021 had no such event.
+    ActorFailed {
+        /// Its public key.
+        actor: String,
+        /// The reason.
+        failure: String,
+    },
+    /// An actor was not updated, and runs on as before. 2021 had no such event.
+    ActorUpdateFailed {
+        /// Its public key.
+        actor: String,
+        /// The reason.
+        failure: String,
+    },
+    /// A provider could not be started. 2021 had no such event.
+    ProviderStartFailed {
+        /// The reference of its image.
+        provider_ref: String,
+        /// Its link name.
+        link_name: String,
+        /// The reason.
+        failure: String,
+    },
+    /// A provider crashed too often and stays down. 2021 had no such event.
+    ProviderFailed {
+        /// Its contract.
+        contract_id: String,
+        /// Its link name.
+        link_name: String,
+        /// Its public key.
+        provider_id: String,
+        /// The reason.
+        failure: String,
+    },
+    /// A link could not be established. 2021 had no such event.
+    LinkRefused {
+        /// The actor.
+        actor: String,
+        /// The contract.
+        contract_id: String,
+        /// The link name.
+        link_name: String,
+        /// The reason.
+        failure: String,
+    },
     /// What a host runs, and the claims that it knows.
     Heartbeat {
         /// The claims.

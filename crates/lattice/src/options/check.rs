@@ -29,6 +29,17 @@ pub(super) fn expect_public_key(option: &str, key: &str, kind: KeyPairType, what
     Err(invalid(option, format!("{:?} is not {what}", shorten(key))))
 }
 
+/// Checks that a text is a public key of an account, a user or a cluster.
+pub(super) fn expect_issuer(option: &str, key: &str) -> Result<()> {
+    let is_issuer =
+        |key: KeyPair| matches!(key.key_pair_type(), KeyPairType::Account | KeyPairType::User | KeyPairType::Cluster);
+    if KeyPair::from_public_key(key).is_ok_and(is_issuer) {
+        return Ok(());
+    }
+    let what = "the public key of an account (A...), a user (U...) or a cluster (C...)";
+    Err(invalid(option, format!("{:?} is not {what}", shorten(key))))
+}
+
 /// Returns the key of a seed. The text of the error does not show the seed.
 pub(super) fn expect_seed(option: &str, seed: &Secret, kind: KeyPairType, what: &str) -> Result<KeyPair> {
     match KeyPair::from_seed(seed.reveal()) {
