@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::color::When;
 use crate::outcome::{CommandError, CommandResult};
-use crate::{completions, inspect, keys, man, par, registry, sign};
+use crate::{completions, ctl, inspect, keys, man, par, registry, sign};
 
 /// Signs and inspects WebAssembly actors and capability providers.
 #[derive(Debug, Parser)]
@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Registry(registry::Command),
     Completions(completions::Completions),
     Man(man::Manual),
+    Ctl(ctl::Ctl),
 }
 
 const EXAMPLES: &str = "\

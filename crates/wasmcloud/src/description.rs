@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use wasmcloud_claims::jwt::{Actor, CapabilityProvider, Claims};
 use wasmcloud_core::text::escaped;
 use zeroize::Zeroizing;
 
+use crate::outcome::{CommandError, CommandResult};
 use crate::time;
 
 /// Facts in the order of output.
@@ -119,6 +121,27 @@ impl Fact {
             lines.iter().map(|line| escaped(line).into_owned()).collect()
         }
     }
+}
+
+/// Returns a result as JSON in the form of its type. Invisible characters are escaped.
+///
+/// # Errors
+/// `Failed` if it cannot be written.
+pub(crate) fn json(result: &impl Serialize) -> CommandResult {
+    written(serde_json::to_string_pretty(result))
+}
+
+/// Returns a result as JSON in one line.
+///
+/// # Errors
+/// As [`json`].
+pub(crate) fn json_line(result: &impl Serialize) -> CommandResult {
+    written(serde_json::to_string(result))
+}
+
+fn written(json: serde_json::Result<String>) -> CommandResult {
+    let json = json.map_err(|error| CommandError::Failed(format!("the result cannot be written as JSON: {error}")))?;
+    Ok(escaped_json(&format!("{json}\n")).into())
 }
 
 fn plain(value: &Value) -> String {

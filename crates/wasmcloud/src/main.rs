@@ -3,9 +3,11 @@
 //! # Layout
 //! - `arguments`: the command line
 //! - `keys`, `sign`, `inspect`, `par`, `registry`, `completions`, `man`: the commands
+//! - `ctl`: the commands that talk with the hosts of a lattice
 //! - `input`, `output`: the files that commands read and write
 //! - `secret`: seeds and their sources
 //! - `description`: the facts about a module, an archive or a key, as a table or JSON
+//! - `table`: tables that fit the terminal
 //! - `time`: durations on the command line, and dates in output
 //! - `outcome`: the results of commands, and exit codes
 //! - `color`: when output has colours
@@ -13,6 +15,7 @@
 mod arguments;
 mod color;
 mod completions;
+mod ctl;
 mod description;
 mod input;
 mod inspect;
@@ -24,6 +27,7 @@ mod par;
 mod registry;
 mod secret;
 mod sign;
+mod table;
 mod time;
 
 use std::process::ExitCode;
@@ -57,5 +61,6 @@ fn run(arguments: Arguments) -> CommandResult {
         Some(Command::Registry(command)) => registry::run(command),
         Some(Command::Completions(command)) => completions::run(&command),
         Some(Command::Man(command)) => man::run(&command),
+        Some(Command::Ctl(command)) => ctl::run(command),
     }
 }

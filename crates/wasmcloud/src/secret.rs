@@ -96,6 +96,14 @@ impl Secret {
             .ok_or_else(|| CommandError::Failed(format!("the environment variable {variable} is not a seed (S...)")))
     }
 
+    /// Reads a key from a file, or else from an environment variable, or returns `None` without either.
+    pub(crate) fn optional(file: Option<&Path>, variable: &str) -> CommandResult<Option<Secret>> {
+        if file.is_none() && std::env::var_os(variable).is_none_or(|seed| seed.is_empty()) {
+            return Ok(None);
+        }
+        Secret::obtain(file, variable, "a seed file").map(Some)
+    }
+
     /// Reads a key from a file that contains its seed and nothing else.
     pub(crate) fn from_file(path: &Path) -> CommandResult<Secret> {
         const LONGEST: usize = 1024;
