@@ -14,6 +14,7 @@ mod command_line;
 mod compilation;
 mod conformance;
 mod crowds;
+mod ctl;
 mod experiments;
 mod guests;
 mod health;

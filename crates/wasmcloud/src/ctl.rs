@@ -49,7 +49,7 @@ Examples:
   wasmcloud ctl inventory --output json
   wasmcloud ctl start actor registry.example/echo:1.2.0
   wasmcloud ctl start provider builtin:httpserver
-  wasmcloud ctl link echo VAG3QITQQ2ODAOWB5TTQSDJ53XK3SHBEIFNK4AYJ5RKAX2UNSCAPHA5M wasmcloud:httpserver PORT=8080
+  wasmcloud ctl link echo builtin:httpserver wasmcloud:httpserver PORT=8080
   wasmcloud ctl events --follow")]
 pub(crate) struct Ctl {
     #[command(flatten)]

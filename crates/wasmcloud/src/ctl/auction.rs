@@ -10,7 +10,9 @@ use super::values::Pair;
 use crate::outcome::CommandResult;
 use crate::table::Table;
 
-/// Asks which hosts could run an actor or a provider. Nothing is started.
+/// Asks which hosts could run an actor or a provider.
+///
+/// Nothing is started. A host that could not run it does not answer.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:

@@ -6,7 +6,9 @@ use super::Session;
 use super::orders::{Order, Waiting};
 use crate::outcome::CommandResult;
 
-/// Makes a host accept nothing new from the lattice: no calls of other hosts, and nothing by auction. What it runs goes on.
+/// Makes a host accept nothing new from the lattice.
+///
+/// It takes no calls of other hosts and starts nothing. What it runs goes on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

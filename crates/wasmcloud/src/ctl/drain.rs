@@ -8,8 +8,9 @@ use super::orders::{Order, Waiting};
 use super::{Session, values};
 use crate::outcome::CommandResult;
 
-/// Makes a host accept nothing new from the lattice, and waits until the calls that are in progress have ended. The host runs
-/// on: `ctl uncordon` reverts it, and `ctl stop host` ends it.
+/// Cordons a host, and waits until the calls that are in progress have ended.
+///
+/// The host runs on: `ctl uncordon` reverts the cordon, and `ctl stop host` ends the host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

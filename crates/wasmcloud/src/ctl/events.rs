@@ -12,7 +12,9 @@ use super::Session;
 use crate::outcome::{self, CommandError, CommandResult};
 use crate::{description, time};
 
-/// Prints the events of hosts as they come: a line each, or an object of JSON in a line each.
+/// Prints the events of hosts as they come.
+///
+/// An event is a line, or an object of JSON in a line with `--output json`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -9,7 +9,9 @@ use super::values::spoken;
 use crate::outcome::CommandResult;
 use crate::table::Table;
 
-/// Lists the hosts of the lattice, as soon as all that are known have answered.
+/// Lists the hosts of the lattice.
+///
+/// The list is complete as soon as all hosts have answered that the others know of.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

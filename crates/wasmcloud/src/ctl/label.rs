@@ -10,7 +10,9 @@ use super::orders::{Order, Waiting};
 use super::values::Pair;
 use crate::outcome::CommandResult;
 
-/// Sets and removes labels of a host. Auctions and manifests choose hosts by their labels.
+/// Sets and removes labels of a host.
+///
+/// Auctions and manifests choose hosts by their labels.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

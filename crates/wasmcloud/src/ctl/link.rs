@@ -19,11 +19,13 @@ const SECRETS: &str = "__wasmcloud_secrets";
 /// The size of the largest file with a value. Unit: bytes.
 const LARGEST_SECRET: usize = 64 * 1024;
 
-/// Links an actor with a provider, or replaces the values of a link. The provider is configured before the command ends.
+/// Links an actor with a provider, or replaces the values of a link.
+///
+/// The provider is configured before the command ends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  wasmcloud ctl link echo VAG3QITQ wasmcloud:httpserver PORT=8080
+  wasmcloud ctl link echo builtin:httpserver wasmcloud:httpserver PORT=8080
   wasmcloud ctl link counter VAZVC4RX wasmcloud:keyvalue --link-name cache URL=redis://redis.example \\
       --secret PASSWORD=redis.password")]
 pub(super) struct Link {

@@ -7,7 +7,9 @@ use super::hosts::pairs;
 use crate::outcome::CommandResult;
 use crate::table::Table;
 
-/// Lists the links of the lattice with their values. Secret values are shown as `(secret)`.
+/// Lists the links of the lattice with their values.
+///
+/// Secret values are shown as `(secret)`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,5 +1,5 @@
-//! Finds hosts, actors and providers by what people call them: a public key or the beginning of one, a call alias, or the
-//! reference of an image.
+//! Finds hosts, actors and providers by what people call them: a public key or the beginning of one, a call alias, the
+//! reference of an image, or `builtin:` and the name of a provider that comes with hosts.
 
 use std::collections::BTreeSet;
 
@@ -131,6 +131,8 @@ impl Session {
     /// # Errors
     /// `Failed` if none runs it, `Usage` if the name fits several.
     pub(super) async fn running(&self, kind: Kind, name: &str, hosts: &[String]) -> CommandResult<Vec<Running>> {
+        let key = builtin(kind, name)?;
+        let name = key.as_deref().unwrap_or(name);
         let mut found = Vec::new();
         for inventory in self.inventories(hosts).await? {
             let host = inventory.host_id.clone();
@@ -183,8 +185,19 @@ impl Session {
         if kind.is_key(name) {
             return Ok(name.to_owned());
         }
+        if let Some(key) = builtin(kind, name)? {
+            return Ok(key);
+        }
         let running = self.running(kind, name, &self.all_hosts().await?).await?;
         Ok(running.into_iter().next().map(|running| running.entry.id).unwrap_or_default())
+    }
+}
+
+/// Returns the public key of a provider that comes with hosts, if a name begins with `builtin:`.
+fn builtin(kind: Kind, name: &str) -> CommandResult<Option<String>> {
+    match name.strip_prefix("builtin:") {
+        Some(name) if kind == Kind::Provider => Ok(Some(wasmcloud_host::builtin::named(name, None)?.id())),
+        _ => Ok(None),
     }
 }
 

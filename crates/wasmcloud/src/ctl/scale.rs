@@ -7,7 +7,9 @@ use super::lookup::{Kind, Targets};
 use super::orders::{Order, Waiting};
 use crate::outcome::CommandResult;
 
-/// Changes the number of an actor's instances on a host. No call is lost.
+/// Changes the number of an actor's instances on a host.
+///
+/// No call is lost.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -19,6 +19,10 @@ use crate::table::Table;
 /// Where the lattice is, and how results are printed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct LatticeOptions {
+    /// How results are printed.
+    #[arg(long, short, global = true, value_enum, value_name = "FORMAT", default_value_t = Output::Table)]
+    output: Output,
+
     #[command(flatten)]
     servers: Servers,
 
@@ -35,10 +39,6 @@ pub(crate) struct LatticeOptions {
     /// only. Default: the seed in the environment variable WASMCLOUD_CONTROL_SEED, or else orders are not signed.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Connection")]
     seed_file: Option<PathBuf>,
-
-    /// How results are printed.
-    #[arg(long, short, global = true, value_enum, value_name = "FORMAT", default_value_t = Output::Table)]
-    output: Output,
 }
 
 /// How results are printed.

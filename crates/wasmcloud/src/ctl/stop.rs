@@ -62,7 +62,9 @@ pub(super) struct StopProvider {
     waiting: Waiting,
 }
 
-/// Stops a host, with all that it runs. It finishes the calls that are in progress.
+/// Stops a host, with all that it runs.
+///
+/// It finishes the calls that are in progress.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -7,7 +7,9 @@ use super::lookup::{Kind, Targets};
 use super::orders::{Order, Waiting};
 use crate::outcome::CommandResult;
 
-/// Replaces a running actor with another revision. No call is lost. If the host refuses the revision, the previous one runs on.
+/// Replaces a running actor with another revision.
+///
+/// No call is lost. If the host refuses the revision, the previous one runs on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
