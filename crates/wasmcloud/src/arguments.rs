@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::color::When;
 use crate::outcome::{CommandError, CommandResult};
-use crate::{completions, ctl, inspect, keys, man, par, registry, sign};
+use crate::{completions, ctl, inspect, keys, man, par, registry, run, sign};
 
 /// Signs and inspects WebAssembly actors and capability providers.
 #[derive(Debug, Parser)]
@@ -29,6 +29,7 @@ pub(crate) enum Command {
     Inspect(inspect::Inspect),
     #[command(subcommand)]
     Par(par::Command),
+    Run(Box<run::Run>),
     #[command(subcommand, visible_alias = "reg")]
     Registry(registry::Command),
     Completions(completions::Completions),

@@ -25,10 +25,14 @@ mod outcome;
 mod output;
 mod par;
 mod registry;
+mod run;
 mod secret;
 mod sign;
+mod signals;
+mod state_folder;
 mod table;
 mod time;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -58,6 +62,7 @@ fn run(arguments: Arguments) -> CommandResult {
         Some(Command::Sign(command)) => sign::run(command),
         Some(Command::Inspect(command)) => inspect::run(&command),
         Some(Command::Par(command)) => par::run(command),
+        Some(Command::Run(command)) => run::run(*command),
         Some(Command::Registry(command)) => registry::run(command),
         Some(Command::Completions(command)) => completions::run(&command),
         Some(Command::Man(command)) => man::run(&command),

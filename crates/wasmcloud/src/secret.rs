@@ -115,7 +115,7 @@ impl Secret {
         Ok(secret)
     }
 
-    fn parse(text: &[u8]) -> Option<Secret> {
+    pub(crate) fn parse(text: &[u8]) -> Option<Secret> {
         let text = text.trim_ascii();
         let mut decoded = Zeroizing::new([0; SEED_BYTES]);
         if text.len() != SEED_TEXT || BASE32_NOPAD.decode_mut(text, decoded.as_mut()).ok()? != SEED_BYTES {

@@ -1,0 +1,87 @@
+//! `wasmcloud run`: runs a host with the manifests that are named, until it is told to end.
+//!
+//! # Layout
+//! - `catalogue`: the list of all settings
+//! - `settings`, `settings_file`: the settings of one run, and where each comes from
+//! - `quantity`: durations and sizes
+//! - `configure`, `connection`: the host that the settings describe
+//! - `operation`: what the host does from its start to its end
+//! - `service`: reports to systemd
+
+mod catalogue;
+mod configure;
+mod connection;
+mod operation;
+mod quantity;
+mod service;
+mod settings;
+mod settings_file;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use crate::outcome::{CommandError, CommandResult};
+use crate::state_folder::StateFolder;
+use catalogue::{MANIFEST, STATE_FOLDER};
+use settings::{Flags, Settings};
+use settings_file::SettingsFile;
+
+/// Runs a host, and applies manifests. The host runs alone, unless a NATS server is named.
+///
+/// Each setting is a flag, a variable of the environment or a key of the settings file, in this order of precedence. The
+/// settings are printed at the start. SIGINT and SIGTERM finish the work in progress and end the host; a second signal ends
+/// it at once. SIGHUP applies the manifests again.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  wasmcloud run counter.yaml
+  wasmcloud run counter.yaml --watch --label zone=cellar
+  wasmcloud run counter.yaml --rpc-host nats.example.com --rpc-creds host.creds --host-seed-file host.seed
+  RPC_HOST=127.0.0.1 wasmcloud run
+
+The variables of the environment are listed with the flags. RUST_LOG sets what is logged. Default: warn,wasmcloud=info.")]
+pub(crate) struct Run {
+    /// Manifests to apply, in this order.
+    #[arg(value_name = "MANIFEST")]
+    manifests: Vec<PathBuf>,
+
+    /// The settings file. Default: wasmcloud.toml in the working folder, if it is there.
+    #[arg(long, value_name = "FILE", env = "WASMCLOUD_CONFIG")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    flags: Flags,
+}
+
+pub(crate) fn run(command: Run) -> CommandResult {
+    log_to_stderr("warn,wasmcloud=info");
+    let file = SettingsFile::find(command.config.as_deref())?;
+    let mut settings = Settings::resolve(command.flags, |name| std::env::var_os(name), file)?;
+    settings.add_manifests(&MANIFEST, command.manifests)?;
+    // A failure to print cannot be reported.
+    let _ = std::io::stderr().write_all(settings.table().as_bytes());
+    let configured = configure::configure(&settings)?;
+    let manifests = settings.paths(&MANIFEST);
+    let folder = StateFolder::lock(&settings.path(&STATE_FOLDER).unwrap_or_else(|| crate::state_folder::DEFAULT.into()))?;
+    let operated = in_runtime(operation::operate(&settings, configured, manifests))?;
+    if operated.is_err() {
+        folder.remove_if_new();
+    }
+    operated
+}
+
+/// Runs a future on this thread. Hosts have threads of their own, so that signals are served whatever a host does.
+pub(crate) fn in_runtime<T>(work: impl Future<Output = T>) -> CommandResult<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| CommandError::Failed(format!("cannot make a runtime: {error}")))?;
+    let done = runtime.block_on(work);
+    // What still blocks, such as the resolution of a name, is not waited for.
+    runtime.shutdown_background();
+    Ok(done)
+}
+
+/// Logs to standard error what `RUST_LOG` selects, or else `default`.
+pub(crate) fn log_to_stderr(default: &str) {
+    // It can only fail if there is a logger already.
+    let _ = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(default)).try_init();
+}

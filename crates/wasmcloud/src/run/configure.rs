@@ -1,0 +1,160 @@
+//! The host that the settings describe.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nkeys::KeyPair;
+use wasmcloud_host::{ArtifactCache, Compiler, HostBuilder, LatticeOptions, Limits, TrustPolicy};
+
+use super::catalogue::{
+    ACCEPT_UNSIGNED_CLAIMS, ALLOW_LIVE_UPDATES, CACHE, CALL_DEADLINE, CLUSTER_SEED_FILE, COMPILER,
+    DISABLE_STRICT_UPDATE_CHECK, HEARTBEAT_INTERVAL_S, HOST_SEED_FILE, LABEL, MEMORY_LIMIT, MESSAGE_LIMIT, NSPREFIX,
+    REGISTRY_REPLICAS, SHARDS, STOP_GRACE, TRUSTED_CLUSTER, TRUSTED_HOST, TRUSTED_ISSUER,
+};
+use super::connection::Connections;
+use super::quantity;
+use super::settings::Settings;
+use crate::outcome::{self, CommandResult};
+use crate::secret::Secret;
+
+/// A host, not started yet.
+pub(super) struct Configured {
+    pub(super) builder: HostBuilder,
+    /// The NATS servers, for messages. `None` if the host runs alone.
+    pub(super) servers: Option<String>,
+}
+
+/// Returns the host that the settings describe.
+///
+/// # Errors
+/// `Usage` for settings that are invalid, `Failed` for files that cannot be read.
+pub(super) fn configure(settings: &Settings) -> CommandResult<Configured> {
+    let builder = labels(settings, HostBuilder::new())?;
+    let builder = limits(settings, builder)?;
+    let builder = updates(settings, builder)?;
+    let builder = trust(settings, builder)?;
+    let builder = compilation(settings, builder)?;
+    let builder = match settings.path(&HOST_SEED_FILE) {
+        None => builder,
+        Some(path) => builder.with_host_key(key(&Secret::from_file(&path)?)?)?,
+    };
+    lattice(settings, builder)
+}
+
+fn labels(settings: &Settings, builder: HostBuilder) -> CommandResult<HostBuilder> {
+    settings.list(&LABEL).iter().try_fold(builder, |builder, label| match label.split_once('=') {
+        Some((key, _)) if key.starts_with("hostcore.") => {
+            Err(settings.invalid(&LABEL, "labels that begin with hostcore. are the host's own"))
+        }
+        Some((key, value)) if !key.is_empty() => Ok(builder.with_label(key, value)),
+        _ => Err(settings.invalid(&LABEL, "a label has the form KEY=VALUE")),
+    })
+}
+
+fn limits(settings: &Settings, builder: HostBuilder) -> CommandResult<HostBuilder> {
+    let mut limits = Limits::new();
+    if let Some(deadline) = settings.read(&CALL_DEADLINE, quantity::duration)? {
+        limits = limits.call_deadline(deadline);
+    }
+    if let Some(bytes) = settings.read(&MEMORY_LIMIT, quantity::bytes)? {
+        limits = limits.memory_bytes(bytes);
+    }
+    if let Some(bytes) = settings.read(&MESSAGE_LIMIT, quantity::bytes)? {
+        limits = limits.message_bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+    let mut builder = builder.with_limits(limits);
+    if let Some(grace) = settings.read(&STOP_GRACE, quantity::duration)? {
+        builder = builder.with_stop_grace(grace);
+    }
+    match settings.number::<usize>(&SHARDS)? {
+        None => Ok(builder),
+        Some(shards @ 1..=1024) => Ok(builder.with_shards(shards)),
+        Some(_) => Err(settings.invalid(&SHARDS, "it should be from 1 to 1024")),
+    }
+}
+
+fn updates(settings: &Settings, builder: HostBuilder) -> CommandResult<HostBuilder> {
+    let builder = if settings.is_on(&ALLOW_LIVE_UPDATES)? { builder.enable_live_updates() } else { builder };
+    let is_lenient = settings.is_on(&DISABLE_STRICT_UPDATE_CHECK)?;
+    Ok(if is_lenient { builder.disable_strict_update_check() } else { builder })
+}
+
+fn trust(settings: &Settings, builder: HostBuilder) -> CommandResult<HostBuilder> {
+    let issuers = settings.list(&TRUSTED_ISSUER);
+    if issuers.is_empty() {
+        return Ok(builder);
+    }
+    let policy = TrustPolicy::builder().accept_issuers(issuers).accept_provider_issuers(issuers).build();
+    Ok(builder.with_trust_policy(policy.map_err(|error| settings.invalid(&TRUSTED_ISSUER, error))?))
+}
+
+fn compilation(settings: &Settings, builder: HostBuilder) -> CommandResult<HostBuilder> {
+    let builder = match settings.read(&COMPILER, compiler)? {
+        Some(compiler) => builder.with_compiler(compiler),
+        None => builder,
+    };
+    let folder = match settings.text(&CACHE) {
+        Some("none") => return Ok(builder),
+        Some(_) => settings.path(&CACHE),
+        None => default_cache(),
+    };
+    match folder {
+        Some(folder) => Ok(builder.with_artifact_cache(ArtifactCache::in_folder(folder))),
+        None => {
+            outcome::warn("compiled actors are not kept: set --cache, XDG_CACHE_HOME or HOME to name a folder for them");
+            Ok(builder)
+        }
+    }
+}
+
+/// Reads the name of a compiler.
+pub(crate) fn compiler(text: &str) -> Result<Compiler, &'static str> {
+    match text {
+        "cranelift" => Ok(Compiler::Cranelift),
+        "singlepass" => Ok(Compiler::Singlepass),
+        _ => Err("the compilers are cranelift and singlepass"),
+    }
+}
+
+/// Returns the folder of compiled actors: `$XDG_CACHE_HOME/wasmcloud/artifacts`, or the same under `$HOME/.cache`.
+pub(crate) fn default_cache() -> Option<PathBuf> {
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(caches.join("wasmcloud").join("artifacts"))
+}
+
+/// Returns the absolute path that a variable of the environment names.
+pub(crate) fn absolute(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+fn lattice(settings: &Settings, builder: HostBuilder) -> CommandResult<Configured> {
+    let Some(Connections { calls, control, servers }) = Connections::of(settings)? else {
+        return Ok(Configured { builder, servers: None });
+    };
+    let mut options = LatticeOptions::new(calls);
+    if let Some(control) = control {
+        options = options.control_connection(control);
+    }
+    if let Some(namespace) = settings.text(&NSPREFIX) {
+        options = options.namespace(namespace);
+    }
+    if let Some(seconds) = settings.number(&HEARTBEAT_INTERVAL_S)? {
+        options = options.heartbeat_interval(Duration::from_secs(seconds));
+    }
+    if let Some(replicas) = settings.number(&REGISTRY_REPLICAS)? {
+        options = options.registry_replicas(replicas);
+    }
+    if let Some(path) = settings.path(&CLUSTER_SEED_FILE) {
+        options = options.cluster_seed(Secret::from_file(&path)?.seed().as_str());
+    }
+    options = settings.list(&TRUSTED_HOST).iter().fold(options, LatticeOptions::trusted_host);
+    options = settings.list(&TRUSTED_CLUSTER).iter().fold(options, LatticeOptions::trusted_cluster);
+    options = options.accept_unsigned_claims(settings.is_on(&ACCEPT_UNSIGNED_CLAIMS)?);
+    options.validate().map_err(|error| crate::outcome::CommandError::Usage(error.to_string()))?;
+    Ok(Configured { builder: builder.with_lattice(options), servers: Some(servers) })
+}
+
+fn key(secret: &Secret) -> CommandResult<KeyPair> {
+    KeyPair::from_seed(&secret.seed())
+        .map_err(|error| crate::outcome::CommandError::Failed(format!("the seed does not make a key: {error}")))
+}
