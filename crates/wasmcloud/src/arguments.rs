@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::color::When;
 use crate::outcome::{CommandError, CommandResult};
-use crate::{completions, ctl, inspect, keys, man, par, registry, run, sign};
+use crate::{completions, ctl, dev, inspect, keys, man, par, registry, run, sign};
 
 /// Signs and inspects WebAssembly actors and capability providers.
 #[derive(Debug, Parser)]
@@ -30,6 +30,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Par(par::Command),
     Run(Box<run::Run>),
+    Dev(Box<dev::Dev>),
     #[command(subcommand, visible_alias = "reg")]
     Registry(registry::Command),
     Completions(completions::Completions),

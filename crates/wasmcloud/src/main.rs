@@ -2,21 +2,25 @@
 //!
 //! # Layout
 //! - `arguments`: the command line
-//! - `keys`, `sign`, `inspect`, `par`, `registry`, `completions`, `man`: the commands
+//! - `announce`: what commands that stay say
+//! - `keys`, `sign`, `inspect`, `par`, `registry`, `run`, `dev`, `completions`, `man`: the commands
 //! - `ctl`: the commands that talk with the hosts of a lattice
 //! - `input`, `output`: the files that commands read and write
 //! - `secret`: seeds and their sources
+//! - `signals`, `state_folder`, `watch`: what commands that stay react to, and what keeps them apart
 //! - `description`: the facts about a module, an archive or a key, as a table or JSON
 //! - `table`: tables that fit the terminal
 //! - `time`: durations on the command line, and dates in output
 //! - `outcome`: the results of commands, and exit codes
 //! - `color`: when output has colours
 
+mod announce;
 mod arguments;
 mod color;
 mod completions;
 mod ctl;
 mod description;
+mod dev;
 mod input;
 mod inspect;
 mod keys;
@@ -63,6 +67,7 @@ fn run(arguments: Arguments) -> CommandResult {
         Some(Command::Inspect(command)) => inspect::run(&command),
         Some(Command::Par(command)) => par::run(command),
         Some(Command::Run(command)) => run::run(*command),
+        Some(Command::Dev(command)) => dev::run(*command),
         Some(Command::Registry(command)) => registry::run(command),
         Some(Command::Completions(command)) => completions::run(&command),
         Some(Command::Man(command)) => man::run(&command),

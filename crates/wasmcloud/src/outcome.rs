@@ -109,12 +109,6 @@ fn say(label: &str, color: AnsiColor, message: &str) {
     let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {}", escaped(message));
 }
 
-/// Prints a note on standard error, escaped.
-pub(crate) fn note(message: &str) {
-    // A failure to print cannot be reported.
-    let _ = writeln!(anstream::stderr(), "wasmcloud: {}", escaped(message));
-}
-
 /// Prints the output of a command. Colours in it are left out where `--color` or the terminal asks for that. A reader that
 /// closes the pipe early is no error.
 pub(crate) fn print(text: &str) -> ExitCode {

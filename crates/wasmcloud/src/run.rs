@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use crate::outcome::{CommandError, CommandResult};
 use crate::state_folder::StateFolder;
 use catalogue::{MANIFEST, STATE_FOLDER};
+pub(crate) use configure::{absolute, compiler, default_cache};
 use settings::{Flags, Settings};
 use settings_file::SettingsFile;
 
@@ -63,7 +64,7 @@ pub(crate) fn run(command: Run) -> CommandResult {
     let configured = configure::configure(&settings)?;
     let manifests = settings.paths(&MANIFEST);
     let folder = StateFolder::lock(&settings.path(&STATE_FOLDER).unwrap_or_else(|| crate::state_folder::DEFAULT.into()))?;
-    let operated = in_runtime(operation::operate(&settings, configured, manifests))?;
+    let operated = in_runtime(operation::operate(&settings, configured, manifests)).and_then(|operated| operated);
     if operated.is_err() {
         folder.remove_if_new();
     }

@@ -123,9 +123,9 @@ pub(crate) static REQUIRE_NATS: Setting = value(
     "require-nats",
     "WASMCLOUD_REQUIRE_NATS",
     "DURATION",
-    "How long the start waits for NATS before it fails with exit code 4",
+    "How long the start waits for the lattice before it fails with exit code 4",
 )
-.default("none: the host starts alone, and joins when it can");
+.default("the host starts alone and joins later");
 pub(crate) static NSPREFIX: Setting =
     value("nsprefix", "WASMCLOUD_NSPREFIX", "NAME", "The namespace of the lattice").default("default");
 pub(crate) static HEARTBEAT_INTERVAL_S: Setting =
@@ -179,6 +179,43 @@ pub(crate) static DISABLE_STRICT_UPDATE_CHECK: Setting = switch(
     "WASMCLOUD_DISABLE_STRICT_UPDATE_CHECK",
     "Lets a new revision have other capabilities than the one before",
 );
+pub(crate) static ALLOW_OCI_LATEST: Setting = switch(
+    "allow-oci-latest",
+    "WASMCLOUD_ALLOW_OCI_LATEST",
+    "Allows references to registries with the tag latest or without a tag",
+);
+pub(crate) static ALLOWED_INSECURE: Setting = list(
+    "allowed-insecure",
+    "WASMCLOUD_ALLOWED_INSECURE",
+    "REGISTRY",
+    "A registry that is reached without TLS, such as localhost:5000",
+);
+pub(crate) static OCI_REGISTRY: Setting = value(
+    "oci-registry",
+    "OCI_REGISTRY",
+    "REGISTRY",
+    "The only registry that gets the user's name and password",
+)
+.default("any that Docker's configuration does not know");
+pub(crate) static OCI_REGISTRY_USER: Setting =
+    value("oci-registry-user", "OCI_REGISTRY_USER", "NAME", "The user's name at the registry");
+pub(crate) static OCI_REGISTRY_PASSWORD: Setting = value(
+    "oci-registry-password",
+    "OCI_REGISTRY_PASSWORD",
+    "FILE",
+    "A file with the user's password. In the environment the password itself",
+)
+.secret();
+pub(crate) static OCI_CA_FILE: Setting = value(
+    "oci-ca-file",
+    "WASMCLOUD_OCI_CA_FILE",
+    "FILE",
+    "Authorities (PEM) that may sign the registries' certificates, beside those of the system",
+);
+pub(crate) static OCI_CACHE: Setting =
+    value("oci-cache", "WASMCLOUD_OCI_CACHE", "FOLDER", "The folder that keeps what was pulled from registries")
+        .default("$XDG_CACHE_HOME/wasmcloud/oci");
+
 pub(crate) static COMPILER: Setting =
     value("compiler", "WASMCLOUD_COMPILER", "NAME", "The compiler of actors: cranelift or singlepass")
         .default("cranelift");
@@ -233,6 +270,13 @@ pub(crate) static ALL: &[&Setting] = &[
     &ACCEPT_UNSIGNED_CLAIMS,
     &ALLOW_LIVE_UPDATES,
     &DISABLE_STRICT_UPDATE_CHECK,
+    &ALLOW_OCI_LATEST,
+    &ALLOWED_INSECURE,
+    &OCI_REGISTRY,
+    &OCI_REGISTRY_USER,
+    &OCI_REGISTRY_PASSWORD,
+    &OCI_CA_FILE,
+    &OCI_CACHE,
     &COMPILER,
     &CACHE,
     &SHARDS,

@@ -4,17 +4,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nkeys::KeyPair;
-use wasmcloud_host::{ArtifactCache, Compiler, HostBuilder, LatticeOptions, Limits, TrustPolicy};
+use wasmcloud_host::oci::{CredentialSources, Credentials};
+use wasmcloud_host::{ArtifactCache, Compiler, HostBuilder, LatticeOptions, Limits, RegistryOptions, TrustPolicy};
+use zeroize::Zeroizing;
 
 use super::catalogue::{
-    ACCEPT_UNSIGNED_CLAIMS, ALLOW_LIVE_UPDATES, CACHE, CALL_DEADLINE, CLUSTER_SEED_FILE, COMPILER,
-    DISABLE_STRICT_UPDATE_CHECK, HEARTBEAT_INTERVAL_S, HOST_SEED_FILE, LABEL, MEMORY_LIMIT, MESSAGE_LIMIT, NSPREFIX,
-    REGISTRY_REPLICAS, SHARDS, STOP_GRACE, TRUSTED_CLUSTER, TRUSTED_HOST, TRUSTED_ISSUER,
+    ACCEPT_UNSIGNED_CLAIMS, ALLOW_LIVE_UPDATES, ALLOW_OCI_LATEST, ALLOWED_INSECURE, CACHE, CALL_DEADLINE,
+    CLUSTER_SEED_FILE, COMPILER, DISABLE_STRICT_UPDATE_CHECK, HEARTBEAT_INTERVAL_S, HOST_SEED_FILE, LABEL, MEMORY_LIMIT,
+    MESSAGE_LIMIT, NSPREFIX, OCI_CA_FILE, OCI_CACHE, OCI_REGISTRY, OCI_REGISTRY_PASSWORD, OCI_REGISTRY_USER,
+    REGISTRY_REPLICAS, REQUIRE_NATS, SHARDS, STOP_GRACE, TRUSTED_CLUSTER, TRUSTED_HOST, TRUSTED_ISSUER,
 };
 use super::connection::Connections;
 use super::quantity;
-use super::settings::Settings;
-use crate::outcome::{self, CommandResult};
+use super::settings::{Origin, Settings};
+use crate::input;
+use crate::outcome::{self, CommandError, CommandResult};
 use crate::secret::Secret;
 
 /// A host, not started yet.
@@ -33,6 +37,7 @@ pub(super) fn configure(settings: &Settings) -> CommandResult<Configured> {
     let builder = limits(settings, builder)?;
     let builder = updates(settings, builder)?;
     let builder = trust(settings, builder)?;
+    let builder = registries(settings, builder)?;
     let builder = compilation(settings, builder)?;
     let builder = match settings.path(&HOST_SEED_FILE) {
         None => builder,
@@ -111,9 +116,56 @@ fn compilation(settings: &Settings, builder: HostBuilder) -> CommandResult<HostB
 pub(crate) fn compiler(text: &str) -> Result<Compiler, &'static str> {
     match text {
         "cranelift" => Ok(Compiler::Cranelift),
+        #[cfg(feature = "singlepass")]
         "singlepass" => Ok(Compiler::Singlepass),
+        #[cfg(not(feature = "singlepass"))]
+        "singlepass" => Err("this program was built without it: build it with --features singlepass"),
         _ => Err("the compilers are cranelift and singlepass"),
     }
+}
+
+fn registries(settings: &Settings, builder: HostBuilder) -> CommandResult<HostBuilder> {
+    let builder = if settings.is_on(&ALLOW_OCI_LATEST)? { builder.oci_allow_latest() } else { builder };
+    let builder = builder.oci_allow_insecure(settings.list(&ALLOWED_INSECURE).to_vec());
+    // Without a folder for its cache, the host refuses what needs one.
+    let Some(cache) = settings.path(&OCI_CACHE).or_else(RegistryOptions::default_cache) else { return Ok(builder) };
+    let mut options = RegistryOptions::new(cache).credentials(credentials(settings)?);
+    if let Some(path) = settings.path(&OCI_CA_FILE) {
+        options = options.trust_certificates(input::read(&path, "the certificates in")?);
+    }
+    Ok(builder.with_registries(options))
+}
+
+/// Returns where credentials of registries are found: Docker's configuration, and the user's name and password.
+fn credentials(settings: &Settings) -> CommandResult<CredentialSources> {
+    let sources = CredentialSources::default();
+    let (user, password) = match (settings.text(&OCI_REGISTRY_USER), settings.text(&OCI_REGISTRY_PASSWORD)) {
+        (None, None) => return Ok(sources),
+        (Some(user), Some(_)) => (user, password(settings)?),
+        (Some(_), None) => return Err(settings.invalid(&OCI_REGISTRY_USER, "it needs --oci-registry-password")),
+        (None, Some(_)) => return Err(settings.invalid(&OCI_REGISTRY_PASSWORD, "it needs --oci-registry-user")),
+    };
+    let credentials = Credentials::basic(user, password.as_str());
+    Ok(match settings.text(&OCI_REGISTRY) {
+        Some(registry) => sources.with(registry, credentials),
+        None => sources.fallback(credentials),
+    })
+}
+
+/// Returns the password of a registry: the variable of the environment, or the contents of the file that is named.
+fn password(settings: &Settings) -> CommandResult<Zeroizing<String>> {
+    const LONGEST: usize = 64 * 1024;
+    if settings.origin(&OCI_REGISTRY_PASSWORD) == Origin::Environment {
+        return Ok(Zeroizing::new(settings.text(&OCI_REGISTRY_PASSWORD).unwrap_or_default().to_owned()));
+    }
+    let path = settings.path(&OCI_REGISTRY_PASSWORD).unwrap_or_default();
+    if !path.is_file() {
+        return Err(settings.invalid(&OCI_REGISTRY_PASSWORD, "it should be the path of a file with the password"));
+    }
+    let bytes = input::read_secret(&path, "the password in", LONGEST)?;
+    let text = std::str::from_utf8(&bytes);
+    let text = text.map_err(|_| settings.invalid(&OCI_REGISTRY_PASSWORD, "the file is not UTF-8"))?;
+    Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// Returns the folder of compiled actors: `$XDG_CACHE_HOME/wasmcloud/artifacts`, or the same under `$HOME/.cache`.
@@ -129,6 +181,7 @@ pub(crate) fn absolute(variable: &str) -> Option<PathBuf> {
 
 fn lattice(settings: &Settings, builder: HostBuilder) -> CommandResult<Configured> {
     let Some(Connections { calls, control, servers }) = Connections::of(settings)? else {
+        warn_of_no_effect(settings);
         return Ok(Configured { builder, servers: None });
     };
     let mut options = LatticeOptions::new(calls);
@@ -150,11 +203,29 @@ fn lattice(settings: &Settings, builder: HostBuilder) -> CommandResult<Configure
     options = settings.list(&TRUSTED_HOST).iter().fold(options, LatticeOptions::trusted_host);
     options = settings.list(&TRUSTED_CLUSTER).iter().fold(options, LatticeOptions::trusted_cluster);
     options = options.accept_unsigned_claims(settings.is_on(&ACCEPT_UNSIGNED_CLAIMS)?);
-    options.validate().map_err(|error| crate::outcome::CommandError::Usage(error.to_string()))?;
+    options.validate().map_err(|error| CommandError::Usage(error.to_string()))?;
     Ok(Configured { builder: builder.with_lattice(options), servers: Some(servers) })
+}
+
+/// Warns of settings that have no effect, since the host joins no lattice.
+fn warn_of_no_effect(settings: &Settings) {
+    let of_lattice = [
+        &NSPREFIX,
+        &HEARTBEAT_INTERVAL_S,
+        &REGISTRY_REPLICAS,
+        &REQUIRE_NATS,
+        &CLUSTER_SEED_FILE,
+        &TRUSTED_HOST,
+        &TRUSTED_CLUSTER,
+        &ACCEPT_UNSIGNED_CLAIMS,
+    ];
+    for setting in of_lattice.into_iter().filter(|setting| settings.has(setting)) {
+        let place = settings.place(setting);
+        outcome::warn(&format!("{place} has no effect without a NATS server: name one by --rpc-host or RPC_HOST"));
+    }
 }
 
 fn key(secret: &Secret) -> CommandResult<KeyPair> {
     KeyPair::from_seed(&secret.seed())
-        .map_err(|error| crate::outcome::CommandError::Failed(format!("the seed does not make a key: {error}")))
+        .map_err(|error| CommandError::Failed(format!("the seed does not make a key: {error}")))
 }

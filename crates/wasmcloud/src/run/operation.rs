@@ -12,6 +12,7 @@ use super::catalogue::{REQUIRE_NATS, WATCH};
 use super::configure::Configured;
 use super::settings::Settings;
 use super::{quantity, service};
+use crate::announce;
 use crate::outcome::{self, CommandResult};
 use crate::output::shown;
 use crate::signals::{Reload, Shutdown};
@@ -41,7 +42,7 @@ pub(super) async fn operate(settings: &Settings, configured: Configured, manifes
     };
     service::stopping();
     if failure.is_none() {
-        outcome::note("finishing what is in flight; a second signal ends at once");
+        announce::note("finishing what is in flight; a second signal ends at once");
     }
     shutdown.or_at_once(operation.host.stop()).await;
     failure.map_or_else(|| Ok(Zeroizing::default()), Err)
@@ -100,10 +101,10 @@ impl Operation {
             let actors = manifest.actors.len();
             let providers = manifest.capabilities.len();
             self.host.apply_manifest(manifest).await?;
-            say(&format!("{} runs: {actors} actor(s), {providers} provider(s)", shown(path)));
+            announce::lines(&format!("{} runs: {actors} actor(s), {providers} provider(s)", shown(path)));
         }
         if self.manifests.is_empty() {
-            say(&format!("host {} runs: no manifest is given", self.host.id()));
+            announce::lines(&format!("host {} runs: no manifest is given", self.host.id()));
         }
         Ok(())
     }
@@ -168,11 +169,4 @@ async fn changed(watch: &mut Option<Watch>) {
         Some(watch) => watch.changed().await,
         None => std::future::pending().await,
     }
-}
-
-/// Prints a line on standard output. A reader that is gone is no reason to end.
-fn say(line: &str) {
-    use std::io::Write as _;
-    let mut output = std::io::stdout().lock();
-    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
 }

@@ -1,0 +1,17 @@
+//! What commands that stay say while they run.
+
+use std::io::{self, Write as _};
+
+use wasmcloud_core::text::escaped;
+
+/// Prints lines on standard output at once. A reader that is gone is no reason to end.
+pub(crate) fn lines(text: &str) {
+    let mut output = io::stdout().lock();
+    let _ = writeln!(output, "{text}").and_then(|()| output.flush());
+}
+
+/// Prints a note on standard error, escaped.
+pub(crate) fn note(message: &str) {
+    // A failure to print cannot be reported.
+    let _ = writeln!(io::stderr(), "wasmcloud: {}", escaped(message));
+}
