@@ -30,7 +30,7 @@ async fn json_reaches_an_actor_as_msgpack_and_returns() {
 #[actix_rt::test]
 async fn files_are_sent_and_answers_written_as_they_are_whatever_their_size() {
     let scene = Scene::start();
-    let limits = Limits { message_bytes: 8 * 1024 * 1024, ..Limits::default() };
+    let limits = Limits::new().message_bytes(8 * 1024 * 1024);
     let host = scene.host(scene.builder().with_limits(limits)).await;
     let actor = sign("tiny_echo").actor();
     let key = actor.public_key();
