@@ -5,6 +5,7 @@
 //! - `attacks`: what strangers try
 //! - `mixed`: hosts and clients of 2021
 //! - `namespaces`: hosts in network namespaces of their own, one of which is cut off
+//! - `references`: references to registries that all hosts know
 //! - `seed_defects`: faults of the host of 2021
 
 mod attacks;
@@ -14,6 +15,7 @@ mod leaving;
 mod links;
 mod mixed;
 mod namespaces;
+mod references;
 mod seed_defects;
 
 use std::path::PathBuf;

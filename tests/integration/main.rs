@@ -42,7 +42,9 @@ mod packaging;
 mod plugins;
 mod preemption;
 mod providers;
+mod registries;
 mod revisions;
+mod seed_api;
 #[path = "../support/signing.rs"]
 mod signing;
 mod stress;

@@ -23,7 +23,7 @@ use crate::support::{host_answer, host_call, in_own_process, keep_log, kind, log
 const PLUGIN: &str = "test:plugin";
 
 /// A process of the stock binary.
-fn apart() -> PluginProcess {
+pub(crate) fn apart() -> PluginProcess {
     PluginProcess::of(env!("CARGO_BIN_EXE_wasmcloud")).argument("plugin-host")
 }
 

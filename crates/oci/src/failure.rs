@@ -69,6 +69,9 @@ pub(crate) fn file(folder: &Path, doing: &str, error: io::Error) -> Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             format!("the disk under '{folder}' is full: free space there, or set another folder for the cache")
         }
+        io::ErrorKind::FileTooLarge => {
+            format!("a file in '{folder}' would exceed the largest size that this process may write: raise that limit")
+        }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             format!("cannot {doing} in '{folder}': make it writable, or set another folder for the cache")
         }

@@ -1,11 +1,12 @@
 //! Tests of the client with a real registry, and with servers that misbehave.
 //!
 //! # Layout
-//! - `server`: an HTTP server that answers as a test says
+//! - `server`, `content`: an HTTP server that answers as a test says, or honestly
 //! - `registry`: a process of Debian's `docker-registry`
 //! - `hostile`, `authentication`, `offline`, `real`: the tests
 
 mod authentication;
+mod content;
 mod hostile;
 mod offline;
 mod real;

@@ -1,6 +1,7 @@
 //! A provider that is ready to be started: its code, its claims and its link name.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use wasmcloud_claims::ProviderArchive;
@@ -136,6 +137,16 @@ impl NativeCapability {
     /// Returns the provider's public key: 56 characters beginning with `V`.
     pub fn id(&self) -> String {
         self.descriptor.key.id.to_string()
+    }
+
+    /// Returns the path at which release 0.19 kept the library of a provider, in the folder for temporary files. This
+    /// version reads and writes nothing there: it opens a private copy, which it removes at once.
+    #[deprecated(since = "0.20.0", note = "no library is kept there: remove this call")]
+    pub fn cache_path(&self) -> PathBuf {
+        let claims = &self.descriptor.claims;
+        let revision = claims.metadata.as_ref().and_then(|metadata| metadata.rev).unwrap_or(0);
+        let folder = std::env::temp_dir().join("wasmcloudcache").join(&*self.descriptor.key.id);
+        folder.join(revision.to_string()).join(ProviderArchive::host_target())
     }
 
     /// Returns the link name that the provider runs under.

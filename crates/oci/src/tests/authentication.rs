@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 use wasmcloud_core::error::ErrorKind;
 
-use super::server::{Answer, Content, Seen, Server, answer};
+use super::content::Content;
+use super::server::{Answer, Seen, Server, answer};
 use super::{module, options, reference};
 use crate::{CredentialSources, Credentials, NoProgress, RegistryClient};
 

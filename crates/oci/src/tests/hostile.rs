@@ -7,7 +7,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use wasmcloud_core::error::{Error, ErrorKind};
 
-use super::server::{Answer, Content, Seen, Server, Then, answer};
+use super::content::Content;
+use super::server::{Answer, Seen, Server, Then, answer};
 use super::{module, options, reference};
 use crate::{Digest, NoProgress, RegistryClient, RegistryOptions};
 

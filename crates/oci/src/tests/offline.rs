@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use wasmcloud_core::error::ErrorKind;
 
-use super::server::{Content, Server};
+use super::content::Content;
+use super::server::Server;
 use super::{Counted, module, options, reference};
 use crate::{Digest, Kind, NoProgress, RegistryClient};
 

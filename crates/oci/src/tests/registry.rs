@@ -23,12 +23,26 @@ pub(super) struct Registry {
 impl Registry {
     /// Starts a registry that wants a name and a password.
     pub(super) fn start() -> Self {
+        Registry::start_with(tempfile::tempdir().unwrap(), "")
+    }
+
+    /// Starts such a registry with TLS, by a certificate and its key in PEM.
+    #[allow(dead_code, reason = "not all tests that share this file speak TLS")]
+    pub(super) fn start_with_tls(certificate: &str, key: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        fs::write(folder.path().join("certificate.pem"), certificate).unwrap();
+        fs::write(folder.path().join("key.pem"), key).unwrap();
+        let tls = format!(", tls: {{certificate: {path}/certificate.pem, key: {path}/key.pem}}");
+        Registry::start_with(folder, &tls)
+    }
+
+    fn start_with(folder: TempDir, http: &str) -> Self {
         let path = folder.path().display();
         fs::write(folder.path().join("htpasswd"), HTPASSWD).unwrap();
         let config = format!(
             "version: 0.1\nlog: {{level: info, formatter: text}}\nstorage: {{filesystem: {{rootdirectory: {path}/data}}}}\n\
-             http: {{addr: \"127.0.0.1:0\", secret: s}}\nauth: {{htpasswd: {{realm: test, path: {path}/htpasswd}}}}\n"
+             http: {{addr: \"127.0.0.1:0\", secret: s{http}}}\nauth: {{htpasswd: {{realm: test, path: {path}/htpasswd}}}}\n"
         );
         fs::write(folder.path().join("config.yml"), config).unwrap();
         let mut process = Command::new("docker-registry")
@@ -47,6 +61,13 @@ impl Registry {
         Registry { address, process, folder }
     }
 
+    /// Ends the registry before its test, as one that is down.
+    #[allow(dead_code, reason = "not all tests that share this file do this")]
+    pub(super) fn stop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+
     /// Returns the file in which the registry keeps a blob.
     pub(super) fn blob(&self, digits: &str) -> PathBuf {
         let blobs = self.folder.path().join("data/docker/registry/v2/blobs/sha256");
@@ -56,7 +77,6 @@ impl Registry {
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
+        self.stop();
     }
 }

@@ -1,6 +1,5 @@
 //! An HTTP server that answers as a test says, with one request for each connection.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,10 +7,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-
-use crate::Digest;
-use crate::manifest;
-use crate::media::{Kind, Layout};
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -190,41 +185,4 @@ async fn read(stream: &mut TcpStream) -> Option<Seen> {
         authorization: field("authorization"),
         body: String::from_utf8_lossy(&bytes[end..]).into_owned(),
     })
-}
-
-/// What an honest registry has in its repository `echo`, with the tag `1`.
-#[derive(Debug, Clone)]
-pub(super) struct Content {
-    pub(super) manifest: Vec<u8>,
-    pub(super) blob: Vec<u8>,
-}
-
-impl Content {
-    /// Returns the content with a blob.
-    pub(super) fn new(blob: Vec<u8>) -> Self {
-        let written = manifest::write(Kind::Actor, Layout::Wasmcloud, &Digest::of(&blob), blob.len() as u64).unwrap();
-        Content { manifest: written.manifest, blob }
-    }
-
-    /// Returns the path of the manifest by its tag.
-    pub(super) const TAG: &str = "/v2/echo/manifests/1";
-
-    /// Returns the path of the blob.
-    pub(super) fn blob_path(&self) -> String {
-        format!("/v2/echo/blobs/{}", Digest::of(&self.blob))
-    }
-
-    /// Answers as an honest registry.
-    pub(super) fn answer(&self, path: &str) -> Answer {
-        let by_digest = format!("/v2/echo/manifests/{}", Digest::of(&self.manifest));
-        let known: HashMap<String, &Vec<u8>> = HashMap::from([
-            (Self::TAG.to_owned(), &self.manifest),
-            (by_digest, &self.manifest),
-            (self.blob_path(), &self.blob),
-        ]);
-        match known.get(path) {
-            Some(&bytes) => answer(200, &[&format!("Docker-Content-Digest: {}", Digest::of(bytes))], bytes.clone()),
-            None => answer(404, &[], r#"{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}"#),
-        }
-    }
 }
