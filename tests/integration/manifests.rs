@@ -2,11 +2,19 @@
 //!
 //! # Layout
 //! - `files`: what is read from which files
+//! - `formats`: YAML, JSON and TOML
+//! - `differences`: plans, and applications that carry out only what differs
+//! - `updates`: other revisions of what runs, and the way back
+//! - `secrets`: secrets, which are shown nowhere
 //! - `examples`: the manifests of the examples, through their front doors
 
+mod differences;
 #[cfg(unix)]
 mod examples;
 mod files;
+mod formats;
+mod secrets;
+mod updates;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -253,11 +261,11 @@ async fn what_fails_is_named_and_the_rest_runs() {
         host.apply_manifest(manifest("").unwrap()).await.unwrap();
         assert_eq!(host.link_state(&key, PROBE, None), Some(LinkState::Established));
 
-        // Another revision takes no running actor's place.
+        // Another revision takes no running actor's place, unless updates are enabled.
         signing.set_revision(2);
         folder.actor("caller.wasm", &signing);
         let refused = host.apply_manifest(manifest("").unwrap()).await.unwrap_err();
-        assert_eq!(failures(&refused), [("actors[0] (caller.wasm)".to_owned(), ErrorKind::ActorAlreadyRunning)]);
+        assert_eq!(failures(&refused), [("actors[0] (caller.wasm)".to_owned(), ErrorKind::UpdateRefused)]);
         assert_eq!(host.inventory().unwrap().actors.iter().find(|actor| actor.key == key).unwrap().revision, 1);
         assert!(host.actors().await.unwrap().contains(&echo));
     })

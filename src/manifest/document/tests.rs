@@ -29,6 +29,10 @@ fn json(text: &str) -> Result<String, String> {
     json::read(text).map(|node| short(&node)).map_err(|error| error.to_string())
 }
 
+fn toml(text: &str) -> Result<String, String> {
+    toml::read(text).map(|node| short(&node)).map_err(|error| error.to_string())
+}
+
 /// A text of about this many bytes.
 fn repeated(text: &str, bytes: usize) -> String {
     text.repeat(bytes / text.len())
@@ -101,6 +105,54 @@ fn json_is_strict() {
 }
 
 #[test]
+fn json_has_the_positions_of_yaml() {
+    let text = "{\"a\": [1,\n {\"b\\n\": \"\\u00e9\"}]}";
+    let Content::Mapping(entries) = json::read(text).unwrap().content else { panic!("it is a mapping") };
+    assert_eq!(entries[0].position, Some(Position { line: 1, column: 2 }));
+    let Content::List(nodes) = &entries[0].value.content else { panic!("it is a list") };
+    let Content::Mapping(inner) = &nodes[1].content else { panic!("it is a mapping") };
+    assert_eq!((inner[0].key.as_str(), inner[0].position), ("b\n", Some(Position { line: 2, column: 3 })));
+    assert!(matches!(&inner[0].value.content, Content::Text(text) if text == "é"));
+}
+
+#[test]
+fn toml_is_read_into_the_same_tree() {
+    for (text, expected) in [
+        (
+            "a = 1_000\nb = -7\nc = 0x1F\nd = 1.50\ne = true\nf = \"0080\"",
+            r#"{a=1000 b=-7 c=0x1f d=1.50 e=true f="0080"}"#,
+        ),
+        ("[[x]]\nb = 'c'\n[[x]]\n[x.y]\nz = []", r#"{x=[{b="c"} {y={z=[]}}]}"#),
+        ("b = '1'\na.c.d = 'é'", r#"{b="1" a={c={d="é"}}}"#),
+        ("", "{}"),
+    ] {
+        let read = toml(text).map(|read| read.replace("0x1F", "0x1f"));
+        assert_eq!(read.as_deref(), Ok(expected), "{text}");
+    }
+    for (text, position, reason) in [
+        ("a = 1\na = 2", "line 2, column 1", "duplicate"),
+        ("a = 1979-05-27", "line 1, column 5", "quotes"),
+        ("x = 1\na = \"hunter2", "line 2", ""),
+        ("a = hunter2", "line 1", ""),
+        ("[a\nb = 1", "line 1", ""),
+    ] {
+        let error = toml(text).unwrap_err();
+        assert!(error.contains(position) && error.contains(reason), "{text}: {error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let deep = |levels: usize| format!("a = {}{}", "[".repeat(levels), "]".repeat(levels));
+    assert!(toml(&deep(DEEPEST - 1)).is_ok());
+    assert!(toml(&deep(DEEPEST)).unwrap_err().contains("levels"));
+    for piece in ["[", "a = [", "a.", "[[a]]\n", "a = {"] {
+        // Whatever it is, it ends.
+        let _ = toml(&repeated(piece, LARGEST_TEXT));
+    }
+    let wide = format!("a = [{}]", repeated("1,", LARGEST_TEXT - 100));
+    assert!(toml(&wide).is_ok(), "positions are found without reading the line each time");
+    assert!(toml(&"x".repeat(LARGEST_TEXT + 1)).unwrap_err().contains("1048576"));
+}
+
+#[test]
 fn bombs_do_not_go_off() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..9 {
@@ -135,6 +187,12 @@ proptest! {
     fn any_text_is_read_or_refused(text in any::<String>()) {
         let _ = yaml::read(&text).and_then(schema::manifest);
         let _ = json::read(&text).and_then(schema::manifest);
+        let _ = toml::read(&text).and_then(schema::manifest);
+    }
+
+    #[test]
+    fn any_pieces_of_toml_are_read_or_refused(pieces in prop::collection::vec(prop::sample::select(TOML_PIECES.to_vec()), 0..40)) {
+        let _ = toml::read(&pieces.concat()).and_then(schema::manifest);
     }
 
     #[test]
@@ -144,14 +202,44 @@ proptest! {
         let _ = json::read(&text).and_then(schema::manifest);
     }
 
-    /// A text in quotes comes out as it went in, in both formats.
+    /// A text in quotes comes out as it went in, in all formats.
     #[test]
     fn quoted_texts_are_kept(text in "[^\u{0}-\u{1f}\u{7f}-\u{9f}\u{2028}\u{2029}\u{feff}\u{fffe}\u{ffff}]{0,40}") {
         let quoted = serde_json::to_string(&text).unwrap();
         prop_assert_eq!(json(&quoted), Ok(format!("{text:?}")));
         prop_assert_eq!(yaml(&format!("[{quoted}]")), Ok(format!("[{text:?}]")));
+        let quoted = quoted.replace("\\/", "/");
+        prop_assert_eq!(toml(&format!("a = {quoted}")), Ok(format!("{{a={text:?}}}")));
     }
 }
+
+/// What TOML is made of, and manifests.
+const TOML_PIECES: [&str; 24] = [
+    "labels",
+    "actors",
+    "links",
+    "values",
+    "image_ref",
+    "a",
+    "1",
+    " = ",
+    ".",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "{",
+    "}",
+    ", ",
+    "\n",
+    "'",
+    "\"",
+    "\"\"\"",
+    "# ",
+    "1979-05-27",
+    "true",
+    "secret",
+];
 
 /// What YAML is made of, and manifests.
 const PIECES: [&str; 36] = [
