@@ -34,15 +34,15 @@ use crate::support::{Probe, until, with_tested_compiler};
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// A NATS server with the hosts of a test.
-struct Lattice {
-    server: NatsServer,
+pub(crate) struct Lattice {
+    pub(crate) server: NatsServer,
     _store: Option<Arc<TempDir>>,
     cluster: String,
 }
 
 impl Lattice {
     /// Starts a server with JetStream.
-    fn start() -> Lattice {
+    pub(crate) fn start() -> Lattice {
         let store = Arc::new(TempDir::new().unwrap());
         let configuration = format!("jetstream {{ store_dir: {:?} }}\n", store.path());
         Lattice::with(&configuration, Some(store))
@@ -53,32 +53,32 @@ impl Lattice {
         Lattice::with("", None)
     }
 
-    fn with(configuration: &str, store: Option<Arc<TempDir>>) -> Lattice {
+    pub(crate) fn with(configuration: &str, store: Option<Arc<TempDir>>) -> Lattice {
         let server = NatsServer::start_program(&program(), configuration);
         Lattice { server, _store: store, cluster: KeyPair::new_cluster().seed().unwrap() }
     }
 
     /// The options of a host that trusts the hosts of its cluster.
-    fn options(&self) -> LatticeOptions {
+    pub(crate) fn options(&self) -> LatticeOptions {
         self.open_options().cluster_seed(&self.cluster)
     }
 
     /// The options of a host that trusts any host.
-    fn open_options(&self) -> LatticeOptions {
+    pub(crate) fn open_options(&self) -> LatticeOptions {
         LatticeOptions::new(ConnectionOptions::new(self.server.url())).heartbeat_interval(HEARTBEAT)
     }
 
-    fn builder(&self) -> HostBuilder {
+    pub(crate) fn builder(&self) -> HostBuilder {
         with_tested_compiler(HostBuilder::new().with_shards(1)).with_lattice(self.options())
     }
 
     /// Starts a host and waits until it has joined.
-    async fn host(&self) -> Host {
+    pub(crate) async fn host(&self) -> Host {
         start(self.builder()).await
     }
 
     /// Starts hosts, and waits until they know each other.
-    async fn hosts<const N: usize>(&self) -> [Host; N] {
+    pub(crate) async fn hosts<const N: usize>(&self) -> [Host; N] {
         let mut hosts = Vec::new();
         for _ in 0..N {
             hosts.push(self.host().await);
@@ -87,8 +87,13 @@ impl Lattice {
         hosts.try_into().unwrap()
     }
 
+    /// The seed of the cluster that the hosts trust.
+    pub(crate) fn cluster_seed(&self) -> &str {
+        &self.cluster
+    }
+
     /// A client of the server that belongs to no host.
-    async fn stranger(&self) -> async_nats::Client {
+    pub(crate) async fn stranger(&self) -> async_nats::Client {
         async_nats::connect(self.server.url()).await.unwrap()
     }
 }
@@ -103,7 +108,7 @@ fn program() -> PathBuf {
     }
 }
 
-async fn start(builder: HostBuilder) -> Host {
+pub(crate) async fn start(builder: HostBuilder) -> Host {
     let host = builder.build();
     host.start().await.unwrap();
     joined(&host).await;
@@ -115,7 +120,7 @@ async fn joined(host: &Host) {
 }
 
 /// Waits until the view that a host has of its lattice is as it should be.
-async fn until_seen(host: &Host, is_so: impl Fn(&LatticeView) -> bool) {
+pub(crate) async fn until_seen(host: &Host, is_so: impl Fn(&LatticeView) -> bool) {
     until(async || {
         tokio::time::sleep(Duration::from_millis(2)).await;
         is_so(&host.lattice().unwrap())
@@ -124,14 +129,14 @@ async fn until_seen(host: &Host, is_so: impl Fn(&LatticeView) -> bool) {
 }
 
 /// Waits until each host sees all others up.
-async fn acquainted(hosts: &[Host]) {
+pub(crate) async fn acquainted(hosts: &[Host]) {
     for host in hosts {
         until_seen(host, |view| view.hosts.iter().filter(|peer| peer.is_up).count() + 1 >= hosts.len()).await;
     }
 }
 
 /// Starts an actor, and waits until other hosts know that it runs there.
-async fn run_actor(host: &Host, signing: &Signing, others: &[&Host]) -> String {
+pub(crate) async fn run_actor(host: &Host, signing: &Signing, others: &[&Host]) -> String {
     let actor = signing.actor();
     let key = actor.public_key();
     host.start_actor(actor).await.unwrap();
@@ -142,7 +147,7 @@ async fn run_actor(host: &Host, signing: &Signing, others: &[&Host]) -> String {
 }
 
 /// Starts a probe on a host, and answers with it and the public key of its provider.
-async fn run_probe(host: &Host) -> (Probe, String) {
+pub(crate) async fn run_probe(host: &Host) -> (Probe, String) {
     let probe = Probe::default();
     let capability = probe.capability();
     let provider = capability.id();
@@ -156,7 +161,7 @@ fn runs(view: &LatticeView, host: &str, key: &str) -> bool {
     peer.is_some_and(|peer| peer.is_up && peer.entities.iter().any(|entity| entity.id == key))
 }
 
-async fn stop(hosts: &[Host]) {
+pub(crate) async fn stop(hosts: &[Host]) {
     for host in hosts {
         host.stop().await;
     }

@@ -70,6 +70,11 @@ impl Images {
         path
     }
 
+    /// The host and port of the registry.
+    pub(crate) fn address(&self) -> &str {
+        &self.registry.address
+    }
+
     /// Pushes content, and returns its reference.
     pub(crate) async fn push(&self, name: &str, bytes: &[u8]) -> String {
         let reference = self.reference(name);
