@@ -79,11 +79,12 @@ impl ControlInterface {
         *self.events.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
     }
 
-    /// Takes no more requests, and waits until the last events have been published.
-    pub(super) async fn leave(&self) {
+    /// Takes no more requests, and waits until the last events have been published, if they can be.
+    pub(super) async fn leave(&self, is_connected: bool) {
         self.service.leave().await;
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(events) = events
+            && is_connected
             && timeout(LAST_EVENTS, events).await.is_err()
         {
             log::debug!("the last events of the host are not published");
@@ -109,8 +110,11 @@ impl ControlInterface {
 /// Publishes the events of the host, until it has stopped.
 pub(super) async fn follow(node: Arc<Node>) {
     let mut events = node.dispatch.events().subscribe(None);
-    while node.control.joined().await {
-        let Some(event) = events.next().await else { return };
+    // What has happened before the first connection is told then. What happens without a connection later is not.
+    if !node.control.joined().await {
+        return;
+    }
+    while let Some(event) = events.next().await {
         node.control_interface.count(&event);
         if let Some(told) = telling::event(&event) {
             node.tell(told).await;

@@ -90,7 +90,7 @@ impl Drop for LatticeThread {
 }
 
 async fn farewell(node: &Node) {
-    node.control_interface.leave().await;
+    node.control_interface.leave(node.control.state().is_joined()).await;
     node.advertisements.leave().await;
     if let Err(error) = node.membership.leave(FAREWELL).await {
         log::debug!("the lattice was not told that host {} leaves: {error}", node.host_id);

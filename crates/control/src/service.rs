@@ -15,6 +15,8 @@ mod counts;
 mod handler;
 mod pages;
 mod request;
+#[cfg(test)]
+mod tests;
 mod throttles;
 
 use std::fmt;
@@ -31,7 +33,7 @@ use wasmcloud_lattice::{Connection, Namespace, Subject, Subscription, is_inbox};
 
 use crate::authority::ControlAuthority;
 use crate::event::ControlEvent;
-use crate::message::{ActorAuctionAck, ProviderAuctionAck};
+use crate::message::{ActorAuctionAck, ActorAuctionRequest, ProviderAuctionAck, ProviderAuctionRequest};
 use crate::outcome::Outcome;
 use crate::subject::Subjects;
 use crate::token;
@@ -40,7 +42,7 @@ use request::Request;
 use throttles::Throttles;
 
 pub use counts::ControlCounts;
-pub use handler::{ControlHandler, Order, Page, Work};
+pub use handler::{Carried, ControlHandler, Order, Page, Work};
 
 /// The largest request that is read. Unit: bytes.
 const LARGEST_REQUEST: usize = 1024 * 1024;
@@ -207,50 +209,38 @@ impl Inner {
             return self.counters.refused.add();
         }
         let now = Instant::now();
-        let request = match self.admit(&message, throttles, now) {
-            Ok(request) => request,
+        match self.admit(&message, throttles, now) {
+            Ok(request) => self.serve_request(request, reply).await,
             Err(refusal) => {
-                let counter = match refusal.kind() {
-                    ErrorKind::Unauthorized => &self.counters.refused,
-                    ErrorKind::Busy => &self.counters.throttled,
-                    _ => &self.counters.malformed,
-                };
-                counter.add();
+                self.counters.of_refusal(refusal.kind()).add();
                 // Beyond the rate there is silence: answers to garbage must cost less than the garbage.
                 if throttles.refusals.allows(now) {
                     self.answer(reply, &Outcome::failed(&refusal)).await;
                 }
-                return;
             }
-        };
-        let reply = reply.to_owned();
+        }
+    }
+
+    async fn serve_request(self: &Arc<Self>, request: Request, reply: &str) {
+        let host_id = self.host.clone();
         match request {
-            Request::Summary => self.answer(&reply, &self.handler.summary()).await,
+            Request::Summary => self.answer(reply, &self.handler.summary()).await,
             Request::Page(request) => {
                 let largest = self.connection.max_payload().unwrap_or(LARGEST_ANSWER).min(LARGEST_ANSWER);
                 let page = pages::fitting(self.handler.page(&request), &request, largest);
-                self.answer(&reply, &page).await;
+                self.answer(reply, &page).await;
             }
-            Request::ActorAuction(request) => {
-                if self.handler.can_run_actor(&request) {
-                    let host_id = self.host.clone();
-                    let ack =
-                        ActorAuctionAck { actor_ref: request.actor_ref, constraints: request.constraints, host_id };
-                    self.answer(&reply, &ack).await;
-                }
+            Request::ActorAuction(request) if self.handler.can_run_actor(&request) => {
+                let ActorAuctionRequest { actor_ref, constraints } = request;
+                self.answer(reply, &ActorAuctionAck { actor_ref, constraints, host_id }).await;
             }
-            Request::ProviderAuction(request) => {
-                if self.handler.can_run_provider(&request) {
-                    let host_id = self.host.clone();
-                    let ack = ProviderAuctionAck {
-                        provider_ref: request.provider_ref,
-                        link_name: request.link_name,
-                        host_id,
-                    };
-                    self.answer(&reply, &ack).await;
-                }
+            Request::ProviderAuction(request) if self.handler.can_run_provider(&request) => {
+                let ProviderAuctionRequest { provider_ref, link_name, .. } = request;
+                self.answer(reply, &ProviderAuctionAck { provider_ref, link_name, host_id }).await;
             }
-            Request::Order(order) => self.begin(*order, reply).await,
+            // As in 2021, a host that could not run it is silent.
+            Request::ActorAuction(_) | Request::ProviderAuction(_) => {}
+            Request::Order(order) => self.begin(*order, reply.to_owned()).await,
         }
     }
 

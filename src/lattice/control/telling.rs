@@ -47,6 +47,10 @@ fn of_kind(event: &Event) -> Option<ControlEvent> {
             ControlEvent::new(kinds::ACTOR_UPDATED).with("old_revision", *from).with("new_revision", *to)
         }
         EventKind::UpdateRefused { reason } => failing(ControlEvent::new(kinds::UPDATE_REFUSED), reason),
+        EventKind::UpdateRolledBack { from, to, reason } => {
+            let told = ControlEvent::new(kinds::UPDATE_ROLLED_BACK);
+            failing(told.with("old_revision", *from).with("new_revision", *to), reason)
+        }
         EventKind::Scaled { instances } => ControlEvent::new(kinds::ACTOR_SCALED).with("instances", *instances),
         EventKind::Linked { contract_id, link_name, provider_id } => {
             let mut told = of_link(kinds::LINK_ESTABLISHED, contract_id, link_name);
@@ -127,7 +131,9 @@ fn actor_of_2021(actor: String, image_ref: Option<String>, kind: &EventKind) -> 
         EventKind::Updated { from, to } => {
             Some(EraEvent::ActorUpdateCompleted { actor, old_revision: *from, new_revision: *to })
         }
-        EventKind::UpdateRefused { reason } => Some(EraEvent::ActorUpdateFailed { actor, failure: reason.clone() }),
+        EventKind::UpdateRefused { reason } | EventKind::UpdateRolledBack { reason, .. } => {
+            Some(EraEvent::ActorUpdateFailed { actor, failure: reason.clone() })
+        }
         EventKind::Failed { reason } => Some(EraEvent::ActorFailed { actor, failure: reason.clone() }),
         EventKind::LinkRefused { contract_id, link_name, reason } => Some(EraEvent::LinkRefused {
             actor,

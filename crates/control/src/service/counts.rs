@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wasmcloud_core::error::ErrorKind;
+
 /// What has been counted of the control interface since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,6 +39,15 @@ pub(super) struct Counters {
 }
 
 impl Counters {
+    /// Returns the counter of requests that are refused with an error of a kind.
+    pub(super) fn of_refusal(&self, kind: ErrorKind) -> &Counter {
+        match kind {
+            ErrorKind::Unauthorized => &self.refused,
+            ErrorKind::Busy => &self.throttled,
+            _ => &self.malformed,
+        }
+    }
+
     pub(super) fn read(&self) -> ControlCounts {
         ControlCounts {
             received: self.received.get(),

@@ -19,16 +19,14 @@ use crate::outcome::{Outcome, RequestOptions};
 /// An order that is being carried out. Its value is what a plan or an application of a manifest returns.
 pub type Work = Pin<Box<dyn Future<Output = Result<Option<Value>>> + Send>>;
 
-/// A page of an inventory: all entries from the offset on, up to the limit of the request.
-pub type Page = InventoryPage;
-
 /// Answers questions and carries out orders. All but the work is called on the thread of the lattice and must not block.
 pub trait ControlHandler: Send + Sync + 'static {
     /// Returns what the host tells about itself.
     fn summary(&self) -> HostSummary;
 
-    /// Returns a page of the inventory. The service leaves out what does not fit into a message.
-    fn page(&self, request: &PageRequest) -> Page;
+    /// Returns a page of the inventory: the entries from the offset on, up to the limit of the request. The service leaves out
+    /// what does not fit into a message.
+    fn page(&self, request: &PageRequest) -> InventoryPage;
 
     /// Returns whether the host could run an actor.
     fn can_run_actor(&self, request: &ActorAuctionRequest) -> bool;
