@@ -113,3 +113,27 @@ async fn carry_out(Ctl { lattice, command }: Ctl) -> CommandResult {
         Command::Events(command) => events::run(command, &session).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::arguments::Arguments;
+
+    #[test]
+    fn each_command_and_option_is_documented() {
+        let page = include_str!("../../../docs/ctl.md");
+        let mut arguments = Arguments::command();
+        arguments.build();
+        let ctl = arguments.find_subcommand("ctl").unwrap();
+        for command in ctl.get_subcommands().filter(|command| command.get_name() != "help") {
+            let name = command.get_name();
+            assert!(page.contains(&format!("`{name}")), "docs/ctl.md does not name {name}");
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("wasmcloud ctl {name}")), "{name} has no examples");
+        }
+        for option in ctl.get_opts().filter_map(clap::Arg::get_long).filter(|option| *option != "color") {
+            assert!(page.contains(&format!("`--{option}`")), "docs/ctl.md does not name --{option}");
+        }
+    }
+}

@@ -63,7 +63,8 @@ pub(crate) fn run(command: Run) -> CommandResult {
     let _ = std::io::stderr().write_all(settings.table().as_bytes());
     let configured = configure::configure(&settings)?;
     let manifests = settings.paths(&MANIFEST);
-    let folder = StateFolder::lock(&settings.path(&STATE_FOLDER).unwrap_or_else(|| crate::state_folder::DEFAULT.into()))?;
+    let folder =
+        StateFolder::lock(&settings.path(&STATE_FOLDER).unwrap_or_else(|| crate::state_folder::DEFAULT.into()))?;
     let operated = in_runtime(operation::operate(&settings, configured, manifests)).and_then(|operated| operated);
     if operated.is_err() {
         folder.remove_if_new();

@@ -125,7 +125,8 @@ impl WatchedFiles {
     fn watch_folders(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
         let targets = self.files.iter().filter_map(|file| fs::canonicalize(file).ok());
-        let wanted: BTreeSet<PathBuf> = self.files.iter().cloned().chain(targets).map(|file| folder_of(&file)).collect();
+        let wanted: BTreeSet<PathBuf> =
+            self.files.iter().cloned().chain(targets).map(|file| folder_of(&file)).collect();
         self.folders.retain(|folder| folder.is_dir());
         for folder in wanted {
             if !self.folders.contains(&folder) && watcher.watch(&folder, RecursiveMode::NonRecursive).is_ok() {
@@ -167,7 +168,8 @@ fn hash_file(file: &Path, hasher: &mut DefaultHasher) -> io::Result<()> {
 
 /// Returns a watcher that sends a message for each event that may concern one of the files.
 fn watcher(files: Vec<PathBuf>, sender: Sender<()>) -> notify::Result<RecommendedWatcher> {
-    let names: BTreeSet<_> = files.iter().flat_map(|file| [Some(file.clone()), fs::canonicalize(file).ok()]).flatten().collect();
+    let names: BTreeSet<_> =
+        files.iter().flat_map(|file| [Some(file.clone()), fs::canonicalize(file).ok()]).flatten().collect();
     let names: BTreeSet<_> = names.iter().filter_map(|file| file.file_name().map(ToOwned::to_owned)).collect();
     notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let concerns = match &event {

@@ -2,7 +2,7 @@
 
 use nkeys::KeyPair;
 use serde_json::json;
-use wasmcloud_host::{ConnectionOptions, Limits};
+use wasmcloud_host::ConnectionOptions;
 
 use super::Scene;
 use crate::conformance::nats_server::NatsServer;
@@ -30,8 +30,7 @@ async fn json_reaches_an_actor_as_msgpack_and_returns() {
 #[actix_rt::test]
 async fn files_are_sent_and_answers_written_as_they_are_whatever_their_size() {
     let scene = Scene::start();
-    let limits = Limits::new().message_bytes(8 * 1024 * 1024);
-    let host = scene.host(scene.builder().with_limits(limits)).await;
+    let host = scene.host(scene.builder()).await;
     let actor = sign("tiny_echo").actor();
     let key = actor.public_key();
     host.start_actor(actor).await.unwrap();

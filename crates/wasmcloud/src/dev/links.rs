@@ -52,12 +52,15 @@ impl Links {
     /// # Errors
     /// `Usage` if a value belongs to a contract that the actor does not use.
     pub(super) fn new(command: &Dev) -> CommandResult<Links> {
-        let contracts = ALWAYS.iter().map(|contract| (*contract).to_owned()).chain(command.capabilities.iter().cloned());
+        let contracts =
+            ALWAYS.iter().map(|contract| (*contract).to_owned()).chain(command.capabilities.iter().cloned());
         let mut links: BTreeMap<String, HashMap<String, String>> =
             contracts.map(|contract| (contract, HashMap::new())).collect();
         for LinkValue { contract, name, value } in command.values.iter().chain(&command.variables) {
             let values = links.get_mut(contract).ok_or_else(|| {
-                CommandError::Usage(format!("the actor has no capability {contract} for the value {name}: add -c {contract}"))
+                CommandError::Usage(format!(
+                    "the actor has no capability {contract} for the value {name}: add -c {contract}"
+                ))
             })?;
             values.insert(name.clone(), value.clone());
         }

@@ -17,13 +17,13 @@ use super::actor::DevelopedActor;
 use super::keys::DevelopmentKeys;
 use super::links::{HTTP, Links};
 use crate::announce;
+use crate::input;
 use crate::outcome::{self, CommandError, CommandResult};
 use crate::output::shown;
 use crate::run::default_cache;
 use crate::signals::Shutdown;
 use crate::state_folder::StateFolder;
 use crate::watch::Watch;
-use crate::input;
 
 /// The port that is tried first.
 const DEFAULT_PORT: u16 = 8080;
@@ -144,7 +144,10 @@ impl Session<'_> {
             (_, Err(error)) => return Err(error.into()),
         };
         let address = self.http.address(&self.actor.public_key()).ok_or_else(|| {
-            CommandError::from(Error::new(ErrorKind::Internal, "the actor is linked to the HTTP server, and not served"))
+            CommandError::from(Error::new(
+                ErrorKind::Internal,
+                "the actor is linked to the HTTP server, and not served",
+            ))
         })?;
         Ok(Served { address, instead_of })
     }
@@ -183,7 +186,9 @@ impl Session<'_> {
         }
         let revision = self.actor.revision();
         match outcome {
-            Ok(()) => announce::lines(&format!("Replaced     revision {revision} answers, after {:.0?}", began.elapsed())),
+            Ok(()) => {
+                announce::lines(&format!("Replaced     revision {revision} answers, after {:.0?}", began.elapsed()))
+            }
             Err(failure) => outcome::warn(&format!("revision {revision} stays: {}", failure.reason)),
         }
     }

@@ -116,9 +116,13 @@ pub(crate) static CONTROL_SEED: Setting = value(
 .secret();
 pub(crate) static CONTROL_CREDS: Setting =
     value("control-creds", "CONTROL_CREDS", "FILE", "A file with the user's credentials for the control connection");
-pub(crate) static NATS_CA_FILE: Setting =
-    value("nats-ca-file", "WASMCLOUD_NATS_CA_FILE", "FILE", "The authorities (PEM) that may sign the servers' certificates")
-        .default("those of the system");
+pub(crate) static NATS_CA_FILE: Setting = value(
+    "nats-ca-file",
+    "WASMCLOUD_NATS_CA_FILE",
+    "FILE",
+    "The authorities (PEM) that may sign the servers' certificates",
+)
+.default("those of the system");
 pub(crate) static REQUIRE_NATS: Setting = value(
     "require-nats",
     "WASMCLOUD_REQUIRE_NATS",
@@ -147,13 +151,9 @@ pub(crate) static CLUSTER_SEED_FILE: Setting = value(
     "FILE",
     "The seed of the cluster (SC...) that the host belongs to. Hosts of the cluster are trusted",
 );
-pub(crate) static TRUSTED_HOST: Setting = list(
-    "trusted-host",
-    "WASMCLOUD_TRUSTED_HOST",
-    "PUBLIC KEY",
-    "A host (N...) whose messages are accepted",
-)
-.default("any host, unless a cluster is trusted");
+pub(crate) static TRUSTED_HOST: Setting =
+    list("trusted-host", "WASMCLOUD_TRUSTED_HOST", "PUBLIC KEY", "A host (N...) whose messages are accepted")
+        .default("any host, unless a cluster is trusted");
 pub(crate) static TRUSTED_CLUSTER: Setting =
     list("trusted-cluster", "WASMCLOUD_TRUSTED_CLUSTER", "PUBLIC KEY", "A cluster (C...) whose hosts are trusted");
 pub(crate) static TRUSTED_ISSUER: Setting = list(
@@ -190,13 +190,9 @@ pub(crate) static ALLOWED_INSECURE: Setting = list(
     "REGISTRY",
     "A registry that is reached without TLS, such as localhost:5000",
 );
-pub(crate) static OCI_REGISTRY: Setting = value(
-    "oci-registry",
-    "OCI_REGISTRY",
-    "REGISTRY",
-    "The only registry that gets the user's name and password",
-)
-.default("any that Docker's configuration does not know");
+pub(crate) static OCI_REGISTRY: Setting =
+    value("oci-registry", "OCI_REGISTRY", "REGISTRY", "The only registry that gets the user's name and password")
+        .default("any that Docker's configuration does not know");
 pub(crate) static OCI_REGISTRY_USER: Setting =
     value("oci-registry-user", "OCI_REGISTRY_USER", "NAME", "The user's name at the registry");
 pub(crate) static OCI_REGISTRY_PASSWORD: Setting = value(

@@ -10,9 +10,10 @@ use zeroize::Zeroizing;
 
 use super::catalogue::{
     ACCEPT_UNSIGNED_CLAIMS, ALLOW_LIVE_UPDATES, ALLOW_OCI_LATEST, ALLOWED_INSECURE, CACHE, CALL_DEADLINE,
-    CLUSTER_SEED_FILE, COMPILER, DISABLE_STRICT_UPDATE_CHECK, HEARTBEAT_INTERVAL_S, HOST_SEED_FILE, LABEL, MEMORY_LIMIT,
-    MESSAGE_LIMIT, NSPREFIX, OCI_CA_FILE, OCI_CACHE, OCI_REGISTRY, OCI_REGISTRY_PASSWORD, OCI_REGISTRY_USER,
-    REGISTRY_REPLICAS, REQUIRE_NATS, SHARDS, STOP_GRACE, TRUSTED_CLUSTER, TRUSTED_HOST, TRUSTED_ISSUER,
+    CLUSTER_SEED_FILE, COMPILER, DISABLE_STRICT_UPDATE_CHECK, HEARTBEAT_INTERVAL_S, HOST_SEED_FILE, LABEL,
+    MEMORY_LIMIT, MESSAGE_LIMIT, NSPREFIX, OCI_CA_FILE, OCI_CACHE, OCI_REGISTRY, OCI_REGISTRY_PASSWORD,
+    OCI_REGISTRY_USER, REGISTRY_REPLICAS, REQUIRE_NATS, SHARDS, STOP_GRACE, TRUSTED_CLUSTER, TRUSTED_HOST,
+    TRUSTED_ISSUER,
 };
 use super::connection::Connections;
 use super::quantity;
@@ -106,7 +107,9 @@ fn compilation(settings: &Settings, builder: HostBuilder) -> CommandResult<HostB
     match folder {
         Some(folder) => Ok(builder.with_artifact_cache(ArtifactCache::in_folder(folder))),
         None => {
-            outcome::warn("compiled actors are not kept: set --cache, XDG_CACHE_HOME or HOME to name a folder for them");
+            outcome::warn(
+                "compiled actors are not kept: set --cache, XDG_CACHE_HOME or HOME to name a folder for them",
+            );
             Ok(builder)
         }
     }

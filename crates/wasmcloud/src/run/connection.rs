@@ -35,13 +35,8 @@ struct Group {
 }
 
 static CALLS: Group = Group { host: &RPC_HOST, port: &RPC_PORT, jwt: &RPC_JWT, seed: &RPC_SEED, creds: &RPC_CREDS };
-static CONTROL: Group = Group {
-    host: &CONTROL_HOST,
-    port: &CONTROL_PORT,
-    jwt: &CONTROL_JWT,
-    seed: &CONTROL_SEED,
-    creds: &CONTROL_CREDS,
-};
+static CONTROL: Group =
+    Group { host: &CONTROL_HOST, port: &CONTROL_PORT, jwt: &CONTROL_JWT, seed: &CONTROL_SEED, creds: &CONTROL_CREDS };
 
 /// The connections of a host.
 #[derive(Debug)]
@@ -223,7 +218,12 @@ fn user_seed(settings: &Settings, setting: &Setting) -> CommandResult<Zeroizing<
 }
 
 /// Reads a file that a setting may name. The error does not show the value, which may be a mistyped secret.
-fn read_or_explain(settings: &Settings, setting: &Setting, path: &Path, what: &str) -> CommandResult<Zeroizing<Vec<u8>>> {
+fn read_or_explain(
+    settings: &Settings,
+    setting: &Setting,
+    path: &Path,
+    what: &str,
+) -> CommandResult<Zeroizing<Vec<u8>>> {
     if !path.is_file() {
         return Err(settings.invalid(setting, format!("it is neither {what} nor the path of a file")));
     }

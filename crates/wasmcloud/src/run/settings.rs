@@ -256,9 +256,7 @@ impl Settings {
 
 fn from_variable(setting: &Setting, text: String) -> Vec<String> {
     match setting.shape {
-        Shape::List(_) => {
-            text.split(',').map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
-        }
+        Shape::List(_) => text.split(',').map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect(),
         Shape::Value(_) | Shape::Switch => vec![text],
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use toml::de::{DeTable, DeValue};
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 use wasmcloud_core::text::escaped;
 
 use super::catalogue::{ALL, Setting, Shape};
@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn numbers_texts_lists_and_tables_are_read() {
-        let file = "rpc-port = 4223\nrpc-host = \"nats\"\nmanifest = [\"a.yaml\", \"b.yaml\"]\n[label]\nzone = \"cellar\"";
+        let file =
+            "rpc-port = 4223\nrpc-host = \"nats\"\nmanifest = [\"a.yaml\", \"b.yaml\"]\n[label]\nzone = \"cellar\"";
         let (_, given) = SettingsFile::parse(Path::new("x"), file).unwrap().into_parts();
         for (name, expected) in [
             ("rpc-port", &["4223"][..]),
