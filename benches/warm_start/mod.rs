@@ -60,7 +60,7 @@ async fn start(builder: &HostBuilder, signed: &[u8]) -> Duration {
 }
 
 /// Returns a module with copies of its own functions appended until it has this size.
-fn grown(module: &[u8], bytes: usize) -> Vec<u8> {
+pub(crate) fn grown(module: &[u8], bytes: usize) -> Vec<u8> {
     let mut types = Vec::new();
     let mut bodies = Vec::new();
     for payload in Parser::new(0).parse_all(module) {

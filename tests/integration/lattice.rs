@@ -99,7 +99,7 @@ impl Lattice {
 }
 
 /// The newest NATS server that there is here.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let own = in_repository("target/test-tools/bin/nats-server");
     match std::env::var_os("WASMCLOUD_TEST_NATS_SERVER") {
         Some(named) => named.into(),

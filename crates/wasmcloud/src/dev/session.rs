@@ -161,13 +161,14 @@ impl Session<'_> {
         let instead = served.instead_of.map_or_else(String::new, |port| format!(" (port {port} is in use)"));
         announce::lines(&format!(
             "Signed       {file} as actor {} with the keys in {}\n\
-             Started      revision 1, compiled by {:?} in {compiled:.0?}\n\
+             Started      revision 1, compiled by {:?} in {} ms\n\
              Linked       {}\n\
              Listening on http://{}{instead}\n\
              Watching     {file}: save it to replace the actor; Ctrl-C ends",
             self.actor.public_key(),
             keys.place(),
             self.command.compiler,
+            compiled.as_millis(),
             contracts.join(", "),
             served.address,
         ));
@@ -187,7 +188,8 @@ impl Session<'_> {
         let revision = self.actor.revision();
         match outcome {
             Ok(()) => {
-                announce::lines(&format!("Replaced     revision {revision} answers, after {:.0?}", began.elapsed()))
+                let took = began.elapsed().as_millis();
+                announce::lines(&format!("Replaced     revision {revision} answers, after {took} ms"));
             }
             Err(failure) => outcome::warn(&format!("revision {revision} stays: {}", failure.reason)),
         }

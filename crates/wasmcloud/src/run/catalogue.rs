@@ -163,6 +163,13 @@ pub(crate) static TRUSTED_ISSUER: Setting = list(
     "An account (A...) whose actors and provider archives may run",
 )
 .default("any account");
+pub(crate) static CONTROL_ISSUER: Setting = list(
+    "control-issuer",
+    "WASMCLOUD_CONTROL_ISSUER",
+    "PUBLIC KEY",
+    "An account, user or cluster (A..., U..., C...) that may control the host over its lattice",
+)
+.default("any program that can publish there");
 pub(crate) static ACCEPT_UNSIGNED_CLAIMS: Setting = switch(
     "accept-unsigned-claims",
     "WASMCLOUD_ACCEPT_UNSIGNED_CLAIMS",
@@ -263,6 +270,7 @@ pub(crate) static ALL: &[&Setting] = &[
     &TRUSTED_HOST,
     &TRUSTED_CLUSTER,
     &TRUSTED_ISSUER,
+    &CONTROL_ISSUER,
     &ACCEPT_UNSIGNED_CLAIMS,
     &ALLOW_LIVE_UPDATES,
     &DISABLE_STRICT_UPDATE_CHECK,
@@ -281,3 +289,18 @@ pub(crate) static ALL: &[&Setting] = &[
     &MEMORY_LIMIT,
     &MESSAGE_LIMIT,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_every_setting() {
+        let page = include_str!("../../../../docs/run.md");
+        for Setting { name, variable, short, default, help, .. } in ALL {
+            let short = short.map_or_else(String::new, |short| format!("`-{short}`, "));
+            let row = format!("\n| {short}`--{name}` | `{variable}` | {default} | {help} |\n");
+            assert!(page.contains(&row), "docs/run.md lacks this row: {row}");
+        }
+    }
+}

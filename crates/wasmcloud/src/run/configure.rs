@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use super::catalogue::{
     ACCEPT_UNSIGNED_CLAIMS, ALLOW_LIVE_UPDATES, ALLOW_OCI_LATEST, ALLOWED_INSECURE, CACHE, CALL_DEADLINE,
-    CLUSTER_SEED_FILE, COMPILER, DISABLE_STRICT_UPDATE_CHECK, HEARTBEAT_INTERVAL_S, HOST_SEED_FILE, LABEL,
-    MEMORY_LIMIT, MESSAGE_LIMIT, NSPREFIX, OCI_CA_FILE, OCI_CACHE, OCI_REGISTRY, OCI_REGISTRY_PASSWORD,
+    CLUSTER_SEED_FILE, COMPILER, CONTROL_ISSUER, DISABLE_STRICT_UPDATE_CHECK, HEARTBEAT_INTERVAL_S, HOST_SEED_FILE,
+    LABEL, MEMORY_LIMIT, MESSAGE_LIMIT, NSPREFIX, OCI_CA_FILE, OCI_CACHE, OCI_REGISTRY, OCI_REGISTRY_PASSWORD,
     OCI_REGISTRY_USER, REGISTRY_REPLICAS, REQUIRE_NATS, SHARDS, STOP_GRACE, TRUSTED_CLUSTER, TRUSTED_HOST,
     TRUSTED_ISSUER,
 };
@@ -205,6 +205,7 @@ fn lattice(settings: &Settings, builder: HostBuilder) -> CommandResult<Configure
     }
     options = settings.list(&TRUSTED_HOST).iter().fold(options, LatticeOptions::trusted_host);
     options = settings.list(&TRUSTED_CLUSTER).iter().fold(options, LatticeOptions::trusted_cluster);
+    options = settings.list(&CONTROL_ISSUER).iter().fold(options, LatticeOptions::control_issuer);
     options = options.accept_unsigned_claims(settings.is_on(&ACCEPT_UNSIGNED_CLAIMS)?);
     options.validate().map_err(|error| CommandError::Usage(error.to_string()))?;
     Ok(Configured { builder: builder.with_lattice(options), servers: Some(servers) })
@@ -220,6 +221,7 @@ fn warn_of_no_effect(settings: &Settings) {
         &CLUSTER_SEED_FILE,
         &TRUSTED_HOST,
         &TRUSTED_CLUSTER,
+        &CONTROL_ISSUER,
         &ACCEPT_UNSIGNED_CLAIMS,
     ];
     for setting in of_lattice.into_iter().filter(|setting| settings.has(setting)) {

@@ -1,11 +1,12 @@
 //! What a host does from its start to its end.
 
 use std::convert::Infallible;
+use std::mem::discriminant;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use wasmcloud_core::error::{Error, ErrorKind};
-use wasmcloud_host::{Events, Host, HostManifest, LatticeState};
+use wasmcloud_host::{EntryFailure, EventKind, Events, Host, HostManifest, LatticeState, ManifestFailures};
 use zeroize::Zeroizing;
 
 use super::catalogue::{REQUIRE_NATS, WATCH};
@@ -13,7 +14,7 @@ use super::configure::Configured;
 use super::settings::Settings;
 use super::{quantity, service};
 use crate::announce;
-use crate::outcome::{self, CommandResult};
+use crate::outcome::{self, CommandError, CommandResult};
 use crate::output::shown;
 use crate::signals::{Reload, Shutdown};
 use crate::watch::Watch;
@@ -37,13 +38,18 @@ pub(super) async fn operate(settings: &Settings, configured: Configured, manifes
     };
     let reload = Reload::new()?;
     let failure = tokio::select! {
-        Err(failure) = operation.run(reload) => Some(failure),
-        _ = shutdown.asked_for() => None,
+        ended = operation.run(reload) => {
+            if ended.is_ok() {
+                announce::note("the host was stopped over its lattice");
+            }
+            ended.err()
+        }
+        _ = shutdown.asked_for() => {
+            announce::note("finishing what is in flight; a second signal ends at once");
+            None
+        }
     };
     service::stopping();
-    if failure.is_none() {
-        announce::note("finishing what is in flight; a second signal ends at once");
-    }
     shutdown.or_at_once(operation.host.stop()).await;
     failure.map_or_else(|| Ok(Zeroizing::default()), Err)
 }
@@ -60,12 +66,17 @@ struct Operation {
 }
 
 impl Operation {
-    /// Runs the host. Only a failure of its start returns.
-    async fn run(&self, reload: Reload) -> CommandResult<Infallible> {
+    /// Runs the host until it is stopped by others.
+    ///
+    /// # Errors
+    /// Why the host or one of the manifests could not be started.
+    async fn run(&self, reload: Reload) -> CommandResult<()> {
         let events = self.host.events();
+        let end = self.host.events();
         self.host.start_on_own_thread().await?;
         tokio::select! {
-            ended = self.serve(events, reload) => ended,
+            Err(failure) = self.serve(events, reload) => Err(failure),
+            () = stopped(end) => Ok(()),
             never = service::keep_alive(&self.host) => match never {},
         }
     }
@@ -100,7 +111,7 @@ impl Operation {
             let manifest = HostManifest::from_path(path, true)?;
             let actors = manifest.actors.len();
             let providers = manifest.capabilities.len();
-            self.host.apply_manifest(manifest).await?;
+            self.host.apply_manifest(manifest).await.map_err(of_manifest)?;
             announce::lines(&format!("{} runs: {actors} actor(s), {providers} provider(s)", shown(path)));
         }
         if self.manifests.is_empty() {
@@ -162,6 +173,21 @@ impl Operation {
             Some(state) => format!("runs {runs}; lattice: {state}"),
         }
     }
+}
+
+/// Returns once the host has stopped.
+async fn stopped(mut events: Events) {
+    while events.next().await.is_some_and(|event| event.kind != EventKind::HostStopped) {}
+}
+
+/// Returns the error of a manifest. If all entries failed for one reason, such as a policy, the exit code is that of the reason.
+fn of_manifest(error: Error) -> CommandError {
+    let failures = error.cause().and_then(|cause| cause.downcast_ref::<ManifestFailures>());
+    let entries = failures.map_or(&[][..], ManifestFailures::entries);
+    let of_entry = |entry: &EntryFailure| CommandError::of_kind(entry.error.kind(), error.to_string());
+    let Some(first) = entries.first().map(of_entry) else { return error.into() };
+    let is_alike = |entry: &EntryFailure| discriminant(&of_entry(entry)) == discriminant(&first);
+    if entries.iter().all(is_alike) { first } else { error.into() }
 }
 
 async fn changed(watch: &mut Option<Watch>) {

@@ -1,0 +1,165 @@
+//! `wasmcloud dev`: an actor that follows its file.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::signing::guest;
+use crate::workplace::{Staying, Workplace, get};
+
+/// The port that the actor is served on.
+fn port(dev: &Staying) -> u16 {
+    let line = dev.line("Listening on http://127.0.0.1:");
+    let port = line.rsplit("127.0.0.1:").next().unwrap();
+    port.split(' ').next().unwrap().parse().unwrap()
+}
+
+fn actor(dev: &Staying) -> String {
+    dev.line("Signed").split(' ').find(|word| word.len() == 56).unwrap().to_owned()
+}
+
+fn with_echo() -> Workplace {
+    let place = Workplace::new();
+    place.write("app.wasm", guest("echo"));
+    place
+}
+
+#[test]
+fn a_module_that_is_not_signed_runs_and_the_start_is_told_in_five_lines() {
+    let place = with_echo();
+    let dev = place.start("dev app.wasm --port 0");
+    dev.line("Watching");
+    let (status, body) = get(port(&dev), "/some/path");
+    assert!(status == 200 && body.contains("/some/path"), "{status} {body}");
+    let said = dev.said();
+    let words: Vec<&str> = said.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(words, ["Signed", "Started", "Linked", "Listening", "Watching"]);
+    let first = actor(&dev);
+    dev.stop();
+
+    // The keys are kept, and only their owner can read them.
+    for key in [place.home(".local/share/wasmcloud/dev/account.seed"), place.path(".wasmcloud/dev/app.actor.seed")] {
+        assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", key.display());
+        assert!(!said.contains(std::fs::read_to_string(key).unwrap().trim()));
+    }
+    let again = place.start("dev app.wasm --port 0");
+    assert_eq!(actor(&again), first);
+    again.stop();
+}
+
+#[test]
+fn a_saved_file_replaces_the_actor_however_it_is_written() {
+    let place = with_echo();
+    let dev = place.start("dev app.wasm --port 0");
+    dev.line("Watching");
+    let port = port(&dev);
+
+    place.write("app.wasm", guest("kvcounter"));
+    dev.line("revision 2 answers");
+    assert_eq!(get(port, "/count"), (200, "{\"counter\":1}".to_owned()), "it has its store");
+
+    // By renaming, as many editors do.
+    place.write("new", guest("echo_large"));
+    std::fs::rename(place.path("new"), place.path("app.wasm")).unwrap();
+    dev.line("revision 3 answers");
+    assert!(get(port, "/count").1.contains("\"path\":\"/count\""));
+
+    // In two pieces: what is half-written is neither run nor reported.
+    let module = guest("kvcounter");
+    let (first, second) = module.split_at(module.len() / 2);
+    let mut file = std::fs::File::create(place.path("app.wasm")).unwrap();
+    file.write_all(first).unwrap();
+    file.sync_all().unwrap();
+    file.write_all(second).unwrap();
+    drop(file);
+    dev.line("revision 4 answers");
+    assert_eq!(get(port, "/count"), (200, "{\"counter\":2}".to_owned()), "the store is the same");
+    assert_eq!(dev.errors(), "");
+    dev.stop();
+}
+
+#[test]
+fn a_file_that_is_no_actor_leaves_the_last_one_running_and_says_why() {
+    let place = with_echo();
+    let dev = place.start("dev app.wasm --port 0");
+    dev.line("Watching");
+    let port = port(&dev);
+    for (bad, reason) in [
+        (b"no module at all".to_vec(), "not a WebAssembly module"),
+        (wat::parse_str("(module)").unwrap(), "stays"),
+        (Vec::new(), "stays"),
+    ] {
+        let before = dev.errors().lines().count();
+        place.write("app.wasm", bad);
+        dev.error_after("revision 1 stays", before);
+        assert!(dev.errors().lines().last().unwrap().contains(reason), "{}", dev.errors());
+        assert_eq!(get(port, "/x").0, 200);
+    }
+    std::fs::remove_file(place.path("app.wasm")).unwrap();
+    place.write("app.wasm", guest("kvcounter"));
+    dev.line("revision 2 answers");
+    dev.stop();
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing_behind() {
+    let place = with_echo();
+    place.write("bad.wasm", "no module at all");
+    place.write("empty.wasm", wat::parse_str("(module)").unwrap());
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    for (arguments, code, expected) in [
+        ("dev nothing.wasm".to_owned(), 1, "nothing.wasm"),
+        ("dev bad.wasm".to_owned(), 1, "bad.wasm"),
+        ("dev empty.wasm".to_owned(), 1, "empty.wasm"),
+        (format!("dev app.wasm --port {port}"), 1, "in use"),
+        ("dev app.wasm --port 0 --value keyvalue:FROBNICATE=1".to_owned(), 1, "FROBNICATE"),
+        ("dev app.wasm -c example:clock".to_owned(), 1, "clock"),
+        ("dev app.wasm --value httpclient:ALLOWED_HOSTS=x".to_owned(), 2, "-c wasmcloud:httpclient"),
+        ("dev app.wasm --env keyvalue:URL=NO_SUCH_VARIABLE".to_owned(), 2, "NO_SUCH_VARIABLE"),
+        ("dev app.wasm --compiler llvm".to_owned(), 2, "cranelift"),
+    ] {
+        let (ended, errors) = place.ends(&arguments);
+        assert!(ended == code && errors.contains(expected), "{arguments}: {ended} {errors}");
+        assert_eq!(place.names(), ["app.wasm", "bad.wasm", "empty.wasm"], "{arguments}");
+        assert!(!place.home(".local").exists(), "{arguments}");
+    }
+}
+
+#[test]
+fn another_port_is_taken_if_the_default_one_is_in_use() {
+    // If this fails, another process has it, which serves as well.
+    let _taken = TcpListener::bind("127.0.0.1:8080");
+    let place = with_echo();
+    let dev = place.start("dev app.wasm");
+    assert!(dev.line("Listening on").ends_with("(port 8080 is in use)"));
+    assert_eq!(get(port(&dev), "/x").0, 200);
+    dev.stop();
+}
+
+#[test]
+fn links_have_the_values_that_are_given_and_secrets_are_not_told() {
+    let place = with_echo();
+    let mut command = place.command(
+        "dev app.wasm --port 0 -c httpclient --value httpclient:ALLOWED_HOSTS=example.com --env keyvalue:PREFIX=OF_KEYS \
+         --name Application --alias app",
+    );
+    let dev = Staying::start(command.env("OF_KEYS", "hunter2"));
+    dev.line("Watching");
+    assert!(dev.line("Linked").contains("httpclient"));
+    place.write("app.wasm", guest("kvcounter"));
+    dev.line("revision 2 answers");
+    assert_eq!(get(port(&dev), "/count").1, "{\"counter\":1}");
+    assert!(!dev.said().contains("hunter2") && !dev.errors().contains("hunter2"));
+    dev.stop();
+}
+
+#[test]
+fn singlepass_compiles_too_if_the_program_is_built_with_it() {
+    let place = with_echo();
+    let dev = place.start("dev app.wasm --port 0 --compiler singlepass");
+    assert!(dev.line("Started").contains("compiled by Singlepass"));
+    place.write("app.wasm", guest("kvcounter"));
+    dev.line("revision 2 answers");
+    dev.stop();
+}
