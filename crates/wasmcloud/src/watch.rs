@@ -102,17 +102,23 @@ impl WatchedFiles {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.watch_folders();
-            let seen = self.look();
-            let looks_the_same = seen == self.seen;
-            self.seen = seen;
-            if event.is_err() && looks_the_same {
-                continue;
-            }
-            let contents = self.hash();
-            if std::mem::replace(&mut self.contents, contents) != contents {
+            if self.have_changed(event.is_ok()) {
                 report.send_replace(());
             }
         }
+    }
+
+    /// Returns whether the contents differ from those seen last. Without an event they are read only if the files look
+    /// different.
+    fn have_changed(&mut self, after_event: bool) -> bool {
+        let seen = self.look();
+        let looks_the_same = seen == self.seen;
+        self.seen = seen;
+        if !after_event && looks_the_same {
+            return false;
+        }
+        let contents = self.hash();
+        std::mem::replace(&mut self.contents, contents) != contents
     }
 
     fn wait_for_quiet(&self) {
@@ -231,19 +237,21 @@ mod tests {
 
     #[test]
     fn the_same_contents_again_are_no_change() {
-        run(async || {
-            let folder = tempfile::tempdir().unwrap();
-            let files = ["a", "b"].map(|name| folder.path().join(name));
-            for file in &files {
-                fs::write(file, "one").unwrap();
-            }
-            let mut watch = Watch::of(files.to_vec()).unwrap();
-            fs::write(&files[0], "one").unwrap();
-            File::open(&files[0]).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-            fs::write(folder.path().join("c"), "other").unwrap();
-            assert!(tokio::time::timeout(Duration::from_millis(1500), watch.changed()).await.is_err());
-            fs::write(&files[1], "two").unwrap();
-            soon(&mut watch).await;
-        });
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["a", "b"].map(|name| folder.path().join(name));
+        for file in &files {
+            fs::write(file, "one").unwrap();
+        }
+        let mut watched = WatchedFiles::new(files.to_vec());
+        fs::write(&files[0], "one").unwrap();
+        File::open(&files[0]).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        fs::write(folder.path().join("c"), "other").unwrap();
+        assert!(!watched.have_changed(true) && !watched.have_changed(false));
+        fs::write(&files[1], "two").unwrap();
+        assert!(watched.have_changed(true) && !watched.have_changed(true));
+        fs::write(&files[1], "three").unwrap();
+        assert!(watched.have_changed(false), "without an event");
+        fs::remove_file(&files[1]).unwrap();
+        assert!(watched.have_changed(false));
     }
 }

@@ -134,3 +134,18 @@ async fn without_nats_the_host_runs_alone_says_so_and_joins_later() {
     until_there_is_a_host(&async_nats::connect(nats.url()).await.unwrap()).await;
     host.stop();
 }
+
+#[actix_rt::test]
+async fn a_host_that_is_stopped_over_its_lattice_ends_its_process() {
+    let place = Workplace::new();
+    let nats = server("");
+    let port = nats.port.to_string();
+    let mut host = place.start(&format!("run --rpc-host 127.0.0.1 --rpc-port {port} --require-nats 50s"));
+    let line = host.line(" runs: ");
+    let id = line.split(' ').nth(1).unwrap();
+    let mut command = place.command(&format!("ctl stop host {id}"));
+    let mut stop = Staying::start(command.env("CONTROL_HOST", "127.0.0.1").env("CONTROL_PORT", &port));
+    assert_eq!(stop.code(), 0, "{}", stop.errors());
+    assert_eq!(host.code(), 0, "{}", host.errors());
+    assert!(host.errors().contains("the host was stopped over its lattice"), "{}", host.errors());
+}

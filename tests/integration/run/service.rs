@@ -8,7 +8,7 @@ use crate::signing::guest;
 use crate::workplace::{Staying, Workplace, answer, get, manifest, request_in_flight};
 
 #[test]
-fn a_signal_finishes_what_is_in_flight() {
+fn seed_defect_41_sigterm_finishes_what_is_in_flight_as_sigint_does() {
     for signal in ["TERM", "INT"] {
         let place = Workplace::with_echo();
         let mut host = place.start("run echo.yaml");

@@ -49,7 +49,10 @@ pub(super) async fn run(
     let mut session = Session { command, host: host.clone(), actor, http: HttpServer::new(None) };
     let failure = tokio::select! {
         Err(failure) = session.run(module, links, watch, folder) => Some(failure),
-        _ = shutdown.asked_for() => None,
+        _ = shutdown.asked_for() => {
+            announce::note("finishing what is in flight; a second signal ends at once");
+            None
+        }
     };
     shutdown.or_at_once(host.stop()).await;
     failure.map_or_else(|| Ok(Zeroizing::default()), Err)
