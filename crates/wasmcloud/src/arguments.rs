@@ -9,7 +9,7 @@ use crate::color::When;
 use crate::outcome::{CommandError, CommandResult};
 use crate::{completions, ctl, dev, inspect, keys, man, par, registry, run, sign};
 
-/// Signs and inspects WebAssembly actors and capability providers.
+/// Runs, signs and ships WebAssembly actors and capability providers, and controls the hosts that run them.
 #[derive(Debug, Parser)]
 #[command(name = "wasmcloud", version, max_term_width = 120, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -23,25 +23,28 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Dev(Box<dev::Dev>),
+    Run(Box<run::Run>),
+    Ctl(ctl::Ctl),
+    #[command(subcommand, visible_alias = "reg")]
+    Registry(registry::Command),
     #[command(subcommand)]
     Keys(keys::Command),
     Sign(sign::Sign),
     Inspect(inspect::Inspect),
     #[command(subcommand)]
     Par(par::Command),
-    Run(Box<run::Run>),
-    Dev(Box<dev::Dev>),
-    #[command(subcommand, visible_alias = "reg")]
-    Registry(registry::Command),
     Completions(completions::Completions),
     Man(man::Manual),
-    Ctl(ctl::Ctl),
 }
 
 const EXAMPLES: &str = "\
 Examples:
+  wasmcloud dev echo.wasm
+  wasmcloud run counter.yaml
+  wasmcloud ctl hosts
+  wasmcloud registry push echo_signed.wasm registry.example/actors/echo:1.0.0
   wasmcloud keys gen account --output account.seed
-  wasmcloud keys gen module --output echo.seed
   wasmcloud sign echo.wasm --output echo_signed.wasm --name Echo -c httpserver \\
       --issuer-seed-file account.seed --subject-seed-file echo.seed
   wasmcloud inspect echo_signed.wasm
@@ -63,9 +66,10 @@ impl Arguments {
         if arguments.iter().any(|argument| holds_seed(argument)) {
             return Err(CommandError::Usage(
                 "an argument contains a seed. All users of this machine can see the arguments, and the shell may keep them \
-                 in its history. Put the seed into a file that only you can read, and use --issuer-seed-file or \
-                 --subject-seed-file, or set WASMCLOUD_ISSUER_SEED or WASMCLOUD_SUBJECT_SEED. If the seed is in use, \
-                 replace it by a new one: wasmcloud keys gen --help"
+                 in its history. Put the seed into a file that only you can read, and name the file, as in \
+                 --issuer-seed-file, --subject-seed-file and --rpc-seed, or set a variable of the environment, such as \
+                 WASMCLOUD_ISSUER_SEED, WASMCLOUD_SUBJECT_SEED and RPC_SEED. If the seed is in use, replace it by a new \
+                 one: wasmcloud keys gen --help"
                     .to_owned(),
             ));
         }

@@ -62,15 +62,15 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> CommandResult {
     match arguments.command {
         None => Ok(arguments::help()),
+        Some(Command::Dev(command)) => dev::run(*command),
+        Some(Command::Run(command)) => run::run(*command),
+        Some(Command::Ctl(command)) => ctl::run(command),
+        Some(Command::Registry(command)) => registry::run(command),
         Some(Command::Keys(command)) => keys::run(command),
         Some(Command::Sign(command)) => sign::run(command),
         Some(Command::Inspect(command)) => inspect::run(&command),
         Some(Command::Par(command)) => par::run(command),
-        Some(Command::Run(command)) => run::run(*command),
-        Some(Command::Dev(command)) => dev::run(*command),
-        Some(Command::Registry(command)) => registry::run(command),
         Some(Command::Completions(command)) => completions::run(&command),
         Some(Command::Man(command)) => man::run(&command),
-        Some(Command::Ctl(command)) => ctl::run(command),
     }
 }
