@@ -63,7 +63,12 @@ impl ControlHandler for HostControl {
     }
 
     fn carry_out(self: Arc<Self>, order: Order) -> Work {
-        Box::pin(async move { orders::carry_out(self.host()?, order).await })
+        Box::pin(async move {
+            match self.host() {
+                Ok(host) => orders::carry_out(host, order).await,
+                Err(stopped) => Err(stopped).into(),
+            }
+        })
     }
 
     fn failed(&self, order: &Order, error: &Error) {

@@ -78,7 +78,6 @@ fn entities(snapshot: &Snapshot) -> Vec<InventoryEntity> {
         name: Some(provider.identity.claims.name()),
         revision: Some(provider.identity.revision()),
         image_ref: provider.identity.image.as_ref().map(|image| image.reference.clone()),
-        ..InventoryEntity::default()
     });
     let mut entities: Vec<InventoryEntity> = actors.chain(providers).collect();
     entities.sort_by(|one, other| (&one.id, &one.link_name).cmp(&(&other.id, &other.link_name)));
@@ -120,11 +119,11 @@ impl AdvertisementSource for HostInventory {
     }
 
     fn links(&self) -> Vec<wire::LinkDefinition> {
-        self.dispatch.snapshot().links.values().map(|link| advertised(&link.definition.listed())).collect()
+        self.dispatch.snapshot().links.values().map(|link| advertised(&link.definition)).collect()
     }
 
     fn listed_links(&self) -> Vec<wire::LinkDefinition> {
-        self.dispatch.snapshot().links.values().map(|link| listed(&link.definition)).collect()
+        self.dispatch.snapshot().links.values().map(|link| advertised(&link.definition.listed())).collect()
     }
 
     fn uptime(&self) -> Duration {
@@ -157,18 +156,6 @@ pub(super) fn advertised(definition: &LinkDefinition) -> wire::LinkDefinition {
         contract_id: definition.contract_id.clone(),
         values: values.collect(),
     }
-}
-
-/// Returns a link as it is listed: each value that the reserved value names as a secret is replaced.
-fn listed(definition: &LinkDefinition) -> wire::LinkDefinition {
-    const SECRETS: &str = "__wasmcloud_secrets";
-    let secrets: Vec<&str> = definition.values.get(SECRETS).map_or(Vec::new(), |names| names.split(',').collect());
-    let mut listed = advertised(definition);
-    listed.values.retain(|value| value.name != SECRETS);
-    for value in listed.values.iter_mut().filter(|value| secrets.contains(&value.name.as_str())) {
-        value.value = "(secret)".to_owned();
-    }
-    listed
 }
 
 impl EraSource for HostInventory {

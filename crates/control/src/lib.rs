@@ -29,7 +29,7 @@ pub use authority::ControlAuthority;
 pub use client::{ControlClient, ControlEvents, EventWatch};
 pub use event::{ControlEvent, EventFilter, kinds};
 pub use outcome::{Outcome, RequestOptions, Settled};
-pub use service::{Carried, ControlCounts, ControlHandler, ControlService, ControlSettings, Order, Page, Work};
+pub use service::{Carried, ControlCounts, ControlHandler, ControlService, ControlSettings, Order, Work};
 pub use subject::{Command, Subjects};
 
 /// Runs the program of the document as a test.

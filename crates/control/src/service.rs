@@ -42,7 +42,7 @@ use request::Request;
 use throttles::Throttles;
 
 pub use counts::ControlCounts;
-pub use handler::{Carried, ControlHandler, Order, Page, Work};
+pub use handler::{Carried, ControlHandler, Order, Work};
 
 /// The largest request that is read. Unit: bytes.
 const LARGEST_REQUEST: usize = 1024 * 1024;

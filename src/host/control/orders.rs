@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use wasmcloud_control::Order;
 use wasmcloud_control::message::{
     HostCommand, LabelsCommand, ManifestCommand, PutLinkCommand, RemoveLinkCommand, ScaleActorCommand,
     StartActorCommand, StartProviderCommand, StopProviderCommand, UpdateActorCommand,
 };
+use wasmcloud_control::{Carried, Order};
 use wasmcloud_core::entity::link_name;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::Image;
@@ -18,12 +18,13 @@ use wasmcloud_lattice::EraEvent;
 use super::auctions::{builtin_name, expect_image, expect_no_actor, expect_no_provider, expect_open};
 use crate::event::EventKind;
 use crate::host::Host;
+use crate::manifest::{ApplyOptions, HostManifest};
 use crate::supervisor::Command;
 use crate::supervisor::placement::ActorOptions;
 
-/// Carries out an order. The value is what a plan or an application of a manifest returns.
-pub(super) async fn carry_out(host: Host, order: Order) -> Result<Option<Value>> {
-    match order {
+/// Carries out an order.
+pub(super) async fn carry_out(host: Host, order: Order) -> Carried {
+    let outcome = match order {
         Order::StartActor(command) => start_actor(&host, command).await,
         Order::StopActor(command) => host.stop_actor(&command.actor_ref).await,
         Order::UpdateActor(command) => update_actor(&host, command).await,
@@ -38,16 +39,20 @@ pub(super) async fn carry_out(host: Host, order: Order) -> Result<Option<Value>>
             host.stop().await;
             Ok(())
         }
-        Order::Plan(command) => return plan(&host, command).await.map(Some),
-        Order::Apply(command) => return apply(&host, command).await.map(Some),
+        Order::Plan(command) => return plan(&host, command).await.unwrap_or_else(failed),
+        Order::Apply(command) => return apply(&host, command).await.unwrap_or_else(failed),
         Order::PutLink(command) => put_link(&host, command).await,
         Order::RemoveLink(command) => remove_link(&host, command).await,
         other => {
             let message = format!("host {} does not know the order {}", host.id(), other.name());
             Err(Error::new(ErrorKind::Unsupported, message))
         }
-    }?;
-    Ok(None)
+    };
+    outcome.into()
+}
+
+fn failed(failure: Error) -> Carried {
+    Carried { result: None, failure: Some(failure) }
 }
 
 async fn start_actor(host: &Host, command: StartActorCommand) -> Result<()> {
@@ -145,12 +150,29 @@ async fn remove_link(host: &Host, command: RemoveLinkCommand) -> Result<()> {
     host.remove_link(&actor_id, &contract_id, Some(link_name(Some(&name)).to_owned())).await
 }
 
-async fn plan(host: &Host, command: ManifestCommand) -> Result<Value> {
-    let _ = (host, command);
-    Err(Error::new(ErrorKind::Unsupported, "this host takes no manifests from afar"))
+async fn plan(host: &Host, command: ManifestCommand) -> Result<Carried> {
+    let options = ApplyOptions::new().prune(command.prune);
+    let plan = host.plan_manifest(HostManifest::from_json(&command.manifest.to_string())?, options).await?;
+    Ok(Carried { result: Some(written(&plan)?), failure: None })
 }
 
-async fn apply(host: &Host, command: ManifestCommand) -> Result<Value> {
+async fn apply(host: &Host, command: ManifestCommand) -> Result<Carried> {
     expect_open(host)?;
-    plan(host, command).await
+    let options = ApplyOptions::new().prune(command.prune);
+    let outcome = host.apply_manifest_with(HostManifest::from_json(&command.manifest.to_string())?, options).await?;
+    let failures = outcome.steps.iter().filter_map(|step| {
+        let error = step.result.error()?;
+        Some(format!("{}: {error}", step.step.entry))
+    });
+    let failures: Vec<String> = failures.collect();
+    let failure = (!failures.is_empty()).then(|| {
+        let message = format!("the manifest was applied in part on host {}: {}", host.id(), failures.join("; "));
+        Error::new(ErrorKind::ManifestIncomplete, message)
+    });
+    Ok(Carried { result: Some(written(&outcome)?), failure })
+}
+
+fn written(result: &impl serde::Serialize) -> Result<Value> {
+    let cannot = |error| Error::new(ErrorKind::Internal, "the result cannot be written").caused_by(error);
+    serde_json::to_value(result).map_err(cannot)
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wasmcloud_core::entity::link_name;
-use wasmcloud_core::error::Result;
+use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::{ControlClient, MARGIN};
 use crate::message::{
@@ -176,24 +176,24 @@ impl ControlClient {
     /// registries.
     ///
     /// # Errors
-    /// As all orders, and those of the plan.
+    /// As all orders, and those of the plan; `DeadlineExceeded` if it takes longer than `limit`.
     pub async fn plan(&self, host: &str, manifest: Value, prune: bool, limit: Duration) -> Result<Value> {
-        let (result, _) = self.manifest(host, Command::Plan, manifest, prune, limit).await?;
-        Ok(result.unwrap_or_default())
+        let ack = self.manifest(host, Command::Plan, manifest, prune, limit).await?;
+        match ack.outcome.settled()? {
+            Settled::Done => Ok(ack.result.unwrap_or_default()),
+            Settled::Accepted { .. } => {
+                let message = format!("host {host} has no plan after {limit:?}: give it more time");
+                Err(Error::new(ErrorKind::DeadlineExceeded, message))
+            }
+        }
     }
 
-    /// Applies a manifest, in JSON. Returns what was changed, unless the host needs longer than `limit`: the event
-    /// `request_finished` then tells.
+    /// Applies a manifest, in JSON. `outcome` tells whether all of it was applied, and `result` what was changed, also if a
+    /// part failed. If the host needs longer than `limit`, the event `request_finished` tells both.
     ///
     /// # Errors
-    /// As all orders, and those of the application.
-    pub async fn apply(
-        &self,
-        host: &str,
-        manifest: Value,
-        prune: bool,
-        limit: Duration,
-    ) -> Result<(Option<Value>, Settled)> {
+    /// As all orders. The failures of the application are part of the acknowledgement.
+    pub async fn apply(&self, host: &str, manifest: Value, prune: bool, limit: Duration) -> Result<ManifestAck> {
         self.manifest(host, Command::Apply, manifest, prune, limit).await
     }
 
@@ -204,13 +204,12 @@ impl ControlClient {
         manifest: Value,
         prune: bool,
         limit: Duration,
-    ) -> Result<(Option<Value>, Settled)> {
+    ) -> Result<ManifestAck> {
         let wait_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let options = RequestOptions { wait_ms: Some(wait_ms), ..self.options() };
         let request = ManifestCommand { manifest, prune, options };
         let subject = self.subjects.command(host, command)?;
-        let ack: ManifestAck = self.exchange(subject, &request, limit.saturating_add(MARGIN), true).await?;
-        Ok((ack.result, ack.outcome.settled()?))
+        self.exchange(subject, &request, limit.saturating_add(MARGIN), true).await
     }
 
     /// Gives an order that 2021 did not know.

@@ -208,7 +208,8 @@ pub struct ManifestCommand {
 /// Acknowledges a plan or an application of a manifest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ManifestAck {
-    /// The public key of the host that answers.
+    /// The public key of the host that answers. Empty in an answer to a request that it could not read or does not serve.
+    #[serde(default)]
     pub host_id: String,
     /// The plan, or what was applied. `None` after a failure, and while the outcome is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::Inner;
-use super::handler::Order;
+use super::handler::{Carried, Order};
 use crate::event::{ControlEvent, kinds};
 use crate::outcome::{DEFAULT_WAIT, LONGEST_WAIT, Outcome};
 
@@ -56,43 +55,30 @@ impl Inner {
         }
         let mut work = tokio::spawn(self.handler.clone().carry_out(order.clone()));
         let in_time = if is_stop { None } else { timeout(wait, &mut work).await.ok() };
-        let outcome = match in_time {
+        let carried = match in_time {
             Some(joined) => {
-                let outcome = unless_panicked(joined);
-                let (told, result) = match &outcome {
-                    Ok(result) => (Outcome::default(), result.clone()),
-                    Err(error) => (Outcome::failed(error), None),
-                };
-                self.answer(reply, &order.acknowledgement(&self.host, told, result)).await;
-                outcome
+                let carried = unless_panicked(joined);
+                let told = carried.failure.as_ref().map(Outcome::failed).unwrap_or_default();
+                self.answer(reply, &order.acknowledgement(&self.host, told, carried.result.clone())).await;
+                carried
             }
             None => {
                 if !is_stop {
                     let accepted = Outcome::accepted(kinds::REQUEST_FINISHED, request);
                     self.answer(reply, &order.acknowledgement(&self.host, accepted, None)).await;
                 }
-                let outcome = self.follow(&in_progress, work).await;
-                let mut finished = order.event(kinds::REQUEST_FINISHED, request);
-                finished = match &outcome {
-                    Ok(Some(result)) => finished.with("result", result.clone()),
-                    Ok(None) => finished,
-                    Err(error) => finished.failed(error),
-                };
-                self.tell_quietly(finished).await;
-                outcome
+                let carried = self.follow(&in_progress, work).await;
+                self.tell_quietly(finished(&in_progress, &carried)).await;
+                carried
             }
         };
-        if let Err(error) = outcome {
-            self.report_failure(order, request, &error).await;
+        if let Some(failure) = carried.failure {
+            self.report_failure(order, request, &failure).await;
         }
     }
 
     /// Waits for the end of an order and tells its progress meanwhile.
-    async fn follow(
-        &self,
-        in_progress: &InProgress,
-        mut work: JoinHandle<Result<Option<Value>>>,
-    ) -> Result<Option<Value>> {
+    async fn follow(&self, in_progress: &InProgress, mut work: JoinHandle<Carried>) -> Carried {
         let InProgress { order, request, began, .. } = in_progress;
         let mut ticks = interval(PROGRESS);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -124,7 +110,21 @@ impl Inner {
     }
 }
 
-fn unless_panicked(joined: Result<Result<Option<Value>>, tokio::task::JoinError>) -> Result<Option<Value>> {
-    joined
-        .unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, "an order panicked: report this").caused_by(error)))
+/// Returns the event that tells how an accepted order ended.
+fn finished(in_progress: &InProgress, carried: &Carried) -> ControlEvent {
+    let mut event = in_progress.order.event(kinds::REQUEST_FINISHED, &in_progress.request);
+    if let Some(result) = &carried.result {
+        event = event.with("result", result.clone());
+    }
+    match &carried.failure {
+        Some(failure) => event.failed(failure),
+        None => event,
+    }
+}
+
+fn unless_panicked(joined: Result<Carried, tokio::task::JoinError>) -> Carried {
+    joined.unwrap_or_else(|error| {
+        let failure = Error::new(ErrorKind::Internal, "an order panicked: report this").caused_by(error);
+        Carried { result: None, failure: Some(failure) }
+    })
 }

@@ -16,8 +16,23 @@ use crate::message::{
 use crate::message::{CommandAck, HostCommand, ManifestAck, StartActorAck, StartProviderAck, StopAck, UpdateActorAck};
 use crate::outcome::{Outcome, RequestOptions};
 
-/// An order that is being carried out. Its value is what a plan or an application of a manifest returns.
-pub type Work = Pin<Box<dyn Future<Output = Result<Option<Value>>> + Send>>;
+/// An order that is being carried out.
+pub type Work = Pin<Box<dyn Future<Output = Carried> + Send>>;
+
+/// How an order ended.
+#[derive(Debug, Default)]
+pub struct Carried {
+    /// What a plan or an application of a manifest returns, also if a part of it failed.
+    pub result: Option<Value>,
+    /// Why the order failed.
+    pub failure: Option<Error>,
+}
+
+impl From<Result<()>> for Carried {
+    fn from(outcome: Result<()>) -> Carried {
+        Carried { result: None, failure: outcome.err() }
+    }
+}
 
 /// Answers questions and carries out orders. All but the work is called on the thread of the lattice and must not block.
 pub trait ControlHandler: Send + Sync + 'static {
