@@ -211,7 +211,7 @@ async fn what_cannot_be_satisfied_is_refused_before_anything_changes() {
     let held = holder.actor();
     let without = sign("messenger").alias("without").actor();
     folder.actor("alias.wasm", &sign("echo").alias("held"));
-    folder.actor("expired.wasm", &sign("echo").claims(|claims| claims.expires = Some(1)));
+    folder.write("expired.wasm", sign("echo").claims(|claims| claims.expires = Some(1)).bytes());
     folder.actor("many.wasm", &sign("echo"));
     let distrusted = sign("echo");
     folder.actor("distrusted.wasm", &distrusted);
@@ -241,11 +241,11 @@ async fn what_cannot_be_satisfied_is_refused_before_anything_changes() {
         let refused = host.apply_manifest(folder.manifest(&text).unwrap()).await.unwrap_err();
         let expected = [
             ("capabilities[0] (builtin:nothing)", ErrorKind::InvalidArgument),
+            ("actors[2] (expired.wasm)", ErrorKind::TokenExpired),
             ("links[0] (without to wasmcloud:logging)", ErrorKind::CapabilityDenied),
             ("links[1] (held to wasmcloud:logging)", ErrorKind::InvalidArgument),
             ("links[2] (held to wasmcloud:logging)", ErrorKind::InvalidArgument),
             ("actors[1] (alias.wasm)", ErrorKind::AliasTaken),
-            ("actors[2] (expired.wasm)", ErrorKind::TokenExpired),
             ("actors[3] (many.wasm)", ErrorKind::Busy),
             ("actors[4] (distrusted.wasm)", ErrorKind::Revoked),
         ];

@@ -24,15 +24,20 @@ fn at_once() -> ApplyOptions {
 
 /// A guest that is healthy, and that traps in any other operation.
 fn fragile() -> Vec<u8> {
-    wat::parse_str(
+    trapping("(i32.ne (local.get $operation) (i32.const 13))")
+}
+
+/// A guest that traps in all operations for which a condition holds.
+fn trapping(condition: &str) -> Vec<u8> {
+    wat::parse_str(format!(
         r#"(module
             (import "wapc" "__guest_response" (func $response (param i32 i32)))
             (memory (export "memory") 1)
             (func (export "__guest_call") (param $operation i32) (param i32) (result i32)
-                (if (i32.ne (local.get $operation) (i32.const 13)) (then (unreachable)))
+                (if {condition} (then (unreachable)))
                 (call $response (i32.const 0) (i32.const 0))
-                (i32.const 1)))"#,
-    )
+                (i32.const 1)))"#
+    ))
     .unwrap()
 }
 
@@ -98,7 +103,7 @@ async fn an_unhealthy_revision_is_rolled_back_and_the_rest_is_applied() {
     folder.actor("other.wasm", &sign("tiny_echo"));
     with_host_of(updatable(), async |host| {
         host.apply_manifest(folder.manifest("actors: [{image_ref: echo.wasm, instances: 3}]").unwrap()).await.unwrap();
-        folder.actor("echo.wasm", &signing.module(guest("trap")).revision(2));
+        folder.actor("echo.wasm", &signing.module(trapping("(i32.const 1)")).revision(2));
         let manifest = folder.manifest("actors: [echo.wasm, other.wasm]").unwrap();
         let mut events = host.monitor(WasmCloudEntity::Actor(key.clone()));
         let outcome = soon(host.apply_manifest_with(manifest.clone(), at_once())).await.unwrap();
