@@ -24,10 +24,7 @@ const MODULE_BYTES: usize = 420_000;
 #[actix_rt::main]
 async fn main() {
     let (entries, large) = if is_real_run() { (1000, 100) } else { (10, 2) };
-    let table = vec![
-        plan(entries, 0, Some(Target::AtMost(200.0))).await,
-        plan(large, MODULE_BYTES, None).await,
-    ];
+    let table = vec![plan(entries, 0, Some(Target::AtMost(200.0))).await, plan(large, MODULE_BYTES, None).await];
     report("operate", "Plans of manifests whose entries all run: every module is read, hashed and verified", &table)
         .expect("the figures can be written");
 }
@@ -46,7 +43,8 @@ async fn plan(actors: usize, module_bytes: usize, target: Option<Target>) -> Row
         times.push(time(&host, &path, actors).await);
     }
     host.stop().await;
-    let size = if module_bytes == 0 { "small modules".to_owned() } else { format!("modules of {} KB", module_bytes / 1000) };
+    let size =
+        if module_bytes == 0 { "small modules".to_owned() } else { format!("modules of {} KB", module_bytes / 1000) };
     let what = format!("plan of {actors} actors that run, {size}: no change: median");
     Row { what, per_call: None, figure: median(times), unit: "ms", target }
 }
@@ -69,7 +67,8 @@ fn write(folder: &Path, actors: usize, module_bytes: usize) -> PathBuf {
     for number in 0..actors {
         let module = padded(signing::guest("tiny_echo"), module_bytes);
         let name = format!("{number}.wasm");
-        std::fs::write(folder.join(&name), signing::sign_module("echo", module).bytes()).expect("there is room for files");
+        std::fs::write(folder.join(&name), signing::sign_module("echo", module).bytes())
+            .expect("there is room for files");
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  - {name}");
     }

@@ -38,13 +38,13 @@ const VARIABLES: [&str; 13] = [
 ];
 
 /// A NATS server with the hosts of a test, and a folder.
-struct Scene {
+pub(crate) struct Scene {
     server: NatsServer,
     folder: TempDir,
 }
 
 impl Scene {
-    fn start() -> Scene {
+    pub(crate) fn start() -> Scene {
         let folder = TempDir::new().unwrap();
         let store = folder.path().join("store");
         let server = NatsServer::start_with(&format!("jetstream {{ store_dir: {store:?} }}\n"));
@@ -55,12 +55,12 @@ impl Scene {
         LatticeOptions::new(ConnectionOptions::new(self.server.url()))
     }
 
-    fn builder(&self) -> HostBuilder {
+    pub(crate) fn builder(&self) -> HostBuilder {
         with_tested_compiler(HostBuilder::new().with_shards(1)).with_lattice(self.options())
     }
 
     /// Starts a host and waits until it answers.
-    async fn host(&self, builder: HostBuilder) -> Host {
+    pub(crate) async fn host(&self, builder: HostBuilder) -> Host {
         let host = builder.build();
         host.start().await.unwrap();
         let ctl = self.ctl();
@@ -90,12 +90,12 @@ impl Scene {
         hosts.try_into().unwrap()
     }
 
-    fn ctl(&self) -> Ctl {
+    pub(crate) fn ctl(&self) -> Ctl {
         let folder = self.folder.path().to_owned();
         Ctl { port: self.server.port, folder, variables: Vec::new() }
     }
 
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.folder.path().join(name), bytes).unwrap();
     }
 
@@ -106,7 +106,7 @@ impl Scene {
 
 /// The command, which reaches the server.
 #[derive(Clone)]
-struct Ctl {
+pub(crate) struct Ctl {
     port: u16,
     folder: std::path::PathBuf,
     variables: Vec<(&'static str, String)>,
@@ -114,10 +114,10 @@ struct Ctl {
 
 /// What a run ended with.
 #[derive(Debug)]
-struct Ended {
-    code: i32,
-    output: String,
-    errors: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) output: String,
+    pub(crate) errors: String,
 }
 
 impl From<Output> for Ended {
@@ -135,8 +135,13 @@ impl Ctl {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
+        self.binary(&[&["ctl"], arguments].concat())
+    }
+
+    /// Returns another command of the binary, which reaches the server too.
+    pub(crate) fn binary(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wasmcloud"));
-        command.arg("ctl").args(arguments).current_dir(&self.folder).stdin(Stdio::null());
+        command.args(arguments).current_dir(&self.folder).stdin(Stdio::null());
         for variable in VARIABLES {
             command.env_remove(variable);
         }

@@ -6,13 +6,17 @@
 //! - `differences`: plans, and applications that carry out only what differs
 //! - `updates`: other revisions of what runs, and the way back
 //! - `secrets`: secrets, which are shown nowhere
+//! - `images`: actors and providers of a registry
+//! - `commands`: `wasmcloud manifest`, `plan` and `apply`
 //! - `examples`: the manifests of the examples, through their front doors
 
+mod commands;
 mod differences;
 #[cfg(unix)]
 mod examples;
 mod files;
 mod formats;
+mod images;
 mod secrets;
 mod updates;
 

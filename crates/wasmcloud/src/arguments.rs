@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::color::When;
 use crate::outcome::{CommandError, CommandResult};
-use crate::{completions, ctl, dev, inspect, keys, man, par, registry, run, sign};
+use crate::{apply, completions, ctl, dev, inspect, keys, man, manifest, par, plan, registry, run, sign};
 
 /// Runs, signs and ships WebAssembly actors and capability providers, and controls the hosts that run them.
 #[derive(Debug, Parser)]
@@ -25,7 +25,11 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Dev(Box<dev::Dev>),
     Run(Box<run::Run>),
+    Plan(plan::Plan),
+    Apply(apply::Apply),
     Ctl(ctl::Ctl),
+    #[command(subcommand)]
+    Manifest(manifest::Command),
     #[command(subcommand, visible_alias = "reg")]
     Registry(registry::Command),
     #[command(subcommand)]
@@ -42,6 +46,7 @@ const EXAMPLES: &str = "\
 Examples:
   wasmcloud dev echo.wasm
   wasmcloud run counter.yaml
+  wasmcloud apply shop.yaml
   wasmcloud ctl hosts
   wasmcloud registry push echo_signed.wasm registry.example/actors/echo:1.0.0
   wasmcloud keys gen account --output account.seed

@@ -37,7 +37,9 @@ mod values;
 use clap::Subcommand;
 
 use crate::outcome::{CommandError, CommandResult};
-use session::{LatticeOptions, Session};
+pub(crate) use progress::Progress;
+pub(crate) use session::{LatticeOptions, Session};
+pub(crate) use values::duration;
 
 /// Shows and changes what the hosts of a lattice run, over NATS.
 #[derive(Debug, clap::Args)]

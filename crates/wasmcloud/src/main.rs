@@ -5,6 +5,7 @@
 //! - `announce`: what commands that stay say
 //! - `keys`, `sign`, `inspect`, `par`, `registry`, `run`, `dev`, `completions`, `man`: the commands
 //! - `ctl`: the commands that talk with the hosts of a lattice
+//! - `manifest`, `plan`, `apply`: manifests, and the hosts that run them
 //! - `input`, `output`: the files that commands read and write
 //! - `secret`: seeds and their sources
 //! - `signals`, `state_folder`, `watch`: what commands that stay react to, and what keeps them apart
@@ -15,6 +16,7 @@
 //! - `color`: when output has colours
 
 mod announce;
+mod apply;
 mod arguments;
 mod color;
 mod completions;
@@ -25,9 +27,11 @@ mod input;
 mod inspect;
 mod keys;
 mod man;
+mod manifest;
 mod outcome;
 mod output;
 mod par;
+mod plan;
 mod registry;
 mod run;
 mod secret;
@@ -65,6 +69,9 @@ fn run(arguments: Arguments) -> CommandResult {
         Some(Command::Dev(command)) => dev::run(*command),
         Some(Command::Run(command)) => run::run(*command),
         Some(Command::Ctl(command)) => ctl::run(command),
+        Some(Command::Manifest(command)) => manifest::run(command),
+        Some(Command::Plan(command)) => plan::run(command),
+        Some(Command::Apply(command)) => apply::run(command),
         Some(Command::Registry(command)) => registry::run(command),
         Some(Command::Keys(command)) => keys::run(command),
         Some(Command::Sign(command)) => sign::run(command),

@@ -12,14 +12,14 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// A line that tells what is being done, and for how long. It is removed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     doing: String,
 }
 
 impl Progress {
     /// Begins to tell what is being done.
-    pub(super) fn begin(doing: String) -> Progress {
+    pub(crate) fn begin(doing: String) -> Progress {
         let doing = escaped(&doing).into_owned();
         if !io::stderr().is_terminal() {
             return Progress { bar: ProgressBar::hidden(), doing };

@@ -91,7 +91,7 @@ impl Session {
     }
 
     /// Returns whether results are printed as JSON.
-    pub(super) fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         self.options.output == Output::Json
     }
 

@@ -22,7 +22,7 @@ impl FromStr for Pair {
 }
 
 /// Returns a duration such as `500ms`, `5s` or `2m`. A number without a unit has seconds. The greatest is ten minutes.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     const LONGEST: u64 = 10 * 60 * 1000;
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

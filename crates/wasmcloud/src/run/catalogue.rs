@@ -75,6 +75,12 @@ pub(crate) static STATE_FOLDER: Setting = value(
     "The folder whose lock keeps two hosts from working in one place",
 )
 .default(".wasmcloud");
+pub(crate) static SECRETS_FOLDER: Setting = value(
+    "secrets-folder",
+    "WASMCLOUD_SECRETS_FOLDER",
+    "FOLDER",
+    "The folder of the secrets that manifests from other machines may name",
+);
 
 pub(crate) static RPC_HOST: Setting =
     value("rpc-host", "RPC_HOST", "HOST", "The NATS server that carries calls, with tls:// before it to insist on TLS")
@@ -250,6 +256,7 @@ pub(crate) static ALL: &[&Setting] = &[
     &LABEL,
     &WATCH,
     &STATE_FOLDER,
+    &SECRETS_FOLDER,
     &RPC_HOST,
     &RPC_PORT,
     &RPC_JWT,

@@ -12,8 +12,8 @@ use super::catalogue::{
     ACCEPT_UNSIGNED_CLAIMS, ALLOW_LIVE_UPDATES, ALLOW_OCI_LATEST, ALLOWED_INSECURE, CACHE, CALL_DEADLINE,
     CLUSTER_SEED_FILE, COMPILER, CONTROL_ISSUER, DISABLE_STRICT_UPDATE_CHECK, HEARTBEAT_INTERVAL_S, HOST_SEED_FILE,
     LABEL, MEMORY_LIMIT, MESSAGE_LIMIT, NSPREFIX, OCI_CA_FILE, OCI_CACHE, OCI_REGISTRY, OCI_REGISTRY_PASSWORD,
-    OCI_REGISTRY_USER, REGISTRY_REPLICAS, REQUIRE_NATS, SHARDS, STOP_GRACE, TRUSTED_CLUSTER, TRUSTED_HOST,
-    TRUSTED_ISSUER,
+    OCI_REGISTRY_USER, REGISTRY_REPLICAS, REQUIRE_NATS, SECRETS_FOLDER, SHARDS, STOP_GRACE, TRUSTED_CLUSTER,
+    TRUSTED_HOST, TRUSTED_ISSUER,
 };
 use super::connection::Connections;
 use super::quantity;
@@ -40,6 +40,10 @@ pub(super) fn configure(settings: &Settings) -> CommandResult<Configured> {
     let builder = trust(settings, builder)?;
     let builder = registries(settings, builder)?;
     let builder = compilation(settings, builder)?;
+    let builder = match settings.path(&SECRETS_FOLDER) {
+        None => builder,
+        Some(folder) => builder.with_secrets_folder(folder),
+    };
     let builder = match settings.path(&HOST_SEED_FILE) {
         None => builder,
         Some(path) => builder.with_host_key(key(&Secret::from_file(&path)?)?)?,
