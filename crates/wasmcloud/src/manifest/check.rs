@@ -16,7 +16,7 @@ use crate::output::shown;
 Examples:
   wasmcloud manifest check host.yaml
   PORT=8080 wasmcloud manifest check host.toml")]
-pub(super) struct Check {
+pub(crate) struct Check {
     /// The manifest: YAML, TOML (.toml) or JSON (.json).
     #[arg(value_name = "FILE")]
     file: PathBuf,
