@@ -11,8 +11,11 @@ use wasmcloud_oci::{Kind, NoProgress, Pulled, Reference, RegistryClient};
 
 use super::{Fetched, FetchedImage, ImageKind, RegistryConfiguration};
 
-/// The number of pulls at the same time. Further ones wait.
-const AT_ONCE: usize = 8;
+/// The number of transfers at the same time. Further ones wait. One costs little memory, and a slow registry takes long.
+const TRANSFERS: usize = 32;
+
+/// The number of contents that are read and verified at the same time. They are in memory as a whole.
+const CONTENTS: usize = 2;
 
 /// Work that is done on the thread. It gets the client, or the reason why there is none.
 type Work = Box<dyn FnOnce(Result<RegistryClient>) -> LocalBoxFuture<'static, ()> + Send>;
@@ -21,6 +24,7 @@ type Work = Box<dyn FnOnce(Result<RegistryClient>) -> LocalBoxFuture<'static, ()
 #[derive(Debug)]
 pub(super) struct RegistryThread {
     state: Mutex<State>,
+    contents: Arc<Semaphore>,
 }
 
 enum State {
@@ -42,7 +46,10 @@ impl std::fmt::Debug for State {
 
 impl RegistryThread {
     pub(super) fn new(configuration: RegistryConfiguration) -> RegistryThread {
-        RegistryThread { state: Mutex::new(State::Unstarted(Box::new(configuration))) }
+        RegistryThread {
+            state: Mutex::new(State::Unstarted(Box::new(configuration))),
+            contents: Arc::new(Semaphore::new(CONTENTS)),
+        }
     }
 
     /// Ends the thread, and with it the pulls in progress.
@@ -66,12 +73,15 @@ impl RegistryThread {
     ) -> Result<Fetched<T>> {
         let parsed: Reference = reference.parse()?;
         let given = reference.to_owned();
+        let contents = self.contents.clone();
         self.run(move |client| async move {
             let pulled = pull(&client, &parsed).await?;
             let image = FetchedImage::of(given, &pulled);
             if image.kind != kind {
                 return Err(other_kind(&image));
             }
+            // The semaphore is never closed.
+            let _permit = contents.acquire_owned().await;
             let bytes = client.read(&pulled).await?;
             let content = tokio::task::spawn_blocking(move || read(bytes)).await.unwrap_or_else(|error| {
                 Err(Error::new(ErrorKind::Internal, "the check of the content panicked").caused_by(error))
@@ -137,7 +147,7 @@ fn serve(configuration: RegistryConfiguration, mut work: mpsc::UnboundedReceiver
         Err(error) => return log::error!("{}", no_thread(error)),
     };
     let client = configuration.options().and_then(RegistryClient::new);
-    let permits = Arc::new(Semaphore::new(AT_ONCE));
+    let permits = Arc::new(Semaphore::new(TRANSFERS));
     LocalSet::new().block_on(&runtime, async {
         while let Some(next) = work.recv().await {
             let client = match &client {
