@@ -57,7 +57,7 @@ impl Host {
     /// Returns the verified claims of an actor, which state its public key, issuer, name, revision and capabilities.
     ///
     /// `actor_ref` is its public key, its call alias, or the reference that it was started from. An actor on another host of
-    /// the lattice is found by its key.
+    /// the lattice is found by its key or reference.
     ///
     /// # Errors
     /// `ActorNotFound`, `HostNotRunning`; `LatticeUnavailable` if the registry of the lattice cannot be read.
@@ -67,10 +67,7 @@ impl Host {
             return Ok(claims);
         }
         #[cfg(feature = "lattice")]
-        if is_key(actor_ref, KeyKind::Actor)
-            && let Some(lattice) = self.joined_lattice()
-            && let Some(claims) = lattice.claims_of_actor(actor_ref).await?
-        {
+        if let Some(claims) = self.registered_claims(actor_ref).await? {
             return Ok(claims);
         }
         let message = format!("no actor with the key, call alias or reference '{actor_ref}' is known");
@@ -145,6 +142,17 @@ impl Host {
         }
         self.0.references.add(actor, &key);
         Ok(key)
+    }
+
+    /// Looks the claims of an actor up in the registry of the lattice, by its key or reference.
+    #[cfg(feature = "lattice")]
+    async fn registered_claims(&self, actor: &str) -> Result<Option<Claims<jwt::Actor>>> {
+        let Some(lattice) = self.joined_lattice() else { return Ok(None) };
+        let key = if is_reference(actor) { self.registered_reference(actor).await } else { Some(actor.to_owned()) };
+        match key.filter(|key| is_key(key, KeyKind::Actor)) {
+            Some(key) => lattice.claims_of_actor(&key).await,
+            None => Ok(None),
+        }
     }
 
     /// Looks a reference up in the registry of the lattice. A registry that cannot be read knows nothing.

@@ -39,7 +39,9 @@ async fn seed_defect_30_a_link_is_set_by_the_reference_that_another_host_started
         links_it.link_state(&key, PROBE, None) == Some(LinkState::Established)
     })
     .await;
-    assert_eq!(soon(links_it.get_actor_identity(&key)).await.unwrap().issuer, signing.claims.issuer);
+    for named in [&key, &reference] {
+        assert_eq!(soon(links_it.get_actor_identity(named)).await.unwrap().issuer, signing.claims.issuer);
+    }
 
     let stranger = lattice.stranger().await;
     let subject = format!("wasmbus.ctl.default.get.{}.inv", runs_it.id());

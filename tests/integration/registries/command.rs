@@ -128,6 +128,17 @@ fn failures_have_exit_codes_and_say_what_to_do() {
 }
 
 #[test]
+fn a_user_without_a_folder_for_caches_names_one() {
+    let shell = Shell::start();
+    let reference = shell.images.reference("echo:1");
+    let mut command = shell.command(&["resolve", &reference]);
+    let output = command.env_remove("HOME").env_remove("XDG_CACHE_HOME").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("or --cache"), "{}", text(&output.stderr));
+    assert!(shell.failed(&["resolve", &reference, "--cache", "elsewhere"], 1).contains("check the name"));
+}
+
+#[test]
 fn what_is_not_signed_is_pushed_with_a_warning() {
     let shell = Shell::start();
     shell.images.file("guest.wasm", &crate::signing::guest("tiny_echo"));
