@@ -111,6 +111,9 @@ pub use wasmcloud_providers as builtin;
 /// Runs the programs of the documents as tests.
 #[cfg(doctest)]
 mod documents {
+    #[cfg(feature = "lattice")]
+    #[doc = include_str!("../docs/control.md")]
+    struct Control;
     #[doc = include_str!("../docs/embed.md")]
     struct Embed;
     #[cfg(feature = "experiments")]

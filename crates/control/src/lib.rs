@@ -31,8 +31,3 @@ pub use event::{ControlEvent, EventFilter, kinds};
 pub use outcome::{Outcome, RequestOptions, Settled};
 pub use service::{Carried, ControlCounts, ControlHandler, ControlService, ControlSettings, Order, Work};
 pub use subject::{Command, Subjects};
-
-/// Runs the program of the document as a test.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/control.md")]
-struct Document;

@@ -9,6 +9,10 @@ use crate::child::{Child, ChildState};
 use crate::host::{ActorInventory, Host, Inventory, ProviderInventory};
 use crate::lattice::{Lattice, health_text};
 
+/// The entries of a page, and the most that may be requested.
+const DEFAULT_PAGE: usize = 1_000;
+const LARGEST_PAGE: usize = 10_000;
+
 pub(super) fn summary(host: &Host, started: Instant) -> HostSummary {
     let snapshot = host.0.dispatch.snapshot();
     let lattice = host.joined_lattice();
@@ -34,16 +38,17 @@ pub(super) fn page(host: &Host, started: Instant, request: &PageRequest) -> Inve
     let Inventory { actors, providers, .. } = Inventory::of(&host.0.dispatch.snapshot());
     let total = actors.len() + providers.len();
     let restarts = |child: Child| lattice.map_or(0, |lattice| lattice.restarts_of(&child));
-    let actors = actors.into_iter().map(|actor| {
+    let limit = request.limit.unwrap_or(DEFAULT_PAGE).clamp(1, LARGEST_PAGE);
+    let beyond_actors = request.offset.saturating_sub(actors.len());
+    let actors = actors.into_iter().skip(request.offset).map(|actor| {
         let restarts = restarts(Child::Actor(actor.key.as_str().into()));
         actor_entry(actor, restarts)
     });
-    let providers = providers.into_iter().map(|provider| {
+    let providers = providers.into_iter().skip(beyond_actors).map(|provider| {
         let restarts = restarts(Child::Provider(ProviderKey::new(&provider.id, &provider.link_name)));
         provider_entry(provider, restarts)
     });
-    let limit = request.limit.unwrap_or(LARGEST_PAGE).min(LARGEST_PAGE);
-    let entries = actors.chain(providers).skip(request.offset).take(limit.max(1)).collect();
+    let entries = actors.chain(providers).take(limit).collect();
     InventoryPage {
         host_id: host.id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -57,9 +62,6 @@ pub(super) fn page(host: &Host, started: Instant, request: &PageRequest) -> Inve
         entries,
     }
 }
-
-/// The most entries of a page.
-const LARGEST_PAGE: usize = 10_000;
 
 fn limits(host: &Host) -> HostLimits {
     let limits = host.0.configuration.limits;

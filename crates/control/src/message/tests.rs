@@ -2,19 +2,20 @@
 
 use std::fmt::Debug;
 
+use data_encoding::HEXLOWER;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::*;
 
-/// A message that hosts and clients of 2021 sent.
+/// A message that hosts and clients of 2021 sent, with the last part of its subject.
 #[derive(Deserialize)]
 struct Captured {
     step: String,
     role: String,
-    subject: String,
-    text: String,
+    name: String,
+    hex: String,
 }
 
 /// Reads a message and writes it again. Maps were written in any order in 2021, so only their content can be the same.
@@ -34,9 +35,9 @@ fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(text: &st
 fn captured_messages_are_read_and_written_in_both_directions() {
     let all: Vec<Captured> = serde_json::from_str(include_str!("captured.json")).unwrap();
     let mut seen = 0;
-    for Captured { step, role, subject, text } in &all {
-        let name = subject.rsplit('.').next().unwrap();
-        match (role.as_str(), name) {
+    for Captured { step, role, name, hex } in &all {
+        let text = &String::from_utf8(HEXLOWER.decode(hex.as_bytes()).unwrap()).unwrap();
+        match (role.as_str(), name.as_str()) {
             ("request", "actor") => there_and_back::<ActorAuctionRequest>(text),
             ("request", "provider") => there_and_back::<ProviderAuctionRequest>(text),
             ("request", "la") => there_and_back::<StartActorCommand>(text),
@@ -54,7 +55,7 @@ fn captured_messages_are_read_and_written_in_both_directions() {
             ("reply", _) if step.contains("inventory") => there_and_back::<HostInventory>(text),
             ("reply", _) if step.contains("get_links") => there_and_back::<LinkDefinitionList>(text),
             ("reply", _) if step.contains("get_claims") => there_and_back::<ClaimsList>(text),
-            _ => panic!("no type for {step}: {role} {subject} {text}"),
+            _ => panic!("no type for {step}: {role} {name} {text}"),
         }
         seen += 1;
     }
