@@ -84,12 +84,14 @@ impl Inner {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                joined = &mut work => return unless_panicked(joined),
+                biased;
+                // The first tick is at once: a client that was told "accepted" hears of it at least once.
                 _ = ticks.tick() => {
                     let elapsed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                     let event = order.event(kinds::PROGRESS, request).with("elapsed_ms", elapsed);
                     self.tell_quietly(event).await;
                 }
+                joined = &mut work => return unless_panicked(joined),
             }
         }
     }
