@@ -53,6 +53,9 @@ const LARGEST_ANSWER: usize = 1024 * 1024;
 /// The most orders that are carried out at a time.
 const ORDERS: usize = 64;
 
+/// How long the server may take to confirm the end of subscriptions.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// The delays before subscriptions that failed are made again.
 const SOONEST_RETRY: Duration = Duration::from_millis(200);
 const LATEST_RETRY: Duration = Duration::from_secs(30);
@@ -138,11 +141,16 @@ impl ControlService {
         self.0.inner.counters.read()
     }
 
-    /// Ends the subscriptions. Orders in progress go on.
+    /// Ends the subscriptions, and returns when the server knows it or does not answer. Orders in progress go on.
     pub async fn leave(&self) {
         self.0.inner.leaving.send_replace(true);
         let mut tasks = self.0.tasks.lock().await;
         while tasks.join_next().await.is_some() {}
+        // The client ends subscriptions on tasks of its own.
+        tokio::task::yield_now().await;
+        if let Err(error) = self.0.inner.connection.round_trip(FAREWELL).await {
+            log::debug!("the server may still have subscriptions of control: {error}");
+        }
     }
 }
 
