@@ -35,7 +35,7 @@ pub use events::{ControlEvents, EventWatch};
 /// How much longer a client waits than the host is asked to.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// A client of the control interface. Cheap to clone.
+/// A client of the control interface. Cheap to clone. The connection ends with the last clone and the last subscription.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -53,7 +53,9 @@ const MARGIN: Duration = Duration::from_secs(2);
 /// ```
 #[derive(Clone)]
 pub struct ControlClient {
-    connection: Connection,
+    pub(crate) connection: Connection,
+    /// Closes the connection with the last client and the last subscription.
+    open: Arc<Open>,
     subjects: Subjects,
     timeout: Duration,
     /// How long hosts wait for the outcome of an order before they acknowledge it as accepted.
@@ -62,6 +64,15 @@ pub struct ControlClient {
     signer: Option<Arc<KeyPair>>,
     /// Signs calls to actors.
     caller: Arc<KeyPair>,
+}
+
+/// An open connection.
+struct Open(Connection);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 impl ControlClient {
@@ -83,14 +94,15 @@ impl ControlClient {
             _ => Some(format!("it did not answer within {timeout:?}")),
         };
         if let Some(reason) = reason {
-            let _ = connection.close(Duration::ZERO).await;
+            connection.abandon();
             let message =
                 format!("the NATS server cannot be reached ({reason}): check its address and whether it runs");
             return Err(Error::new(ErrorKind::LatticeUnavailable, message));
         }
         let subjects = Subjects::new(namespace);
         let caller = Arc::new(KeyPair::new_server());
-        Ok(ControlClient { connection, subjects, timeout, wait: timeout, signer: None, caller })
+        let open = Arc::new(Open(connection.clone()));
+        Ok(ControlClient { connection, open, subjects, timeout, wait: timeout, signer: None, caller })
     }
 
     /// Signs all orders from now on with a seed of an account (`SA...`), a user (`SU...`) or a cluster (`SC...`).

@@ -1,5 +1,7 @@
 //! What hosts tell, and the end of orders that take longer.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -7,14 +9,16 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::text::printable;
 use wasmcloud_lattice::{Subject, Subscription};
 
-use super::ControlClient;
+use super::{ControlClient, Open};
 use crate::event::{ControlEvent, EventFilter, kinds};
 use crate::outcome::{Outcome, Settled};
 
 /// A subscription to events, from its beginning on.
-#[derive(Debug)]
 #[must_use = "events are lost unless they are taken from the subscription"]
-pub struct ControlEvents(Subscription);
+pub struct ControlEvents {
+    subscription: Subscription,
+    _open: Arc<Open>,
+}
 
 /// The events of a host or all, which tell how orders end. Begin it before the order.
 #[derive(Debug)]
@@ -27,7 +31,8 @@ impl ControlClient {
     /// `InvalidArgument` for a malformed filter; `LatticeUnavailable` if the connection is lost or the server refuses.
     pub async fn events(&self, filter: &EventFilter) -> Result<ControlEvents> {
         let subject = self.subjects.events(filter.host.as_deref(), filter.kind.as_deref())?;
-        Ok(ControlEvents(self.connection.subscribe(Subject::new(subject)).await?))
+        let subscription = self.connection.subscribe(Subject::new(subject)).await?;
+        Ok(ControlEvents { subscription, _open: self.open.clone() })
     }
 
     /// Begins to watch how orders end: those to one host, or to any.
@@ -47,14 +52,21 @@ impl ControlEvents {
     /// `LatticeUnavailable` if the server refuses the subscription; `Unsupported` for a message that is no event, after which
     /// others may come.
     pub async fn next(&mut self) -> Option<Result<ControlEvent>> {
-        let message = match self.0.next().await? {
+        let message = match self.subscription.next().await? {
             Ok(message) => message,
             Err(refused) => return Some(Err(refused)),
         };
         Some(serde_json::from_slice(&message.payload).map_err(|error| {
-            let text = format!("a message on {} is no event: {}", self.0.subject(), printable(&message.payload));
+            let text =
+                format!("a message on {} is no event: {}", self.subscription.subject(), printable(&message.payload));
             Error::new(ErrorKind::Unsupported, text).caused_by(error)
         }))
+    }
+}
+
+impl fmt::Debug for ControlEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlEvents").field("subject", &self.subscription.subject()).finish_non_exhaustive()
     }
 }
 

@@ -182,6 +182,21 @@ fn an_event_is_told_with_its_host_and_time() {
 }
 
 #[test]
+fn a_connection_ends_with_the_last_client_and_the_last_subscription() {
+    run(async {
+        let Scene { _server: server, service, .. } = &Scene::new().await;
+        let second = ControlClient::connect(ConnectionOptions::new(server.url()), "default", PATIENCE).await.unwrap();
+        let connection = second.connection.clone();
+        let mut events = second.events(&crate::event::EventFilter::default()).await.unwrap();
+        drop(second);
+        service.tell(ControlEvent::new(kinds::HOST_LABELED)).await.unwrap();
+        assert!(events.next().await.unwrap().is_ok());
+        drop(events);
+        assert!(!connection.joined().await);
+    });
+}
+
+#[test]
 fn nothing_is_answered_after_a_host_has_left() {
     run(async {
         let scene = Scene::new().await;

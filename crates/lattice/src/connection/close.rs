@@ -22,6 +22,11 @@ impl Connection {
         })
     }
 
+    /// Closes the connection at once. What the server has not read is lost. A client that the embedder supplied stays open.
+    pub fn abandon(&self) {
+        self.shared.close();
+    }
+
     async fn finish(&self, limit: Duration) -> Result<()> {
         if self.shared.client().is_none() {
             // Nothing was ever sent.
