@@ -82,6 +82,8 @@ impl Operation {
     }
 
     async fn serve(&self, events: Events, mut reload: Reload) -> CommandResult<Infallible> {
+        // Changes during the start are noticed too.
+        let mut watch = if self.watches { Some(Watch::of(self.manifests.clone())?) } else { None };
         if let (Some(servers), Some(required)) = (&self.servers, self.required) {
             self.join(servers, required, events).await?;
             self.apply_all().await?;
@@ -89,8 +91,6 @@ impl Operation {
             self.apply_all().await?;
             self.try_to_join(events).await;
         }
-        // Changes during the start are noticed too.
-        let mut watch = if self.watches { Some(Watch::of(self.manifests.clone())?) } else { None };
         service::ready(&self.status());
         loop {
             tokio::select! {
