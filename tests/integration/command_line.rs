@@ -242,6 +242,9 @@ fn each_command_has_a_manual_page_that_groff_reads_without_warnings() {
             let words = words.trim_end_matches(" \\");
             assert!(shown.contains(words), "{path}: the page lacks the example {words}: {shown}");
         }
+        let lines: Vec<&str> = page.lines().collect();
+        let bare = lines.windows(2).find(|pair| pair[0].starts_with("\\fB\\-") && pair[1].is_empty());
+        assert!(bare.is_none(), "{path}: the page explains no option {bare:?}");
         for title in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES"] {
             assert!(shown.lines().any(|line| line == title), "{path}: the page has no section {title}");
         }

@@ -17,7 +17,14 @@ pub(crate) struct Arguments {
     pub(crate) command: Option<Command>,
 
     /// When output has colours.
-    #[arg(long, value_name = "WHEN", global = true, default_value = "auto", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        global = true,
+        default_value = "auto",
+        hide_possible_values = true,
+        display_order = 998
+    )]
     color: When,
 }
 

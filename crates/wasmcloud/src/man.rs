@@ -30,7 +30,7 @@ pub(crate) struct Manual {
 }
 
 pub(crate) fn run(manual: &Manual) -> CommandResult {
-    let mut program = Arguments::command().disable_help_subcommand(true);
+    let mut program = in_full(Arguments::command().disable_help_subcommand(true));
     program.build();
     if let Some(folder) = &manual.output {
         fs::create_dir_all(folder)
@@ -49,6 +49,11 @@ pub(crate) fn run(manual: &Manual) -> CommandResult {
             })?;
     }
     Ok(page(command)?.text.into())
+}
+
+/// Returns a command and those below it with all options, since pages have those too that `-h` leaves out.
+fn in_full(command: clap::Command) -> clap::Command {
+    command.mut_args(|argument| argument.hide_short_help(false)).mut_subcommands(in_full)
 }
 
 /// A manual page.
