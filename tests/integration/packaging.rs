@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use wasmcloud_host::Actor;
 
 use crate::signing::{guest, in_repository};
+use crate::workplace::{Staying, get, manifest};
 
 /// The steps of a release, each in a folder below one of its own.
 struct Release {
@@ -111,15 +112,23 @@ fn a_release_runs_from_an_empty_prefix() {
     let work = release.path("work");
     std::fs::create_dir(&work).unwrap();
     std::fs::write(work.join("echo.wasm"), guest("echo")).unwrap();
+    std::fs::write(work.join("echo.yaml"), manifest("signed.wasm", "echo", "0")).unwrap();
     let script = "set -e
         wasmcloud keys gen account -o account.seed
         wasmcloud keys gen module -o module.seed
-        wasmcloud sign echo.wasm -o signed.wasm -n Echo -c httpserver \
+        wasmcloud sign echo.wasm -o signed.wasm -n Echo --alias echo -c httpserver \
             --issuer-seed-file account.seed --subject-seed-file module.seed
         wasmcloud inspect signed.wasm";
     let path = format!("{}/bin:/usr/bin:/bin", prefix.display());
     done(Command::new("bash").args(["-c", script]).current_dir(&work).env_clear().env("PATH", path));
     assert_eq!(Actor::from_file(work.join("signed.wasm")).unwrap().name(), "Echo");
+
+    let mut command = Command::new(prefix.join("bin/wasmcloud"));
+    let host = Staying::start(command.args(["run", "echo.yaml"]).current_dir(&work).env_clear().env("HOME", &work));
+    assert_eq!(host.line(" runs: "), "echo.yaml runs: 1 actor(s), 1 provider(s)");
+    assert_eq!(get(host.port(), "/status/204").0, 204);
+    host.stop();
+
     let unit = std::fs::read_to_string(prefix.join("lib/systemd/system/wasmcloud.service")).unwrap();
     assert!(unit.contains(&format!("\nExecStart={}/bin/wasmcloud run ", prefix.display())), "{unit}");
 }
