@@ -10,6 +10,7 @@ mod helper;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use wasmcloud_core::error::Result;
@@ -63,8 +64,8 @@ impl fmt::Debug for Credentials {
 ///
 /// 1. what [`CredentialSources::with`] was given for it
 /// 2. Docker's `config.json`: `credHelpers`, `credsStore`, `auths`
-/// 3. the environment: `OCI_REGISTRY_USER` and `OCI_REGISTRY_PASSWORD`, for all registries, or for the one that
-///    `OCI_REGISTRY` names
+/// 3. the environment: `OCI_REGISTRY_USER` and `OCI_REGISTRY_PASSWORD`, for the registry that `OCI_REGISTRY` names, or else
+///    for the first registry that asks for credentials. No other registry gets them
 ///
 /// Otherwise requests are anonymous.
 #[derive(Debug, Clone)]
@@ -84,12 +85,19 @@ struct Helpers {
     limit: Duration,
 }
 
-/// Credentials from the environment.
+/// Credentials that came without a registry, such as those of the environment.
 #[derive(Debug, Clone)]
 struct Environment {
-    /// The registry they are for. `None`: all.
-    registry: Option<String>,
+    /// The registry they are for. Empty until one asks for them. Clones share it.
+    registry: Arc<OnceLock<String>>,
     credentials: Credentials,
+}
+
+impl Environment {
+    fn new(registry: Option<String>, credentials: Credentials) -> Environment {
+        let registry = registry.map_or_else(OnceLock::new, |registry| OnceLock::from(registry_of(&registry)));
+        Environment { registry: Arc::new(registry), credentials }
+    }
 }
 
 /// What was found for a registry.
@@ -111,7 +119,7 @@ impl Default for CredentialSources {
         sources.docker = folder.or_else(home).map(|folder| folder.join("config.json"));
         if let (Some(user), Some(password)) = (variable("OCI_REGISTRY_USER"), variable("OCI_REGISTRY_PASSWORD")) {
             let credentials = Credentials::basic(user, password);
-            sources.environment = Some(Environment { registry: variable("OCI_REGISTRY"), credentials });
+            sources.environment = Some(Environment::new(variable("OCI_REGISTRY"), credentials));
         }
         sources
     }
@@ -142,10 +150,11 @@ impl CredentialSources {
         self
     }
 
-    /// Sets a name and a password for all registries that no other source knows.
+    /// Sets credentials without naming their registry. The first registry that asks for credentials, and that no other source
+    /// knows, gets them. No other registry does.
     #[must_use]
     pub fn fallback(mut self, credentials: Credentials) -> Self {
-        self.environment = Some(Environment { registry: None, credentials });
+        self.environment = Some(Environment::new(None, credentials));
         self
     }
 
@@ -161,6 +170,23 @@ impl CredentialSources {
     pub fn helper_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.helpers.folder = Some(folder.into());
         self
+    }
+
+    /// Finds the credentials for a registry that asks for them.
+    ///
+    /// # Errors
+    /// As [`CredentialSources::find`].
+    pub(crate) async fn find_for_challenge(&self, registry: &str) -> Result<Found> {
+        let found = self.find(registry).await?;
+        if let (None, Some(entry)) = (&found.credentials, &self.environment)
+            && entry.registry.get().is_none()
+        {
+            // Another registry may have been faster, so the source is asked again.
+            entry.registry.get_or_init(|| registry_of(registry));
+            log::info!("the credentials of OCI_REGISTRY_USER are for the registry {registry}: it is the first to ask");
+            return self.find(registry).await;
+        }
+        Ok(found)
     }
 
     /// Finds the credentials for a registry.
@@ -180,11 +206,14 @@ impl CredentialSources {
                 found => return Ok(found),
             },
         };
-        match &self.environment {
-            Some(entry) if entry.registry.as_deref().is_none_or(|only| registry_of(only) == registry) => {
-                Ok(found(&entry.credentials, "those of OCI_REGISTRY_USER"))
+        let Some(entry) = &self.environment else { return Ok(Found { credentials: None, origin: absence }) };
+        match entry.registry.get() {
+            Some(only) if *only == registry => Ok(found(&entry.credentials, "those of OCI_REGISTRY_USER")),
+            Some(only) => {
+                let origin = format!("those of OCI_REGISTRY_USER are for {only} alone; {absence}");
+                Ok(Found { credentials: None, origin })
             }
-            _ => Ok(Found { credentials: None, origin: absence }),
+            None => Ok(Found { credentials: None, origin: absence }),
         }
     }
 }

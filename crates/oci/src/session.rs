@@ -134,7 +134,7 @@ impl<'a> Session<'a> {
             }
         };
         let Some(challenge) = challenge else { return Ok(None) };
-        let found = self.options.credentials.find(self.registry()).await?;
+        let found = self.options.credentials.find_for_challenge(self.registry()).await?;
         let operations = match self.key.access {
             Access::Pull => "pull",
             Access::Push => "pull,push",

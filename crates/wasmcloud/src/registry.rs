@@ -21,7 +21,7 @@ Examples:
   wasmcloud registry pull registry.example/actors/echo:1.0.0 --output echo.wasm
 
 Credentials are those of `docker login REGISTRY`, with its credential helpers, or OCI_REGISTRY_USER and
-OCI_REGISTRY_PASSWORD. Set OCI_REGISTRY too, so that only that registry gets them.")]
+OCI_REGISTRY_PASSWORD. OCI_REGISTRY names the registry that gets them. Default: the first that asks.")]
 pub(crate) enum Command {
     Push(push::Push),
     Pull(pull::Pull),

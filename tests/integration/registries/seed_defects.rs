@@ -79,6 +79,25 @@ async fn seed_defect_11_each_registry_gets_its_own_credentials_alone() {
 }
 
 #[actix_rt::test]
+async fn seed_defect_11_credentials_without_a_registry_go_to_the_first_that_asks_and_to_no_other() {
+    let [ours, theirs] = [sign("tiny_echo"), sign("tiny_echo")];
+    let first = asking(Served::new(ours.bytes())).await;
+    let second = asking(Served::new(theirs.bytes())).await;
+    let cache = tempfile::tempdir().unwrap();
+    let sources = CredentialSources::none().fallback(Credentials::basic("user", "of the environment"));
+    let options = options(&first.address, cache.path().to_owned()).allow_insecure(&second.address);
+    with_host_of(HostBuilder::new().with_registries(options.credentials(sources)), async |host| {
+        host.start_actor_from_registry(&format!("{}/echo:1", first.address)).await.unwrap();
+        let refused = host.start_actor_from_registry(&format!("{}/echo:1", second.address)).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::OciDenied);
+        assert!(refused.to_string().contains(&first.address), "{refused}");
+    })
+    .await;
+    assert!(first.seen().iter().any(|seen| seen.authorization.is_some()));
+    assert!(second.seen().iter().all(|seen| seen.authorization.is_none()), "{:?}", second.seen());
+}
+
+#[actix_rt::test]
 async fn seed_defect_30_a_link_is_set_by_the_reference_of_its_actor() {
     let images = Images::start();
     let signing = sign("host_call").capability(PROBE);

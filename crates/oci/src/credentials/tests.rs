@@ -46,7 +46,7 @@ async fn a_missing_file_means_anonymous_and_is_named() {
     assert_eq!(found.credentials, None);
     assert_eq!(found.origin, "'/nonexistent/config.json' does not exist");
     let fallback = Credentials::basic("me", "secret");
-    let found = sources.fallback(fallback.clone()).find("example.com").await.unwrap();
+    let found = sources.fallback(fallback.clone()).find_for_challenge("example.com").await.unwrap();
     assert_eq!(found.credentials, Some(fallback));
 }
 
@@ -57,7 +57,7 @@ async fn given_credentials_come_first() {
         .with("b.io", Credentials::basic("given", "x"))
         .fallback(Credentials::basic("fallback", "x"));
     for (registry, user) in [("a.io", "file"), ("b.io", "given"), ("c.io", "fallback")] {
-        let found = sources.find(registry).await.unwrap();
+        let found = sources.find_for_challenge(registry).await.unwrap();
         assert_eq!(found.credentials, Some(Credentials::basic(user, "x")), "{registry}");
     }
 }

@@ -205,7 +205,7 @@ pub(crate) static ALLOWED_INSECURE: Setting = list(
 );
 pub(crate) static OCI_REGISTRY: Setting =
     value("oci-registry", "OCI_REGISTRY", "REGISTRY", "The only registry that gets the user's name and password")
-        .default("any that Docker's configuration does not know");
+        .default("the first that asks and that Docker's configuration does not know");
 pub(crate) static OCI_REGISTRY_USER: Setting =
     value("oci-registry-user", "OCI_REGISTRY_USER", "NAME", "The user's name at the registry");
 pub(crate) static OCI_REGISTRY_PASSWORD: Setting = value(
