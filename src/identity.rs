@@ -23,7 +23,6 @@ pub(crate) struct ActorIdentity {
     pub(crate) capabilities: HashSet<String>,
     pub(crate) claims: Arc<Claims<jwt::Actor>>,
     /// The signed token. Empty for an actor of a host of 2021 whose unsigned claims are accepted.
-    #[cfg_attr(not(feature = "lattice"), expect(dead_code, reason = "other hosts are known by a lattice alone"))]
     pub(crate) token: Arc<str>,
     /// The entity's name in events, errors and on the wire.
     pub(crate) entity: WasmCloudEntity,

@@ -49,6 +49,7 @@ pub(crate) struct FetchedImage {
 }
 
 /// The kind of an image.
+#[cfg_attr(not(feature = "oci"), expect(dead_code, reason = "without the feature nothing is pulled"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ImageKind {
     Actor,
@@ -110,6 +111,7 @@ impl Host {
 
 #[cfg(not(feature = "oci"))]
 impl Host {
+    #[allow(dead_code, reason = "what is started by the host itself is pulled with its content")]
     pub(crate) async fn fetch_image(&self, reference: &str) -> Result<FetchedImage> {
         Err(unsupported(reference))
     }

@@ -9,7 +9,6 @@ use crate::host::HostBuilder;
 
 /// The registries of a builder. The methods of release 0.19 give parts of them one by one.
 #[derive(Debug, Clone, Default)]
-#[cfg_attr(not(feature = "oci"), expect(dead_code, reason = "without the feature nothing is pulled"))]
 pub(in crate::host) struct RegistryConfiguration {
     allow_latest: bool,
     insecure: Vec<String>,
