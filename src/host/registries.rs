@@ -10,8 +10,6 @@ mod starts;
 #[cfg(feature = "oci")]
 mod thread;
 
-use std::path::PathBuf;
-
 use wasmcloud_claims::{Actor, ProviderArchive};
 #[cfg(not(feature = "oci"))]
 use wasmcloud_core::error::Error;
@@ -32,20 +30,15 @@ pub(super) struct Registries {
 }
 
 /// An image that was pulled into the cache.
-#[allow(dead_code, reason = "not everything that pulls asks for every part")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FetchedImage {
     /// The reference as it was given.
     pub(crate) reference: String,
     /// The digest that the reference stands for: `sha256:` and 64 digits.
     pub(crate) digest: String,
-    /// The file in the cache. It is not to be changed.
-    pub(crate) path: PathBuf,
     pub(crate) kind: ImageKind,
     /// Whether the registry could not be asked, so that the tag may stand for something else by now.
     pub(crate) is_stale: bool,
-    /// Whether the file was in the cache already.
-    pub(crate) from_cache: bool,
 }
 
 /// The kind of an image.
@@ -81,18 +74,13 @@ impl Registries {
 
 #[cfg(feature = "oci")]
 impl Host {
-    /// Pulls an image into the cache. The tokens in it are not verified.
+    /// Pulls an actor, and verifies its token.
     ///
     /// # Errors
-    /// `InvalidArgument` for a malformed reference, and for one that is not pinned unless that is allowed; `OciNotFound`,
-    /// `OciDenied`, `OciRefused` and `OciUnavailable` as the registry answers; `Io` if the cache cannot be used;
-    /// `HostNotRunning` if the host stops meanwhile; `Unsupported` without the feature `oci`.
-    #[allow(dead_code, reason = "what is started by the host itself is pulled with its content")]
-    pub(crate) async fn fetch_image(&self, reference: &str) -> Result<FetchedImage> {
-        self.0.registries.thread.pull(reference).await
-    }
-
-    /// Pulls an actor, and verifies its token.
+    /// `InvalidArgument` for a malformed reference, one of a provider, and one that is not pinned unless that is allowed;
+    /// `OciNotFound`, `OciDenied`, `OciRefused` and `OciUnavailable` as the registry answers; `Io` if the cache cannot be used;
+    /// `HostNotRunning` if the host stops meanwhile; `Unsupported` without the feature `oci`; those of
+    /// [`Actor::from_slice`].
     pub(crate) async fn fetch_actor(&self, reference: &str) -> Result<Fetched<Actor>> {
         let load = |bytes: Vec<u8>| Actor::from_slice(&bytes);
         let fetched = self.0.registries.thread.pull_content(reference, ImageKind::Actor, load).await?;
@@ -101,6 +89,9 @@ impl Host {
     }
 
     /// Pulls a provider archive, and verifies its token and hashes.
+    ///
+    /// # Errors
+    /// Those of [`Host::fetch_actor`] that concern registries, and those of [`ProviderArchive::try_load`].
     pub(crate) async fn fetch_archive(&self, reference: &str) -> Result<Fetched<ProviderArchive>> {
         let load = |bytes: Vec<u8>| ProviderArchive::try_load(&bytes);
         let fetched = self.0.registries.thread.pull_content(reference, ImageKind::Provider, load).await?;
@@ -111,11 +102,6 @@ impl Host {
 
 #[cfg(not(feature = "oci"))]
 impl Host {
-    #[allow(dead_code, reason = "what is started by the host itself is pulled with its content")]
-    pub(crate) async fn fetch_image(&self, reference: &str) -> Result<FetchedImage> {
-        Err(unsupported(reference))
-    }
-
     pub(crate) async fn fetch_actor(&self, reference: &str) -> Result<Fetched<Actor>> {
         Err(unsupported(reference))
     }

@@ -57,13 +57,6 @@ impl RegistryThread {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Closed;
     }
 
-    /// Pulls an image into the cache.
-    pub(super) async fn pull(&self, reference: &str) -> Result<FetchedImage> {
-        let parsed: Reference = reference.parse()?;
-        let given = reference.to_owned();
-        self.run(move |client| async move { Ok(FetchedImage::of(given, &pull(&client, &parsed).await?)) }).await
-    }
-
     /// Pulls an image of a kind, and reads its content.
     pub(super) async fn pull_content<T: Send + 'static>(
         &self,
@@ -75,7 +68,7 @@ impl RegistryThread {
         let given = reference.to_owned();
         let contents = self.contents.clone();
         self.run(move |client| async move {
-            let pulled = pull(&client, &parsed).await?;
+            let pulled = client.pull(&parsed, &NoProgress).await?;
             let image = FetchedImage::of(given, &pulled);
             if image.kind != kind {
                 return Err(other_kind(&image));
@@ -166,10 +159,6 @@ fn serve(configuration: RegistryConfiguration, mut work: mpsc::UnboundedReceiver
     runtime.shutdown_background();
 }
 
-async fn pull(client: &RegistryClient, reference: &Reference) -> Result<Pulled> {
-    client.pull(reference, &NoProgress).await
-}
-
 impl FetchedImage {
     fn of(reference: String, pulled: &Pulled) -> FetchedImage {
         if pulled.is_stale {
@@ -178,10 +167,8 @@ impl FetchedImage {
         FetchedImage {
             reference,
             digest: pulled.digest.to_string(),
-            path: pulled.path.clone(),
             kind: if pulled.kind == Kind::Provider { ImageKind::Provider } else { ImageKind::Actor },
             is_stale: pulled.is_stale,
-            from_cache: pulled.from_cache,
         }
     }
 }
