@@ -5,6 +5,7 @@
 //! applies.
 //!
 //! # Layout
+//! - `file`: the files of manifests
 //! - `document`: reads YAML, JSON or TOML into a tree, within limits
 //! - `schema`: the keys of a manifest and their values
 //! - `travel`: manifests in JSON, as they travel to hosts
@@ -24,6 +25,7 @@ pub(crate) mod difference;
 mod document;
 mod expansion;
 mod failure;
+mod file;
 mod options;
 mod outcome;
 pub(crate) mod plan;
@@ -35,17 +37,16 @@ mod travel;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::text::escaped;
 
-use document::{DocumentError, LARGEST_TEXT};
+use document::DocumentError;
 use expansion::Expansion;
 pub use failure::{EntryFailure, ManifestFailures};
+use file::Format;
 pub use options::{ManifestActor, ManifestIsolation, ManifestLimits, ManifestRestart};
 pub use outcome::{
     ApplyOptions, ManifestOutcome, ManifestPlan, PlanAction, PlanStep, PlannedImage, StepOutcome, StepResult,
@@ -210,9 +211,9 @@ impl HostManifest {
     /// the line and column if they are known.
     pub fn from_path(path: impl AsRef<Path>, expand_env: bool) -> Result<HostManifest> {
         let path = path.as_ref();
-        let text = read(path)?;
+        let text = file::read(path)?;
         let format = Format::of(path);
-        let read = format.read(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text)).and_then(|mut document| {
+        let read = format.read(&text).and_then(|mut document| {
             if expand_env {
                 let mut expansion = Expansion::new(&expansion::environment);
                 document.each_text(&mut |text| expansion.expand(text))?;
@@ -355,69 +356,8 @@ impl fmt::Debug for ManifestLink {
     }
 }
 
-/// Reads the text of a manifest, up to its largest size.
-fn read(path: &Path) -> Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(LARGEST_TEXT as u64 + 1).read_to_end(&mut bytes)).map_err(|error| {
-        Error::new(ErrorKind::Io, format!("cannot read the manifest {}", path.display())).caused_by(error)
-    })?;
-    String::from_utf8(bytes).map_err(|error| {
-        // The limit may cut a character in two, so the size is checked first.
-        let reason = match error.as_bytes().len() {
-            length if length > LARGEST_TEXT => document::too_large(),
-            _ => "it is not UTF-8".to_owned(),
-        };
-        invalid(Some(path), &DocumentError::of_document(reason), "")
-    })
-}
-
 fn invalid(path: Option<&Path>, error: &DocumentError, note: &str) -> Error {
     Error::new(ErrorKind::InvalidManifest, format!("{} is invalid: {error}{note}", name(path)))
-}
-
-/// The mark that some editors write before the first character of a file.
-const BYTE_ORDER_MARK: char = '\u{feff}';
-
-/// The format of a manifest, by the extension of its file.
-#[derive(Debug, Clone, Copy)]
-enum Format {
-    Yaml,
-    Json,
-    Toml,
-    /// JSON, because the extension belongs to no known format.
-    JsonByDefault,
-}
-
-impl Format {
-    fn of(path: &Path) -> Format {
-        let Some(extension) = path.extension() else { return Format::Yaml };
-        let is = |known: &str| extension.eq_ignore_ascii_case(known);
-        if is("yaml") || is("yml") {
-            Format::Yaml
-        } else if is("json") {
-            Format::Json
-        } else if is("toml") {
-            Format::Toml
-        } else {
-            Format::JsonByDefault
-        }
-    }
-
-    fn read(self, text: &str) -> Result<document::Node, DocumentError> {
-        match self {
-            Format::Yaml => document::yaml::read(text),
-            Format::Toml => document::toml::read(text),
-            Format::Json | Format::JsonByDefault => document::json::read(text),
-        }
-    }
-
-    /// Returns a note for errors, in case the file was meant to be YAML.
-    fn note(self) -> &'static str {
-        match self {
-            Format::JsonByDefault => " (it was read as JSON: use the extension .yaml or .yml for YAML, .toml for TOML)",
-            Format::Yaml | Format::Json | Format::Toml => "",
-        }
-    }
 }
 
 fn name(path: Option<&Path>) -> String {

@@ -1,4 +1,9 @@
 //! The difference between what a manifest describes and what runs in a host.
+//!
+//! # Layout
+//! - `shown`: how changes are shown
+
+mod shown;
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
@@ -8,7 +13,6 @@ use wasmcloud_claims::Actor;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::{Image, ProviderKey};
 use wasmcloud_core::limits::Limits;
-use wasmcloud_core::text::escaped;
 use wasmcloud_plugin::NativeCapability;
 
 use super::ManifestFailures;
@@ -129,7 +133,7 @@ impl Comparison<'_> {
             Thing::Link(key) => (key.to_string(), None, Change::RemoveLink(key.clone())),
             Thing::Actor(key) => {
                 let Some(running) = snapshot.actors.get(key) else { return };
-                let (entry, from) = (running.identity.to_string(), revision(running.identity.revision, None));
+                let (entry, from) = (running.identity.to_string(), shown::revision(running.identity.revision, None));
                 (entry, Some(from), Change::StopActor(key.clone()))
             }
             Thing::Provider(key) => {
@@ -139,7 +143,7 @@ impl Comparison<'_> {
             }
             Thing::Label(name) => {
                 let Some(value) = self.situation.labels.get(name) else { return };
-                (label_entry(name), Some(value.clone()), Change::RemoveLabel(name.clone()))
+                (shown::label(name), Some(value.clone()), Change::RemoveLabel(name.clone()))
             }
         };
         self.add(thing, entry, from, None, change);
@@ -152,13 +156,13 @@ impl Comparison<'_> {
             return;
         }
         let thing = Thing::Label(name.clone());
-        self.add(thing, label_entry(&name), current, Some(value.clone()), Change::SetLabel { name, value });
+        self.add(thing, shown::label(&name), current, Some(value.clone()), Change::SetLabel { name, value });
     }
 
     fn provider(&mut self, entry: &str, capability: NativeCapability) -> Result<()> {
         let wanted = ProviderIdentity::new(capability.descriptor());
         let thing = Thing::Provider(wanted.key.clone());
-        let to = Some(revision(wanted.revision(), wanted.image.as_deref()));
+        let to = Some(shown::revision(wanted.revision(), wanted.image.as_deref()));
         let Some(running) = self.situation.snapshot.providers.get(&wanted.key) else {
             self.add(thing, entry.to_owned(), None, to, Change::StartProvider(capability));
             return Ok(());
@@ -178,7 +182,7 @@ impl Comparison<'_> {
             let message = format!("{current} was signed by {}, not by {}", current.claims.issuer, wanted.claims.issuer);
             return Err(Error::new(ErrorKind::UpdateRefused, message));
         }
-        let from = Some(revision(current.revision(), current.image.as_deref()));
+        let from = Some(shown::revision(current.revision(), current.image.as_deref()));
         self.add(thing, entry.to_owned(), from, to, Change::ReplaceProvider(capability));
         Ok(())
     }
@@ -210,7 +214,7 @@ impl Comparison<'_> {
         let options = wanted.options(limits, restart, placement);
         options.expect_instance_limit()?;
         let options = with_image(options, image.as_deref());
-        let to = revision(actor_revision(&actor), image.as_deref());
+        let to = shown::revision(actor_revision(&actor), image.as_deref());
         let running = running.filter(|running| !matches!(running.condition, Condition::Failed(_)));
         let (Some(running), Some(current)) = (running, current) else {
             let from = self.situation.snapshot.actors.contains_key(&key).then(|| "failed".to_owned());
@@ -240,19 +244,19 @@ impl Comparison<'_> {
             }
             self.need_room(&options, wanted.saturating_sub(count));
             let change = Change::ScaleActor { key: running.identity.key.clone(), instances: wanted };
-            self.add(thing, entry.to_owned(), Some(count_of(count)), Some(count_of(wanted)), change);
+            self.add(thing, entry.to_owned(), Some(shown::instances(count)), Some(shown::instances(wanted)), change);
             return;
         }
         options.instances = NonZeroUsize::new(wanted).unwrap_or(NonZeroUsize::MIN);
         // The new instances are there before the old ones end.
         self.need_room(&options, wanted);
-        let from = revision(running.identity.revision, running.identity.image.as_deref());
+        let from = shown::revision(running.identity.revision, running.identity.image.as_deref());
         let mut to = to;
         if !changed.is_empty() {
             to.push_str(&format!(" with other {}", changed.join(", ")));
         }
         if wanted != count {
-            to.push_str(&format!(" and {}", count_of(wanted)));
+            to.push_str(&format!(" and {}", shown::instances(wanted)));
         }
         self.add(thing, entry.to_owned(), Some(from), Some(to), Change::ReplaceActor { actor, options });
     }
@@ -267,8 +271,8 @@ impl Comparison<'_> {
             self.difference.unchanged += 1;
             return;
         }
-        let from = known.map(|known| describe_link(&known.definition, None));
-        let to = describe_link(&link, known.map(|known| &*known.definition));
+        let from = known.map(|known| shown::link(&known.definition, None));
+        let to = shown::link(&link, known.map(|known| &*known.definition));
         self.add(Thing::Link(key), entry, from, Some(to), Change::SetLink(link));
     }
 
@@ -373,63 +377,9 @@ fn actor_revision(actor: &Actor) -> i32 {
     actor.shared_claims().metadata.as_ref().and_then(|metadata| metadata.rev).unwrap_or(0)
 }
 
-/// Returns how a revision is shown, with the image that it came from.
-fn revision(revision: i32, image: Option<&Image>) -> String {
-    match image {
-        None => format!("revision {revision}"),
-        Some(Image { reference, digest: None }) => format!("revision {revision} of {reference}"),
-        Some(Image { reference, digest: Some(digest) }) if reference.contains('@') || digest.is_empty() => {
-            format!("revision {revision} of {reference}")
-        }
-        Some(Image { reference, digest: Some(digest) }) => format!("revision {revision} of {reference} ({digest})"),
-    }
-}
-
-fn count_of(instances: usize) -> String {
-    if instances == 1 { "1 instance".to_owned() } else { format!("{instances} instances") }
-}
-
-fn label_entry(name: &str) -> String {
-    format!("labels.{}", escaped(name))
-}
-
-/// Returns how a link is shown: its provider, and the names of its values and of those that changed. Values are not shown.
-fn describe_link(link: &LinkDefinition, before: Option<&LinkDefinition>) -> String {
-    let listed = link.listed_values();
-    let mut names: Vec<&str> = listed.keys().map(String::as_str).collect();
-    names.sort_unstable();
-    let mut shown = format!("provider {}", link.provider_id);
-    if !names.is_empty() {
-        shown.push_str(&format!(", values {}", names.join(" ")));
-    }
-    let differs = |before: &LinkDefinition, name: &str| before.values.get(name) != link.values.get(name);
-    let changed = before.map(|before| names.iter().copied().filter(|name| differs(before, name)).collect::<Vec<_>>());
-    if let Some(changed) = changed.filter(|changed| !changed.is_empty()) {
-        shown.push_str(&format!(", changed {}", changed.join(" ")));
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn links_are_shown_without_their_values() {
-        let link = |provider: &str, level: &str| LinkDefinition {
-            actor_id: "M".into(),
-            provider_id: provider.into(),
-            link_name: "default".into(),
-            contract_id: "c".into(),
-            values: [("LEVEL", level), ("URL", "hunter2")].map(|(name, value)| (name.into(), value.into())).into(),
-        };
-        let before = link("V1", "hunter1");
-        assert_eq!(describe_link(&before, None), "provider V1, values LEVEL URL");
-        assert_eq!(
-            describe_link(&link("V2", "hunter3"), Some(&before)),
-            "provider V2, values LEVEL URL, changed LEVEL"
-        );
-    }
 
     #[test]
     fn only_actors_are_changed_at_once() {
