@@ -122,6 +122,8 @@ mod documents {
     #[cfg(feature = "lattice")]
     #[doc = include_str!("../docs/lattice.md")]
     struct Lattice;
+    #[doc = include_str!("../docs/manifests.md")]
+    struct Manifests;
     #[doc = include_str!("../docs/operate.md")]
     struct Operate;
     #[doc = include_str!("../docs/trust.md")]

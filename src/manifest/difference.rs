@@ -18,13 +18,13 @@ use wasmcloud_plugin::NativeCapability;
 use super::ManifestFailures;
 use super::applications::{Applications, Thing};
 use super::outcome::{PlanAction, PlanStep};
-use super::plan::{ReadActor, ReadManifest};
+use super::plan::{ReadActor, ReadManifest, ReadProvider};
 use crate::dispatch::snapshot::{Condition, RunningActor, Snapshot};
 use crate::identity::ProviderIdentity;
 use crate::link::{LinkDefinition, LinkKey, LinkState};
 use crate::supervisor::placement::ActorOptions;
 use crate::supervisor::restart::RestartPolicy;
-use crate::supervisor::survey::{CurrentOptions, SurveyAnswer, SurveyedActor};
+use crate::supervisor::survey::{CurrentOptions, SurveyAnswer, SurveyedActor, SurveyedProvider};
 
 /// The changes that make a host run what a manifest describes.
 #[derive(Debug, Default)]
@@ -100,8 +100,8 @@ impl Situation<'_> {
         let mut comparison = Comparison { situation: self, difference, guests: Vec::new() };
         leftovers.into_iter().for_each(|thing| comparison.remove(thing));
         labels.for_each(|(name, value)| comparison.label(name, value));
-        for ((entry, capability), refusal) in read.capabilities.into_iter().zip(survey.providers) {
-            let compared = refusal.map_or(Ok(()), Err).and_then(|()| comparison.provider(&entry, capability));
+        for ((entry, provider), surveyed) in read.capabilities.into_iter().zip(survey.providers) {
+            let compared = comparison.provider(&entry, provider, surveyed);
             comparison.difference.failures.record(entry, compared);
         }
         for ((entry, actor), surveyed) in read.actors.into_iter().zip(survey.actors) {
@@ -118,7 +118,7 @@ impl ReadManifest {
     /// Returns what the manifest names.
     pub(crate) fn things(&self, labels: impl Iterator<Item = String>) -> HashSet<Thing> {
         let providers =
-            self.capabilities.iter().map(|(_, provider)| Thing::Provider(provider.descriptor().key.clone()));
+            self.capabilities.iter().map(|(_, read)| Thing::Provider(read.capability.descriptor().key.clone()));
         let actors = self.actors.iter().map(|(_, read)| Thing::Actor(read.actor.public_key().into()));
         let links = self.links.iter().map(|(_, link)| Thing::Link(link.key()));
         labels.map(Thing::Label).chain(providers).chain(actors).chain(links).collect()
@@ -159,7 +159,9 @@ impl Comparison<'_> {
         self.add(thing, shown::label(&name), current, Some(value.clone()), Change::SetLabel { name, value });
     }
 
-    fn provider(&mut self, entry: &str, capability: NativeCapability) -> Result<()> {
+    fn provider(&mut self, entry: &str, read: ReadProvider, surveyed: SurveyedProvider) -> Result<()> {
+        let ReadProvider { capability, sets_isolation } = read;
+        surveyed.refusal.map_or(Ok(()), Err)?;
         let wanted = ProviderIdentity::new(capability.descriptor());
         let thing = Thing::Provider(wanted.key.clone());
         let to = Some(shown::revision(wanted.revision(), wanted.image.as_deref()));
@@ -173,8 +175,15 @@ impl Comparison<'_> {
         }
         let current = &running.identity;
         let is_same = if wanted.signed { current.claims == wanted.claims } else { !current.signed };
-        if is_same {
+        let is_moved = capability.isolation().cloned() != surveyed.isolation;
+        if is_same && !(is_moved && (sets_isolation || self.is_owned(&thing))) {
             self.difference.unchanged += 1;
+            return Ok(());
+        }
+        let from = Some(shown::revision(current.revision(), current.image.as_deref()));
+        if is_same {
+            let to = to.map(|to| format!("{to} with other isolation"));
+            self.add(thing, entry.to_owned(), from, to, Change::ReplaceProvider(capability));
             return Ok(());
         }
         self.expect_updates(current)?;
@@ -182,9 +191,13 @@ impl Comparison<'_> {
             let message = format!("{current} was signed by {}, not by {}", current.claims.issuer, wanted.claims.issuer);
             return Err(Error::new(ErrorKind::UpdateRefused, message));
         }
-        let from = Some(shown::revision(current.revision(), current.image.as_deref()));
         self.add(thing, entry.to_owned(), from, to, Change::ReplaceProvider(capability));
         Ok(())
+    }
+
+    /// Returns whether an application of this manifest has started a thing.
+    fn is_owned(&self, thing: &Thing) -> bool {
+        self.situation.applications.started(self.situation.manifest, thing)
     }
 
     fn expect_updates(&self, current: &ProviderIdentity) -> Result<()> {
@@ -205,7 +218,7 @@ impl Comparison<'_> {
         let key: Arc<str> = actor.public_key().into();
         let thing = Thing::Actor(key.clone());
         let running = self.situation.snapshot.actors.get(&key);
-        let is_owned = self.situation.applications.started(self.situation.manifest, &thing);
+        let is_owned = self.is_owned(&thing);
         // What the manifest leaves out is as on the host, or as it is if others have started the actor.
         let base = current.as_ref().filter(|_| !is_owned && running.is_some());
         let limits = base.map_or(self.situation.limits, |current| current.limits);

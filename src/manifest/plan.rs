@@ -23,11 +23,19 @@ use crate::link::LinkDefinition;
 /// What a manifest describes, with the name of each entry.
 #[derive(Debug, Default)]
 pub(crate) struct ReadManifest {
-    pub(crate) capabilities: Vec<(String, NativeCapability)>,
+    pub(crate) capabilities: Vec<(String, ReadProvider)>,
     pub(crate) actors: Vec<(String, ReadActor)>,
     pub(crate) links: Vec<(String, LinkDefinition)>,
     /// The entries that cannot be applied.
     pub(crate) failures: ManifestFailures,
+}
+
+/// A provider, and what the manifest says of it.
+#[derive(Debug)]
+pub(crate) struct ReadProvider {
+    pub(crate) capability: NativeCapability,
+    /// Whether the manifest says where it runs.
+    pub(crate) sets_isolation: bool,
 }
 
 /// An actor, and what the manifest says of it.
@@ -151,7 +159,7 @@ impl ManifestCheck<'_> {
         }
     }
 
-    fn capabilities(&mut self) -> Vec<(String, NativeCapability)> {
+    fn capabilities(&mut self) -> Vec<(String, ReadProvider)> {
         let mut claimed = ClaimedNames::default();
         let mut read = Vec::new();
         for (number, capability) in self.manifest.capabilities.iter().enumerate() {
@@ -166,7 +174,8 @@ impl ManifestCheck<'_> {
             self.providers.entry(capability.image_ref.clone()).or_default();
             let names = provider.iter().flat_map(|provider| [provider.id(), capability.image_ref.clone()]);
             self.providers.extend(names.map(|name| (name, provider.clone())));
-            read.extend(provider.map(|provider| (entry, provider)));
+            let sets_isolation = capability.isolation.is_some();
+            read.extend(provider.map(|capability| (entry, ReadProvider { capability, sets_isolation })));
         }
         read
     }

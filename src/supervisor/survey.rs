@@ -8,6 +8,7 @@ use std::sync::Arc;
 use actix::{Handler, Message, ResponseFuture};
 use wasmcloud_core::error::{Error, Result};
 use wasmcloud_core::limits::Limits;
+use wasmcloud_plugin::Isolation;
 
 use super::placement::ActorOptions;
 use super::registry::Registry;
@@ -30,8 +31,7 @@ pub(crate) struct Survey {
 #[derive(Debug, Default)]
 pub(crate) struct SurveyAnswer {
     pub(crate) actors: Vec<SurveyedActor>,
-    /// The reasons for which providers would be refused.
-    pub(crate) providers: Vec<Option<Error>>,
+    pub(crate) providers: Vec<SurveyedProvider>,
 }
 
 /// An actor, as the supervisor sees it.
@@ -41,6 +41,15 @@ pub(crate) struct SurveyedActor {
     pub(crate) refusal: Option<Error>,
     /// What it runs with, if it runs.
     pub(crate) current: Option<CurrentOptions>,
+}
+
+/// A provider, as the supervisor sees it.
+#[derive(Debug)]
+pub(crate) struct SurveyedProvider {
+    /// The reason for which it would be refused.
+    pub(crate) refusal: Option<Error>,
+    /// Where its library runs, if it runs and comes from an archive.
+    pub(crate) isolation: Option<Isolation>,
 }
 
 /// The options of a running actor.
@@ -58,10 +67,18 @@ impl Supervision {
             tokio::task::yield_now().await;
         }
         for providers in survey.providers.chunks(BATCH) {
-            answer.providers.extend(providers.iter().map(|identity| self.expect_provider_trusted(identity).err()));
+            answer.providers.extend(providers.iter().map(|identity| self.survey_provider(identity)));
             tokio::task::yield_now().await;
         }
         answer
+    }
+
+    fn survey_provider(&self, identity: &ProviderIdentity) -> SurveyedProvider {
+        let running = self.registry.borrow().provider_blueprint(&identity.key);
+        SurveyedProvider {
+            refusal: self.expect_provider_trusted(identity).err(),
+            isolation: running.and_then(|blueprint| blueprint.capability.isolation().cloned()),
+        }
     }
 
     fn survey_actor(&self, identity: &ActorIdentity, leaving: &HashSet<Arc<str>>) -> SurveyedActor {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Where the code of a plugin runs. Default: in the host's process.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Isolation {
     /// Runs the plugin in the host's process. This is the fastest, for code that is trusted like the host's own.
@@ -28,7 +28,7 @@ pub enum Isolation {
 ///
 /// An intermediate process of the same program runs between the host and the plugin. When the plugin or the host ends, it
 /// kills the processes that the plugin has started: on Linux all descendants, on other systems the process group.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "the process is started with the provider that is given this isolation"]
 pub struct PluginProcess {
     pub(super) program: PathBuf,

@@ -165,6 +165,15 @@ impl NativeCapability {
         &self.descriptor
     }
 
+    /// Returns where the library of an archive runs. Returns `None` for other providers, which run in the host's process.
+    #[doc(hidden)]
+    pub fn isolation(&self) -> Option<&Isolation> {
+        match &self.code {
+            Code::Plugin(plugin) => Some(plugin.isolation()),
+            Code::Blocking(_) | Code::Async(_) => None,
+        }
+    }
+
     /// Returns the code of the provider.
     #[doc(hidden)]
     pub fn code(&self) -> Code {

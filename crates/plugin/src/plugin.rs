@@ -22,6 +22,11 @@ pub struct Plugin {
 }
 
 impl Plugin {
+    /// Returns where the plugin runs.
+    pub(crate) fn isolation(&self) -> &Isolation {
+        &self.isolation
+    }
+
     /// Returns a plugin with verified code. The code is not opened before the plugin is started.
     pub fn new(code: Arc<[u8]>, isolation: Isolation) -> Plugin {
         Plugin { code, isolation, library: Mutex::default() }

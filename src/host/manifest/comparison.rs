@@ -146,7 +146,7 @@ impl Host {
             providers: read
                 .capabilities
                 .iter()
-                .map(|(_, provider)| Arc::new(ProviderIdentity::new(provider.descriptor())))
+                .map(|(_, read)| Arc::new(ProviderIdentity::new(read.capability.descriptor())))
                 .collect(),
             leaving: leaving.collect(),
         };

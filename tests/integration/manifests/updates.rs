@@ -199,15 +199,12 @@ async fn another_revision_of_a_provider_replaces_it_or_is_rolled_back() {
     let revisions = Revisions { vendor: KeyPair::new_account(), service: KeyPair::new_service() };
     folder.write("tally.par", revisions.archive(1, built::tally(&[])));
     let key = folder.actor("caller.wasm", &sign("host_call").alias("caller").capability("test:plugin"));
-    let manifest = folder
-        .manifest(
-            "
-            actors: [caller.wasm]
-            capabilities: [{image_ref: tally.par}]
-            links: [{actor: caller, contract_id: 'test:plugin', provider_id: tally.par}]
-            ",
-        )
-        .unwrap();
+    let text = "
+        actors: [caller.wasm]
+        capabilities: [{image_ref: tally.par}]
+        links: [{actor: caller, contract_id: 'test:plugin', provider_id: tally.par}]
+        ";
+    let manifest = folder.manifest(text).unwrap();
     with_host_of(updatable(), async |host| {
         soon(host.apply_manifest(manifest.clone())).await.unwrap();
         let provider = async || host.inventory().unwrap().providers[0].revision;
@@ -218,6 +215,11 @@ async fn another_revision_of_a_provider_replaces_it_or_is_rolled_back() {
         assert!(outcome.is_complete(), "{outcome}");
         assert_eq!(provider().await, 2);
         assert_eq!(host.link_state(&key, "test:plugin", None), Some(LinkState::Established));
+
+        // The same revision in a process of its own, which is another place.
+        let apart = folder.manifest(&text.replace("tally.par}", "tally.par, isolation: {process: {open_files: 64}}}"));
+        let plan = host.plan_manifest(apart.unwrap(), at_once()).await.unwrap();
+        assert_eq!(plan.steps[0].to.as_deref(), Some("revision 2 with other isolation"), "{plan}");
 
         // One that does not start.
         folder.write("tally.par", revisions.archive(3, built::stranger()));
