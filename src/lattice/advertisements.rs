@@ -44,9 +44,9 @@ impl Node {
                 let identity = self.actors.believe(unsigned(claims));
                 self.request(Command::SetRemoteActor(identity)).await
             }
-            // Nobody has signed it. Where orders are signed, the registry tells of links.
+            // It is not signed. Where orders are signed, the registry tells of links.
             Advertised::Link(_) | Advertised::LinkRemoved(_) if self.refuses_advertised_links() => {
-                log::warn!("a change of a link that nobody has signed is refused, since control issuers are named");
+                log::warn!("an unsigned change of a link is refused, since control issuers are named");
                 Ok(())
             }
             Advertised::Link(link) => self.apply_link(definition_of(link)).await,

@@ -65,7 +65,7 @@ impl ControlInterface {
         Ok(ControlInterface { service, is_open, restarts: Mutex::default(), events: Mutex::default() })
     }
 
-    /// Returns whether anybody may control the host.
+    /// Returns whether any program on the NATS server may control the host.
     pub(super) fn is_open(&self) -> bool {
         self.is_open
     }

@@ -22,7 +22,7 @@ pub struct LatticeView {
     pub is_cordoned: bool,
     /// Whether messages of any host are accepted, since no host or cluster key is named as trusted.
     pub trusts_any_host: bool,
-    /// Whether anybody on the NATS server may control the host, since no control issuer is named.
+    /// Whether any program on the NATS server may control the host, since no control issuer is named.
     pub is_control_open: bool,
     /// Whether the NATS server keeps the registry. Otherwise, links and claims travel by the advertisements of 2021, and are
     /// lost when the hosts that know them stop.

@@ -13,7 +13,7 @@ use crate::token;
 /// How many orders a host remembers, so that none is accepted twice.
 const REMEMBERED: usize = 16 * 1024;
 
-/// Decides who may give orders to a host: the issuers that it names, or anybody.
+/// Decides who may give orders to a host: the issuers that it names, or any program on the NATS server.
 #[derive(Debug)]
 pub struct ControlAuthority {
     issuers: BTreeSet<String>,
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_refused_and_an_open_interface_accepts_anybody() {
+    fn others_are_refused_and_an_open_interface_accepts_any_order() {
         let authority = authority(&KeyPair::new_account());
         let token = token::sign("a", b"x", &KeyPair::new_account(), NOW).unwrap();
         for token in [None, Some("x"), Some(token.as_str())] {

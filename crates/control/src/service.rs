@@ -108,7 +108,7 @@ impl ControlService {
         subjects.commands(&host)?;
         if authority.is_open() {
             log::warn!(
-                "anybody on the NATS server may control host {host}: name control issuers, or let nobody else publish on {}",
+                "any program on the NATS server may control host {host}: name control issuers, or let operators alone publish on {}",
                 subjects.namespace().control(">")
             );
         }

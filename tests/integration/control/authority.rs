@@ -73,7 +73,7 @@ async fn a_token_serves_one_request_once() {
 }
 
 #[actix_rt::test]
-async fn links_that_nobody_signed_are_refused_where_orders_are_signed() {
+async fn unsigned_links_are_refused_where_orders_are_signed() {
     let issuer = KeyPair::new_account();
     let scene = closed_scene(&issuer).await;
     let actor = run_actor(&scene.host, &sign("host_call").capability(PROBE), &[]).await;

@@ -182,8 +182,10 @@ async fn a_host_is_stopped_from_afar_and_tells_its_end() {
     let scene = Scene::new().await;
     let mut told = events(&scene.client).await;
     let actor = run_actor(&scene.host, &sign("tiny_echo"), &[]).await;
+    let mut watch = scene.client.watch(Some(&scene.id())).await.unwrap();
     let accepted = scene.client.stop_host(&scene.id()).await.unwrap();
     assert!(matches!(accepted, Settled::Accepted { ref event, .. } if event == kinds::HOST_STOPPED));
+    watch.settle(accepted, PATIENCE, |_| {}).await.unwrap();
     assert_eq!(event(&mut told, kinds::ACTOR_STOPPED).await.actor, Some(actor));
     assert_eq!(event(&mut told, kinds::HOST_STOPPED).await.host, scene.id());
     until(async || scene.host.actors().await.is_err()).await;
@@ -201,8 +203,8 @@ async fn a_server_that_is_not_there_is_told_at_once() {
     let refused = wasmcloud_control::ControlClient::connect(connection, "default", PATIENCE).await;
     assert_eq!(kind(refused), ErrorKind::LatticeUnavailable);
     let lattice = crate::lattice::Lattice::start();
-    let nobody = client(&lattice).await;
-    assert_eq!(kind(nobody.only_host().await), ErrorKind::LatticeUnavailable);
+    let lonely = client(&lattice).await;
+    assert_eq!(kind(lonely.only_host().await), ErrorKind::LatticeUnavailable);
     let key = nkeys::KeyPair::new_server().public_key();
-    assert_eq!(kind(nobody.whole_inventory(&key).await), ErrorKind::LatticeUnavailable);
+    assert_eq!(kind(lonely.whole_inventory(&key).await), ErrorKind::LatticeUnavailable);
 }

@@ -71,7 +71,8 @@ impl fmt::Debug for ControlEvents {
 }
 
 impl EventWatch {
-    /// Waits until an order has ended. `tell` gets each event that belongs to it. An order that is done ends at once.
+    /// Waits until an order has ended. `tell` gets each event that belongs to it. An order that is done ends at once. The stop of a
+    /// host is to be watched by a watch of that host alone.
     ///
     /// # Errors
     /// The failure of the order; `DeadlineExceeded` if it does not end within `limit`; `OutcomeUnknown` if the connection is
@@ -89,6 +90,8 @@ impl EventWatch {
                 Error::new(ErrorKind::OutcomeUnknown, message)
             };
             match next.ok_or_else(closed)? {
+                // The end of a host belongs to no request.
+                Ok(event) if event.kind == awaited && event.kind == kinds::HOST_STOPPED => return ended(event),
                 Ok(event) if event.request.as_deref() == Some(&request) => {
                     tell(&event);
                     if event.kind == awaited || event.kind == kinds::REQUEST_FINISHED {

@@ -49,7 +49,7 @@ impl Inner {
         let InProgress { order, request, reply, .. } = &in_progress;
         let is_stop = matches!(order, Order::Stop(_));
         if is_stop {
-            // Afterwards there is nobody to acknowledge it.
+            // Afterwards the host cannot acknowledge it.
             let accepted = Outcome::accepted(kinds::HOST_STOPPED, request);
             self.answer(reply, &order.acknowledgement(&self.host, accepted, None)).await;
         }

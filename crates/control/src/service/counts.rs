@@ -12,7 +12,7 @@ pub struct ControlCounts {
     pub received: u64,
     /// The requests that are malformed, or want no answer.
     pub malformed: u64,
-    /// The orders that nobody signed who may, and the requests whose answer would go to a subject of the lattice or the server.
+    /// The orders without a token of a control issuer, and the requests whose answer would go to a subject of the lattice or the server.
     pub refused: u64,
     /// The requests beyond the rate at which they are served.
     pub throttled: u64,

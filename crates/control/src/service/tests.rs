@@ -165,6 +165,10 @@ fn questions_are_answered_and_auctions_by_those_that_could() {
         let inventory = scene.client.whole_inventory(&scene.host).await.unwrap();
         assert_eq!((inventory.actors.len(), inventory.providers.len()), (5_000, 0));
         assert_eq!(scene.client.auction_actor("a/b:1", BTreeMap::new()).await.unwrap()[0].host_id, scene.host);
+        // The silence of a host that could not run it is known by its answer to another question.
+        let constraints = BTreeMap::from([("zone".to_owned(), "a".to_owned())]);
+        assert_eq!(scene.client.auction_actor("a/b:1", constraints).await.unwrap(), []);
+        assert_eq!(scene.client.auction_provider("a/b:1", "default", BTreeMap::new()).await.unwrap(), []);
     });
 }
 
