@@ -39,8 +39,8 @@ async fn a_large_inventory_comes_in_pages_that_fit_into_messages() {
     const ACTORS: usize = 200;
     let lattice = Lattice::with("max_payload: 8192\n", None);
     let host = lattice.host().await;
+    host.start_actor(sign("tiny_echo").alias("echo").actor()).await.unwrap();
     for _ in 0..ACTORS {
-        host.start_actor(sign("tiny_echo").alias("taken").actor()).await.unwrap_or_default();
         host.start_actor(sign("tiny_echo").actor()).await.unwrap();
     }
     run_probe(&host).await;
