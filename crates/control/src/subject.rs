@@ -20,6 +20,8 @@ pub enum Command {
     StopProvider,
     /// Changes the number of an actor's instances.
     Scale,
+    /// Sets a link. The answer of a provider is part of the outcome if the host runs it.
+    PutLink,
     /// Sets and removes labels of the host.
     Labels,
     /// Makes the host accept nothing new from the lattice.
@@ -38,13 +40,14 @@ pub enum Command {
 
 impl Command {
     /// All commands.
-    pub const ALL: [Command; 13] = [
+    pub const ALL: [Command; 14] = [
         Command::StartActor,
         Command::StopActor,
         Command::UpdateActor,
         Command::StartProvider,
         Command::StopProvider,
         Command::Scale,
+        Command::PutLink,
         Command::Labels,
         Command::Cordon,
         Command::Uncordon,
@@ -63,6 +66,7 @@ impl Command {
             Command::StartProvider => "lp",
             Command::StopProvider => "sp",
             Command::Scale => "scale",
+            Command::PutLink => "link",
             Command::Labels => "labels",
             Command::Cordon => "cordon",
             Command::Uncordon => "uncordon",

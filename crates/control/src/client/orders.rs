@@ -144,16 +144,29 @@ impl ControlClient {
         self.host_command(host, Command::Stop, &self.of_host(None)).await
     }
 
-    /// Sets a link. One host of the lattice carries it out.
+    /// Sets a link. One host of the lattice carries it out. The answer of the provider is part of the outcome only if that host
+    /// runs an end of the link: see [`put_link_on`](ControlClient::put_link_on).
     ///
     /// # Errors
     /// As all orders, and those of the link.
     pub async fn put_link(&self, link: &LinkDefinition) -> Result<Settled> {
+        self.send_link(self.subjects.put_link(), link).await
+    }
+
+    /// Sets a link on a host. If that host runs the provider, the provider's answer is part of the outcome.
+    ///
+    /// # Errors
+    /// As all orders, and those of the link.
+    pub async fn put_link_on(&self, host: &str, link: &LinkDefinition) -> Result<Settled> {
+        self.send_link(self.subjects.command(host, Command::PutLink)?, link).await
+    }
+
+    async fn send_link(&self, subject: String, link: &LinkDefinition) -> Result<Settled> {
         let LinkDefinition { actor_id, provider_id, link_name, contract_id, values } = link.clone();
         let values = LinkValues(values);
         let options = self.options();
         let request = PutLinkCommand { actor_id, provider_id, link_name, contract_id, values, options };
-        let ack: CommandAck = self.order(self.subjects.put_link(), &request).await?;
+        let ack: CommandAck = self.order(subject, &request).await?;
         ack.outcome.settled()
     }
 

@@ -54,6 +54,7 @@ fn read_command(command: Command, name: &str, content: &[u8]) -> Result<Order> {
         Command::StartProvider => Order::StartProvider(read(name, content)?),
         Command::StopProvider => Order::StopProvider(read(name, content)?),
         Command::Scale => Order::Scale(read(name, content)?),
+        Command::PutLink => Order::PutLink(read(name, content)?),
         Command::Labels => Order::Labels(read(name, content)?),
         Command::Cordon => Order::Cordon(of_host()?),
         Command::Uncordon => Order::Uncordon(of_host()?),
@@ -121,8 +122,16 @@ mod tests {
         let deep = "[".repeat(100_000);
         let contents =
             ["", "{}", "null", "[]", "\"x\"", "{\"actor_ref\":7}", "\u{0}", &deep, "{\"constraints\":{\"a\":1}}"];
-        for name in ["auction.actor", "auction.provider", "link.put", "link.del", "cmd.N.la", "cmd.N.sp", "cmd.N.apply"]
-        {
+        for name in [
+            "auction.actor",
+            "auction.provider",
+            "link.put",
+            "link.del",
+            "cmd.N.la",
+            "cmd.N.sp",
+            "cmd.N.apply",
+            "cmd.N.link",
+        ] {
             for content in contents {
                 let error = read_request(name, content).err().unwrap_or_else(|| panic!("{name} {content}"));
                 assert_eq!(error.kind(), ErrorKind::InvalidArgument);
