@@ -95,8 +95,11 @@ impl Scene {
         Ctl { port: self.server.port, folder, variables: Vec::new() }
     }
 
+    /// Writes a file that its owner alone can read.
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        std::fs::write(self.folder.path().join(name), bytes).unwrap();
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     fn read(&self, name: &str) -> Vec<u8> {

@@ -86,6 +86,36 @@ async fn the_provider_gets_the_values_of_a_link_with_those_in_files() {
 }
 
 #[actix_rt::test]
+async fn the_outcome_of_a_link_is_that_of_the_provider_wherever_it_runs() {
+    let scene = Scene::start();
+    let [one, two, idle] = scene.hosts().await;
+    let (probe, provider) = {
+        let probe = Probe::default();
+        let capability = probe.capability();
+        let key = capability.id();
+        two.start_native_capability(capability).await.unwrap();
+        (probe, key)
+    };
+    let actor = sign("host_call").capability(PROBE).actor();
+    let key = actor.public_key();
+    one.start_actor(actor).await.unwrap();
+
+    let ctl = scene.ctl();
+    // Were the host left to chance, the refusal would come to light in a third of the attempts only.
+    for _ in 0..4 {
+        let refused = ctl.fails(1, &["link", &key, &provider, PROBE, "REFUSE=it is raining"]).await;
+        assert!(refused.contains("it is raining"), "{refused}");
+    }
+    ctl.done(&["link", &key, &provider, PROBE, "A=b"]).await;
+    assert!(probe.seen().iter().any(|seen| matches!(seen, Seen::Bound { actor, .. } if *actor == key)));
+    let later = ctl.done(&["link", &key, &provider, PROBE, "--link-name", "later"]).await;
+    assert!(later.starts_with("linked"), "a link is kept until its provider is started: {later}");
+    for host in [&one, &two, &idle] {
+        host.stop().await;
+    }
+}
+
+#[actix_rt::test]
 async fn an_actor_is_scaled_and_stopped_by_its_alias() {
     let scene = Scene::start();
     let host = scene.host(scene.builder()).await;
@@ -140,7 +170,8 @@ async fn labels_and_cordons_decide_auctions() {
     let [one, two] = scene.hosts().await;
     let ctl = scene.ctl();
     let bidders = async |constraint: &str| {
-        let acks = ctl.json(&["auction", "provider", "builtin:logging", "--constraint", constraint]).await;
+        let auction = ["auction", "provider", "builtin:logging", "--timeout", "1s", "--constraint", constraint];
+        let acks = ctl.json(&auction).await;
         acks.as_array().unwrap().iter().map(|ack| ack["host_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(bidders("zone=east").await, Vec::<String>::new());
@@ -150,7 +181,8 @@ async fn labels_and_cordons_decide_auctions() {
     assert_eq!(ctl.done(&["cordon", &one.id()]).await, format!("cordoned host {}\n", one.id()));
     assert_eq!(bidders("zone=east").await, Vec::<String>::new());
     assert!(ctl.done(&["hosts"]).await.contains("cordoned"));
-    let nowhere = ctl.fails(1, &["start", "provider", "builtin:logging", "--constraint", "zone=east"]).await;
+    let start = ["start", "provider", "builtin:logging", "--timeout", "1s", "--constraint", "zone=east"];
+    let nowhere = ctl.fails(1, &start).await;
     assert!(nowhere.contains("zone=east"), "{nowhere}");
     ctl.done(&["uncordon", &one.id()]).await;
     assert_eq!(bidders("zone=east").await, [one.id()]);
@@ -205,6 +237,6 @@ async fn events_are_printed_as_they_come() {
         assert_eq!((&event["host"], &event["provider"]), (&json!(host.id()), &json!(logging)));
     }
     assert_ne!(events[0]["kind"], events[1]["kind"]);
-    assert_eq!(ctl.done(&["events", "--kind", "actor_failed", "--timeout", "50ms"]).await, "");
+    assert_eq!(ctl.done(&["events", "--kind", "actor_failed", "--timeout", "1s"]).await, "");
     host.stop().await;
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use futures_util::FutureExt;
-use wasmcloud_control::message::LinkDefinition;
+use wasmcloud_control::Settled;
+use wasmcloud_control::message::{EntityEntry, LinkDefinition};
+use wasmcloud_core::error::Result;
 
 use super::Session;
 use super::lookup::Kind;
@@ -67,15 +69,36 @@ pub(super) async fn run(command: Link, session: &Session) -> CommandResult {
         contract_id: contract,
         values,
     };
+    let host = host_for(&link, session).await?;
     let description = format!("actor {} with provider {} for {}", link.actor_id, link.provider_id, link.contract_id);
     let order = Order {
-        host: None,
+        host: host.clone(),
         target: link.actor_id.clone(),
         doing: format!("linking {description}"),
         done: format!("linked {description}"),
-        give: session.client().put_link(&link).boxed_local(),
+        give: put(&link, host, session).boxed_local(),
     };
     session.carry_out(vec![order], &waiting).await
+}
+
+async fn put(link: &LinkDefinition, host: Option<String>, session: &Session) -> Result<Settled> {
+    match host {
+        Some(host) => session.client().put_link_on(&host, link).await,
+        None => session.client().put_link(link).await,
+    }
+}
+
+/// Returns the host that tells the real outcome: one that runs the provider, or else the actor. Hosts of 2021 take no orders
+/// about links. Without such a host the link is kept for the provider, and any host keeps it.
+async fn host_for(link: &LinkDefinition, session: &Session) -> CommandResult<Option<String>> {
+    let mut inventories = session.inventories(&session.all_hosts().await?).await?;
+    inventories.retain(|inventory| inventory.version.is_some());
+    let runs_provider = |entry: &EntityEntry| {
+        entry.id == link.provider_id && entry.link_name.as_ref().is_some_and(|name| *name == link.link_name)
+    };
+    let of_provider = inventories.iter().find(|inventory| inventory.providers.iter().any(runs_provider));
+    let of_actor = || inventories.iter().find(|inventory| inventory.actors.iter().any(|it| it.id == link.actor_id));
+    Ok(of_provider.or_else(of_actor).map(|inventory| inventory.host_id.clone()))
 }
 
 /// Returns the values of the link, with those in files.
