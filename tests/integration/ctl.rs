@@ -3,11 +3,13 @@
 //! # Layout
 //! - `listings`: hosts, inventories, claims, links, and how they are printed
 //! - `orders`: what changes hosts
+//! - `images`: starts and updates from a registry
 //! - `calls`: calls of actors
 //! - `failures`: what cannot be done, and the exit codes
 
 mod calls;
 mod failures;
+mod images;
 mod listings;
 mod orders;
 
