@@ -20,6 +20,9 @@ const LARGEST: usize = 64 * 1024 * 1024;
 /// How often a call is sent, at most. Each further attempt follows a host that did not execute it.
 const ATTEMPTS: usize = 8;
 
+/// How long the NATS server may take to confirm that the end of a call was sent.
+const CONFIRMATION: Duration = Duration::from_secs(1);
+
 /// The pause before a call is sent again, whose host is being replaced.
 const PAUSE: Duration = Duration::from_millis(25);
 
@@ -151,6 +154,10 @@ impl Caller {
         deadline: Instant,
     ) -> Result<Option<Vec<u8>>> {
         let remaining = deadline.saturating_duration_since(Instant::now());
+        let secret = secret()?;
+        if let Some(extension) = &mut invocation.extension {
+            extension.cancellation = Some(*blake3::hash(&secret).as_bytes());
+        }
         let subject = match host {
             Some(host) => self.namespace.peer(&format!("host.{host}.call")),
             None => self.namespace.call(&invocation.target).unwrap_or_default(),
@@ -167,6 +174,9 @@ impl Caller {
                 return Err(Error::new(ErrorKind::OutcomeUnknown, message));
             }
         };
+        if answered.as_ref().is_err_and(|error| error.kind() == RequestErrorKind::TimedOut) {
+            self.end(host, &secret).await;
+        }
         let message = answered.map_err(|error| match error.kind() {
             RequestErrorKind::NoResponders => absent(&invocation.target.to_string(), host.map(|host| &**host)),
             RequestErrorKind::TimedOut => {
@@ -182,9 +192,36 @@ impl Caller {
             Answer::Payload(payload) => Ok(Some(payload)),
             Answer::Failed(error) => Err(error),
             Answer::Retry(_) => Ok(None),
-            Answer::Transfer { host, transfer } => self.transfers.fetch(&host, &transfer, deadline).await.map(Some),
+            Answer::Transfer { host: owner, transfer } => {
+                let fetched = self.transfers.fetch(&owner, &transfer, deadline).await;
+                self.end(host, &secret).await;
+                fetched.map(Some)
+            }
         }
     }
+
+    /// Tells the host that the caller waits no longer, so that it ends the call, or no longer offers the answer. A host that
+    /// does not hear it ends both at the deadline.
+    async fn end(&self, host: Option<&Arc<str>>, secret: &[u8; 16]) {
+        let subject = match host {
+            Some(host) => self.namespace.peer(&format!("host.{host}.cancel")),
+            None => self.namespace.peer("cancel"),
+        };
+        let told = self.connection.publish(subject, secret.to_vec().into()).await;
+        if told.is_ok() {
+            // Unless the server confirms it, the message may be lost with the process.
+            let _ = self.connection.round_trip(CONFIRMATION).await;
+        }
+    }
+}
+
+/// Returns the secret that ends a call. The call carries its hash.
+fn secret() -> Result<[u8; 16]> {
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).map_err(|error| {
+        Error::new(ErrorKind::Internal, "the operating system has no random numbers").caused_by(error)
+    })?;
+    Ok(secret)
 }
 
 fn absent(actor: &str, host: Option<&str>) -> Error {
