@@ -1,4 +1,4 @@
-//! The stock binary: manages keys, signs modules and archives, and inspects them.
+//! The stock binary: runs hosts, controls them, and signs, inspects and ships what they run.
 //!
 //! # Layout
 //! - `arguments`: the command line
