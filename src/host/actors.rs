@@ -36,7 +36,11 @@ impl Host {
     pub async fn start_actor_with(&self, actor: Actor, options: ActorOptions) -> Result<()> {
         let near = self.running()?.shards.current_or_next();
         let options = options.with_default_restart(self.0.configuration.restart);
-        self.send(Command::StartActor { actor, options, near }).await
+        let image = options.image();
+        let key = actor.public_key();
+        self.send(Command::StartActor { actor, options, near }).await?;
+        self.0.references.add_image(image.as_deref(), &key);
+        Ok(())
     }
 
     /// Replaces a running actor with a new revision, dropping no calls. `actor` is its public key, or the reference to a
@@ -72,8 +76,11 @@ impl Host {
                 (Actor::from_slice(module)?, image)
             }
         };
-        self.send(Command::UpdateActor { key: self.running_actor(actor), actor: module, image: image.map(Arc::new) })
-            .await
+        let key = self.running_actor(actor);
+        let image = image.map(Arc::new);
+        self.send(Command::UpdateActor { key: key.clone(), actor: module, image: image.clone() }).await?;
+        self.0.references.add_image(image.as_deref(), &key);
+        Ok(())
     }
 
     /// Changes the number of an actor's instances, dropping no calls. The minimum is 1.

@@ -35,7 +35,10 @@ impl Host {
         policy: RestartPolicy,
     ) -> Result<()> {
         let near = self.running()?.shards.current_or_next();
-        self.send(Command::StartProvider { capability, policy, near }).await
+        let provider = capability.descriptor().clone();
+        self.send(Command::StartProvider { capability, policy, near }).await?;
+        self.0.references.add_image(provider.image.as_deref(), &provider.key.id);
+        Ok(())
     }
 
     /// Stops a capability provider, by its public key or the reference to a registry that it was started from.

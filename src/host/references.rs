@@ -15,12 +15,17 @@ use crate::identity::ProviderIdentity;
 /// The number of references that are remembered. Beyond it, none is added.
 const MOST_KNOWN: usize = 10_000;
 
-/// The references that were pulled or resolved since the host was built, and the public keys that they stood for.
+/// The references that were started from or resolved since the host was built, and the public keys that they stood for.
 #[derive(Debug, Default)]
 pub(super) struct KnownReferences(Mutex<HashMap<String, String>>);
 
 impl KnownReferences {
-    pub(super) fn add(&self, reference: &str, key: &str) {
+    /// Adds the reference of an image that has started.
+    pub(super) fn add_image(&self, image: Option<&Image>, key: &str) {
+        image.into_iter().for_each(|image| self.add(&image.reference, key));
+    }
+
+    fn add(&self, reference: &str, key: &str) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() < MOST_KNOWN || known.contains_key(reference) {
             known.insert(reference.to_owned(), key.to_owned());
@@ -38,7 +43,8 @@ impl KnownReferences {
 
 impl Host {
     /// Returns the references to registries that this host knows, with the public keys of the actors (`M...`) and providers
-    /// (`V...`) that they stand for: those of what runs, and those that were pulled or resolved since the host was built.
+    /// (`V...`) that they stand for: those of what runs, and those that were started from or resolved for a link before. A
+    /// start that fails records nothing.
     ///
     /// # Errors
     /// `HostNotRunning`.

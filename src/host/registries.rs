@@ -83,9 +83,7 @@ impl Host {
     /// [`Actor::from_slice`].
     pub(crate) async fn fetch_actor(&self, reference: &str) -> Result<Fetched<Actor>> {
         let load = |bytes: Vec<u8>| Actor::from_slice(&bytes);
-        let fetched = self.0.registries.thread.pull_content(reference, ImageKind::Actor, load).await?;
-        self.0.references.add(reference, &fetched.content.public_key());
-        Ok(fetched)
+        self.0.registries.thread.pull_content(reference, ImageKind::Actor, load).await
     }
 
     /// Pulls a provider archive, and verifies its token and hashes.
@@ -94,9 +92,7 @@ impl Host {
     /// Those of [`Host::fetch_actor`] that concern registries, and those of [`ProviderArchive::try_load`].
     pub(crate) async fn fetch_archive(&self, reference: &str) -> Result<Fetched<ProviderArchive>> {
         let load = |bytes: Vec<u8>| ProviderArchive::try_load(&bytes);
-        let fetched = self.0.registries.thread.pull_content(reference, ImageKind::Provider, load).await?;
-        self.0.references.add(reference, &fetched.content.claims().subject);
-        Ok(fetched)
+        self.0.registries.thread.pull_content(reference, ImageKind::Provider, load).await
     }
 }
 

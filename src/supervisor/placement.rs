@@ -137,6 +137,11 @@ impl ActorOptions {
         self
     }
 
+    /// Returns the image that the module came from, if it came from a registry.
+    pub(crate) fn image(&self) -> Option<Arc<Image>> {
+        self.image.clone()
+    }
+
     /// Returns the same options, with a restart policy if they have none.
     pub(crate) fn with_default_restart(mut self, policy: RestartPolicy) -> ActorOptions {
         self.restart.get_or_insert(policy);

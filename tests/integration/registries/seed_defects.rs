@@ -7,6 +7,7 @@ use wasmcloud_host::{ErrorKind, Host, HostBuilder, LinkState};
 
 use super::server::{Seen, Server, answer};
 use super::{Images, Served, digest, options};
+use crate::plugins::built;
 use crate::signing::sign;
 use crate::support::{PROBE, Probe, kind, with_host_of};
 
@@ -95,6 +96,20 @@ async fn seed_defect_11_credentials_without_a_registry_go_to_the_first_that_asks
     .await;
     assert!(first.seen().iter().any(|seen| seen.authorization.is_some()));
     assert!(second.seen().iter().all(|seen| seen.authorization.is_none()), "{:?}", second.seen());
+}
+
+#[actix_rt::test]
+async fn seed_defect_14_a_start_that_fails_records_no_reference() {
+    let images = Images::start();
+    let stranger = images.push("stranger:1", &built::archive(PROBE, built::stranger())).await;
+    let expired = sign("tiny_echo").claims(|claims| claims.expires = Some(1));
+    let expired = images.push("expired:1", &expired.bytes()).await;
+    with_host_of(images.builder(), async |host| {
+        assert_eq!(kind(host.start_capability_from_registry(&stranger, None).await), ErrorKind::InvalidPlugin);
+        assert_eq!(kind(host.start_actor_from_registry(&expired).await), ErrorKind::TokenExpired);
+        assert!(host.oci_references().await.unwrap().is_empty());
+    })
+    .await;
 }
 
 #[actix_rt::test]
