@@ -145,8 +145,14 @@ impl Ctl {
 
     /// Returns another command of the binary, which reaches the server too.
     pub(crate) fn binary(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wasmcloud"));
-        command.args(arguments).current_dir(&self.folder).stdin(Stdio::null());
+        let mut command = self.adapt(Command::new(env!("CARGO_BIN_EXE_wasmcloud")));
+        command.args(arguments);
+        command
+    }
+
+    /// Lets a command run in the folder, and reach the server.
+    fn adapt(&self, mut command: Command) -> Command {
+        command.current_dir(&self.folder).stdin(Stdio::null());
         for variable in VARIABLES {
             command.env_remove(variable);
         }

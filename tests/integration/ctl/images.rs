@@ -49,6 +49,9 @@ async fn the_failure_of_a_pull_is_that_of_the_start() {
     assert!(failed.contains("echo:7"), "{failed}");
     let report = ctl.run(&["start", "actor", &absent, "--host", &host.id(), "--output", "json"]).await;
     let outcome: serde_json::Value = serde_json::from_str(&report.output).unwrap();
-    assert_eq!((report.code, &outcome[0]["outcome"], &outcome[0]["kind"]), (1, &json!("failed"), &json!("OciNotFound")));
+    assert_eq!(
+        (report.code, &outcome[0]["outcome"], &outcome[0]["kind"]),
+        (1, &json!("failed"), &json!("OciNotFound"))
+    );
     host.stop().await;
 }

@@ -1,12 +1,13 @@
 //! Hosts, inventories, claims and links, and how they are printed.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::Scene;
+use super::{Ctl, Scene};
 use crate::signing::sign;
-use crate::support::{PROBE, Probe, probed_caller, values};
+use crate::support::{PROBE, Probe, probed_caller, soon, values};
 
 /// The names of the fields of an object.
 fn fields(object: &Value) -> BTreeSet<&str> {
@@ -117,5 +118,31 @@ async fn tables_fit_the_terminal() {
             assert!(table.lines().all(|line| line.chars().count() <= columns), "{columns}: {table}");
         }
     }
+    host.stop().await;
+}
+
+/// Runs commands of a shell on a terminal of 70 columns, and returns what they print there.
+async fn on_terminal(ctl: &Ctl, script: &str) -> String {
+    let binary = env!("CARGO_BIN_EXE_wasmcloud");
+    let line = format!("stty rows 24 cols 70; wasmcloud() {{ '{binary}' \"$@\"; }}; {script}");
+    let mut command = ctl.adapt(Command::new("script"));
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("SHELL", "/bin/sh");
+    let ended = soon(actix_rt::task::spawn_blocking(move || command.output().unwrap())).await.unwrap();
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert!(ended.status.success(), "{text}");
+    text
+}
+
+#[actix_rt::test]
+async fn on_a_terminal_tables_are_cut_and_progress_is_told() {
+    let scene = Scene::start();
+    let host = scene.host(scene.builder()).await;
+    let ctl = scene.ctl();
+    let table = on_terminal(&ctl, "wasmcloud ctl hosts").await;
+    assert!(table.starts_with("HOST") && table.contains(&host.id()[..8]) && table.contains('…'), "{table}");
+    assert!(table.lines().all(|line| line.trim_end().chars().count() <= 70), "{table}");
+    let started = on_terminal(&ctl, "wasmcloud ctl start provider builtin:logging").await;
+    assert!(started.contains("starting provider builtin:logging"), "{started}");
+    assert!(started.contains("started provider builtin:logging"), "{started}");
     host.stop().await;
 }
