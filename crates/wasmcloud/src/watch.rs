@@ -1,8 +1,8 @@
 //! Watches files for changes of their contents.
 //!
-//! The operating system reports changes of the files' folders, since many editors write a new file and rename it. A change is
-//! reported once no further event has come for a moment, and only if the contents differ from those seen last: times mean
-//! nothing. In case the system reports nothing (network file systems, folders that are removed and made again), the files'
+//! The operating system reports changes of the files' folders, since many editors write a new file and rename it. A
+//! change is reported once no further event has come for a moment, and only if the contents differ from those seen last:
+//! times mean nothing. In case the system reports nothing (network file systems, folders that are removed and made again), the files'
 //! sizes and times are looked at every second.
 
 use std::collections::BTreeSet;

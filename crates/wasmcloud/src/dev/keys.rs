@@ -87,7 +87,8 @@ impl Key {
     }
 }
 
-/// Returns the folder of this user's development keys: `$XDG_DATA_HOME/wasmcloud/dev`, or the same under `$HOME/.local/share`.
+/// Returns the folder of this user's development keys: `$XDG_DATA_HOME/wasmcloud/dev`, or the same under
+/// `$HOME/.local/share`.
 fn user_folder() -> Option<PathBuf> {
     let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local").join("share")))?;
     Some(data.join("wasmcloud").join("dev"))

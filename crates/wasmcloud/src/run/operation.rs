@@ -180,7 +180,8 @@ async fn stopped(mut events: Events) {
     while events.next().await.is_some_and(|event| event.kind != EventKind::HostStopped) {}
 }
 
-/// Returns the error of a manifest. If all entries failed for one reason, such as a policy, the exit code is that of the reason.
+/// Returns the error of a manifest. If all entries failed for one reason, such as a policy, the exit code is that of the
+/// reason.
 fn of_manifest(error: Error) -> CommandError {
     let failures = error.cause().and_then(|cause| cause.downcast_ref::<ManifestFailures>());
     let entries = failures.map_or(&[][..], ManifestFailures::entries);
