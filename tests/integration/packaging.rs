@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use wasmcloud_host::Actor;
 
 use crate::signing::{guest, in_repository};
-use crate::workplace::{Staying, get, manifest};
+use crate::workplace::{Staying, Workplace, get, manifest};
 
 /// The steps of a release, each in a folder below one of its own.
 struct Release {
@@ -102,6 +102,7 @@ fn a_release_runs_from_an_empty_prefix() {
         "lib/systemd/system/wasmcloud.service",
         "share/bash-completion/completions/wasmcloud",
         "share/doc/wasmcloud/LICENSE",
+        "share/doc/wasmcloud/wasmcloud.toml",
         "share/fish/vendor_completions.d/wasmcloud.fish",
         "share/man/man1/wasmcloud-keys-gen.1",
         "share/man/man1/wasmcloud.1",
@@ -170,6 +171,30 @@ fn the_systemd_unit_is_valid_and_hardened() {
     // 0 is the best of 100, and 96 what a service without any hardening has.
     let judge = ["security", "--offline=yes", "--threshold=20", "--no-pager"];
     done(Command::new("systemd-analyze").args(judge).arg(&path));
+}
+
+#[test]
+fn the_settings_to_begin_with_are_valid_as_they_are_and_without_their_signs() {
+    let place = Workplace::with_echo();
+    let settings = std::fs::read_to_string(in_repository("packaging/wasmcloud.toml")).unwrap();
+    place.write("wasmcloud.toml", &settings);
+    let host = place.start("run --config wasmcloud.toml");
+    host.line("runs: no manifest is given");
+    host.stop();
+    let used = settings.lines().map(|line| match line.strip_prefix("# ") {
+        Some(setting) if setting.contains(" = ") => setting,
+        _ => line,
+    });
+    place.write("wasmcloud.toml", used.map(|line| format!("{line}\n")).collect::<String>());
+    place.write("host.yaml", "labels: {}");
+    // No DNS is asked.
+    let host = place.start("run --config wasmcloud.toml --rpc-host 127.0.0.1 --rpc-port 1");
+    host.line("host.yaml runs: 0 actor(s), 0 provider(s)");
+    for setting in ["manifest", "label", "nsprefix", "trusted-issuer", "control-issuer", "allow-live-updates"] {
+        let line = host.error(&format!("  {setting} "));
+        assert!(line.contains("wasmcloud.toml"), "the settings say where this one comes from: {line}");
+    }
+    host.stop();
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::secret::Secret;
 #[command(after_help = "\
 Examples:
   wasmcloud keys inspect account.seed
-  wasmcloud keys inspect ABVIWCCSBPNS3ZCXXOTCIZDPTZAEUYRDMIKYNI5KOWB5MRRMIMBAH3UJ --json")]
+  wasmcloud keys inspect AAUGUQ3JGTWWZDVPUUSIOLXYFRPSWOIVAMHI7CETTLG5UFARMOCBGGGF --json")]
 pub(crate) struct Inspect {
     /// A public key, or a file that contains a seed.
     #[arg(value_name = "PUBLIC KEY or FILE")]
