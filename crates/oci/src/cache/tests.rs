@@ -36,7 +36,7 @@ async fn what_is_kept_is_found() {
 async fn damaged_files_count_as_missing_and_are_replaced() {
     let Fixture { cache, .. } = fixture();
     let digest = cache.keep(b"abc").await.unwrap();
-    for damage in [b"abd".as_slice(), b"", b"abcd"] {
+    for damage in [b"xyz".as_slice(), b"", b"abcd"] {
         fs::write(cache.path_of(&digest), damage).unwrap();
         assert!(cache.blob(&digest, LIMIT).await.unwrap().is_none());
         assert!(cache.bytes(&digest, LIMIT).await.unwrap().is_none());
@@ -106,6 +106,6 @@ async fn leftovers_are_removed_after_a_day() {
         file.write_all(b"half").unwrap();
         file.set_modified(SystemTime::now() - age).unwrap();
     }
-    cache.keep(b"abd").await.unwrap();
+    cache.keep(b"xyz").await.unwrap();
     assert!(!cache.folder.join("tmp/old").exists() && cache.folder.join("tmp/new").exists());
 }
