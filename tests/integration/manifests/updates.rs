@@ -217,7 +217,8 @@ async fn another_revision_of_a_provider_replaces_it_or_is_rolled_back() {
         assert_eq!(host.link_state(&key, "test:plugin", None), Some(LinkState::Established));
 
         // The same revision in a process of its own, which is another place.
-        let apart = folder.manifest(&text.replace("tally.par}", "tally.par, isolation: {process: {open_files: 64}}}"));
+        let apart =
+            folder.manifest(&text.replacen("tally.par}", "tally.par, isolation: {process: {open_files: 64}}}", 1));
         let plan = host.plan_manifest(apart.unwrap(), at_once()).await.unwrap();
         assert_eq!(plan.steps[0].to.as_deref(), Some("revision 2 with other isolation"), "{plan}");
 
