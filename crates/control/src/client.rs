@@ -62,8 +62,10 @@ pub struct ControlClient {
     wait: Duration,
     /// Signs orders. `None` sends them without a token.
     signer: Option<Arc<KeyPair>>,
-    /// Signs calls to actors.
+    /// Signs calls to actors: the key of a host or a cluster.
     caller: Arc<KeyPair>,
+    /// The public key of the host that calls claim to come from.
+    caller_host: String,
 }
 
 /// An open connection.
@@ -101,8 +103,9 @@ impl ControlClient {
         }
         let subjects = Subjects::new(namespace);
         let caller = Arc::new(KeyPair::new_server());
+        let caller_host = caller.public_key();
         let open = Arc::new(Open(connection.clone()));
-        Ok(ControlClient { connection, open, subjects, timeout, wait: timeout, signer: None, caller })
+        Ok(ControlClient { connection, open, subjects, timeout, wait: timeout, signer: None, caller, caller_host })
     }
 
     /// Signs all orders from now on with a seed of an account (`SA...`), a user (`SU...`) or a cluster (`SC...`).

@@ -105,13 +105,8 @@ async fn a_cordoned_host_starts_nothing_and_a_drained_one_finishes_its_calls() {
     let waits = crate::support::host_call("default", PROBE, "Wait", b"");
     let remote = scene.client.clone();
     let key = caller.clone();
-    until(async || {
-        remote
-            .call_actor(&key, "Any", b"bad".to_vec(), PATIENCE)
-            .await
-            .is_err_and(|error| error.kind() != ErrorKind::ActorNotFound)
-    })
-    .await;
+    let echoes = crate::support::host_call("default", PROBE, "Echo", b"x");
+    until(async || remote.call_actor(&key, "Any", echoes.clone(), PATIENCE).await.is_ok()).await;
     let calling = remote.clone();
     let call = actix_rt::spawn(async move { calling.call_actor(&key, "Any", waits, PATIENCE).await });
     soon(probe.arrived.notified()).await;

@@ -86,7 +86,7 @@ async fn crashes_are_told_and_counted() {
     let scene = Scene::new().await;
     let mut told = events(&scene.client).await;
     let actor = run_actor(&scene.host, &sign("trap"), &[]).await;
-    assert!(scene.host.call_actor(&actor, "Any", b"").await.is_err());
+    assert!(scene.host.call_actor(&actor, "Trap", b"").await.is_err());
     assert_eq!(event(&mut told, kinds::ACTOR_CRASHED).await.actor.as_ref(), Some(&actor));
     event(&mut told, kinds::ACTOR_RESTARTED).await;
     until(async || {

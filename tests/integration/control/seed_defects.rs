@@ -30,7 +30,7 @@ async fn seed_defect_15_the_inventory_of_a_host_with_a_dead_actor_is_answered() 
     let scene =
         Scene::with(|builder| builder.with_restart_policy(RestartPolicy::new().restart(Restart::Temporary))).await;
     let actor = run_actor(&scene.host, &sign("trap"), &[]).await;
-    assert!(scene.host.call_actor(&actor, "Any", b"").await.is_err());
+    assert!(scene.host.call_actor(&actor, "Trap", b"").await.is_err());
     let mut told = Vec::new();
     for _ in 0..3 {
         let era = scene.client.inventory(&scene.id()).await.unwrap();

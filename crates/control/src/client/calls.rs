@@ -26,6 +26,10 @@ impl ControlClient {
         let key = key.ok_or_else(|| {
             Error::new(ErrorKind::InvalidArgument, "the seed is not one of a host (SN...) or a cluster (SC...)")
         })?;
+        // A cluster vouches for hosts: its key is no sender's.
+        if key.key_pair_type() == KeyPairType::Server {
+            self.caller_host = key.public_key();
+        }
         self.caller = Arc::new(key);
         Ok(self)
     }
@@ -71,7 +75,7 @@ impl ControlClient {
             payload,
             id: uuid::Uuid::new_v4().to_string(),
             encoded_claims: String::new(),
-            host_id: self.caller.public_key(),
+            host_id: self.caller_host.clone(),
             extension: None,
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
