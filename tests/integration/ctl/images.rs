@@ -10,12 +10,11 @@ use crate::signing::sign;
 async fn an_actor_is_started_updated_and_stopped_by_its_reference() {
     let scene = Scene::start();
     let images = Images::start();
-    let first = sign("tiny_echo").alias("echo").revision(1);
-    let mut second = sign("tiny_echo").alias("echo").issued_like(&first);
-    second.set_revision(2);
-    let key = first.actor().public_key();
-    let old = images.push("echo:1", &first.bytes()).await;
-    let new = images.push("echo:2", &second.bytes()).await;
+    let mut signing = sign("tiny_echo").alias("echo").revision(1);
+    let key = signing.actor().public_key();
+    let old = images.push("echo:1", &signing.bytes()).await;
+    signing.set_revision(2);
+    let new = images.push("echo:2", &signing.bytes()).await;
     let host = scene.host(images.known_to(scene.builder().enable_live_updates())).await;
 
     let ctl = scene.ctl();

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::FutureExt;
-use wasmcloud_control::Settled;
+use tokio::time::{Instant, timeout_at};
 use wasmcloud_control::message::{EntityEntry, LinkDefinition};
-use wasmcloud_core::error::Result;
+use wasmcloud_control::{ControlEvent, ControlEvents, EventFilter, Settled, kinds};
+use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::Session;
 use super::lookup::Kind;
@@ -17,6 +19,9 @@ use crate::outcome::{CommandError, CommandResult};
 
 /// The value of a link that names those that are not to be listed, separated by commas.
 const SECRETS: &str = "__wasmcloud_secrets";
+
+/// How long the provider may take to answer after the order has ended.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// The size of the largest file with a value. Unit: bytes.
 const LARGEST_SECRET: usize = 64 * 1024;
@@ -69,36 +74,70 @@ pub(super) async fn run(command: Link, session: &Session) -> CommandResult {
         contract_id: contract,
         values,
     };
-    let host = host_for(&link, session).await?;
+    let place = Place::of(&link, session).await?;
     let description = format!("actor {} with provider {} for {}", link.actor_id, link.provider_id, link.contract_id);
     let order = Order {
-        host: host.clone(),
+        host: place.as_ref().map(|place| place.host.clone()),
         target: link.actor_id.clone(),
         doing: format!("linking {description}"),
         done: format!("linked {description}"),
-        give: put(&link, host, session).boxed_local(),
+        give: put(&link, place, session).boxed_local(),
     };
     session.carry_out(vec![order], &waiting).await
 }
 
-async fn put(link: &LinkDefinition, host: Option<String>, session: &Session) -> Result<Settled> {
-    match host {
-        Some(host) => session.client().put_link_on(&host, link).await,
-        None => session.client().put_link(link).await,
+/// The host that tells the real outcome of a link.
+struct Place {
+    host: String,
+    /// Whether the host runs the provider, and some host runs the actor.
+    has_both_ends: bool,
+}
+
+impl Place {
+    /// Returns a host that runs the provider, or else one that runs the actor. Hosts of 2021 take no orders about links.
+    /// Without such a host the link is kept for its ends, and any host keeps it.
+    async fn of(link: &LinkDefinition, session: &Session) -> CommandResult<Option<Place>> {
+        let mut inventories = session.inventories(&session.all_hosts().await?).await?;
+        inventories.retain(|inventory| inventory.version.is_some());
+        let is_provider = |entry: &EntityEntry| {
+            entry.id == link.provider_id && entry.link_name.as_ref().is_some_and(|name| *name == link.link_name)
+        };
+        let of_provider = inventories.iter().find(|inventory| inventory.providers.iter().any(is_provider));
+        let of_actor = inventories.iter().find(|inventory| inventory.actors.iter().any(|it| it.id == link.actor_id));
+        let has_both_ends = of_provider.is_some() && of_actor.is_some();
+        let host = of_provider.or(of_actor).map(|inventory| inventory.host_id.clone());
+        Ok(host.map(|host| Place { host, has_both_ends }))
     }
 }
 
-/// Returns the host that tells the real outcome: one that runs the provider, or else the actor. Hosts of 2021 take no orders
-/// about links. Without such a host the link is kept for the provider, and any host keeps it.
-async fn host_for(link: &LinkDefinition, session: &Session) -> CommandResult<Option<String>> {
-    let mut inventories = session.inventories(&session.all_hosts().await?).await?;
-    inventories.retain(|inventory| inventory.version.is_some());
-    let runs_provider = |entry: &EntityEntry| {
-        entry.id == link.provider_id && entry.link_name.as_ref().is_some_and(|name| *name == link.link_name)
+async fn put(link: &LinkDefinition, place: Option<Place>, session: &Session) -> Result<Settled> {
+    let client = session.client();
+    let Some(Place { host, has_both_ends }) = place else { return client.put_link(link).await };
+    let mut events = client.events(&EventFilter { host: Some(host.clone()), kind: None }).await?;
+    let settled = client.put_link_on(&host, link).await?;
+    if has_both_ends && settled == Settled::Done { answered(&mut events, link).await } else { Ok(settled) }
+}
+
+/// Waits for the provider's answer. It comes after the order has ended if the host of the provider does not know the actor of
+/// another host yet.
+async fn answered(events: &mut ControlEvents, link: &LinkDefinition) -> Result<Settled> {
+    let end = Instant::now() + ANSWER;
+    let is_of_link = |event: &ControlEvent| {
+        event.actor.as_ref() == Some(&link.actor_id)
+            && event.contract_id.as_ref() == Some(&link.contract_id)
+            && event.link_name.as_ref() == Some(&link.link_name)
     };
-    let of_provider = inventories.iter().find(|inventory| inventory.providers.iter().any(runs_provider));
-    let of_actor = || inventories.iter().find(|inventory| inventory.actors.iter().any(|it| it.id == link.actor_id));
-    Ok(of_provider.or_else(of_actor).map(|inventory| inventory.host_id.clone()))
+    while let Ok(Some(event)) = timeout_at(end, events.next()).await {
+        match event {
+            Ok(event) if is_of_link(&event) && event.kind == kinds::LINK_ESTABLISHED => break,
+            Ok(event) if is_of_link(&event) && event.kind == kinds::LINK_REFUSED => {
+                let reason = event.failure.unwrap_or_else(|| "the provider refuses the link".to_owned());
+                return Err(Error::new(ErrorKind::LinkRefused, reason));
+            }
+            _ => {}
+        }
+    }
+    Ok(Settled::Done)
 }
 
 /// Returns the values of the link, with those in files.
