@@ -180,30 +180,43 @@ fn output_is_coloured_on_terminals_and_on_demand_only() {
 
 #[test]
 fn bash_completes_commands_and_options() {
-    let script = done("completions bash");
-    let complete = |line: &str| {
+    let mut expected: Vec<(String, String)> = [
+        ("wasmcloud comp", "completions"),
+        ("wasmcloud sign --issuer", "--issuer-seed-file"),
+        ("wasmcloud keys gen ", "account"),
+        ("wasmcloud completions ", "fish"),
+    ]
+    .map(|(line, word)| (line.to_owned(), word.to_owned()))
+    .into();
+    for Described { path, .. } in commands().iter().filter(|command| !command.path.is_empty()) {
+        expected.push((format!("wasmcloud {path}"), path.rsplit(' ').next().unwrap_or_default().to_owned()));
+    }
+    let lines: Vec<&str> = expected.iter().map(|(line, _)| line.as_str()).collect();
+    for ((line, word), offered) in expected.iter().zip(completed(&lines)) {
+        assert!(offered.contains(word), "{line}: {offered:?}");
+    }
+    assert_eq!(completed(&["wasmcloud keys g"]), [["gen"]]);
+}
+
+/// What bash offers at the end of each line.
+fn completed(lines: &[&str]) -> Vec<Vec<String>> {
+    let mut script = done("completions bash");
+    for line in lines {
         let words: Vec<&str> = line.split(' ').collect();
         let quoted = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
         let last = words.len() - 1;
-        let call = format!(
-            "{script}\nCOMP_WORDS=({quoted}); COMP_CWORD={last}; _wasmcloud wasmcloud '{}' '{}'\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        script += &format!(
+            "\nCOMP_WORDS=({quoted}); COMP_CWORD={last}; COMPREPLY=(); _wasmcloud wasmcloud '{}' '{}'\n\
+             printf '%s\\n' \"${{COMPREPLY[@]}}\" --",
             words[last],
             words[last - 1]
         );
-        let ended = run_with(Command::new("bash").args(["--norc", "-s"]), &call);
-        assert_eq!((ended.code, ended.errors.as_str()), (0, ""), "{line}");
-        ended.output.lines().map(str::to_owned).collect::<Vec<_>>()
-    };
-    assert_eq!(complete("wasmcloud comp"), ["completions"]);
-    assert_eq!(complete("wasmcloud keys g"), ["gen"]);
-    assert_eq!(complete("wasmcloud sign --issuer"), ["--issuer-seed-file"]);
-    assert!(complete("wasmcloud keys gen ").contains(&"account".to_owned()));
-    assert!(complete("wasmcloud completions ").contains(&"fish".to_owned()));
-    for Described { path, .. } in commands().iter().filter(|command| !command.path.is_empty()) {
-        let (outer, name) = path.rsplit_once(' ').map_or(("", path.as_str()), |(outer, name)| (outer, name));
-        let line = format!("wasmcloud {outer} {name}").replace("  ", " ");
-        assert!(complete(&line).contains(&name.to_owned()), "{line}");
     }
+    let ended = run_with(Command::new("bash").args(["--norc", "-s"]), &script);
+    assert_eq!((ended.code, ended.errors.as_str()), (0, ""));
+    let offers: Vec<_> = ended.output.split("\n--\n").take(lines.len()).collect();
+    assert_eq!(offers.len(), lines.len());
+    offers.iter().map(|offer| offer.lines().map(str::to_owned).collect()).collect()
 }
 
 #[test]

@@ -32,21 +32,14 @@ impl Release {
         archive
     }
 
-    /// A release, packed and unpacked.
-    fn unpacked() -> Release {
-        let release = Release { folder: tempfile::tempdir().unwrap() };
-        let archive = release.pack("packed");
+    /// Unpacks an archive that its checksum belongs to.
+    fn unpack(&self, archive: &Path) {
         let folder = archive.parent().unwrap();
-        done(
-            Command::new("sha256sum")
-                .args(["--check", "--strict", "--quiet"])
-                .arg(checksum(&archive))
-                .current_dir(folder),
-        );
-        std::fs::create_dir(release.path("unpacked")).unwrap();
+        let check = ["--check", "--strict", "--quiet"];
+        done(Command::new("sha256sum").args(check).arg(checksum(archive)).current_dir(folder));
+        std::fs::create_dir(self.path("unpacked")).unwrap();
         let unpack = ["--extract", "--strip-components=1", "--file", archive.to_str().unwrap()];
-        done(Command::new("tar").args(unpack).current_dir(release.path("unpacked")));
-        release
+        done(Command::new("tar").args(unpack).current_dir(self.path("unpacked")));
     }
 
     fn install(&self, prefix: &str) -> Output {
@@ -85,8 +78,13 @@ fn files(folder: &Path) -> BTreeMap<String, u32> {
 }
 
 #[test]
-fn a_release_runs_from_an_empty_prefix() {
-    let release = Release::unpacked();
+fn a_release_is_the_same_each_time_and_runs_from_an_empty_prefix() {
+    let release = Release { folder: tempfile::tempdir().unwrap() };
+    let archive = release.pack("first");
+    let again = release.pack("second");
+    assert_eq!(archive.file_name(), again.file_name());
+    assert!(std::fs::read(&archive).unwrap() == std::fs::read(&again).unwrap(), "the archives differ");
+    release.unpack(&archive);
     for _ in 0..2 {
         let installed = release.install("prefix");
         assert!(installed.status.success(), "{installed:?}");
@@ -135,23 +133,25 @@ fn a_release_runs_from_an_empty_prefix() {
 }
 
 #[test]
-fn the_same_binary_gives_the_same_archive() {
-    let release = Release { folder: tempfile::tempdir().unwrap() };
-    let first = release.pack("first");
-    let second = release.pack("second");
-    assert_eq!(first.file_name(), second.file_name());
-    assert!(std::fs::read(&first).unwrap() == std::fs::read(&second).unwrap(), "the archives differ");
-    assert_eq!(std::fs::read(checksum(&first)).unwrap(), std::fs::read(checksum(&second)).unwrap());
-}
-
-#[test]
 fn a_damaged_release_is_not_installed() {
-    let release = Release::unpacked();
+    let release = Release { folder: tempfile::tempdir().unwrap() };
+    let unit = "lib/systemd/system/wasmcloud.service";
+    for (file, source) in
+        [("install", "packaging/install"), (unit, "packaging/wasmcloud.service"), ("share/LICENSE", "LICENSE")]
+    {
+        let place = release.path("unpacked").join(file);
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::copy(in_repository(source), place).unwrap();
+    }
     let binary = release.path("unpacked/bin/wasmcloud");
-    let mut bytes = std::fs::read(&binary).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&binary, bytes).unwrap();
+    std::fs::create_dir(binary.parent().unwrap()).unwrap();
+    std::fs::write(&binary, "the binary").unwrap();
+    let sums = "sha256sum install bin/wasmcloud share/LICENSE lib/systemd/system/wasmcloud.service >SHA256SUMS";
+    done(Command::new("bash").args(["-c", sums]).current_dir(release.path("unpacked")));
+    let installed = release.install("whole");
+    assert!(installed.status.success(), "{installed:?}");
+
+    std::fs::write(&binary, "another binary").unwrap();
     let refused = release.install("prefix");
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(1) && said.contains("is damaged: unpack the archive again"), "{said}");
