@@ -1,9 +1,8 @@
 //! `wasmcloud completions`: prints the script by which a shell completes the commands and options of this program.
 
-use clap::{CommandFactory, ValueEnum};
+use clap::ValueEnum;
 use clap_complete::aot::{Bash, Fish, Zsh, generate};
 
-use crate::arguments::Arguments;
 use crate::outcome::{CommandError, CommandResult};
 
 /// Prints the script by which a shell completes commands and options.
@@ -29,8 +28,8 @@ enum Shell {
     Fish,
 }
 
-pub(crate) fn run(command: &Completions) -> CommandResult {
-    let mut arguments = Arguments::command();
+/// Prints the script for the arguments of this program.
+pub(crate) fn run(command: &Completions, mut arguments: clap::Command) -> CommandResult {
     let name = arguments.get_name().to_owned();
     let mut script = Vec::new();
     match command.shell {

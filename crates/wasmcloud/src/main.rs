@@ -45,6 +45,7 @@ mod watch;
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
+use clap::CommandFactory as _;
 use outcome::CommandResult;
 
 /// The argument with which hosts start this program for a plugin. It is not listed as a command: see
@@ -77,7 +78,7 @@ fn run(arguments: Arguments) -> CommandResult {
         Some(Command::Sign(command)) => sign::run(command),
         Some(Command::Inspect(command)) => inspect::run(&command),
         Some(Command::Par(command)) => par::run(command),
-        Some(Command::Completions(command)) => completions::run(&command),
-        Some(Command::Man(command)) => man::run(&command),
+        Some(Command::Completions(command)) => completions::run(&command, Arguments::command()),
+        Some(Command::Man(command)) => man::run(&command, Arguments::command()),
     }
 }

@@ -4,11 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
-use crate::arguments::Arguments;
 use crate::outcome::{CommandError, CommandResult};
 use crate::output;
 
@@ -29,8 +27,9 @@ pub(crate) struct Manual {
     output: Option<PathBuf>,
 }
 
-pub(crate) fn run(manual: &Manual) -> CommandResult {
-    let mut program = in_full(Arguments::command().disable_help_subcommand(true));
+/// Prints or writes pages of the arguments of this program.
+pub(crate) fn run(manual: &Manual, arguments: clap::Command) -> CommandResult {
+    let mut program = in_full(arguments.disable_help_subcommand(true));
     program.build();
     if let Some(folder) = &manual.output {
         fs::create_dir_all(folder)

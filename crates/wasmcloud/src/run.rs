@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - `catalogue`: the list of all settings
-//! - `settings`, `settings_file`: the settings of one run, and where each comes from
+//! - `settings`, `settings_file`, `origin`: the settings of one run, and where each comes from
 //! - `quantity`: durations and sizes
 //! - `configure`, `connection`: the host that the settings describe
 //! - `operation`: what the host does from its start to its end
@@ -12,6 +12,7 @@ mod catalogue;
 mod configure;
 mod connection;
 mod operation;
+mod origin;
 mod quantity;
 mod service;
 mod settings;

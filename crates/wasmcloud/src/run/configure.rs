@@ -16,8 +16,9 @@ use super::catalogue::{
     TRUSTED_HOST, TRUSTED_ISSUER,
 };
 use super::connection::Connections;
+use super::origin::Origin;
 use super::quantity;
-use super::settings::{Origin, Settings};
+use super::settings::Settings;
 use crate::input;
 use crate::outcome::{self, CommandError, CommandResult};
 use crate::secret::Secret;

@@ -11,6 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use wasmcloud_core::text::escaped;
 
 use super::catalogue::{ALL, Setting, Shape};
+use super::origin::{Given, Origin};
 use super::settings_file::SettingsFile;
 use crate::outcome::{CommandError, CommandResult};
 
@@ -21,31 +22,9 @@ pub(crate) struct Settings {
     file: Option<PathBuf>,
 }
 
-/// A setting that was given. `Debug` does not show its values, which may be secrets.
-#[derive(Clone)]
-pub(super) struct Given {
-    pub(super) values: Vec<String>,
-    pub(super) origin: Origin,
-}
-
-/// Where a setting comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Flag,
-    Environment,
-    File,
-    Default,
-}
-
 /// The settings among the flags of a command.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flags(BTreeMap<&'static str, Given>);
-
-impl fmt::Debug for Given {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Given").field("origin", &self.origin).finish_non_exhaustive()
-    }
-}
 
 impl clap::Args for Flags {
     fn augment_args(command: clap::Command) -> clap::Command {

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use wasmcloud_core::text::escaped;
 
 use super::catalogue::{ALL, Setting, Shape};
-use super::settings::{Given, Origin};
+use super::origin::{Given, Origin};
 use crate::input;
 use crate::outcome::{CommandError, CommandResult};
 
