@@ -13,6 +13,10 @@ use crate::connection::Subject;
 /// How long a host that sends events of 2021 has to show that it speaks the current protocol: such hosts send them, too.
 const ACQUAINTANCE: Duration = Duration::from_millis(500);
 
+/// The number of other hosts from which on heartbeats of 2021 are sent to hosts of 2021 alone: every host hears them, with
+/// all claims. Control clients of 2021 hear those of smaller lattices.
+const MOST_PEERS: usize = 16;
+
 /// A host that has sent its first event.
 struct Newcomer {
     host: String,
@@ -64,8 +68,7 @@ pub(super) async fn hear(shared: &MembershipState) -> Result<()> {
             () = sleep_until(next_beat) => {
                 next_beat = Instant::now() + shared.interval;
                 shared.known().era.forget(Instant::now(), shared.interval * ERA_SILENCE);
-                // Claims are sent to hosts of 2021 alone: heartbeats of the current protocol have a constant size.
-                if shared.knows_era_hosts() {
+                if shared.knows_era_hosts() || shared.known().roster.peers().count() < MOST_PEERS {
                     send_era_heartbeats(shared).await;
                 }
             }

@@ -31,15 +31,6 @@ fn heartbeats_of_2021_are_those_of_the_contract() {
         let mut events = client.subscribe("wasmbus.ctl.default.events").await.unwrap();
         crate::testing::settled(&client).await;
         let host = Host::start(&server.address(), SHORT);
-        // They are sent while there are hosts that understand them.
-        let era = KeyPair::new_server().public_key();
-        let told = super::super::era::encode(&EraEvent::HostStarted, &era, 1).unwrap();
-        let publisher = server.client().await;
-        tokio::spawn(async move {
-            while publisher.publish("wasmbus.ctl.default.events", told.clone()).await.is_ok() {
-                tokio::time::sleep(SHORT / 2).await;
-            }
-        });
         let mut next = async || {
             loop {
                 let message = tokio::time::timeout(PATIENCE, events.next()).await.unwrap().unwrap();
