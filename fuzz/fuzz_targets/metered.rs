@@ -34,7 +34,7 @@ fn config() -> Config {
         max_memory32_bytes: 16 << 20,
         max_table_elements: 10_000,
         memory64_enabled: false,
-                // Without maxima, only the rewriting limits growth, which is an intended difference.
+        // Without maxima, only the rewriting limits growth, which is an intended difference.
         memory_max_size_required: true,
         table_max_size_required: true,
         relaxed_simd_enabled: false,

@@ -4,6 +4,7 @@
 #![no_main]
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -76,21 +77,23 @@ async fn to_host(host: &Host, frames: &[u8]) {
     let capability = NativeCapability::from_archive_isolated(&archive(), None, Isolation::Process(process));
     let capability = capability.expect("the archive has a library for this machine");
     let provider = capability.id();
+    let before = children();
     if host.start_native_capability(capability).await.is_ok() {
-                // The process may have ended before, and may be restarting.
+        // The process may have ended before, and may be restarting.
         let _ = host.stop_provider(&provider, CONTRACT, None).await;
     }
     assert_eq!(host.providers().await.expect("the host answers").len(), 0);
-    while !children().is_empty() {
+    while !children().is_subset(&before) {
         actix_rt::time::sleep(Duration::from_millis(1)).await;
     }
     std::fs::remove_file(&path).expect("the file is still there");
 }
 
-/// Returns the processes that this one has started and not reaped.
-fn children() -> String {
+/// Returns the processes that this one has started and not reaped. libFuzzer starts some, too.
+fn children() -> HashSet<String> {
     let threads = std::fs::read_dir("/proc/self/task").expect("there is a /proc").flatten();
-    threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok()).collect()
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 fn archive() -> ProviderArchive {
@@ -110,7 +113,7 @@ fn to_plugin(frames: &[u8]) {
     line.set_read_timeout(Some(PATIENCE)).expect("there is a limit");
     let mut reading = line.try_clone().expect("there are descriptors");
     let read = std::thread::spawn(move || reading.read_to_end(&mut Vec::new()).is_ok());
-        // The process may end at any frame.
+    // The process may end at any frame.
     let _ = line.write_all(&[frame_of_start(), frames.to_vec(), frame_of_stop()].concat());
     let ended_by_itself = read.join().expect("reading does not panic");
     let _ = line.shutdown(std::net::Shutdown::Both);
