@@ -134,7 +134,7 @@ pub(crate) fn json(result: &impl Serialize) -> CommandResult {
 /// Returns a result as JSON in one line.
 ///
 /// # Errors
-/// As [`json`].
+/// As [`json()`].
 pub(crate) fn json_line(result: &impl Serialize) -> CommandResult {
     written(serde_json::to_string(result))
 }
