@@ -87,9 +87,33 @@ impl Arguments {
         }
         // Errors are printed before the arguments are parsed.
         When::among(&arguments).apply();
-        let arguments = Arguments::try_parse_from(arguments).map_err(CommandError::Arguments)?;
+        let arguments = Arguments::try_parse_from(with_command(arguments)).map_err(CommandError::Arguments)?;
         arguments.color.apply();
         Ok(arguments)
+    }
+}
+
+/// Adds the command `run` before an option of a host that comes first, as in `wasmcloud --manifest FILE`: the binary of 2021
+/// had no commands.
+fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let first = arguments.get(1).and_then(|first| first.to_str()).unwrap_or_default();
+    let mut program = Arguments::command();
+    program.build();
+    let is_known = |command: &clap::Command| command.get_arguments().any(|argument| is_named(argument, first));
+    if !is_known(&program) && program.find_subcommand("run").is_some_and(is_known) {
+        arguments.insert(1, "run".into());
+    }
+    arguments
+}
+
+/// Returns whether a text from the command line is an option by its long or short name, with or without its value.
+fn is_named(option: &clap::Arg, text: &str) -> bool {
+    match text.strip_prefix("--") {
+        Some(long) => option.get_long() == Some(long.split('=').next().unwrap_or_default()),
+        None => text
+            .strip_prefix('-')
+            .and_then(|short| short.chars().next())
+            .is_some_and(|short| option.get_short() == Some(short)),
     }
 }
 
@@ -117,6 +141,21 @@ mod tests {
     #[test]
     fn the_arguments_are_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_a_host_without_a_command_run_one() {
+        let with_command = |words: &[&str]| {
+            let words = ["wasmcloud"].iter().chain(words).map(OsString::from).collect();
+            with_command(words).into_iter().nth(1).unwrap_or_default()
+        };
+        for first in ["--manifest", "-m", "-mshop.yaml", "--rpc-host=nats.example", "--nsprefix", "-l"] {
+            assert_eq!(with_command(&[first, "x"]), "run", "{first}");
+        }
+        for first in ["--help", "-h", "-V", "--color=never", "--unknown", "-", "--", "keys", ""] {
+            assert_eq!(with_command(&[first, "x"]), first, "{first}");
+        }
+        assert_eq!(with_command(&[]), "");
     }
 
     #[test]
