@@ -71,7 +71,10 @@ impl Host {
         let Configuration { compilation, updates, health, trust, .. } = self.0.configuration.clone();
         let grace = self.grace();
         let trust = trust.unwrap_or_else(|| {
-            log::warn!("host {} trusts any valid signature: see HostBuilder::with_trust_policy", self.id());
+            log::warn!(
+                "host {} trusts any valid signature: see HostBuilder::with_trust_policy, or `wasmcloud run --trusted-issuer`",
+                self.id()
+            );
             TrustPolicy::default()
         });
         let config = SupervisorConfig { compilation, updates, grace, health, trust, child_changes };

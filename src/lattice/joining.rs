@@ -46,7 +46,10 @@ impl Lattice {
             foundation;
         let trusts_any_host = options.host_trust()?.trusts_any();
         if trusts_any_host {
-            log::warn!("host {} trusts any host of its lattice: see LatticeOptions::trusted_host", key.public_key());
+            log::warn!(
+                "host {} trusts any host of its lattice: see LatticeOptions::trusted_host, or `wasmcloud run --trusted-host`",
+                key.public_key()
+            );
         }
         let node = Arc::new(Node {
             host_id: key.public_key().into(),

@@ -205,8 +205,8 @@ impl Comparison<'_> {
             return Ok(());
         }
         let message = format!(
-            "{current} runs another revision, and live updates are not enabled: see HostBuilder::enable_live_updates, or stop \
-             the provider first"
+            "{current} runs another revision, and live updates are not enabled: see HostBuilder::enable_live_updates, or \
+             `wasmcloud run --allow-live-updates`, or stop the provider first"
         );
         Err(Error::new(ErrorKind::UpdateRefused, message))
     }

@@ -95,7 +95,7 @@ impl SecretSources {
             SecretSources::Any(None) => Ok(PathBuf::from(path)),
             SecretSources::Restricted(None) => Err(argument(
                 "this host reads no secret files for manifests from elsewhere: set the folder of its secrets (see \
-                 HostBuilder::with_secrets_folder), or name a variable that begins with WASMCLOUD_SECRET_",
+                 HostBuilder::with_secrets_folder, or `wasmcloud run --secrets-folder`), or name a variable that begins with WASMCLOUD_SECRET_",
             )),
             SecretSources::Restricted(Some(folder)) => {
                 let is_inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));

@@ -94,7 +94,9 @@ impl Supervision {
     pub(super) fn check_update(&self, old: &ActorIdentity, new: &ActorIdentity) -> Result<()> {
         let refused = |reason: String| Err(Error::new(ErrorKind::UpdateRefused, reason));
         if !self.updates.enabled {
-            return refused("live updates are not enabled: see HostBuilder::enable_live_updates".to_owned());
+            let reason = "live updates are not enabled: see HostBuilder::enable_live_updates, or `wasmcloud run \
+                          --allow-live-updates`";
+            return refused(reason.to_owned());
         }
         if old.key != new.key {
             return refused(format!("the module is signed for actor {}, not for {}", new.key, old.key));
