@@ -7,6 +7,7 @@ use wasmcloud_host::ManifestOutcome;
 use crate::ctl::Progress;
 use crate::manifest::rollout::{self, Hosts, Rollout};
 use crate::outcome::{self, CommandError, CommandResult};
+use crate::runtime::in_runtime;
 use crate::signals::Shutdown;
 use crate::watch::Watch;
 
@@ -31,7 +32,7 @@ pub(crate) struct Apply {
 }
 
 pub(crate) fn run(command: Apply) -> CommandResult {
-    rollout::block_on(async {
+    in_runtime(async {
         let file = command.rollout.file.clone();
         // A save during the first application is noticed.
         let watch = if command.watch { Some(Watch::of(vec![file])?) } else { None };
@@ -40,7 +41,7 @@ pub(crate) fn run(command: Apply) -> CommandResult {
             None => apply(&hosts).await,
             Some(watch) => apply_on_save(&hosts, watch).await,
         }
-    })
+    })?
 }
 
 /// Applies the manifest now and after each save, until the process is asked to end. Failures are printed.

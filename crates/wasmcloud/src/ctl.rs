@@ -36,7 +36,8 @@ mod values;
 
 use clap::Subcommand;
 
-use crate::outcome::{CommandError, CommandResult};
+use crate::outcome::CommandResult;
+use crate::runtime::in_runtime;
 pub(crate) use progress::Progress;
 pub(crate) use session::{LatticeOptions, Session};
 pub(crate) use values::duration;
@@ -86,11 +87,7 @@ enum Command {
 }
 
 pub(crate) fn run(ctl: Ctl) -> CommandResult {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::Failed(format!("cannot use the network: {error}")))?
-        .block_on(carry_out(ctl))
+    in_runtime(carry_out(ctl))?
 }
 
 async fn carry_out(Ctl { lattice, command }: Ctl) -> CommandResult {

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use wasmcloud_host::Compiler;
 
 use crate::outcome::CommandResult;
-use crate::run::{compiler, in_runtime, log_to_stderr};
+use crate::run::{compiler, log_to_stderr};
+use crate::runtime::in_runtime;
 use crate::state_folder::{DEFAULT, StateFolder};
 use crate::watch::Watch;
 use crate::{input, sign};

@@ -12,6 +12,7 @@
 //! - `description`: the facts about a module, an archive or a key, as a table or JSON
 //! - `table`: tables that fit the terminal
 //! - `time`: durations on the command line, and dates in output
+//! - `runtime`: the runtime of commands that wait
 //! - `outcome`: the results of commands, and exit codes
 //! - `color`: when output has colours
 
@@ -34,6 +35,7 @@ mod par;
 mod plan;
 mod registry;
 mod run;
+mod runtime;
 mod secret;
 mod sign;
 mod signals;

@@ -5,6 +5,7 @@ use wasmcloud_host::ManifestPlan;
 use crate::ctl::Progress;
 use crate::manifest::rollout::{self, Hosts, Rollout};
 use crate::outcome::CommandResult;
+use crate::runtime::in_runtime;
 
 /// Prints the difference between a manifest and what hosts run, over NATS.
 ///
@@ -21,11 +22,11 @@ pub(crate) struct Plan {
 }
 
 pub(crate) fn run(command: Plan) -> CommandResult {
-    rollout::block_on(async {
+    in_runtime(async {
         let hosts = command.rollout.connect().await?;
         let plans = plans(&hosts).await?;
         hosts.print(&plans)
-    })
+    })?
 }
 
 async fn plans(hosts: &Hosts) -> CommandResult<Vec<(String, ManifestPlan)>> {

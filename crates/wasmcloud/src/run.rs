@@ -21,7 +21,8 @@ mod settings_file;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use crate::outcome::{CommandError, CommandResult};
+use crate::outcome::CommandResult;
+use crate::runtime::in_runtime;
 use crate::state_folder::StateFolder;
 use catalogue::{MANIFEST, STATE_FOLDER};
 pub(crate) use configure::{absolute, compiler, default_cache};
@@ -71,16 +72,6 @@ pub(crate) fn run(command: Run) -> CommandResult {
         folder.remove_if_new();
     }
     operated
-}
-
-/// Runs a future on this thread. Hosts have threads of their own, so that signals are served whatever a host does.
-pub(crate) fn in_runtime<T>(work: impl Future<Output = T>) -> CommandResult<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| CommandError::Failed(format!("cannot make a runtime: {error}")))?;
-    let done = runtime.block_on(work);
-    // What still blocks, such as the resolution of a name, is not waited for.
-    runtime.shutdown_background();
-    Ok(done)
 }
 
 /// Logs to standard error what `RUST_LOG` selects, or else `default`.

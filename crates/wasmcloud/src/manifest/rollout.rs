@@ -101,12 +101,3 @@ pub(crate) fn answer<T: DeserializeOwned>(host: &str, answer: Value) -> CommandR
         CommandError::Failed(format!("the answer of host {host} cannot be read ({error}): it may run another release"))
     })
 }
-
-/// Runs a command that waits for hosts.
-pub(crate) fn block_on(command: impl Future<Output = CommandResult>) -> CommandResult {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CommandError::Failed(format!("cannot use the network: {error}")))?
-        .block_on(command)
-}

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use wasmcloud_core::error::{Error, ErrorKind};
+use wasmcloud_core::error::Error;
 use wasmcloud_host::oci::{Reference, RegistryClient, RegistryOptions};
 
 use crate::input;
 use crate::outcome::{CommandError, CommandResult};
+use crate::runtime::in_runtime;
 
 /// How registries are reached.
 #[derive(Debug, clap::Args)]
@@ -59,9 +60,5 @@ pub(super) fn reference(text: &str) -> Result<Reference, String> {
 
 /// Carries out a transfer on this thread. It ends with this process at SIGINT; nothing half-written is left in its place.
 pub(super) fn carry_out<T>(transfer: impl Future<Output = Result<T, Error>>) -> CommandResult<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::new(ErrorKind::Io, "cannot prepare a transfer").caused_by(error))?;
-    Ok(runtime.block_on(transfer)?)
+    Ok(in_runtime(transfer)??)
 }
