@@ -78,7 +78,7 @@ pub struct ManifestPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PlannedImage {
-    /// The reference, as the manifest has it.
+    /// The reference in the manifest.
     pub reference: String,
     /// The digest of the image: `sha256:` and 64 hexadecimal digits.
     pub digest: String,

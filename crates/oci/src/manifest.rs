@@ -61,7 +61,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Layer> {
     Ok(Layer { digest, size, kind })
 }
 
-/// Refuses what is not a manifest of one image.
+/// Checks that a document is the manifest of one image.
 fn check_form(form: &Form) -> Result<()> {
     if form.manifests.is_some() {
         return Err(refused("the reference names an index of manifests: name one of them by its digest"));

@@ -27,7 +27,7 @@ pub struct RegistryOptions {
 impl RegistryOptions {
     /// Returns the defaults with a folder for the cache. The folder is created when it is needed.
     ///
-    /// Whoever may write to the folder decides what tags mean while a registry cannot be reached, so nobody else should.
+    /// Only this user should be able to write to the folder: its files tell what tags mean while a registry cannot be reached.
     pub fn new(cache: impl Into<PathBuf>) -> Self {
         RegistryOptions {
             cache: cache.into(),
@@ -127,7 +127,7 @@ impl RegistryOptions {
         &self.cache
     }
 
-    /// Returns the size of the largest blob of a kind. What is not known yet may be an archive.
+    /// Returns the size of the largest blob of a kind. The limit of archives holds for an unknown kind, if it is larger.
     pub(crate) fn max_size(&self, kind: Option<Kind>) -> u64 {
         match kind {
             Some(Kind::Actor) => self.max_module,

@@ -91,7 +91,7 @@ impl WatchedFiles {
         watched
     }
 
-    /// Reports changes until nobody listens any more.
+    /// Reports changes until the receiver is dropped.
     fn report_changes(&mut self, report: &watch::Sender<()>) {
         while !report.is_closed() {
             let event = self.events.recv_timeout(LOOK);

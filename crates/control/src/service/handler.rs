@@ -167,7 +167,7 @@ impl Order {
         }
     }
 
-    /// Returns the acknowledgement of the order, as its subject has it.
+    /// Returns the acknowledgement in the form that the subject of the order uses.
     pub(super) fn acknowledgement(&self, host: &str, outcome: Outcome, result: Option<Value>) -> Acknowledgement {
         let host_id = host.to_owned();
         match self {

@@ -17,7 +17,7 @@ impl RegistryClient {
     /// Pulls an actor or a provider archive into the cache.
     ///
     /// What a digest names is taken from the cache without asking the registry, if it is there. The tokens inside of the
-    /// file are not verified here: whoever loads it does so.
+    /// file are not verified here. The host verifies them when it loads the file.
     ///
     /// # Errors
     /// Those of [`RegistryClient::resolve`]; `OciRefused` also for content that is too large, has another digest or size, or

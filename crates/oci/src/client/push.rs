@@ -112,7 +112,7 @@ async fn upload_file(session: &Session<'_>, path: &Path, found: &Fingerprint, pr
     uploaded
 }
 
-/// Uploads a blob, unless the repository has it.
+/// Uploads a blob that the repository lacks.
 async fn upload(session: &Session<'_>, digest: &Digest, body: Body) -> Result<()> {
     let known = session.send(&Outgoing::new(Method::HEAD, session.url(&format!("blobs/{digest}"))?)).await?;
     if known.status().is_success() {
