@@ -1,0 +1,126 @@
+// What is wrong, in plain words, with what to do next: the most urgent first.
+
+import { clean, plural, short } from './text.js';
+import { percent, span } from './format.js';
+import { RANK, actorStanding, providerStanding } from './standing.js';
+
+const EXPIRY_NOTICE_MS = 7 * 86_400_000;
+const PENDING_NOTICE_MS = 30_000;
+const RECENT_MS = 600_000;
+const REASON_LIMIT = 240;
+// Fewer errors than this within a minute are no news, whatever their share.
+const ERRORS_NOTICE = 10;
+const ERRORS_SHARE = 0.05;
+
+const NEXT = {
+  actorFailed: 'Calls to it fail at once. Look at its story for the cause, mend it, then start the actor again: that revives it.',
+  providerFailed: 'Calls through its links fail at once. Look at its story for the cause, then start the provider again.',
+  distrusted: 'Calls to and from it are rejected. Sign it with an account that the trust policy accepts, or change the policy.',
+  expired: 'Calls to and from it are rejected. Update it, or start it again, with a token that is valid.',
+  expiring: 'Sign it again, and update it before then. After that, calls to and from it are rejected.',
+  restarting: 'The host replaces it, with a growing delay. Look at its story: if it keeps crashing, it will fail.',
+  unhealthy: 'It answered its last health check with an error, or not in time. Look at its log and at what it depends on.',
+  instances: 'The others serve its calls. The host replaces what is missing; look at its story if that takes long.',
+  errors: 'Look at its story and log, and at the providers that it is linked to.',
+  refused: 'Calls over this link fail. Mend the reason, then put the link again.',
+  pending: 'Calls over this link fail until its provider runs. Start the provider, or remove the link.',
+  hostDown: 'What it runs is not called any more. Look at its machine, its process, and its connection to the lattice.',
+  lattice: 'Local work goes on; calls to other hosts fail. Look at the NATS server and the way to it.',
+  slow: 'Messages of the lattice were dropped. Look at the load of this machine and its network.',
+  denied: 'The NATS server does not allow it. Give the account of this host the permission.',
+};
+
+/** Returns the problems: `{ level, group, key, type, subject, id, says, reason, next, since }`. */
+export function problems(store, now) {
+  const found = [];
+  hostProblems(store, now, found);
+  for (const actor of store.actors.values()) actorProblem(store, actor, now, found);
+  for (const provider of store.providers.values()) providerProblem(store, provider, found);
+  for (const link of store.links.values()) linkProblem(store, link, now, found);
+  return found.sort((a, b) => RANK[a.level] - RANK[b.level] || (b.since ?? 0) - (a.since ?? 0) || compare(a.key, b.key));
+}
+
+function hostProblems(store, now, found) {
+  for (const host of store.hosts.values()) {
+    if (host.state !== 'down' && host.state !== 'gone') continue;
+    const since = host.state === 'gone' ? host.gone_at : host.heard_at;
+    const says = host.state === 'gone' ? 'has vanished from the lattice' : 'is not heard any more';
+    const runs = `It ran ${plural(host.actors ?? 0, 'actor')} and ${plural(host.providers ?? 0, 'provider')}.`;
+    found.push({ level: 'error', group: 'host', key: `host ${host.id}`, type: 'host', subject: 'Host', id: host.id, says, reason: runs, next: NEXT.hostDown, since });
+  }
+  const lattice = store.host?.lattice;
+  if (lattice && lattice.state !== 'joined') {
+    found.push({
+      level: lattice.state === 'lost' ? 'error' : 'warning', group: 'lattice', key: 'lattice', type: 'host', subject: 'This host', id: store.host.id,
+      says: { lost: 'has lost its lattice', alone: 'is alone: it could not connect to its lattice' }[lattice.state] ?? 'is joining its lattice',
+      reason: '', next: NEXT.lattice, since: lattice.since,
+    });
+  }
+  latticeEvents(store, now, found);
+}
+
+function latticeEvents(store, now, found) {
+  const latest = new Map();
+  for (const event of store.events) {
+    if ((event.kind === 'slow_consumer' || event.kind === 'lattice_denied') && now - event.at < RECENT_MS) latest.set(event.kind + event.text, event);
+  }
+  for (const event of latest.values()) {
+    const denied = event.kind === 'lattice_denied';
+    found.push({
+      level: 'warning', group: event.kind, key: `event ${event.sequence}`, type: 'host', subject: 'This host', id: event.host,
+      says: denied ? 'may not use a subject of the lattice' : 'reads the lattice too slowly',
+      reason: clean(event.text, REASON_LIMIT), next: denied ? NEXT.denied : NEXT.slow, since: event.at,
+    });
+  }
+}
+
+function actorProblem(store, actor, now, found) {
+  const standing = actorStanding(actor, now);
+  const add = (level, group, says, reason, next, since) => found.push({
+    level, group, key: actor.id, type: 'actor', subject: actor.label, id: actor.id, says, reason: clean(reason, REASON_LIMIT), next, since,
+  });
+  if (standing.word === 'failed') return add('error', 'failed', 'has failed', actor.reason, NEXT.actorFailed, actor.since);
+  if (standing.word === 'distrusted') return add('error', 'distrusted', 'is not trusted', actor.trust.reason, NEXT.distrusted, actor.since);
+  if (standing.word === 'expired') return add('error', 'expired', 'has an expired token', null, NEXT.expired, actor.expires_at);
+  const errors = errorShare(store, actor.id, actor, now);
+  if (errors) add('warning', 'errors', errors, null, NEXT.errors, null);
+  if (standing.word === 'unhealthy') return add('warning', 'unhealthy', 'is unhealthy', actor.reason, NEXT.unhealthy, actor.health_at);
+  if (standing.word === 'restarting') return add('warning', 'restarting', 'is being restarted', actor.reason, NEXT.restarting, actor.since);
+  if (standing.level === 'warning') return add('warning', 'instances', `runs ${actor.instances_running} of ${actor.instances} instances`, actor.reason, NEXT.instances, actor.since);
+  if (typeof actor.expires_at === 'number' && actor.expires_at - now < EXPIRY_NOTICE_MS) {
+    add('warning', 'expiring', `has a token that expires in ${span(actor.expires_at - now)}`, null, NEXT.expiring, null);
+  }
+  return undefined;
+}
+
+function providerProblem(store, provider, found) {
+  const standing = providerStanding(provider);
+  const add = (level, group, says, reason, next, since) => found.push({
+    level, group, key: provider.key, type: 'provider', subject: provider.label, id: provider.key, says, reason: clean(reason, REASON_LIMIT), next, since,
+  });
+  if (standing.word === 'failed') add('error', 'failed', 'has failed', provider.reason, NEXT.providerFailed, provider.since);
+  else if (standing.word === 'unhealthy') add('warning', 'unhealthy', 'is unhealthy', provider.reason, NEXT.unhealthy, provider.health_at);
+  else if (standing.word === 'restarting') add('warning', 'restarting', 'is being restarted', provider.reason, NEXT.restarting, provider.since);
+}
+
+function linkProblem(store, link, now, found) {
+  const pending = link.state === 'pending' && now - link.since > PENDING_NOTICE_MS;
+  if (link.state !== 'refused' && !pending) return;
+  const provider = store.providerOf(link);
+  const target = provider ? provider.label : short(link.provider);
+  found.push({
+    level: pending ? 'warning' : 'error', group: pending ? 'pending' : 'refused', key: `link ${link.key}`, type: 'actor', id: link.actor,
+    subject: store.nameOf(link.actor), says: `${pending ? 'waits for its link' : 'is refused its link'} to ${target} (${clean(link.contract_id, 40)})`,
+    reason: clean(link.reason, REASON_LIMIT), next: pending ? NEXT.pending : NEXT.refused, since: link.since,
+  });
+}
+
+function errorShare(store, key, item, now) {
+  const trend = store.trends.of(key, item, now);
+  if (trend === null || trend.errors < ERRORS_NOTICE || trend.errors < trend.calls * ERRORS_SHARE) return null;
+  return `answers ${percent(trend.errors / Math.max(trend.calls, trend.errors))} of its calls with errors (last ${span(trend.over)})`;
+}
+
+function compare(a, b) {
+  return a < b ? -1 : Number(a > b);
+}

@@ -1,0 +1,176 @@
+// What the page knows of the host: the snapshot, changed by what the stream tells, and what it has seen vanish.
+
+import { heardTime } from './clock.js';
+import { label, searchable } from './text.js';
+import { Trends } from './trends.js';
+
+// The events that are kept. The host sends its last 500; a page that stays open for days keeps more of them, but not all.
+const EVENTS_LIMIT = 2_000;
+// The hosts that are remembered after they vanished from the list.
+const GONE_LIMIT = 50;
+const COLLECTIONS = { hosts: 'id', actors: 'id', providers: 'key', links: 'key' };
+
+/** The state that all panels draw. `revisions` counts the changes of each collection, so that a panel can skip what it knows. */
+export class Store {
+  constructor() {
+    this.at = null;
+    this.host = null;
+    this.hosts = new Map();
+    this.actors = new Map();
+    this.providers = new Map();
+    this.links = new Map();
+    this.events = [];
+    this.missed = 0;
+    this.trends = new Trends();
+    this.revisions = { host: 0, hosts: 0, actors: 0, providers: 0, links: 0, events: 0 };
+  }
+
+  /** Takes a message of the stream. Returns whether it was one. */
+  take(kind, value) {
+    if (value === null || typeof value !== 'object') return false;
+    if (kind === 'snapshot') this.takeSnapshot(value);
+    else if (kind === 'delta') this.takeDelta(value);
+    else if (kind === 'event') this.takeEvents([value]);
+    else return false;
+    return true;
+  }
+
+  takeSnapshot(snapshot) {
+    this.takeTime(snapshot.at);
+    if (this.host?.started_at !== snapshot.host?.started_at) this.events = [];
+    this.takeHost(snapshot.host);
+    for (const [name, key] of Object.entries(COLLECTIONS)) {
+      const before = this[name];
+      this[name] = new Map();
+      this.takeItems(name, key, snapshot[name]);
+      if (name === 'hosts') this.keepGone(before);
+    }
+    this.trends.reset();
+    this.trends.take(this.at, this.actors, this.providers);
+    this.takeLatest(Array.isArray(snapshot.events) ? snapshot.events : []);
+  }
+
+  takeDelta(delta) {
+    this.takeTime(delta.at);
+    if (delta.host) this.takeHost(delta.host);
+    for (const [name, key] of Object.entries(COLLECTIONS)) {
+      this.takeItems(name, key, delta[name]);
+      this.removeItems(name, delta.removed?.[name]);
+    }
+    this.takeMeasured(delta);
+    this.trends.take(this.at, this.actors, this.providers);
+  }
+
+  takeTime(at) {
+    if (typeof at === 'number') this.at = at;
+    heardTime(at);
+  }
+
+  takeHost(host) {
+    if (!host) return;
+    this.host = host;
+    this.revisions.host += 1;
+  }
+
+  // What a delta leaves out was measured too, and is as it was.
+  takeMeasured(delta) {
+    if (typeof delta.measured_at !== 'number') return;
+    for (const [name, key] of [['actors', 'id'], ['providers', 'key']]) {
+      const listed = new Set((delta[name] ?? []).map((item) => item?.[key]));
+      for (const [id, item] of this[name]) if (!listed.has(id)) item.measured_at = delta.measured_at;
+    }
+  }
+
+  takeItems(name, key, items) {
+    if (!Array.isArray(items)) return;
+    for (const item of items) {
+      if (item === null || typeof item !== 'object' || typeof item[key] !== 'string') continue;
+      this[name].set(item[key], prepared(name, item));
+    }
+    this.revisions[name] += 1;
+  }
+
+  removeItems(name, keys) {
+    if (!Array.isArray(keys) || keys.length === 0) return;
+    for (const key of keys) {
+      if (name === 'hosts') this.markGone(this.hosts.get(key));
+      else this[name].delete(key);
+    }
+    this.revisions[name] += 1;
+  }
+
+  // A host that vanishes while it is watched stays in the list, with the time since when it is missing.
+  markGone(host) {
+    if (host && host.state !== 'gone') this.hosts.set(host.id, { ...host, state: 'gone', gone_at: this.at });
+  }
+
+  keepGone(before) {
+    const missing = [...before.values()].filter((host) => !this.hosts.has(host.id) && !host.is_self).slice(-GONE_LIMIT);
+    for (const host of missing) {
+      if (host.state === 'gone') this.hosts.set(host.id, host);
+      else this.markGone(host);
+    }
+  }
+
+  // The latest events of a snapshot follow those that were seen before the connection was lost.
+  takeLatest(events) {
+    const seen = this.events[this.events.length - 1]?.sequence ?? -1;
+    this.takeEvents(events.filter((event) => event?.sequence > seen));
+  }
+
+  takeEvents(events) {
+    for (const event of events) {
+      if (event === null || typeof event !== 'object') continue;
+      this.noteGap(event);
+      this.events.push(preparedEvent(event));
+    }
+    if (this.events.length > EVENTS_LIMIT) this.events.splice(0, this.events.length - EVENTS_LIMIT);
+    this.revisions.events += 1;
+  }
+
+  noteGap(event) {
+    const before = this.events[this.events.length - 1];
+    if (before && event.sequence > before.sequence + 1) this.missed += event.sequence - before.sequence - 1;
+  }
+
+  /** Returns the actor or provider with a key. */
+  entity(key) {
+    return this.actors.get(key) ?? this.providers.get(key) ?? null;
+  }
+
+  /** Returns the name of what a key stands for. */
+  nameOf(key, fallback = null) {
+    const entity = this.entity(key);
+    return entity ? entity.label : label(fallback, key);
+  }
+
+  /** Returns the provider that a link leads to, or `null` while it does not run here. */
+  providerOf(link) {
+    return this.providers.get(`${link.provider}/${link.link_name}`) ?? null;
+  }
+
+  /** Returns the events about an entity, oldest first. A provider's may name it with or without its link. */
+  eventsOf(key) {
+    const id = key.split('/')[0];
+    const names = new Set(this.providers.has(key) ? [key, id] : [key]);
+    return this.events.filter((event) => names.has(event.entity));
+  }
+}
+
+// What rows show and what searches look at is made once, when an item arrives.
+function prepared(name, item) {
+  if (name === 'actors') {
+    item.label = label(item.name, item.id);
+    item.words = searchable(item.name, item.alias, item.id, item.issuer, item.image_ref, item.capabilities ?? [], item.tags ?? []);
+  } else if (name === 'providers') {
+    item.label = label(item.name, item.key);
+    item.words = searchable(item.name, item.key, item.contract_id, item.vendor, item.image_ref);
+  }
+  return item;
+}
+
+function preparedEvent(event) {
+  event.label = event.entity === null || event.entity === undefined ? '' : label(event.name, event.entity);
+  event.words = searchable(event.name, event.entity, event.kind, event.text, event.host);
+  return event;
+}

@@ -1,0 +1,52 @@
+// The story of an actor or provider: its events in order, with what repeats told once.
+//
+// An actor that crashes and is restarted a hundred times in a minute has a hundred pairs of events. What matters is the first,
+// the last, how often and why.
+
+const CYCLE = new Set(['crashed', 'interrupted', 'restarted']);
+
+/** Returns `[{ at, until, level, text, kind, times, detail }]`, oldest first, of at most `limit` chapters. */
+export function story(events, limit) {
+  const chapters = [];
+  for (const event of events) {
+    const open = chapters[chapters.length - 1];
+    if (open && continues(open, event)) extend(open, event);
+    else chapters.push(chapter(event));
+  }
+  return chapters.slice(-limit);
+}
+
+function chapter(event) {
+  return { at: event.at, until: event.at, level: event.severity, text: event.text, kind: event.kind, times: 1, crashes: Number(event.kind === 'crashed'), detail: event.detail, last: event };
+}
+
+function continues(open, event) {
+  if (CYCLE.has(open.kind)) return CYCLE.has(event.kind) && (event.kind === 'restarted' || sameCause(open, event));
+  return open.kind === event.kind && open.text === event.text;
+}
+
+function sameCause(open, event) {
+  return event.kind === open.kind && cause(event) === cause(open);
+}
+
+function cause(event) {
+  return event.detail?.cause ?? event.text;
+}
+
+function extend(open, event) {
+  open.until = event.at;
+  open.last = event;
+  if (event.kind === open.kind) open.times += 1;
+  if (event.kind === 'crashed') open.crashes += 1;
+  if (event.kind === 'restarted') open.restarted = (open.restarted ?? 0) + 1;
+}
+
+/** Returns the sentence of a chapter about what repeated, or an empty text. */
+export function repetition(chapter) {
+  const restarted = chapter.restarted ?? 0;
+  if (CYCLE.has(chapter.kind) && chapter.kind !== 'restarted') {
+    if (chapter.times === 1) return restarted > 0 ? 'It was restarted.' : '';
+    return `So ${chapter.times} times, restarted ${restarted} times.`;
+  }
+  return chapter.times > 1 ? `So ${chapter.times} times.` : '';
+}
