@@ -267,7 +267,7 @@ class Mock:
             world.hosts[at].update(state="down", heard_at=now() - 10 * SECOND)
             return {"hosts": world.hosts}
         self.change(lost)
-        self.emit("peer_down", "error", None, None, "a host of the lattice was silent for two heartbeats")
+        self.emit("peer_down", "error", self.world.hosts[at]["id"], None, "it was silent for two heartbeats")
 
     def remove_host(self, at):
         """Takes another host off the list."""

@@ -40,7 +40,7 @@ const open = (key, byKey = false) => {
 const follow = (key) => { if (detail.isOpen) open(key); };
 const status = new Status({ onRetry: () => connection.open() });
 const figures = new Figures();
-const verdict = new Verdict({ onOpen: open });
+const verdict = new Verdict({ onOpen: open, onChange: () => schedule() });
 const events = new Events(store, { onOpen: open });
 const detail = new Detail(store, { onOpen: (key) => open(key, true), onClose: () => select(null), onShowLinks: (key) => { graph.setFocus(key); byId('links').scrollIntoView({ block: 'nearest' }); } });
 const graph = new Graph(store, { onOpen: open, onNarrow: narrow });
@@ -56,7 +56,6 @@ const hosts = new Table(byId('hosts-table'), {
   label: 'Hosts', columns: hostColumns(), keyOf: (host) => host.id, levelOf: (host) => hostStanding(host).level, empty: 'This host is in no lattice.',
   onOpen: (host, byKey) => open(host.id, byKey), onMove: (host) => follow(host.id),
 });
-verdict.again = () => schedule();
 
 const panels = {
   actors: (now) => actors.draw([...store.actors.values()], now),
@@ -98,11 +97,20 @@ function draw() {
   status.host(store, now, found);
   verdict.draw(store, found, now);
   figures.draw(store, now);
-  for (const [name, drawPanel] of Object.entries(panels)) if (visible.get(name)) drawPanel(now);
-  detail.draw(now);
+  for (const [name, drawPanel] of Object.entries(panels)) if (visible.get(name)) safely(drawPanel, now);
+  safely((at) => detail.draw(at), now);
   if (!document.documentElement.dataset.drawn) {
     document.documentElement.dataset.drawn = 'true';
     performance.mark('drawn');
+  }
+}
+
+// A panel that cannot be drawn leaves the others as they are.
+function safely(drawPanel, now) {
+  try {
+    drawPanel(now);
+  } catch (error) {
+    reportError(error);
   }
 }
 

@@ -1,7 +1,7 @@
 // The columns of the tables of actors, providers and hosts.
 
 import { element, setAttribute, setText } from './dom.js';
-import { bytes, count, instant, last, micros, percent, rate, span, time, UNKNOWN } from './format.js';
+import { age as ago, bytes, count, instant, last, micros, percent, rate, span, time, UNKNOWN } from './format.js';
 import { Sparkline } from './sparkline.js';
 import { standingCell, textCell } from './table.js';
 import { RANK, actorStanding, hostStanding, providerStanding } from './standing.js';
@@ -18,7 +18,7 @@ const number = (name, title, explains, value, format = count) => ({
 export function actorColumns() {
   return [
     stateColumn(actorStanding),
-    nameColumn((actor) => actor.id, (actor) => clean(actor.alias, 40)),
+    nameColumn((actor) => actor.id, (actor) => (actor.alias === actor.name ? '' : clean(actor.alias, 40))),
     rateColumn(),
     number('p50', 'p50', 'Half of the calls took at most this long', (actor) => actor.p50_us, micros),
     number('p99', 'p99', '99 of 100 calls took at most this long', (actor) => actor.p99_us, micros),
@@ -137,7 +137,7 @@ function agedCell(atOf) {
     update(item, now) {
       const at = atOf(item);
       const age = typeof at === 'number' ? now - at : null;
-      setText(node, span(age));
+      setText(node, ago(age));
       node.classList.toggle('old', age !== null && age > OLD_MS);
       setAttribute(node, 'title', instant(at) || null);
     },
@@ -165,8 +165,8 @@ function heardCell() {
     update(host, now) {
       const at = host.state === 'gone' ? host.gone_at : host.heard_at;
       const lost = host.state === 'down' || host.state === 'gone';
-      const ago = typeof at === 'number' ? `${span(now - at)} ago` : UNKNOWN;
-      setText(node, lost ? `${ago}, since ${time(at, now)}` : ago);
+      const heard = typeof at === 'number' ? `${ago(now - at)} ago` : UNKNOWN;
+      setText(node, lost ? `${heard}, since ${time(at, now)}` : heard);
       setAttribute(node, 'title', instant(at) || null);
     },
   };

@@ -1,7 +1,7 @@
 // The panel of one actor, provider or host: how it stands and what to do, its story, its figures, links, claims and trust.
 
 import { byId, element, icon, setAttribute, setText } from './dom.js';
-import { span, time } from './format.js';
+import { age, span, time } from './format.js';
 import { sections } from './sections.js';
 import { entityStanding, hostStanding } from './standing.js';
 import { short } from './text.js';
@@ -61,7 +61,7 @@ export class Detail {
   }
 
   title(entity, host, now) {
-    const standing = entity ? entityStanding(entity, now) : host ? hostStanding(host) : { level: 'change', word: 'not here any more', icon: 'off' };
+    const standing = entity ? entityStanding(entity, now) : host ? hostStanding(host) : { level: 'change', word: 'not listed', icon: 'off' };
     setText(byId('detail-title'), entity ? entity.label : host ? `Host ${short(host.id)}` : short(this.key));
     const state = byId('detail-state');
     setAttribute(state, 'data-level', standing.level);
@@ -95,7 +95,7 @@ export class Detail {
     for (const node of this.root.querySelectorAll('[data-at]')) {
       const at = Number(node.dataset.at);
       const future = at > now;
-      const text = future ? `in ${span(at - now)}` : `${span(now - at)} ago`;
+      const text = future ? `in ${span(at - now)}` : `${age(now - at)} ago`;
       setText(node, node.dataset.form === 'since' ? `since ${time(at, now)}, ${text}` : text);
     }
   }

@@ -1,7 +1,7 @@
 // The figures of the host as a whole: a row of tiles, each with its age.
 
 import { byId, element, setText, setAttribute } from './dom.js';
-import { bytes, last, micros, rate, span, UNKNOWN } from './format.js';
+import { age, bytes, last, micros, rate, UNKNOWN } from './format.js';
 import { Sparkline } from './sparkline.js';
 
 /** The tiles. */
@@ -19,9 +19,9 @@ export class Figures {
   tile(name, title) {
     const value = element('span', { class: 'tile-value' });
     const note = element('span', { class: 'tile-note' });
-    const age = element('span', { class: 'age' });
-    this.root.append(element('div', { class: `tile tile-${name}` }, element('dt', {}, title), element('dd', {}, value, element('span', { class: 'tile-foot' }, note, age))));
-    return { value, note, age };
+    const old = element('span', { class: 'age' });
+    this.root.append(element('div', { class: `tile tile-${name}` }, element('dt', {}, title, old), element('dd', {}, value, note)));
+    return { value, note, old };
   }
 
   draw(store, now) {
@@ -35,7 +35,7 @@ export class Figures {
     this.counted('providers', store.providers.values(), (provider) => provider.state, 'running');
     this.counted('links', store.links.values(), (link) => link.state, 'established');
     this.counted('hosts', store.hosts.values(), (other) => (other.state === 'gone' ? 'vanished' : other.state), 'up');
-    for (const tile of this.tiles.values()) setText(tile.age, store.at === null ? UNKNOWN : `${span(now - store.at)} ago`);
+    for (const tile of this.tiles.values()) setText(tile.old, store.at === null ? UNKNOWN : `${age(now - store.at)} ago`);
   }
 
   set(name, value, note, level = null) {

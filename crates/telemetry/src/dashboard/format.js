@@ -46,6 +46,12 @@ export function span(value) {
   return `${whole.format(Math.floor(seconds / 86_400))}\u2009d`;
 }
 
+/** Returns how long ago something was, from one second on: the host speaks once a second, and an age that jumps between zero
+ * and one tells nothing. */
+export function age(value) {
+  return known(value) ? span(Math.max(1000, value)) : UNKNOWN;
+}
+
 /** Returns a duration below a minute with its milliseconds, as between two events. */
 export function fineSpan(value) {
   if (!known(value)) return UNKNOWN;

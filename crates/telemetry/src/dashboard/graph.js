@@ -55,6 +55,7 @@ export class Graph {
     setText(byId('links-refused'), refused > 0 ? `${refused.toLocaleString('en')} refused` : '');
     const name = this.focus === null ? '' : this.store.nameOf(this.focus);
     byId('links-all').hidden = this.focus === null;
+    this.root.classList.toggle('focused', this.focus !== null);
     const alone = unlinked > 0 ? `${plural(unlinked, 'actor')} without links ${unlinked === 1 ? 'is' : 'are'} not shown.` : '';
     setText(byId('links-note'), this.focus === null ? alone : left.length === 0 ? `${name} has no links.` : `Only ${name} and its neighbours are shown.`);
   }
@@ -111,7 +112,7 @@ export class Graph {
     const d = `M0 ${from + shift}C${width * 0.45} ${from + shift} ${width * 0.55} ${to + shift} ${width} ${to + shift}`;
     const line = svg('path', { d, class: `edge edge-${edge.state}`, 'stroke-width': (1.25 + Math.min(6, Math.log2(edge.count) * 0.7)).toFixed(2) });
     const group = svg('g', { 'data-from': edge.from, 'data-to': edge.to }, line);
-    if (edge.state !== 'established') group.append(markOf(edge, width / 2, (from + to) / 2 + shift));
+    if (edge.state !== 'established') group.append(markOf(edge, ...onCurve(0.3, width, from + shift, to + shift)));
     return group;
   }
 
@@ -146,9 +147,19 @@ export class Graph {
   }
 }
 
+// A place on a curve near its actor, where the curves of other actors are apart.
+function onCurve(t, width, from, to) {
+  const rest = 1 - t;
+  const x = 3 * rest * rest * t * 0.45 * width + 3 * rest * t * t * 0.55 * width + t ** 3 * width;
+  const y = (rest ** 3 + 3 * rest * rest * t) * from + (3 * rest * t * t + t ** 3) * to;
+  return [x, y];
+}
+
 function markOf(edge, x, y) {
   const text = edge.count > 1 ? `${edge.state} ×${edge.count}` : edge.state;
-  const width = text.length * 6.6 + 14;
+  const size = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.78;
+  const width = text.length * size * 0.58 + size * 1.2;
+  const height = size * 1.5;
   const place = `translate(${x} ${y})`;
-  return svg('g', { transform: place, class: `mark mark-${edge.state}` }, svg('rect', { x: -width / 2, y: -8, width, height: 16, rx: 8 }), svg('text', { 'text-anchor': 'middle', dy: '0.34em' }, text));
+  return svg('g', { transform: place, class: `mark mark-${edge.state}` }, svg('rect', { x: -width / 2, y: -height / 2, width, height, rx: height / 2 }), svg('text', { 'text-anchor': 'middle', dy: '0.34em' }, text));
 }

@@ -6,7 +6,7 @@
 import { RANK, entityStanding, linkStanding } from './standing.js';
 import { clean, plural, short } from './text.js';
 
-const ALONE_LIMIT = 10;
+const ALONE_LIMIT = 12;
 const GROUPS_LIMIT = 10;
 const PROVIDERS_LIMIT = 16;
 
@@ -20,10 +20,10 @@ export function picture(store, focus, now) {
   const groups = new Map();
   for (const [id, links] of byActor) {
     const member = describe(store, id, links, now);
-    if (id === focus || member.level === 'error') alone.push(member);
+    if (id === focus || RANK[member.level] <= RANK.warning) alone.push(member);
     else join(groups, member);
   }
-  alone.sort((a, b) => Number(b.id === focus) - Number(a.id === focus) || compare(a.title, b.title));
+  alone.sort((a, b) => Number(b.id === focus) - Number(a.id === focus) || RANK[a.level] - RANK[b.level] || compare(a.title, b.title));
   // Those that do not fit stand with others that are linked and refused alike.
   for (const member of alone.splice(ALONE_LIMIT)) join(groups, member);
   const left = [...alone, ...leadingGroups(groups)].map(finished);
@@ -53,7 +53,11 @@ function describe(store, id, links, now) {
   const actor = store.actors.get(id);
   const level = worst([actor ? entityStanding(actor, now).level : 'ok', ...links.map((link) => linkStanding(link).level)]);
   const signature = links.map((link) => `${targetOf(link)} ${link.state}`).sort().join('\n');
-  return { id, keys: [id], title: store.nameOf(id), note: actor ? entityStanding(actor, now).word : 'does not run here', level, links, signature };
+  const refused = links.filter((link) => link.state === 'refused').length;
+  const standing = actor ? entityStanding(actor, now) : { kind: 'absent', word: 'does not run here' };
+  const word = standing.kind === 'refused' ? 'running' : standing.word;
+  const note = refused > 0 ? `${word} · ${plural(refused, 'link')} refused` : word;
+  return { id, keys: [id], title: store.nameOf(id), note, level, links, signature };
 }
 
 function join(groups, member) {
@@ -74,7 +78,7 @@ function leadingGroups(groups) {
       id: `group ${group.mixed ? 'others' : first.signature}`,
       keys: group.members.map((member) => member.id),
       title: plural(group.members.length, group.mixed ? 'other actor' : 'actor'),
-      note: group.members.slice(0, 3).map((member) => member.title).join(', '),
+      note: group.members.slice(0, 3).map((member) => member.title).join(', ') + (group.members.length > 3 ? ', …' : ''),
       level: worst(group.members.map((member) => member.level)),
       links: group.members.flatMap((member) => member.links),
     };

@@ -30,7 +30,16 @@ const NEXT = {
   denied: 'The NATS server does not allow it. Give the account of this host the permission.',
 };
 
-/** Returns the problems: `{ level, group, key, type, subject, id, says, reason, next, since }`. */
+// What several of a kind do, where that is not what one does with other words.
+const MANY = {
+  failed: 'have failed', distrusted: 'are not trusted', expired: 'have expired tokens', unhealthy: 'are unhealthy', restarting: 'are being restarted',
+  instances: 'run fewer instances than they should', expiring: 'have tokens that expire soon', errors: 'answer calls with errors', host: 'are missing',
+};
+
+/**
+ * Returns the problems: `{ level, group, key, subject, noun, id, says, many, reason, next, since }`. `says` is what one does,
+ * `many` what several with the same `group`, `many` and `reason` do.
+ */
 export function problems(store, now) {
   const found = [];
   hostProblems(store, now, found);
@@ -46,12 +55,12 @@ function hostProblems(store, now, found) {
     const since = host.state === 'gone' ? host.gone_at : host.heard_at;
     const says = host.state === 'gone' ? 'has vanished from the lattice' : 'is not heard any more';
     const runs = `It ran ${plural(host.actors ?? 0, 'actor')} and ${plural(host.providers ?? 0, 'provider')}.`;
-    found.push({ level: 'error', group: 'host', key: `host ${host.id}`, type: 'host', subject: 'Host', id: host.id, says, reason: runs, next: NEXT.hostDown, since });
+    found.push({ level: 'error', group: 'host', key: `host ${host.id}`, subject: 'Host', noun: 'host', id: host.id, says, many: MANY.host, reason: runs, next: NEXT.hostDown, since });
   }
   const lattice = store.host?.lattice;
   if (lattice && lattice.state !== 'joined') {
     found.push({
-      level: lattice.state === 'lost' ? 'error' : 'warning', group: 'lattice', key: 'lattice', type: 'host', subject: 'This host', id: store.host.id,
+      level: lattice.state === 'lost' ? 'error' : 'warning', group: 'lattice', key: 'lattice', subject: 'This host', noun: 'host', id: store.host.id,
       says: { lost: 'has lost its lattice', alone: 'is alone: it could not connect to its lattice' }[lattice.state] ?? 'is joining its lattice',
       reason: '', next: NEXT.lattice, since: lattice.since,
     });
@@ -67,7 +76,7 @@ function latticeEvents(store, now, found) {
   for (const event of latest.values()) {
     const denied = event.kind === 'lattice_denied';
     found.push({
-      level: 'warning', group: event.kind, key: `event ${event.sequence}`, type: 'host', subject: 'This host', id: event.host,
+      level: 'warning', group: event.kind, key: `event ${event.sequence}`, subject: 'This host', noun: 'host', id: event.host,
       says: denied ? 'may not use a subject of the lattice' : 'reads the lattice too slowly',
       reason: clean(event.text, REASON_LIMIT), next: denied ? NEXT.denied : NEXT.slow, since: event.at,
     });
@@ -77,16 +86,16 @@ function latticeEvents(store, now, found) {
 function actorProblem(store, actor, now, found) {
   const standing = actorStanding(actor, now);
   const add = (level, group, says, reason, next, since) => found.push({
-    level, group, key: actor.id, type: 'actor', subject: actor.label, id: actor.id, says, reason: clean(reason, REASON_LIMIT), next, since,
+    level, group, key: actor.id, subject: actor.label, noun: 'actor', id: actor.id, says, many: MANY[group], reason: clean(reason, REASON_LIMIT), next, since,
   });
-  if (standing.word === 'failed') return add('error', 'failed', 'has failed', actor.reason, NEXT.actorFailed, actor.since);
-  if (standing.word === 'distrusted') return add('error', 'distrusted', 'is not trusted', actor.trust.reason, NEXT.distrusted, actor.since);
-  if (standing.word === 'expired') return add('error', 'expired', 'has an expired token', null, NEXT.expired, actor.expires_at);
+  if (standing.kind === 'failed') return add('error', 'failed', 'has failed', actor.reason, NEXT.actorFailed, actor.since);
+  if (standing.kind === 'distrusted') return add('error', 'distrusted', 'is not trusted', actor.trust.reason, NEXT.distrusted, actor.since);
+  if (standing.kind === 'expired') return add('error', 'expired', 'has an expired token', null, NEXT.expired, actor.expires_at);
   const errors = errorShare(store, actor.id, actor, now);
   if (errors) add('warning', 'errors', errors, null, NEXT.errors, null);
-  if (standing.word === 'unhealthy') return add('warning', 'unhealthy', 'is unhealthy', actor.reason, NEXT.unhealthy, actor.health_at);
-  if (standing.word === 'restarting') return add('warning', 'restarting', 'is being restarted', actor.reason, NEXT.restarting, actor.since);
-  if (standing.level === 'warning') return add('warning', 'instances', `runs ${actor.instances_running} of ${actor.instances} instances`, actor.reason, NEXT.instances, actor.since);
+  if (standing.kind === 'unhealthy') return add('warning', 'unhealthy', 'is unhealthy', actor.reason, NEXT.unhealthy, actor.health_at);
+  if (standing.kind === 'restarting') return add('warning', 'restarting', 'is being restarted', actor.reason, NEXT.restarting, actor.since);
+  if (standing.kind === 'instances') return add('warning', 'instances', `runs ${actor.instances_running} of ${actor.instances} instances`, actor.reason, NEXT.instances, actor.since);
   if (typeof actor.expires_at === 'number' && actor.expires_at - now < EXPIRY_NOTICE_MS) {
     add('warning', 'expiring', `has a token that expires in ${span(actor.expires_at - now)}`, null, NEXT.expiring, null);
   }
@@ -96,21 +105,21 @@ function actorProblem(store, actor, now, found) {
 function providerProblem(store, provider, found) {
   const standing = providerStanding(provider);
   const add = (level, group, says, reason, next, since) => found.push({
-    level, group, key: provider.key, type: 'provider', subject: provider.label, id: provider.key, says, reason: clean(reason, REASON_LIMIT), next, since,
+    level, group, key: provider.key, subject: provider.label, noun: 'provider', id: provider.key, says, many: MANY[group], reason: clean(reason, REASON_LIMIT), next, since,
   });
-  if (standing.word === 'failed') add('error', 'failed', 'has failed', provider.reason, NEXT.providerFailed, provider.since);
-  else if (standing.word === 'unhealthy') add('warning', 'unhealthy', 'is unhealthy', provider.reason, NEXT.unhealthy, provider.health_at);
-  else if (standing.word === 'restarting') add('warning', 'restarting', 'is being restarted', provider.reason, NEXT.restarting, provider.since);
+  if (standing.kind === 'failed') add('error', 'failed', 'has failed', provider.reason, NEXT.providerFailed, provider.since);
+  else if (standing.kind === 'unhealthy') add('warning', 'unhealthy', 'is unhealthy', provider.reason, NEXT.unhealthy, provider.health_at);
+  else if (standing.kind === 'restarting') add('warning', 'restarting', 'is being restarted', provider.reason, NEXT.restarting, provider.since);
 }
 
 function linkProblem(store, link, now, found) {
   const pending = link.state === 'pending' && now - link.since > PENDING_NOTICE_MS;
   if (link.state !== 'refused' && !pending) return;
   const provider = store.providerOf(link);
-  const target = provider ? provider.label : short(link.provider);
+  const target = `${provider ? provider.label : short(link.provider)} (${clean(link.contract_id, 40)})`;
   found.push({
-    level: pending ? 'warning' : 'error', group: pending ? 'pending' : 'refused', key: `link ${link.key}`, type: 'actor', id: link.actor,
-    subject: store.nameOf(link.actor), says: `${pending ? 'waits for its link' : 'is refused its link'} to ${target} (${clean(link.contract_id, 40)})`,
+    level: pending ? 'warning' : 'error', group: pending ? 'pending' : 'refused', key: `link ${link.key}`, noun: 'actor', id: link.actor, subject: store.nameOf(link.actor),
+    says: pending ? `waits for its link to ${target}` : `is refused its link to ${target}`, many: pending ? `wait for their links to ${target}` : `are refused their links to ${target}`,
     reason: clean(link.reason, REASON_LIMIT), next: pending ? NEXT.pending : NEXT.refused, since: link.since,
   });
 }

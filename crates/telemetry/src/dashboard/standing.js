@@ -1,12 +1,11 @@
-// How things stand, in one word each: the word and the icon of a state, and how urgent it is.
+// How things stand, in one word each: the word and the icon of a state, how urgent it is, and its kind for those who tell why.
 
 /** The levels, most urgent first. */
 export const RANK = { error: 0, warning: 1, change: 2, ok: 3 };
 
-const ICONS = { error: 'error', warning: 'warning', change: 'change', ok: 'ok' };
 const PLAIN = { failed: 'error', restarting: 'warning', starting: 'change', stopping: 'change' };
 
-const standing = (level, word) => ({ level, word, icon: ICONS[level] });
+const standing = (level, kind, word = kind, icon = level) => ({ level, kind, word, icon });
 
 /** Returns how an actor stands. */
 export function actorStanding(actor, now) {
@@ -15,17 +14,16 @@ export function actorStanding(actor, now) {
   if (typeof actor.expires_at === 'number' && actor.expires_at <= now) return standing('error', 'expired');
   if (actor.state !== 'running') return plainStanding(actor.state);
   if (actor.health === 'unhealthy') return standing('warning', 'unhealthy');
-  if (actor.instances_running < actor.instances) {
-    return standing('warning', `${actor.instances_running} of ${actor.instances} run`);
-  }
-  return standing('ok', actor.health === 'busy' ? 'busy' : 'running');
+  if (actor.instances_running < actor.instances) return standing('warning', 'instances', `${actor.instances_running} of ${actor.instances} run`);
+  if (actor.refused > 0) return standing('warning', 'refused', 'link refused');
+  return standing('ok', 'running', actor.health === 'busy' ? 'busy' : 'running');
 }
 
 /** Returns how a provider stands. */
 export function providerStanding(provider) {
   if (provider.state !== 'running') return plainStanding(provider.state);
   if (provider.health === 'unhealthy') return standing('warning', 'unhealthy');
-  return standing('ok', provider.health === 'busy' ? 'busy' : 'running');
+  return standing('ok', 'running', provider.health === 'busy' ? 'busy' : 'running');
 }
 
 /** Returns how an actor or provider stands. */
@@ -36,8 +34,8 @@ export function entityStanding(entity, now) {
 /** Returns how a host stands. */
 export function hostStanding(host) {
   if (host.state === 'down') return standing('error', 'down');
-  if (host.state === 'gone') return standing('error', 'vanished');
-  if (host.state === 'left') return { ...standing('ok', 'left'), icon: 'off' };
+  if (host.state === 'gone') return standing('error', 'gone', 'vanished');
+  if (host.state === 'left') return standing('ok', 'left', 'left', 'off');
   return host.cordoned ? standing('change', 'cordoned') : standing('ok', 'up');
 }
 

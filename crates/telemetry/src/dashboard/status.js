@@ -1,7 +1,7 @@
 // The head of the page: which host this is, how it stands in its lattice, and whether the figures are live.
 
 import { byId, element, icon, setAttribute, setText } from './dom.js';
-import { span, time } from './format.js';
+import { age, span, time } from './format.js';
 import { clean, short } from './text.js';
 
 const PHASES = { connecting: 'Connecting', live: 'Live', stale: 'Stale', waiting: 'No connection', denied: 'Token needed', paused: 'Paused' };
@@ -18,12 +18,12 @@ export class Status {
   connection(state, store, now) {
     const root = document.documentElement;
     const fresh = state.phase === 'live';
-    root.dataset.stream = fresh ? 'live' : 'stale';
+    root.dataset.stream = fresh || store.at === null ? 'live' : 'stale';
     setText(byId('stream-word'), PHASES[state.phase]);
     setAttribute(byId('stream'), 'data-phase', state.phase);
-    setText(byId('stream-age'), store.at === null ? '' : `${span(now - store.at)} ago`);
+    setText(byId('stream-age'), store.at === null ? '' : `${age(now - store.at)} ago`);
     const banner = byId('stale');
-    banner.hidden = fresh || state.phase === 'paused' || (state.phase === 'connecting' && store.at === null);
+    banner.hidden = fresh || state.phase === 'paused' || state.phase === 'denied' || (state.phase === 'connecting' && store.at === null);
     if (banner.hidden) return;
     const old = store.at === null ? 'No figures yet' : `Figures are ${span(now - store.at)} old, since ${time(store.at, now)}`;
     const retry = state.phase === 'waiting' ? `Next attempt in ${Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000))}\u2009s.` : '';

@@ -45,6 +45,7 @@ export class Store {
       this.takeItems(name, key, snapshot[name]);
       if (name === 'hosts') this.keepGone(before);
     }
+    this.countRefused();
     this.trends.reset();
     this.trends.take(this.at, this.actors, this.providers);
     this.takeLatest(Array.isArray(snapshot.events) ? snapshot.events : []);
@@ -58,6 +59,7 @@ export class Store {
       this.removeItems(name, delta.removed?.[name]);
     }
     this.takeMeasured(delta);
+    this.countRefused();
     this.trends.take(this.at, this.actors, this.providers);
   }
 
@@ -97,6 +99,13 @@ export class Store {
       else this[name].delete(key);
     }
     this.revisions[name] += 1;
+  }
+
+  // Actors know how many of their links are refused, which their own state does not tell.
+  countRefused() {
+    const counts = new Map();
+    for (const link of this.links.values()) if (link.state === 'refused') counts.set(link.actor, (counts.get(link.actor) ?? 0) + 1);
+    for (const [id, actor] of this.actors) actor.refused = counts.get(id) ?? 0;
   }
 
   // A host that vanishes while it is watched stays in the list, with the time since when it is missing.

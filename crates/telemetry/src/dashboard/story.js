@@ -3,6 +3,9 @@
 // An actor that crashes and is restarted a hundred times in a minute has a hundred pairs of events. What matters is the first,
 // the last, how often and why.
 
+import { span } from './format.js';
+import { plural } from './text.js';
+
 const CYCLE = new Set(['crashed', 'interrupted', 'restarted']);
 
 /** Returns `[{ at, until, level, text, kind, times, detail }]`, oldest first, of at most `limit` chapters. */
@@ -46,7 +49,7 @@ export function repetition(chapter) {
   const restarted = chapter.restarted ?? 0;
   if (CYCLE.has(chapter.kind) && chapter.kind !== 'restarted') {
     if (chapter.times === 1) return restarted > 0 ? 'It was restarted.' : '';
-    return `So ${chapter.times} times, restarted ${restarted} times.`;
+    return `${chapter.times} times in ${span(chapter.until - chapter.at + 999)}, and restarted ${plural(restarted, 'time')}.`;
   }
-  return chapter.times > 1 ? `So ${chapter.times} times.` : '';
+  return chapter.times > 1 ? `${chapter.times} times in ${span(chapter.until - chapter.at + 999)}.` : '';
 }

@@ -6,6 +6,8 @@
 // Control and format characters (the direction overrides among them), lone surrogates, separators of lines, private use, and
 // letters that are drawn as nothing.
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0]/gu;
+// More of them in a row than this are told by an ellipsis.
+const UNSEEN_RUN = new RegExp(`((?:${UNSEEN.source}){3})(?:${UNSEEN.source})+`, 'gu');
 const STACKED = /(\p{M}{2})\p{M}+/gu;
 const SPACES = /[\p{Zs}]/gu;
 
@@ -21,8 +23,9 @@ export function clean(value, limit = ROW_LIMIT) {
   // Two code units make up at most one character, so that 10 KB are not looked at for 80 characters.
   const head = Array.from(text.slice(0, limit * 2)).slice(0, limit);
   const cut = text.length > head.join('').length;
-  const seen = head.join('').replace(UNSEEN, escaped).replace(STACKED, '$1…').replace(SPACES, ' ');
-  return shortened(seen, limit) + (cut ? '…' : '');
+  const seen = head.join('').replace(UNSEEN_RUN, '$1…').replace(UNSEEN, escaped).replace(STACKED, '$1…').replace(SPACES, ' ');
+  const whole = shortened(seen, limit);
+  return cut && !whole.endsWith('…') ? `${whole}…` : whole;
 }
 
 /** Returns the text as `clean` does, and says how long it is where it was cut. */
@@ -34,9 +37,10 @@ export function cleanLong(value, limit = DETAIL_LIMIT) {
 
 /** Returns a name for the eye: never empty, since a row without a name cannot be pointed at. */
 export function label(name, key) {
+  if (name === null || name === undefined) return short(key);
   const text = clean(name);
   if (text.trim() !== '') return text;
-  return text === '' ? short(key) : '(a name of spaces)';
+  return text === '' ? '(no name)' : '(a name of spaces)';
 }
 
 /** Returns the beginning of a public key, as long as in the metrics. */

@@ -1,78 +1,86 @@
 // The first thing that an operator sees: whether something is wrong, and what.
 
 import { byId, element, icon, setAttribute, setText } from './dom.js';
-import { instant, span } from './format.js';
+import { age, instant } from './format.js';
 import { plural, short } from './text.js';
 
-const SHOWN = 30;
+// From this number on, problems that say the same are one row, which can be unfolded.
 const ALIKE = 3;
-const GROUPS = { failed: 'have failed', distrusted: 'are not trusted', expired: 'have expired tokens', refused: 'links are refused', errors: 'answer with errors', unhealthy: 'are unhealthy', restarting: 'are being restarted', instances: 'run too few instances', expiring: 'have tokens that expire soon', pending: 'links wait for their provider', host: 'hosts are missing' };
+const NAMED = 4;
+const UNFOLDED_LIMIT = 200;
 
-/** The list of problems. `onOpen(key, byKey)` is called when one was chosen. */
+/** The list of problems. `onOpen(key, byKey)` is called when one was chosen, `onChange()` when the list has to be drawn again. */
 export class Verdict {
-  constructor({ onOpen }) {
-    this.onOpen = onOpen;
+  constructor({ onOpen, onChange }) {
+    Object.assign(this, { onOpen, onChange });
     this.list = byId('problems-list');
     this.signature = null;
-    this.all = new Set();
+    this.unfolded = new Set();
   }
 
   draw(store, found, now) {
     this.sentence(store, found);
-    const rows = folded(found, this.all);
-    const signature = JSON.stringify(rows.map((row) => [row.key, row.says, row.reason, row.more]));
+    const rows = folded(found, this.unfolded);
+    const signature = JSON.stringify(rows.map((row) => [row.key, row.says, row.reason, row.members?.length, row.open]));
     if (signature !== this.signature) {
       this.signature = signature;
       const focused = document.activeElement?.dataset?.problem;
-      this.list.replaceChildren(...rows.map((row) => (row.more ? this.moreNode(row) : this.node(row))));
+      this.list.replaceChildren(...rows.map((row) => element('li', { class: row.inside ? 'inside' : null }, this.node(row))));
       if (focused) this.list.querySelector(`[data-problem="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
     }
-    for (const node of this.list.querySelectorAll('[data-at]')) setText(node, span(now - Number(node.dataset.at)));
+    for (const node of this.list.querySelectorAll('[data-at]')) setText(node, age(now - Number(node.dataset.at)));
   }
 
   sentence(store, found) {
     const errors = found.filter((problem) => problem.level === 'error').length;
-    const level = errors > 0 ? 'error' : found.length > 0 ? 'warning' : 'ok';
-    setAttribute(byId('problems'), 'data-level', level);
-    const parts = [errors > 0 ? `${plural(errors, 'failure')}` : '', found.length > errors ? plural(found.length - errors, 'warning') : ''].filter((part) => part !== '');
+    setAttribute(byId('problems'), 'data-level', errors > 0 ? 'error' : found.length > 0 ? 'warning' : 'ok');
+    const parts = [errors > 0 ? plural(errors, 'failure') : '', found.length > errors ? plural(found.length - errors, 'warning') : ''].filter((part) => part !== '');
     const running = [...store.actors.values()].filter((actor) => actor.state === 'running').length;
-    const runs = `${running.toLocaleString('en')} of ${plural(store.actors.size, 'actor')} run`;
-    setText(byId('problems-title'), parts.length === 0 ? 'Everything runs' : parts.join(', '));
-    setText(byId('problems-runs'), `${runs}, with ${plural(store.providers.size, 'provider')} on this host.`);
+    setText(byId('problems-title'), parts.length === 0 ? 'Nothing is wrong' : parts.join(', '));
+    setText(byId('problems-runs'), `${running.toLocaleString('en')} of ${plural(store.actors.size, 'actor')} run, with ${plural(store.providers.size, 'provider')}, on this host.`);
   }
 
-  node(problem) {
-    const button = element('button', { type: 'button', class: 'problem', 'data-level': problem.level, 'data-problem': problem.key },
-      icon(problem.level),
+  node(row) {
+    const { members } = row;
+    const button = element('button', { type: 'button', class: 'problem', 'data-level': row.level, 'data-problem': row.key, 'aria-expanded': members ? String(row.open) : null },
+      icon(row.level),
       element('span', { class: 'problem-text' },
-        element('span', { class: 'problem-says' }, element('bdi', { class: 'problem-subject' }, problem.subject), ' ', element('span', { class: 'key' }, short(problem.id)), ` ${problem.says}. `),
-        problem.reason === '' ? null : element('bdi', { class: 'problem-reason' }, problem.reason),
-        element('span', { class: 'problem-next' }, element('b', {}, 'Next: '), problem.next)),
-      typeof problem.since === 'number' ? element('time', { class: 'age', 'data-at': problem.since, datetime: instant(problem.since), title: instant(problem.since) }) : element('span', { class: 'age' }, 'now'));
-    button.addEventListener('click', (event) => this.onOpen(problem.id, event.detail === 0));
-    return element('li', {}, button);
+        element('span', { class: 'problem-says' }, members ? this.subjects(row) : subject(row), ` ${members ? row.many : row.says}. `),
+        row.reason === '' ? null : element('bdi', { class: 'problem-reason' }, row.reason),
+        row.inside ? null : element('span', { class: 'problem-next' }, element('b', {}, 'Next: '), row.next)),
+      typeof row.since === 'number' ? element('time', { class: 'age', 'data-at': row.since, datetime: instant(row.since), title: instant(row.since) }) : null);
+    button.addEventListener('click', (event) => (members ? this.fold(row) : this.onOpen(row.id, event.detail === 0)));
+    return button;
   }
 
-  moreNode({ group, more }) {
-    const button = element('button', { type: 'button', class: 'problem-more' }, `${more.toLocaleString('en')} more ${GROUPS[group] ?? 'like this'}: show`);
-    button.addEventListener('click', () => { this.all.add(group); this.signature = null; this.again?.(); });
-    return element('li', {}, button);
+  subjects({ members, noun }) {
+    const names = members.slice(0, NAMED).map((member) => element('bdi', {}, member.noun === 'host' ? short(member.id) : member.subject)).flatMap((name) => [', ', name]).slice(1);
+    const rest = members.length > NAMED ? ` and ${(members.length - NAMED).toLocaleString('en')} more` : '';
+    return element('span', {}, element('span', { class: 'problem-subject' }, plural(members.length, noun)), element('span', { class: 'quiet' }, ' (', names, rest, ')'));
+  }
+
+  fold(row) {
+    if (!this.unfolded.delete(row.key)) this.unfolded.add(row.key);
+    this.onChange();
   }
 }
 
-// Many problems of one kind are shown as the first few of them and a count, so that one cause does not hide another.
+function subject(row) {
+  return element('span', {}, element('bdi', { class: 'problem-subject' }, row.subject), ' ', element('span', { class: 'key' }, short(row.id)));
+}
+
+// Problems that say the same are one row, so that one cause does not hide another.
 function folded(found, unfolded) {
-  const counts = new Map();
-  const rows = [];
+  const alike = new Map();
   for (const problem of found) {
-    const count = (counts.get(problem.group) ?? 0) + 1;
-    counts.set(problem.group, count);
-    if (count <= (unfolded.has(problem.group) ? SHOWN * 10 : ALIKE) && rows.length < SHOWN * 10) rows.push(problem);
+    const key = `alike ${problem.group} ${problem.many ?? problem.key} ${problem.group === 'host' ? '' : problem.reason}`;
+    if (!alike.has(key)) alike.set(key, []);
+    alike.get(key).push(problem);
   }
-  for (const [group, count] of counts) {
-    const shown = rows.filter((row) => row.group === group).length;
-    const at = rows.findLastIndex((row) => row.group === group);
-    if (count > shown && at !== -1) rows.splice(at + 1, 0, { key: `more ${group}`, group, more: count - shown });
-  }
-  return rows;
+  return [...alike].flatMap(([key, members]) => {
+    if (members.length < ALIKE) return members;
+    const open = unfolded.has(key);
+    const row = { ...members[0], key, members, open, reason: members[0].group === 'host' ? '' : members[0].reason };
+    return [row, ...(open ? members.slice(0, UNFOLDED_LIMIT).map((member) => ({ ...member, inside: true })) : [])];
+  });
 }
