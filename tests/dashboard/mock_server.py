@@ -57,8 +57,10 @@ def now():
 class World:
     """What the host runs. Figures move by the same seed."""
 
-    def __init__(self, seed=1, actors=1000, changed=0.4, hostile=True):
+    def __init__(self, seed=1, actors=1000, changed=0.4, hostile=True, compact=False):
         self.random = random.Random(seed)
+        # Deltas hold only the fields that have changed, and of rates only the newest.
+        self.compact = compact
         self.changed = changed
         self.started_at = now() - 3 * 3600 * SECOND - 8 * 60 * SECOND
         self.sequence = 0
@@ -205,8 +207,13 @@ class World:
         for host in self.hosts:
             if host["state"] == "up":
                 host.update(heard_at=at, uptime_s=host["uptime_s"] + 1)
-        return {"at": at, "measured_at": at, "host": self.host(), "hosts": self.hosts, "actors": changed, "providers": self.providers,
+        actors = [self.changed_fields(actor) for actor in changed] if self.compact else changed
+        return {"at": at, "measured_at": at, "host": self.host(), "hosts": self.hosts, "actors": actors, "providers": self.providers,
                 "removed": {"actors": [], "providers": [], "links": [], "hosts": []}}
+
+    @staticmethod
+    def changed_fields(actor):
+        return {"id": actor["id"], "rate": actor["rate"][-1], **{name: actor[name] for name in ("calls", "errors", "mailbox", "p50_us", "p99_us", "measured_at")}}
 
     def ordinary_event(self):
         actor = self.random.choice(self.actors[100:])

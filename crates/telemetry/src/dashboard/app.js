@@ -23,6 +23,8 @@ import { listenForToken } from './token.js';
 import { Verdict } from './verdict.js';
 
 const TICK_MS = 1_000;
+// Messages are drawn at most this often.
+const SHORTEST_MS = 900;
 // A page that was hidden for this long closes its stream.
 const HIDDEN_MS = 10_000;
 const HOST_ORDER = { down: 0, gone: 1, up: 2, left: 3 };
@@ -32,9 +34,10 @@ const connection = new Connection(receive, () => schedule());
 const visible = new Map();
 let scheduled = false;
 let drawnAt = 0;
+let later = 0;
 
 const open = (key, byKey = false) => {
-  detail.open(key, hostTime(), byKey);
+  detail.open(key, hostTime(), byKey, problems(store, hostTime()));
   select(key);
 };
 const follow = (key) => { if (detail.isOpen) open(key); };
@@ -45,11 +48,11 @@ const events = new Events(store, { onOpen: open });
 const detail = new Detail(store, { onOpen: (key) => open(key, true), onClose: () => select(null), onShowLinks: (key) => { graph.setFocus(key); byId('links').scrollIntoView({ block: 'nearest' }); } });
 const graph = new Graph(store, { onOpen: open, onNarrow: narrow });
 const actors = new Listing({
-  name: 'actors', label: 'Actors', columns: actorColumns(), keyOf: (actor) => actor.id, standingOf: actorStanding, empty: 'No actor matches.',
+  name: 'actors', label: 'Actors', columns: actorColumns(), keyOf: (actor) => actor.id, standingOf: actorStanding, empty: 'This host runs no actor.',
   onOpen: (actor, byKey) => open(actor.id, byKey), onMove: (actor) => follow(actor.id),
 });
 const providers = new Listing({
-  name: 'providers', label: 'Providers', columns: providerColumns(), keyOf: (provider) => provider.key, standingOf: providerStanding, empty: 'No provider runs on this host.',
+  name: 'providers', label: 'Providers', columns: providerColumns(), keyOf: (provider) => provider.key, standingOf: providerStanding, empty: 'This host runs no provider.',
   onOpen: (provider, byKey) => open(provider.key, byKey), onMove: (provider) => follow(provider.key),
 });
 const hosts = new Table(byId('hosts-table'), {
@@ -69,16 +72,19 @@ function drawHosts(now) {
   const order = (host) => HOST_ORDER[host.state] ?? 2;
   const shown = [...store.hosts.values()].sort((a, b) => order(a) - order(b) || Number(b.is_self) - Number(a.is_self) || (a.id < b.id ? -1 : 1));
   setText(byId('hosts-count'), shown.length.toLocaleString('en'));
-  hosts.show(shown, now);
+  hosts.show(shown, now, shown.length === 0);
 }
 
 function receive(kind, value) {
   if (!store.take(kind, value)) return;
-  if (kind === 'snapshot') schedule();
-  else if (performance.now() - drawnAt > TICK_MS - 50) schedule();
+  const early = drawnAt + SHORTEST_MS - performance.now();
+  if (kind === 'snapshot' || early <= 0) schedule();
+  else later ||= setTimeout(schedule, early);
 }
 
 function schedule() {
+  clearTimeout(later);
+  later = 0;
   if (scheduled || document.hidden) return;
   scheduled = true;
   requestAnimationFrame(() => {
@@ -98,7 +104,7 @@ function draw() {
   verdict.draw(store, found, now);
   figures.draw(store, now);
   for (const [name, drawPanel] of Object.entries(panels)) if (visible.get(name)) safely(drawPanel, now);
-  safely((at) => detail.draw(at), now);
+  safely((at) => detail.draw(at, found), now);
   if (!document.documentElement.dataset.drawn) {
     document.documentElement.dataset.drawn = 'true';
     performance.mark('drawn');
@@ -165,8 +171,10 @@ byId('detail-events').addEventListener('click', () => { events.setAbout(detail.k
 listen({ search: () => byId('actors-search').focus(), theme: switchTheme, pause: () => events.pause(!events.paused), escape });
 
 // Ages grow even when nothing arrives.
-setInterval(() => { if (performance.now() - drawnAt > TICK_MS - 50) schedule(); }, TICK_MS);
+setInterval(() => { if (performance.now() - drawnAt > TICK_MS * 1.3) schedule(); }, TICK_MS);
 connection.open();
 
-const asked = decodeURIComponent(location.hash.slice(1));
-if (asked !== '') open(asked);
+// The address names what is shown, so that it can be sent to others.
+const openAsked = () => { if (/^#[MNV][A-Z2-7]{55}/.test(location.hash)) open(decodeURIComponent(location.hash.slice(1))); };
+addEventListener('hashchange', openAsked);
+openAsked();

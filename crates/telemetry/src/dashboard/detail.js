@@ -27,7 +27,7 @@ export class Detail {
   }
 
   /** Shows an actor, provider or host. With `focus`, the keyboard goes there. */
-  open(key, now, focus) {
+  open(key, now, focus, found) {
     if (this.key === null) this.origin = document.activeElement;
     if (this.key !== key) {
       this.parts.clear();
@@ -37,8 +37,9 @@ export class Detail {
     this.key = key;
     this.root.hidden = false;
     document.documentElement.classList.add('with-detail');
-    this.draw(now);
-    if (focus) byId('detail-title').focus();
+    this.draw(now, found);
+    // On a small screen the panel covers everything else, so the keyboard goes there too.
+    if (focus || matchMedia('(max-width: 720px)').matches) byId('detail-title').focus();
   }
 
   close() {
@@ -51,12 +52,12 @@ export class Detail {
     this.onClose();
   }
 
-  draw(now) {
+  draw(now, found) {
     if (this.key === null) return;
     const entity = this.store.entity(this.key);
     const host = entity === null ? this.store.hosts.get(this.key) : null;
     this.title(entity, host, now);
-    for (const section of sections(this.store, this.key, entity, host, now)) this.part(section);
+    for (const section of sections(this.store, this.key, entity, host, found, now)) this.part(section);
     this.ages(now);
   }
 

@@ -3,6 +3,7 @@
 import { byId, element, setAttribute, setText } from './dom.js';
 import { instant, time } from './format.js';
 import { Table, standingCell, textCell } from './table.js';
+import { wordsOf } from './store.js';
 import { clean, cleanLong, plural } from './text.js';
 
 const LEVELS = { error: 'error', warning: 'warning', info: 'info' };
@@ -23,7 +24,7 @@ export class Events {
     this.table = new Table(byId('events-table'), {
       label: 'Events, newest first', columns: columns(), keyOf: (event) => String(event.sequence), levelOf: (event) => levelOf(event),
       onOpen: (event, byKey) => { if (event.entity) onOpen(event.entity, byKey); else if (event.host) onOpen(event.host, byKey); },
-      empty: 'No event matches. Change the filters to see others.',
+      empty: 'No event is known yet.',
     });
     this.listen();
   }
@@ -39,7 +40,7 @@ export class Events {
     this.search.addEventListener('input', again);
     this.kind.addEventListener('change', again);
     this.pauseButton.addEventListener('click', () => this.pause(!this.paused));
-    byId('events-new').addEventListener('click', () => { this.table.root.scrollTop = 0; this.pause(false); });
+    byId('events-new').addEventListener('click', () => { this.table.scrollTo(0); this.pause(false); });
     byId('events-about').addEventListener('click', () => this.setAbout(null));
   }
 
@@ -65,7 +66,7 @@ export class Events {
   draw(now) {
     this.now = now;
     this.offerKinds();
-    const still = this.paused || this.table.root.scrollTop > 4;
+    const still = this.paused || this.table.scrolled > 4;
     if (still && this.held === null) this.held = this.chosen();
     if (!still) this.held = null;
     const revision = `${this.store.revisions.events} ${still}`;
@@ -74,7 +75,7 @@ export class Events {
     this.fresh = fresh;
     const shown = this.held ?? fresh;
     this.offerNew(fresh.length === 0 || shown.length === 0 ? 0 : fresh.findIndex((event) => event.sequence === shown[0].sequence));
-    this.table.show(shown, now);
+    this.table.show(shown, now, this.store.events.length === 0);
     const total = this.store.events.length.toLocaleString('en');
     setText(byId('events-count'), fresh.length === this.store.events.length ? total : `${fresh.length.toLocaleString('en')} of ${total}`);
     setText(byId('events-missed'), this.store.missed > 0 ? `${plural(this.store.missed, 'event')} did not reach this page.` : '');
@@ -86,7 +87,7 @@ export class Events {
     const about = this.about === null ? null : new Set(this.store.eventsOf(this.about));
     const kind = this.kind.value;
     return this.store.events.filter((event) => levels.has(levelOf(event)) && (kind === '' || event.kind === kind)
-      && (about === null || about.has(event)) && words.every((word) => event.words.includes(word))).reverse();
+      && (about === null || about.has(event)) && words.every((word) => wordsOf(event).includes(word))).reverse();
   }
 
   offerNew(count) {

@@ -56,6 +56,6 @@ export class Figures {
     }
     const bad = [...counts.keys()].some((state) => ['failed', 'refused', 'down', 'vanished'].includes(state));
     const notes = [...counts].sort().map(([state, count]) => `${count.toLocaleString('en')} ${state}`);
-    this.set(name, total.toLocaleString('en'), notes.length === 0 ? `all ${good}` : notes.join(', '), bad ? 'error' : counts.size > 0 ? 'warning' : null);
+    this.set(name, total.toLocaleString('en'), total === 0 ? 'none' : notes.length === 0 ? `all ${good}` : notes.join(', '), bad ? 'error' : counts.size > 0 ? 'warning' : null);
   }
 }

@@ -56,7 +56,7 @@ export class Graph {
     const name = this.focus === null ? '' : this.store.nameOf(this.focus);
     byId('links-all').hidden = this.focus === null;
     this.root.classList.toggle('focused', this.focus !== null);
-    const alone = unlinked > 0 ? `${plural(unlinked, 'actor')} without links ${unlinked === 1 ? 'is' : 'are'} not shown.` : '';
+    const alone = this.store.links.size === 0 ? 'There are no links.' : unlinked > 0 ? `${plural(unlinked, 'actor')} without links ${unlinked === 1 ? 'is' : 'are'} not shown.` : '';
     setText(byId('links-note'), this.focus === null ? alone : left.length === 0 ? `${name} has no links.` : `Only ${name} and its neighbours are shown.`);
   }
 

@@ -3,6 +3,7 @@
 import { byId, setText } from './dom.js';
 import { Table } from './table.js';
 import { RANK } from './standing.js';
+import { wordsOf } from './store.js';
 
 // Rows do not change places more often than this, or no one could point at them. Failures come first at once.
 const ORDER_MS = 5_000;
@@ -74,7 +75,7 @@ export class Listing {
     } else {
       shown.sort((a, b) => this.ordered.places.get(this.keyOf(a)) - this.ordered.places.get(this.keyOf(b)));
     }
-    this.table.show(shown, now);
+    this.table.show(shown, now, items.length === 0);
     const total = items.length.toLocaleString('en');
     setText(this.count, shown.length === items.length ? total : `${shown.length.toLocaleString('en')} of ${total}`);
   }
@@ -85,7 +86,7 @@ export class Listing {
     return items.filter((item) => {
       if (this.only !== null && !this.only.has(this.keyOf(item))) return false;
       if (show === 'problems' && RANK[this.standingOf(item, now).level] > RANK.warning) return false;
-      return words.every((word) => item.words.includes(word));
+      return words.every((word) => wordsOf(item).includes(word));
     });
   }
 

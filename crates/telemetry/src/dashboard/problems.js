@@ -12,19 +12,20 @@ const REASON_LIMIT = 240;
 const ERRORS_NOTICE = 10;
 const ERRORS_SHARE = 0.05;
 
+// Said of one and of several alike.
 const NEXT = {
-  actorFailed: 'Calls to it fail at once. Look at its story for the cause, mend it, then start the actor again: that revives it.',
-  providerFailed: 'Calls through its links fail at once. Look at its story for the cause, then start the provider again.',
+  actorFailed: 'Calls fail at once. Look for the cause in the story, mend it, then start the actor again: that revives it.',
+  providerFailed: 'Calls over its links fail at once. Look for the cause in the story, then start the provider again.',
   distrusted: 'Calls to and from it are rejected. Sign it with an account that the trust policy accepts, or change the policy.',
   expired: 'Calls to and from it are rejected. Update it, or start it again, with a token that is valid.',
-  expiring: 'Sign it again, and update it before then. After that, calls to and from it are rejected.',
-  restarting: 'The host replaces it, with a growing delay. Look at its story: if it keeps crashing, it will fail.',
-  unhealthy: 'It answered its last health check with an error, or not in time. Look at its log and at what it depends on.',
-  instances: 'The others serve its calls. The host replaces what is missing; look at its story if that takes long.',
-  errors: 'Look at its story and log, and at the providers that it is linked to.',
+  expiring: 'Sign and update it before then. After that, calls to and from it are rejected.',
+  restarting: 'The host replaces it, with a growing delay. Look for the cause in the story: if the crashes go on, it will fail.',
+  unhealthy: 'The last health check got an error, or no answer in time. Look at the log, and at what it depends on.',
+  instances: 'The others serve the calls. The host replaces what is missing; look at the story if that takes long.',
+  errors: 'Look at the story and the log, and at the providers that it is linked to.',
   refused: 'Calls over this link fail. Mend the reason, then put the link again.',
   pending: 'Calls over this link fail until its provider runs. Start the provider, or remove the link.',
-  hostDown: 'What it runs is not called any more. Look at its machine, its process, and its connection to the lattice.',
+  hostDown: 'What it runs is not called any more. Look at the machine, the process, and the connection to the lattice.',
   lattice: 'Local work goes on; calls to other hosts fail. Look at the NATS server and the way to it.',
   slow: 'Messages of the lattice were dropped. Look at the load of this machine and its network.',
   denied: 'The NATS server does not allow it. Give the account of this host the permission.',
@@ -127,7 +128,7 @@ function linkProblem(store, link, now, found) {
 function errorShare(store, key, item, now) {
   const trend = store.trends.of(key, item, now);
   if (trend === null || trend.errors < ERRORS_NOTICE || trend.errors < trend.calls * ERRORS_SHARE) return null;
-  return `answers ${percent(trend.errors / Math.max(trend.calls, trend.errors))} of its calls with errors (last ${span(trend.over)})`;
+  return `answers ${percent(trend.errors / Math.max(trend.calls, trend.errors))} of its calls with errors`;
 }
 
 function compare(a, b) {

@@ -3,7 +3,6 @@
 import { element, icon, setText } from './dom.js';
 import { bytes, count, fineSpan, instant, last, micros, percent, rate, time, UNKNOWN } from './format.js';
 import { age, facts, opener, valueText, words } from './parts.js';
-import { problems } from './problems.js';
 import { Sparkline } from './sparkline.js';
 import { linkStanding } from './standing.js';
 import { repetition, story } from './story.js';
@@ -14,11 +13,11 @@ const LINKS_SHOWN = 60;
 const WORDS_SHOWN = 60;
 
 /** Returns the sections of what a key stands for, in order: `{ name, title, signature, build, update }`. */
-export function sections(store, key, entity, host, now) {
+export function sections(store, key, entity, host, found, now) {
   const actor = entity !== null && 'id' in entity && !('key' in entity) ? entity : null;
   const provider = entity !== null && actor === null ? entity : null;
   return [
-    now_(store, key, entity, host, now),
+    now_(key, entity, host, found),
     story_(store, key, now),
     figures_(entity),
     host_(host),
@@ -32,8 +31,8 @@ export function sections(store, key, entity, host, now) {
 const none = (name) => ({ name, title: '', signature: null });
 
 // The problems of an entity, in the words of the list of problems.
-function now_(store, key, entity, host, now) {
-  const own = problems(store, now).filter((problem) => problem.id === key);
+function now_(key, entity, host, found) {
+  const own = found.filter((problem) => problem.id === key);
   const calm = entity === null && !host ? 'The host does not list it any more. What is known of it is below.' : 'Nothing is wrong with it.';
   const since = entity?.since ?? (host && !host.is_self ? host.heard_at : null);
   return {

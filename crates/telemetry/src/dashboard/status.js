@@ -24,6 +24,8 @@ export class Status {
     setText(byId('stream-age'), store.at === null ? '' : `${age(now - store.at)} ago`);
     const banner = byId('stale');
     banner.hidden = fresh || state.phase === 'paused' || state.phase === 'denied' || (state.phase === 'connecting' && store.at === null);
+    // Said once, and not each second.
+    setText(byId('stale-said'), banner.hidden ? '' : `Figures are not live: ${state.reason ?? 'connecting again'}.`);
     if (banner.hidden) return;
     const old = store.at === null ? 'No figures yet' : `Figures are ${span(now - store.at)} old, since ${time(store.at, now)}`;
     const retry = state.phase === 'waiting' ? `Next attempt in ${Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000))}\u2009s.` : '';

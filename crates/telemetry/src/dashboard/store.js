@@ -79,15 +79,20 @@ export class Store {
     if (typeof delta.measured_at !== 'number') return;
     for (const [name, key] of [['actors', 'id'], ['providers', 'key']]) {
       const listed = new Set((delta[name] ?? []).map((item) => item?.[key]));
-      for (const [id, item] of this[name]) if (!listed.has(id)) item.measured_at = delta.measured_at;
+      for (const [id, item] of this[name]) {
+        if (listed.has(id)) continue;
+        item.measured_at = delta.measured_at;
+        if (item.rate?.some((calls) => calls > 0)) item.rate = [...item.rate.slice(1), 0];
+      }
     }
   }
 
+  // An item may hold only the fields that have changed.
   takeItems(name, key, items) {
     if (!Array.isArray(items)) return;
     for (const item of items) {
       if (item === null || typeof item !== 'object' || typeof item[key] !== 'string') continue;
-      this[name].set(item[key], prepared(name, item));
+      this[name].set(item[key], merged(item, this[name].get(item[key])));
     }
     this.revisions[name] += 1;
   }
@@ -166,20 +171,30 @@ export class Store {
   }
 }
 
-// What rows show and what searches look at is made once, when an item arrives.
-function prepared(name, item) {
-  if (name === 'actors') {
-    item.label = label(item.name, item.id);
-    item.words = searchable(item.name, item.alias, item.id, item.issuer, item.image_ref, item.capabilities ?? [], item.tags ?? []);
-  } else if (name === 'providers') {
-    item.label = label(item.name, item.key);
-    item.words = searchable(item.name, item.key, item.contract_id, item.vendor, item.image_ref);
-  }
-  return item;
+/** Returns what a search looks at: made when it is first asked for, since most items are never searched. */
+export function wordsOf(item) {
+  item.words ??= searchable(item.name, item.alias, item.id, item.key, item.entity, item.issuer, item.image_ref, item.contract_id, item.vendor,
+    item.kind, item.text, item.host, item.capabilities ?? [], item.tags ?? []);
+  return item.words;
+}
+
+// What rows show is made once for each name. A rate that is a number is the newest of a row of them.
+function merged(item, before) {
+  const rate = typeof item.rate === 'number' ? [...(before?.rate ?? Array(60).fill(0)).slice(1), item.rate] : item.rate;
+  const whole = before ? Object.assign(before, item) : item;
+  if (rate !== undefined) whole.rate = rate;
+  if ('name' in item || !('label' in whole)) setLabel(whole);
+  return whole;
+}
+
+function setLabel(item) {
+  if (item.labelled === item.name && 'label' in item) return;
+  item.labelled = item.name;
+  item.label = label(item.name, item.key ?? item.id);
+  delete item.words;
 }
 
 function preparedEvent(event) {
   event.label = event.entity === null || event.entity === undefined ? '' : label(event.name, event.entity);
-  event.words = searchable(event.name, event.entity, event.kind, event.text, event.host);
   return event;
 }

@@ -20,9 +20,13 @@ export class Table {
     this.rows = [];
     this.active = null;
     this.selected = null;
+    // Where the table is scrolled and how large it is. Asking the page while it is drawn would lay it out again each time.
+    this.scrolled = 0;
+    this.size = null;
     this.body = element('div', { class: 'grid-body', role: 'rowgroup' });
     this.head = element('div', { class: 'grid-head', role: 'rowgroup' }, element('div', { class: 'grid-row', role: 'row', 'aria-rowindex': 1 }, columns.map((column) => this.heading(column))));
-    this.empty = element('p', { class: 'grid-empty', hidden: true }, empty);
+    this.nothing = empty;
+    this.empty = element('p', { class: 'grid-empty', hidden: true });
     for (const [name, value] of Object.entries({ role: 'grid', tabindex: '0', 'aria-label': label, 'aria-readonly': 'true', 'aria-colcount': columns.length })) root.setAttribute(name, value);
     root.append(this.head, this.body, this.empty);
     this.listen();
@@ -45,11 +49,11 @@ export class Table {
   }
 
   listen() {
-    this.root.addEventListener('scroll', () => this.draw(this.now), { passive: true });
+    this.root.addEventListener('scroll', () => { this.scrolled = this.root.scrollTop; this.draw(this.now); }, { passive: true });
     this.root.addEventListener('keydown', (event) => this.key(event));
     this.root.addEventListener('focus', () => this.moveTo(Math.max(0, this.indexOf(this.active ?? this.selected)), false));
     this.body.addEventListener('click', (event) => this.click(event));
-    new ResizeObserver(() => { this.height = 0; this.draw(this.now); }).observe(this.root);
+    new ResizeObserver(() => { this.size = null; this.draw(this.now); }).observe(this.root);
   }
 
   click(event) {
@@ -62,7 +66,8 @@ export class Table {
 
   key(event) {
     if (event.target !== this.root || event.altKey || event.ctrlKey || event.metaKey) return;
-    const page = Math.max(1, Math.floor(this.root.clientHeight / this.rowHeight()) - 2);
+    const { row, room } = this.measured();
+    const page = Math.max(1, Math.floor(room / row) - 2);
     const at = this.indexOf(this.active);
     const targets = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.items.length - 1 };
     if (event.key in targets) {
@@ -88,41 +93,54 @@ export class Table {
   }
 
   scrollToRow(at) {
-    const height = this.rowHeight();
-    const head = this.head.offsetHeight;
-    const room = this.root.clientHeight - head;
-    if (at * height < this.root.scrollTop) this.root.scrollTop = at * height;
-    else if ((at + 1) * height > this.root.scrollTop + room) this.root.scrollTop = (at + 1) * height - room;
+    const { row, head, room } = this.measured();
+    const top = at * row;
+    if (top < this.scrolled) this.scrollTo(top);
+    else if (top + row > this.scrolled + room - head) this.scrollTo(top + row + head - room);
   }
 
-  rowHeight() {
-    if (!this.height) {
+  /** Scrolls to a place. Unit: pixels. */
+  scrollTo(top) {
+    this.root.scrollTop = top;
+    this.scrolled = this.root.scrollTop;
+  }
+
+  measured() {
+    if (this.size === null) {
       if (this.rows.length === 0) this.rows.push(this.makeRow());
-      this.height = this.rows[0].node.offsetHeight || 32;
+      const first = this.rows[0].node;
+      first.hidden = false;
+      this.size = { row: first.offsetHeight || 32, head: this.head.offsetHeight, room: this.root.clientHeight };
     }
-    return this.height;
+    return this.size;
   }
 
-  /** Shows items, in order. */
-  show(items, now) {
+  /** Shows items, in order. `ofNone` says that there are none to choose from. */
+  show(items, now, ofNone = false) {
     this.items = items;
+    if (items.length === 0) setText(this.empty, ofNone ? this.nothing : 'Nothing matches the search and the filters.');
     this.draw(now);
   }
 
   /** Draws the rows that are on the screen. */
   draw(now) {
     this.now = now;
-    const height = this.rowHeight();
-    const first = Math.max(0, Math.floor(this.root.scrollTop / height) - SPARE_ROWS);
-    const room = Math.ceil(this.root.clientHeight / height) + 2 * SPARE_ROWS;
-    const last = Math.min(this.items.length, first + room);
+    const { row: height, room } = this.measured();
+    const first = Math.max(0, Math.floor(this.scrolled / height) - SPARE_ROWS);
+    const last = Math.min(this.items.length, first + Math.ceil(room / height) + 2 * SPARE_ROWS);
     while (this.rows.length < last - first) this.rows.push(this.makeRow());
-    this.body.style.height = `${this.items.length * height}px`;
-    this.empty.hidden = this.items.length > 0;
+    this.resize(this.items.length * height);
     setAttribute(this.root, 'aria-rowcount', this.items.length + 1);
     this.rows.forEach((row, at) => this.drawRow(row, first + at < last ? first + at : -1, height));
     const active = this.rows.find((row) => row.item && this.keyOf(row.item) === this.active);
     setAttribute(this.root, 'aria-activedescendant', active?.node.id ?? null);
+  }
+
+  resize(height) {
+    if (height === this.bodyHeight) return;
+    this.bodyHeight = height;
+    this.body.style.height = `${height}px`;
+    this.empty.hidden = height > 0;
   }
 
   drawRow(row, at, height) {
