@@ -90,13 +90,13 @@ function actorProblem(store, actor, now, found) {
     level, group, key: actor.id, subject: actor.label, noun: 'actor', id: actor.id, says, many: MANY[group], reason: clean(reason, REASON_LIMIT), next, since,
   });
   if (standing.kind === 'failed') return add('error', 'failed', 'has failed', actor.reason, NEXT.actorFailed, actor.since);
-  if (standing.kind === 'distrusted') return add('error', 'distrusted', 'is not trusted', actor.trust.reason, NEXT.distrusted, actor.since);
+  if (standing.kind === 'distrusted') return add('error', 'distrusted', 'is not trusted', actor.trust.reason, NEXT.distrusted, store.latest('distrusted', actor.id));
   if (standing.kind === 'expired') return add('error', 'expired', 'has an expired token', null, NEXT.expired, actor.expires_at);
   const errors = errorShare(store, actor.id, actor, now);
   if (errors) add('warning', 'errors', errors, null, NEXT.errors, null);
-  if (standing.kind === 'unhealthy') return add('warning', 'unhealthy', 'is unhealthy', actor.reason, NEXT.unhealthy, actor.health_at);
+  if (standing.kind === 'unhealthy') return add('warning', 'unhealthy', 'is unhealthy', actor.reason, NEXT.unhealthy, store.latest('health_changed', actor.id));
   if (standing.kind === 'restarting') return add('warning', 'restarting', 'is being restarted', actor.reason, NEXT.restarting, actor.since);
-  if (standing.kind === 'instances') return add('warning', 'instances', `runs ${actor.instances_running} of ${actor.instances} instances`, actor.reason, NEXT.instances, actor.since);
+  if (standing.kind === 'instances') return add('warning', 'instances', `runs ${actor.instances_running} of ${actor.instances} instances`, actor.reason, NEXT.instances, null);
   if (typeof actor.expires_at === 'number' && actor.expires_at - now < EXPIRY_NOTICE_MS) {
     add('warning', 'expiring', `has a token that expires in ${span(actor.expires_at - now)}`, null, NEXT.expiring, null);
   }
@@ -109,7 +109,7 @@ function providerProblem(store, provider, found) {
     level, group, key: provider.key, subject: provider.label, noun: 'provider', id: provider.key, says, many: MANY[group], reason: clean(reason, REASON_LIMIT), next, since,
   });
   if (standing.kind === 'failed') add('error', 'failed', 'has failed', provider.reason, NEXT.providerFailed, provider.since);
-  else if (standing.kind === 'unhealthy') add('warning', 'unhealthy', 'is unhealthy', provider.reason, NEXT.unhealthy, provider.health_at);
+  else if (standing.kind === 'unhealthy') add('warning', 'unhealthy', 'is unhealthy', provider.reason, NEXT.unhealthy, store.latest('health_changed', provider.key));
   else if (standing.kind === 'restarting') add('warning', 'restarting', 'is being restarted', provider.reason, NEXT.restarting, provider.since);
 }
 

@@ -21,6 +21,7 @@ export class Store {
     this.links = new Map();
     this.events = [];
     this.missed = 0;
+    this.latestEvents = { revision: -1, times: new Map() };
     this.trends = new Trends();
     this.revisions = { host: 0, hosts: 0, actors: 0, providers: 0, links: 0, events: 0 };
   }
@@ -161,6 +162,16 @@ export class Store {
   /** Returns the provider that a link leads to, or `null` while it does not run here. */
   providerOf(link) {
     return this.providers.get(`${link.provider}/${link.link_name}`) ?? null;
+  }
+
+  /** Returns the time of the latest event of a kind about an entity, or `null`. */
+  latest(kind, key) {
+    const latest = this.latestEvents;
+    if (latest.revision !== this.revisions.events) {
+      latest.revision = this.revisions.events;
+      latest.times = new Map(this.events.map((event) => [`${event.kind} ${event.entity}`, event.at]));
+    }
+    return latest.times.get(`${kind} ${key}`) ?? null;
   }
 
   /** Returns the events about an entity, oldest first. A provider's may name it with or without its link. */
