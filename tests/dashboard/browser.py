@@ -53,7 +53,11 @@ class WebSocket:
         payload = text.encode()
         mask = os.urandom(4)
         size = len(payload)
-        head = struct.pack("!BB", 0x81, 0x80 | size) if size < 126 else struct.pack("!BBH", 0x81, 0xFE, size) if size < 65_536 else struct.pack("!BBQ", 0x81, 0xFF, size)
+        head = (
+            struct.pack("!BB", 0x81, 0x80 | size)
+            if size < 126
+            else struct.pack("!BBH", 0x81, 0xFE, size) if size < 65_536 else struct.pack("!BBQ", 0x81, 0xFF, size)
+        )
         repeated = (mask * (size // 4 + 1))[:size]
         masked = (int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")).to_bytes(size, "big") if size else b""
         self.socket.sendall(head + mask + masked)
@@ -86,10 +90,27 @@ class Browser:
             raise FileNotFoundError("no chromium is installed: apt-get install chromium")
         self.profile = tempfile.mkdtemp(prefix="dashboard-test-")
         self.process = subprocess.Popen(
-            ["nice", "-n", "10", program, "--headless=new", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={self.profile}",
-             "--no-first-run", "--disable-extensions", "--disable-background-networking", "--disable-component-update", "--disable-gpu",
-             "--hide-scrollbars", "--force-prefers-reduced-motion", "about:blank"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            [
+                "nice",
+                "-n",
+                "10",
+                program,
+                "--headless=new",
+                "--no-sandbox",
+                "--remote-debugging-port=0",
+                f"--user-data-dir={self.profile}",
+                "--no-first-run",
+                "--disable-extensions",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-gpu",
+                "--hide-scrollbars",
+                "--force-prefers-reduced-motion",
+                "about:blank",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         port_file = pathlib.Path(self.profile) / "DevToolsActivePort"
         wait_until(lambda: port_file.exists() and port_file.read_text().count("\n"), "the browser to start")
@@ -193,8 +214,24 @@ class Page:
 
     def press(self, key, shift=False):
         """Presses a key as a keyboard does."""
-        codes = {"Enter": 13, "Escape": 27, "Tab": 9, "ArrowDown": 40, "ArrowUp": 38, "ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35, "PageDown": 34}
-        parameters = {"key": key, "modifiers": 8 if shift else 0, "windowsVirtualKeyCode": codes.get(key, ord(key[0].upper())), "code": key}
+        codes = {
+            "Enter": 13,
+            "Escape": 27,
+            "Tab": 9,
+            "ArrowDown": 40,
+            "ArrowUp": 38,
+            "ArrowLeft": 37,
+            "ArrowRight": 39,
+            "Home": 36,
+            "End": 35,
+            "PageDown": 34,
+        }
+        parameters = {
+            "key": key,
+            "modifiers": 8 if shift else 0,
+            "windowsVirtualKeyCode": codes.get(key, ord(key[0].upper())),
+            "code": key,
+        }
         if len(key) == 1:
             parameters["text"] = key
         elif key == "Enter":
@@ -208,8 +245,10 @@ class Page:
 
     def click(self, selector):
         """Clicks the middle of an element."""
-        place = self.run(f"""(() => {{ const node = document.querySelector({json.dumps(selector)}); node.scrollIntoView({{block: 'center'}});
-            const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()""")
+        place = self.run(
+            f"""(() => {{ const node = document.querySelector({json.dumps(selector)}); node.scrollIntoView({{block: 'center'}});
+            const box = node.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()"""
+        )
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 
@@ -217,7 +256,13 @@ class Page:
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
 
     def scheme(self, dark):
-        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}, {"name": "prefers-reduced-motion", "value": "reduce"}])
+        self.send(
+            "Emulation.setEmulatedMedia",
+            features=[
+                {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+                {"name": "prefers-reduced-motion", "value": "reduce"},
+            ],
+        )
 
     def picture(self, path, whole=False):
         """Writes a screenshot."""

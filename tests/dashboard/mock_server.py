@@ -36,7 +36,22 @@ HOSTILE = [
     "__proto__",
     "javascript:window.hostile='url'",
 ]
-WORDS = ["order", "cart", "price", "invoice", "mail", "search", "image", "login", "report", "stock", "route", "audit", "feed", "quote"]
+WORDS = [
+    "order",
+    "cart",
+    "price",
+    "invoice",
+    "mail",
+    "search",
+    "image",
+    "login",
+    "report",
+    "stock",
+    "route",
+    "audit",
+    "feed",
+    "quote",
+]
 ROLES = ["api", "worker", "gateway", "cache", "indexer", "webhook", "sync", "export"]
 CONTRACTS = [
     ("wasmcloud:httpserver", "HTTP server", "in_process"),
@@ -83,22 +98,47 @@ class World:
     def make_hosts(self):
         hosts = []
         for at in range(5):
-            hosts.append({
-                "id": self.key("N"), "is_self": at == 0, "state": "up", "era": at == 4, "version": "0.19.0" if at == 4 else "0.20.0",
-                "uptime_s": 11_280 + at * 3_600, "heard_at": now(), "round_trip_us": None if at == 0 else 400 + at * 310,
-                "cordoned": at == 3, "labels": {"hostcore.os": "linux", "zone": f"eu-{at % 2 + 1}"},
-                "actors": 1000 if at == 0 else 120 * at, "providers": 7 if at == 0 else at,
-            })
+            hosts.append(
+                {
+                    "id": self.key("N"),
+                    "is_self": at == 0,
+                    "state": "up",
+                    "era": at == 4,
+                    "version": "0.19.0" if at == 4 else "0.20.0",
+                    "uptime_s": 11_280 + at * 3_600,
+                    "heard_at": now(),
+                    "round_trip_us": None if at == 0 else 400 + at * 310,
+                    "cordoned": at == 3,
+                    "labels": {"hostcore.os": "linux", "zone": f"eu-{at % 2 + 1}"},
+                    "actors": 1000 if at == 0 else 120 * at,
+                    "providers": 7 if at == 0 else at,
+                }
+            )
         return hosts
 
     def make_provider(self, contract, name, isolation):
         key = self.key("V")
         return {
-            "key": f"{key}/default", "id": key, "link_name": "default", "contract_id": contract, "name": name, "vendor": "wasmCloud",
-            "image_ref": None, "isolation": isolation, "state": "running", "reason": None, "since": self.started_at, "health": "healthy",
-            "health_at": now() - 9 * SECOND, "restarts": 0, "calls": self.random.randint(100_000, 9_000_000), "errors": self.random.randint(0, 40),
-            "rate": [self.random.randint(200, 900) for _ in range(60)], "p50_us": self.random.randint(30, 900),
-            "p99_us": self.random.randint(1_000, 24_000), "measured_at": now(),
+            "key": f"{key}/default",
+            "id": key,
+            "link_name": "default",
+            "contract_id": contract,
+            "name": name,
+            "vendor": "wasmCloud",
+            "image_ref": None,
+            "isolation": isolation,
+            "state": "running",
+            "reason": None,
+            "since": self.started_at,
+            "health": "healthy",
+            "health_at": now() - 9 * SECOND,
+            "restarts": 0,
+            "calls": self.random.randint(100_000, 9_000_000),
+            "errors": self.random.randint(0, 40),
+            "rate": [self.random.randint(200, 900) for _ in range(60)],
+            "p50_us": self.random.randint(30, 900),
+            "p99_us": self.random.randint(1_000, 24_000),
+            "measured_at": now(),
         }
 
     def make_actor(self, name, at):
@@ -106,16 +146,36 @@ class World:
         top = self.random.choice([2, 4, 8, 30, 120]) if busy else 0
         instances = self.random.choice([1, 1, 1, 2, 2, 4])
         return {
-            "id": self.key("M"), "name": name, "alias": name if at % 9 == 0 else None, "revision": self.random.randint(1, 12),
-            "version": f"0.{self.random.randint(1, 9)}.{self.random.randint(0, 9)}", "issuer": self.key("A"),
+            "id": self.key("M"),
+            "name": name,
+            "alias": name if at % 9 == 0 else None,
+            "revision": self.random.randint(1, 12),
+            "version": f"0.{self.random.randint(1, 9)}.{self.random.randint(0, 9)}",
+            "issuer": self.key("A"),
             "image_ref": f"registry.example/{name}:0.2.0" if at % 3 == 0 and name.isascii() else None,
-            "capabilities": ["wasmcloud:httpserver", "wasmcloud:keyvalue"], "tags": ["shop"] if at % 2 else [], "expires_at": None,
-            "trust": {"trusted": True, "reason": None}, "state": "running", "reason": None, "since": self.started_at + at * 10,
-            "health": "healthy", "health_at": now() - self.random.randint(0, 29) * SECOND, "instances": instances,
-            "instances_running": instances, "restarts": 0, "crashes": 0, "memory_bytes": instances * self.random.randint(1, 24) * 131_072,
-            "mailbox": 0, "in_flight": 0, "calls": self.random.randint(0, 400_000), "errors": self.random.choice([0, 0, 0, 0, 1, 3]),
-            "rate": [self.random.randint(top // 2, top) for _ in range(60)], "top": top, "p50_us": self.random.randint(60, 900) if busy else None,
-            "p99_us": self.random.randint(900, 30_000) if busy else None, "measured_at": now(),
+            "capabilities": ["wasmcloud:httpserver", "wasmcloud:keyvalue"],
+            "tags": ["shop"] if at % 2 else [],
+            "expires_at": None,
+            "trust": {"trusted": True, "reason": None},
+            "state": "running",
+            "reason": None,
+            "since": self.started_at + at * 10,
+            "health": "healthy",
+            "health_at": now() - self.random.randint(0, 29) * SECOND,
+            "instances": instances,
+            "instances_running": instances,
+            "restarts": 0,
+            "crashes": 0,
+            "memory_bytes": instances * self.random.randint(1, 24) * 131_072,
+            "mailbox": 0,
+            "in_flight": 0,
+            "calls": self.random.randint(0, 400_000),
+            "errors": self.random.choice([0, 0, 0, 0, 1, 3]),
+            "rate": [self.random.randint(top // 2, top) for _ in range(60)],
+            "top": top,
+            "p50_us": self.random.randint(60, 900) if busy else None,
+            "p99_us": self.random.randint(900, 30_000) if busy else None,
+            "measured_at": now(),
         }
 
     def make_links(self):
@@ -130,19 +190,51 @@ class World:
     def make_link(self, actor, provider, state="established", reason=None, age_s=11_000):
         contract = provider["contract_id"]
         return {
-            "key": f"{actor['id']}/{contract}/{provider['link_name']}", "actor": actor["id"], "provider": provider["id"], "contract_id": contract,
-            "link_name": provider["link_name"], "state": state, "reason": reason, "since": now() - age_s * SECOND, "values": ["URL", "PASSWORD"],
+            "key": f"{actor['id']}/{contract}/{provider['link_name']}",
+            "actor": actor["id"],
+            "provider": provider["id"],
+            "contract_id": contract,
+            "link_name": provider["link_name"],
+            "state": state,
+            "reason": reason,
+            "since": now() - age_s * SECOND,
+            "values": ["URL", "PASSWORD"],
         }
 
     def make_trouble(self):
         ledger, cart, mail, image, search = self.actors[:5]
-        ledger.update(name="ledger", alias="ledger", state="failed", reason="it crashed 100 times in a row", since=now() - 126 * SECOND,
-                      restarts=99, crashes=100, instances=2, instances_running=0, health="unhealthy", rate=[40] * 20 + [0] * 40, top=0, errors=12_345)
-        cart.update(name="cart-api", state="restarting", reason="the guest exceeded its deadline while computing", since=now() - 2 * SECOND, restarts=7, crashes=8)
-        mail.update(name="mail-worker", trust={"trusted": False, "reason": "its issuer is not among the accounts that the trust policy accepts"})
+        ledger.update(
+            name="ledger",
+            alias="ledger",
+            state="failed",
+            reason="it crashed 100 times in a row",
+            since=now() - 126 * SECOND,
+            restarts=99,
+            crashes=100,
+            instances=2,
+            instances_running=0,
+            health="unhealthy",
+            rate=[40] * 20 + [0] * 40,
+            top=0,
+            errors=12_345,
+        )
+        cart.update(
+            name="cart-api",
+            state="restarting",
+            reason="the guest exceeded its deadline while computing",
+            since=now() - 2 * SECOND,
+            restarts=7,
+            crashes=8,
+        )
+        mail.update(
+            name="mail-worker",
+            trust={"trusted": False, "reason": "its issuer is not among the accounts that the trust policy accepts"},
+        )
         image.update(name="image-export", expires_at=now() + 3 * 86_400 * SECOND)
         search.update(name="search-indexer", instances=4, instances_running=3, top=30)
-        self.providers[3].update(health="unhealthy", reason="S3 does not answer: connection refused (10.0.3.7:9000)", health_at=now() - 11 * SECOND)
+        self.providers[3].update(
+            health="unhealthy", reason="S3 does not answer: connection refused (10.0.3.7:9000)", health_at=now() - 11 * SECOND
+        )
         refused = "the provider refused the link: URL is missing among its values"
         trouble = [(ledger, self.providers[6], "refused", "the provider answered: account 'ledger' is locked <b>now</b>")]
         trouble += [(actor, self.providers[6], "refused", refused) for actor in self.actors[40:46]]
@@ -153,8 +245,17 @@ class World:
 
     def event(self, at, kind, severity, entity, name, text, detail=None, host=None):
         self.sequence += 1
-        event = {"sequence": self.sequence, "at": at, "host": host or self.hosts[0]["id"], "kind": kind, "severity": severity, "entity": entity,
-                 "name": name, "text": text, "detail": detail or {}}
+        event = {
+            "sequence": self.sequence,
+            "at": at,
+            "host": host or self.hosts[0]["id"],
+            "kind": kind,
+            "severity": severity,
+            "entity": entity,
+            "name": name,
+            "text": text,
+            "detail": detail or {},
+        }
         self.events.append(event)
         del self.events[:-500]
         return event
@@ -162,31 +263,86 @@ class World:
     def make_past(self):
         self.event(self.started_at, "host_started", "info", None, None, "the host has started")
         for actor in self.actors[5:300]:
-            self.event(actor["since"], "started", "info", actor["id"], actor["name"], "started with " + str(actor["instances"]) + " instances")
+            self.event(
+                actor["since"],
+                "started",
+                "info",
+                actor["id"],
+                actor["name"],
+                "started with " + str(actor["instances"]) + " instances",
+            )
         ledger = self.actors[0]
         about = (ledger["id"], ledger["name"])
         self.event(self.started_at + 400, "started", "info", *about, "started with 2 instances")
         self.event(now() - 180 * SECOND, "updated", "info", *about, "runs revision 4, before 3", {"from": 3, "to": 4})
-        self.event(now() - 130 * SECOND, "link_refused", "warning", *about, "its link to acme:ledger (default) was refused",
-                   {"contract_id": "acme:ledger", "link_name": "default", "reason": "the provider answered: account 'ledger' is locked <b>now</b>"})
+        self.event(
+            now() - 130 * SECOND,
+            "link_refused",
+            "warning",
+            *about,
+            "its link to acme:ledger (default) was refused",
+            {
+                "contract_id": "acme:ledger",
+                "link_name": "default",
+                "reason": "the provider answered: account 'ledger' is locked <b>now</b>",
+            },
+        )
         start = now() - 128 * SECOND
         for at in range(60):
             self.event(start + at * 33, "crashed", "error", *about, f"an instance crashed: {TRAP}", {"cause": TRAP})
             if at < 59:
-                self.event(start + at * 33 + 12, "restarted", "warning", *about, "an instance was restarted", {"attempt": at + 1, "delay_ms": min(100, 2**at)})
-        self.event(start + 60 * 33, "failed", "error", *about, "it crashed 100 times in a row, and is not restarted any more", {"reason": "in_a_row"})
+                self.event(
+                    start + at * 33 + 12,
+                    "restarted",
+                    "warning",
+                    *about,
+                    "an instance was restarted",
+                    {"attempt": at + 1, "delay_ms": min(100, 2**at)},
+                )
+        self.event(
+            start + 60 * 33,
+            "failed",
+            "error",
+            *about,
+            "it crashed 100 times in a row, and is not restarted any more",
+            {"reason": "in_a_row"},
+        )
         hostile = [actor for actor in self.actors if actor["name"] in HOSTILE]
         for actor in hostile:
-            self.event(now() - 60 * SECOND, "limit_breached", "warning", actor["id"], actor["name"], f"a message of {actor['name'][:300]} is too large", {"limit": "MessageTooLarge"})
+            self.event(
+                now() - 60 * SECOND,
+                "limit_breached",
+                "warning",
+                actor["id"],
+                actor["name"],
+                f"a message of {actor['name'][:300]} is too large",
+                {"limit": "MessageTooLarge"},
+            )
 
     def snapshot(self):
-        return {"at": now(), "host": self.host(), "hosts": self.hosts, "actors": self.actors, "providers": self.providers, "links": self.links, "events": self.events}
+        return {
+            "at": now(),
+            "host": self.host(),
+            "hosts": self.hosts,
+            "actors": self.actors,
+            "providers": self.providers,
+            "links": self.links,
+            "events": self.events,
+        }
 
     def host(self):
         return {
-            "id": self.hosts[0]["id"], "version": "0.20.0", "started_at": self.started_at, "labels": self.hosts[0]["labels"], "cordoned": False,
-            "draining": False, "shards": 2, "calls_per_second": self.calls, "latency_us": {"p50": 184, "p99": 9_400 + self.random.randint(-300, 300)},
-            "memory_bytes": 742_391_808 + self.random.randint(0, 4_000_000), "lattice": {"namespace": "default", "state": "joined", "since": self.started_at + 700},
+            "id": self.hosts[0]["id"],
+            "version": "0.20.0",
+            "started_at": self.started_at,
+            "labels": self.hosts[0]["labels"],
+            "cordoned": False,
+            "draining": False,
+            "shards": 2,
+            "calls_per_second": self.calls,
+            "latency_us": {"p50": 184, "p99": 9_400 + self.random.randint(-300, 300)},
+            "memory_bytes": 742_391_808 + self.random.randint(0, 4_000_000),
+            "lattice": {"namespace": "default", "state": "joined", "since": self.started_at + 700},
         }
 
     def delta(self):
@@ -198,7 +354,12 @@ class World:
             if actor["top"] == 0 and not any(actor["rate"]):
                 continue
             calls = self.random.randint(actor["top"] // 2, actor["top"])
-            actor.update(rate=actor["rate"][1:] + [calls], calls=actor["calls"] + calls, measured_at=at, mailbox=self.random.choice([0, 0, 0, 1, 3]))
+            actor.update(
+                rate=actor["rate"][1:] + [calls],
+                calls=actor["calls"] + calls,
+                measured_at=at,
+                mailbox=self.random.choice([0, 0, 0, 1, 3]),
+            )
             changed.append(actor)
         self.actors[4]["errors"] += 4
         for provider in self.providers:
@@ -208,16 +369,29 @@ class World:
             if host["state"] == "up":
                 host.update(heard_at=at, uptime_s=host["uptime_s"] + 1)
         actors = [self.changed_fields(actor) for actor in changed] if self.compact else changed
-        return {"at": at, "measured_at": at, "host": self.host(), "hosts": self.hosts, "actors": actors, "providers": self.providers,
-                "removed": {"actors": [], "providers": [], "links": [], "hosts": []}}
+        return {
+            "at": at,
+            "measured_at": at,
+            "host": self.host(),
+            "hosts": self.hosts,
+            "actors": actors,
+            "providers": self.providers,
+            "removed": {"actors": [], "providers": [], "links": [], "hosts": []},
+        }
 
     @staticmethod
     def changed_fields(actor):
-        return {"id": actor["id"], "rate": actor["rate"][-1], **{name: actor[name] for name in ("calls", "errors", "mailbox", "p50_us", "p99_us", "measured_at")}}
+        return {
+            "id": actor["id"],
+            "rate": actor["rate"][-1],
+            **{name: actor[name] for name in ("calls", "errors", "mailbox", "p50_us", "p99_us", "measured_at")},
+        }
 
     def ordinary_event(self):
         actor = self.random.choice(self.actors[100:])
-        kind, text = self.random.choice([("scaled", "runs 2 instances now"), ("updated", "runs revision 5, before 4"), ("health_changed", "is healthy again")])
+        kind, text = self.random.choice(
+            [("scaled", "runs 2 instances now"), ("updated", "runs revision 5, before 4"), ("health_changed", "is healthy again")]
+        )
         return self.event(now(), kind, "info", actor["id"], actor["name"], text)
 
 
@@ -270,16 +444,20 @@ class Mock:
 
     def lose_host(self, at):
         """Lets another host of the lattice fall silent, as of ten seconds ago."""
+
         def lost(world):
             world.hosts[at].update(state="down", heard_at=now() - 10 * SECOND)
             return {"hosts": world.hosts}
+
         self.change(lost)
         self.emit("peer_down", "error", self.world.hosts[at]["id"], None, "it was silent for two heartbeats")
 
     def remove_host(self, at):
         """Takes another host off the list."""
+
         def removed(world):
             return {"removed": {"hosts": [world.hosts.pop(at)["id"]]}}
+
         self.change(removed)
 
     def refuse(self, refusing):

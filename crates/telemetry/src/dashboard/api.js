@@ -65,7 +65,12 @@ export class Connection {
     if (response.status === 401 || response.status === 403) return this.denied(attempt, token !== null);
     if (!response.ok) throw new Error(`the host answered ${response.status}`);
     this.heardAt = performance.now();
-    const events = new EventReader((kind, data) => this.take(kind, data), (delay) => { this.retry = delay; });
+    const events = new EventReader(
+      (kind, data) => this.take(kind, data),
+      (delay) => {
+        this.retry = delay;
+      },
+    );
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     for (;;) {
       const { done, value } = await reader.read();

@@ -40,24 +40,50 @@ const open = (key, byKey = false) => {
   detail.open(key, hostTime(), byKey, problems(store, hostTime()));
   select(key);
 };
-const follow = (key) => { if (detail.isOpen) open(key); };
+const follow = (key) => {
+  if (detail.isOpen) open(key);
+};
 const status = new Status({ onRetry: () => connection.open() });
 const figures = new Figures();
 const verdict = new Verdict({ onOpen: open, onChange: () => schedule() });
 const events = new Events(store, { onOpen: open });
-const detail = new Detail(store, { onOpen: (key) => open(key, true), onClose: () => select(null), onShowLinks: (key) => { graph.setFocus(key); byId('links').scrollIntoView({ block: 'nearest' }); } });
+const detail = new Detail(store, {
+  onOpen: (key) => open(key, true),
+  onClose: () => select(null),
+  onShowLinks: (key) => {
+    graph.setFocus(key);
+    byId('links').scrollIntoView({ block: 'nearest' });
+  },
+});
 const graph = new Graph(store, { onOpen: open, onNarrow: narrow });
 const actors = new Listing({
-  name: 'actors', label: 'Actors', columns: actorColumns(), keyOf: (actor) => actor.id, standingOf: actorStanding, empty: 'This host runs no actor.',
-  onOpen: (actor, byKey) => open(actor.id, byKey), onMove: (actor) => follow(actor.id),
+  name: 'actors',
+  label: 'Actors',
+  columns: actorColumns(),
+  keyOf: (actor) => actor.id,
+  standingOf: actorStanding,
+  empty: 'This host runs no actor.',
+  onOpen: (actor, byKey) => open(actor.id, byKey),
+  onMove: (actor) => follow(actor.id),
 });
 const providers = new Listing({
-  name: 'providers', label: 'Providers', columns: providerColumns(), keyOf: (provider) => provider.key, standingOf: providerStanding, empty: 'This host runs no provider.',
-  onOpen: (provider, byKey) => open(provider.key, byKey), onMove: (provider) => follow(provider.key),
+  name: 'providers',
+  label: 'Providers',
+  columns: providerColumns(),
+  keyOf: (provider) => provider.key,
+  standingOf: providerStanding,
+  empty: 'This host runs no provider.',
+  onOpen: (provider, byKey) => open(provider.key, byKey),
+  onMove: (provider) => follow(provider.key),
 });
 const hosts = new Table(byId('hosts-table'), {
-  label: 'Hosts', columns: hostColumns(), keyOf: (host) => host.id, levelOf: (host) => hostStanding(host).level, empty: 'This host is in no lattice.',
-  onOpen: (host, byKey) => open(host.id, byKey), onMove: (host) => follow(host.id),
+  label: 'Hosts',
+  columns: hostColumns(),
+  keyOf: (host) => host.id,
+  levelOf: (host) => hostStanding(host).level,
+  empty: 'This host is in no lattice.',
+  onOpen: (host, byKey) => open(host.id, byKey),
+  onMove: (host) => follow(host.id),
 });
 
 const panels = {
@@ -70,7 +96,9 @@ const panels = {
 
 function drawHosts(now) {
   const order = (host) => HOST_ORDER[host.state] ?? 2;
-  const shown = [...store.hosts.values()].sort((a, b) => order(a) - order(b) || Number(b.is_self) - Number(a.is_self) || (a.id < b.id ? -1 : 1));
+  const shown = [...store.hosts.values()].sort(
+    (a, b) => order(a) - order(b) || Number(b.is_self) - Number(a.is_self) || (a.id < b.id ? -1 : 1),
+  );
   setText(byId('hosts-count'), shown.length.toLocaleString('en'));
   hosts.show(shown, now, shown.length === 0);
 }
@@ -147,10 +175,13 @@ function escape(event) {
 const askForToken = listenForToken((token) => connection.useToken(token));
 
 // A panel that comes to the screen is drawn at once.
-const watcher = new IntersectionObserver((entries) => {
-  for (const entry of entries) visible.set(entry.target.id, entry.isIntersecting);
-  schedule();
-}, { rootMargin: '100px' });
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) visible.set(entry.target.id, entry.isIntersecting);
+    schedule();
+  },
+  { rootMargin: '100px' },
+);
 for (const name of Object.keys(panels)) watcher.observe(byId(name));
 
 let hiddenTimer = 0;
@@ -160,21 +191,30 @@ document.addEventListener('visibilitychange', () => {
   else if (connection.state.phase === 'paused') connection.open();
   schedule();
 });
-addEventListener('online', () => { if (connection.state.phase === 'waiting') connection.open(); });
+addEventListener('online', () => {
+  if (connection.state.phase === 'waiting') connection.open();
+});
 
 const themeButton = byId('theme');
 const switchTheme = () => setText(byId('theme-name'), nextTheme());
 setText(byId('theme-name'), themeName());
 themeButton.addEventListener('click', switchTheme);
 byId('actors-only').addEventListener('click', () => narrow(null));
-byId('detail-events').addEventListener('click', () => { events.setAbout(detail.key); byId('events').scrollIntoView({ block: 'nearest' }); });
+byId('detail-events').addEventListener('click', () => {
+  events.setAbout(detail.key);
+  byId('events').scrollIntoView({ block: 'nearest' });
+});
 listen({ search: () => byId('actors-search').focus(), theme: switchTheme, pause: () => events.pause(!events.paused), escape });
 
 // Ages grow even when nothing arrives.
-setInterval(() => { if (performance.now() - drawnAt > TICK_MS * 1.3) schedule(); }, TICK_MS);
+setInterval(() => {
+  if (performance.now() - drawnAt > TICK_MS * 1.3) schedule();
+}, TICK_MS);
 connection.open();
 
 // The address names what is shown, so that it can be sent to others.
-const openAsked = () => { if (/^#[MNV][A-Z2-7]{55}/.test(location.hash)) open(decodeURIComponent(location.hash.slice(1))); };
+const openAsked = () => {
+  if (/^#[MNV][A-Z2-7]{55}/.test(location.hash)) open(decodeURIComponent(location.hash.slice(1)));
+};
 addEventListener('hashchange', openAsked);
 openAsked();

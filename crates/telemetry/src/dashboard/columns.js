@@ -11,22 +11,39 @@ import { clean, short } from './text.js';
 const OLD_MS = 10_000;
 
 const number = (name, title, explains, value, format = count) => ({
-  name, title, explains, sorts: (item) => value(item) ?? -1, descending: true, make: () => textCell((item) => format(value(item))),
+  name,
+  title,
+  explains,
+  sorts: (item) => value(item) ?? -1,
+  descending: true,
+  make: () => textCell((item) => format(value(item))),
 });
 
 /** Returns the columns of actors. */
 export function actorColumns() {
   return [
     stateColumn(actorStanding),
-    nameColumn((actor) => actor.id, (actor) => (actor.alias === actor.name ? '' : clean(actor.alias, 40))),
+    nameColumn(
+      (actor) => actor.id,
+      (actor) => (actor.alias === actor.name ? '' : clean(actor.alias, 40)),
+    ),
     rateColumn(),
     number('p50', 'p50', 'Half of the calls took at most this long', (actor) => actor.p50_us, micros),
     number('p99', 'p99', '99 of 100 calls took at most this long', (actor) => actor.p99_us, micros),
     errorColumn(),
     number('restarts', 'Restarts', 'Restarts since the start', (actor) => actor.restarts),
     {
-      name: 'instances', title: 'Inst.', explains: 'Instances that run, of those there should be', sorts: (actor) => actor.instances, descending: true,
-      make: () => textCell((actor) => (actor.instances_running === actor.instances ? count(actor.instances) : `${count(actor.instances_running)}/${count(actor.instances)}`)),
+      name: 'instances',
+      title: 'Inst.',
+      explains: 'Instances that run, of those there should be',
+      sorts: (actor) => actor.instances,
+      descending: true,
+      make: () =>
+        textCell((actor) =>
+          actor.instances_running === actor.instances
+            ? count(actor.instances)
+            : `${count(actor.instances_running)}/${count(actor.instances)}`,
+        ),
     },
     number('memory', 'Memory', 'Memory of all instances', (actor) => actor.memory_bytes, bytes),
     number('waiting', 'Waiting', 'Messages in the mailbox', (actor) => actor.mailbox),
@@ -38,8 +55,20 @@ export function actorColumns() {
 export function providerColumns() {
   return [
     stateColumn(providerStanding),
-    nameColumn((provider) => provider.key, (provider) => (provider.link_name === 'default' ? '' : clean(provider.link_name, 40))),
-    { name: 'contract', title: 'Contract', sorts: (provider) => clean(provider.contract_id, 60), make: () => textCell((provider) => clean(provider.contract_id, 60), (provider) => clean(provider.contract_id, 200)) },
+    nameColumn(
+      (provider) => provider.key,
+      (provider) => (provider.link_name === 'default' ? '' : clean(provider.link_name, 40)),
+    ),
+    {
+      name: 'contract',
+      title: 'Contract',
+      sorts: (provider) => clean(provider.contract_id, 60),
+      make: () =>
+        textCell(
+          (provider) => clean(provider.contract_id, 60),
+          (provider) => clean(provider.contract_id, 200),
+        ),
+    },
     rateColumn(),
     number('p50', 'p50', 'Half of the calls took at most this long', (provider) => provider.p50_us, micros),
     number('p99', 'p99', '99 of 100 calls took at most this long', (provider) => provider.p99_us, micros),
@@ -56,16 +85,27 @@ export function hostColumns() {
     { name: 'name', title: 'Host', make: hostCell },
     { name: 'actors', title: 'Actors', make: () => textCell((host) => count(host.actors)) },
     { name: 'providers', title: 'Providers', make: () => textCell((host) => count(host.providers)) },
-    { name: 'trip', title: 'Round trip', explains: 'To this host and back', make: () => textCell((host) => (host.is_self ? UNKNOWN : micros(host.round_trip_us))) },
+    {
+      name: 'trip',
+      title: 'Round trip',
+      explains: 'To this host and back',
+      make: () => textCell((host) => (host.is_self ? UNKNOWN : micros(host.round_trip_us))),
+    },
     { name: 'version', title: 'Version', make: () => textCell((host) => clean(host.version, 20)) },
-    { name: 'uptime', title: 'Up for', make: () => textCell((host) => (typeof host.uptime_s === 'number' ? span(host.uptime_s * 1000) : UNKNOWN)) },
+    {
+      name: 'uptime',
+      title: 'Up for',
+      make: () => textCell((host) => (typeof host.uptime_s === 'number' ? span(host.uptime_s * 1000) : UNKNOWN)),
+    },
     { name: 'heard', title: 'Heard', make: heardCell },
   ];
 }
 
 function stateColumn(standingOf) {
   return {
-    name: 'state', title: 'State', sorts: (item, now) => RANK[standingOf(item, now).level],
+    name: 'state',
+    title: 'State',
+    sorts: (item, now) => RANK[standingOf(item, now).level],
     make: () => standingCell(standingOf),
   };
 }
@@ -73,7 +113,9 @@ function stateColumn(standingOf) {
 // The name is what its signer chose; the key beside it cannot be forged.
 function nameColumn(keyOf, extraOf) {
   return {
-    name: 'name', title: 'Name', sorts: (item) => item.label.toLowerCase(),
+    name: 'name',
+    title: 'Name',
+    sorts: (item) => item.label.toLowerCase(),
     make() {
       const name = element('bdi', { class: 'name' });
       const extra = element('bdi', { class: 'extra' });
@@ -93,7 +135,11 @@ function nameColumn(keyOf, extraOf) {
 
 function rateColumn() {
   return {
-    name: 'rate', title: 'Calls/s', explains: 'Calls in the last second; the picture shows the last minute', sorts: (item) => last(item.rate) ?? -1, descending: true,
+    name: 'rate',
+    title: 'Calls/s',
+    explains: 'Calls in the last second; the picture shows the last minute',
+    sorts: (item) => last(item.rate) ?? -1,
+    descending: true,
     make() {
       const picture = new Sparkline();
       const value = element('span', { class: 'text' });
@@ -110,9 +156,16 @@ function rateColumn() {
 
 function errorColumn() {
   return {
-    name: 'errors', title: 'Errors', explains: 'Calls that ended with an error since the start, and their share', sorts: (item) => item.errors ?? -1, descending: true,
+    name: 'errors',
+    title: 'Errors',
+    explains: 'Calls that ended with an error since the start, and their share',
+    sorts: (item) => item.errors ?? -1,
+    descending: true,
     make() {
-      const cell = textCell((item) => count(item.errors), (item) => (item.calls > 0 ? `${percent(item.errors / item.calls)} of ${count(item.calls)} calls since the start` : null));
+      const cell = textCell(
+        (item) => count(item.errors),
+        (item) => (item.calls > 0 ? `${percent(item.errors / item.calls)} of ${count(item.calls)} calls since the start` : null),
+      );
       const { update } = cell;
       cell.update = (item, now) => {
         update(item, now);
@@ -125,7 +178,10 @@ function errorColumn() {
 
 function ageColumn() {
   return {
-    name: 'age', title: 'Age', explains: 'How long ago the figures of this row were measured', sorts: (item) => item.measured_at ?? 0,
+    name: 'age',
+    title: 'Age',
+    explains: 'How long ago the figures of this row were measured',
+    sorts: (item) => item.measured_at ?? 0,
     make: () => agedCell((item) => item.measured_at),
   };
 }

@@ -62,7 +62,11 @@ export class Detail {
   }
 
   title(entity, host, now) {
-    const standing = entity ? entityStanding(entity, now) : host ? hostStanding(host) : { level: 'change', word: 'not listed', icon: 'off' };
+    const standing = entity
+      ? entityStanding(entity, now)
+      : host
+        ? hostStanding(host)
+        : { level: 'change', word: 'not listed', icon: 'off' };
     setText(byId('detail-title'), entity ? entity.label : host ? `Host ${short(host.id)}` : short(this.key));
     const state = byId('detail-state');
     setAttribute(state, 'data-level', standing.level);
@@ -79,7 +83,11 @@ export class Detail {
     let part = this.parts.get(name);
     if (!part) {
       const content = element('div', { class: 'part-body' });
-      part = { node: element('section', { class: `part part-${name}` }, element('h3', {}, title), content), content, signature: null };
+      part = {
+        node: element('section', { class: `part part-${name}` }, element('h3', {}, title), content),
+        content,
+        signature: null,
+      };
       this.parts.set(name, part);
       byId('detail-body').append(part.node);
     }

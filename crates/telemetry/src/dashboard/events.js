@@ -22,15 +22,25 @@ export class Events {
     this.kinds = new Set();
     this.drawn = '';
     this.table = new Table(byId('events-table'), {
-      label: 'Events, newest first', columns: columns(), keyOf: (event) => String(event.sequence), levelOf: (event) => levelOf(event),
-      onOpen: (event, byKey) => { if (event.entity) onOpen(event.entity, byKey); else if (event.host) onOpen(event.host, byKey); },
+      label: 'Events, newest first',
+      columns: columns(),
+      keyOf: (event) => String(event.sequence),
+      levelOf: (event) => levelOf(event),
+      onOpen: (event, byKey) => {
+        if (event.entity) onOpen(event.entity, byKey);
+        else if (event.host) onOpen(event.host, byKey);
+      },
       empty: 'No event is known yet.',
     });
     this.listen();
   }
 
   listen() {
-    const again = () => { this.held = null; this.drawn = ''; this.draw(this.now); };
+    const again = () => {
+      this.held = null;
+      this.drawn = '';
+      this.draw(this.now);
+    };
     for (const button of this.levels) {
       button.addEventListener('click', () => {
         button.setAttribute('aria-pressed', String(button.getAttribute('aria-pressed') !== 'true'));
@@ -40,7 +50,10 @@ export class Events {
     this.search.addEventListener('input', again);
     this.kind.addEventListener('change', again);
     this.pauseButton.addEventListener('click', () => this.pause(!this.paused));
-    byId('events-new').addEventListener('click', () => { this.table.scrollTo(0); this.pause(false); });
+    byId('events-new').addEventListener('click', () => {
+      this.table.scrollTo(0);
+      this.pause(false);
+    });
     byId('events-about').addEventListener('click', () => this.setAbout(null));
   }
 
@@ -74,20 +87,37 @@ export class Events {
     this.drawn = revision;
     this.fresh = fresh;
     const shown = this.held ?? fresh;
-    this.offerNew(fresh.length === 0 || shown.length === 0 ? 0 : fresh.findIndex((event) => event.sequence === shown[0].sequence));
+    this.offerNew(
+      fresh.length === 0 || shown.length === 0 ? 0 : fresh.findIndex((event) => event.sequence === shown[0].sequence),
+    );
     this.table.show(shown, now, this.store.events.length === 0);
     const total = this.store.events.length.toLocaleString('en');
-    setText(byId('events-count'), fresh.length === this.store.events.length ? total : `${fresh.length.toLocaleString('en')} of ${total}`);
+    setText(
+      byId('events-count'),
+      fresh.length === this.store.events.length ? total : `${fresh.length.toLocaleString('en')} of ${total}`,
+    );
     setText(byId('events-missed'), this.store.missed > 0 ? `${plural(this.store.missed, 'event')} did not reach this page.` : '');
   }
 
   chosen() {
-    const levels = new Set(this.levels.filter((button) => button.getAttribute('aria-pressed') === 'true').map((button) => button.dataset.severity));
-    const words = this.search.value.toLowerCase().split(/\s+/).filter((word) => word !== '');
+    const levels = new Set(
+      this.levels.filter((button) => button.getAttribute('aria-pressed') === 'true').map((button) => button.dataset.severity),
+    );
+    const words = this.search.value
+      .toLowerCase()
+      .split(/\s+/)
+      .filter((word) => word !== '');
     const about = this.about === null ? null : new Set(this.store.eventsOf(this.about));
     const kind = this.kind.value;
-    return this.store.events.filter((event) => levels.has(levelOf(event)) && (kind === '' || event.kind === kind)
-      && (about === null || about.has(event)) && words.every((word) => wordsOf(event).includes(word))).reverse();
+    return this.store.events
+      .filter(
+        (event) =>
+          levels.has(levelOf(event)) &&
+          (kind === '' || event.kind === kind) &&
+          (about === null || about.has(event)) &&
+          words.every((word) => wordsOf(event).includes(word)),
+      )
+      .reverse();
   }
 
   offerNew(count) {
@@ -102,7 +132,10 @@ export class Events {
     for (const event of this.store.events) this.kinds.add(event.kind);
     if (this.kinds.size === before) return;
     const chosen = this.kind.value;
-    const options = [...this.kinds].filter((kind) => typeof kind === 'string').sort().map((kind) => element('option', { value: kind }, clean(kind, 40).replaceAll('_', ' ')));
+    const options = [...this.kinds]
+      .filter((kind) => typeof kind === 'string')
+      .sort()
+      .map((kind) => element('option', { value: kind }, clean(kind, 40).replaceAll('_', ' ')));
     this.kind.replaceChildren(element('option', { value: '' }, 'all kinds'), ...options);
     this.kind.value = chosen;
   }
@@ -114,9 +147,36 @@ function levelOf(event) {
 
 function columns() {
   return [
-    { name: 'time', title: 'Time', make: () => textCell((event, now) => time(event.at, now), (event) => instant(event.at) || null, 'time') },
-    { name: 'kind', title: 'Event', make: () => standingCell((event) => ({ level: levelOf(event), icon: levelOf(event), word: clean(event.kind, 30).replaceAll('_', ' ') })) },
+    {
+      name: 'time',
+      title: 'Time',
+      make: () =>
+        textCell(
+          (event, now) => time(event.at, now),
+          (event) => instant(event.at) || null,
+          'time',
+        ),
+    },
+    {
+      name: 'kind',
+      title: 'Event',
+      make: () =>
+        standingCell((event) => ({
+          level: levelOf(event),
+          icon: levelOf(event),
+          word: clean(event.kind, 30).replaceAll('_', ' '),
+        })),
+    },
     { name: 'about', title: 'About', make: () => textCell((event) => event.label, null, 'bdi') },
-    { name: 'what', title: 'What happened', make: () => textCell((event) => clean(event.text, 200), (event) => cleanLong(event.text), 'bdi') },
+    {
+      name: 'what',
+      title: 'What happened',
+      make: () =>
+        textCell(
+          (event) => clean(event.text, 200),
+          (event) => cleanLong(event.text),
+          'bdi',
+        ),
+    },
   ];
 }

@@ -9,7 +9,15 @@ export class Figures {
   constructor() {
     this.root = byId('figures-list');
     this.tiles = new Map();
-    for (const [name, title] of [['calls', 'Calls per second'], ['latency', 'Latency p50 · p99'], ['actors', 'Actors'], ['providers', 'Providers'], ['links', 'Links'], ['hosts', 'Hosts'], ['memory', 'Memory']]) {
+    for (const [name, title] of [
+      ['calls', 'Calls per second'],
+      ['latency', 'Latency p50 · p99'],
+      ['actors', 'Actors'],
+      ['providers', 'Providers'],
+      ['links', 'Links'],
+      ['hosts', 'Hosts'],
+      ['memory', 'Memory'],
+    ]) {
       this.tiles.set(name, this.tile(name, title));
     }
     this.picture = new Sparkline();
@@ -20,7 +28,9 @@ export class Figures {
     const value = element('span', { class: 'tile-value' });
     const note = element('span', { class: 'tile-note' });
     const old = element('span', { class: 'age' });
-    this.root.append(element('div', { class: `tile tile-${name}` }, element('dt', {}, title, old), element('dd', {}, value, note)));
+    this.root.append(
+      element('div', { class: `tile tile-${name}` }, element('dt', {}, title, old), element('dd', {}, value, note)),
+    );
     return { value, note, old };
   }
 
@@ -56,6 +66,11 @@ export class Figures {
     }
     const bad = [...counts.keys()].some((state) => ['failed', 'refused', 'down', 'vanished'].includes(state));
     const notes = [...counts].sort().map(([state, count]) => `${count.toLocaleString('en')} ${state}`);
-    this.set(name, total.toLocaleString('en'), total === 0 ? 'none' : notes.length === 0 ? `all ${good}` : notes.join(', '), bad ? 'error' : counts.size > 0 ? 'warning' : null);
+    this.set(
+      name,
+      total.toLocaleString('en'),
+      total === 0 ? 'none' : notes.length === 0 ? `all ${good}` : notes.join(', '),
+      bad ? 'error' : counts.size > 0 ? 'warning' : null,
+    );
   }
 }

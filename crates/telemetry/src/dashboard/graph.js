@@ -21,7 +21,8 @@ export class Graph {
     this.drawn = { at: 0, revision: '' };
     this.buttons = new Map();
     this.root.addEventListener('keydown', (event) => this.key(event));
-    for (const kind of ['pointerover', 'focusin']) this.root.addEventListener(kind, (event) => this.highlight(event.target.closest('button')));
+    for (const kind of ['pointerover', 'focusin'])
+      this.root.addEventListener(kind, (event) => this.highlight(event.target.closest('button')));
     for (const kind of ['pointerleave', 'focusout']) this.root.addEventListener(kind, () => this.highlight(null));
     byId('links-all').addEventListener('click', () => this.setFocus(null));
     new ResizeObserver(() => this.drawEdges()).observe(this.root);
@@ -56,8 +57,16 @@ export class Graph {
     const name = this.focus === null ? '' : this.store.nameOf(this.focus);
     byId('links-all').hidden = this.focus === null;
     this.root.classList.toggle('focused', this.focus !== null);
-    const alone = this.store.links.size === 0 ? 'There are no links.' : unlinked > 0 ? `${plural(unlinked, 'actor')} without links ${unlinked === 1 ? 'is' : 'are'} not shown.` : '';
-    setText(byId('links-note'), this.focus === null ? alone : left.length === 0 ? `${name} has no links.` : `Only ${name} and its neighbours are shown.`);
+    const alone =
+      this.store.links.size === 0
+        ? 'There are no links.'
+        : unlinked > 0
+          ? `${plural(unlinked, 'actor')} without links ${unlinked === 1 ? 'is' : 'are'} not shown.`
+          : '';
+    setText(
+      byId('links-note'),
+      this.focus === null ? alone : left.length === 0 ? `${name} has no links.` : `Only ${name} and its neighbours are shown.`,
+    );
   }
 
   drawNodes() {
@@ -72,7 +81,12 @@ export class Graph {
 
   nodeOf(node, side) {
     const mark = node.level === 'ok' ? null : icon(node.level);
-    const button = element('button', { type: 'button', class: 'node', tabindex: '-1', 'data-level': node.level, 'aria-label': this.spoken(node) }, element('span', { class: 'node-title' }, mark, element('bdi', {}, node.title)), element('bdi', { class: 'node-note' }, node.note));
+    const button = element(
+      'button',
+      { type: 'button', class: 'node', tabindex: '-1', 'data-level': node.level, 'aria-label': this.spoken(node) },
+      element('span', { class: 'node-title' }, mark, element('bdi', {}, node.title)),
+      element('bdi', { class: 'node-note' }, node.note),
+    );
     button.dataset.node = `${side} ${node.id}`;
     button.classList.toggle('group', !node.alone);
     button.classList.toggle('absent', node.absent === true);
@@ -110,7 +124,11 @@ export class Graph {
     // Two states between the same nodes are drawn beside each other.
     const shift = { established: 0, pending: 4, refused: -4 }[edge.state] ?? 0;
     const d = `M0 ${from + shift}C${width * 0.45} ${from + shift} ${width * 0.55} ${to + shift} ${width} ${to + shift}`;
-    const line = svg('path', { d, class: `edge edge-${edge.state}`, 'stroke-width': (1.25 + Math.min(6, Math.log2(edge.count) * 0.7)).toFixed(2) });
+    const line = svg('path', {
+      d,
+      class: `edge edge-${edge.state}`,
+      'stroke-width': (1.25 + Math.min(6, Math.log2(edge.count) * 0.7)).toFixed(2),
+    });
     const group = svg('g', { 'data-from': edge.from, 'data-to': edge.to }, line);
     if (edge.state !== 'established') group.append(markOf(edge, ...onCurve(0.3, width, from + shift, to + shift)));
     return group;
@@ -120,7 +138,8 @@ export class Graph {
   highlight(button) {
     const id = button?.dataset.node?.replace(/^(left|right) /, '') ?? null;
     this.edges.classList.toggle('dimmed', id !== null);
-    for (const group of this.edges.children) group.classList.toggle('lit', id !== null && (group.dataset.from === id || group.dataset.to === id));
+    for (const group of this.edges.children)
+      group.classList.toggle('lit', id !== null && (group.dataset.from === id || group.dataset.to === id));
   }
 
   key(event) {
@@ -129,7 +148,14 @@ export class Graph {
     const side = key.startsWith('left') ? 'left' : 'right';
     const keys = [...this.buttons.keys()].filter((candidate) => candidate.startsWith(side));
     const at = keys.indexOf(key);
-    const target = { ArrowDown: keys[at + 1], ArrowUp: keys[at - 1], Home: keys[0], End: keys[keys.length - 1], ArrowLeft: this.across(key, 'left'), ArrowRight: this.across(key, 'right') }[event.key];
+    const target = {
+      ArrowDown: keys[at + 1],
+      ArrowUp: keys[at - 1],
+      Home: keys[0],
+      End: keys[keys.length - 1],
+      ArrowLeft: this.across(key, 'left'),
+      ArrowRight: this.across(key, 'right'),
+    }[event.key];
     if (target === undefined) return;
     event.preventDefault();
     this.buttons.get(key).tabIndex = -1;
@@ -161,5 +187,10 @@ function markOf(edge, x, y) {
   const width = text.length * size * 0.58 + size * 1.2;
   const height = size * 1.5;
   const place = `translate(${x} ${y})`;
-  return svg('g', { transform: place, class: `mark mark-${edge.state}` }, svg('rect', { x: -width / 2, y: -height / 2, width, height, rx: height / 2 }), svg('text', { 'text-anchor': 'middle', dy: '0.34em' }, text));
+  return svg(
+    'g',
+    { transform: place, class: `mark mark-${edge.state}` },
+    svg('rect', { x: -width / 2, y: -height / 2, width, height, rx: height / 2 }),
+    svg('text', { 'text-anchor': 'middle', dy: '0.34em' }, text),
+  );
 }

@@ -23,7 +23,9 @@ export function picture(store, focus, now) {
     if (id === focus || RANK[member.level] <= RANK.warning) alone.push(member);
     else join(groups, member);
   }
-  alone.sort((a, b) => Number(b.id === focus) - Number(a.id === focus) || RANK[a.level] - RANK[b.level] || compare(a.title, b.title));
+  alone.sort(
+    (a, b) => Number(b.id === focus) - Number(a.id === focus) || RANK[a.level] - RANK[b.level] || compare(a.title, b.title),
+  );
   // Those that do not fit stand with others that are linked and refused alike.
   for (const member of alone.splice(ALONE_LIMIT)) join(groups, member);
   const left = [...alone, ...leadingGroups(groups)].map(finished);
@@ -52,7 +54,10 @@ function linksByActor(store, focus) {
 function describe(store, id, links, now) {
   const actor = store.actors.get(id);
   const level = worst([actor ? entityStanding(actor, now).level : 'ok', ...links.map((link) => linkStanding(link).level)]);
-  const signature = links.map((link) => `${targetOf(link)} ${link.state}`).sort().join('\n');
+  const signature = links
+    .map((link) => `${targetOf(link)} ${link.state}`)
+    .sort()
+    .join('\n');
   const refused = links.filter((link) => link.state === 'refused').length;
   const standing = actor ? entityStanding(actor, now) : { kind: 'absent', word: 'does not run here' };
   const word = standing.kind === 'refused' ? 'running' : standing.word;
@@ -68,7 +73,9 @@ function join(groups, member) {
 
 // The largest groups; the rest of them together.
 function leadingGroups(groups) {
-  const sized = [...groups.values()].sort((a, b) => b.members.length - a.members.length || compare(a.members[0].title, b.members[0].title));
+  const sized = [...groups.values()].sort(
+    (a, b) => b.members.length - a.members.length || compare(a.members[0].title, b.members[0].title),
+  );
   const rest = sized.splice(GROUPS_LIMIT);
   if (rest.length > 0) sized.push({ members: rest.flatMap((group) => group.members), mixed: true });
   return sized.map((group) => {
@@ -78,7 +85,11 @@ function leadingGroups(groups) {
       id: `group ${group.mixed ? 'others' : first.signature}`,
       keys: group.members.map((member) => member.id),
       title: plural(group.members.length, group.mixed ? 'other actor' : 'actor'),
-      note: group.members.slice(0, 3).map((member) => member.title).join(', ') + (group.members.length > 3 ? ', …' : ''),
+      note:
+        group.members
+          .slice(0, 3)
+          .map((member) => member.title)
+          .join(', ') + (group.members.length > 3 ? ', …' : ''),
       level: worst(group.members.map((member) => member.level)),
       links: group.members.flatMap((member) => member.links),
     };
@@ -115,16 +126,42 @@ function folded(nodes) {
   if (nodes.length <= PROVIDERS_LIMIT) return { nodes, nodeOf };
   const rest = nodes.splice(PROVIDERS_LIMIT);
   for (const node of rest) nodeOf.set(node.id, 'other providers');
-  nodes.push({ id: 'other providers', keys: rest.map((node) => node.id), title: `${rest.length} other providers`, note: rest.slice(0, 3).map((node) => node.title).join(', '), level: worst(rest.map((node) => node.level)), alone: false });
+  nodes.push({
+    id: 'other providers',
+    keys: rest.map((node) => node.id),
+    title: `${rest.length} other providers`,
+    note: rest
+      .slice(0, 3)
+      .map((node) => node.title)
+      .join(', '),
+    level: worst(rest.map((node) => node.level)),
+    alone: false,
+  });
   return { nodes, nodeOf };
 }
 
 function providerNode(store, key, link, now) {
   const provider = store.providers.get(key);
-  if (!provider) return { id: key, keys: [key], title: short(key), note: `does not run here · ${clean(link?.contract_id, 40)}`, level: 'change', alone: true, absent: true };
+  if (!provider)
+    return {
+      id: key,
+      keys: [key],
+      title: short(key),
+      note: `does not run here · ${clean(link?.contract_id, 40)}`,
+      level: 'change',
+      alone: true,
+      absent: true,
+    };
   const standing = entityStanding(provider, now);
   const word = standing.level === 'ok' ? '' : `${standing.word} · `;
-  return { id: key, keys: [key], title: provider.label, note: word + clean(provider.contract_id, 40), level: standing.level, alone: true };
+  return {
+    id: key,
+    keys: [key],
+    title: provider.label,
+    note: word + clean(provider.contract_id, 40),
+    level: standing.level,
+    alone: true,
+  };
 }
 
 function edgesOf(left, nodeOf) {

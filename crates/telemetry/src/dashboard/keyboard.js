@@ -24,7 +24,10 @@ export function listen(actions) {
 export function goTo(name) {
   const panel = byId(name);
   const target = panel.querySelector('[role="grid"], .problem, .node[tabindex="0"]') ?? panel.querySelector('h2');
-  panel.scrollIntoView({ block: 'nearest', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth' });
+  panel.scrollIntoView({
+    block: 'nearest',
+    behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth',
+  });
   target.focus({ preventScroll: true });
 }
 

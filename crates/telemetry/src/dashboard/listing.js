@@ -21,13 +21,25 @@ export class Listing {
     this.only = null;
     this.ordered = { at: 0, signature: '', items: [] };
     const levelOf = (item, now) => standingOf(item, now).level;
-    this.table = new Table(byId(`${name}-table`), { label, columns, keyOf, levelOf, onOpen, onMove, empty, onSort: (column) => this.sortBy(column) });
+    this.table = new Table(byId(`${name}-table`), {
+      label,
+      columns,
+      keyOf,
+      levelOf,
+      onOpen,
+      onMove,
+      empty,
+      onSort: (column) => this.sortBy(column),
+    });
     this.listen();
     this.showSort();
   }
 
   listen() {
-    const again = () => { this.ordered.at = 0; this.draw(this.items ?? [], this.now); };
+    const again = () => {
+      this.ordered.at = 0;
+      this.draw(this.items ?? [], this.now);
+    };
     this.again = again;
     this.search?.addEventListener('input', again);
     this.show?.addEventListener('change', again);
@@ -81,7 +93,10 @@ export class Listing {
   }
 
   chosen(items, now) {
-    const words = (this.search?.value ?? '').toLowerCase().split(/\s+/).filter((word) => word !== '');
+    const words = (this.search?.value ?? '')
+      .toLowerCase()
+      .split(/\s+/)
+      .filter((word) => word !== '');
     const show = this.show?.value ?? 'all';
     return items.filter((item) => {
       if (this.only !== null && !this.only.has(this.keyOf(item))) return false;
@@ -101,7 +116,8 @@ export class Listing {
   comparison(now) {
     const value = this.columns.get(this.order.column).sorts;
     const sign = this.order.direction === 'ascending' ? 1 : -1;
-    return (a, b) => sign * compare(value(a, now), value(b, now)) || compare(a.label, b.label) || compare(this.keyOf(a), this.keyOf(b));
+    return (a, b) =>
+      sign * compare(value(a, now), value(b, now)) || compare(a.label, b.label) || compare(this.keyOf(a), this.keyOf(b));
   }
 }
 

@@ -33,8 +33,15 @@ const NEXT = {
 
 // What several of a kind do, where that is not what one does with other words.
 const MANY = {
-  failed: 'have failed', distrusted: 'are not trusted', expired: 'have expired tokens', unhealthy: 'are unhealthy', restarting: 'are being restarted',
-  instances: 'run fewer instances than they should', expiring: 'have tokens that expire soon', errors: 'answer calls with errors', host: 'are missing',
+  failed: 'have failed',
+  distrusted: 'are not trusted',
+  expired: 'have expired tokens',
+  unhealthy: 'are unhealthy',
+  restarting: 'are being restarted',
+  instances: 'run fewer instances than they should',
+  expiring: 'have tokens that expire soon',
+  errors: 'answer calls with errors',
+  host: 'are missing',
 };
 
 /**
@@ -56,14 +63,35 @@ function hostProblems(store, now, found) {
     const since = host.state === 'gone' ? host.gone_at : host.heard_at;
     const says = host.state === 'gone' ? 'has vanished from the lattice' : 'is not heard any more';
     const runs = `It ran ${plural(host.actors ?? 0, 'actor')} and ${plural(host.providers ?? 0, 'provider')}.`;
-    found.push({ level: 'error', group: 'host', key: `host ${host.id}`, subject: 'Host', noun: 'host', id: host.id, says, many: MANY.host, reason: runs, next: NEXT.hostDown, since });
+    found.push({
+      level: 'error',
+      group: 'host',
+      key: `host ${host.id}`,
+      subject: 'Host',
+      noun: 'host',
+      id: host.id,
+      says,
+      many: MANY.host,
+      reason: runs,
+      next: NEXT.hostDown,
+      since,
+    });
   }
   const lattice = store.host?.lattice;
   if (lattice && lattice.state !== 'joined') {
     found.push({
-      level: lattice.state === 'lost' ? 'error' : 'warning', group: 'lattice', key: 'lattice', subject: 'This host', noun: 'host', id: store.host.id,
-      says: { lost: 'has lost its lattice', alone: 'is alone: it could not connect to its lattice' }[lattice.state] ?? 'is joining its lattice',
-      reason: '', next: NEXT.lattice, since: lattice.since,
+      level: lattice.state === 'lost' ? 'error' : 'warning',
+      group: 'lattice',
+      key: 'lattice',
+      subject: 'This host',
+      noun: 'host',
+      id: store.host.id,
+      says:
+        { lost: 'has lost its lattice', alone: 'is alone: it could not connect to its lattice' }[lattice.state] ??
+        'is joining its lattice',
+      reason: '',
+      next: NEXT.lattice,
+      since: lattice.since,
     });
   }
   latticeEvents(store, now, found);
@@ -72,45 +100,69 @@ function hostProblems(store, now, found) {
 function latticeEvents(store, now, found) {
   const latest = new Map();
   for (const event of store.events) {
-    if ((event.kind === 'slow_consumer' || event.kind === 'lattice_denied') && now - event.at < RECENT_MS) latest.set(event.kind + event.text, event);
+    if ((event.kind === 'slow_consumer' || event.kind === 'lattice_denied') && now - event.at < RECENT_MS)
+      latest.set(event.kind + event.text, event);
   }
   for (const event of latest.values()) {
     const denied = event.kind === 'lattice_denied';
     found.push({
-      level: 'warning', group: event.kind, key: `event ${event.sequence}`, subject: 'This host', noun: 'host', id: event.host,
+      level: 'warning',
+      group: event.kind,
+      key: `event ${event.sequence}`,
+      subject: 'This host',
+      noun: 'host',
+      id: event.host,
       says: denied ? 'may not use a subject of the lattice' : 'reads the lattice too slowly',
-      reason: clean(event.text, REASON_LIMIT), next: denied ? NEXT.denied : NEXT.slow, since: event.at,
+      reason: clean(event.text, REASON_LIMIT),
+      next: denied ? NEXT.denied : NEXT.slow,
+      since: event.at,
     });
   }
 }
 
 function actorProblem(store, actor, now, found) {
-  const standing = actorStanding(actor, now);
-  const add = (level, group, says, reason, next, since) => found.push({
-    level, group, key: actor.id, subject: actor.label, noun: 'actor', id: actor.id, says, many: MANY[group], reason: clean(reason, REASON_LIMIT), next, since,
-  });
-  if (standing.kind === 'failed') return add('error', 'failed', 'has failed', actor.reason, NEXT.actorFailed, actor.since);
-  if (standing.kind === 'distrusted') return add('error', 'distrusted', 'is not trusted', actor.trust.reason, NEXT.distrusted, store.latest('distrusted', actor.id));
-  if (standing.kind === 'expired') return add('error', 'expired', 'has an expired token', null, NEXT.expired, actor.expires_at);
+  const { kind } = actorStanding(actor, now);
+  const add = adding(found, 'actor', actor.id, actor.label);
   const errors = errorShare(store, actor.id, actor, now);
-  if (errors) add('warning', 'errors', errors, null, NEXT.errors, null);
-  if (standing.kind === 'unhealthy') return add('warning', 'unhealthy', 'is unhealthy', actor.reason, NEXT.unhealthy, store.latest('health_changed', actor.id));
-  if (standing.kind === 'restarting') return add('warning', 'restarting', 'is being restarted', actor.reason, NEXT.restarting, actor.since);
-  if (standing.kind === 'instances') return add('warning', 'instances', `runs ${actor.instances_running} of ${actor.instances} instances`, actor.reason, NEXT.instances, null);
-  if (typeof actor.expires_at === 'number' && actor.expires_at - now < EXPIRY_NOTICE_MS) {
-    add('warning', 'expiring', `has a token that expires in ${span(actor.expires_at - now)}`, null, NEXT.expiring, null);
+  if (kind === 'distrusted') {
+    const since = store.latest('distrusted', actor.id)?.at;
+    add('error', 'distrusted', 'is not trusted', actor.trust.reason, NEXT.distrusted, since);
+  } else if (kind === 'expired') {
+    add('error', 'expired', 'has an expired token', null, NEXT.expired, actor.expires_at);
+  } else if (kind === 'instances') {
+    const runs = `runs ${actor.instances_running} of ${actor.instances} instances`;
+    add('warning', 'instances', runs, actor.reason, NEXT.instances, null);
+  } else {
+    entityProblem(store, actor.id, actor, kind, NEXT.actorFailed, add);
   }
-  return undefined;
+  if (errors !== null && kind !== 'failed') add('warning', 'errors', errors, null, NEXT.errors, null);
+  const left = typeof actor.expires_at === 'number' ? actor.expires_at - now : Infinity;
+  if (left > 0 && left < EXPIRY_NOTICE_MS) {
+    add('warning', 'expiring', `has a token that expires in ${span(left)}`, null, NEXT.expiring, null);
+  }
 }
 
 function providerProblem(store, provider, found) {
-  const standing = providerStanding(provider);
-  const add = (level, group, says, reason, next, since) => found.push({
-    level, group, key: provider.key, subject: provider.label, noun: 'provider', id: provider.key, says, many: MANY[group], reason: clean(reason, REASON_LIMIT), next, since,
-  });
-  if (standing.kind === 'failed') add('error', 'failed', 'has failed', provider.reason, NEXT.providerFailed, provider.since);
-  else if (standing.kind === 'unhealthy') add('warning', 'unhealthy', 'is unhealthy', provider.reason, NEXT.unhealthy, store.latest('health_changed', provider.key));
-  else if (standing.kind === 'restarting') add('warning', 'restarting', 'is being restarted', provider.reason, NEXT.restarting, provider.since);
+  const add = adding(found, 'provider', provider.key, provider.label);
+  entityProblem(store, provider.key, provider, providerStanding(provider).kind, NEXT.providerFailed, add);
+}
+
+// What actors and providers have in common.
+function entityProblem(store, key, entity, kind, failed, add) {
+  if (kind === 'failed') add('error', kind, 'has failed', withCause(store, key, entity.reason), failed, entity.since);
+  if (kind === 'restarting') {
+    add('warning', kind, 'is being restarted', withCause(store, key, entity.reason), NEXT.restarting, entity.since);
+  }
+  if (kind === 'unhealthy') {
+    add('warning', kind, 'is unhealthy', entity.reason, NEXT.unhealthy, store.latest('health_changed', key)?.at);
+  }
+}
+
+function adding(found, noun, id, subject) {
+  return (level, group, says, reason, next, since) => {
+    const text = clean(reason, REASON_LIMIT);
+    found.push({ level, group, key: `${group} ${id}`, subject, noun, id, says, many: MANY[group], reason: text, next, since });
+  };
 }
 
 function linkProblem(store, link, now, found) {
@@ -119,10 +171,26 @@ function linkProblem(store, link, now, found) {
   const provider = store.providerOf(link);
   const target = `${provider ? provider.label : short(link.provider)} (${clean(link.contract_id, 40)})`;
   found.push({
-    level: pending ? 'warning' : 'error', group: pending ? 'pending' : 'refused', key: `link ${link.key}`, noun: 'actor', id: link.actor, subject: store.nameOf(link.actor),
-    says: pending ? `waits for its link to ${target}` : `is refused its link to ${target}`, many: pending ? `wait for their links to ${target}` : `are refused their links to ${target}`,
-    reason: clean(link.reason, REASON_LIMIT), next: pending ? NEXT.pending : NEXT.refused, since: link.since,
+    level: pending ? 'warning' : 'error',
+    group: pending ? 'pending' : 'refused',
+    key: `link ${link.key}`,
+    noun: 'actor',
+    id: link.actor,
+    subject: store.nameOf(link.actor),
+    says: pending ? `waits for its link to ${target}` : `is refused its link to ${target}`,
+    many: pending ? `wait for their links to ${target}` : `are refused their links to ${target}`,
+    reason: clean(link.reason, REASON_LIMIT),
+    next: pending ? NEXT.pending : NEXT.refused,
+    since: link.since,
   });
+}
+
+// The reason of a failure names the rule that applied; the last crash says why.
+function withCause(store, key, reason) {
+  const crash = store.latest('crashed', key);
+  const cause = crash?.detail?.cause ?? crash?.text ?? '';
+  if (cause === '' || reason?.includes(cause)) return reason;
+  return reason ? `${reason}. Last crash: ${cause}` : cause;
 }
 
 function errorShare(store, key, item, now) {

@@ -10,7 +10,12 @@ export class Sparkline {
   constructor() {
     this.area = svg('path', { class: 'spark-area' });
     this.line = svg('path', { class: 'spark-line', 'vector-effect': 'non-scaling-stroke' });
-    this.node = svg('svg', { class: 'spark', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' }, this.area, this.line);
+    this.node = svg(
+      'svg',
+      { class: 'spark', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+      this.area,
+      this.line,
+    );
     this.drawn = null;
   }
 

@@ -14,7 +14,8 @@ export function actorStanding(actor, now) {
   if (typeof actor.expires_at === 'number' && actor.expires_at <= now) return standing('error', 'expired');
   if (actor.state !== 'running') return plainStanding(actor.state);
   if (actor.health === 'unhealthy') return standing('warning', 'unhealthy');
-  if (actor.instances_running < actor.instances) return standing('warning', 'instances', `${actor.instances_running} of ${actor.instances} run`);
+  if (actor.instances_running < actor.instances)
+    return standing('warning', 'instances', `${actor.instances_running} of ${actor.instances} run`);
   if (actor.refused > 0) return standing('warning', 'refused', 'link refused');
   return standing('ok', 'running', actor.health === 'busy' ? 'busy' : 'running');
 }

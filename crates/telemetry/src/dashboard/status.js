@@ -4,8 +4,20 @@ import { byId, element, icon, setAttribute, setText } from './dom.js';
 import { age, span, time } from './format.js';
 import { clean, short } from './text.js';
 
-const PHASES = { connecting: 'Connecting', live: 'Live', stale: 'Stale', waiting: 'No connection', denied: 'Token needed', paused: 'Paused' };
-const LATTICE = { joined: ['ok', 'in lattice'], joining: ['change', 'joins lattice'], alone: ['warning', 'alone, not in lattice'], lost: ['error', 'lost lattice'] };
+const PHASES = {
+  connecting: 'Connecting',
+  live: 'Live',
+  stale: 'Stale',
+  waiting: 'No connection',
+  denied: 'Token needed',
+  paused: 'Paused',
+};
+const LATTICE = {
+  joined: ['ok', 'in lattice'],
+  joining: ['change', 'joins lattice'],
+  alone: ['warning', 'alone, not in lattice'],
+  lost: ['error', 'lost lattice'],
+};
 
 /** The head. `onRetry()` is called when the viewer does not want to wait for the next attempt. */
 export class Status {
@@ -23,12 +35,16 @@ export class Status {
     setAttribute(byId('stream'), 'data-phase', state.phase);
     setText(byId('stream-age'), store.at === null ? '' : `${age(now - store.at)} ago`);
     const banner = byId('stale');
-    banner.hidden = fresh || state.phase === 'paused' || state.phase === 'denied' || (state.phase === 'connecting' && store.at === null);
+    banner.hidden =
+      fresh || state.phase === 'paused' || state.phase === 'denied' || (state.phase === 'connecting' && store.at === null);
     // Said once, and not each second.
     setText(byId('stale-said'), banner.hidden ? '' : `Figures are not live: ${state.reason ?? 'connecting again'}.`);
     if (banner.hidden) return;
     const old = store.at === null ? 'No figures yet' : `Figures are ${span(now - store.at)} old, since ${time(store.at, now)}`;
-    const retry = state.phase === 'waiting' ? `Next attempt in ${Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000))}\u2009s.` : '';
+    const retry =
+      state.phase === 'waiting'
+        ? `Next attempt in ${Math.max(0, Math.ceil((state.retryAt - performance.now()) / 1000))}\u2009s.`
+        : '';
     setText(byId('stale-text'), `${old}: ${state.reason ?? 'connecting again'}. ${retry}`);
     byId('stale-retry').hidden = state.phase !== 'waiting';
   }
@@ -54,7 +70,9 @@ export class Status {
     const signature = JSON.stringify(pills);
     if (signature === this.pills) return;
     this.pills = signature;
-    byId('host-pills').replaceChildren(...pills.map(([level, text]) => element('li', { class: 'pill', 'data-level': level }, icon(level), text)));
+    byId('host-pills').replaceChildren(
+      ...pills.map(([level, text]) => element('li', { class: 'pill', 'data-level': level }, icon(level), text)),
+    );
   }
 
   // The title of the tab says that something fails, for those who look at another one.

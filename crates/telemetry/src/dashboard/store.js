@@ -21,7 +21,7 @@ export class Store {
     this.links = new Map();
     this.events = [];
     this.missed = 0;
-    this.latestEvents = { revision: -1, times: new Map() };
+    this.latestEvents = { revision: -1, events: new Map() };
     this.trends = new Trends();
     this.revisions = { host: 0, hosts: 0, actors: 0, providers: 0, links: 0, events: 0 };
   }
@@ -78,7 +78,10 @@ export class Store {
   // What a delta leaves out was measured too, and is as it was.
   takeMeasured(delta) {
     if (typeof delta.measured_at !== 'number') return;
-    for (const [name, key] of [['actors', 'id'], ['providers', 'key']]) {
+    for (const [name, key] of [
+      ['actors', 'id'],
+      ['providers', 'key'],
+    ]) {
       const listed = new Set((delta[name] ?? []).map((item) => item?.[key]));
       for (const [id, item] of this[name]) {
         if (listed.has(id)) continue;
@@ -110,7 +113,8 @@ export class Store {
   // Actors know how many of their links are refused, which their own state does not tell.
   countRefused() {
     const counts = new Map();
-    for (const link of this.links.values()) if (link.state === 'refused') counts.set(link.actor, (counts.get(link.actor) ?? 0) + 1);
+    for (const link of this.links.values())
+      if (link.state === 'refused') counts.set(link.actor, (counts.get(link.actor) ?? 0) + 1);
     for (const [id, actor] of this.actors) actor.refused = counts.get(id) ?? 0;
   }
 
@@ -164,14 +168,14 @@ export class Store {
     return this.providers.get(`${link.provider}/${link.link_name}`) ?? null;
   }
 
-  /** Returns the time of the latest event of a kind about an entity, or `null`. */
+  /** Returns the latest event of a kind about an entity, or `null`. */
   latest(kind, key) {
     const latest = this.latestEvents;
     if (latest.revision !== this.revisions.events) {
       latest.revision = this.revisions.events;
-      latest.times = new Map(this.events.map((event) => [`${event.kind} ${event.entity}`, event.at]));
+      latest.events = new Map(this.events.map((event) => [`${event.kind} ${event.entity}`, event]));
     }
-    return latest.times.get(`${kind} ${key}`) ?? null;
+    return latest.events.get(`${kind} ${key}`) ?? null;
   }
 
   /** Returns the events about an entity, oldest first. A provider's may name it with or without its link. */
@@ -184,8 +188,22 @@ export class Store {
 
 /** Returns what a search looks at: made when it is first asked for, since most items are never searched. */
 export function wordsOf(item) {
-  item.words ??= searchable(item.name, item.alias, item.id, item.key, item.entity, item.issuer, item.image_ref, item.contract_id, item.vendor,
-    item.kind, item.text, item.host, item.capabilities ?? [], item.tags ?? []);
+  item.words ??= searchable(
+    item.name,
+    item.alias,
+    item.id,
+    item.key,
+    item.entity,
+    item.issuer,
+    item.image_ref,
+    item.contract_id,
+    item.vendor,
+    item.kind,
+    item.text,
+    item.host,
+    item.capabilities ?? [],
+    item.tags ?? [],
+  );
   return item.words;
 }
 

@@ -20,7 +20,17 @@ export function story(events, limit) {
 }
 
 function chapter(event) {
-  return { at: event.at, until: event.at, level: event.severity, text: event.text, kind: event.kind, times: 1, crashes: Number(event.kind === 'crashed'), detail: event.detail, last: event };
+  return {
+    at: event.at,
+    until: event.at,
+    level: event.severity,
+    text: event.text,
+    kind: event.kind,
+    times: 1,
+    crashes: Number(event.kind === 'crashed'),
+    detail: event.detail,
+    last: event,
+  };
 }
 
 function continues(open, event) {
@@ -45,11 +55,11 @@ function extend(open, event) {
 }
 
 /** Returns the sentence of a chapter about what repeated, or an empty text. */
-export function repetition(chapter) {
-  const restarted = chapter.restarted ?? 0;
-  if (CYCLE.has(chapter.kind) && chapter.kind !== 'restarted') {
-    if (chapter.times === 1) return restarted > 0 ? 'It was restarted.' : '';
-    return `${chapter.times} times in ${span(chapter.until - chapter.at + 999)}, and restarted ${plural(restarted, 'time')}.`;
+export function repetition(told) {
+  const restarted = told.restarted ?? 0;
+  if (CYCLE.has(told.kind) && told.kind !== 'restarted') {
+    if (told.times === 1) return restarted > 0 ? 'It was restarted.' : '';
+    return `${told.times} times in ${span(told.until - told.at + 999)}, and restarted ${plural(restarted, 'time')}.`;
   }
-  return chapter.times > 1 ? `${chapter.times} times in ${span(chapter.until - chapter.at + 999)}.` : '';
+  return told.times > 1 ? `${told.times} times in ${span(told.until - told.at + 999)}.` : '';
 }

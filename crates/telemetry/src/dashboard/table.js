@@ -24,10 +24,25 @@ export class Table {
     this.scrolled = 0;
     this.size = null;
     this.body = element('div', { class: 'grid-body', role: 'rowgroup' });
-    this.head = element('div', { class: 'grid-head', role: 'rowgroup' }, element('div', { class: 'grid-row', role: 'row', 'aria-rowindex': 1 }, columns.map((column) => this.heading(column))));
+    this.head = element(
+      'div',
+      { class: 'grid-head', role: 'rowgroup' },
+      element(
+        'div',
+        { class: 'grid-row', role: 'row', 'aria-rowindex': 1 },
+        columns.map((column) => this.heading(column)),
+      ),
+    );
     this.nothing = empty;
     this.empty = element('p', { class: 'grid-empty', hidden: true });
-    for (const [name, value] of Object.entries({ role: 'grid', tabindex: '0', 'aria-label': label, 'aria-readonly': 'true', 'aria-colcount': columns.length })) root.setAttribute(name, value);
+    for (const [name, value] of Object.entries({
+      role: 'grid',
+      tabindex: '0',
+      'aria-label': label,
+      'aria-readonly': 'true',
+      'aria-colcount': columns.length,
+    }))
+      root.setAttribute(name, value);
     root.append(this.head, this.body, this.empty);
     this.listen();
   }
@@ -35,7 +50,11 @@ export class Table {
   heading(column) {
     const sorts = this.onSort !== null && column.sorts;
     const content = sorts ? element('button', { type: 'button', tabindex: '-1' }, column.title, icon('sort')) : column.title;
-    const node = element('div', { class: `cell cell-${column.name}`, role: 'columnheader', title: column.explains ?? null }, content);
+    const node = element(
+      'div',
+      { class: `cell cell-${column.name}`, role: 'columnheader', title: column.explains ?? null },
+      content,
+    );
     if (sorts) content.addEventListener('click', () => this.onSort(column.name));
     column.heading = node;
     return node;
@@ -49,11 +68,21 @@ export class Table {
   }
 
   listen() {
-    this.root.addEventListener('scroll', () => { this.scrolled = this.root.scrollTop; this.draw(this.now); }, { passive: true });
+    this.root.addEventListener(
+      'scroll',
+      () => {
+        this.scrolled = this.root.scrollTop;
+        this.draw(this.now);
+      },
+      { passive: true },
+    );
     this.root.addEventListener('keydown', (event) => this.key(event));
     this.root.addEventListener('focus', () => this.moveTo(Math.max(0, this.indexOf(this.active ?? this.selected)), false));
     this.body.addEventListener('click', (event) => this.click(event));
-    new ResizeObserver(() => { this.size = null; this.draw(this.now); }).observe(this.root);
+    new ResizeObserver(() => {
+      this.size = null;
+      this.draw(this.now);
+    }).observe(this.root);
   }
 
   click(event) {
@@ -69,7 +98,14 @@ export class Table {
     const { row, room } = this.measured();
     const page = Math.max(1, Math.floor(room / row) - 2);
     const at = this.indexOf(this.active);
-    const targets = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.items.length - 1 };
+    const targets = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      PageDown: at + page,
+      PageUp: at - page,
+      Home: 0,
+      End: this.items.length - 1,
+    };
     if (event.key in targets) {
       event.preventDefault();
       this.moveTo(targets[event.key], true);
@@ -160,7 +196,9 @@ export class Table {
 
   makeRow() {
     const cells = this.columns.map((column) => column.make());
-    const nodes = cells.map((cell, at) => element('div', { class: `cell cell-${this.columns[at].name}`, role: 'gridcell' }, cell.node));
+    const nodes = cells.map((cell, at) =>
+      element('div', { class: `cell cell-${this.columns[at].name}`, role: 'gridcell' }, cell.node),
+    );
     const node = element('div', { class: 'grid-row', role: 'row', id: `${this.prefix}-row${this.rows.length}` }, nodes);
     this.body.append(node);
     return { node, cells, item: null, at: -1, height: 0 };

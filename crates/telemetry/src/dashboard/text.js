@@ -50,7 +50,11 @@ export function short(key) {
 
 /** Returns text to search in: what is shown, in lower case. */
 export function searchable(...parts) {
-  return parts.flat().map((part) => clean(part, 200)).join('\n').toLowerCase();
+  return parts
+    .flat()
+    .map((part) => clean(part, 200))
+    .join('\n')
+    .toLowerCase();
 }
 
 /** Returns "1 actor" or "2 actors". */

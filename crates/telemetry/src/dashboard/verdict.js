@@ -34,29 +34,63 @@ export class Verdict {
   sentence(store, found) {
     const errors = found.filter((problem) => problem.level === 'error').length;
     setAttribute(byId('problems'), 'data-level', errors > 0 ? 'error' : found.length > 0 ? 'warning' : 'ok');
-    const parts = [errors > 0 ? plural(errors, 'failure') : '', found.length > errors ? plural(found.length - errors, 'warning') : ''].filter((part) => part !== '');
+    const parts = [
+      errors > 0 ? plural(errors, 'failure') : '',
+      found.length > errors ? plural(found.length - errors, 'warning') : '',
+    ].filter((part) => part !== '');
     const running = [...store.actors.values()].filter((actor) => actor.state === 'running').length;
     setText(byId('problems-title'), parts.length === 0 ? 'Nothing is wrong' : parts.join(', '));
-    setText(byId('problems-runs'), `${running.toLocaleString('en')} of ${plural(store.actors.size, 'actor')} run, with ${plural(store.providers.size, 'provider')}, on this host.`);
+    setText(
+      byId('problems-runs'),
+      `${running.toLocaleString('en')} of ${plural(store.actors.size, 'actor')} run, with ${plural(store.providers.size, 'provider')}, on this host.`,
+    );
   }
 
   node(row) {
     const { members } = row;
-    const button = element('button', { type: 'button', class: 'problem', 'data-level': row.level, 'data-problem': row.key, 'aria-expanded': members ? String(row.open) : null },
+    const button = element(
+      'button',
+      {
+        type: 'button',
+        class: 'problem',
+        'data-level': row.level,
+        'data-problem': row.key,
+        'aria-expanded': members ? String(row.open) : null,
+      },
       icon(row.level),
-      element('span', { class: 'problem-text' },
-        element('span', { class: 'problem-says' }, members ? this.subjects(row) : subject(row), ` ${members ? row.many : row.says}. `),
+      element(
+        'span',
+        { class: 'problem-text' },
+        element(
+          'span',
+          { class: 'problem-says' },
+          members ? this.subjects(row) : subject(row),
+          ` ${members ? row.many : row.says}. `,
+        ),
         row.reason === '' ? null : element('bdi', { class: 'problem-reason' }, row.reason),
-        row.inside ? null : element('span', { class: 'problem-next' }, element('b', {}, 'Next: '), row.next)),
-      typeof row.since === 'number' ? element('time', { class: 'age', 'data-at': row.since, datetime: instant(row.since), title: instant(row.since) }) : null);
+        row.inside ? null : element('span', { class: 'problem-next' }, element('b', {}, 'Next: '), row.next),
+      ),
+      typeof row.since === 'number'
+        ? element('time', { class: 'age', 'data-at': row.since, datetime: instant(row.since), title: instant(row.since) })
+        : null,
+    );
     button.addEventListener('click', (event) => (members ? this.fold(row) : this.onOpen(row.id, event.detail === 0)));
     return button;
   }
 
   subjects({ members, noun }) {
-    const names = members.slice(0, NAMED).map((member) => element('bdi', {}, member.noun === 'host' ? short(member.id) : member.subject)).flatMap((name) => [', ', name]).slice(1);
+    const names = members
+      .slice(0, NAMED)
+      .map((member) => element('bdi', {}, member.noun === 'host' ? short(member.id) : member.subject))
+      .flatMap((name) => [', ', name])
+      .slice(1);
     const rest = members.length > NAMED ? ` and ${(members.length - NAMED).toLocaleString('en')} more` : '';
-    return element('span', {}, element('span', { class: 'problem-subject' }, plural(members.length, noun)), element('span', { class: 'quiet' }, ' (', names, rest, ')'));
+    return element(
+      'span',
+      {},
+      element('span', { class: 'problem-subject' }, plural(members.length, noun)),
+      element('span', { class: 'quiet' }, ' (', names, rest, ')'),
+    );
   }
 
   fold(row) {
@@ -66,7 +100,13 @@ export class Verdict {
 }
 
 function subject(row) {
-  return element('span', {}, element('bdi', { class: 'problem-subject' }, row.subject), ' ', element('span', { class: 'key' }, short(row.id)));
+  return element(
+    'span',
+    {},
+    element('bdi', { class: 'problem-subject' }, row.subject),
+    ' ',
+    element('span', { class: 'key' }, short(row.id)),
+  );
 }
 
 // Problems that say the same are one row, so that one cause does not hide another.
