@@ -3,6 +3,7 @@
 // EventSource cannot send a token, so this reads the body of a fetch.
 
 import { EventReader } from './sse.js';
+import { clean } from './text.js';
 
 const STREAM = 'api/v1/stream';
 // The host speaks every second. Silence this long makes figures stale; longer silence, and the connection is given up.
@@ -63,7 +64,7 @@ export class Connection {
     if (token !== null) headers.Authorization = `Bearer ${token}`;
     const response = await fetch(STREAM, { headers, signal: attempt.signal, cache: 'no-store', credentials: 'omit' });
     if (response.status === 401 || response.status === 403) return this.denied(attempt, token !== null);
-    if (!response.ok) throw new Error(`the host answered ${response.status}`);
+    if (!response.ok) throw new Error(await refusal(response));
     this.heardAt = performance.now();
     const events = new EventReader(
       (kind, data) => this.take(kind, data),
@@ -126,4 +127,13 @@ export class Connection {
     this.state = { phase, since, reason: reason ?? (phase === 'connecting' ? before.reason : null), retryAt };
     this.onState(this.state);
   }
+}
+
+// What the host says of why it does not answer with the stream.
+async function refusal(response) {
+  const said = await response.json().then(
+    (body) => clean(body.error),
+    () => '',
+  );
+  return `the host answered ${response.status}${said === '' ? '' : `, ${said}`}`;
 }

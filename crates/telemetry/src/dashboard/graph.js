@@ -7,6 +7,8 @@ import { picture } from './groups.js';
 import { plural } from './text.js';
 
 const REDRAW_MS = 2_000;
+// Between columns that are closer than this, signs stand for words. Unit: pixels.
+const NARROW = 140;
 
 /** The panel of links. `onOpen(key, byKey)` is called for an actor or a provider, `onNarrow(keys, title)` for a group. */
 export class Graph {
@@ -130,7 +132,9 @@ export class Graph {
       'stroke-width': (1.25 + Math.min(6, Math.log2(edge.count) * 0.7)).toFixed(2),
     });
     const group = svg('g', { 'data-from': edge.from, 'data-to': edge.to }, line);
-    if (edge.state !== 'established') group.append(markOf(edge, ...onCurve(0.3, width, from + shift, to + shift)));
+    const narrow = width < NARROW;
+    const place = onCurve(narrow ? 0.12 : 0.3, width, from + shift, to + shift);
+    if (edge.state !== 'established') group.append(markOf(edge, narrow, ...place));
     return group;
   }
 
@@ -181,10 +185,13 @@ function onCurve(t, width, from, to) {
   return [x, y];
 }
 
-function markOf(edge, x, y) {
-  const text = edge.count > 1 ? `${edge.state} ×${edge.count}` : edge.state;
+// Says in a word that a link is refused or pending, or by a sign where there is no room for a word.
+function markOf(edge, narrow, x, y) {
+  const sign = { refused: '✕', pending: '…' }[edge.state] ?? '?';
+  const word = narrow ? sign : edge.state;
+  const text = edge.count > 1 ? `${word} ×${edge.count}` : word;
   const size = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.78;
-  const width = text.length * size * 0.58 + size * 1.2;
+  const width = text.length * size * 0.58 + size * (narrow ? 0.7 : 1.2);
   const height = size * 1.5;
   const place = `translate(${x} ${y})`;
   return svg(

@@ -38,7 +38,11 @@ export class Store {
 
   takeSnapshot(snapshot) {
     this.takeTime(snapshot.at);
-    if (this.host?.started_at !== snapshot.host?.started_at) this.events = [];
+    // After a restart of the host, its events are counted from the beginning.
+    if (this.host?.started_at !== snapshot.host?.started_at) {
+      this.events = [];
+      this.missed = 0;
+    }
     this.takeHost(snapshot.host);
     for (const [name, key] of Object.entries(COLLECTIONS)) {
       const before = this[name];

@@ -27,7 +27,6 @@ function chapter(event) {
     text: event.text,
     kind: event.kind,
     times: 1,
-    crashes: Number(event.kind === 'crashed'),
     detail: event.detail,
     last: event,
   };
@@ -50,7 +49,6 @@ function extend(open, event) {
   open.until = event.at;
   open.last = event;
   if (event.kind === open.kind) open.times += 1;
-  if (event.kind === 'crashed') open.crashes += 1;
   if (event.kind === 'restarted') open.restarted = (open.restarted ?? 0) + 1;
 }
 
