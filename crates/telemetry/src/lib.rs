@@ -1,0 +1,6 @@
+//! What a host tells of itself: metrics, health, the dashboard and the export of traces. Knows nothing of actors and mailboxes.
+//!
+//! # Layout
+//! - `state`: the state of a host, as the dashboard and `wasmcloud top` show it
+
+pub mod state;
