@@ -48,6 +48,7 @@ mod server;
 mod tls;
 
 pub use actor_caller::{ActorCaller, CallError, CallErrorKind};
+pub use link_value_names::LINK_VALUE_NAMES;
 pub use server::Server;
 
 /// The contract that this server implements.
