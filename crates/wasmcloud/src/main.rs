@@ -15,6 +15,7 @@
 //! - `runtime`: the runtime of commands that wait
 //! - `outcome`: the results of commands, and exit codes
 //! - `color`: when output has colours
+//! - `reference`: the pages of `docs/reference`, which are made of the code
 
 mod announce;
 mod apply;
@@ -33,6 +34,8 @@ mod outcome;
 mod output;
 mod par;
 mod plan;
+#[cfg(test)]
+mod reference;
 mod registry;
 mod run;
 mod runtime;

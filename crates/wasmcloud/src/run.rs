@@ -24,6 +24,8 @@ use std::path::PathBuf;
 use crate::outcome::CommandResult;
 use crate::runtime::in_runtime;
 use crate::state_folder::StateFolder;
+#[cfg(test)]
+pub(crate) use catalogue::{ALL as ALL_SETTINGS, Setting};
 use catalogue::{MANIFEST, STATE_FOLDER};
 pub(crate) use configure::{absolute, compiler, default_cache};
 use settings::{Flags, Settings};

@@ -296,18 +296,3 @@ pub(crate) static ALL: &[&Setting] = &[
     &MEMORY_LIMIT,
     &MESSAGE_LIMIT,
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_documentation_lists_every_setting() {
-        let page = include_str!("../../../../docs/run.md");
-        for Setting { name, variable, short, default, help, .. } in ALL {
-            let short = short.map_or_else(String::new, |short| format!("`-{short}`, "));
-            let row = format!("\n| {short}`--{name}` | `{variable}` | {default} | {help} |\n");
-            assert!(page.contains(&row), "docs/run.md lacks this row: {row}");
-        }
-    }
-}
