@@ -46,6 +46,7 @@ use crate::event::EventBus;
 #[cfg(feature = "experiments")]
 use crate::experiment::running::RunningExperiments;
 use crate::identity::{ActorIdentity, ProviderIdentity};
+use crate::instruments::Instruments;
 use crate::middleware::chain::{MiddlewareChain, Participants};
 use authority::{Approval, Authority};
 use call_limiter::HostLimiter;
@@ -73,6 +74,7 @@ struct Shared {
     limiter: HostLimiter,
     mappings: MappingBudget,
     events: EventBus,
+    instruments: Instruments,
     /// The other hosts of the lattice, if this host has joined one.
     remote_hosts: OnceLock<Arc<dyn RemoteHosts>>,
     #[cfg(feature = "experiments")]
@@ -85,6 +87,7 @@ impl Dispatch {
         authority: Authority,
         middlewares: MiddlewareChain,
         events: EventBus,
+        instruments: Instruments,
     ) -> Dispatch {
         let snapshot = ArcSwap::default();
         let limiter = HostLimiter::new(limits.calls_in_flight);
@@ -97,6 +100,7 @@ impl Dispatch {
             limiter,
             mappings,
             events,
+            instruments,
             remote_hosts: OnceLock::new(),
             #[cfg(feature = "experiments")]
             experiments: RunningExperiments::default(),
@@ -126,6 +130,11 @@ impl Dispatch {
     /// Returns the bus that events are emitted on.
     pub(crate) fn events(&self) -> &EventBus {
         &self.0.events
+    }
+
+    /// Returns the instruments of the host.
+    pub(crate) fn instruments(&self) -> &Instruments {
+        &self.0.instruments
     }
 
     /// Sets the other hosts of the lattice. A host joins one lattice at most.

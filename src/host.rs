@@ -121,7 +121,7 @@ impl Host {
         let middlewares = MiddlewareChain::new(configuration.middlewares.clone());
         let events = EventBus::new(configuration.event_buffer);
         let authority = Authority::new(configuration.authorizer.clone());
-        let dispatch = Dispatch::new(configuration.limits, authority, middlewares, events);
+        let dispatch = Dispatch::new(configuration.limits, authority, middlewares, events, configuration.instruments());
         #[cfg(feature = "experiments")]
         for (entity, experiment) in &configuration.experiments {
             let begun = dispatch.experiments().begin(entity, experiment.clone());

@@ -47,13 +47,14 @@ const CRATES: [(&str, &[&str]); 13] = [
 
 /// The rooms of the host's crate, from the lowest layer to the highest. A room uses those of lower layers. Within the lowest
 /// layer rooms may use each other, as long as there is no circle.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &[
         "authorizer",
         "child",
         "event",
         "experiment",
         "identity",
+        "instruments",
         "labels",
         "lifecycle",
         "link",
@@ -66,6 +67,7 @@ const LAYERS: [&[&str]; 7] = [
     &["supervisor"],
     &["lattice"],
     &["manifest"],
+    &["telemetry"],
     &["host", "fuzzing"],
 ];
 
