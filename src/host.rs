@@ -7,6 +7,7 @@
 //! - `registries`: actors and providers from OCI registries
 //! - `references`: the keys that references stand for
 //! - `manifest`: plans and applications of manifests
+//! - `metrics`: the metrics of a host
 //! - `observation`, `inventory`: events, health, and what runs
 //! - `labels`: the labels of a host
 //! - `lattice`: the lattice that a host joins
@@ -23,6 +24,8 @@ mod lattice;
 mod lifecycle;
 mod links;
 mod manifest;
+#[cfg(feature = "telemetry")]
+mod metrics;
 mod observation;
 mod own_thread;
 mod providers;
@@ -34,6 +37,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+#[cfg(feature = "telemetry")]
+use std::time::Instant;
 
 use actix::{Addr, Handler, Message};
 use nkeys::KeyPair;
@@ -102,6 +107,9 @@ struct Running {
     shards: Arc<Shards>,
     /// The thread that was created for the host, if it was not started on the embedder's.
     own_thread: Option<OwnThread>,
+    /// When it was started.
+    #[cfg(feature = "telemetry")]
+    since: Instant,
     #[cfg(feature = "lattice")]
     lattice: Option<Lattice>,
 }
@@ -121,7 +129,7 @@ impl Host {
         let middlewares = MiddlewareChain::new(configuration.middlewares.clone());
         let events = EventBus::new(configuration.event_buffer);
         let authority = Authority::new(configuration.authorizer.clone());
-        let dispatch = Dispatch::new(configuration.limits, authority, middlewares, events);
+        let dispatch = Dispatch::new(configuration.limits, authority, middlewares, events, configuration.instruments());
         #[cfg(feature = "experiments")]
         for (entity, experiment) in &configuration.experiments {
             let begun = dispatch.experiments().begin(entity, experiment.clone());

@@ -23,6 +23,7 @@
 //! - [`LatticeOptions`], [`ConnectionOptions`], [`LatticeView`], [`LatticeState`]: the lattice that a host joins
 //! - [`RegistryOptions`], [`oci`]: OCI registries, from which actors and providers are pulled
 //! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: code that sees calls and their answers
+//! - `telemetry`: metrics of a host (feature `telemetry`)
 //! - [`Error`], [`ErrorKind`], [`Result`]: errors; [`escaped`]: escapes text from outside for a terminal
 //!
 //! # Features
@@ -39,6 +40,7 @@
 //! - `oci`: actors and provider archives from OCI registries, with [`Host::start_actor_from_registry`]
 //! - `experiments`: planned faults for tests, with `Experiment` and `Host::experiment`. Without it, the host contains no code
 //!   for them
+//! - `telemetry`: metrics for Prometheus, with `HostBuilder::with_metrics`
 //! - `fuzzing`: internals for the fuzz targets. They may change at any time
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -55,6 +57,7 @@ mod experiment;
 pub mod fuzzing;
 mod host;
 mod identity;
+mod instruments;
 mod labels;
 #[cfg(feature = "lattice")]
 mod lattice;
@@ -66,6 +69,8 @@ mod provider;
 pub mod samples;
 mod shard;
 mod supervisor;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 
 pub use authorizer::{Authorizer, Decision, Origin};
 pub use child::ChildState;
@@ -82,6 +87,8 @@ pub use manifest::{
     PlannedImage, StepOutcome, StepResult,
 };
 pub use middleware::{Invocation, InvocationResponse, Middleware};
+#[cfg(feature = "telemetry")]
+pub use prometheus_client;
 pub use supervisor::placement::{ActorOptions, Placement};
 pub use supervisor::restart::{Restart, RestartPolicy};
 pub use wasmcloud_claims::{
@@ -103,8 +110,8 @@ pub use wasmcloud_oci as oci;
 pub use wasmcloud_oci::RegistryOptions;
 pub use wasmcloud_plugin::{Isolation, NativeCapability, PluginProcess, serve_plugin};
 pub use wasmcloud_provider::{
-    ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NullDispatcher,
-    ProviderCallContext,
+    ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, HttpFigures, NullDispatcher,
+    ProviderCallContext, ProviderFigures,
 };
 pub use wasmcloud_providers as builtin;
 

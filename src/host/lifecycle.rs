@@ -88,6 +88,8 @@ impl Host {
             supervisor,
             shards,
             own_thread,
+            #[cfg(feature = "telemetry")]
+            since: Instant::now(),
             #[cfg(feature = "lattice")]
             lattice,
         });

@@ -15,6 +15,7 @@ use super::*;
 use crate::dispatch::authority::Authority;
 use crate::dispatch::snapshot::Condition;
 use crate::event::EventBus;
+use crate::instruments::Instruments;
 use crate::lifecycle::{ProviderCrashed, ServiceRecord};
 use crate::middleware::chain::MiddlewareChain;
 
@@ -53,7 +54,8 @@ impl CapabilityProvider for Early {
 /// Starts a provider whose first instances crash early, and returns its condition and instance once it has settled.
 async fn started(crashes: usize, policy: RestartPolicy) -> (Condition, InstanceNumber) {
     let limits = Limits::new();
-    let dispatch = Dispatch::new(limits, Authority::new(None), MiddlewareChain::new(Vec::new()), EventBus::new(64));
+    let middlewares = MiddlewareChain::new(Vec::new());
+    let dispatch = Dispatch::new(limits, Authority::new(None), middlewares, EventBus::new(64), Instruments::off());
     let shards = Arc::new(Shards::start(1).await.unwrap());
     let config = SupervisorConfig {
         compilation: CompilationConfig::default(),
