@@ -11,6 +11,7 @@
 //! - `labels`: the labels of a host
 //! - `lattice`: the lattice that a host joins
 //! - `control`: what operators request from afar
+//! - `telemetry`: the port, and the state that it tells
 
 mod actors;
 mod builder;
@@ -29,6 +30,8 @@ mod providers;
 mod references;
 mod registries;
 mod start_claim;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -104,6 +107,8 @@ struct Running {
     own_thread: Option<OwnThread>,
     #[cfg(feature = "lattice")]
     lattice: Option<Lattice>,
+    #[cfg(feature = "telemetry")]
+    telemetry: Option<telemetry::Telemetry>,
 }
 
 impl Drop for Inner {
