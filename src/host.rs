@@ -12,6 +12,7 @@
 //! - `labels`: the labels of a host
 //! - `lattice`: the lattice that a host joins
 //! - `control`: what operators request from afar
+//! - `telemetry`: the port, and the state that it tells
 
 mod actors;
 mod builder;
@@ -32,6 +33,8 @@ mod providers;
 mod references;
 mod registries;
 mod start_claim;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -112,6 +115,8 @@ struct Running {
     since: Instant,
     #[cfg(feature = "lattice")]
     lattice: Option<Lattice>,
+    #[cfg(feature = "telemetry")]
+    telemetry: Option<telemetry::Telemetry>,
 }
 
 impl Drop for Inner {

@@ -22,6 +22,7 @@
 //! - [`TrustPolicy`]: trusted signers; [`Authorizer`], [`Decision`], [`Origin`]: decisions about starts, calls and links
 //! - [`LatticeOptions`], [`ConnectionOptions`], [`LatticeView`], [`LatticeState`]: the lattice that a host joins
 //! - [`RegistryOptions`], [`oci`]: OCI registries, from which actors and providers are pulled
+//! - [`TelemetryOptions`]: the port of the dashboard, metrics and health
 //! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: code that sees calls and their answers
 //! - `telemetry`: metrics of a host (feature `telemetry`)
 //! - [`Error`], [`ErrorKind`], [`Result`]: errors; [`escaped`]: escapes text from outside for a terminal
@@ -38,9 +39,10 @@
 //! - `messaging`: [`builtin::Messaging`], on NATS
 //! - `lattice`: hosts that share actors, links and calls over NATS, with [`HostBuilder::with_lattice`]
 //! - `oci`: actors and provider archives from OCI registries, with [`Host::start_actor_from_registry`]
+//! - `telemetry`: the dashboard, metrics, health and readiness on an HTTP port, with [`HostBuilder::with_telemetry`]
+//!   and [`HostBuilder::with_metrics`]
 //! - `experiments`: planned faults for tests, with `Experiment` and `Host::experiment`. Without it, the host contains no code
 //!   for them
-//! - `telemetry`: metrics for Prometheus, with `HostBuilder::with_metrics`
 //! - `fuzzing`: internals for the fuzz targets. They may change at any time
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -114,6 +116,8 @@ pub use wasmcloud_provider::{
     ProviderCallContext, ProviderFigures,
 };
 pub use wasmcloud_providers as builtin;
+#[cfg(feature = "telemetry")]
+pub use wasmcloud_telemetry::TelemetryOptions;
 
 /// Runs the programs of the documents as tests.
 #[cfg(doctest)]

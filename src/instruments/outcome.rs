@@ -67,7 +67,7 @@ impl Outcome {
 pub(crate) struct Outcomes([u64; Outcome::ALL.len()]);
 
 impl Outcomes {
-    pub(super) fn add(&mut self, outcome: Outcome, calls: u64) {
+    pub(crate) fn add(&mut self, outcome: Outcome, calls: u64) {
         self.0[outcome as usize] += calls;
     }
 

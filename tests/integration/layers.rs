@@ -66,7 +66,7 @@ const LAYERS: [&[&str]; 8] = [
     &["actor", "provider"],
     &["supervisor"],
     &["lattice"],
-    &["manifest"],
+    &["manifest", "telemetry"],
     &["telemetry"],
     &["host", "fuzzing"],
 ];
