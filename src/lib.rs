@@ -92,6 +92,7 @@ pub use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
 pub use wasmcloud_core::health::Health;
 pub use wasmcloud_core::limits::Limits;
 pub use wasmcloud_core::text::escaped;
+pub use wasmcloud_core::trace::{CallId, Trace, TraceContext, TraceState};
 #[doc(hidden)]
 pub use wasmcloud_engine::metered;
 pub use wasmcloud_engine::{ArtifactCache, Compiler};

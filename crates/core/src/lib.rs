@@ -12,6 +12,7 @@
 //! - [`limits`]: the limits of guests and hosts
 //! - [`call`]: a call, its deadline and its chain of callers
 //! - [`deadline`]: waits for work until a deadline
+//! - [`trace`]: the trace that a call is part of, and identifiers of calls
 //! - [`shutdown`]: the signal that work has to end
 
 #![forbid(unsafe_code)]
@@ -25,3 +26,4 @@ pub mod identity;
 pub mod limits;
 pub mod shutdown;
 pub mod text;
+pub mod trace;
