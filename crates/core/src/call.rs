@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::identity::InstanceNumber;
-use crate::trace::{CallId, LazyCallId, Trace};
+use crate::trace::{CallId, CallSpan, LazyCallId, Node, Trace, Tracing, is_listening};
 
 /// The time limit of a call whose own limit exceeds the range of the clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -45,7 +45,7 @@ pub struct CallContext {
     /// When the call fails if it has not been answered.
     pub deadline: Instant,
     callers: Option<Arc<Caller>>,
-    trace: Option<Arc<Trace>>,
+    trace: Option<Arc<Node>>,
 }
 
 /// A caller that waits for the answer, and the callers that wait for it in turn.
@@ -167,13 +167,26 @@ impl CallContext {
 
     /// Returns the trace that the call is part of, if there is one.
     pub fn trace(&self) -> Option<&Trace> {
-        self.trace.as_deref()
+        self.trace.as_deref().map(Node::trace)
     }
 
     /// Returns the same call as part of a trace.
     #[must_use]
     pub fn with_trace(self, trace: Trace) -> CallContext {
-        CallContext { trace: Some(Arc::new(trace)), ..self }
+        CallContext { trace: Some(Node::of(trace)), ..self }
+    }
+
+    /// Begins a span of the call, if a subscriber wants it and the trace is sampled. Returns the same call inside of it.
+    /// `make` makes the span, given the host's public key.
+    #[inline]
+    pub fn in_span(self, tracing: &Tracing, make: impl FnOnce(&str) -> tracing::Span) -> (CallContext, CallSpan) {
+        if !is_listening() {
+            return (self, CallSpan::none());
+        }
+        match tracing.begin(self.trace.as_ref(), make) {
+            Some(begun) => (CallContext { trace: Some(begun.node), ..self }, begun.span),
+            None => (self, CallSpan::none()),
+        }
     }
 
     /// Returns the identifier of the chain in log lines. All calls of a chain have the same one. A context that no caller

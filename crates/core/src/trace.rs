@@ -7,8 +7,10 @@
 //! - this file: the header `traceparent`
 //! - `state`: the header `tracestate`
 //! - `call_id`: the identifier of a chain of calls in log lines
+//! - `span`: the spans of calls
 
 mod call_id;
+mod span;
 mod state;
 
 use std::fmt;
@@ -16,7 +18,11 @@ use std::hash::{BuildHasher, RandomState};
 
 pub use call_id::CallId;
 pub(crate) use call_id::LazyCallId;
+pub(crate) use span::Node;
+pub use span::{CallSpan, Shown, Tracing, is_listening};
 pub use state::TraceState;
+#[doc(hidden)]
+pub use tracing;
 
 /// The length of a `traceparent` of version 00. Unit: bytes.
 const LENGTH: usize = 55;
