@@ -65,6 +65,7 @@ mod middleware;
 mod provider;
 pub mod samples;
 mod shard;
+mod spans;
 mod supervisor;
 
 pub use authorizer::{Authorizer, Decision, Origin};

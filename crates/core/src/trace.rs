@@ -19,7 +19,7 @@ use std::hash::{BuildHasher, RandomState};
 pub use call_id::CallId;
 pub(crate) use call_id::LazyCallId;
 pub(crate) use span::Node;
-pub use span::{CallSpan, Shown, Tracing, is_listening};
+pub use span::{CallSpan, Failure, Shown, Tracing, is_listening};
 pub use state::TraceState;
 #[doc(hidden)]
 pub use tracing;

@@ -61,6 +61,15 @@ pub(crate) struct Node {
 #[must_use = "dropping the span says that the call was cancelled"]
 pub struct CallSpan(Option<Arc<Node>>);
 
+/// How the work of a span failed.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure<'a> {
+    /// The kind of the failure, such as the name of an error's kind or the status of an answer.
+    pub kind: &'a str,
+    /// What happened.
+    pub text: &'a str,
+}
+
 /// Where a call is in its trace after a span was asked for.
 pub(crate) struct Begun {
     pub(crate) node: Arc<Node>,
@@ -169,10 +178,30 @@ impl CallSpan {
 
     /// Ends the span with the outcome of the call.
     #[inline]
-    pub fn end<T>(mut self, answer: &Result<T>) {
-        if let Some(node) = self.0.take() {
-            conclude(&node, answer.as_ref().err());
+    pub fn end<T>(self, answer: &Result<T>) {
+        if !self.is_none() {
+            self.end_with(answer.as_ref().err());
         }
+    }
+
+    /// Ends the span of a call that succeeded, or failed with an error.
+    #[cold]
+    pub fn end_with(self, error: Option<&Error>) {
+        let text = error.map(Error::to_string).unwrap_or_default();
+        self.conclude(error.map(|error| Failure { kind: error.kind().name(), text: &text }));
+    }
+
+    /// Ends the span of work that succeeded, or failed in some way.
+    #[cold]
+    pub fn conclude(mut self, failure: Option<Failure<'_>>) {
+        let Some(span) = self.0.take().and_then(|node| node.end()) else { return };
+        if let Some(Failure { kind, text }) = failure {
+            span.record("error.type", kind);
+            span.record("otel.status_code", "ERROR");
+            span.record("otel.status_description", display(Shown(text)));
+        }
+        // Recorded last: it ends the span for those who export it.
+        span.record("outcome", if failure.is_some() { "error" } else { "ok" });
     }
 
     fn span(&self) -> Option<Span> {
@@ -184,27 +213,11 @@ impl Drop for CallSpan {
     #[inline]
     fn drop(&mut self) {
         if let Some(node) = self.0.take() {
-            let span = node.end();
-            // The outcome is recorded last: it ends the span for those who export it.
-            if let Some(span) = span {
-                span.record("otel.status_code", "ERROR");
+            if let Some(span) = node.end() {
                 span.record("outcome", "cancelled");
             }
         }
     }
-}
-
-#[cold]
-fn conclude(node: &Node, error: Option<&Error>) {
-    let Some(span) = node.end() else { return };
-    let Some(error) = error else {
-        span.record("outcome", "ok");
-        return;
-    };
-    span.record("error.type", error.kind().name());
-    span.record("otel.status_code", "ERROR");
-    span.record("otel.status_description", display(Shown(&error.to_string())));
-    span.record("outcome", "error");
 }
 
 /// Makes a span inside of another one, for the same subscriber.
