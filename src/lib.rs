@@ -22,6 +22,7 @@
 //! - [`TrustPolicy`]: trusted signers; [`Authorizer`], [`Decision`], [`Origin`]: decisions about starts, calls and links
 //! - [`LatticeOptions`], [`ConnectionOptions`], [`LatticeView`], [`LatticeState`]: the lattice that a host joins
 //! - [`RegistryOptions`], [`oci`]: OCI registries, from which actors and providers are pulled
+//! - [`Trace`], [`TraceContext`], [`TraceState`], [`CallId`]: the trace that a call is part of
 //! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: code that sees calls and their answers
 //! - [`Error`], [`ErrorKind`], [`Result`]: errors; [`escaped`]: escapes text from outside for a terminal
 //!
@@ -37,6 +38,7 @@
 //! - `messaging`: [`builtin::Messaging`], on NATS
 //! - `lattice`: hosts that share actors, links and calls over NATS, with [`HostBuilder::with_lattice`]
 //! - `oci`: actors and provider archives from OCI registries, with [`Host::start_actor_from_registry`]
+//! - `otlp`: the export of spans to a collector, with [`otlp::OtlpExport`]
 //! - `experiments`: planned faults for tests, with `Experiment` and `Host::experiment`. Without it, the host contains no code
 //!   for them
 //! - `fuzzing`: internals for the fuzz targets. They may change at any time
@@ -109,6 +111,8 @@ pub use wasmcloud_provider::{
     ProviderCallContext,
 };
 pub use wasmcloud_providers as builtin;
+#[cfg(feature = "otlp")]
+pub use wasmcloud_telemetry::otlp;
 
 /// Runs the programs of the documents as tests.
 #[cfg(doctest)]
