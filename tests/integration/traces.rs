@@ -86,6 +86,21 @@ impl Keeper {
     }
 }
 
+/// Runs the test that calls this in a process of its own, where a subscriber concerns no other test. Answers false there.
+fn runs_elsewhere() -> bool {
+    const ALONE: &str = "WASMCLOUD_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return false;
+    }
+    let thread = std::thread::current();
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    alone.args([thread.name().unwrap(), "--exact", "--nocapture"]).env(ALONE, "1");
+    let ended = alone.output().unwrap();
+    let said = [ended.stdout, ended.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+    true
+}
+
 /// Runs a test with a host of one shard, this thread, whose spans are kept.
 async fn with_spans(builder: HostBuilder, test: impl AsyncFnOnce(wasmcloud_host::Host, Keeper)) {
     let keeper = Keeper::default();
@@ -147,7 +162,10 @@ async fn traps_refusals_and_late_answers_are_failures_of_their_spans() {
             host.start_actor(actor).await.unwrap();
             keeper.clear();
             assert_eq!(kind(host.call_actor(&key, operation, b"").await), expected);
-            assert_eq!((failure("wasmcloud::call"), failure("wasmcloud::actor")), (expected.name().into(), expected.name().into()));
+            assert_eq!(
+                (failure("wasmcloud::call"), failure("wasmcloud::actor")),
+                (expected.name().into(), expected.name().into())
+            );
         }
 
         let actor = sign("host_call").actor();
@@ -168,10 +186,12 @@ async fn traps_refusals_and_late_answers_are_failures_of_their_spans() {
 #[actix_rt::test]
 async fn names_that_guests_invent_cannot_forge_lines_in_spans() {
     with_spans(HostBuilder::new(), async |host, keeper| {
-        let actor = sign("host_call").name("evil\n\u{1b}[31m").actor();
+        let evil = Some("evil\n\u{1b}[31m".to_owned());
+        let signing = sign("host_call").claims(|claims| claims.metadata.as_mut().unwrap().name = evil);
+        let actor = signing.actor();
         let key = actor.public_key();
         host.start_actor(actor).await.unwrap();
-        let hostile = format!("Do\nERROR \u{{1b}}[2J{}", "x".repeat(100_000));
+        let hostile = ["Do\nERROR \u{1b}[2J", &"x".repeat(100_000)].concat();
         keeper.clear();
         let call = host_call("", "no\none\u{202e}", &hostile, b"");
         host_answer(&host.call_actor(&key, "Any", &call).await.unwrap()).unwrap_err();

@@ -30,8 +30,8 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
-pub use queue::OtlpCounts;
 use layer::OtlpLayer;
+pub use queue::OtlpCounts;
 use queue::{Counting, SpanQueue};
 
 /// The path of spans at a collector.
@@ -116,7 +116,8 @@ impl OtlpOptions {
     /// `InvalidArgument` unless the endpoint is a URL of HTTP without credentials and query.
     fn url(&self) -> Result<String> {
         let invalid = |reason: &str| {
-            let message = format!("the endpoint of the OTLP collector {reason}: name one such as http://127.0.0.1:4318");
+            let message =
+                format!("the endpoint of the OTLP collector {reason}: name one such as http://127.0.0.1:4318");
             Error::new(ErrorKind::InvalidArgument, message)
         };
         let uri: Uri = self.endpoint.parse().map_err(|_| invalid("is not a URL"))?;
@@ -235,7 +236,9 @@ mod tests {
         let url = |endpoint: &str| OtlpOptions::new(endpoint).url();
         assert_eq!(url("http://127.0.0.1:4318").unwrap(), "http://127.0.0.1:4318/v1/traces");
         assert_eq!(url("https://collector.example/otlp/").unwrap(), "https://collector.example/otlp/v1/traces");
-        for wrong in ["", "collector", "127.0.0.1:4318", "ftp://a", "http://", "/v1", "http://u:secret@a", "http://a?t=secret"] {
+        for wrong in
+            ["", "collector", "127.0.0.1:4318", "ftp://a", "http://", "/v1", "http://u:secret@a", "http://a?t=secret"]
+        {
             let error = url(wrong).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{wrong}");
             assert!(!error.to_string().contains("secret"), "{error}");

@@ -37,7 +37,8 @@ async fn a_collector_that_hangs_or_is_not_there_harms_no_call() {
         listener.local_addr().unwrap()
     };
     for address in [hanging.local_addr().unwrap(), absent] {
-        let options = OtlpOptions::new(format!("http://{address}")).with_queue(10).with_timeout(Duration::from_secs(60));
+        let options =
+            OtlpOptions::new(format!("http://{address}")).with_queue(10).with_timeout(Duration::from_secs(60));
         let export = call_with_export(options, 100).await;
         let counts = export.counts();
         assert!(counts.waiting <= 10 && counts.dropped + counts.failed + counts.waiting >= 200, "{counts:?}");
@@ -85,7 +86,10 @@ fn the_binary_exports_the_spans_of_its_host() {
 fn the_binary_refuses_an_endpoint_that_is_no_url_and_a_share_that_is_none() {
     let place = Workplace::with_echo();
     let (code, errors) = place.ends("run echo.yaml --otlp-endpoint collector:4317");
-    assert!(code == 2 && errors.contains("--otlp-endpoint") && errors.contains("http://127.0.0.1:4318"), "{code} {errors}");
+    assert!(
+        code == 2 && errors.contains("--otlp-endpoint") && errors.contains("http://127.0.0.1:4318"),
+        "{code} {errors}"
+    );
     let (code, errors) = place.ends("run echo.yaml --trace-sampling 1.5");
     assert!(code == 2 && errors.contains("--trace-sampling") && errors.contains("from 0 to 1"), "{code} {errors}");
 }

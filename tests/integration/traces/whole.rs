@@ -1,6 +1,5 @@
 //! Whole traces, as a collector receives them.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -12,6 +11,7 @@ use wasmcloud_host::otlp::{OtlpExport, OtlpOptions};
 use wasmcloud_host::{Host, TraceContext};
 
 use super::collector::{Collector, Received};
+use super::runs_elsewhere;
 use crate::http::serve;
 use crate::lattice::{Lattice, run_actor, stop};
 use crate::signing::sign;
@@ -20,16 +20,13 @@ use crate::support::{soon, until, values, with_host};
 const KEY_VALUE: &str = "wasmcloud:keyvalue";
 const HTTP_CLIENT: &str = "wasmcloud:httpclient";
 
-/// The collector of this process, to which all spans are exported.
-fn collector() -> &'static Collector {
-    static COLLECTOR: OnceLock<Collector> = OnceLock::new();
-    COLLECTOR.get_or_init(|| {
-        let collector = Collector::start();
-        let options = OtlpOptions::new(collector.url()).with_delay(Duration::from_millis(20));
-        let export = OtlpExport::start(options.with_service_name("tests")).unwrap();
-        tracing_subscriber::registry().with(export.layer()).try_init().unwrap();
-        collector
-    })
+/// Starts a collector to which all spans of this process are exported.
+fn collector() -> Collector {
+    let collector = Collector::start();
+    let options = OtlpOptions::new(collector.url()).with_delay(Duration::from_millis(20));
+    let export = OtlpExport::start(options.with_service_name("tests")).unwrap();
+    tracing_subscriber::registry().with(export.layer()).try_init().unwrap();
+    collector
 }
 
 /// Begins a trace as a client would.
@@ -69,7 +66,10 @@ async fn start_store(host: &Host, actor: &str) {
 
 #[actix_rt::test]
 async fn a_trace_leads_from_a_request_through_two_actors_on_two_hosts_to_a_store() {
-    const [INTERNAL, SERVER, CLIENT]: [i32; 3] = [1, 2, 3];
+    let [internal, server, client_kind] = [1, 2, 3];
+    if runs_elsewhere() {
+        return;
+    }
     let collector = collector();
     let lattice = Lattice::start();
     let [front, back] = lattice.hosts().await;
@@ -90,15 +90,15 @@ async fn a_trace_leads_from_a_request_through_two_actors_on_two_hosts_to_a_store
     let [front_id, back_id] = [front.id(), back.id()];
     let short = &counter[..12];
     let expected = [
-        ("GET".to_owned(), SERVER, &front_id),
-        (format!("call {}/HandleRequest", &relay.actor[..12]), INTERNAL, &front_id),
-        ("relay/HandleRequest".to_owned(), INTERNAL, &front_id),
-        ("call fixtures/backend/HandleRequest".to_owned(), INTERNAL, &front_id),
-        (format!("send {short}/HandleRequest"), CLIENT, &front_id),
-        (format!("receive {short}/HandleRequest"), SERVER, &back_id),
-        ("kvcounter/HandleRequest".to_owned(), INTERNAL, &back_id),
-        ("call wasmcloud:keyvalue/Add".to_owned(), INTERNAL, &back_id),
-        ("wasmcloud:keyvalue/Add".to_owned(), INTERNAL, &back_id),
+        ("GET".to_owned(), server, &front_id),
+        (format!("call {}/HandleRequest", &relay.actor[..12]), internal, &front_id),
+        ("relay/HandleRequest".to_owned(), internal, &front_id),
+        ("call fixtures/backend/HandleRequest".to_owned(), internal, &front_id),
+        (format!("send {short}/HandleRequest"), client_kind, &front_id),
+        (format!("receive {short}/HandleRequest"), server, &back_id),
+        ("kvcounter/HandleRequest".to_owned(), internal, &back_id),
+        ("call wasmcloud:keyvalue/Add".to_owned(), internal, &back_id),
+        ("wasmcloud:keyvalue/Add".to_owned(), internal, &back_id),
     ];
     let found: Vec<_> = spans.iter().map(facts).collect();
     assert_eq!(found, expected.map(|(name, kind, host)| (name, kind, host.clone())));
@@ -108,7 +108,10 @@ async fn a_trace_leads_from_a_request_through_two_actors_on_two_hosts_to_a_store
         assert!(inner.end_time_unix_nano <= outer.end_time_unix_nano);
     }
     for span in &spans {
-        assert_eq!((span.get("wasmcloud.outcome").as_str(), span.failure(), span.service.as_str()), ("ok", None, "tests"));
+        assert_eq!(
+            (span.get("wasmcloud.outcome").as_str(), span.failure(), span.service.as_str()),
+            ("ok", None, "tests")
+        );
     }
     assert_eq!(spans[0].get("http.response.status_code"), "200");
     assert_eq!((spans[0].get("http.request.method"), spans[0].get("url.path")), ("GET".into(), "/some/path".into()));
@@ -119,6 +122,9 @@ async fn a_trace_leads_from_a_request_through_two_actors_on_two_hosts_to_a_store
 
 #[actix_rt::test]
 async fn a_failure_far_away_is_seen_in_each_span_on_the_way() {
+    if runs_elsewhere() {
+        return;
+    }
     let collector = collector();
     let lattice = Lattice::start();
     let [front, back] = lattice.hosts().await;
@@ -187,6 +193,9 @@ fn header<'a>(head: &'a [String], name: &str) -> Option<&'a str> {
 
 #[actix_rt::test]
 async fn a_trace_goes_on_with_an_outgoing_request() {
+    if runs_elsewhere() {
+        return;
+    }
     let collector = collector();
     with_host(async |host| {
         let proxy = proxy(&host).await;
@@ -199,11 +208,17 @@ async fn a_trace_goes_on_with_an_outgoing_request() {
         let spans = in_order(collector.trace(&trace_id, 6).await, &id_of(&context));
         let last = spans.last().unwrap();
         assert_eq!((last.span.name.as_str(), last.span.kind), ("GET", 3));
-        assert_eq!((last.get("server.address"), last.get("http.response.status_code")), ("127.0.0.1".into(), "418".into()));
+        assert_eq!(
+            (last.get("server.address"), last.get("http.response.status_code")),
+            ("127.0.0.1".into(), "418".into())
+        );
         assert!(last.failure().is_some(), "the client's error is the fault of the request");
         let head = heard.borrow().clone();
         // The proxy passes on the headers that it was sent; the server continues the trace from the last span.
-        assert_eq!(header(&head, "traceparent").unwrap(), format!("00-{trace_id}-{}-{:02x}", last.id(), context.flags()));
+        assert_eq!(
+            header(&head, "traceparent").unwrap(),
+            format!("00-{trace_id}-{}-{:02x}", last.id(), context.flags())
+        );
         assert_eq!(header(&head, "tracestate").unwrap(), "a=1,b=2");
     })
     .await;
@@ -211,6 +226,9 @@ async fn a_trace_goes_on_with_an_outgoing_request() {
 
 #[actix_rt::test]
 async fn hostile_headers_begin_a_trace_of_their_own() {
+    if runs_elsewhere() {
+        return;
+    }
     let collector = collector();
     with_host(async |host| {
         let served = serve(&host, "echo", &[]).await;
@@ -250,24 +268,24 @@ async fn hostile_headers_begin_a_trace_of_their_own() {
 
 #[actix_rt::test]
 async fn without_a_subscriber_a_trace_is_passed_on_as_it_is() {
-    // In one process with other tests, these have installed a subscriber.
-    let is_listening = tracing::dispatcher::has_been_set();
+    if runs_elsewhere() {
+        return;
+    }
     with_host(async |host| {
         let proxy = proxy(&host).await;
         let (backend, heard) = backend().await;
-        let (context, trace_id) = begin();
+        let context = begin().0;
         for parent in [context.to_string(), format!("{}00", &context.to_string()[..53])] {
             let request = reqwest::Client::new().get(format!("{proxy}{backend}")).header("traceparent", &parent);
             soon(request.header("tracestate", "a=1").send()).await.unwrap();
             let head = heard.borrow().clone();
             let passed_on = header(&head, "traceparent").unwrap();
-            assert_eq!(&passed_on[3..35], trace_id);
-            assert!(is_listening || passed_on == parent, "{passed_on}");
+            assert_eq!(passed_on, parent);
             assert_eq!(header(&head, "tracestate").unwrap(), "a=1");
         }
         let request = reqwest::Client::new().get(format!("{proxy}{backend}"));
         soon(request.send()).await.unwrap();
-        assert!(is_listening || header(&heard.borrow(), "traceparent").is_none());
+        assert_eq!(header(&heard.borrow(), "traceparent"), None);
     })
     .await;
 }

@@ -51,8 +51,7 @@ impl SpanRecord {
     /// Returns the span for the collector, which ends now. `None` for one without identifiers.
     pub(super) fn finish(self, scope: &InstrumentationScope) -> Option<SpanData> {
         let SpanRecord { name, kind, trace_id, span_id, parent, begun, attributes, is_failed, description, .. } = self;
-        let span_context =
-            SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, false, TraceState::default());
+        let span_context = SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, false, TraceState::default());
         let has_parent = parent != SpanId::INVALID;
         span_context.is_valid().then(|| SpanData {
             span_context,
