@@ -132,6 +132,9 @@ mod documents {
     struct Manifests;
     #[doc = include_str!("../docs/operate.md")]
     struct Operate;
+    #[cfg(feature = "otlp")]
+    #[doc = include_str!("../docs/traces.md")]
+    struct Traces;
     #[doc = include_str!("../docs/trust.md")]
     struct Trust;
     #[doc = include_str!("../docs/write-a-provider.md")]

@@ -12,7 +12,7 @@ use imports::{Imports, Module};
 use crate::signing::in_repository;
 
 /// The crates, each with the crates that it may use: those before it in the list, unless it says less.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 13] = [
     ("crates/core", &[]),
     ("crates/claims", &["wasmcloud-core"]),
     ("crates/engine", &["wasmcloud-core"]),
@@ -27,6 +27,7 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("crates/lattice", &["wasmcloud-core", "wasmcloud-claims"]),
     ("crates/control", &["wasmcloud-core", "wasmcloud-lattice"]),
     ("crates/oci", &["wasmcloud-core"]),
+    ("crates/telemetry", &["wasmcloud-core"]),
     (
         ".",
         &[
@@ -39,6 +40,7 @@ const CRATES: [(&str, &[&str]); 12] = [
             "wasmcloud-provider",
             "wasmcloud-plugin",
             "wasmcloud-providers",
+            "wasmcloud-telemetry",
         ],
     ),
 ];
@@ -58,6 +60,7 @@ const LAYERS: [&[&str]; 7] = [
         "middleware",
         "samples",
         "shard",
+        "spans",
     ],
     &["dispatch"],
     &["actor", "provider"],

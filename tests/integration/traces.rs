@@ -218,3 +218,43 @@ async fn a_trace_that_is_not_sampled_has_no_spans() {
     })
     .await;
 }
+
+/// Keeps the lines of the program's log.
+struct Lines(Mutex<Vec<String>>);
+
+impl log::Log for Lines {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("wasmcloud::")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.0.lock().unwrap().push(format!("{} {} {}", record.level(), record.target(), record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[actix_rt::test]
+async fn users_of_log_see_spans_at_debug_and_none_at_info() {
+    if runs_elsewhere() {
+        return;
+    }
+    static LINES: Lines = Lines(Mutex::new(Vec::new()));
+    log::set_logger(&LINES).unwrap();
+    log::set_max_level(log::LevelFilter::Info);
+    with_host_of(HostBuilder::new().with_shards(1), async |host| {
+        let actor = sign("tiny_echo").actor();
+        let key = actor.public_key();
+        host.start_actor(actor).await.unwrap();
+        host.call_actor(&key, "Echo", b"x").await.unwrap();
+        assert_eq!(*LINES.0.lock().unwrap(), [""; 0]);
+        log::set_max_level(log::LevelFilter::Debug);
+        host.call_actor(&key, "Echo", b"x").await.unwrap();
+        let lines = LINES.0.lock().unwrap().clone();
+        assert!(lines.len() == 2 && lines[0].starts_with("DEBUG wasmcloud::call call"), "{lines:?}");
+        assert!(lines[1].contains(&format!("wasmcloud.actor={key}")), "{lines:?}");
+    })
+    .await;
+}

@@ -8,9 +8,11 @@
 //! - this file: the export and its options
 //! - `layer`: takes the spans of hosts from a subscriber
 //! - `record`: a span in progress, as its fields are recorded
+//! - `metrics`: their counts as metrics
 //! - `queue`: the spans that wait for the collector, and their counts
 
 mod layer;
+mod metrics;
 mod queue;
 mod record;
 
@@ -153,7 +155,8 @@ impl fmt::Debug for OtlpOptions {
     }
 }
 
-/// Sends spans to a collector, from a thread of its own. Cheap to clone.
+/// Sends spans to a collector, from a thread of its own. Cheap to clone. Its counts are metrics: a registry of `prometheus-client`
+/// takes it as a collector.
 ///
 /// ```no_run
 /// use std::time::Duration;
