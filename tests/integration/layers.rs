@@ -12,7 +12,7 @@ use imports::{Imports, Module};
 use crate::signing::in_repository;
 
 /// The crates, each with the crates that it may use: those before it in the list, unless it says less.
-const CRATES: [(&str, &[&str]); 13] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("crates/core", &[]),
     ("crates/claims", &["wasmcloud-core"]),
     ("crates/engine", &["wasmcloud-core"]),
@@ -28,6 +28,7 @@ const CRATES: [(&str, &[&str]); 13] = [
     ("crates/telemetry", &["wasmcloud-core"]),
     ("crates/control", &["wasmcloud-core", "wasmcloud-lattice", "wasmcloud-telemetry"]),
     ("crates/oci", &["wasmcloud-core"]),
+    ("crates/telemetry", &["wasmcloud-core"]),
     (
         ".",
         &[
@@ -61,6 +62,7 @@ const LAYERS: [&[&str]; 8] = [
         "middleware",
         "samples",
         "shard",
+        "spans",
     ],
     &["dispatch"],
     &["actor", "provider"],

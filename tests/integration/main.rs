@@ -58,5 +58,7 @@ mod supervision;
 mod support;
 mod tokens;
 mod toolchains;
+#[cfg(feature = "otlp")]
+mod traces;
 mod trust;
 mod workplace;

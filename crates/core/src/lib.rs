@@ -13,6 +13,7 @@
 //! - [`call`]: a call, its deadline and its chain of callers
 //! - [`deadline`]: waits for work until a deadline
 //! - [`durations`]: how long things took
+//! - [`trace`]: the trace that a call is part of, and identifiers of calls
 //! - [`shutdown`]: the signal that work has to end
 
 #![forbid(unsafe_code)]
@@ -27,3 +28,4 @@ pub mod identity;
 pub mod limits;
 pub mod shutdown;
 pub mod text;
+pub mod trace;

@@ -48,7 +48,7 @@ mod response_framing;
 mod server;
 mod tls;
 
-pub use actor_caller::{ActorCaller, CallError, CallErrorKind};
+pub use actor_caller::{ActorCaller, CallError, CallErrorKind, RequestHead, ServedRequest};
 pub use figures::Figures;
 pub use server::Server;
 
