@@ -155,9 +155,8 @@ impl InstanceContext {
     /// Creates a guest, unless the instance is ended in the meantime.
     async fn instantiate(self: &Rc<Self>, context: CallContext) -> Result<Guest, Fault> {
         self.clock.begin(Instant::now(), context.deadline, self.allotted());
-        let name = self.identity.to_string();
         let config = GuestConfig {
-            actor: &name,
+            log: self.identity.log.clone(),
             host: self.host_calls(),
             shutdown: self.shutdown.clone(),
             limits: &self.limits,

@@ -10,6 +10,7 @@
 //! - [`health`]: the health of actors and providers, and its wire format
 //! - [`identity`]: the identifiers of instances and providers in a host
 //! - [`limits`]: the limits of guests and hosts
+//! - [`line_limiter`]: limits the rate of log lines
 //! - [`call`]: a call, its deadline and its chain of callers
 //! - [`deadline`]: waits for work until a deadline
 //! - [`shutdown`]: the signal that work has to end
@@ -23,5 +24,6 @@ pub mod error;
 pub mod health;
 pub mod identity;
 pub mod limits;
+pub mod line_limiter;
 pub mod shutdown;
 pub mod text;

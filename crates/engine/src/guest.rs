@@ -15,6 +15,7 @@ use wasmer::{Instance, Memory, Store, StoreAsync};
 
 use super::call_loop::{CallLoop, CallLoopConfig};
 use super::fault::Fault;
+use super::guest_log::GuestLog;
 use super::guest_state::{GuestState, HostCallHandler};
 use super::imports::COPY_CHUNK;
 use super::mappings::MappingReservation;
@@ -33,8 +34,8 @@ pub struct Guest {
 
 /// The configuration of a guest.
 pub struct GuestConfig<'a> {
-    /// The name of the actor, for log lines.
-    pub actor: &'a str,
+    /// Takes the lines that the guest logs.
+    pub log: Arc<GuestLog>,
     /// Performs the guest's calls.
     pub host: HostCallHandler,
     /// Ends the guest at its next yield.
@@ -49,7 +50,7 @@ impl Guest {
     /// # Errors
     /// Returns the fault if the guest cannot start. Everything that it held is then released.
     pub async fn start(module: &CompiledModule, config: GuestConfig<'_>, context: CallContext) -> Result<Guest, Fault> {
-        let GuestConfig { actor, host, shutdown, limits } = config;
+        let GuestConfig { log, host, shutdown, limits } = config;
         let deadline = context.deadline;
         let stack_bytes = limits.stack_bytes;
         let state = Rc::new(GuestState::new(limits.message_bytes, host, shutdown, context));
@@ -57,7 +58,7 @@ impl Guest {
         let reserved = mappings.reserve("its memory", layout.mappings())?;
         let mut store =
             Store::new(memory::with_tunables(engine.clone(), *layout, stack_bytes, mappings.release_queue()));
-        let imports = imports::define(&mut store, &state, actor);
+        let imports = imports::define(&mut store, &state, log);
         let instance = Instance::new(&mut store, code, &imports)?;
         let exports = &instance.exports;
         let memory = exports.get_memory(interface_check::MEMORY).map_err(Fault::instantiation)?;
@@ -148,7 +149,7 @@ impl fmt::Debug for Guest {
 
 impl fmt::Debug for GuestConfig<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuestConfig").field("actor", &self.actor).finish_non_exhaustive()
+        f.debug_struct("GuestConfig").field("log", &self.log).finish_non_exhaustive()
     }
 }
 

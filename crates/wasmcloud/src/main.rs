@@ -6,6 +6,7 @@
 //! - `keys`, `sign`, `inspect`, `par`, `registry`, `run`, `dev`, `completions`, `man`: the commands
 //! - `ctl`: the commands that talk with the hosts of a lattice
 //! - `manifest`, `plan`, `apply`: manifests, and the hosts that run them
+//! - `logging`: the log of commands that run hosts
 //! - `input`, `output`: the files that commands read and write
 //! - `secret`: seeds and their sources
 //! - `signals`, `state_folder`, `watch`: what commands that stay react to, and what keeps them apart
@@ -27,6 +28,7 @@ mod dev;
 mod input;
 mod inspect;
 mod keys;
+mod logging;
 mod man;
 mod manifest;
 mod outcome;
@@ -59,10 +61,12 @@ fn main() -> ExitCode {
     if std::env::args_os().skip(1).eq([PLUGIN_HOST]) {
         return wasmcloud_plugin::serve_plugin();
     }
-    match Arguments::of_this_process().and_then(run) {
+    let code = match Arguments::of_this_process().and_then(run) {
         Ok(text) => outcome::print(&text),
         Err(failure) => failure.report(),
-    }
+    };
+    logging::flush();
+    code
 }
 
 /// Runs a command, and returns its output.
