@@ -39,6 +39,7 @@ use wasmcloud_core::entity::{WasmCloudEntity, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::InstanceNumber;
 use wasmcloud_core::limits::Limits;
+use wasmcloud_core::trace::Tracing;
 use wasmcloud_engine::MappingBudget;
 
 use crate::authorizer::Origin;
@@ -47,6 +48,7 @@ use crate::event::EventBus;
 use crate::experiment::running::RunningExperiments;
 use crate::identity::{ActorIdentity, ProviderIdentity};
 use crate::middleware::chain::{MiddlewareChain, Participants};
+use crate::spans;
 use authority::{Approval, Authority};
 use call_limiter::HostLimiter;
 #[cfg(feature = "lattice")]
@@ -73,6 +75,7 @@ struct Shared {
     limiter: HostLimiter,
     mappings: MappingBudget,
     events: EventBus,
+    tracing: Tracing,
     /// The other hosts of the lattice, if this host has joined one.
     remote_hosts: OnceLock<Arc<dyn RemoteHosts>>,
     #[cfg(feature = "experiments")]
@@ -85,6 +88,7 @@ impl Dispatch {
         authority: Authority,
         middlewares: MiddlewareChain,
         events: EventBus,
+        tracing: Tracing,
     ) -> Dispatch {
         let snapshot = ArcSwap::default();
         let limiter = HostLimiter::new(limits.calls_in_flight);
@@ -97,6 +101,7 @@ impl Dispatch {
             limiter,
             mappings,
             events,
+            tracing,
             remote_hosts: OnceLock::new(),
             #[cfg(feature = "experiments")]
             experiments: RunningExperiments::default(),
@@ -126,6 +131,11 @@ impl Dispatch {
     /// Returns the bus that events are emitted on.
     pub(crate) fn events(&self) -> &EventBus {
         &self.0.events
+    }
+
+    /// Returns how calls are traced.
+    pub(crate) fn tracing(&self) -> &Tracing {
+        &self.0.tracing
     }
 
     /// Sets the other hosts of the lattice. A host joins one lattice at most.
@@ -158,8 +168,22 @@ impl Dispatch {
 
     /// Calls an actor for the embedder, by public key or call alias.
     pub(crate) async fn call_from_host(&self, target: &str, operation: &str, payload: &[u8]) -> Result<Vec<u8>> {
-        // In all three kinds of call the snapshot is dropped before the answer is awaited.
         let (context, guard) = self.begin().cancellable();
+        let (context, span) = spans::call(self.tracing(), context, &WasmCloudEntity::Host, target, operation);
+        let answer = self.send_from_host(context, target, operation, payload).await;
+        guard.disarm();
+        span.end(&answer);
+        answer
+    }
+
+    async fn send_from_host(
+        &self,
+        context: CallContext,
+        target: &str,
+        operation: &str,
+        payload: &[u8],
+    ) -> Result<Vec<u8>> {
+        // In all three kinds of call the snapshot is dropped before the answer is awaited.
         let refusal = 'elsewhere: {
             let mut middlewares = self.0.middlewares.begin_call();
             let mut approval = Approval::default();
@@ -185,12 +209,9 @@ impl Dispatch {
                 approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
             };
             let answer = self.await_answer(sent).await;
-            guard.disarm();
             return middlewares.leave(answer);
         };
-        let answer = self.call_elsewhere_from_host(target, refusal, Request::new(operation, payload), context).await;
-        guard.disarm();
-        answer
+        self.call_elsewhere_from_host(target, refusal, Request::new(operation, payload), context).await
     }
 
     /// Calls an actor for a provider that is linked to it.
@@ -202,6 +223,21 @@ impl Dispatch {
         request: Request,
     ) -> Result<Vec<u8>> {
         let (context, guard) = context.through_provider(origin.instance);
+        let entity = &origin.identity.entity;
+        let (context, span) = spans::call(self.tracing(), context, entity, actor, &request.operation);
+        let answer = self.send_from_provider(origin, context, actor, request).await;
+        guard.disarm();
+        span.end(&answer);
+        answer
+    }
+
+    async fn send_from_provider(
+        &self,
+        origin: CallingProvider<'_>,
+        context: CallContext,
+        actor: &str,
+        request: Request,
+    ) -> Result<Vec<u8>> {
         let refusal = 'elsewhere: {
             let mut middlewares = self.0.middlewares.begin_call();
             let mut approval = Approval::default();
@@ -230,12 +266,9 @@ impl Dispatch {
                 approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
             };
             let answer = self.await_answer(sent).await;
-            guard.disarm();
             return middlewares.leave(answer);
         };
-        let answer = self.call_elsewhere_from_provider(origin, actor, refusal, request, context).await;
-        guard.disarm();
-        answer
+        self.call_elsewhere_from_provider(origin, actor, refusal, request, context).await
     }
 }
 

@@ -41,6 +41,7 @@ use wasmcloud_claims::TrustPolicy;
 #[cfg(feature = "experiments")]
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::trace::Tracing;
 
 pub use builder::HostBuilder;
 pub use inventory::{ActorInventory, Inventory, LinkInventory, ProviderInventory};
@@ -121,7 +122,8 @@ impl Host {
         let middlewares = MiddlewareChain::new(configuration.middlewares.clone());
         let events = EventBus::new(configuration.event_buffer);
         let authority = Authority::new(configuration.authorizer.clone());
-        let dispatch = Dispatch::new(configuration.limits, authority, middlewares, events);
+        let tracing = Tracing::new(&key.public_key(), configuration.trace_sampling);
+        let dispatch = Dispatch::new(configuration.limits, authority, middlewares, events, tracing);
         #[cfg(feature = "experiments")]
         for (entity, experiment) in &configuration.experiments {
             let begun = dispatch.experiments().begin(entity, experiment.clone());

@@ -65,6 +65,7 @@ mod middleware;
 mod provider;
 pub mod samples;
 mod shard;
+mod spans;
 mod supervisor;
 
 pub use authorizer::{Authorizer, Decision, Origin};
@@ -92,6 +93,7 @@ pub use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
 pub use wasmcloud_core::health::Health;
 pub use wasmcloud_core::limits::Limits;
 pub use wasmcloud_core::text::escaped;
+pub use wasmcloud_core::trace::{CallId, Trace, TraceContext, TraceState};
 #[doc(hidden)]
 pub use wasmcloud_engine::metered;
 pub use wasmcloud_engine::{ArtifactCache, Compiler};

@@ -14,6 +14,7 @@ use super::snapshot::Snapshot;
 use super::{CallingProvider, Dispatch};
 use crate::authorizer::Origin;
 use crate::middleware::chain::Participants;
+use crate::spans;
 
 /// A future of the lattice.
 pub(crate) type Remote<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -135,8 +136,11 @@ impl Dispatch {
         let entered = middlewares.enter(participants, request);
         let answer = async {
             let request = entered?;
+            let (context, span) = spans::to_lattice(self.tracing(), context, &target, &request.operation);
             let call = RemoteCall { origin: caller.entity.clone(), target: target.clone(), request, context };
-            hosts.call(call).await
+            let answer = hosts.call(call).await;
+            span.end(&answer);
+            answer
         }
         .await;
         // That it runs nowhere else says less than the reason why it does not run here.

@@ -44,6 +44,8 @@ pub(super) struct Configuration {
     pub(super) updates: UpdatePolicy,
     pub(super) grace: Option<Duration>,
     pub(super) event_buffer: usize,
+    /// The share of traces that are sampled.
+    pub(super) trace_sampling: f64,
     #[cfg(feature = "experiments")]
     pub(super) experiments: Vec<(WasmCloudEntity, Experiment)>,
     pub(super) health: CheckPolicy,
@@ -87,6 +89,7 @@ impl HostBuilder {
             updates: UpdatePolicy { enabled: false, strict: true },
             grace: None,
             event_buffer: event::DEFAULT_BUFFER,
+            trace_sampling: 1.0,
             #[cfg(feature = "experiments")]
             experiments: Vec::new(),
             health: CheckPolicy { deadline: Duration::from_secs(1), interval: Some(Duration::from_secs(30)) },
@@ -229,6 +232,14 @@ impl HostBuilder {
     #[must_use]
     pub fn with_event_buffer(mut self, events: usize) -> HostBuilder {
         self.0.event_buffer = events;
+        self
+    }
+
+    /// Sets the share of traces that are sampled, among those that begin in this host. Calls of other traces have no spans. A
+    /// trace that comes with a request, or from another host, says itself whether it is sampled. Range: 0 to 1. Default: 1.
+    #[must_use]
+    pub fn with_trace_sampling(mut self, share: f64) -> HostBuilder {
+        self.0.trace_sampling = share;
         self
     }
 

@@ -8,6 +8,7 @@ use wasmcloud_claims::jwt;
 use wasmcloud_core::error::BoxedError;
 use wasmcloud_core::identity::InstanceNumber;
 use wasmcloud_core::limits::Limits;
+use wasmcloud_core::trace::Tracing;
 use wasmcloud_provider::{CapabilityProvider, Dispatcher};
 
 use super::restart::Restart;
@@ -53,7 +54,8 @@ impl CapabilityProvider for Early {
 /// Starts a provider whose first instances crash early, and returns its condition and instance once it has settled.
 async fn started(crashes: usize, policy: RestartPolicy) -> (Condition, InstanceNumber) {
     let limits = Limits::new();
-    let dispatch = Dispatch::new(limits, Authority::new(None), MiddlewareChain::new(Vec::new()), EventBus::new(64));
+    let (authority, middlewares) = (Authority::new(None), MiddlewareChain::new(Vec::new()));
+    let dispatch = Dispatch::new(limits, authority, middlewares, EventBus::new(64), Tracing::new("N", 1.0));
     let shards = Arc::new(Shards::start(1).await.unwrap());
     let config = SupervisorConfig {
         compilation: CompilationConfig::default(),

@@ -13,6 +13,7 @@
 //! - [`line_limiter`]: limits the rate of log lines
 //! - [`call`]: a call, its deadline and its chain of callers
 //! - [`deadline`]: waits for work until a deadline
+//! - [`trace`]: the trace that a call is part of, and identifiers of calls
 //! - [`shutdown`]: the signal that work has to end
 
 #![forbid(unsafe_code)]
@@ -27,3 +28,4 @@ pub mod limits;
 pub mod line_limiter;
 pub mod shutdown;
 pub mod text;
+pub mod trace;

@@ -47,7 +47,7 @@ mod response_framing;
 mod server;
 mod tls;
 
-pub use actor_caller::{ActorCaller, CallError, CallErrorKind};
+pub use actor_caller::{ActorCaller, CallError, CallErrorKind, RequestHead, ServedRequest};
 pub use server::Server;
 
 /// The contract that this server implements.

@@ -9,12 +9,14 @@ use futures_util::future::{Either, select};
 use wasmcloud_core::deadline::within;
 use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::trace::CallSpan;
 use wasmcloud_provider::Binding;
 
 use super::{ProviderActor, Running, lifecycle_deadline};
 use crate::dispatch::provider_mailbox::Lifecycle;
 use crate::identity::ActorIdentity;
 use crate::link::LinkDefinition;
+use crate::spans;
 
 /// The time that a provider has to release everything after the grace period.
 pub(crate) const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,15 +35,28 @@ impl Running {
             return Err(Error::new(ErrorKind::ProviderNotFound, format!("{} has been stopped", self.identity)));
         }
         let name = task.to_string();
-        let change = pin!(self.change_link(&name, task));
+        let span = self.link_span(&name, &task);
+        let change = pin!(span.instrument(self.change_link(&name, task)));
         let ended = pin!(self.shutdown.ended());
-        match select(change, ended).await {
+        let changed = match select(change, ended).await {
             Either::Left((changed, _)) => changed,
             Either::Right(_) => {
                 let message = format!("{} was stopped before it had finished {:?}", self.identity, shorten(&name));
                 Err(Error::new(ErrorKind::ProviderNotFound, message))
             }
-        }
+        };
+        span.end(&changed);
+        changed
+    }
+
+    /// Begins the span of a change of a link.
+    fn link_span(&self, name: &str, task: &Lifecycle) -> CallSpan {
+        let actor = match task {
+            Lifecycle::Bind { actor, .. } => &actor.key,
+            Lifecycle::Drain { actor } | Lifecycle::Unbind { actor } => actor,
+            Lifecycle::Stop { .. } => return CallSpan::none(),
+        };
+        spans::link(self.dispatch.tracing(), self.dispatch.begin(), &self.identity, actor, name)
     }
 
     async fn change_link(&self, name: &str, task: Lifecycle) -> Result<()> {

@@ -87,7 +87,6 @@ impl ProviderStart {
             identity,
             provider,
             dispatcher,
-            #[cfg(feature = "experiments")]
             dispatch,
             reports,
             shutdown: ShutdownSignal::default(),
