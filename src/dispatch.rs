@@ -47,6 +47,7 @@ use crate::event::EventBus;
 #[cfg(feature = "experiments")]
 use crate::experiment::running::RunningExperiments;
 use crate::identity::{ActorIdentity, ProviderIdentity};
+use crate::instruments::Instruments;
 use crate::middleware::chain::{MiddlewareChain, Participants};
 use crate::spans;
 use authority::{Approval, Authority};
@@ -76,6 +77,7 @@ struct Shared {
     mappings: MappingBudget,
     events: EventBus,
     tracing: Tracing,
+    instruments: Instruments,
     /// The other hosts of the lattice, if this host has joined one.
     remote_hosts: OnceLock<Arc<dyn RemoteHosts>>,
     #[cfg(feature = "experiments")]
@@ -89,6 +91,7 @@ impl Dispatch {
         middlewares: MiddlewareChain,
         events: EventBus,
         tracing: Tracing,
+        instruments: Instruments,
     ) -> Dispatch {
         let snapshot = ArcSwap::default();
         let limiter = HostLimiter::new(limits.calls_in_flight);
@@ -102,6 +105,7 @@ impl Dispatch {
             mappings,
             events,
             tracing,
+            instruments,
             remote_hosts: OnceLock::new(),
             #[cfg(feature = "experiments")]
             experiments: RunningExperiments::default(),
@@ -136,6 +140,11 @@ impl Dispatch {
     /// Returns how calls are traced.
     pub(crate) fn tracing(&self) -> &Tracing {
         &self.0.tracing
+    }
+
+    /// Returns the instruments of the host.
+    pub(crate) fn instruments(&self) -> &Instruments {
+        &self.0.instruments
     }
 
     /// Sets the other hosts of the lattice. A host joins one lattice at most.

@@ -123,7 +123,8 @@ impl Host {
         let events = EventBus::new(configuration.event_buffer);
         let authority = Authority::new(configuration.authorizer.clone());
         let tracing = Tracing::new(&key.public_key(), configuration.trace_sampling);
-        let dispatch = Dispatch::new(configuration.limits, authority, middlewares, events, tracing);
+        let instruments = configuration.instruments();
+        let dispatch = Dispatch::new(configuration.limits, authority, middlewares, events, tracing, instruments);
         #[cfg(feature = "experiments")]
         for (entity, experiment) in &configuration.experiments {
             let begun = dispatch.experiments().begin(entity, experiment.clone());

@@ -55,6 +55,7 @@ mod experiment;
 pub mod fuzzing;
 mod host;
 mod identity;
+mod instruments;
 mod labels;
 #[cfg(feature = "lattice")]
 mod lattice;

@@ -15,6 +15,7 @@ use super::instances::Instances;
 use super::provider_mailbox::ProviderMailbox;
 use crate::child::Child;
 use crate::identity::{ActorIdentity, ProviderIdentity};
+use crate::instruments::EntityInstruments;
 use crate::link::{Link, LinkKey};
 
 /// A persistent map with fast, seeded hashing: each call looks names up.
@@ -25,6 +26,7 @@ pub(crate) type Map<K, V> = imbl::GenericHashMap<K, V, foldhash::fast::RandomSta
 pub(crate) struct RunningActor {
     pub(crate) identity: Arc<ActorIdentity>,
     pub(crate) instances: Instances,
+    pub(crate) instruments: EntityInstruments,
     pub(crate) condition: Condition,
     /// Whether it is being stopped. It then serves the calls that have reached it and those that its providers still
     /// deliver, and no others.
@@ -38,6 +40,7 @@ pub(crate) struct RunningProvider {
     /// The present instance. A restart changes its number.
     pub(crate) instance: InstanceNumber,
     pub(crate) mailbox: ProviderMailbox,
+    pub(crate) instruments: EntityInstruments,
     pub(crate) condition: Condition,
     /// Whether this instance has crashed: calls wait for the next one.
     pub(crate) is_down: bool,
@@ -48,8 +51,12 @@ pub(crate) struct RunningProvider {
 }
 
 impl RunningActor {
-    pub(crate) fn new(identity: Arc<ActorIdentity>, instances: Instances) -> RunningActor {
-        RunningActor { identity, instances, condition: Condition::Running, draining: false }
+    pub(crate) fn new(
+        identity: Arc<ActorIdentity>,
+        instances: Instances,
+        instruments: EntityInstruments,
+    ) -> RunningActor {
+        RunningActor { identity, instances, instruments, condition: Condition::Running, draining: false }
     }
 }
 
@@ -58,11 +65,13 @@ impl RunningProvider {
         identity: Arc<ProviderIdentity>,
         instance: InstanceNumber,
         mailbox: ProviderMailbox,
+        instruments: EntityInstruments,
     ) -> RunningProvider {
         RunningProvider {
             identity,
             instance,
             mailbox,
+            instruments,
             condition: Condition::Running,
             is_down: false,
             is_closing: false,

@@ -35,6 +35,7 @@ use crate::child::Child;
 use crate::dispatch::snapshot::{RunningActor, Snapshot};
 use crate::event::Subject;
 use crate::identity::ActorIdentity;
+use crate::instruments::EntityInstruments;
 use aliases::AliasOwners;
 use expiries::Expiries;
 use insertion_order::InsertionOrder;
@@ -128,6 +129,14 @@ impl Registry {
 
     pub(super) fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// Returns the instruments of a running child.
+    pub(super) fn instruments(&self, child: &Child) -> Option<&EntityInstruments> {
+        match child {
+            Child::Actor(key) => self.snapshot.actors.get(key).map(|actor| &actor.instruments),
+            Child::Provider(key) => self.snapshot.providers.get(key).map(|provider| &provider.instruments),
+        }
     }
 
     /// Takes what is to be notified once the snapshot is published.

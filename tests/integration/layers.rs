@@ -12,7 +12,7 @@ use imports::{Imports, Module};
 use crate::signing::in_repository;
 
 /// The crates, each with the crates that it may use: those before it in the list, unless it says less.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 13] = [
     ("crates/core", &[]),
     ("crates/claims", &["wasmcloud-core"]),
     ("crates/engine", &["wasmcloud-core"]),
@@ -25,7 +25,8 @@ const CRATES: [(&str, &[&str]); 12] = [
         &["wasmcloud-core", "wasmcloud-claims", "wasmcloud-provider", "wasmcloud-plugin", "wasmcloud-http-server"],
     ),
     ("crates/lattice", &["wasmcloud-core", "wasmcloud-claims"]),
-    ("crates/control", &["wasmcloud-core", "wasmcloud-lattice"]),
+    ("crates/telemetry", &["wasmcloud-core"]),
+    ("crates/control", &["wasmcloud-core", "wasmcloud-lattice", "wasmcloud-telemetry"]),
     ("crates/oci", &["wasmcloud-core"]),
     (
         ".",
@@ -39,19 +40,21 @@ const CRATES: [(&str, &[&str]); 12] = [
             "wasmcloud-provider",
             "wasmcloud-plugin",
             "wasmcloud-providers",
+            "wasmcloud-telemetry",
         ],
     ),
 ];
 
 /// The rooms of the host's crate, from the lowest layer to the highest. A room uses those of lower layers. Within the lowest
 /// layer rooms may use each other, as long as there is no circle.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &[
         "authorizer",
         "child",
         "event",
         "experiment",
         "identity",
+        "instruments",
         "labels",
         "lifecycle",
         "link",
@@ -64,6 +67,7 @@ const LAYERS: [&[&str]; 7] = [
     &["supervisor"],
     &["lattice"],
     &["manifest"],
+    &["telemetry"],
     &["host", "fuzzing"],
 ];
 
