@@ -112,12 +112,7 @@ impl Dispatch {
         answer
     }
 
-    async fn send_from_actor(
-        &self,
-        lookup: &Lookup<'_>,
-        request: Request,
-        context: CallContext,
-    ) -> Result<Vec<u8>> {
+    async fn send_from_actor(&self, lookup: &Lookup<'_>, request: Request, context: CallContext) -> Result<Vec<u8>> {
         self.expect_chain_depth(&context)?;
         match self.call_here_from_actor(lookup, request, &context).await {
             Ok(answer) => answer,

@@ -11,6 +11,7 @@ use wasmcloud_core::deadline::within;
 use wasmcloud_core::error::printable;
 use wasmcloud_core::limits::Limits;
 use wasmcloud_core::shutdown::ShutdownSignal;
+use wasmcloud_core::trace::CallId;
 use wasmer::{Instance, Memory, Store, StoreAsync};
 
 use super::call_loop::{CallLoop, CallLoopConfig};
@@ -110,6 +111,11 @@ impl Guest {
     /// Returns the operation of the last call that was begun.
     pub fn operation(&self) -> String {
         self.state.operation()
+    }
+
+    /// Returns the identifier of the chain that the last call belongs to, for log lines.
+    pub fn call_id(&self) -> CallId {
+        self.state.context().call_id()
     }
 
     /// Runs the call that was begun last until it suspends or ends.

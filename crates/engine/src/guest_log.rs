@@ -45,7 +45,7 @@ impl GuestLog {
     }
 
     /// Writes a line of `length` bytes, of which the beginning is given. Returns whether it was written, and not left out.
-    pub(super) fn write(self: &Arc<Self>, _context: &CallContext, beginning: &[u8], length: usize) -> bool {
+    pub(super) fn write(self: &Arc<Self>, context: &CallContext, beginning: &[u8], length: usize) -> bool {
         let left_out = {
             let mut limiter = self.limiter();
             if limiter.admit(Instant::now()) { 0 } else { limiter.left_out() }
@@ -54,7 +54,8 @@ impl GuestLog {
             0 => {
                 let GuestLog { actor, name, .. } = &**self;
                 let line = log_line(beginning, length);
-                log::info!(target: TARGET, actor = &**actor, actor_name = name.as_str(); "{name}: {line}");
+                let call = context.call_id();
+                log::info!(target: TARGET, actor = &**actor, actor_name = name.as_str(), call; "{name}: {line}");
             }
             1 => self.report_later(),
             _ => {}

@@ -190,7 +190,7 @@ impl AsyncCapabilityProvider for InProcess {
             stopped
         };
         if let Err(error) = self.threads.run_in_order(stop).await {
-            log::error!("{} failed while it was stopped: {error}", self.in_flight.provider());
+            log::error!(provider = self.in_flight.provider().key.joined(); "{} failed while it was stopped: {error}", self.in_flight.provider());
         }
     }
 }

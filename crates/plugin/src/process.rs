@@ -186,7 +186,7 @@ impl AsyncCapabilityProvider for Process {
     async fn stop(&self) {
         self.connection.stopping.store(true, Ordering::Release);
         if let Err(error) = self.request_without_result(ProviderRequest::Stop).await {
-            log::error!("{} failed while it was stopped: {error}", self.in_flight.provider());
+            log::error!(provider = self.in_flight.provider().key.joined(); "{} failed while it was stopped: {error}", self.in_flight.provider());
         }
         let exited = self.connection.exited.notified();
         if !self.connection.has_exited() && timeout(EXIT_TIMEOUT, exited).await.is_err() {

@@ -199,12 +199,7 @@ impl ActorCaller for LinkedActor {
         TracedRequest { context: Some(context), span }
     }
 
-    async fn call(
-        &self,
-        request: &TracedRequest,
-        operation: &str,
-        payload: Vec<u8>,
-    ) -> Result<Vec<u8>, CallError> {
+    async fn call(&self, request: &TracedRequest, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, CallError> {
         let answer = match &request.context {
             Some(context) => {
                 // The deadline begins with the call, not with the request.

@@ -5,8 +5,7 @@ use wasmcloud_core::trace::{CallSpan, Failure};
 
 /// Returns the name that a span gives a method. Unknown ones have one name, because a span's names should be few.
 pub(crate) fn method(method: &str) -> &'static str {
-    const KNOWN: [&str; 10] =
-        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"];
+    const KNOWN: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("_OTHER")
 }
 

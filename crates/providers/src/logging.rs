@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use wasmcloud_core::error::{BoxedError, Result};
 use wasmcloud_core::line_limiter::LineLimiter;
 use wasmcloud_core::text::log_line;
+use wasmcloud_core::trace::CallId;
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
@@ -52,7 +53,7 @@ const REPORT_AFTER: Duration = Duration::from_secs(1);
 /// The provider refuses a link if a value is unknown or invalid. The error names the value.
 ///
 /// Each line has the target `wasmcloud_actor`, and begins with the actor's name. Its structured fields are `actor` (the public key),
-/// `actor_name`, and `actor_target` (the target that the actor named). Control characters are escaped, so an actor cannot forge
+/// `actor_name`, `actor_target` (the target that the actor named), and `call` (the identifier of the chain of calls). Control characters are escaped, so an actor cannot forge
 /// lines.
 /// `WriteLog` accepts a level as text or as a number from 1 (`error`) to 5 (`trace`). Lines with level 0 are discarded.
 ///
@@ -110,7 +111,7 @@ impl Logging {
 }
 
 impl LogLink {
-    fn write(self: &Arc<LogLink>, line: &LogLine<'_>) {
+    fn write(self: &Arc<LogLink>, line: &LogLine<'_>, call: Option<CallId>) {
         let Some(level) = line.level.filter(|level| *level <= self.config.level) else { return };
         // A line that is not logged does not count for the rate.
         if !log::log_enabled!(target: TARGET, level) {
@@ -126,7 +127,7 @@ impl LogLink {
         let (actor, name) = (self.actor.as_str(), self.name.as_str());
         let target = truncate(line.target, MAX_NAME_BYTES);
         let text = truncate(line.text, self.config.text_limit);
-        log::log!(target: TARGET, level, actor, actor_name = name, actor_target = target; "{name}: {text}");
+        log::log!(target: TARGET, level, actor, actor_name = name, actor_target = target, call; "{name}: {text}");
     }
 
     /// Schedules the report of the lines that were left out, with the first of them.
@@ -190,7 +191,8 @@ impl AsyncCapabilityProvider for Logging {
         }
         let line = LogLine::decode(&call.operation, &call.message)?;
         let link = self.links().get(&call.actor).cloned();
-        link.ok_or_else(|| format!("actor {} is not linked to a log", call.actor))?.write(&line);
+        link.ok_or_else(|| format!("actor {} is not linked to a log", call.actor))?
+            .write(&line, call.dispatcher.call_id());
         Ok(Vec::new())
     }
 

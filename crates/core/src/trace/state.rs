@@ -91,13 +91,18 @@ mod tests {
 
     #[test]
     fn entries_are_kept_in_order() {
-        assert_eq!(parsed("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE").unwrap(), "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE");
+        assert_eq!(
+            parsed("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE").unwrap(),
+            "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"
+        );
         assert_eq!(parsed(" a=1 ,\t, tenant@system=a b:c ").unwrap(), "a=1,tenant@system=a b:c");
     }
 
     #[test]
     fn malformed_headers_are_ignored() {
-        for malformed in ["", " , ", "a", "a=", "=1", "A=1", "a=1,a=2", "a=1=2", "a=\u{1b}", "a=é", "a b=1", "a=1\r\nb=2"] {
+        for malformed in
+            ["", " , ", "a", "a=", "=1", "A=1", "a=1,a=2", "a=1=2", "a=\u{1b}", "a=é", "a b=1", "a=1\r\nb=2"]
+        {
             assert_eq!(parsed(malformed), None, "{malformed:?}");
         }
         let many: Vec<String> = (0..33).map(|number| format!("k{number}=1")).collect();
