@@ -18,7 +18,5 @@ pub(crate) fn note(message: &str) {
     if logging::is_json() {
         return logging::say(Level::Info, message);
     }
-    logging::flush();
-    // A failure to print cannot be reported.
-    let _ = writeln!(io::stderr(), "wasmcloud: {}", escaped(message));
+    logging::print(&format!("wasmcloud: {}\n", escaped(message)));
 }

@@ -12,7 +12,7 @@ mod line;
 mod throttle;
 mod writer;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::panic;
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
@@ -96,6 +96,17 @@ pub(crate) fn is_json() -> bool {
 pub(crate) fn say(level: Level, message: &str) {
     if let Some(logger) = LOGGER.get() {
         logger.write(&Record::builder().level(level).target(COMMAND).args(format_args!("{message}")).build());
+    }
+}
+
+/// Prints text for people on standard error, in its turn among the lines of the log. Colours are left out where the reader
+/// wants none.
+pub(crate) fn print(text: &str) {
+    match LOGGER.get() {
+        Some(logger) if logger.style == Style::Colored => logger.writer.push(text.to_owned()),
+        Some(logger) => logger.writer.push(anstream::adapter::strip_str(text).to_string()),
+        // A failure to print cannot be reported.
+        None => drop(anstream::stderr().write_all(text.as_bytes())),
     }
 }
 

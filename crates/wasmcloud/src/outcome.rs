@@ -110,14 +110,12 @@ fn say(level: Level, message: &str) {
     if logging::is_json() {
         return logging::say(level, message);
     }
-    logging::flush();
     let (label, color) = match level {
         Level::Error => ("error", AnsiColor::Red),
         _ => ("warning", AnsiColor::Yellow),
     };
     let style = Style::new().bold().fg_color(Some(color.into()));
-    // A failure to print cannot be reported.
-    let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {}", escaped(message));
+    logging::print(&format!("{style}{label}:{style:#} {}\n", escaped(message)));
 }
 
 /// Prints the output of a command. Colours in it are left out where `--color` or the terminal asks for that. A reader that
