@@ -5,6 +5,7 @@
 //! - `announce`: what commands that stay say
 //! - `keys`, `sign`, `inspect`, `par`, `registry`, `run`, `dev`, `completions`, `man`: the commands
 //! - `ctl`: the commands that talk with the hosts of a lattice
+//! - `top`: what those hosts run, kept current on the screen
 //! - `manifest`, `plan`, `apply`: manifests, and the hosts that run them
 //! - `logging`: the log of commands that run hosts
 //! - `input`, `output`: the files that commands read and write
@@ -44,6 +45,7 @@ mod signals;
 mod state_folder;
 mod table;
 mod time;
+mod top;
 mod watch;
 
 use std::process::ExitCode;
@@ -76,6 +78,7 @@ fn run(arguments: Arguments) -> CommandResult {
         Some(Command::Dev(command)) => dev::run(*command),
         Some(Command::Run(command)) => run::run(*command),
         Some(Command::Ctl(command)) => ctl::run(command),
+        Some(Command::Top(command)) => top::run(*command),
         Some(Command::Manifest(command)) => manifest::run(command),
         Some(Command::Plan(command)) => plan::run(command),
         Some(Command::Apply(command)) => apply::run(command),
