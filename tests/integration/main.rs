@@ -37,6 +37,7 @@ mod limits;
 mod link_values;
 mod linked_crowds;
 mod links;
+mod logs;
 mod manifests;
 mod metrics;
 mod middleware;

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::color::When;
 use crate::outcome::{CommandError, CommandResult};
-use crate::{apply, completions, ctl, dev, inspect, keys, man, manifest, par, plan, registry, run, sign};
+use crate::{apply, completions, ctl, dev, inspect, keys, man, manifest, par, plan, registry, run, sign, top};
 
 /// Runs, signs and ships WebAssembly actors and capability providers, and controls the hosts that run them.
 #[derive(Debug, Parser)]
@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Plan(plan::Plan),
     Apply(apply::Apply),
     Ctl(ctl::Ctl),
+    Top(Box<top::Top>),
     #[command(subcommand)]
     Manifest(manifest::Command),
     #[command(subcommand, visible_alias = "reg")]
@@ -55,6 +56,7 @@ Examples:
   wasmcloud run counter.yaml
   wasmcloud apply shop.yaml
   wasmcloud ctl hosts
+  wasmcloud top
   wasmcloud registry push echo_signed.wasm registry.example/actors/echo:1.0.0
   wasmcloud keys gen account --output account.seed
   wasmcloud sign echo.wasm --output echo_signed.wasm --name Echo -c httpserver \\

@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 
 use wasmcloud_host::Compiler;
 
-use crate::outcome::CommandResult;
-use crate::run::{compiler, log_to_stderr};
+use crate::logging;
+use crate::outcome::{CommandError, CommandResult};
+use crate::run::compiler;
 use crate::runtime::in_runtime;
 use crate::state_folder::{DEFAULT, StateFolder};
 use crate::watch::Watch;
@@ -76,7 +77,7 @@ pub(crate) struct Dev {
 }
 
 pub(crate) fn run(command: Dev) -> CommandResult {
-    log_to_stderr("warn,wasmcloud_actor=debug");
+    start_log()?;
     let links = links::Links::new(&command)?;
     // Changes from here on are noticed. Nothing is made before the file could be read: a wrong path leaves no trace.
     let watch = Watch::of(vec![command.file.clone()])?;
@@ -87,4 +88,16 @@ pub(crate) fn run(command: Dev) -> CommandResult {
         folder.remove_if_new();
     }
     ended
+}
+
+/// Logs to standard error what `RUST_LOG` selects, or else what the actor writes.
+///
+/// # Errors
+/// `Usage` if the variable cannot be read.
+fn start_log() -> CommandResult<()> {
+    let selected = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let selected = selected.as_deref().unwrap_or("warn,wasmcloud_actor=debug,wasmcloud_host::guest=info");
+    let invalid = |reason| CommandError::Usage(format!("the environment variable RUST_LOG is invalid: {reason}"));
+    logging::start(logging::filter(selected).map_err(invalid)?, logging::Format::Text);
+    Ok(())
 }
