@@ -12,8 +12,9 @@ use imports::{Imports, Module};
 use crate::signing::in_repository;
 
 /// The crates, each with the crates that it may use: those before it in the list, unless it says less.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 13] = [
     ("crates/core", &[]),
+    ("crates/document", &["wasmcloud-core"]),
     ("crates/claims", &["wasmcloud-core"]),
     ("crates/engine", &["wasmcloud-core"]),
     ("crates/provider-sdk", &[]),
@@ -33,6 +34,7 @@ const CRATES: [(&str, &[&str]); 12] = [
             "wasmcloud-core",
             "wasmcloud-claims",
             "wasmcloud-control",
+            "wasmcloud-document",
             "wasmcloud-engine",
             "wasmcloud-lattice",
             "wasmcloud-oci",

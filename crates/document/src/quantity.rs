@@ -1,15 +1,21 @@
-//! Reads the numbers of a manifest: integers, counts, sizes and durations.
+//! Reads numbers: integers, counts, sizes and durations.
 
 use std::time::Duration;
 
 /// Reads a non-negative integer.
-pub(super) fn number<T: TryFrom<u64>>(text: &str) -> Result<T, &'static str> {
+///
+/// # Errors
+/// What it should be.
+pub fn number<T: TryFrom<u64>>(text: &str) -> Result<T, &'static str> {
     let number = digits(text).and_then(|number| T::try_from(number).ok());
     number.ok_or("it should be a non-negative integer within the range of the key")
 }
 
 /// Reads an integer of at least one.
-pub(super) fn count(text: &str) -> Result<usize, &'static str> {
+///
+/// # Errors
+/// What it should be.
+pub fn count(text: &str) -> Result<usize, &'static str> {
     number(text)
         .ok()
         .filter(|&number| number > 0)
@@ -17,7 +23,10 @@ pub(super) fn count(text: &str) -> Result<usize, &'static str> {
 }
 
 /// Reads a size: `65536`, `64KiB`, `32MiB` or `1GiB`. Unit: bytes.
-pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
+///
+/// # Errors
+/// What it should be.
+pub fn bytes(text: &str) -> Result<u64, &'static str> {
     const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     let of_unit = |(unit, bytes): &(&str, u64)| digits(text.strip_suffix(unit)?)?.checked_mul(*bytes);
     digits(text)
@@ -26,12 +35,18 @@ pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
 }
 
 /// Reads a size that fits the address space. Unit: bytes.
-pub(super) fn size(text: &str) -> Result<usize, &'static str> {
+///
+/// # Errors
+/// What it should be.
+pub fn size(text: &str) -> Result<usize, &'static str> {
     bytes(text).and_then(|bytes| usize::try_from(bytes).map_err(|_| "it is larger than this machine's address space"))
 }
 
 /// Reads a positive duration: `500ms`, `5s`, `2m` or `1h`.
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+///
+/// # Errors
+/// What it should be.
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
     const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
     let of_unit = |(unit, milliseconds): &(&str, u64)| digits(text.strip_suffix(unit)?)?.checked_mul(*milliseconds);
     let milliseconds = UNITS.iter().find_map(of_unit).filter(|&milliseconds| milliseconds > 0);
