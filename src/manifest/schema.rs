@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wasmcloud_document::{Content, DocumentError, Fields, Node, named_values, one_of, quantity, text};

@@ -56,7 +56,9 @@ impl HostManifest {
     /// # Errors
     /// `InvalidManifest` if the manifest is malformed.
     pub fn from_json(text: &str) -> Result<HostManifest> {
-        let read = wasmcloud_document::json::read(text).and_then(schema::manifest).map_err(|error| invalid(None, &error, ""))?;
+        let read = wasmcloud_document::json::read(text)
+            .and_then(schema::manifest)
+            .map_err(|error| invalid(None, &error, ""))?;
         Ok(HostManifest { has_travelled: true, ..read })
     }
 }

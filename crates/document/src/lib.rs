@@ -98,10 +98,7 @@ impl Node {
     ///
     /// # Errors
     /// The first reason that `visit` returns, with the key and the position.
-    pub fn each_text(
-        &mut self,
-        visit: &mut dyn FnMut(&mut String) -> Result<(), String>,
-    ) -> Result<(), DocumentError> {
+    pub fn each_text(&mut self, visit: &mut dyn FnMut(&mut String) -> Result<(), String>) -> Result<(), DocumentError> {
         self.visit_texts(String::new(), visit)
     }
 

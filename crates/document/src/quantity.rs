@@ -11,6 +11,15 @@ pub fn number<T: TryFrom<u64>>(text: &str) -> Result<T, &'static str> {
     number.ok_or("it should be a non-negative integer within the range of the key")
 }
 
+/// Reads a non-negative number with digits and at most one point: `250` or `0.5`.
+///
+/// # Errors
+/// What it should be.
+pub fn decimal(text: &str) -> Result<f64, &'static str> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    is_plain.then(|| text.parse().ok()).flatten().ok_or("it should be a number, such as 250 or 0.5")
+}
+
 /// Reads an integer of at least one.
 ///
 /// # Errors
@@ -79,5 +88,9 @@ mod tests {
         assert_eq!(count("3"), Ok(3));
         assert!(count("0").is_err() && count("many").is_err());
         assert!(number::<u32>("4294967296").is_err());
+        assert_eq!((decimal("250"), decimal(".5"), decimal("1.25")), (Ok(250.0), Ok(0.5), Ok(1.25)));
+        for bad in ["", ".", "-1", "+1", "1e9", "1.2.3", "nan", "inf"] {
+            assert!(decimal(bad).is_err(), "{bad}");
+        }
     }
 }

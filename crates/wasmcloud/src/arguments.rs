@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::color::When;
 use crate::outcome::{CommandError, CommandResult};
-use crate::{apply, completions, ctl, dev, inspect, keys, man, manifest, par, plan, registry, run, sign};
+use crate::{apply, completions, ctl, dev, inspect, keys, lab, man, manifest, par, plan, registry, run, sign};
 
 /// Runs, signs and ships WebAssembly actors and capability providers, and controls the hosts that run them.
 #[derive(Debug, Parser)]
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Ctl(ctl::Ctl),
     #[command(subcommand)]
     Manifest(manifest::Command),
+    #[command(subcommand)]
+    Lab(lab::Command),
     #[command(subcommand, visible_alias = "reg")]
     Registry(registry::Command),
     #[command(subcommand)]

@@ -6,6 +6,7 @@
 //! - `keys`, `sign`, `inspect`, `par`, `registry`, `run`, `dev`, `completions`, `man`: the commands
 //! - `ctl`: the commands that talk with the hosts of a lattice
 //! - `manifest`, `plan`, `apply`: manifests, and the hosts that run them
+//! - `lab`: experiments by plan
 //! - `input`, `output`: the files that commands read and write
 //! - `secret`: seeds and their sources
 //! - `signals`, `state_folder`, `watch`: what commands that stay react to, and what keeps them apart
@@ -27,6 +28,7 @@ mod dev;
 mod input;
 mod inspect;
 mod keys;
+mod lab;
 mod man;
 mod manifest;
 mod outcome;
@@ -75,6 +77,7 @@ fn run(arguments: Arguments) -> CommandResult {
         Some(Command::Manifest(command)) => manifest::run(command),
         Some(Command::Plan(command)) => plan::run(command),
         Some(Command::Apply(command)) => apply::run(command),
+        Some(Command::Lab(command)) => lab::run(command),
         Some(Command::Registry(command)) => registry::run(command),
         Some(Command::Keys(command)) => keys::run(command),
         Some(Command::Sign(command)) => sign::run(command),
