@@ -7,8 +7,8 @@ import { clean, plural } from './text.js';
 
 const LANE = 58;
 const BOTTOM = 22;
-/** The events from which on a lane tells numbers. */
-const DENSE = 200;
+// The room that an event needs to be told from the next one. Unit: pixels.
+const ROOM = 9;
 
 // The shapes of events, around the origin. Above the bar is what was done to it, on it what came of that, below it the reaction.
 const MARKS = {
@@ -47,8 +47,10 @@ export class Lanes extends Frame {
     const middle = 8 + number * LANE + LANE / 2 + 7;
     const events = this.events[number];
     const name = svg('text', { class: 'lane-name', x: LEFT, y: middle - 24 }, clean(entity.name, 60));
-    const dense = counted(entity) > DENSE;
-    const content = dense ? this.density(entity, middle) : [...bars(this, entity, events, middle), ...this.marks(events, middle)];
+    const dense = counted(entity) > this.width / ROOM;
+    const content = dense
+      ? [...this.density(entity, middle), ...this.marks(events.filter(({ kind }) => kind === 'failed' || kind === 'link_refused'), middle)]
+      : [...bars(this, entity, events, middle), ...this.marks(events, middle)];
     return svg('g', { class: 'lane' }, name, content);
   }
 

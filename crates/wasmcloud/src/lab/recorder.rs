@@ -19,6 +19,10 @@ const MOST_KINDS: usize = 64;
 /// The kind under which further kinds are counted.
 const OTHER: &str = "Other";
 
+/// Slots are joined at the end while there are more than this and few calls in each, whose quantiles would say little.
+const FEW_SLOTS: usize = 60;
+const FEW_CALLS: u64 = 30;
+
 /// The stretches of time that a comparison takes its samples from.
 const BLOCKS: usize = 10;
 
@@ -117,8 +121,7 @@ impl Recorder {
     fn slot(&mut self, at: Duration) -> &mut Slot {
         let mut number = at.as_nanos() / self.width.as_nanos();
         while number >= MOST_SLOTS as u128 {
-            self.slots = self.slots.chunks(2).map(Slot::sum).collect();
-            self.width *= 2;
+            self.join();
             number = at.as_nanos() / self.width.as_nanos();
         }
         // Less than the most slots.
@@ -127,6 +130,12 @@ impl Recorder {
             self.slots.resize_with(number + 1, Slot::default);
         }
         &mut self.slots[number]
+    }
+
+    /// Joins slots two by two.
+    fn join(&mut self) {
+        self.slots = self.slots.chunks(2).map(Slot::sum).collect();
+        self.width *= 2;
     }
 
     fn count(&mut self, kind: String, text: String, at: Duration, is_loss: bool) {
@@ -142,8 +151,12 @@ impl Recorder {
     }
 
     /// Returns what was recorded. The names and counts of the load are filled in by its caller.
-    pub(super) fn finish(self) -> LoadReport {
+    pub(super) fn finish(mut self) -> LoadReport {
         let (calls, _) = self.counts();
+        let blocks = blocks(&self.slots, self.width, self.ended);
+        while self.slots.len() > FEW_SLOTS && calls / (self.slots.len() as u64) < FEW_CALLS {
+            self.join();
+        }
         let seconds = self.ended.as_secs_f64();
         LoadReport {
             duration_us: microseconds(self.ended),
@@ -154,7 +167,7 @@ impl Recorder {
             throughput: if seconds > 0.0 { self.answered.total() as f64 / seconds } else { 0.0 },
             latency: (&self.answered).into(),
             failure_latency: (&self.failed).into(),
-            blocks: blocks(&self.slots, self.width, self.ended),
+            blocks,
             slots: slots(&self.slots, self.width),
             outcomes: self.outcomes.into_iter().map(outcome).collect(),
             ..LoadReport::default()

@@ -1,14 +1,12 @@
 // The pictures of a run: its loads over time, what happened to actors and providers, and how durations are spread.
 
 import { element } from './dom.js';
-import { micros } from './format.js';
+import { micros, rate } from './format.js';
 import { Lanes } from './lanes.js';
 import { Cursor, Plot } from './plot.js';
 import { Histogram, Shares } from './spread.js';
 import { clean } from './text.js';
 import { note, panel } from './tables.js';
-
-const perSecond = new Intl.NumberFormat('en', { maximumSignificantDigits: 3, notation: 'compact' });
 
 /** Returns a time since the beginning of the run, which is given in microseconds. */
 export function since(value) {
@@ -44,7 +42,7 @@ function ofLoad(load, bounds) {
       of('failed', 'failed', 'bars', rates(slots.failed)),
       of('lost', 'lost', 'bars', rates(slots.lost)),
     ],
-    value: (value) => (value === null ? '–' : perSecond.format(value)),
+    value: rate,
   });
   const latency = new Plot({
     ...bounds,

@@ -10,7 +10,7 @@ import { facts } from './facts.js';
 import { foreign, note, panel, standing, table } from './tables.js';
 
 /** The events that are listed before somebody asks for all. */
-const FEW_EVENTS = 100;
+const FEW_EVENTS = 25;
 
 const data = JSON.parse(byId('data').textContent);
 

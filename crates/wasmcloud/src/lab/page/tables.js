@@ -31,7 +31,7 @@ export function standing(level, words) {
 /** Builds a panel with a title. */
 export function panel(id, title, ...content) {
   const heading = element('h2', { id: `${id}-title` }, title);
-  return element('section', { id, class: 'panel', 'aria-labelledby': `${id}-title` }, element('div', { class: 'panel-head' }, heading), content);
+  return element('section', { id, class: 'panel', 'aria-labelledby': `${id}-title` }, element('div', { class: 'panel-head' }, heading), content.flat(2));
 }
 
 /** Builds a note below the content of a panel. */
