@@ -5,7 +5,7 @@ import { element, svg } from './dom.js';
 import { Frame, LEFT, round } from './plot.js';
 import { clean, plural } from './text.js';
 
-const LANE = 58;
+const LANE = 66;
 const BOTTOM = 22;
 // The room that an event needs to be told from the next one. Unit: pixels.
 const ROOM = 9;
@@ -20,6 +20,9 @@ const MARKS = {
   failed: { words: 'given up', shape: 'M-5 -5H5V5H-5Z', place: 15 },
   link_refused: { words: 'link refused', shape: 'M-4 0A4 4 0 1 0 4 0A4 4 0 1 0 -4 0', place: 15 },
 };
+
+// The events that are marked among numbers too.
+const RARE = new Set(['limit_breached', 'failed', 'link_refused']);
 
 /** The lanes of entities. Events name an entity by its number. */
 export class Lanes extends Frame {
@@ -49,7 +52,7 @@ export class Lanes extends Frame {
     const name = svg('text', { class: 'lane-name', x: LEFT, y: middle - 24 }, clean(entity.name, 60));
     const dense = counted(entity) > this.width / ROOM;
     const content = dense
-      ? [...this.density(entity, middle), ...this.marks(events.filter(({ kind }) => kind === 'failed' || kind === 'link_refused'), middle)]
+      ? [...this.density(entity, middle), ...this.marks(events.filter(({ kind }) => RARE.has(kind)), middle)]
       : [...bars(this, entity, events, middle), ...this.marks(events, middle)];
     return svg('g', { class: 'lane' }, name, content);
   }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::join_all;
+use tokio::task::JoinHandle;
 use wasmcloud_host::{ArtifactCache, Host, HostBuilder, HostManifest, Inventory, WasmCloudEntity, builtin};
 
 use super::entity_name::EntityName;
@@ -39,15 +40,18 @@ pub(super) struct Ran {
 pub(super) async fn run(plan: &Plan, manifest: HostManifest, stop: &Stop, tally: &Tally) -> CommandResult<Ran> {
     let host = host(plan);
     host.start_on_own_thread().await?;
-    let ran = serve(plan, manifest, &host, stop, tally).await;
+    let measured = match prepare(plan, manifest, &host).await {
+        Ok(prepared) => prepared.measure(plan, stop, tally).await,
+        Err(failure) => Err(failure),
+    };
     // After a failure too: nothing is left behind.
     host.stop().await;
-    let (mut ran, timeline, following, inventory) = ran?;
+    let Measured { ran, timeline, following, inventory } = measured?;
     // The last event is that of the stop.
     let _ = following.await;
     let Record { entities, events, left_out, missed } = timeline.finish(inventory.as_ref());
-    ran.report = RunReport { entities, events, events_left_out: left_out, events_missed: missed, ..ran.report };
-    Ok(ran)
+    let report = RunReport { entities, events, events_left_out: left_out, events_missed: missed, ..ran.report };
+    Ok(Ran { report, names: ran.names })
 }
 
 fn host(plan: &Plan) -> Host {
@@ -64,49 +68,63 @@ fn host(plan: &Plan) -> Host {
     builder.build()
 }
 
-/// Applies the manifest, makes the calls, and waits until what crashed has been replaced.
-async fn serve(
-    plan: &Plan,
-    manifest: HostManifest,
-    host: &Host,
-    stop: &Stop,
-    tally: &Tally,
-) -> CommandResult<(Ran, Timeline, tokio::task::JoinHandle<()>, Option<Inventory>)> {
+/// A host that runs the manifest, and what the names in the plan stand for.
+struct Prepared<'a> {
+    host: &'a Host,
+    inventory: Inventory,
+    callers: Vec<Caller>,
+    /// The entity of each entry of faults.
+    found: Vec<Found>,
+}
+
+/// What was measured, before the host is stopped.
+struct Measured {
+    ran: Ran,
+    timeline: Timeline,
+    following: JoinHandle<()>,
+    inventory: Option<Inventory>,
+}
+
+/// Applies the manifest, and finds what the plan names.
+async fn prepare<'a>(plan: &Plan, manifest: HostManifest, host: &'a Host) -> CommandResult<Prepared<'a>> {
     host.apply_manifest(manifest).await?;
     let running = Running { inventory: host.inventory()? };
+    let patience = plan.host.call_deadline.unwrap_or(CALL_DEADLINE) + PATIENCE;
     let mut callers = Vec::new();
     for load in &plan.loads {
         let key = match &load.target {
             Target::Actor { actor, .. } => Some(running.actor(actor)?),
             Target::Http { .. } => None,
         };
-        let patience = plan.host.call_deadline.unwrap_or(CALL_DEADLINE) + PATIENCE;
         callers.push(Caller::new(&load.target, host, key, patience)?);
     }
-    let mut found = Vec::new();
-    for faults in &plan.faults {
-        found.push((faults, running.entity(&faults.entity)?));
-    }
-    for caller in &callers {
-        load::warm_up(plan.warm_up, caller, stop).await;
-    }
+    let found = plan.faults.iter().map(|faults| running.entity(&faults.entity)).collect::<CommandResult<_>>()?;
+    Ok(Prepared { host, inventory: running.inventory, callers, found })
+}
 
-    let events = host.events();
-    let began = Instant::now();
-    let timeline = Timeline::new(&running.inventory, SystemTime::now());
-    let following = tokio::spawn(timeline.clone().follow(events));
-    let mut names = Vec::new();
-    for (number, (faults, Found { entity, key })) in found.into_iter().enumerate() {
-        host.experiment(&entity, faults.experiment(plan.seed.wrapping_add(number as u64)))?;
-        names.extend(timeline.number(&key).map(|number| (faults.entity.clone(), number)));
+impl Prepared<'_> {
+    /// Makes the calls, and waits until what crashed has been replaced.
+    async fn measure(self, plan: &Plan, stop: &Stop, tally: &Tally) -> CommandResult<Measured> {
+        for caller in &self.callers {
+            load::warm_up(plan.warm_up, caller, stop).await;
+        }
+        let events = self.host.events();
+        let began = Instant::now();
+        let timeline = Timeline::new(&self.inventory, SystemTime::now());
+        let following = tokio::spawn(timeline.clone().follow(events));
+        let mut names = Vec::new();
+        for (number, (faults, Found { entity, key })) in plan.faults.iter().zip(&self.found).enumerate() {
+            self.host.experiment(entity, faults.experiment(plan.seed.wrapping_add(number as u64)))?;
+            names.extend(timeline.number(key).map(|number| (faults.entity.clone(), number)));
+        }
+        let session = Session { stop, tally, began };
+        let loads = plan.loads.iter().zip(&self.callers).map(|(load, caller)| load::run(load, caller, session));
+        let loads = join_all(loads).await;
+        let duration_us = microseconds(began.elapsed());
+        timeline.settle(AFTERMATH).await;
+        let report = RunReport { duration_us, loads, ..RunReport::default() };
+        Ok(Measured { ran: Ran { report, names }, timeline, following, inventory: self.host.inventory().ok() })
     }
-    let session = Session { stop, tally, began };
-    let loads = plan.loads.iter().zip(&callers).map(|(load, caller)| load::run(load, caller, session));
-    let loads = join_all(loads).await;
-    let duration_us = microseconds(began.elapsed());
-    timeline.settle(AFTERMATH).await;
-    let report = RunReport { duration_us, loads, ..RunReport::default() };
-    Ok((Ran { report, names }, timeline, following, host.inventory().ok()))
 }
 
 /// What runs in the host, by what people call it.

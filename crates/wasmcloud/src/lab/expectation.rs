@@ -1,12 +1,17 @@
 //! What is expected of an experiment, and whether it is so.
+//!
+//! # Layout
+//! - `comparison`: what figures are compared with
+
+mod comparison;
 
 use std::fmt;
 
 use wasmcloud_core::error::ErrorKind;
-use wasmcloud_document::quantity;
 
 use super::entity_name::EntityName;
 use super::report::{EntityReport, EventCounts, LoadReport, RunReport, Verdict};
+use comparison::{Comparison, Figures};
 
 /// An expectation.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,35 +54,6 @@ enum Measure {
     GivenUp,
 }
 
-/// What a figure is compared with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Comparison {
-    relation: Relation,
-    value: f64,
-    unit: Unit,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Relation {
-    Equal,
-    Below,
-    AtMost,
-    Above,
-    AtLeast,
-    /// From the value to this one.
-    Between(f64),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Count,
-    /// A share of all calls, in percent.
-    Percent,
-    /// Microseconds.
-    Time,
-    PerSecond,
-}
-
 /// The measures of calls, and of actors and providers.
 const CALLS: [(&str, Measure); 10] = [
     ("calls", Measure::Calls),
@@ -99,16 +75,13 @@ const ENTITIES: [(&str, Measure); 5] = [
     ("given_up", Measure::GivenUp),
 ];
 
-/// The units of time, and how many microseconds each has.
-const TIMES: [(&str, f64); 3] = [("us", 1.0), ("ms", 1_000.0), ("s", 1_000_000.0)];
-
 /// Reads an expectation: the name of a measure, and what it is compared with: `0`, `<= 20ms`, `>= 99%`, `10..20`.
 ///
 /// # Errors
 /// The reason.
 pub(super) fn read(scope: &Scope, name: &str, text: &str) -> Result<Expectation, String> {
     let measure = measure(scope, name)?;
-    let comparison = comparison(&measure, text.trim())?;
+    let comparison = Comparison::read(measure.figures(), text.trim())?;
     Ok(Expectation { scope: scope.clone(), measure, comparison })
 }
 
@@ -139,50 +112,6 @@ fn is_outcome(name: &str) -> bool {
     status || ["HttpConnection", "HttpTimeout", "NeverEnded", "WrongAnswer"].contains(&name)
 }
 
-fn comparison(measure: &Measure, text: &str) -> Result<Comparison, String> {
-    if let Some((from, to)) = text.split_once("..") {
-        let (value, unit) = value(measure, from.trim())?;
-        let (to, other) = self::value(measure, to.trim())?;
-        if unit != other || to < value {
-            return Err("the range should begin with the smaller figure, and have one unit".to_owned());
-        }
-        return Ok(Comparison { relation: Relation::Between(to), value, unit });
-    }
-    let relations = [
-        ("<=", Relation::AtMost),
-        (">=", Relation::AtLeast),
-        ("==", Relation::Equal),
-        ("<", Relation::Below),
-        (">", Relation::Above),
-        ("=", Relation::Equal),
-        ("", Relation::Equal),
-    ];
-    let found = relations.into_iter().find_map(|(sign, relation)| Some((text.strip_prefix(sign)?, relation)));
-    let (figure, relation) = found.unwrap_or((text, Relation::Equal));
-    let (value, unit) = value(measure, figure.trim())?;
-    Ok(Comparison { relation, value, unit })
-}
-
-/// Reads a figure with its unit.
-fn value(measure: &Measure, text: &str) -> Result<(f64, Unit), String> {
-    match measure {
-        Measure::P50 | Measure::P90 | Measure::P99 | Measure::P999 | Measure::Max => {
-            let time = TIMES.iter().find_map(|(unit, factor)| Some(decimal(text.strip_suffix(unit)?)? * factor));
-            let time = time.ok_or("it should be compared with a duration, such as <= 500us, <= 20ms or < 1.5s")?;
-            Ok((time, Unit::Time))
-        }
-        Measure::Throughput => {
-            let rate = decimal(text.strip_suffix("/s").unwrap_or(text));
-            Ok((rate.ok_or("it should be compared with calls per second, such as >= 1000")?, Unit::PerSecond))
-        }
-        Measure::Answered | Measure::Failed | Measure::Lost | Measure::FailedWith(_) if text.ends_with('%') => {
-            let percent = decimal(text.trim_end_matches('%')).filter(|percent| *percent <= 100.0);
-            Ok((percent.ok_or("it should be compared with a count, or a share such as >= 99%")?, Unit::Percent))
-        }
-        _ => Ok((decimal(text).ok_or("it should be compared with a number, such as 0, <= 20 or 10..20")?, Unit::Count)),
-    }
-}
-
 impl Expectation {
     /// Returns what is expected, and of what.
     pub(super) fn in_words(&self) -> String {
@@ -196,7 +125,7 @@ impl Expectation {
         for run in runs {
             let figure = self.figure(run, &number_of);
             met &= figure.is_some_and(|figure| self.comparison.holds(figure));
-            found.push(figure.map_or_else(|| "unknown".to_owned(), |figure| self.comparison.unit.text(figure)));
+            found.push(figure.map_or_else(|| "unknown".to_owned(), |figure| self.comparison.text(figure)));
         }
         Verdict { expected: self.to_string(), scope: self.scope.name(), found, met }
     }
@@ -246,23 +175,10 @@ impl Expectation {
             Measure::Max => return worst(|load| load.latency.max_us),
             _ => return None,
         };
-        match self.comparison.unit {
-            Unit::Percent if calls == 0.0 => None,
-            Unit::Percent => Some(count / calls * 100.0),
-            _ => Some(count),
-        }
-    }
-}
-
-impl Comparison {
-    fn holds(&self, figure: f64) -> bool {
-        match self.relation {
-            Relation::Equal => figure == self.value,
-            Relation::Below => figure < self.value,
-            Relation::AtMost => figure <= self.value,
-            Relation::Above => figure > self.value,
-            Relation::AtLeast => figure >= self.value,
-            Relation::Between(to) => (self.value..=to).contains(&figure),
+        match self.comparison.is_share() {
+            true if calls == 0.0 => None,
+            true => Some(count / calls * 100.0),
+            false => Some(count),
         }
     }
 }
@@ -277,48 +193,23 @@ impl Scope {
     }
 }
 
-impl Unit {
-    /// Returns a figure with its unit.
-    fn text(self, figure: f64) -> String {
-        match self {
-            Unit::Count => format!("{figure}"),
-            Unit::Percent => format!("{}%", short(figure)),
-            Unit::PerSecond => format!("{}/s", short(figure)),
-            Unit::Time if figure >= 1_000_000.0 => format!("{}s", short(figure / 1_000_000.0)),
-            Unit::Time if figure >= 1_000.0 => format!("{}ms", short(figure / 1_000.0)),
-            Unit::Time => format!("{}us", short(figure)),
-        }
-    }
-}
-
-/// Returns a number with at most three digits behind the point.
-fn short(number: f64) -> String {
-    let text = format!("{number:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// Returns a number that is written with digits and at most one point.
-fn decimal(text: &str) -> Option<f64> {
-    quantity::decimal(text).ok()
-}
-
 impl fmt::Display for Expectation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Comparison { relation, value, unit } = self.comparison;
-        let value = unit.text(value);
-        let measure = self.measure.name();
-        match relation {
-            Relation::Equal => write!(f, "{measure} = {value}"),
-            Relation::Below => write!(f, "{measure} < {value}"),
-            Relation::AtMost => write!(f, "{measure} <= {value}"),
-            Relation::Above => write!(f, "{measure} > {value}"),
-            Relation::AtLeast => write!(f, "{measure} >= {value}"),
-            Relation::Between(to) => write!(f, "{measure} in {value}..{}", unit.text(to)),
-        }
+        write!(f, "{} {}", self.measure.name(), self.comparison)
     }
 }
 
 impl Measure {
+    /// Returns the kind of its figures.
+    fn figures(&self) -> Figures {
+        match self {
+            Measure::P50 | Measure::P90 | Measure::P99 | Measure::P999 | Measure::Max => Figures::Times,
+            Measure::Throughput => Figures::Rates,
+            Measure::Answered | Measure::Failed | Measure::Lost | Measure::FailedWith(_) => Figures::CountsAndShares,
+            _ => Figures::Counts,
+        }
+    }
+
     fn name(&self) -> &str {
         match self {
             Measure::FailedWith(kind) => kind,

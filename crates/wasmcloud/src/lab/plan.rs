@@ -1,10 +1,12 @@
 //! What a plan says: the manifest, the loads, the faults, and what is expected.
 //!
 //! # Layout
-//! - `schema`: the keys of a plan, and their values
+//! - `schema`, `faults`, `expect`: the keys of a plan, and their values
 //! - `payload`: what calls carry
 //! - `values`: rates, shares and other numbers of plans
 
+mod expect;
+mod faults;
 mod payload;
 mod schema;
 #[cfg(test)]

@@ -8,6 +8,8 @@ import { Histogram, Shares } from './spread.js';
 import { clean } from './text.js';
 import { note, panel } from './tables.js';
 
+const ENDINGS = new Set(['stopped', 'unlinked', 'host_stopped']);
+
 /** Returns a time since the beginning of the run, which is given in microseconds. */
 export function since(value) {
   if (!Number.isFinite(value)) return '–';
@@ -20,9 +22,12 @@ export function since(value) {
 export function overTime(run) {
   const cursor = new Cursor();
   const ends = run.loads.map((load) => load.began_us + load.duration_us);
-  const bounds = { from: 0, to: Math.max(1000, run.duration_us, ...ends), time: since, cursor };
+  // What is replaced after the last call belongs to it; the end of the host does not.
+  const events = run.events.filter(({ kind }) => !ENDINGS.has(kind));
+  const last = events[events.length - 1]?.at_us ?? 0;
+  const bounds = { from: 0, to: Math.max(1000, run.duration_us, last, ...ends), time: since, cursor };
   const loads = run.loads.flatMap((load) => ofLoad(load, bounds));
-  const lanes = run.entities.length === 0 ? null : new Lanes({ ...bounds, entities: run.entities, events: run.events }).node;
+  const lanes = run.entities.length === 0 ? null : new Lanes({ ...bounds, entities: run.entities, events }).node;
   const about = note(
     `A bar is a slot of ${since(run.loads[0]?.slots.width_us ?? 0)}. Latencies are those of answered calls; a call counts in the slot in which it ended.`,
   );

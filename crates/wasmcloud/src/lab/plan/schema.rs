@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use wasmcloud_document::{Content, DocumentError, Fields, Node, named_values, quantity, text, wrong};
+use wasmcloud_document::{Content, DocumentError, Fields, Node, named_values, quantity, text};
 use wasmcloud_host::{ManifestRestart, Restart};
 
+use super::expect::expectations;
+use super::faults::faults;
 use super::payload::payload;
-use super::values::{probability, rate, status, up_to};
-use super::{ActorChange, End, Faults, HostChange, Load, Pace, Plan, Rule, Target};
-use crate::lab::entity_name::EntityName;
-use crate::lab::expectation::{self, Expectation, Scope};
+use super::values::{rate, status, up_to};
+use super::{ActorChange, End, Faults, HostChange, Load, Pace, Plan, Target};
+use crate::lab::expectation::{Expectation, Scope};
 use crate::lab::report::SourceFile;
 
 pub(super) const PLAN: [&str; 10] =
@@ -35,12 +36,6 @@ pub(super) const LOAD: [&str; 14] = [
     "expect",
 ];
 pub(super) const HTTP: [&str; 4] = ["url", "method", "headers", "body"];
-pub(super) const FAULTS: [&str; 8] =
-    ["actor", "provider", "link_name", "crash", "drop", "delay", "slow_start", "expect"];
-pub(super) const CRASH: [&str; 3] = ["nth", "every", "probability"];
-pub(super) const DROP: [&str; 2] = ["nth", "probability"];
-pub(super) const DELAY: [&str; 3] = ["from", "to", "probability"];
-
 /// The most loads, and the most entries of faults, that a plan may have.
 const MOST: usize = 32;
 
@@ -59,8 +54,8 @@ pub(super) fn plan(document: Node, folder: &Path, stem: String, source: SourceFi
             DocumentError::at("loads", "the key is missing: without a load, nothing is called").at_position(position)
         );
     }
-    let loads = named(loads)?;
-    distinct(&faults)?;
+    distinct_names(&loads)?;
+    distinct_entities(&faults)?;
     let mut expect = expectations(&mut fields, Scope::All)?;
     expect.extend(loads.iter().flat_map(|(_, expect)| expect.clone()));
     expect.extend(faults.iter().flat_map(|(_, expect)| expect.clone()));
@@ -86,20 +81,18 @@ fn limited<T>(list: Vec<T>, key: &str) -> Result<Vec<T>, DocumentError> {
     Err(DocumentError::at(key, format!("there are {} entries, and the limit is {MOST}", list.len())))
 }
 
-/// Gives each load a name, and its expectations with it.
-fn named(loads: Vec<(Load, Vec<Expectation>)>) -> Result<Vec<(Load, Vec<Expectation>)>, DocumentError> {
-    let mut names: Vec<String> = Vec::new();
+/// Refuses loads of the same name.
+fn distinct_names(loads: &[(Load, Vec<Expectation>)]) -> Result<(), DocumentError> {
     for (number, (load, _)) in loads.iter().enumerate() {
-        if names.contains(&load.name) {
+        if loads[..number].iter().any(|(other, _)| other.name == load.name) {
             let reason = "another load has the same name: give each one a name of its own";
             return Err(DocumentError::at(format!("loads[{number}].name"), reason));
         }
-        names.push(load.name.clone());
     }
-    Ok(loads)
+    Ok(())
 }
 
-fn distinct(faults: &[(Faults, Vec<Expectation>)]) -> Result<(), DocumentError> {
+fn distinct_entities(faults: &[(Faults, Vec<Expectation>)]) -> Result<(), DocumentError> {
     for (number, (one, _)) in faults.iter().enumerate() {
         if faults[..number].iter().any(|(other, _)| other.entity == one.entity) {
             let reason = "the faults of the same actor or provider stand above: write all of them in one entry";
@@ -218,103 +211,6 @@ fn headers(headers: (Node, String)) -> Result<Vec<(String, String)>, DocumentErr
         Content::Text(text) | Content::Literal(text) => Ok(Ok(text)),
         _ => Ok(Err(node)),
     })
-}
-
-fn faults(node: Node, key: String) -> Result<(Faults, Vec<Expectation>), DocumentError> {
-    let position = node.position;
-    let refused = |reason: &str| DocumentError::at(&key, reason).at_position(position);
-    let mut fields = Fields::of(node, key.clone(), &FAULTS)?;
-    let link_name = fields.optional("link_name")?;
-    let entity = match (fields.optional("actor")?, fields.optional("provider")?, link_name) {
-        (Some(actor), None, None) => EntityName::Actor(actor),
-        (None, Some(name), link_name) => {
-            EntityName::Provider { name, link_name: link_name.unwrap_or_else(|| "default".to_owned()) }
-        }
-        _ => return Err(refused("it should have either actor, or provider, which can have a link_name")),
-    };
-    let mut rules = each(&mut fields, "crash", crash)?;
-    rules.extend(each(&mut fields, "drop", drop_rule)?);
-    rules.extend(each(&mut fields, "delay", delay)?);
-    let slow_start = fields.quantity("slow_start", quantity::duration)?;
-    let expect = expectations(&mut fields, Scope::Entity(entity.clone()))?;
-    Ok((Faults { entity, rules, slow_start }, expect))
-}
-
-/// Reads one mapping, or a list of them.
-fn each(
-    fields: &mut Fields,
-    key: &str,
-    read: impl Fn(Node, String) -> Result<Rule, DocumentError>,
-) -> Result<Vec<Rule>, DocumentError> {
-    let Some((node, name)) = fields.take(key) else { return Ok(Vec::new()) };
-    match node.content {
-        Content::List(nodes) => {
-            nodes.into_iter().enumerate().map(|(number, node)| read(node, format!("{name}[{number}]"))).collect()
-        }
-        _ => Ok(vec![read(node, name)?]),
-    }
-}
-
-fn crash(node: Node, key: String) -> Result<Rule, DocumentError> {
-    let position = node.position;
-    let mut fields = Fields::of(node, key.clone(), &CRASH)?;
-    let given = [
-        fields.quantity("nth", up_to::<1_000_000_000>)?.map(Rule::CrashNth),
-        fields.quantity("every", up_to::<1_000_000_000>)?.map(Rule::CrashEvery),
-        fields.quantity("probability", probability)?.map(Rule::CrashBy),
-    ];
-    only(given, "nth, every or probability").map_err(|reason| DocumentError::at(key, reason).at_position(position))
-}
-
-fn drop_rule(node: Node, key: String) -> Result<Rule, DocumentError> {
-    let position = node.position;
-    let mut fields = Fields::of(node, key.clone(), &DROP)?;
-    let given = [
-        fields.quantity("nth", up_to::<1_000_000_000>)?.map(Rule::DropNth),
-        fields.quantity("probability", probability)?.map(Rule::DropBy),
-    ];
-    only(given, "nth or probability").map_err(|reason| DocumentError::at(key, reason).at_position(position))
-}
-
-fn only<const N: usize>(given: [Option<Rule>; N], names: &str) -> Result<Rule, String> {
-    let mut given = given.into_iter().flatten();
-    match (given.next(), given.next()) {
-        (Some(rule), None) => Ok(rule),
-        _ => Err(format!("it should have one of {names}")),
-    }
-}
-
-fn delay(node: Node, key: String) -> Result<Rule, DocumentError> {
-    let position = node.position;
-    let mut fields = Fields::of(node, key.clone(), &DELAY)?;
-    let by = fields.quantity("probability", probability)?.unwrap_or(1.0);
-    let to = fields.quantity("to", quantity::duration)?;
-    let from = fields.quantity("from", quantity::duration)?;
-    match (from.or(to), to.or(from)) {
-        (Some(from), Some(to)) if from <= to => Ok(Rule::Delay { from, to, by }),
-        _ => {
-            let reason = "it should have from, to or both, which are durations such as 5ms, and from is not above to";
-            Err(DocumentError::at(key, reason).at_position(position))
-        }
-    }
-}
-
-/// Reads what is expected of something.
-fn expectations(fields: &mut Fields, scope: Scope) -> Result<Vec<Expectation>, DocumentError> {
-    let Some((node, name)) = fields.take("expect") else { return Ok(Vec::new()) };
-    let Content::Mapping(entries) = node.content else { return Err(wrong(&node, &name, "a mapping")) };
-    let mut expectations = Vec::new();
-    for entry in entries {
-        let key = format!("{name}.{}", wasmcloud_document::printable(&entry.key));
-        let at = |reason: String| DocumentError::at(&key, reason).at_position(entry.position);
-        match &entry.value.content {
-            Content::Text(text) | Content::Literal(text) => {
-                expectations.push(expectation::read(&scope, &entry.key, text).map_err(at)?);
-            }
-            _ => return Err(wrong(&entry.value, &key, "a number, or a text such as \"<= 20ms\"")),
-        }
-    }
-    Ok(expectations)
 }
 
 impl Target {

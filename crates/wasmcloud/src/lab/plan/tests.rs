@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use wasmcloud_host::Restart;
 
-use super::schema::{ACTOR, CRASH, DELAY, DROP, FAULTS, HOST, HTTP, LOAD, PLAN, RESTART};
+use super::faults::{CRASH, DELAY, DROP, FAULTS};
+use super::schema::{ACTOR, HOST, HTTP, LOAD, PLAN, RESTART};
 use super::*;
 
 fn read(text: &str) -> Result<Plan, String> {
