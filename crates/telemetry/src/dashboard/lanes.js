@@ -63,7 +63,7 @@ export class Lanes extends Frame {
       .map((event) => {
         const { shape, place } = MARKS[event.kind];
         const at = `translate(${round(this.x(event.at_us))} ${middle + place})`;
-        const title = svg('title', {}, `${this.format(event.at_us)} ${clean(event.text, 300)}`);
+        const title = svg('title', {}, `${this.format(event.at_us)} ${MARKS[event.kind].words}: ${clean(event.text, 300)}`);
         return svg('g', { class: `lane-mark mark-${event.kind}`, transform: at }, title, svg('path', { class: 'lane-halo', d: shape }), svg('path', { d: shape }));
       });
   }

@@ -21,6 +21,9 @@ use crate::table::Table;
 use crate::{description, input};
 use rows::{ENOUGH_RUNS, Judgement, Row, rows_of_events, rows_of_load};
 
+/// The size of the largest report that is read, in bytes. That of 100 runs with 32 loads is smaller.
+const LARGEST: usize = 256 * 1024 * 1024;
+
 /// The format of comparisons.
 const FORMAT: &str = "wasmcloud.lab.comparison/1";
 
@@ -101,7 +104,7 @@ struct Listed<'a> {
 }
 
 fn read(path: &Path) -> CommandResult<Report> {
-    let bytes = input::read(path, "the report")?;
+    let bytes = input::read_up_to(path, "the report", LARGEST)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| CommandError::Failed(format!("{} is not a report: it is not UTF-8", shown(path))))?;
     page::read(&text).map_err(|reason| CommandError::Failed(format!("{} is not a report: {reason}", shown(path))))

@@ -26,6 +26,7 @@ use super::expectation::Expectation;
 use super::report::SourceFile;
 use crate::outcome::{CommandError, CommandResult};
 use crate::output::shown;
+pub(super) use values::shown_url;
 
 /// A plan.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, Url};
 use wasmcloud_host::Host;
 
-use super::plan::Target;
+use super::plan::{Target, shown_url};
 use super::recorder::CallOutcome;
 use crate::outcome::{CommandError, CommandResult};
 
@@ -45,8 +45,9 @@ impl Caller {
             },
             Target::Http { method, url, headers, body, status } => Means::Http {
                 client: client()?,
-                method: Method::from_bytes(method.as_bytes()).map_err(|error| malformed("method", method, error))?,
-                url: Url::parse(url).map_err(|error| malformed("URL", url, error))?,
+                method: Method::from_bytes(method.as_bytes()).map_err(|error| malformed("method of a load", error))?,
+                // The URL may hold a secret, and is not repeated.
+                url: Url::parse(url).map_err(|error| malformed("URL of a load", error))?,
                 headers: header_map(headers)?,
                 body: body.clone(),
                 status: *status,
@@ -119,6 +120,8 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Failure> {
 
 fn of_http(error: reqwest::Error) -> Failure {
     let kind = if error.is_timeout() { "HttpTimeout" } else { "HttpConnection" };
+    // The URL may hold a secret.
+    let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(error) = cause {
@@ -136,29 +139,24 @@ fn client() -> CommandResult<Client> {
 fn header_map(headers: &[(String, String)]) -> CommandResult<HeaderMap> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
-        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|error| malformed("header", name, error))?;
+        let what = format!("header {name:?}");
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|error| malformed(&what, error))?;
         // The value may be a secret, and is not repeated.
-        let value = HeaderValue::from_str(value).map_err(|error| malformed("value of the header", name, error))?;
+        let value = HeaderValue::from_str(value).map_err(|error| malformed(&what, error))?;
         map.append(header, value);
     }
     Ok(map)
 }
 
-fn malformed(what: &str, text: &str, error: impl fmt::Display) -> CommandError {
-    CommandError::Failed(format!("the {what} {text:?} of the plan is malformed: {error}"))
+fn malformed(what: &str, error: impl fmt::Display) -> CommandError {
+    CommandError::Failed(format!("the {what} in the plan is malformed: {error}"))
 }
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.means {
             Means::Actor { name, operation, .. } => write!(f, "{name} {operation}"),
-            Means::Http { method, url, .. } => {
-                let mut url = url.clone();
-                // A password in a URL is a secret. Neither can fail for a URL with a host.
-                let _ = url.set_password(None);
-                let _ = url.set_username("");
-                write!(f, "{method} {url}")
-            }
+            Means::Http { method, url, .. } => write!(f, "{method} {}", shown_url(url.as_str())),
         }
     }
 }

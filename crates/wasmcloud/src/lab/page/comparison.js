@@ -1,8 +1,11 @@
 // The page of a comparison: what differs, and the durations of both reports on one picture.
 
 import { element } from './dom.js';
+import { micros, rate } from './format.js';
+import { Cursor, Plot } from './plot.js';
 import { Shares } from './spread.js';
 import { clean, plural } from './text.js';
+import { since } from './charts.js';
 import { facts } from './facts.js';
 import { foreign, panel, standing, table } from './tables.js';
 
@@ -23,11 +26,11 @@ export function comparison({ files, notes, rows, reports }) {
   const verdict = panel('verdict', words, figures(rows), remarks(notes));
   verdict.dataset.level = worse > 0 ? 'error' : 'ok';
   const both = reports.map((report, number) => {
-    const panel = facts(report);
+    const panel = facts(report, number === 0 ? 'before' : 'after');
     panel.querySelector('h2').replaceChildren(number === 0 ? 'Before: ' : 'After: ', foreign(clean(files[number], 200)));
     return panel;
   });
-  return [verdict, durations(reports), ...both];
+  return [verdict, pictures(reports), ...both];
 }
 
 function figures(rows) {
@@ -59,20 +62,41 @@ function remarks(notes) {
   );
 }
 
-// The loads that both reports have, all runs of each together.
-function durations(reports) {
+const NAMES = ['before', 'after'];
+
+// The loads that both reports have: durations of all runs of each together, and the first run of each over time.
+function pictures(reports) {
   const names = reports[0].runs[0]?.loads.map((load) => load.name) ?? [];
   const shared = names.filter((name) => reports[1].runs[0]?.loads.some((load) => load.name === name));
-  const content = shared.map((name) => {
-    const series = reports.map((report, number) => ({
-      name: number === 0 ? 'before' : 'after',
-      look: number === 0 ? 'before' : 'after',
-      shape: 'line',
-      buckets: merged(report.runs.flatMap((run) => run.loads.filter((load) => load.name === name))),
-    }));
-    return new Shares({ title: clean(name, 120), series }).node;
-  });
-  return panel('durations', 'Answered within', element('div', { class: 'pair' }, content));
+  return panel(
+    'pictures',
+    'Before and after',
+    shared.map((name) => [element('h3', {}, clean(name, 120)), durations(reports, name), ...overTime(reports, name)]),
+  );
+}
+
+function durations(reports, name) {
+  const series = reports.map((report, number) => ({
+    name: NAMES[number],
+    look: NAMES[number],
+    shape: 'line',
+    buckets: merged(report.runs.flatMap((run) => run.loads.filter((load) => load.name === name))),
+  }));
+  return new Shares({ title: 'Answered within', series }).node;
+}
+
+function overTime(reports, name) {
+  const cursor = new Cursor();
+  const loads = reports.map((report) => report.runs[0].loads.find((load) => load.name === name));
+  const bounds = { from: 0, to: Math.max(1000, ...loads.map((load) => load.duration_us)), time: since, cursor };
+  const of = (values) =>
+    loads.map((load, number) => ({ name: NAMES[number], look: NAMES[number], shape: 'line', from: 0, width: load.slots.width_us, values: values(load.slots) }));
+  const answers = of(({ answered, width_us: width }) => answered.map((calls) => (calls / width) * 1e6));
+  const medians = of(({ p50_us: p50 }) => p50);
+  return [
+    new Plot({ ...bounds, title: 'Answers per second in the first run', label: 'Answers per second before and after, over time', series: answers, value: rate }).node,
+    new Plot({ ...bounds, title: 'Median latency in the first run', label: 'Median latency before and after, over time', series: medians, log: true, value: micros }).node,
+  ];
 }
 
 function merged(loads) {

@@ -6,7 +6,7 @@ import { clean } from './text.js';
 import { foreign, panel } from './tables.js';
 
 /** Builds the panel of facts. */
-export function facts(report) {
+export function facts(report, id = 'facts') {
   const { machine } = report;
   const rows = [
     ['Begun', instant(report.began_at)],
@@ -28,7 +28,7 @@ export function facts(report) {
   );
   const text = report.plan.text;
   const plan = text === null || text === undefined ? null : element('details', {}, element('summary', {}, 'The plan'), element('pre', { tabindex: '0' }, lines(text)));
-  return panel('facts', 'How it was done', list, plan);
+  return panel(id, 'How it was done', list, plan);
 }
 
 function file({ file: name, digest }) {

@@ -9,7 +9,7 @@ use wasmcloud_host::{ManifestRestart, Restart};
 use super::expect::expectations;
 use super::faults::faults;
 use super::payload::payload;
-use super::values::{rate, status, up_to};
+use super::values::{rate, shown_url, status, up_to};
 use super::{ActorChange, End, Faults, HostChange, Load, Pace, Plan, Target};
 use crate::lab::expectation::{Expectation, Scope};
 use crate::lab::report::SourceFile;
@@ -218,7 +218,7 @@ impl Target {
     fn name(&self) -> String {
         match self {
             Target::Actor { actor, operation, .. } => format!("{actor} {operation}"),
-            Target::Http { method, url, .. } => format!("{method} {url}"),
+            Target::Http { method, url, .. } => format!("{method} {}", shown_url(url)),
         }
     }
 }

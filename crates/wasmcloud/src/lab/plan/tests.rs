@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use wasmcloud_host::Restart;
 
 use super::faults::{CRASH, DELAY, DROP, FAULTS};
 use super::schema::{ACTOR, HOST, HTTP, LOAD, PLAN, RESTART};
 use super::*;
+use crate::lab::expectation::{self, Scope};
 
 fn read(text: &str) -> Result<Plan, String> {
     let path = Path::new("folder/storm.yaml");
@@ -191,5 +193,54 @@ fn every_known_key_has_an_effect() {
         let changed = format!("{before}{key}: {other}{}", &after[value.len()..]);
         // Another value makes another plan, or none.
         assert!(read(&changed).map_or(true, |read| format!("{read:?}") != plan), "{key} has no effect");
+    }
+}
+
+/// What plans are made of.
+const PIECES: [&str; 30] = [
+    "manifest: m\n",
+    "loads:\n",
+    "- ",
+    "  ",
+    "{actor: a, operation: b, calls: 1}",
+    "{http: u, rate: 1, duration: 1s}",
+    "expect: ",
+    "{lost: 0}",
+    "faults: ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    "\n",
+    "actor: a",
+    "crash: ",
+    "{every: 2}",
+    "{probability: 1%}",
+    "delay: ",
+    "{from: 1ms}",
+    "payload: ",
+    "{msgpack: '[1]'}",
+    "{base64: '?'}",
+    "callers: ",
+    "99999999999999999999",
+    "-1",
+    "host: ",
+    "a",
+    "${A:b}",
+];
+
+proptest! {
+    /// Nothing panics.
+    #[test]
+    fn any_pieces_are_a_plan_or_refused(pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..30)) {
+        let _ = read(&pieces.concat());
+    }
+
+    #[test]
+    fn any_expectation_is_read_or_refused(name in "[a-z0-9_]{0,8}|p99|lost|answered|throughput|crashes", text in any::<String>()) {
+        for scope in [Scope::All, Scope::Load(String::new()), Scope::Entity(EntityName::Actor(String::new()))] {
+            let _ = expectation::read(&scope, &name, &text);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The numbers of plans beside those of manifests.
 
+use reqwest::Url;
 use wasmcloud_document::quantity;
 
 /// Reads a number of a kind of things, from 1 to a limit.
@@ -37,4 +38,33 @@ pub(super) fn status(text: &str) -> Result<u16, &'static str> {
 
 fn digits(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// Returns a URL as it is shown: without its login, and without its query, both of which may hold secrets.
+pub(in crate::lab) fn shown_url(url: &str) -> String {
+    let Ok(mut url) = Url::parse(url) else { return "a malformed URL".to_owned() };
+    // Neither can fail for a URL with a host, and others have no login.
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    let has_query = url.query().is_some();
+    url.set_query(None);
+    url.set_fragment(None);
+    format!("{url}{}", if has_query { "?..." } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_urls_are_not_shown() {
+        for (url, shown) in [
+            ("http://user:hunter2@a.example:81/b?token=hunter2#c", "http://a.example:81/b?..."),
+            ("http://a.example", "http://a.example/"),
+            ("http://:hunter2:b/", "a malformed URL"),
+            ("hunter2", "a malformed URL"),
+        ] {
+            assert_eq!(shown_url(url), shown);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Events in words.
 
+use std::time::Duration;
+
 use wasmcloud_host::EventKind;
 
 /// Returns whether an event follows from a fault, and comes as often as faults do.
@@ -37,20 +39,19 @@ pub(super) fn word(kind: &EventKind) -> String {
     word.to_owned()
 }
 
-/// Returns an event in words.
+/// Returns what an event says beside its kind.
 pub(super) fn describe(kind: &EventKind) -> String {
     match kind {
-        EventKind::HostStarted | EventKind::Started => "started".to_owned(),
-        EventKind::HostStopped | EventKind::Stopped => "stopped".to_owned(),
-        EventKind::Crashed { cause } => format!("crashed: {cause}"),
-        EventKind::Interrupted { cause } => format!("interrupted: {cause}"),
-        EventKind::Restarted { attempt, delay } => format!("restarted, attempt {attempt} after a delay of {delay:.1?}"),
-        EventKind::Failed { reason } => format!("failed: {reason}"),
-        EventKind::Linked { contract_id, .. } => format!("linked to {contract_id}"),
-        EventKind::Unlinked { contract_id, .. } => format!("unlinked from {contract_id}"),
-        EventKind::LinkRefused { contract_id, reason, .. } => format!("link to {contract_id} refused: {reason}"),
-        EventKind::LimitBreached { message, .. } => format!("limit breached: {message}"),
-        EventKind::Injected { fault } => format!("injected: {fault}"),
+        EventKind::HostStarted | EventKind::Started | EventKind::HostStopped | EventKind::Stopped => String::new(),
+        EventKind::Crashed { cause } | EventKind::Interrupted { cause } => cause.clone(),
+        EventKind::Restarted { attempt, delay: Duration::ZERO } => format!("attempt {attempt}, at once"),
+        EventKind::Restarted { attempt, delay } => format!("attempt {attempt}, after {delay:.1?}"),
+        EventKind::Failed { reason } => reason.clone(),
+        EventKind::Linked { contract_id, .. } => format!("to {contract_id}"),
+        EventKind::Unlinked { contract_id, .. } => format!("from {contract_id}"),
+        EventKind::LinkRefused { contract_id, reason, .. } => format!("to {contract_id}: {reason}"),
+        EventKind::LimitBreached { message, .. } => message.clone(),
+        EventKind::Injected { fault } => fault.to_string(),
         EventKind::Lagged { missed } => format!("{missed} events were missed"),
         other => format!("{other:?}"),
     }
