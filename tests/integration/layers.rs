@@ -12,8 +12,9 @@ use imports::{Imports, Module};
 use crate::signing::in_repository;
 
 /// The crates, each with the crates that it may use: those before it in the list, unless it says less.
-const CRATES: [(&str, &[&str]); 14] = [
+const CRATES: [(&str, &[&str]); 15] = [
     ("crates/core", &[]),
+    ("crates/document", &["wasmcloud-core"]),
     ("crates/claims", &["wasmcloud-core"]),
     ("crates/engine", &["wasmcloud-core"]),
     ("crates/provider-sdk", &[]),
@@ -35,6 +36,7 @@ const CRATES: [(&str, &[&str]); 14] = [
             "wasmcloud-core",
             "wasmcloud-claims",
             "wasmcloud-control",
+            "wasmcloud-document",
             "wasmcloud-engine",
             "wasmcloud-lattice",
             "wasmcloud-oci",

@@ -30,6 +30,7 @@ mod http_protocols;
 mod http_semantics;
 mod instances;
 mod interruptions;
+mod lab;
 mod lattice;
 mod layers;
 mod lifecycles;

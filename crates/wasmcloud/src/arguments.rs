@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::color::When;
 use crate::outcome::{CommandError, CommandResult};
-use crate::{apply, completions, ctl, dev, inspect, keys, man, manifest, par, plan, registry, run, sign, top};
+use crate::{apply, completions, ctl, dev, inspect, keys, lab, man, manifest, par, plan, registry, run, sign, top};
 
 /// Runs, signs and ships WebAssembly actors and capability providers, and controls the hosts that run them.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Top(Box<top::Top>),
     #[command(subcommand)]
     Manifest(manifest::Command),
+    #[command(subcommand)]
+    Lab(lab::Command),
     #[command(subcommand, visible_alias = "reg")]
     Registry(registry::Command),
     #[command(subcommand)]

@@ -8,6 +8,7 @@
 //! - `top`: what those hosts run, kept current on the screen
 //! - `manifest`, `plan`, `apply`: manifests, and the hosts that run them
 //! - `logging`: the log of commands that run hosts
+//! - `lab`: experiments by plan
 //! - `input`, `output`: the files that commands read and write
 //! - `secret`: seeds and their sources
 //! - `signals`, `state_folder`, `watch`: what commands that stay react to, and what keeps them apart
@@ -29,6 +30,7 @@ mod dev;
 mod input;
 mod inspect;
 mod keys;
+mod lab;
 mod logging;
 mod man;
 mod manifest;
@@ -82,6 +84,7 @@ fn run(arguments: Arguments) -> CommandResult {
         Some(Command::Manifest(command)) => manifest::run(command),
         Some(Command::Plan(command)) => plan::run(command),
         Some(Command::Apply(command)) => apply::run(command),
+        Some(Command::Lab(command)) => lab::run(command),
         Some(Command::Registry(command)) => registry::run(command),
         Some(Command::Keys(command)) => keys::run(command),
         Some(Command::Sign(command)) => sign::run(command),

@@ -1,64 +1,92 @@
-//! The tree of a manifest in YAML, JSON or TOML.
+//! Documents in YAML, JSON or TOML, such as manifests: read within limits, and with their keys checked.
 //!
-//! All formats are read into the same tree, so that one `schema` checks both. Errors are written here and not by a library,
-//! because those of libraries repeat values, which may be secrets.
+//! All formats are read into the same tree, so that one schema checks all of them. Errors are written here and not by a
+//! library, because those of libraries repeat values, which may be secrets.
+//!
+//! # Layout
+//! - [`read_text`], [`Format`]: files
+//! - [`Node`], [`DocumentError`]: the tree of a document, and errors with keys and positions
+//! - [`yaml`], [`json`], [`toml`]: the formats
+//! - [`Expansion`]: expands `${VARIABLE:default}`
+//! - [`Fields`]: the keys of a mapping, and the types of their values
+//! - [`quantity`]: numbers with units
 
-pub(super) mod json;
+mod expansion;
+mod fields;
+mod file;
+pub mod json;
+pub mod quantity;
 #[cfg(test)]
 mod tests;
-pub(super) mod toml;
-pub(super) mod yaml;
+pub mod toml;
+pub mod yaml;
 
 use std::collections::HashSet;
 use std::fmt;
 
-use super::printable;
+use wasmcloud_core::entity::shorten;
+use wasmcloud_core::text::escaped;
 
-/// The size of the largest manifest, in bytes.
-pub(super) const LARGEST_TEXT: usize = 1024 * 1024;
+pub use expansion::{Expansion, Variables, environment};
+pub use fields::{Fields, closest, named_values, one_of, text, wrong};
+pub use file::{Format, TextError, read_text};
 
-/// The size of the largest manifest after aliases or variables are expanded, in bytes.
-pub(super) const LARGEST_CONTENT: usize = 8 * 1024 * 1024;
+/// The size of the largest document, in bytes.
+pub const LARGEST_TEXT: usize = 1024 * 1024;
+
+/// The size of the largest document after aliases or variables are expanded, in bytes.
+const LARGEST_CONTENT: usize = 8 * 1024 * 1024;
 
 /// How deep lists and mappings may nest. A manifest needs six levels.
 const DEEPEST: usize = 16;
 
 /// A value in a document, and the position where it begins, if it is known.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) position: Option<Position>,
-    pub(super) content: Content,
+pub struct Node {
+    /// The position where it begins.
+    pub position: Option<Position>,
+    /// Its content.
+    pub content: Content,
 }
 
 /// The content of a value.
 #[derive(Debug, Clone)]
-pub(super) enum Content {
+pub enum Content {
+    /// No value.
     Nothing,
+    /// A text.
     Text(String),
     /// A number or a boolean, as it is written.
     Literal(String),
+    /// A list.
     List(Vec<Node>),
+    /// A mapping, in the order of its keys in the text.
     Mapping(Vec<Entry>),
 }
 
 /// A key and its value.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) position: Option<Position>,
-    pub(super) value: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// The position where the key begins.
+    pub position: Option<Position>,
+    /// The value.
+    pub value: Node,
 }
 
 /// A position in a text. Lines and columns begin at one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Position {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
 }
 
 /// An error in a document, with its key and position.
 #[derive(Debug)]
-pub(super) struct DocumentError {
+pub struct DocumentError {
     /// The key, such as `links[0].values.PORT`. Empty if the error concerns the document as a whole.
     key: String,
     position: Option<Position>,
@@ -70,10 +98,7 @@ impl Node {
     ///
     /// # Errors
     /// The first reason that `visit` returns, with the key and the position.
-    pub(super) fn each_text(
-        &mut self,
-        visit: &mut dyn FnMut(&mut String) -> Result<(), String>,
-    ) -> Result<(), DocumentError> {
+    pub fn each_text(&mut self, visit: &mut dyn FnMut(&mut String) -> Result<(), String>) -> Result<(), DocumentError> {
         self.visit_texts(String::new(), visit)
     }
 
@@ -98,7 +123,7 @@ impl Node {
     }
 
     /// Returns the name of the value's type in errors.
-    pub(super) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self.content {
             Content::Nothing => "empty",
             Content::Text(_) => "a text",
@@ -110,18 +135,24 @@ impl Node {
 }
 
 impl DocumentError {
-    pub(super) fn of_document(reason: impl Into<String>) -> DocumentError {
+    /// Returns an error that concerns the document as a whole.
+    pub fn of_document(reason: impl Into<String>) -> DocumentError {
         DocumentError { key: String::new(), position: None, reason: reason.into() }
     }
 
-    pub(super) fn at(key: impl Into<String>, reason: impl Into<String>) -> DocumentError {
+    /// Returns an error in the value of a key.
+    pub fn at(key: impl Into<String>, reason: impl Into<String>) -> DocumentError {
         DocumentError { key: key.into(), position: None, reason: reason.into() }
     }
 
-    pub(super) fn at_position(self, position: Option<Position>) -> DocumentError {
+    /// Sets the position of the error.
+    #[must_use]
+    pub fn at_position(self, position: Option<Position>) -> DocumentError {
         DocumentError { position, ..self }
     }
 }
+
+impl std::error::Error for DocumentError {}
 
 impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,13 +167,18 @@ impl fmt::Display for DocumentError {
 }
 
 /// Returns the full name of a key inside the value with this name.
-pub(super) fn inner(name: &str, key: &str) -> String {
+pub fn inner(name: &str, key: &str) -> String {
     let key = printable(key);
     if name.is_empty() { key } else { format!("{name}.{key}") }
 }
 
+/// Returns a name for errors: shortened and escaped.
+pub fn printable(name: &str) -> String {
+    escaped(shorten(name)).into_owned()
+}
+
 /// The keys of a mapping that is being read.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Keys(HashSet<String>);
 
 impl Keys {
@@ -159,7 +195,7 @@ impl Keys {
 }
 
 /// Returns the reason for refusing a text that is too large.
-pub(super) fn too_large() -> String {
+fn too_large() -> String {
     format!("it is larger than the limit of {LARGEST_TEXT} bytes")
 }
 

@@ -13,7 +13,10 @@ use super::{Content, DEEPEST, DocumentError, Entry, Keys, LARGEST_CONTENT, Node,
 const NODE_COST: usize = 128;
 
 /// Reads a document in YAML.
-pub(in crate::manifest) fn read(text: &str) -> Result<Node, DocumentError> {
+///
+/// # Errors
+/// Why it cannot be read, with the position if it is known.
+pub fn read(text: &str) -> Result<Node, DocumentError> {
     check_size(text)?;
     let mut reader = Reader { events: Parser::new_from_str(text), anchors: HashMap::new(), cost: 0 };
     reader.document()
@@ -42,7 +45,7 @@ impl<'text> Reader<'text> {
                 (Event::StreamEnd, _) => break,
                 (Event::StreamStart | Event::DocumentEnd | Event::Nothing, _) => {}
                 (Event::DocumentStart(_), position) if document.is_some() => {
-                    return Err(error_at(position, "a second document begins here: a manifest is a single document"));
+                    return Err(error_at(position, "a second document begins here, and a file holds one"));
                 }
                 (Event::DocumentStart(_), _) => {
                     let (event, position) = self.next()?;

@@ -2,13 +2,16 @@
 
 use std::env::{self, VarError};
 
-use super::document::LARGEST_CONTENT;
+use super::LARGEST_CONTENT;
 
 /// Returns the value of a variable, `None` if it is not set, or the reason why its value is unusable.
-pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Result<Option<String>, String>;
+pub type Variables<'a> = &'a dyn Fn(&str) -> Result<Option<String>, String>;
 
 /// Returns the value of a variable of the environment.
-pub(super) fn environment(name: &str) -> Result<Option<String>, String> {
+///
+/// # Errors
+/// The reason, if the value is not UTF-8.
+pub fn environment(name: &str) -> Result<Option<String>, String> {
     match env::var(name) {
         Ok(value) => Ok(Some(value)),
         Err(VarError::NotPresent) => Ok(None),
@@ -16,15 +19,17 @@ pub(super) fn environment(name: &str) -> Result<Option<String>, String> {
     }
 }
 
-/// Expands the texts of a manifest. Their sizes share one limit.
-pub(super) struct Expansion<'a> {
+/// Expands the texts of a document. Their sizes share one limit.
+#[expect(missing_debug_implementations, reason = "it holds a function")]
+pub struct Expansion<'a> {
     variables: Variables<'a>,
     /// How many more bytes the expanded texts may have.
     left: usize,
 }
 
 impl<'a> Expansion<'a> {
-    pub(super) fn new(variables: Variables<'a>) -> Expansion<'a> {
+    /// Returns an expansion with these variables.
+    pub fn new(variables: Variables<'a>) -> Expansion<'a> {
         Expansion { variables, left: LARGEST_CONTENT }
     }
 
@@ -32,7 +37,7 @@ impl<'a> Expansion<'a> {
     ///
     /// # Errors
     /// The reason. It names variables, and repeats no other part of the text.
-    pub(super) fn expand(&mut self, text: &mut String) -> Result<(), String> {
+    pub fn expand(&mut self, text: &mut String) -> Result<(), String> {
         let mut expanded = String::new();
         let mut rest = text.as_str();
         while let Some(dollar) = rest.find('$') {
@@ -68,7 +73,7 @@ impl<'a> Expansion<'a> {
     fn push(&mut self, expanded: &mut String, text: &str) -> Result<(), String> {
         let left = self.left.checked_sub(text.len());
         self.left = left.ok_or_else(|| {
-            format!("the manifest grows beyond the limit of {LARGEST_CONTENT} bytes when its variables are expanded")
+            format!("the document grows beyond the limit of {LARGEST_CONTENT} bytes when its variables are expanded")
         })?;
         expanded.push_str(text);
         Ok(())

@@ -1,15 +1,30 @@
-//! Reads the numbers of a manifest: integers, counts, sizes and durations.
+//! Reads numbers: integers, counts, sizes and durations.
 
 use std::time::Duration;
 
 /// Reads a non-negative integer.
-pub(super) fn number<T: TryFrom<u64>>(text: &str) -> Result<T, &'static str> {
+///
+/// # Errors
+/// What it should be.
+pub fn number<T: TryFrom<u64>>(text: &str) -> Result<T, &'static str> {
     let number = digits(text).and_then(|number| T::try_from(number).ok());
     number.ok_or("it should be a non-negative integer within the range of the key")
 }
 
+/// Reads a non-negative number with digits and at most one point: `250` or `0.5`.
+///
+/// # Errors
+/// What it should be.
+pub fn decimal(text: &str) -> Result<f64, &'static str> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    is_plain.then(|| text.parse().ok()).flatten().ok_or("it should be a number, such as 250 or 0.5")
+}
+
 /// Reads an integer of at least one.
-pub(super) fn count(text: &str) -> Result<usize, &'static str> {
+///
+/// # Errors
+/// What it should be.
+pub fn count(text: &str) -> Result<usize, &'static str> {
     number(text)
         .ok()
         .filter(|&number| number > 0)
@@ -17,7 +32,10 @@ pub(super) fn count(text: &str) -> Result<usize, &'static str> {
 }
 
 /// Reads a size: `65536`, `64KiB`, `32MiB` or `1GiB`. Unit: bytes.
-pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
+///
+/// # Errors
+/// What it should be.
+pub fn bytes(text: &str) -> Result<u64, &'static str> {
     const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     let of_unit = |(unit, bytes): &(&str, u64)| digits(text.strip_suffix(unit)?)?.checked_mul(*bytes);
     digits(text)
@@ -26,12 +44,18 @@ pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
 }
 
 /// Reads a size that fits the address space. Unit: bytes.
-pub(super) fn size(text: &str) -> Result<usize, &'static str> {
+///
+/// # Errors
+/// What it should be.
+pub fn size(text: &str) -> Result<usize, &'static str> {
     bytes(text).and_then(|bytes| usize::try_from(bytes).map_err(|_| "it is larger than this machine's address space"))
 }
 
 /// Reads a positive duration: `500ms`, `5s`, `2m` or `1h`.
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+///
+/// # Errors
+/// What it should be.
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
     const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
     let of_unit = |(unit, milliseconds): &(&str, u64)| digits(text.strip_suffix(unit)?)?.checked_mul(*milliseconds);
     let milliseconds = UNITS.iter().find_map(of_unit).filter(|&milliseconds| milliseconds > 0);
@@ -64,5 +88,9 @@ mod tests {
         assert_eq!(count("3"), Ok(3));
         assert!(count("0").is_err() && count("many").is_err());
         assert!(number::<u32>("4294967296").is_err());
+        assert_eq!((decimal("250"), decimal(".5"), decimal("1.25")), (Ok(250.0), Ok(0.5), Ok(1.25)));
+        for bad in ["", ".", "-1", "+1", "1e9", "1.2.3", "nan", "inf"] {
+            assert!(decimal(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -10,7 +10,10 @@ use toml::de::{DeTable, DeValue};
 use super::{Content, DEEPEST, DocumentError, Entry, Node, Position, check_size, too_deep};
 
 /// Reads a document in TOML.
-pub(in crate::manifest) fn read(text: &str) -> Result<Node, DocumentError> {
+///
+/// # Errors
+/// Why it cannot be read, with the position if it is known.
+pub fn read(text: &str) -> Result<Node, DocumentError> {
     check_size(text)?;
     let later_lines = text.match_indices('\n').map(|(newline, _)| newline + 1);
     let reader = Reader { text, line_starts: std::iter::once(0).chain(later_lines).collect() };

@@ -8,7 +8,10 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use super::{Content, DocumentError, Entry, Keys, Node, Position, check_size};
 
 /// Reads a document in JSON.
-pub(in crate::manifest) fn read(text: &str) -> Result<Node, DocumentError> {
+///
+/// # Errors
+/// Why it cannot be read, with the position if it is known.
+pub fn read(text: &str) -> Result<Node, DocumentError> {
     check_size(text)?;
     let mut node: Node = serde_json::from_str(text).map_err(|error| {
         let position =
