@@ -40,6 +40,7 @@ mod links;
 mod manifests;
 mod middleware;
 mod model;
+mod new_projects;
 mod own_thread;
 mod packaging;
 mod plugins;

@@ -82,6 +82,26 @@ impl Project {
         self
     }
 
+    /// Adds a lock file of cargo, sorted as cargo sorts it: it would take the file for an old one otherwise.
+    ///
+    /// # Errors
+    /// `Usage` if a dependency has the project's name.
+    pub(super) fn lock(self, template: &str) -> CommandResult<Project> {
+        const PACKAGE: &str = "[[package]]\n";
+        let text = self.filled(template);
+        let mut parts = text.split(PACKAGE);
+        let head = parts.next().unwrap_or_default();
+        let mut packages: Vec<&str> = parts.map(str::trim_end).collect();
+        packages.sort_unstable();
+        let own = self.filled("name = \"{{name}}\"\n");
+        if packages.iter().filter(|package| package.starts_with(&own)).count() > 1 {
+            let message = "a dependency of the project is named {{name}} too: choose another name, such as my-{{name}}";
+            return Err(CommandError::Usage(self.filled(message)));
+        }
+        let lock = format!("{head}{PACKAGE}{}\n", packages.join(&format!("\n\n{PACKAGE}")));
+        Ok(self.file("Cargo.lock".to_owned(), &lock))
+    }
+
     /// Returns a text with the values of its placeholders.
     pub(super) fn filled(&self, text: &str) -> String {
         self.values.iter().fold(text.to_owned(), |text, value| text.replace(&value.placeholder, &value.text))
@@ -166,6 +186,20 @@ mod tests {
         assert_eq!(project().write(&folder).unwrap(), 1);
         assert_eq!(fs::read_to_string(folder.join("src/a-b.txt")).unwrap(), "hello a-b from a_b");
         assert_eq!(parent.path().read_dir().unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn a_lock_is_sorted_and_names_no_package_twice() {
+        let template =
+            "# head\n\n[[package]]\nname = \"{{name}}\"\n\n[[package]]\nname = \"b\"\n\n[[package]]\nname = \"b-c\"\n";
+        let lock = |name: &str| Project::new(&name.parse().unwrap()).lock(template);
+        for (name, order) in [("a", ["a", "b", "b-c"]), ("bb", ["b", "b-c", "bb"]), ("c", ["b", "b-c", "c"])] {
+            let project = lock(name).unwrap();
+            let text = &project.files[0].text;
+            let [first, second, third] = order.map(|name| format!("[[package]]\nname = \"{name}\"\n"));
+            assert_eq!(*text, format!("# head\n\n{first}\n{second}\n{third}"));
+        }
+        assert!(matches!(lock("b"), Err(CommandError::Usage(text)) if text.contains("my-b")));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use clap::ValueEnum;
 use wasmcloud_provider_sdk::sources::{HEADER, SOURCES};
 
 use super::name::ProjectName;
-use super::project::{Project, TemplateFile, place, report, template};
-use crate::outcome::{CommandError, CommandResult};
+use super::project::{Project, TemplateFile, place, report, template, text};
+use crate::outcome::CommandResult;
 use crate::sign;
 
 /// Makes a project for a capability provider: code with tests, a manifest, and a README with the commands to build, pack and
@@ -61,7 +61,7 @@ pub(super) fn run(command: &Provider) -> CommandResult {
     let vendor = contract.split(':').next().unwrap_or_default();
     let project = Project::new(&command.name).value("contract", &contract).value("vendor", vendor);
     let project = match command.lang {
-        Language::Rust => in_rust(project, &command.name)?,
+        Language::Rust => in_rust(project)?,
         Language::C => in_c(project),
     };
     let folder = place(command.path.as_ref(), &command.name);
@@ -71,13 +71,7 @@ pub(super) fn run(command: &Provider) -> CommandResult {
     Ok(report(&folder, &format!("{made}, {files} files"), &next).into())
 }
 
-fn in_rust(project: Project, name: &ProjectName) -> CommandResult<Project> {
-    const SDK: &str = "wasmcloud-provider-sdk";
-    if name.as_str() == SDK {
-        return Err(CommandError::Usage(format!(
-            "{SDK} is the name of the SDK that the project uses: choose another name"
-        )));
-    }
+fn in_rust(project: Project) -> CommandResult<Project> {
     let project = project
         .value("language", "Rust")
         .value("source", "src/lib.rs")
@@ -93,7 +87,8 @@ fn in_rust(project: Project, name: &ProjectName) -> CommandResult<Project> {
             "sdk/Cargo.toml": "provider/rust/sdk.toml.in",
             "src/lib.rs": "provider/rust/lib.rs",
             "{{name}}.yaml": "provider/manifest.yaml.in",
-        ]);
+        ])
+        .lock(text!("provider/rust/Cargo.lock.in"))?;
     Ok(SOURCES.iter().fold(project, |project, source| project.file(format!("sdk/{}", source.path), source.text)))
 }
 

@@ -3,7 +3,7 @@
 use super::super::name::ProjectName;
 use super::super::project::{Project, TemplateFile, template, text};
 use super::{Started, Template};
-use crate::outcome::{CommandError, CommandResult};
+use crate::outcome::CommandResult;
 
 /// What differs between the templates.
 struct Contents {
@@ -83,49 +83,11 @@ pub(super) fn start(name: &ProjectName, template: Template) -> CommandResult<Sta
         .value("claims", contents.claims)
         .files(SHARED)
         .files(contents.files)
-        .file("Cargo.lock".to_owned(), &lock(name, contents.lock)?);
+        .lock(contents.lock)?;
     let next = &[
         "rustup target add wasm32-unknown-unknown",
         "cargo build --release --target wasm32-unknown-unknown",
         "wasmcloud dev target/wasm32-unknown-unknown/release/{{library}}.wasm",
     ];
     Ok(Started { project, language: "Rust", next })
-}
-
-/// Returns a lock file with the project's name.
-///
-/// # Errors
-/// `Usage` if a dependency has that name.
-fn lock(name: &ProjectName, text: &str) -> CommandResult<String> {
-    const PACKAGE: &str = "[[package]]\n";
-    if text.contains(&format!("name = \"{name}\"\n")) {
-        let message =
-            format!("a dependency of the project is named {name} too: choose another name, such as my-{name}");
-        return Err(CommandError::Usage(message));
-    }
-    let text = text.replace("{{name}}", name.as_str());
-    let mut parts = text.split(PACKAGE);
-    let head = parts.next().unwrap_or_default();
-    let mut packages: Vec<&str> = parts.map(str::trim_end).collect();
-    // cargo sorts them by name, and takes a file in any other order for an old one.
-    packages.sort_unstable();
-    Ok(format!("{head}{PACKAGE}{}\n", packages.join(&format!("\n\n{PACKAGE}"))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lock_is_sorted_and_names_no_package_twice() {
-        for contents in [HTTP, KV, EMPTY] {
-            for name in ["aaa", "hello", "wasmcloud", "zzz"] {
-                let lock = lock(&name.parse().unwrap(), contents.lock).unwrap();
-                let names: Vec<&str> = lock.lines().filter(|line| line.starts_with("name = ")).collect();
-                assert!(names.is_sorted() && names.contains(&format!("name = \"{name}\"").as_str()), "{names:?}");
-                assert_eq!(lock.len(), contents.lock.len() - "{{name}}".len() + name.len());
-            }
-            assert!(matches!(lock(&"serde".parse().unwrap(), contents.lock), Err(CommandError::Usage(_))));
-        }
-    }
 }
