@@ -94,7 +94,10 @@ fn the_page_about_providers_shows_the_code_of_the_project() {
     assert_eq!(place.ends("new provider greeting").0, 0);
     let code = std::fs::read_to_string(place.path("greeting/src/lib.rs")).unwrap();
     let page = std::fs::read_to_string(crate::signing::in_repository("docs/write-a-provider.md")).unwrap();
-    assert!(page.contains(&format!("`src/lib.rs`:\n\n```rust,ignore\n{code}```\n")), "docs/write-a-provider.md: {code}");
+    assert!(
+        page.contains(&format!("`src/lib.rs`:\n\n```rust,ignore\n{code}```\n")),
+        "docs/write-a-provider.md: {code}"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A project, and a shell that works in it as its README says.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -10,22 +11,16 @@ use crate::workplace::Staying;
 /// The folder of the projects. It stays, so that what they depend on is built once.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-projects"));
 
-/// Calls the cargo that the tests were built by. Modules are built with the lock as it is, and by Debian's toolchain where
-/// this one has no target wasm32.
-const PRELUDE: &str = r#"
-set -e
-rustup() { :; }
-cargo() {
-    case "$*" in
-        *wasm32*) ;;
-        *) "$CARGO" "$@"; return ;;
-    esac
-    if [ -n "$BY_DEBIAN" ]; then
-        RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc /usr/bin/cargo -Z sparse-registry "$@" --locked
-    else
-        "$CARGO" "$@" --locked
-    fi
-}
+/// Stands for cargo: the one that the tests were built by. Modules are built with the lock as it is, and by Debian's toolchain
+/// where this one has no target wasm32.
+const CARGO: &str = r#"#!/usr/bin/env bash
+case "$BY_DEBIAN $*" in
+    *wasm32*) set -- "$@" --locked ;;
+esac
+case "$BY_DEBIAN $*" in
+    yes*wasm32*) RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc exec /usr/bin/cargo -Z sparse-registry "$@" ;;
+    *) exec "$OWN_CARGO" "$@" ;;
+esac
 "#;
 
 /// A compiler for wasm32.
@@ -69,7 +64,7 @@ pub(super) fn has(program: &str) -> bool {
 /// A new project.
 pub(super) struct Project {
     folder: PathBuf,
-    /// The files that it was made with.
+    /// The files that it was made with, and those that were added.
     files: Vec<String>,
     /// The commands of its README, in order.
     commands: Vec<String>,
@@ -82,6 +77,8 @@ impl Project {
         let name = arguments.split(' ').nth(1).unwrap();
         let folder = FOLDER.join(name);
         std::fs::create_dir_all(&*FOLDER).unwrap();
+        // Code is formatted as it is by default, not as in this repository.
+        std::fs::write(FOLDER.join("rustfmt.toml"), "").unwrap();
         if folder.exists() {
             std::fs::remove_dir_all(&folder).unwrap();
         }
@@ -99,6 +96,10 @@ impl Project {
             std::fs::create_dir_all(&target).unwrap();
             std::os::unix::fs::symlink(target, folder.join("target")).unwrap();
         }
+        let bin = home(&folder).join("bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::write(bin.join("cargo"), CARGO).unwrap();
+        std::fs::set_permissions(bin.join("cargo"), std::fs::Permissions::from_mode(0o755)).unwrap();
         let commands = commands(&std::fs::read_to_string(folder.join("README.md")).unwrap());
         Project { folder, files, commands, followed: BTreeSet::new() }
     }
@@ -112,6 +113,13 @@ impl Project {
         let text = std::fs::read_to_string(self.path(name)).unwrap();
         assert!(text.contains(from), "{name}: {text}");
         std::fs::write(self.path(name), text.replace(from, to)).unwrap();
+    }
+
+    /// Adds a file.
+    pub(super) fn add(&mut self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+        self.files.push(name.to_owned());
+        self.files.sort();
     }
 
     /// Runs the command of the README that begins with this text, and answers with what it said.
@@ -144,7 +152,7 @@ impl Project {
         command
     }
 
-    /// Expects that all commands of the README were followed, and that git would keep what the project was made with and
+    /// Expects that all commands of the README were followed, and that git would keep the files of the project and
     /// nothing else.
     pub(super) fn end(self) {
         let rest: Vec<&String> = self.commands.iter().filter(|command| !self.followed.contains(*command)).collect();
@@ -156,19 +164,19 @@ impl Project {
     }
 
     /// A shell in the project's folder that has the binary on its path.
-    fn shell(&self, command: &str) -> Command {
+    pub(super) fn shell(&self, command: &str) -> Command {
         let binary = Path::new(env!("CARGO_BIN_EXE_wasmcloud")).parent().unwrap();
-        let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+        let home = home(&self.folder);
+        let path = format!("{}:{}:{}", home.join("bin").display(), binary.display(), std::env::var("PATH").unwrap());
         let by_debian = if *COMPILER == Some(Compiler::Debian) { "yes" } else { "" };
         let mut shell = Command::new("bash");
-        shell.args(["-c", &format!("{PRELUDE}{command}")]).current_dir(&self.folder).stdin(Stdio::null());
+        shell.args(["-ec", command]).current_dir(&self.folder).stdin(Stdio::null());
         for variable in
             ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET_DIR", "LD_LIBRARY_PATH", "RUSTFLAGS", "WASMCLOUD_ISSUER_SEED"]
         {
             shell.env_remove(variable);
         }
-        let home = FOLDER.join("home").join(self.folder.file_name().unwrap());
-        shell.env("PATH", path).env("CARGO", env!("CARGO")).env("BY_DEBIAN", by_debian).env("PORT", "0");
+        shell.env("PATH", path).env("OWN_CARGO", env!("CARGO")).env("BY_DEBIAN", by_debian).env("PORT", "0");
         shell.env("XDG_DATA_HOME", home.join("data")).env("XDG_CACHE_HOME", home.join("cache"));
         shell
     }
@@ -179,6 +187,11 @@ impl Drop for Project {
         // What is left is replaced at the next start.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The folder of what a project's commands keep elsewhere.
+fn home(folder: &Path) -> PathBuf {
+    FOLDER.join("home").join(folder.file_name().unwrap())
 }
 
 /// The commands of a document's blocks for a shell, each on one line.

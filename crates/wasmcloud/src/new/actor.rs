@@ -60,7 +60,7 @@ enum Language {
 struct Started {
     project: Project,
     language: &'static str,
-    /// The commands to build the actor and to run it, with placeholders.
+    /// The commands that come next.
     next: &'static [&'static str],
 }
 
@@ -71,6 +71,5 @@ pub(super) fn run(command: &Actor) -> CommandResult {
     };
     let folder = place(command.path.as_ref(), &command.name);
     let files = started.project.write(&folder)?;
-    let next: Vec<String> = started.next.iter().map(|command| started.project.filled(command)).collect();
-    Ok(report(&folder, &format!("an actor in {}, {files} files", started.language), &next).into())
+    Ok(report(&folder, &format!("an actor in {}, {files} files", started.language), started.next).into())
 }

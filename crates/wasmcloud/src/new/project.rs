@@ -162,7 +162,7 @@ pub(super) fn place(path: Option<&PathBuf>, name: &ProjectName) -> PathBuf {
 }
 
 /// Returns the lines that a command ends with: what was made, and the commands that come next.
-pub(super) fn report(folder: &Path, made: &str, next: &[String]) -> String {
+pub(super) fn report(folder: &Path, made: &str, next: &[&str]) -> String {
     let folder = shown(folder);
     let is_plain = folder.chars().all(|character| character.is_ascii_alphanumeric() || "/._-".contains(character));
     let quoted = if is_plain { folder.clone() } else { format!("'{}'", folder.replace('\'', "'\\''")) };

@@ -67,8 +67,8 @@ pub(super) fn run(command: &Provider) -> CommandResult {
     let folder = place(command.path.as_ref(), &command.name);
     let files = project.write(&folder)?;
     let made = project.filled("a provider in {{language}} for the contract {{contract}}");
-    let next = [project.filled("{{build}}"), project.filled("{{test}}")];
-    Ok(report(&folder, &format!("{made}, {files} files"), &next).into())
+    let [build, test] = ["{{build}}", "{{test}}"].map(|command| project.filled(command));
+    Ok(report(&folder, &format!("{made}, {files} files"), &[&build, &test]).into())
 }
 
 fn in_rust(project: Project) -> CommandResult<Project> {

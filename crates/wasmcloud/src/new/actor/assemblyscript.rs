@@ -23,6 +23,6 @@ pub(super) fn start(name: &ProjectName, template: Template) -> CommandResult<Sta
         let message = "actors in AssemblyScript have the template http only: use --lang rust for the others";
         return Err(CommandError::Usage(message.to_owned()));
     }
-    let next = &["npm ci", "npm run build", "wasmcloud dev build/{{name}}.wasm"];
+    let next = &["npm ci", "wasmcloud dev"];
     Ok(Started { project: Project::new(name).files(HTTP), language: "AssemblyScript", next })
 }

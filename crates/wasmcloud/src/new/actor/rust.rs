@@ -84,10 +84,6 @@ pub(super) fn start(name: &ProjectName, template: Template) -> CommandResult<Sta
         .files(SHARED)
         .files(contents.files)
         .lock(contents.lock)?;
-    let next = &[
-        "rustup target add wasm32-unknown-unknown",
-        "cargo build --release --target wasm32-unknown-unknown",
-        "wasmcloud dev target/wasm32-unknown-unknown/release/{{library}}.wasm",
-    ];
+    let next = &["rustup target add wasm32-unknown-unknown", "wasmcloud dev"];
     Ok(Started { project, language: "Rust", next })
 }
