@@ -43,6 +43,7 @@ mod manifests;
 mod metrics;
 mod middleware;
 mod model;
+mod new_projects;
 mod own_thread;
 mod packaging;
 mod plugins;

@@ -3,7 +3,7 @@
 //! # Layout
 //! - `arguments`: the command line
 //! - `announce`: what commands that stay say
-//! - `keys`, `sign`, `inspect`, `par`, `registry`, `run`, `dev`, `completions`, `man`: the commands
+//! - `keys`, `sign`, `inspect`, `par`, `registry`, `run`, `dev`, `new`, `completions`, `man`: the commands
 //! - `ctl`: the commands that talk with the hosts of a lattice
 //! - `top`: what those hosts run, kept current on the screen
 //! - `manifest`, `plan`, `apply`: manifests, and the hosts that run them
@@ -34,6 +34,7 @@ mod lab;
 mod logging;
 mod man;
 mod manifest;
+mod new;
 mod outcome;
 mod output;
 mod par;
@@ -78,6 +79,7 @@ fn run(arguments: Arguments) -> CommandResult {
     match arguments.command {
         None => Ok(arguments::help()),
         Some(Command::Dev(command)) => dev::run(*command),
+        Some(Command::New(command)) => new::run(&command),
         Some(Command::Run(command)) => run::run(*command),
         Some(Command::Ctl(command)) => ctl::run(command),
         Some(Command::Top(command)) => top::run(*command),
