@@ -6,6 +6,7 @@
 //! - `egress`: the hosts, addresses and redirects that a link allows
 //! - `headers`: the headers that a request is sent with
 //! - `client`: the HTTP client of a link
+//! - `propagation`: the trace that a request belongs to
 //! - `payloads`: the contract's payloads
 
 mod client;
@@ -14,6 +15,7 @@ mod egress;
 mod headers;
 mod network;
 mod payloads;
+mod propagation;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -60,6 +62,7 @@ const REQUEST: &str = "Request";
 /// | `host` | Replaced by the host of the URL. |
 /// | `connection` | `close` is sent, and `keep-alive` is ignored as the default. With any other value the request is refused. |
 /// | `transfer-encoding`, `te`, `trailer`, `upgrade`, `http2-settings`, `keep-alive`, `proxy-connection`, `proxy-authorization`, `proxy-authenticate` | The request is refused. |
+/// | `traceparent`, `tracestate` | Sent if they name another trace than the one that the call belongs to. Otherwise the client sets them for a call that belongs to a trace. |
 /// | any other | Sent. |
 ///
 /// # Example
@@ -124,7 +127,7 @@ impl AsyncCapabilityProvider for HttpClient {
         }
         let client = self.clients().get(&call.actor).cloned();
         let client = client.ok_or_else(|| format!("actor {} is not linked to the HTTP client", call.actor))?;
-        client.send_request(&call.message).await
+        client.send_request(&call.message, &call.dispatcher).await
     }
 
     async fn stop(&self) {

@@ -5,10 +5,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use wasmcloud_core::call::CallContext;
+use wasmcloud_core::call_span;
+use wasmcloud_core::durations::Durations;
 use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
-use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind, Server};
+use wasmcloud_core::trace::{CallSpan, Shown, Trace, is_listening};
+use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind, RequestHead, ServedRequest, Server};
 use wasmcloud_plugin::NativeCapability;
-use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider, Binding, ProviderCallContext};
+use wasmcloud_provider::{
+    ActorDispatcher, AsyncCapabilityProvider, Binding, HttpFigures, ProviderCallContext, ProviderFigures,
+};
+
+use crate::http_tracing;
 
 use super::link_values::link_values;
 
@@ -54,6 +62,8 @@ const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDD
 /// header. It receives the length of the body as `content-length`. Headers of the connection are removed: `connection`, `expect`,
 /// `http2-settings`, `keep-alive`, `proxy-connection`, `te`, `trailer`, `transfer-encoding`, `upgrade`. Repeated headers are joined,
 /// because the contract has one text per name. Header bytes that are not UTF-8 are replaced.
+///
+/// A request with a valid `traceparent` continues that trace: see `docs/traces.md`.
 ///
 /// Each request has an identity, the header `x-request-id`: the one that the client sent, if it has up to 128 letters, digits and
 /// `-_.:/+=@`, or a generated one. The actor receives it, the response carries it, and each line on the log about the request names it.
@@ -166,6 +176,13 @@ impl AsyncCapabilityProvider for HttpServer {
         Err(format!("{CONTRACT} has no operation {:?} for actors to call", call.operation).into())
     }
 
+    fn figures(&self) -> ProviderFigures {
+        let figures = self.server.figures();
+        let mut durations = Durations { nanoseconds: figures.total.as_nanos() as u64, ..Durations::default() };
+        durations.buckets.iter_mut().zip(figures.durations).for_each(|(bucket, requests)| *bucket = requests);
+        ProviderFigures::of_http(HttpFigures::new(figures.requests, durations))
+    }
+
     async fn stop(&self) {
         self.server.stop().await;
     }
@@ -185,8 +202,60 @@ struct LinkedActor {
 }
 
 impl ActorCaller for LinkedActor {
-    async fn call(&self, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, CallError> {
-        self.dispatcher.dispatch(&self.key, operation, payload).await.map_err(|error| to_call_error(&error))
+    type Request = TracedRequest;
+
+    fn begin(&self, head: &RequestHead<'_>) -> TracedRequest {
+        let trace = head.header("traceparent").and_then(|parent| {
+            let state = head.header("tracestate");
+            Trace::from_headers(&parent, state.as_deref())
+        });
+        if trace.is_none() && !is_listening() {
+            return TracedRequest { context: None, span: CallSpan::none() };
+        }
+        let context = self.dispatcher.begin();
+        let context = match trace {
+            Some(trace) => context.with_trace(trace),
+            None => context,
+        };
+        let (context, span) = context.in_span(self.dispatcher.tracing(), |host| {
+            let method = http_tracing::method(head.method());
+            call_span!(
+                "wasmcloud::http", "http", "server", host, method,
+                http.request.method = method,
+                url.path = %Shown(head.path()),
+                network.protocol.name = "http",
+                network.protocol.version = head.version(),
+                wasmcloud.actor = %self.key,
+                http.response.status_code = http_tracing::Empty,
+            )
+        });
+        TracedRequest { context: Some(context), span }
+    }
+
+    async fn call(&self, request: &TracedRequest, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, CallError> {
+        let answer = match &request.context {
+            Some(context) => {
+                // The deadline begins with the call, not with the request.
+                let deadline = self.dispatcher.begin().deadline;
+                let dispatcher = self.dispatcher.within(Some(context.clone().until(deadline)));
+                dispatcher.dispatch(&self.key, operation, payload).await
+            }
+            None => self.dispatcher.dispatch(&self.key, operation, payload).await,
+        };
+        answer.map_err(|error| to_call_error(&error))
+    }
+}
+
+/// A request, and its place in a trace if there is one.
+#[derive(Debug)]
+struct TracedRequest {
+    context: Option<CallContext>,
+    span: CallSpan,
+}
+
+impl ServedRequest for TracedRequest {
+    fn answered(self, status: u16) {
+        http_tracing::answered(self.span, status, status >= 500);
     }
 }
 

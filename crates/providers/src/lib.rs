@@ -17,6 +17,8 @@ mod extras;
 mod http_client;
 #[cfg(feature = "httpserver")]
 mod http_server;
+#[cfg(any(feature = "httpclient", feature = "httpserver"))]
+mod http_tracing;
 #[cfg(feature = "keyvalue")]
 mod key_value;
 mod link_values;

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use wasmcloud_core::error::{Error, ErrorKind};
 use wasmcloud_host::builtin::{BlobStore, Extras, HttpClient, HttpServer, KeyValue, LinkValue, Logging, Messaging};
+use wasmcloud_host::telemetry::{METRICS, MetricKind};
 
 use crate::outcome::CommandError;
 use text::Table;
@@ -85,6 +86,21 @@ fn error_kinds_are_those_of_errors() {
         table.row([format!("`{}`", kind.name), kind.doc, code.to_string()]);
     }
     assert_says("docs/reference/error-kinds.md", &table.to_string());
+}
+
+#[test]
+fn metrics_are_those_of_a_host() {
+    let mut table = Table::new(["Metric", "Kind", "Labels", "Meaning"]);
+    for metric in METRICS {
+        let kind = match metric.kind {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
+            kind => panic!("{kind:?} has no words"),
+        };
+        table.row([format!("`{}`", metric.name), kind.to_owned(), text::code(metric.labels), metric.help.to_owned()]);
+    }
+    assert_says("docs/reference/metrics.md", &table.to_string());
 }
 
 #[test]
