@@ -9,8 +9,8 @@ use wasmcloud_claims::jwt::{self, CapabilityProvider, Claims};
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::identity::{Image, ProviderKey};
 use wasmcloud_core::text::escaped;
-use wasmcloud_plugin::Isolation;
 use wasmcloud_engine::GuestLog;
+use wasmcloud_plugin::Isolation;
 use wasmcloud_provider::ProviderDescriptor;
 
 use crate::event::Subject;

@@ -7,7 +7,9 @@ use zeroize::Zeroizing;
 
 use crate::color::When;
 use crate::outcome::{CommandError, CommandResult};
-use crate::{apply, completions, ctl, dev, inspect, keys, lab, man, manifest, new, par, plan, registry, run, sign, top};
+use crate::{
+    apply, completions, ctl, dev, inspect, keys, lab, man, manifest, new, par, plan, registry, run, sign, top,
+};
 
 /// Runs, signs and ships WebAssembly actors and capability providers, and controls the hosts that run them.
 #[derive(Debug, Parser)]

@@ -20,7 +20,7 @@ use project::Project;
 use wasmcloud_host::Compiler;
 
 use crate::logging;
-use crate::outcome::{CommandError, CommandResult};
+use crate::outcome::CommandResult;
 use crate::run::compiler;
 use crate::runtime::in_runtime;
 use crate::state_folder::{DEFAULT, StateFolder};
@@ -84,7 +84,7 @@ pub(crate) struct Dev {
 }
 
 pub(crate) fn run(command: Dev) -> CommandResult {
-    start_log()?;
+    logging::start_by_environment("warn,wasmcloud_actor=debug,wasmcloud_host::guest=info")?;
     let links = links::Links::new(&command)?;
     let mut project = if command.file.is_none() { Some(Project::here()?) } else { None };
     if let Some(project) = &project {
@@ -102,16 +102,4 @@ pub(crate) fn run(command: Dev) -> CommandResult {
         folder.remove_if_new();
     }
     ended
-}
-
-/// Logs to standard error what `RUST_LOG` selects, or else what the actor writes.
-///
-/// # Errors
-/// `Usage` if the variable cannot be read.
-fn start_log() -> CommandResult<()> {
-    let selected = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
-    let selected = selected.as_deref().unwrap_or("warn,wasmcloud_actor=debug,wasmcloud_host::guest=info");
-    let invalid = |reason| CommandError::Usage(format!("the environment variable RUST_LOG is invalid: {reason}"));
-    logging::start(logging::filter(selected).map_err(invalid)?, logging::Format::Text);
-    Ok(())
 }
