@@ -8,6 +8,10 @@ use super::text::{self, Table};
 use crate::arguments::Arguments;
 use crate::run::Setting;
 
+/// The heading of the options by which hosts are reached, and the command that has them described.
+const CONNECTION: &str = "Connection";
+const CONNECTING: &str = "wasmcloud ctl";
+
 /// Returns a section for each command.
 pub(super) fn commands() -> String {
     let mut page = String::new();
@@ -23,12 +27,16 @@ fn section(page: &mut String, command: &Command, above: &str) {
     let about = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
     writeln!(page, "{}\n", sentence(&about)).unwrap();
     let mut table = Table::new(["Argument", "Meaning", "Default"]);
-    for argument in command.get_arguments().filter(|argument| is_listed(argument)) {
+    let is_repeated = |argument: &&Arg| argument.get_help_heading() == Some(CONNECTION) && path != CONNECTING;
+    for argument in command.get_arguments().filter(|argument| is_listed(argument) && !is_repeated(argument)) {
         let (meaning, default) = told(argument);
         table.row([name(argument), meaning, default]);
     }
     if !table.is_empty() {
         writeln!(page, "{table}").unwrap();
+    }
+    if command.get_arguments().any(|argument| is_repeated(&argument)) {
+        writeln!(page, "It reaches the hosts by the [options of `{CONNECTING}`](#wasmcloud-ctl).\n").unwrap();
     }
     if path == "wasmcloud run" {
         writeln!(page, "The other options are the [settings of a host](settings.md).\n").unwrap();
