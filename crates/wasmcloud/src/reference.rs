@@ -64,9 +64,11 @@ fn manifest_keys_are_those_of_the_schema() {
 
 #[test]
 fn events_are_those_of_hosts() {
-    let mut table = Table::new(["Kind", "Fields", "Meaning"]);
+    let words = source::words("src/event.rs", "kinds");
+    let mut table = Table::new(["Kind", "On the dashboard", "Fields", "Meaning"]);
     for kind in source::variants("src/event.rs", "EventKind") {
-        table.row([format!("`{}`", kind.name), text::code(&kind.fields), kind.doc]);
+        let word = words.get(&kind.name).unwrap_or_else(|| panic!("{} has no word", kind.name));
+        table.row([format!("`{}`", kind.name), format!("`{word}`"), text::code(&kind.fields), kind.doc]);
     }
     let mut page = format!("## In a program\n\n{table}\n## On the control interface\n\n");
     let mut table = Table::new(["Kind", "Meaning"]);

@@ -1,5 +1,7 @@
 //! Reads names and doc comments from files of source.
 
+use std::collections::BTreeMap;
+
 use syn::{Attribute, Expr, Item, Lit, Meta};
 
 use super::{in_repository, text};
@@ -40,6 +42,20 @@ pub(super) fn constants(path: &str, module: &str) -> Vec<Named> {
         Some(Named { name: literal(&constant.expr)?, fields: Vec::new(), doc: doc(&constant.attrs) })
     });
     named.collect()
+}
+
+/// Returns what a macro that lists `Name => "word"` is called with.
+pub(super) fn words(path: &str, name: &str) -> BTreeMap<String, String> {
+    let found = items(path).into_iter().find_map(|item| match item {
+        Item::Macro(found) if found.ident.is_none() && found.mac.path.is_ident(name) => Some(found.mac.tokens),
+        _ => None,
+    });
+    let tokens = found.unwrap_or_else(|| panic!("{path} does not call the macro {name}")).to_string();
+    let pairs = tokens.split(',').filter_map(|pair| pair.split_once("=>"));
+    // An attribute may precede the name.
+    let pairs =
+        pairs.map(|(name, word)| (name.split_whitespace().last().unwrap_or_default(), word.trim().trim_matches('"')));
+    pairs.map(|(name, word)| (name.to_owned(), word.to_owned())).collect()
 }
 
 fn items(path: &str) -> Vec<Item> {
