@@ -28,6 +28,8 @@ use crate::logging;
 use crate::outcome::CommandResult;
 use crate::runtime::in_runtime;
 use crate::state_folder::StateFolder;
+#[cfg(test)]
+pub(crate) use catalogue::{ALL as ALL_SETTINGS, Setting};
 use catalogue::{LOG_FORMAT, LOG_LEVEL, MANIFEST, STATE_FOLDER};
 pub(crate) use configure::{absolute, compiler, default_cache};
 use settings::{Flags, Settings};

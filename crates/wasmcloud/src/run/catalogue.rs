@@ -260,7 +260,6 @@ pub(crate) static MESSAGE_LIMIT: Setting =
     value("message-limit", "WASMCLOUD_MESSAGE_LIMIT", "SIZE", "The largest payload of a call, such as 1MiB")
         .default("64MiB");
 
-/// All settings, in the order of the help.
 pub(crate) static OTLP_ENDPOINT: Setting = value(
     "otlp-endpoint",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -275,6 +274,7 @@ pub(crate) static TRACE_SAMPLING: Setting = value(
 )
 .default("1");
 
+/// All settings, in the order of the help.
 pub(crate) static ALL: &[&Setting] = &[
     &MANIFEST,
     &LABEL,
@@ -324,18 +324,3 @@ pub(crate) static ALL: &[&Setting] = &[
     &OTLP_ENDPOINT,
     &TRACE_SAMPLING,
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_documentation_lists_every_setting() {
-        let page = include_str!("../../../../docs/run.md");
-        for Setting { name, variable, short, default, help, .. } in ALL {
-            let short = short.map_or_else(String::new, |short| format!("`-{short}`, "));
-            let row = format!("\n| {short}`--{name}` | `{variable}` | {default} | {help} |\n");
-            assert!(page.contains(&row), "docs/run.md lacks this row: {row}");
-        }
-    }
-}
