@@ -112,7 +112,7 @@ impl HostMetrics {
     /// # Errors
     /// Never fails in practice.
     pub fn encode(&self) -> Result<String> {
-        self.encode_with(|text, registry| prometheus_text::encode(text, registry))
+        self.encode_with(prometheus_text::encode)
     }
 
     /// Returns all metrics in the text format of OpenMetrics.
@@ -120,7 +120,7 @@ impl HostMetrics {
     /// # Errors
     /// Never fails in practice.
     pub fn encode_open_metrics(&self) -> Result<String> {
-        self.encode_with(|text, registry| text::encode(text, registry))
+        self.encode_with(text::encode)
     }
 
     fn encode_with(&self, encode: impl FnOnce(&mut String, &Registry) -> fmt::Result) -> Result<String> {
