@@ -29,6 +29,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::dispatch::Dispatch;
 #[cfg(feature = "lattice")]
 use crate::lattice::LatticeHosts;
+#[cfg(feature = "lattice")]
+use crate::link::LinkDefinition;
 use crate::shard::Shards;
 pub(crate) use recorder::Recorder;
 pub(crate) use service::{Metrics, TelemetryService};
@@ -43,6 +45,9 @@ pub(crate) struct HostFacts {
     /// Returns the lattice, if the host was built with one.
     #[cfg(feature = "lattice")]
     pub(crate) lattice: Box<dyn Fn() -> Option<LatticeHosts> + Send + Sync>,
+    /// Returns the other host that runs the provider of a link, if one does.
+    #[cfg(feature = "lattice")]
+    pub(crate) elsewhere: Box<dyn Fn(&LinkDefinition) -> Option<String> + Send + Sync>,
     pub(crate) phase: Arc<Phase>,
 }
 

@@ -12,8 +12,8 @@ use wasmcloud_telemetry::state::HostState;
 
 use super::{Host, HostBuilder};
 use crate::shard::Shards;
-use crate::telemetry::{Clock, HostFacts, Phase, Recorder, Stage, TelemetryService};
 use crate::telemetry::Metrics;
+use crate::telemetry::{Clock, HostFacts, Phase, Recorder, Stage, TelemetryService};
 
 /// The telemetry of a running host.
 pub(super) struct Telemetry {
@@ -127,7 +127,7 @@ impl Host {
         // A handle would keep the host alive.
         let host = Arc::downgrade(&self.0);
         #[cfg(feature = "lattice")]
-        let of_lattice = host.clone();
+        let (of_lattice, for_links) = (host.clone(), host.clone());
         HostFacts {
             id: self.id(),
             clock: Clock::start(),
@@ -136,6 +136,8 @@ impl Host {
             labels: Box::new(move || host.upgrade().map_or_else(HashMap::new, |host| host.labels.all())),
             #[cfg(feature = "lattice")]
             lattice: Box::new(move || Some(Host(of_lattice.upgrade()?).joined_lattice()?.hosts())),
+            #[cfg(feature = "lattice")]
+            elsewhere: Box::new(move |link| Host(for_links.upgrade()?).joined_lattice()?.host_of_provider(link)),
             phase: phase.clone(),
         }
     }

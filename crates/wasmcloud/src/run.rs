@@ -7,6 +7,7 @@
 //! - `configure`, `connection`: the host that the settings describe
 //! - `operation`: what the host does from its start to its end
 //! - `service`: reports to systemd
+//! - `telemetry`: the port of the dashboard, metrics and health
 
 mod catalogue;
 mod configure;
@@ -17,6 +18,7 @@ mod quantity;
 mod service;
 mod settings;
 mod settings_file;
+mod telemetry;
 
 use std::io::Write as _;
 use std::path::PathBuf;

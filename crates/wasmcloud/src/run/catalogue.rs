@@ -250,6 +250,27 @@ pub(crate) static MESSAGE_LIMIT: Setting =
     value("message-limit", "WASMCLOUD_MESSAGE_LIMIT", "SIZE", "The largest payload of a call, such as 1MiB")
         .default("64MiB");
 
+pub(crate) static TELEMETRY: Setting = value(
+    "telemetry",
+    "WASMCLOUD_TELEMETRY",
+    "ADDRESS:PORT",
+    "Where the dashboard, metrics and health are served, or off. Other addresses than those of this machine need a token",
+)
+.default("127.0.0.1:9464, or a free port if that is taken");
+pub(crate) static TELEMETRY_TOKEN: Setting = value(
+    "telemetry-token",
+    "WASMCLOUD_TELEMETRY_TOKEN",
+    "FILE",
+    "A file with the token that readers of the telemetry need. In the environment the token itself",
+)
+.secret();
+pub(crate) static TELEMETRY_NAME: Setting = list(
+    "telemetry-name",
+    "WASMCLOUD_TELEMETRY_NAME",
+    "HOST NAME",
+    "A name by which browsers may reach the telemetry without a token, beside localhost and addresses",
+);
+
 /// All settings, in the order of the help.
 pub(crate) static ALL: &[&Setting] = &[
     &MANIFEST,
@@ -295,6 +316,9 @@ pub(crate) static ALL: &[&Setting] = &[
     &STOP_GRACE,
     &MEMORY_LIMIT,
     &MESSAGE_LIMIT,
+    &TELEMETRY,
+    &TELEMETRY_TOKEN,
+    &TELEMETRY_NAME,
 ];
 
 #[cfg(test)]
