@@ -7,6 +7,7 @@
 //! - `registries`: actors and providers from OCI registries
 //! - `references`: the keys that references stand for
 //! - `manifest`: plans and applications of manifests
+//! - `metrics`: the metrics of a host
 //! - `observation`, `inventory`: events, health, and what runs
 //! - `labels`: the labels of a host
 //! - `lattice`: the lattice that a host joins
@@ -24,6 +25,8 @@ mod lattice;
 mod lifecycle;
 mod links;
 mod manifest;
+#[cfg(feature = "telemetry")]
+mod metrics;
 mod observation;
 mod own_thread;
 mod providers;
@@ -37,6 +40,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+#[cfg(feature = "telemetry")]
+use std::time::Instant;
 
 use actix::{Addr, Handler, Message};
 use nkeys::KeyPair;
@@ -105,6 +110,9 @@ struct Running {
     shards: Arc<Shards>,
     /// The thread that was created for the host, if it was not started on the embedder's.
     own_thread: Option<OwnThread>,
+    /// When it was started.
+    #[cfg(feature = "telemetry")]
+    since: Instant,
     #[cfg(feature = "lattice")]
     lattice: Option<Lattice>,
     #[cfg(feature = "telemetry")]

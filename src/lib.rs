@@ -22,8 +22,9 @@
 //! - [`TrustPolicy`]: trusted signers; [`Authorizer`], [`Decision`], [`Origin`]: decisions about starts, calls and links
 //! - [`LatticeOptions`], [`ConnectionOptions`], [`LatticeView`], [`LatticeState`]: the lattice that a host joins
 //! - [`RegistryOptions`], [`oci`]: OCI registries, from which actors and providers are pulled
-//! - [`TelemetryOptions`]: the port of the dashboard, metrics and health
+//! - `TelemetryOptions`: the port of the dashboard, metrics and health (feature `telemetry`)
 //! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: code that sees calls and their answers
+//! - `telemetry`: metrics of a host (feature `telemetry`)
 //! - [`Error`], [`ErrorKind`], [`Result`]: errors; [`escaped`]: escapes text from outside for a terminal
 //!
 //! # Features
@@ -38,9 +39,10 @@
 //! - `messaging`: [`builtin::Messaging`], on NATS
 //! - `lattice`: hosts that share actors, links and calls over NATS, with [`HostBuilder::with_lattice`]
 //! - `oci`: actors and provider archives from OCI registries, with [`Host::start_actor_from_registry`]
-//! - `telemetry`: the dashboard, metrics, health and readiness on an HTTP port, with [`HostBuilder::with_telemetry`]
 //! - `experiments`: planned faults for tests, with `Experiment` and `Host::experiment`. Without it, the host contains no code
 //!   for them
+//! - `telemetry`: metrics for Prometheus, with `HostBuilder::with_metrics`, and the dashboard, metrics, health and readiness on an
+//!   HTTP port, with `HostBuilder::with_telemetry`
 //! - `fuzzing`: internals for the fuzz targets. They may change at any time
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -70,7 +72,7 @@ pub mod samples;
 mod shard;
 mod supervisor;
 #[cfg(feature = "telemetry")]
-mod telemetry;
+pub mod telemetry;
 
 pub use authorizer::{Authorizer, Decision, Origin};
 pub use child::ChildState;
@@ -87,6 +89,8 @@ pub use manifest::{
     PlannedImage, StepOutcome, StepResult,
 };
 pub use middleware::{Invocation, InvocationResponse, Middleware};
+#[cfg(feature = "telemetry")]
+pub use prometheus_client;
 pub use supervisor::placement::{ActorOptions, Placement};
 pub use supervisor::restart::{Restart, RestartPolicy};
 pub use wasmcloud_claims::{
@@ -108,8 +112,8 @@ pub use wasmcloud_oci as oci;
 pub use wasmcloud_oci::RegistryOptions;
 pub use wasmcloud_plugin::{Isolation, NativeCapability, PluginProcess, serve_plugin};
 pub use wasmcloud_provider::{
-    ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NullDispatcher,
-    ProviderCallContext,
+    ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, HttpFigures, NullDispatcher,
+    ProviderCallContext, ProviderFigures,
 };
 pub use wasmcloud_providers as builtin;
 #[cfg(feature = "telemetry")]

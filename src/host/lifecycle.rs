@@ -92,6 +92,8 @@ impl Host {
             supervisor,
             shards,
             own_thread,
+            #[cfg(feature = "telemetry")]
+            since: Instant::now(),
             #[cfg(feature = "lattice")]
             lattice,
             #[cfg(feature = "telemetry")]

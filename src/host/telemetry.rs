@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::error::Result;
+#[cfg(feature = "lattice")]
+use wasmcloud_core::error::{Error, ErrorKind};
 use wasmcloud_core::text::escaped;
 use wasmcloud_telemetry::TelemetryOptions;
 #[cfg(feature = "lattice")]
@@ -12,7 +14,6 @@ use wasmcloud_telemetry::state::HostState;
 
 use super::{Host, HostBuilder};
 use crate::shard::Shards;
-use crate::telemetry::Metrics;
 use crate::telemetry::{Clock, HostFacts, Phase, Recorder, Stage, TelemetryService};
 
 /// The telemetry of a running host.
@@ -101,8 +102,7 @@ impl Host {
         let facts = self.facts(shards, &phase);
         let Some(options) = options else { return Ok(self.telemetry_without_port(facts, phase)) };
         let recorder = Arc::new(Recorder::new(facts));
-        let metrics = self.metrics_text();
-        let service = TelemetryService::start(options, recorder.clone(), self.events(), metrics).await?;
+        let service = TelemetryService::start(options, recorder.clone(), self.events(), self.metrics()).await?;
         log::info!("the dashboard of host {} is at http://{}/", self.id(), service.address());
         Ok(Some(Telemetry { recorder, service: Some(service), phase }))
     }
@@ -116,11 +116,6 @@ impl Host {
         }
         let _ = (facts, phase);
         None
-    }
-
-    /// Returns the metrics as text.
-    fn metrics_text(&self) -> Metrics {
-        Box::new(|_| Err(Error::new(ErrorKind::Unsupported, "this release has no metrics yet")))
     }
 
     fn facts(&self, shards: &Arc<Shards>, phase: &Arc<Phase>) -> HostFacts {

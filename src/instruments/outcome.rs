@@ -3,7 +3,7 @@
 use wasmcloud_core::error::{Error, ErrorKind};
 
 /// How a call ended, as metrics tell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Outcome {
     Ok,
     /// The target failed.
@@ -78,6 +78,13 @@ impl Outcomes {
 
 #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry reads instruments"))]
 impl Outcomes {
+    /// Returns this number of calls with one outcome.
+    pub(crate) fn only(outcome: Outcome, calls: u64) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        outcomes.add(outcome, calls);
+        outcomes
+    }
+
     /// Returns the number of calls with an outcome.
     pub(crate) fn of(&self, outcome: Outcome) -> u64 {
         self.0[outcome as usize]

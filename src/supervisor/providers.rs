@@ -92,7 +92,7 @@ impl Supervision {
         let start = ProviderStart {
             capability: blueprint.capability.clone(),
             identity: identity.clone(),
-            instruments: instruments.provider_instance(),
+            instruments: instruments.clone(),
             reports: CrashReports::new(self.address()?.recipient(), provider, instance),
             dispatch: self.dispatch.clone(),
             shards: self.shards.clone(),

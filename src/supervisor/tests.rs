@@ -55,8 +55,7 @@ impl CapabilityProvider for Early {
 async fn started(crashes: usize, policy: RestartPolicy) -> (Condition, InstanceNumber) {
     let limits = Limits::new();
     let middlewares = MiddlewareChain::new(Vec::new());
-    let dispatch =
-        Dispatch::new(limits, Authority::new(None), middlewares, EventBus::new(64), Instruments::off());
+    let dispatch = Dispatch::new(limits, Authority::new(None), middlewares, EventBus::new(64), Instruments::off());
     let shards = Arc::new(Shards::start(1).await.unwrap());
     let config = SupervisorConfig {
         compilation: CompilationConfig::default(),

@@ -12,12 +12,14 @@
 //! - [`limits`]: the limits of guests and hosts
 //! - [`call`]: a call, its deadline and its chain of callers
 //! - [`deadline`]: waits for work until a deadline
+//! - [`durations`]: how long things took
 //! - [`shutdown`]: the signal that work has to end
 
 #![forbid(unsafe_code)]
 
 pub mod call;
 pub mod deadline;
+pub mod durations;
 pub mod entity;
 pub mod error;
 pub mod health;

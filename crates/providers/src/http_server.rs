@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use wasmcloud_core::durations::Durations;
 use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
 use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind, Server};
 use wasmcloud_plugin::NativeCapability;
-use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider, Binding, ProviderCallContext};
+use wasmcloud_provider::{
+    ActorDispatcher, AsyncCapabilityProvider, Binding, HttpFigures, ProviderCallContext, ProviderFigures,
+};
 
 /// The provider's public key. It is the same in every host.
 const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDDRB";
@@ -141,6 +144,13 @@ impl AsyncCapabilityProvider for HttpServer {
 
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
         Err(format!("{CONTRACT} has no operation {:?} for actors to call", call.operation).into())
+    }
+
+    fn figures(&self) -> ProviderFigures {
+        let figures = self.server.figures();
+        let mut durations = Durations { nanoseconds: figures.total.as_nanos() as u64, ..Durations::default() };
+        durations.buckets.iter_mut().zip(figures.durations).for_each(|(bucket, requests)| *bucket = requests);
+        ProviderFigures::of_http(HttpFigures::new(figures.requests, durations))
     }
 
     async fn stop(&self) {
