@@ -56,6 +56,7 @@ mod stress;
 mod successors;
 mod supervision;
 mod support;
+mod telemetry;
 mod tokens;
 mod toolchains;
 mod trust;
