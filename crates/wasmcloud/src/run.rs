@@ -8,6 +8,7 @@
 //! - `operation`: what the host does from its start to its end
 //! - `service`: reports to systemd
 //! - `spans`: the export of spans
+//! - `telemetry`: the port of the dashboard, metrics and health
 
 mod catalogue;
 mod configure;
@@ -19,6 +20,7 @@ mod service;
 mod settings;
 mod settings_file;
 mod spans;
+mod telemetry;
 
 use std::path::PathBuf;
 
