@@ -44,7 +44,10 @@ async fn a_collector_that_hangs_or_is_not_there_harms_no_call() {
         assert!(counts.waiting <= 10 && counts.dropped + counts.failed + counts.waiting >= 200, "{counts:?}");
         assert_eq!(counts.exported, 0);
         if address == absent {
-            assert_eq!(kind(export.shutdown(Duration::from_secs(20))), ErrorKind::Io);
+            // Spans that were refused before are not waited for.
+            let _ = export.shutdown(Duration::from_secs(20));
+            let counts = export.counts();
+            assert_eq!((counts.failed + counts.dropped, counts.waiting), (200, 0));
         } else {
             assert!(counts.dropped >= 180, "{counts:?}");
             assert_eq!(kind(export.shutdown(Duration::from_millis(50))), ErrorKind::Io);
