@@ -11,6 +11,7 @@
 //! - `mailbox`, `messages`, `provider_mailbox`: the mailboxes of actors and providers
 //! - `instances`, `latency`: the choice of an actor's instance for a request
 //! - `remote`, `from_lattice`: calls to and from other hosts
+//! - `unserved`: counts of calls that no instance serves
 //! - `call_limiter`: the limit of calls in flight
 //! - `health_check`: checks that give way to calls
 
@@ -28,6 +29,7 @@ pub(crate) mod provider_mailbox;
 pub(crate) mod remote;
 pub(crate) mod resolve;
 pub(crate) mod snapshot;
+mod unserved;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -47,6 +49,7 @@ use crate::event::EventBus;
 #[cfg(feature = "experiments")]
 use crate::experiment::running::RunningExperiments;
 use crate::identity::{ActorIdentity, ProviderIdentity};
+use crate::instruments::Instruments;
 use crate::middleware::chain::{MiddlewareChain, Participants};
 use crate::spans;
 use authority::{Approval, Authority};
@@ -57,6 +60,7 @@ use instances::Unavailable;
 use mailbox::Delivery;
 use remote::RemoteHosts;
 use snapshot::{RunningActor, Snapshot};
+use unserved::Unserved;
 
 /// The maximum number of times that a request is sent again because the target's instances were replaced.
 const MOST_MOVES: usize = 16;
@@ -75,6 +79,7 @@ struct Shared {
     limiter: HostLimiter,
     mappings: MappingBudget,
     events: EventBus,
+    instruments: Instruments,
     tracing: Tracing,
     /// The other hosts of the lattice, if this host has joined one.
     remote_hosts: OnceLock<Arc<dyn RemoteHosts>>,
@@ -88,6 +93,7 @@ impl Dispatch {
         authority: Authority,
         middlewares: MiddlewareChain,
         events: EventBus,
+        instruments: Instruments,
         tracing: Tracing,
     ) -> Dispatch {
         let snapshot = ArcSwap::default();
@@ -101,6 +107,7 @@ impl Dispatch {
             limiter,
             mappings,
             events,
+            instruments,
             tracing,
             remote_hosts: OnceLock::new(),
             #[cfg(feature = "experiments")]
@@ -136,6 +143,11 @@ impl Dispatch {
     /// Returns how calls are traced.
     pub(crate) fn tracing(&self) -> &Tracing {
         &self.0.tracing
+    }
+
+    /// Returns the instruments of the host.
+    pub(crate) fn instruments(&self) -> &Instruments {
+        &self.0.instruments
     }
 
     /// Sets the other hosts of the lattice. A host joins one lattice at most.
@@ -195,22 +207,31 @@ impl Dispatch {
                         Err(refusal) => break 'elsewhere refusal,
                     };
                     let entity = &actor.identity.entity;
-                    match self.0.authority.decide_call(&approval, Origin::Host, entity, operation)? {
+                    let decided = self.0.authority.decide_call(&approval, Origin::Host, entity, operation);
+                    match decided
+                        .inspect_err(|refusal| actor.instruments.count_unserved(Some(operation), refusal.kind()))?
+                    {
                         Some(decision) => decision,
                         None => {
                             let participants =
                                 || Participants { origin: WasmCloudEntity::Host, target: entity.clone() };
                             break middlewares
                                 .enter(participants, Request::new(operation, payload))
+                                .inspect_err(|refusal| {
+                                    actor.instruments.count_unserved(Some(operation), refusal.kind())
+                                })
                                 .and_then(|request| self.deliver(request, context, actor));
                         }
                     }
                 };
-                approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
+                let decided = Box::pin(self.0.authority.wait(pending, context.deadline)).await;
+                approval = decided
+                    .inspect_err(|refusal| self.count_unserved(Unserved::to_actor(target, Some(operation)), refusal))?;
             };
             let answer = self.await_answer(sent).await;
             return middlewares.leave(answer);
         };
+        self.count_if_refused(Unserved::to_actor(target, Some(operation)), &refusal);
         self.call_elsewhere_from_host(target, refusal, Request::new(operation, payload), context).await
     }
 
@@ -250,7 +271,11 @@ impl Dispatch {
                         Err(refusal) => break 'elsewhere refusal,
                     };
                     let (caller, entity) = (Origin::Provider(&origin.identity.claims), &target.identity.entity);
-                    match self.0.authority.decide_call(&approval, caller, entity, &request.operation)? {
+                    let operation = &request.operation;
+                    let decided = self.0.authority.decide_call(&approval, caller, entity, operation);
+                    match decided
+                        .inspect_err(|refusal| target.instruments.count_unserved(Some(operation), refusal.kind()))?
+                    {
                         Some(decision) => decision,
                         None => {
                             let participants = || Participants {
@@ -259,15 +284,20 @@ impl Dispatch {
                             };
                             break middlewares
                                 .enter(participants, request)
+                                .inspect_err(|refusal| target.instruments.count_unserved(None, refusal.kind()))
                                 .and_then(|request| self.deliver(request, context, target));
                         }
                     }
                 };
-                approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
+                let decided = Box::pin(self.0.authority.wait(pending, context.deadline)).await;
+                approval = decided.inspect_err(|refusal| {
+                    self.count_unserved(Unserved::to_actor(actor, Some(&request.operation)), refusal);
+                })?;
             };
             let answer = self.await_answer(sent).await;
             return middlewares.leave(answer);
         };
+        self.count_if_refused(Unserved::to_actor(actor, Some(&request.operation)), &refusal);
         self.call_elsewhere_from_provider(origin, actor, refusal, request, context).await
     }
 }
@@ -300,10 +330,19 @@ impl Dispatch {
     fn deliver(&self, request: Request, context: CallContext, target: &RunningActor) -> Result<SentRequest> {
         let key = &target.identity.key;
         let reserved = target.instances.reserve(|instance| !context.is_awaited_by_actor(key, instance));
-        let delivery = reserved.map_err(|why| unavailable(target, &context, why)).and_then(|reservation| {
-            let actor = reservation.mailbox().actor().clone();
-            Ok(SentRequest { actor, delivery: reservation.send(request, context)? })
-        });
+        let delivery = match reserved {
+            Ok(reservation) => {
+                let actor = reservation.mailbox().actor().clone();
+                let sent = reservation.send(request, context);
+                sent.inspect_err(|refusal| target.instruments.count_unserved(None, refusal.kind()))
+                    .map(|delivery| SentRequest { actor, delivery })
+            }
+            Err(why) => {
+                let refusal = unavailable(target, &context, why);
+                target.instruments.count_unserved(Some(&request.operation), refusal.kind());
+                Err(refusal)
+            }
+        };
         delivery.inspect_err(|refusal| {
             if refusal.kind() == ErrorKind::Busy {
                 self.0.events.emit_breach(key, Some(target.identity.name.clone()), refusal);
@@ -318,8 +357,10 @@ impl Dispatch {
         let mut moves = 0;
         let answer = loop {
             match delivery {
-                Delivery::Sent(answer) => break answer.await.unwrap_or_else(|error| Err(actor_is_gone(&key, &error))),
-                Delivery::Closed(..) if moves == MOST_MOVES => break Err(actor_is_gone(&key, &MailboxError::Closed)),
+                Delivery::Sent(answer) => {
+                    break answer.await.unwrap_or_else(|error| Err(self.count_gone(&key, &error)));
+                }
+                Delivery::Closed(..) if moves == MOST_MOVES => break Err(self.count_gone(&key, &MailboxError::Closed)),
                 Delivery::Closed(request, context) => {
                     moves += 1;
                     tokio::task::yield_now().await;
@@ -335,6 +376,16 @@ impl Dispatch {
             self.0.events.emit_breach(&key, name, error);
         }
         answer
+    }
+}
+
+impl Dispatch {
+    /// Counts a call whose mailbox was closed before its answer. Returns its error.
+    #[cold]
+    fn count_gone(&self, key: &str, error: &MailboxError) -> Error {
+        let error = actor_is_gone(key, error);
+        self.count_unserved(Unserved::to_actor(key, None), &error);
+        error
     }
 }
 

@@ -43,10 +43,15 @@ impl InstanceContext {
     /// Replaces a guest that could not be replaced before, and serves a call with it.
     pub(super) async fn revive_and_serve(self: Rc<Self>, call: Deliver) -> Completion {
         let operation = call.request.operation.clone();
+        let is_counted = call.permits.is_some();
         let now = Instant::now();
         let refusal = self.refusal(&operation, &call.request.payload, now, &call.context);
         if let Some(fault) = refusal {
-            let answer = Err(self.explain(&operation, &fault));
+            let refusal = self.explain(&operation, &fault);
+            if is_counted {
+                self.instruments.refuse(&operation, &refusal);
+            }
+            let answer = Err(refusal);
             return Completion { guest: Err(Loss::Down(Down::Interrupted)), answer };
         }
         match self.try_to_recover(Loss::Down(Down::Interrupted)).await {
@@ -62,6 +67,9 @@ impl InstanceContext {
                     (Down::Failed(reason), None) => self.is_down(reason),
                     (Down::Interrupted, None) => self.explain(START, &Fault::Ended),
                 };
+                if is_counted {
+                    self.instruments.refuse(&operation, &error);
+                }
                 Completion { guest: Err(Loss::Down(down)), answer: Err(error) }
             }
         }
@@ -161,6 +169,7 @@ impl InstanceContext {
             host: self.host_calls(),
             shutdown: self.shutdown.clone(),
             limits: &self.limits,
+            usage: self.instruments.usage(),
         };
         let start = async {
             #[cfg(feature = "experiments")]

@@ -10,6 +10,8 @@ use wasmcloud_claims::TrustPolicy;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::limits::Limits;
 use wasmcloud_engine::{ArtifactCache, CompilationConfig, Compiler};
+#[cfg(feature = "telemetry")]
+use wasmcloud_telemetry::TelemetryOptions;
 
 use super::Host;
 #[cfg(feature = "lattice")]
@@ -20,6 +22,7 @@ use crate::dispatch::authority::InstalledAuthorizer;
 use crate::event;
 #[cfg(feature = "experiments")]
 use crate::experiment::Experiment;
+use crate::instruments::Instruments;
 use crate::labels::is_reserved;
 use crate::middleware::Middleware;
 use crate::middleware::chain::InstalledMiddleware;
@@ -56,6 +59,23 @@ pub(super) struct Configuration {
     pub(super) registries: RegistryConfiguration,
     /// The folder of the secrets that manifests from elsewhere may name.
     pub(super) secrets_folder: Option<PathBuf>,
+    /// Whether calls and events are counted.
+    #[cfg(feature = "telemetry")]
+    pub(super) metrics: bool,
+    /// `None` if the host has no port for telemetry.
+    #[cfg(feature = "telemetry")]
+    pub(super) telemetry: Option<TelemetryOptions>,
+}
+
+impl Configuration {
+    /// Returns the instruments of a new host.
+    pub(super) fn instruments(&self) -> Instruments {
+        #[cfg(feature = "telemetry")]
+        if self.metrics {
+            return Instruments::on();
+        }
+        Instruments::off()
+    }
 }
 
 /// Configures a [`Host`].
@@ -98,6 +118,10 @@ impl HostBuilder {
             lattice: LatticeConfiguration::default(),
             registries: RegistryConfiguration::default(),
             secrets_folder: None,
+            #[cfg(feature = "telemetry")]
+            metrics: false,
+            #[cfg(feature = "telemetry")]
+            telemetry: None,
         })
     }
 
@@ -110,6 +134,14 @@ impl HostBuilder {
         } else {
             self.0.labels.insert(key.to_owned(), value.to_owned());
         }
+        self
+    }
+
+    /// Counts calls, crashes, fuel and the like for [`Host::metrics`]. Default: nothing is counted.
+    #[cfg(feature = "telemetry")]
+    #[must_use]
+    pub fn with_metrics(mut self) -> HostBuilder {
+        self.0.metrics = true;
         self
     }
 

@@ -35,6 +35,7 @@ use super::fault_injection;
 use crate::dispatch::Dispatch;
 use crate::dispatch::provider_mailbox::{ProviderCall, ProviderCheck};
 use crate::identity::ProviderIdentity;
+use crate::instruments::InstanceInstruments;
 use crate::shard::BatchCounter;
 use crate::spans;
 pub(crate) use crash_reports::CrashReports;
@@ -54,6 +55,7 @@ pub(crate) struct ProviderActor {
 /// A running instance.
 struct Running {
     identity: Arc<ProviderIdentity>,
+    instruments: InstanceInstruments,
     provider: Arc<dyn AsyncCapabilityProvider>,
     /// Calls actors outside of any call.
     dispatcher: ActorDispatcher,
@@ -96,6 +98,7 @@ impl Running {
         let _counted = CountedCall::new(self);
         let ProviderCall { actor, request: Request { operation, payload }, context } = call;
         let deadline = context.deadline;
+        let begun = self.instruments.begin(&operation, Instant::now);
         let name = operation.clone();
         let dispatcher = self.dispatcher.within(Some(context));
         let call = ProviderCallContext::new(&*actor, operation, payload, dispatcher);
@@ -103,6 +106,7 @@ impl Running {
         #[cfg(feature = "experiments")]
         let work = fault_injection::call(&self.dispatch, &self.identity, work);
         let answer = self.run(&name, deadline, work).await;
+        self.instruments.end(begun, &answer, || Some(name), Instant::now);
         if answer.as_ref().map_or_else(|error| error.kind() == ErrorKind::ProviderFailed, |_| true) {
             self.reports.answered();
         }
@@ -155,6 +159,7 @@ struct CountedCall<'a>(&'a Running);
 impl CountedCall<'_> {
     fn new(running: &Running) -> CountedCall<'_> {
         running.calls.set(running.calls.get() + 1);
+        running.instruments.suspend();
         CountedCall(running)
     }
 }
@@ -162,6 +167,7 @@ impl CountedCall<'_> {
 impl Drop for CountedCall<'_> {
     fn drop(&mut self) {
         self.0.calls.set(self.0.calls.get() - 1);
+        self.0.instruments.resume();
         if self.0.calls.get() == 0 {
             self.0.idle.notify_one();
         }

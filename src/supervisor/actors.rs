@@ -44,8 +44,9 @@ impl Supervision {
         // There may be many starts in progress, and the module's bytes are not needed any more.
         drop(actor);
         let blueprint = Arc::new(ActorBlueprint { module, options, limits, near });
-        let instances = self.create_instances(&identity, &blueprint).await?;
-        let running = RunningActor::new(identity, instances.clone());
+        let instruments = self.dispatch.instruments().actor(&identity.key);
+        let instances = self.create_instances(&identity, &blueprint, &instruments).await?;
+        let running = RunningActor::new(identity, instances.clone(), instruments);
         // The actor may have lost trust meanwhile.
         let trusted = self.expect_trusted(&running.identity);
         if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.add_actor(running, blueprint))) {

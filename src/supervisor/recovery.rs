@@ -39,7 +39,17 @@ impl Supervision {
 
     fn emit_crash(&self, child: &Child, cause: String) {
         log::warn!("{} crashed: {cause}", self.subject(child));
+        if let Some(instruments) = self.registry.borrow().instruments(child) {
+            instruments.count_crash();
+        }
         self.emit(child, EventKind::Crashed { cause });
+    }
+
+    /// Counts that a lost instance of a child was replaced.
+    pub(super) fn count_restart(&self, child: &Child) {
+        if let Some(instruments) = self.registry.borrow().instruments(child) {
+            instruments.count_restart();
+        }
     }
 
     /// Counts a crash of a provider's instance and decides about it.
@@ -119,6 +129,7 @@ impl Handler<Restarted> for Supervisor {
         });
         // A report may arrive after the stop of the actor, whose last event is that it was stopped.
         if runs {
+            self.supervision.count_restart(&child);
             self.supervision.emit(&child, EventKind::Restarted { attempt, delay });
         }
     }

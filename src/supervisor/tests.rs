@@ -16,6 +16,7 @@ use super::*;
 use crate::dispatch::authority::Authority;
 use crate::dispatch::snapshot::Condition;
 use crate::event::EventBus;
+use crate::instruments::Instruments;
 use crate::lifecycle::{ProviderCrashed, ServiceRecord};
 use crate::middleware::chain::MiddlewareChain;
 
@@ -55,7 +56,8 @@ impl CapabilityProvider for Early {
 async fn started(crashes: usize, policy: RestartPolicy) -> (Condition, InstanceNumber) {
     let limits = Limits::new();
     let (authority, middlewares) = (Authority::new(None), MiddlewareChain::new(Vec::new()));
-    let dispatch = Dispatch::new(limits, authority, middlewares, EventBus::new(64), Tracing::new("N", 1.0));
+    let (instruments, tracing) = (Instruments::off(), Tracing::new("N", 1.0));
+    let dispatch = Dispatch::new(limits, authority, middlewares, EventBus::new(64), instruments, tracing);
     let shards = Arc::new(Shards::start(1).await.unwrap());
     let config = SupervisorConfig {
         compilation: CompilationConfig::default(),

@@ -25,9 +25,9 @@ const CRATES: [(&str, &[&str]); 13] = [
         &["wasmcloud-core", "wasmcloud-claims", "wasmcloud-provider", "wasmcloud-plugin", "wasmcloud-http-server"],
     ),
     ("crates/lattice", &["wasmcloud-core", "wasmcloud-claims"]),
-    ("crates/control", &["wasmcloud-core", "wasmcloud-lattice"]),
-    ("crates/oci", &["wasmcloud-core"]),
     ("crates/telemetry", &["wasmcloud-core"]),
+    ("crates/control", &["wasmcloud-core", "wasmcloud-lattice", "wasmcloud-telemetry"]),
+    ("crates/oci", &["wasmcloud-core"]),
     (
         ".",
         &[
@@ -47,13 +47,14 @@ const CRATES: [(&str, &[&str]); 13] = [
 
 /// The rooms of the host's crate, from the lowest layer to the highest. A room uses those of lower layers. Within the lowest
 /// layer rooms may use each other, as long as there is no circle.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &[
         "authorizer",
         "child",
         "event",
         "experiment",
         "identity",
+        "instruments",
         "labels",
         "lifecycle",
         "link",
@@ -66,7 +67,8 @@ const LAYERS: [&[&str]; 7] = [
     &["actor", "provider"],
     &["supervisor"],
     &["lattice"],
-    &["manifest"],
+    &["manifest", "telemetry"],
+    &["telemetry"],
     &["host", "fuzzing"],
 ];
 

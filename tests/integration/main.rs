@@ -38,6 +38,7 @@ mod link_values;
 mod linked_crowds;
 mod links;
 mod manifests;
+mod metrics;
 mod middleware;
 mod model;
 mod own_thread;

@@ -12,6 +12,7 @@
 //! - [`limits`]: the limits of guests and hosts
 //! - [`call`]: a call, its deadline and its chain of callers
 //! - [`deadline`]: waits for work until a deadline
+//! - [`durations`]: how long things took
 //! - [`trace`]: the trace that a call is part of, and identifiers of calls
 //! - [`shutdown`]: the signal that work has to end
 
@@ -19,6 +20,7 @@
 
 pub mod call;
 pub mod deadline;
+pub mod durations;
 pub mod entity;
 pub mod error;
 pub mod health;

@@ -20,6 +20,7 @@ use super::imports::COPY_CHUNK;
 use super::mappings::MappingReservation;
 use super::meter::DataSegments;
 use super::trap_guard::GuardedCall;
+use super::usage::GuestUsage;
 use super::{Compiled, CompiledModule, imports, interface_check, memory};
 
 /// A guest, which serves one call at a time. It stays on the shard that created it.
@@ -41,6 +42,8 @@ pub struct GuestConfig<'a> {
     pub shutdown: Arc<ShutdownSignal>,
     /// The limits of the guest.
     pub limits: &'a Limits,
+    /// Where the guest's use of fuel and memory is recorded, if anyone reads it.
+    pub usage: Option<Arc<GuestUsage>>,
 }
 
 impl Guest {
@@ -49,10 +52,10 @@ impl Guest {
     /// # Errors
     /// Returns the fault if the guest cannot start. Everything that it held is then released.
     pub async fn start(module: &CompiledModule, config: GuestConfig<'_>, context: CallContext) -> Result<Guest, Fault> {
-        let GuestConfig { actor, host, shutdown, limits } = config;
+        let GuestConfig { actor, host, shutdown, limits, usage } = config;
         let deadline = context.deadline;
         let stack_bytes = limits.stack_bytes;
-        let state = Rc::new(GuestState::new(limits.message_bytes, host, shutdown, context));
+        let state = Rc::new(GuestState::new(limits.message_bytes, host, shutdown, context, usage));
         let Compiled { engine, layout, module: code, call_loop, symbols, data, mappings, .. } = &*module.0;
         let reserved = mappings.reserve("its memory", layout.mappings())?;
         let mut store =
@@ -63,6 +66,7 @@ impl Guest {
         let memory = exports.get_memory(interface_check::MEMORY).map_err(Fault::instantiation)?;
         // The state is new with this instance, so its memory is not set yet.
         let _ = state.memory.set(memory.clone());
+        state.record_memory(memory.view(&store).data_size());
         if let Some(data) = data {
             write_data(data, memory, &store, &state).await?;
         }
@@ -78,7 +82,7 @@ impl Guest {
         )?;
         let store = store.into_async();
         for start in starts {
-            let _stacks = mappings.reserve_stacks()?;
+            let _stacks = mappings.reserve_stacks(stack_bytes)?;
             let started = GuardedCall::new(start.call_async(&store, vec![]), symbols.clone());
             let started = within(deadline, started).await?;
             started.map_err(|error| Fault::from_call_error(error, stack_bytes, state.last_output()))?;

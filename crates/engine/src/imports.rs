@@ -109,8 +109,12 @@ fn tick(env: FunctionEnvMut<'_, Env>, fuel: i32) -> i32 {
     if has_to_yield {
         return 0;
     }
-    let memory = state.memory.get();
-    memory.map_or(meter::QUANTUM, |memory| meter::quantum(memory.view(&env).data_size()))
+    let Some(memory) = state.memory.get() else { return meter::QUANTUM };
+    let bytes = memory.view(&env).data_size();
+    let quantum = meter::quantum(bytes);
+    state.grant(quantum, fuel.saturating_neg());
+    state.record_memory(bytes);
+    quantum
 }
 
 /// Defines the function by which a guest yields. Other tasks of the shard run, then the guest continues, unless it has
@@ -122,8 +126,10 @@ fn yields(store: &mut Store, env: &FunctionEnv<Env>, state: Rc<GuestState>) -> F
         async move {
             if let Some(copy) = state.take_deferred_copy() {
                 make_deferred_copy(copy, &env, &state).await?;
+                state.grant(meter::QUANTUM, 0);
                 return Ok(vec![Value::I32(meter::QUANTUM)]);
             }
+            state.grant(meter::QUANTUM, fuel.saturating_neg());
             loop {
                 state.yield_now().await?;
                 fuel = fuel.saturating_add(meter::DEBT);

@@ -18,6 +18,7 @@
 //! - `fault`: the ways in which a call into a guest fails
 //! - `last_output`: the last error and log line of a guest that failed
 //! - `symbols`: the addresses and names of a module's functions
+//! - `usage`: the fuel and memory that guests use
 //!
 //! Each module has its own wasmer engine, because an engine frees the memory of compiled code only when it is dropped.
 //!
@@ -45,6 +46,7 @@ mod memory;
 mod meter;
 mod symbols;
 mod trap_guard;
+mod usage;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -61,8 +63,9 @@ pub use compiler::Compiler;
 pub use fault::{Fault, REQUEST};
 pub use guest::{Guest, GuestConfig};
 pub use guest_state::HostCallHandler;
-pub use mappings::MappingBudget;
+pub use mappings::{MappingBudget, StackUsage};
 use symbols::SymbolTable;
+pub use usage::GuestUsage;
 
 /// A module that has been checked and compiled. It can be instantiated any number of times and is cheap to clone.
 #[derive(Clone)]

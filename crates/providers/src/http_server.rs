@@ -7,11 +7,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use wasmcloud_core::call::CallContext;
 use wasmcloud_core::call_span;
+use wasmcloud_core::durations::Durations;
 use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
 use wasmcloud_core::trace::{CallSpan, Shown, Trace, is_listening};
 use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind, RequestHead, ServedRequest, Server};
 use wasmcloud_plugin::NativeCapability;
-use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider, Binding, ProviderCallContext};
+use wasmcloud_provider::{
+    ActorDispatcher, AsyncCapabilityProvider, Binding, HttpFigures, ProviderCallContext, ProviderFigures,
+};
 
 use crate::http_tracing;
 
@@ -148,6 +151,13 @@ impl AsyncCapabilityProvider for HttpServer {
 
     async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
         Err(format!("{CONTRACT} has no operation {:?} for actors to call", call.operation).into())
+    }
+
+    fn figures(&self) -> ProviderFigures {
+        let figures = self.server.figures();
+        let mut durations = Durations { nanoseconds: figures.total.as_nanos() as u64, ..Durations::default() };
+        durations.buckets.iter_mut().zip(figures.durations).for_each(|(bucket, requests)| *bucket = requests);
+        ProviderFigures::of_http(HttpFigures::new(figures.requests, durations))
     }
 
     async fn stop(&self) {

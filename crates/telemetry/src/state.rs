@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub type Rate = Vec<u64>;
 
 /// The state of a host at one time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HostState {
     /// When the state was read. Unit: milliseconds since 1970.
