@@ -66,6 +66,9 @@ async fn all_spans_are_exported_at_the_end_and_counted() {
     // A span for each call, and one for the actor that serves it.
     assert_eq!((counts.exported, counts.dropped, counts.failed, counts.waiting), (60, 0, 0, 0));
     assert_eq!(received, 60);
+    let host = HostBuilder::new().with_metrics().with_span_export(export.clone()).build();
+    let text = host.metrics().encode().unwrap();
+    assert!(text.contains("wasmcloud_otlp_spans_total{result=\"exported\"} 60\n"), "{text}");
     export.shutdown(Duration::from_secs(1)).unwrap();
 }
 
