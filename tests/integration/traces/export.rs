@@ -9,9 +9,10 @@ use wasmcloud_host::otlp::{OtlpExport, OtlpOptions};
 use wasmcloud_host::{ErrorKind, HostBuilder};
 
 use super::collector::Collector;
+use crate::http::serve;
 use crate::signing::sign;
-use crate::support::{kind, with_host_of};
-use crate::workplace::{Workplace, get};
+use crate::support::{certificate, kind, with_host_of, with_tested_compiler};
+use crate::workplace::{Staying, Workplace, get};
 
 /// Makes calls with spans that are exported to `url`, and answers with the export.
 async fn call_with_export(options: OtlpOptions, calls: usize) -> OtlpExport {
@@ -77,7 +78,7 @@ fn the_binary_exports_the_spans_of_its_host() {
     let place = Workplace::with_echo();
     let collector = Collector::start();
     let mut command = place.command("run echo.yaml --otlp-endpoint");
-    let host = crate::workplace::Staying::start(command.arg(collector.url()).env("OTEL_SERVICE_NAME", "shop"));
+    let host = Staying::start(command.arg(collector.url()).env("OTEL_SERVICE_NAME", "shop"));
     host.line(" runs: ");
     assert_eq!(get(host.port(), "/some/path").0, 200);
     host.stop();
@@ -86,6 +87,28 @@ fn the_binary_exports_the_spans_of_its_host() {
     assert_eq!((request.service.as_str(), request.get("http.response.status_code").as_str()), ("shop", "200"));
     let links = collector.matching(|received| received.span.name == "link wasmcloud:httpserver/bind");
     assert_eq!(links.len(), 1);
+}
+
+#[actix_rt::test]
+async fn spans_are_exported_over_tls() {
+    let (certificate, key) = certificate();
+    // The collector is an actor that answers everything. It is served on threads of its own, since this one waits.
+    let host = with_tested_compiler(HostBuilder::new()).with_metrics().build();
+    host.start_on_own_thread().await.unwrap();
+    let collector = serve(&host, "echo", &[("TLS_CERT", &certificate), ("TLS_KEY", &key)]).await;
+
+    let place = Workplace::with_echo();
+    place.write("certificate.pem", &certificate);
+    let mut command = place.command("run echo.yaml --otlp-endpoint");
+    command.arg(format!("https://localhost:{}", collector.address.port()));
+    let mut binary = Staying::start(command.env("SSL_CERT_FILE", place.path("certificate.pem")));
+    binary.line(" runs: ");
+    binary.signal("TERM");
+    assert_eq!(binary.code(), 0);
+    assert!(!binary.errors().contains(" spans"), "{}", binary.errors());
+    let text = host.metrics().encode().unwrap();
+    assert!(text.contains("wasmcloud_http_requests_total{status=\"200\"} 1\n"), "{text}");
+    host.stop().await;
 }
 
 #[test]
