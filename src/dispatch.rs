@@ -69,6 +69,16 @@ const MOST_MOVES: usize = 16;
 #[derive(Clone)]
 pub(crate) struct Dispatch(Arc<Shared>);
 
+/// What a dispatch is made of.
+pub(crate) struct DispatchConfig {
+    pub(crate) limits: Limits,
+    pub(crate) authority: Authority,
+    pub(crate) middlewares: MiddlewareChain,
+    pub(crate) events: EventBus,
+    pub(crate) instruments: Instruments,
+    pub(crate) tracing: Tracing,
+}
+
 struct Shared {
     /// The last snapshot that the supervisor published.
     snapshot: ArcSwap<Snapshot>,
@@ -88,24 +98,15 @@ struct Shared {
 }
 
 impl Dispatch {
-    pub(crate) fn new(
-        limits: Limits,
-        authority: Authority,
-        middlewares: MiddlewareChain,
-        events: EventBus,
-        instruments: Instruments,
-        tracing: Tracing,
-    ) -> Dispatch {
-        let snapshot = ArcSwap::default();
-        let limiter = HostLimiter::new(limits.calls_in_flight);
-        let mappings = MappingBudget::new(limits.mappings);
+    pub(crate) fn new(config: DispatchConfig) -> Dispatch {
+        let DispatchConfig { limits, authority, middlewares, events, instruments, tracing } = config;
         Dispatch(Arc::new(Shared {
-            snapshot,
+            snapshot: ArcSwap::default(),
             limits,
             authority,
             middlewares,
-            limiter,
-            mappings,
+            limiter: HostLimiter::new(limits.calls_in_flight),
+            mappings: MappingBudget::new(limits.mappings),
             events,
             instruments,
             tracing,
@@ -140,14 +141,14 @@ impl Dispatch {
         &self.0.events
     }
 
-    /// Returns how calls are traced.
-    pub(crate) fn tracing(&self) -> &Tracing {
-        &self.0.tracing
-    }
-
     /// Returns the instruments of the host.
     pub(crate) fn instruments(&self) -> &Instruments {
         &self.0.instruments
+    }
+
+    /// Returns how calls are traced.
+    pub(crate) fn tracing(&self) -> &Tracing {
+        &self.0.tracing
     }
 
     /// Sets the other hosts of the lattice. A host joins one lattice at most.

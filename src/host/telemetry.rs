@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::text::escaped;
-use wasmcloud_telemetry::{MetricsFormat, TelemetryOptions};
 #[cfg(feature = "lattice")]
 use wasmcloud_telemetry::state::HostState;
+use wasmcloud_telemetry::{MetricsFormat, TelemetryOptions};
 
 use super::{Host, HostBuilder};
 use crate::shard::Shards;

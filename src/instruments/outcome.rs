@@ -94,9 +94,4 @@ impl Outcomes {
     pub(crate) fn calls(&self) -> u64 {
         self.0.iter().sum()
     }
-
-    /// Returns the number of calls that failed or were not answered in time.
-    pub(crate) fn errors(&self) -> u64 {
-        self.of(Outcome::Error) + self.of(Outcome::Timeout)
-    }
 }

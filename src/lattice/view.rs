@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use wasmcloud_control::ControlCounts;
-use wasmcloud_lattice::edge::EdgeCounts;
-use wasmcloud_lattice::registry::RegistryCounters;
 #[cfg(feature = "telemetry")]
 use wasmcloud_lattice::EraHost;
+use wasmcloud_lattice::edge::EdgeCounts;
+use wasmcloud_lattice::registry::RegistryCounters;
 use wasmcloud_lattice::{AdvertisementCounts, ConnectionCounts, LatticeState, MembershipCounts, Peer, PeerStatus};
 
 use super::{Node, RegistryState};

@@ -30,7 +30,9 @@ pub(super) fn actor(running: &RunningActor, child: &Child, at: u64) -> ActorStat
         name: cut(&identity.name, LONGEST),
         alias: identity.call_alias.as_deref().map(|alias| cut(alias, LONGEST)),
         revision: identity.revision,
-        version: metadata.and_then(|metadata| metadata.ver.as_deref()).map_or_else(String::new, |ver| cut(ver, LONGEST)),
+        version: metadata
+            .and_then(|metadata| metadata.ver.as_deref())
+            .map_or_else(String::new, |ver| cut(ver, LONGEST)),
         issuer: identity.claims.issuer.clone(),
         image_ref: identity.image.as_deref().map(|image| cut(&image.reference, LONGEST)),
         capabilities: capabilities(identity),
@@ -147,7 +149,9 @@ fn reason_of_link(link: &Link, snapshot: &Snapshot) -> Option<String> {
         LinkState::Refused(reason) => cut(reason, LONGEST_REASON),
         LinkState::Establishing => "the provider has not answered yet".to_owned(),
         LinkState::Releasing => "the provider has not released it yet".to_owned(),
-        LinkState::Pending if snapshot.provider_of(link).is_none() => "its provider does not run on this host".to_owned(),
+        LinkState::Pending if snapshot.provider_of(link).is_none() => {
+            "its provider does not run on this host".to_owned()
+        }
         LinkState::Pending if !snapshot.actors.contains_key(definition.actor_id.as_str()) => {
             "its actor does not run on this host".to_owned()
         }

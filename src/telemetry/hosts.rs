@@ -87,7 +87,13 @@ mod lattice {
     fn of_2021(now: u64, EraHost { host, silent_for, .. }: EraHost) -> LatticeHost {
         let heard_at = now.saturating_sub(u64::try_from(silent_for.as_millis()).unwrap_or(u64::MAX));
         // To the second, so that it changes when the host is heard.
-        LatticeHost { id: host, state: "up".to_owned(), era: true, heard_at: heard_at / 1_000 * 1_000, ..LatticeHost::default() }
+        LatticeHost {
+            id: host,
+            state: "up".to_owned(),
+            era: true,
+            heard_at: heard_at / 1_000 * 1_000,
+            ..LatticeHost::default()
+        }
     }
 
     fn micros(time: Duration) -> u64 {

@@ -75,7 +75,8 @@ fn check(name: &'static str, failing: Vec<(&str, &str)>, what: &str) -> Check {
     if failing.is_empty() {
         return Check::ok(name);
     }
-    let named: Vec<String> = failing.iter().take(NAMED).map(|(name, key)| format!("{} ({key})", escaped(name))).collect();
+    let named: Vec<String> =
+        failing.iter().take(NAMED).map(|(name, key)| format!("{} ({key})", escaped(name))).collect();
     let more = match failing.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(" and {more} more"),

@@ -190,7 +190,8 @@ impl Memory {
         for running in snapshot.actors.values() {
             let key = Key::Actor(running.identity.key.clone());
             let reading = facts.dispatch.instruments().read_actor(&running.identity.key);
-            let look = Look { trust: &running.identity.trust, condition: &running.condition, is_stopping: running.draining };
+            let look =
+                Look { trust: &running.identity.trust, condition: &running.condition, is_stopping: running.draining };
             calls += self.look(key, look, reading, &snapshot, seconds, at);
         }
         for running in snapshot.providers.values() {

@@ -136,9 +136,10 @@ fn told(kind: &EventKind) -> Told {
             error(format!("it is not trusted any more: {reason}"), json!({ "reason": reason }))
         }
         EventKind::Trusted => info("it is trusted again", Value::Null),
-        EventKind::Lagged { missed } => {
-            warning(format!("{missed} events are missing here: there were too many at once"), json!({ "missed": missed }))
-        }
+        EventKind::Lagged { missed } => warning(
+            format!("{missed} events are missing here: there were too many at once"),
+            json!({ "missed": missed }),
+        ),
         #[cfg(feature = "experiments")]
         EventKind::Injected { fault } => warning(format!("an experiment injected a fault: {fault:?}"), Value::Null),
         kind => told_of_links(kind),
@@ -234,7 +235,10 @@ mod tests {
         let told = events.keep("N", &event(EventKind::Crashed { cause: "ü".repeat(100_000) }));
         let json = serde_json::to_string(&told).unwrap();
         assert!(json.len() < 5_000, "{} bytes", json.len());
-        assert_eq!((told.severity.as_str(), told.kind.as_str(), told.entity.as_deref()), ("error", "crashed", Some("M")));
+        assert_eq!(
+            (told.severity.as_str(), told.kind.as_str(), told.entity.as_deref()),
+            ("error", "crashed", Some("M"))
+        );
     }
 
     #[test]

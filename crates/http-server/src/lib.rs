@@ -50,6 +50,7 @@ mod tls;
 
 pub use actor_caller::{ActorCaller, CallError, CallErrorKind, RequestHead, ServedRequest};
 pub use figures::Figures;
+pub use link_value_names::LINK_VALUE_NAMES;
 pub use server::Server;
 
 /// The contract that this server implements.

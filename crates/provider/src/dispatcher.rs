@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use wasmcloud_core::call::{CallContext, Request};
 use wasmcloud_core::error::Result;
-use wasmcloud_core::trace::{Trace, Tracing};
+use wasmcloud_core::trace::{CallId, Trace, Tracing};
 
 /// The future answer of an actor.
 pub type ActorAnswer<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + 'a>>;
@@ -70,6 +70,11 @@ impl ActorDispatcher {
     /// Returns the trace that the provider's calls are part of, if there is one. Requests to a backend may pass it on.
     pub fn trace(&self) -> Option<&Trace> {
         self.context.as_ref().and_then(CallContext::trace)
+    }
+
+    /// Returns the identifier of the chain of calls that the provider serves, for log lines. `None` outside of a call.
+    pub fn call_id(&self) -> Option<CallId> {
+        self.context.as_ref().map(CallContext::call_id)
     }
 
     /// Returns the same dispatcher for calls that belong to a trace, such as that of a request from outside. They share a

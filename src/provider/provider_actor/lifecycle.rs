@@ -67,7 +67,7 @@ impl Running {
                 if bound.as_ref().is_err_and(|error| error.kind() == ErrorKind::DeadlineExceeded) {
                     // The provider may still establish it later. No caller uses it, so it must not stay.
                     let undone = self.run(name, lifecycle_deadline(), self.provider.unbind(&actor.key)).await;
-                    undone.unwrap_or_else(|error| log::error!("a link that timed out could not be released: {error}"));
+                    undone.unwrap_or_else(|error| log::error!(provider = self.identity.key.joined(); "a link that timed out could not be released: {error}"));
                 }
                 bound
             }
@@ -84,7 +84,7 @@ impl Running {
         let mut stopped = match within(deadline, self.lifecycle.write()).await {
             Ok(stopped) => stopped,
             Err(_) => {
-                log::warn!("{} is stopped while its links are being changed: the changes are abandoned", self.identity);
+                log::warn!(provider = self.identity.key.joined(); "{} is stopped while its links are being changed: the changes are abandoned", self.identity);
                 self.shutdown.end();
                 self.lifecycle.write().await
             }
@@ -98,7 +98,7 @@ impl Running {
             }
         };
         if within(deadline, idle).await.is_err() {
-            log::warn!("{} is stopped while it serves {} call(s)", self.identity, self.calls.get());
+            log::warn!(provider = self.identity.key.joined(); "{} is stopped while it serves {} call(s)", self.identity, self.calls.get());
         }
         let stop = async {
             self.provider.stop().await;

@@ -18,6 +18,12 @@ impl fmt::Display for CallId {
     }
 }
 
+impl log::kv::ToValue for CallId {
+    fn to_value(&self) -> log::kv::Value<'_> {
+        log::kv::Value::from_display(self)
+    }
+}
+
 impl CallId {
     pub(crate) fn of_trace(context: &TraceContext) -> CallId {
         let trace_id = u128::from_be_bytes(context.trace_id());

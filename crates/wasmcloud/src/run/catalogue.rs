@@ -75,6 +75,16 @@ pub(crate) static STATE_FOLDER: Setting = value(
     "The folder whose lock keeps two hosts from working in one place",
 )
 .default(".wasmcloud");
+pub(crate) static LOG_LEVEL: Setting =
+    value("log-level", "RUST_LOG", "LEVEL", "What is logged: a level, or levels of targets")
+        .default("warn,wasmcloud=info");
+pub(crate) static LOG_FORMAT: Setting = value(
+    "log-format",
+    "WASMCLOUD_LOG_FORMAT",
+    "FORMAT",
+    "The form of the log: text, or json for an object in each line",
+)
+.default("text");
 pub(crate) static SECRETS_FOLDER: Setting = value(
     "secrets-folder",
     "WASMCLOUD_SECRETS_FOLDER",
@@ -270,6 +280,8 @@ pub(crate) static ALL: &[&Setting] = &[
     &LABEL,
     &WATCH,
     &STATE_FOLDER,
+    &LOG_LEVEL,
+    &LOG_FORMAT,
     &SECRETS_FOLDER,
     &RPC_HOST,
     &RPC_PORT,
