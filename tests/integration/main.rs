@@ -58,5 +58,6 @@ mod supervision;
 mod support;
 mod tokens;
 mod toolchains;
+mod top;
 mod trust;
 mod workplace;

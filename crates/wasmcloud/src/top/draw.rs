@@ -123,15 +123,15 @@ impl View<'_> {
         if totals.hosts_gone > 0 {
             tell(plural(totals.hosts_gone, "host gone", "hosts gone"), theme.of(Severity::Failure));
         }
-        tell(plural(totals.hosts, "host", "hosts"), Style::new());
-        tell(plural(totals.actors, "actor", "actors"), Style::new());
-        tell(plural(totals.providers, "provider", "providers"), Style::new());
-        tell(format!("{} calls/s", count(totals.calls)), Style::new());
         match self.model.age(self.now) {
             None => tell("no host has answered yet".to_owned(), theme.of(Severity::Warning)),
             Some(age) if age >= OLD => tell(format!("OLD: read {} ago", span(age)), theme.of(Severity::Failure)),
             Some(age) => tell(format!("read {} ago", span(age)), theme.dim()),
         }
+        tell(plural(totals.hosts, "host", "hosts"), Style::new());
+        tell(plural(totals.actors, "actor", "actors"), Style::new());
+        tell(plural(totals.providers, "provider", "providers"), Style::new());
+        tell(format!("{} calls/s", count(totals.calls)), Style::new());
         Line::from(spans)
     }
 
