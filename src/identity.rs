@@ -10,6 +10,7 @@ use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::identity::{Image, ProviderKey};
 use wasmcloud_core::text::escaped;
 use wasmcloud_engine::GuestLog;
+use wasmcloud_plugin::Isolation;
 use wasmcloud_provider::ProviderDescriptor;
 
 use crate::event::Subject;
@@ -96,6 +97,8 @@ pub(crate) struct ProviderIdentity {
     pub(crate) trust: TrustState,
     /// The image that the archive came from, if it came from a registry.
     pub(crate) image: Option<Arc<Image>>,
+    /// Whether it runs in a process of its own.
+    pub(crate) is_isolated: bool,
 }
 
 impl ProviderIdentity {
@@ -106,7 +109,14 @@ impl ProviderIdentity {
             contract_id: contract_id.clone(),
             link_name: key.link_name.to_string(),
         };
-        ProviderIdentity { key, contract_id, claims, signed, entity, trust: TrustState::default(), image }
+        let trust = TrustState::default();
+        ProviderIdentity { key, contract_id, claims, signed, entity, trust, image, is_isolated: false }
+    }
+
+    /// Returns the same identity with where the provider runs.
+    pub(crate) fn with_isolation(mut self, isolation: Option<&Isolation>) -> ProviderIdentity {
+        self.is_isolated = matches!(isolation, Some(Isolation::Process(_)));
+        self
     }
 
     /// Returns the revision that the claims name, or 0.

@@ -5,7 +5,6 @@
 //!
 //! # Layout
 //! - `outcome`: how a call ended
-//! - `latency`: how long calls took
 //! - `sampler`: which calls are timed
 //! - `operations`: the operations that are counted one by one
 //! - `counters`: the counters of one instance
@@ -17,7 +16,6 @@ mod compilation;
 mod counters;
 mod entity;
 mod instance;
-mod latency;
 mod operations;
 mod outcome;
 mod sampler;
@@ -27,13 +25,15 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+pub(crate) use wasmcloud_core::durations::Durations as Latency;
+use wasmcloud_core::error::ErrorKind;
 use wasmcloud_core::identity::ProviderKey;
+use wasmcloud_provider::ProviderFigures;
 
-pub(crate) use compilation::{CompilationInstruments, CompilationReading};
+pub(crate) use compilation::CompilationInstruments;
 use entity::Entity;
 pub(crate) use entity::EntityInstruments;
 pub(crate) use instance::{BegunCall, InstanceInstruments};
-pub(crate) use latency::{BOUNDS, Latency};
 pub(crate) use outcome::{Outcome, Outcomes};
 
 /// The instruments of a host. Cheap to clone.
@@ -44,8 +44,8 @@ pub(crate) struct Instruments(Option<Arc<HostInstruments>>);
 struct HostInstruments {
     actors: Entities<Arc<str>>,
     providers: Entities<ProviderKey>,
-    /// Failed calls to targets that do not run here.
-    absent: AtomicU64,
+    /// Calls to targets that do not run here, by outcome.
+    absent: [AtomicU64; Outcome::ALL.len()],
     compilation: Arc<CompilationInstruments>,
 }
 
@@ -68,6 +68,8 @@ pub(crate) struct Reading {
     pub(crate) in_flight: u64,
     /// Calls that wait in the mailboxes of the instances. 0 for a provider, which serves calls side by side.
     pub(crate) mailbox: u64,
+    /// What a provider counts of its own work.
+    pub(crate) figures: ProviderFigures,
 }
 
 /// The calls of one operation.
@@ -105,21 +107,21 @@ impl Instruments {
         self.0.as_deref().map(|host| host.compilation.clone())
     }
 
-    /// Counts a failed call to a target that does not run here.
-    pub(crate) fn count_absent(&self) {
+    /// Counts a call to a target that does not run here.
+    pub(crate) fn count_absent(&self, kind: ErrorKind) {
         if let Some(host) = &self.0 {
-            host.absent.fetch_add(1, Ordering::Relaxed);
+            host.absent[Outcome::of_kind(kind) as usize].fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Returns whether the host counts.
+    pub(crate) fn is_on(&self) -> bool {
+        self.0.is_some()
     }
 }
 
 #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry reads instruments"))]
 impl Instruments {
-    /// Returns whether the host counts.
-    pub(crate) fn is_on(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Returns the figures of an actor, if it runs and the host counts.
     pub(crate) fn read_actor(&self, key: &str) -> Option<Reading> {
         Some(self.0.as_ref()?.actors.find(key)?.read())
@@ -130,9 +132,15 @@ impl Instruments {
         Some(self.0.as_ref()?.providers.find(key)?.read())
     }
 
-    /// Returns how many calls failed because their target does not run here.
-    pub(crate) fn absent(&self) -> u64 {
-        self.0.as_ref().map_or(0, |host| host.absent.load(Ordering::Relaxed))
+    /// Returns the calls to targets that do not run here.
+    pub(crate) fn absent(&self) -> Outcomes {
+        let mut absent = Outcomes::default();
+        if let Some(host) = &self.0 {
+            for (outcome, calls) in Outcome::ALL.into_iter().zip(&host.absent) {
+                absent.add(outcome, calls.load(Ordering::Relaxed));
+            }
+        }
+        absent
     }
 }
 

@@ -17,6 +17,7 @@ use super::authority::{Approval, PendingDecision};
 use super::provider_mailbox::ProviderCall;
 use super::resolve::{self, Absence, Name, Target};
 use super::snapshot::{RunningProvider, Snapshot};
+use super::unserved::Unserved;
 use super::{CallingActor, Dispatch, MOST_MOVES};
 use crate::authorizer::Origin;
 use crate::identity::ActorIdentity;
@@ -28,6 +29,13 @@ use crate::spans;
 pub(super) struct Lookup<'a> {
     pub(super) origin: &'a ActorIdentity,
     pub(super) name: Name<'a>,
+}
+
+impl<'a> Lookup<'a> {
+    /// Returns the call as one that is not served.
+    pub(super) fn unserved(&self, operation: Option<&'a str>) -> Unserved<'a> {
+        Unserved { origin: Some(&self.origin.key), name: self.name, operation }
+    }
 }
 
 /// The next step of an actor's call.
@@ -142,7 +150,10 @@ impl Dispatch {
                         let participants =
                             || Participants { origin: lookup.origin.entity.clone(), target: target.entity().clone() };
                         let context = context.clone();
-                        break middlewares.enter(participants, request).and_then(|request| match target {
+                        let entered = middlewares
+                            .enter(participants, request)
+                            .inspect_err(|refusal| target.instruments().count_unserved(None, refusal.kind()));
+                        break entered.and_then(|request| match target {
                             Target::Actor(actor) => self.deliver(request, context, actor).map(Either::Left),
                             Target::Provider(provider, _) => {
                                 let call = ProviderCall { actor: lookup.origin.key.clone(), request, context };
@@ -151,11 +162,15 @@ impl Dispatch {
                         });
                     }
                     Ok(Step::Wait(reason)) => reason,
-                    Err(refusal) => return Err(Refused { refusal, request }),
+                    Err(refusal) => {
+                        self.count_if_refused(lookup.unserved(Some(&request.operation)), &refusal);
+                        return Err(Refused { refusal, request });
+                    }
                 }
             };
             let waited = Box::pin(self.wait_for(step, &mut waiting, lookup.name.namespace, context.deadline)).await;
             if let Err(refusal) = waited {
+                self.count_unserved(lookup.unserved(Some(&request.operation)), &refusal);
                 return Ok(Err(refusal));
             }
         };

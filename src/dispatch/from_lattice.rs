@@ -13,6 +13,7 @@ use super::actor_call::Lookup;
 use super::authority::Approval;
 use super::resolve::{self, Name};
 use super::snapshot::{RunningActor, Snapshot};
+use super::unserved::Unserved;
 use crate::authorizer::Origin;
 use crate::identity::ActorIdentity;
 use crate::middleware::chain::Participants;
@@ -149,21 +150,30 @@ impl Dispatch {
         let sent = loop {
             let pending = {
                 let snapshot = self.0.snapshot.load();
-                let actor = target_for(&snapshot, origin, key)?;
+                let actor = target_for(&snapshot, origin, key).inspect_err(|refusal| {
+                    self.count_if_refused(Unserved::to_actor(key, Some(&request.operation)), refusal);
+                })?;
                 let entity = &actor.identity.entity;
                 let decided =
-                    self.0.authority.decide_call(&approval, origin.for_authorizer(), entity, &request.operation)?;
-                match decided {
+                    self.0.authority.decide_call(&approval, origin.for_authorizer(), entity, &request.operation);
+                let count = |refusal: &Error| {
+                    actor.instruments.count_unserved(Some(&request.operation), refusal.kind());
+                };
+                match decided.inspect_err(count)? {
                     Some(decision) => decision,
                     None => {
                         let participants = || Participants { origin: origin.entity().clone(), target: entity.clone() };
                         break middlewares
                             .enter(participants, request)
+                            .inspect_err(|refusal| actor.instruments.count_unserved(None, refusal.kind()))
                             .and_then(|request| self.deliver(request, context, actor));
                     }
                 }
             };
-            approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
+            let decided = Box::pin(self.0.authority.wait(pending, context.deadline)).await;
+            approval = decided.inspect_err(|refusal| {
+                self.count_unserved(Unserved::to_actor(key, Some(&request.operation)), refusal);
+            })?;
         };
         let answer = self.await_answer(sent).await;
         guard.disarm();

@@ -11,6 +11,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use super::actor_call::Lookup;
 use super::resolve::{self, names_contract};
 use super::snapshot::Snapshot;
+use super::unserved::Unserved;
 use super::{CallingProvider, Dispatch};
 use crate::authorizer::Origin;
 use crate::middleware::chain::Participants;
@@ -66,7 +67,10 @@ impl Dispatch {
     ) -> Result<Vec<u8>> {
         let elsewhere = actor_elsewhere(&self.0.snapshot.load(), name, &refusal);
         let caller = Caller { entity: &WasmCloudEntity::Host, origin: Origin::Host };
-        self.call_elsewhere(caller, elsewhere, refusal, request, context).await
+        let refused = refusal.kind();
+        let answer = self.call_elsewhere(caller, elsewhere, refusal, request, context).await;
+        self.count_if_absent(Unserved::to_actor(name, None), refused, &answer);
+        answer
     }
 
     /// Calls another host for a provider, after this host refused the call.
@@ -91,7 +95,10 @@ impl Dispatch {
         };
         let origin = Origin::Provider(&provider.identity.claims);
         let caller = Caller { entity: &provider.identity.entity, origin };
-        self.call_elsewhere(caller, elsewhere, refusal, request, context).await
+        let refused = refusal.kind();
+        let answer = self.call_elsewhere(caller, elsewhere, refusal, request, context).await;
+        self.count_if_absent(Unserved::to_actor(name, None), refused, &answer);
+        answer
     }
 
     /// Calls another host for an actor, after this host refused the call.
@@ -111,7 +118,10 @@ impl Dispatch {
             }
         };
         let caller = Caller { entity: &lookup.origin.entity, origin: Origin::Actor(&lookup.origin.claims) };
-        self.call_elsewhere(caller, elsewhere, refusal, request, context).await
+        let refused = refusal.kind();
+        let answer = self.call_elsewhere(caller, elsewhere, refusal, request, context).await;
+        self.count_if_absent(lookup.unserved(None), refused, &answer);
+        answer
     }
 
     async fn call_elsewhere(

@@ -10,6 +10,8 @@ use wasmcloud_claims::TrustPolicy;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::limits::Limits;
 use wasmcloud_engine::{ArtifactCache, CompilationConfig, Compiler};
+#[cfg(feature = "telemetry")]
+use wasmcloud_telemetry::TelemetryOptions;
 
 use super::Host;
 #[cfg(feature = "lattice")]
@@ -60,6 +62,9 @@ pub(super) struct Configuration {
     /// Whether calls and events are counted.
     #[cfg(feature = "telemetry")]
     pub(super) metrics: bool,
+    /// `None` if the host has no port for telemetry.
+    #[cfg(feature = "telemetry")]
+    pub(super) telemetry: Option<TelemetryOptions>,
 }
 
 impl Configuration {
@@ -115,6 +120,8 @@ impl HostBuilder {
             secrets_folder: None,
             #[cfg(feature = "telemetry")]
             metrics: false,
+            #[cfg(feature = "telemetry")]
+            telemetry: None,
         })
     }
 

@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use wasmcloud_core::durations::{self, BUCKETS, Durations};
 use wasmcloud_engine::Compiler;
-
-use super::latency::{self, BUCKETS, Latency};
 
 /// Counts compilations, on any thread.
 #[derive(Debug, Default)]
@@ -21,7 +20,7 @@ pub(crate) struct CompilationInstruments {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CompilationReading {
     /// How long each compiler took, with its name.
-    pub(crate) compilers: [(&'static str, Latency); 2],
+    pub(crate) compilers: [(&'static str, Durations); 2],
     /// Modules that the artifact cache held.
     pub(crate) cache_hits: u64,
     /// Modules that it did not hold.
@@ -44,15 +43,15 @@ impl Default for Histogram {
 impl Histogram {
     fn record(&self, took: Duration) {
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.buckets[latency::bucket(nanoseconds)].fetch_add(1, Ordering::Relaxed);
+        self.buckets[durations::bucket(nanoseconds)].fetch_add(1, Ordering::Relaxed);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
     #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry reads instruments"))]
-    fn read(&self) -> Latency {
+    fn read(&self) -> Durations {
         let nanoseconds = self.nanoseconds.load(Ordering::Relaxed);
         let buckets = std::array::from_fn(|at| self.buckets[at].load(Ordering::Relaxed));
-        Latency { buckets, nanoseconds }
+        Durations { buckets, nanoseconds }
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::latency::{self, BUCKETS};
+use wasmcloud_core::durations::{self, BUCKETS, Durations};
+
 use super::operations::SLOTS;
-use super::{Latency, Outcome, Outcomes};
+use super::{Outcome, Outcomes};
 
 /// The counters, in cache lines that hold nothing else.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl Counters {
     /// Records how long a call took that stands for this number of calls, on the thread of the instance.
     pub(super) fn time(&self, took: Duration, calls: u32) {
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        add(&self.latency[latency::bucket(nanoseconds)], calls.into());
+        add(&self.latency[durations::bucket(nanoseconds)], calls.into());
         add(&self.nanoseconds, nanoseconds.saturating_mul(calls.into()));
     }
 
@@ -73,7 +74,7 @@ impl Counters {
                 sum.add(outcome, counter.load(Ordering::Relaxed));
             }
         }
-        let mut latency = Latency { nanoseconds: self.nanoseconds.load(Ordering::Relaxed), ..Latency::default() };
+        let mut latency = Durations { nanoseconds: self.nanoseconds.load(Ordering::Relaxed), ..Durations::default() };
         for (calls, counter) in latency.buckets.iter_mut().zip(&self.latency) {
             *calls = counter.load(Ordering::Relaxed);
         }
@@ -85,6 +86,6 @@ impl Counters {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Totals {
     pub(super) operations: [Outcomes; SLOTS],
-    pub(super) latency: Latency,
+    pub(super) latency: Durations,
     pub(super) fuel: u64,
 }

@@ -1,11 +1,13 @@
 //! The counters of one actor or provider: those of its instances, and what its callers and its supervisor count.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmcloud_core::error::ErrorKind;
 use wasmcloud_engine::GuestUsage;
+use wasmcloud_provider::ProviderFigures;
 
 use super::counters::{Counters, Totals};
 use super::instance::InstanceInstruments;
@@ -50,20 +52,32 @@ struct Instances {
 #[derive(Debug)]
 struct Instance {
     counters: Arc<Counters>,
-    /// `None` for an instance of a provider.
-    guest: Option<GuestSide>,
+    source: Source,
 }
 
-/// What is read of a guest's instance besides its counters.
-struct GuestSide {
-    usage: Arc<GuestUsage>,
-    /// Returns the number of calls before the instance, those that it serves included.
-    backlog: Box<dyn Fn() -> usize + Send + Sync>,
+/// What is read of an instance besides its counters.
+enum Source {
+    /// What its guests use, and the number of calls before it, those that it serves included.
+    Guest { usage: Arc<GuestUsage>, backlog: Box<dyn Fn() -> usize + Send + Sync> },
+    /// What the provider counts of its own work.
+    Provider(Box<dyn Fn() -> ProviderFigures + Send + Sync>),
 }
 
-impl fmt::Debug for GuestSide {
+impl Source {
+    fn fuel(&self) -> u64 {
+        match self {
+            Source::Guest { usage, .. } => usage.fuel(),
+            Source::Provider(_) => 0,
+        }
+    }
+}
+
+impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuestSide").field("usage", &self.usage).finish_non_exhaustive()
+        f.write_str(match self {
+            Source::Guest { .. } => "Guest",
+            Source::Provider(_) => "Provider",
+        })
     }
 }
 
@@ -72,16 +86,22 @@ impl EntityInstruments {
         EntityInstruments(entity)
     }
 
-    /// Returns the writing end for an instance of a provider that is created now.
-    pub(crate) fn provider_instance(&self) -> InstanceInstruments {
-        self.0.as_ref().map_or_else(InstanceInstruments::off, |entity| entity.instance(None))
+    /// Returns the writing end for an instance of a provider that is created now. `figures` returns what the provider counts.
+    pub(crate) fn provider_instance(
+        &self,
+        figures: impl Fn() -> ProviderFigures + Send + Sync + 'static,
+    ) -> InstanceInstruments {
+        self.0
+            .as_ref()
+            .map_or_else(InstanceInstruments::off, |entity| entity.instance(Source::Provider(Box::new(figures)), None))
     }
 
     /// Returns the writing end for an instance of an actor that is created now. `backlog` returns the number of calls before
     /// it, those that it serves included.
     pub(crate) fn guest_instance(&self, backlog: impl Fn() -> usize + Send + Sync + 'static) -> InstanceInstruments {
         self.0.as_ref().map_or_else(InstanceInstruments::off, |entity| {
-            entity.instance(Some(GuestSide { usage: Arc::default(), backlog: Box::new(backlog) }))
+            let usage = Arc::<GuestUsage>::default();
+            entity.instance(Source::Guest { usage: usage.clone(), backlog: Box::new(backlog) }, Some(usage))
         })
     }
 
@@ -116,7 +136,7 @@ impl Instances {
             let has_ended = Arc::get_mut(&mut instance.counters).is_some();
             if has_ended {
                 instance.counters.add_to(ended);
-                ended.fuel += instance.guest.as_ref().map_or(0, |guest| guest.usage.fuel());
+                ended.fuel += instance.source.fuel();
             }
             !has_ended
         });
@@ -124,14 +144,13 @@ impl Instances {
 }
 
 impl Entity {
-    fn instance(self: &Arc<Self>, guest: Option<GuestSide>) -> InstanceInstruments {
+    fn instance(self: &Arc<Self>, source: Source, usage: Option<Arc<GuestUsage>>) -> InstanceInstruments {
         let counters = Arc::<Counters>::default();
-        let usage = guest.as_ref().map(|guest| guest.usage.clone());
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         instances.fold_ended();
         instances.number = instances.number.wrapping_add(1);
         let seed = instances.number.wrapping_mul(SEED);
-        instances.present.push(Instance { counters: counters.clone(), guest });
+        instances.present.push(Instance { counters: counters.clone(), source });
         InstanceInstruments::new(self.clone(), counters, usage, seed)
     }
 
@@ -140,14 +159,20 @@ impl Entity {
         instances.fold_ended();
         let mut totals = instances.ended.clone();
         let mut reading = Reading::default();
-        for Instance { counters, guest } in &instances.present {
+        for Instance { counters, source } in &instances.present {
             counters.add_to(&mut totals);
             let serving = counters.in_flight();
             reading.in_flight += serving;
-            if let Some(GuestSide { usage, backlog }) = guest {
-                totals.fuel += usage.fuel();
-                reading.memory_bytes += usage.memory_bytes();
-                reading.mailbox += (backlog() as u64).saturating_sub(serving);
+            totals.fuel += source.fuel();
+            match source {
+                Source::Guest { usage, backlog } => {
+                    reading.memory_bytes += usage.memory_bytes();
+                    reading.mailbox += (backlog() as u64).saturating_sub(serving);
+                }
+                // A restarted provider tells of its own work from its first start on.
+                Source::Provider(figures) => {
+                    reading.figures = catch_unwind(AssertUnwindSafe(figures)).unwrap_or_default()
+                }
             }
         }
         drop(instances);

@@ -3,7 +3,7 @@
 use wasmcloud_core::error::{Error, ErrorKind};
 
 /// How a call ended, as metrics tell it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Outcome {
     Ok,
     /// The target failed.
@@ -67,7 +67,7 @@ impl Outcome {
 pub(crate) struct Outcomes([u64; Outcome::ALL.len()]);
 
 impl Outcomes {
-    pub(super) fn add(&mut self, outcome: Outcome, calls: u64) {
+    pub(crate) fn add(&mut self, outcome: Outcome, calls: u64) {
         self.0[outcome as usize] += calls;
     }
 
@@ -78,6 +78,13 @@ impl Outcomes {
 
 #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry reads instruments"))]
 impl Outcomes {
+    /// Returns this number of calls with one outcome.
+    pub(crate) fn only(outcome: Outcome, calls: u64) -> Outcomes {
+        let mut outcomes = Outcomes::default();
+        outcomes.add(outcome, calls);
+        outcomes
+    }
+
     /// Returns the number of calls with an outcome.
     pub(crate) fn of(&self, outcome: Outcome) -> u64 {
         self.0[outcome as usize]
@@ -86,10 +93,5 @@ impl Outcomes {
     /// Returns the number of all calls.
     pub(crate) fn calls(&self) -> u64 {
         self.0.iter().sum()
-    }
-
-    /// Returns the number of calls that failed or were not answered in time.
-    pub(crate) fn errors(&self) -> u64 {
-        self.of(Outcome::Error) + self.of(Outcome::Timeout)
     }
 }

@@ -54,7 +54,9 @@ impl Supervision {
     /// Starts a provider, registers it, and establishes the links that wait for it. A provider that has failed is stopped
     /// first.
     pub(super) async fn start_provider(self: &Rc<Self>, blueprint: ProviderBlueprint) -> Result<()> {
-        let identity = Arc::new(ProviderIdentity::new(blueprint.capability.descriptor()));
+        let capability = &blueprint.capability;
+        let identity = ProviderIdentity::new(capability.descriptor()).with_isolation(capability.isolation());
+        let identity = Arc::new(identity);
         self.expect_provider_loadable(&identity).await?;
         let child = Child::Provider(identity.key.clone());
         if self.registry.borrow().has_failed(&child) {
@@ -90,7 +92,7 @@ impl Supervision {
         let start = ProviderStart {
             capability: blueprint.capability.clone(),
             identity: identity.clone(),
-            instruments: instruments.provider_instance(),
+            instruments: instruments.clone(),
             reports: CrashReports::new(self.address()?.recipient(), provider, instance),
             dispatch: self.dispatch.clone(),
             shards: self.shards.clone(),

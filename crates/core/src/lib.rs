@@ -13,6 +13,7 @@
 //! - [`line_limiter`]: limits the rate of log lines
 //! - [`call`]: a call, its deadline and its chain of callers
 //! - [`deadline`]: waits for work until a deadline
+//! - [`durations`]: how long things took
 //! - [`trace`]: the trace that a call is part of, and identifiers of calls
 //! - [`shutdown`]: the signal that work has to end
 
@@ -20,6 +21,7 @@
 
 pub mod call;
 pub mod deadline;
+pub mod durations;
 pub mod entity;
 pub mod error;
 pub mod health;

@@ -11,6 +11,7 @@ use crate::BoxedError;
 use crate::actor_caller::ActorCaller;
 use crate::config::HttpServerConfig;
 use crate::connection_table::ConnectionTable;
+use crate::figures::{Counters, Figures};
 use crate::listener::Listener;
 use crate::request_handler::RequestHandler;
 use crate::tls;
@@ -21,12 +22,13 @@ pub struct Server<C> {
     listeners: Mutex<HashMap<String, Listener<C>>>,
     /// The connections of all ports.
     table: Arc<ConnectionTable>,
+    counters: Arc<Counters>,
 }
 
 impl<C: ActorCaller + 'static> Server<C> {
     /// Creates a server without open ports.
     pub fn new() -> Server<C> {
-        Server { listeners: Mutex::default(), table: ConnectionTable::new() }
+        Server { listeners: Mutex::default(), table: ConnectionTable::new(), counters: Arc::default() }
     }
 
     /// Establishes a link: opens the port that its values configure, and serves the actor there. If the actor is linked
@@ -41,7 +43,7 @@ impl<C: ActorCaller + 'static> Server<C> {
             None => None,
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let handler = RequestHandler::new(actor, caller, &config, tls);
+        let handler = RequestHandler::new(actor, caller, &config, tls, self.counters.clone());
         if let Some(listener) = self.listeners().get(actor).filter(|listener| listener.serves(&config)) {
             listener.replace_handler(handler);
             return Ok(());
@@ -84,6 +86,11 @@ impl<C: ActorCaller + 'static> Server<C> {
     /// Returns the address that an actor is served on, or `None` if it is not linked. May be called on any thread.
     pub fn address(&self, actor: &str) -> Option<SocketAddr> {
         self.listeners().get(actor).map(Listener::address)
+    }
+
+    /// Returns what was counted of the requests to all actors since the server was created. May be called on any thread.
+    pub fn figures(&self) -> Figures {
+        self.counters.read()
     }
 
     /// Removes the listener of an actor if it has to be closed before the new one is opened, because both use the same port on

@@ -38,19 +38,7 @@ const REQUEST: &str = "Request";
 
 /// The provider of `wasmcloud:httpclient`: sends HTTP requests for the actors that are linked to it.
 ///
-/// Each link configures the provider for one actor:
-///
-/// | Link value | Meaning | Default |
-/// |---|---|---|
-/// | `ALLOWED_HOSTS` | Hosts that requests may be sent to, separated by commas: `api.example.com`, `*.example.com`, or an IP address. A suffix `:port` restricts an entry to that port. | any host |
-/// | `ALLOWED_NETWORKS` | Networks that may be reached in addition to public ones, separated by commas: `127.0.0.1`, `10.0.0.0/8`, `fd00::/8`. | none |
-/// | `TIMEOUT_MS` | Maximum duration of a request, including its response. Unit: milliseconds. Range: 1 to 86400000 (1 day). | `30000` (30 s) |
-/// | `CONNECT_TIMEOUT_MS` | Maximum duration of connecting. Unit: milliseconds. Range: 1 to 86400000 (1 day). | `10000` (10 s) |
-/// | `MAX_REDIRECTS` | Maximum number of redirects that are followed. `0` returns redirects to the actor. Maximum: 20. | `5` |
-/// | `REQUEST_LIMIT` | Maximum size of a request body. Unit: bytes. Maximum: 66060288 (63 MiB). | `8388608` (8 MiB) |
-/// | `RESPONSE_LIMIT` | Maximum size of a response body. Unit: bytes. Maximum: 66060288 (63 MiB). | `8388608` (8 MiB) |
-/// | `CA_CERT` | Certificates to trust instead of the system's: PEM text, or the path of a PEM file. Read when the link is established. | the system's certificates |
-/// | `timeout`, `max_redirects` | Accepted for compatibility with providers of 2021. No effect. | |
+/// Each link configures the provider for one actor, by the values that [`HttpClient::LINK_VALUES`] lists.
 ///
 /// The provider refuses a link if a value is unknown or invalid. The error names the value. Each link has connections of its own,
 /// which are closed with the link. When a link's values change, requests in flight end under the old values.

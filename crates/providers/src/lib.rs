@@ -42,6 +42,7 @@ pub use http_client::HttpClient;
 pub use http_server::HttpServer;
 #[cfg(feature = "keyvalue")]
 pub use key_value::KeyValue;
+pub use link_values::LinkValue;
 pub use logging::Logging;
 #[cfg(feature = "messaging")]
 pub use messaging::Messaging;

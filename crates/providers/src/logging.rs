@@ -41,14 +41,7 @@ const REPORT_AFTER: Duration = Duration::from_secs(1);
 
 /// The provider of `wasmcloud:logging`: writes the lines of actors to the host's log, through the crate `log`.
 ///
-/// Each link configures the provider for one actor:
-///
-/// | Link value | Meaning | Default |
-/// |---|---|---|
-/// | `LEVEL` | Least severe level that is logged: `error`, `warn`, `info`, `debug`, `trace`, or `off` for none. | `trace` |
-/// | `LINES_PER_SECOND` | Sustained rate of lines. Unit: lines per second. Range: 1 to 1000000. | `100` |
-/// | `BURST` | Maximum number of lines at once after a pause. Range: 1 to 1000000. | `500` |
-/// | `TEXT_LIMIT` | Number of bytes that are kept of a line's text. Unit: bytes. Range: 1 to 8192. | `8192` (8 KiB) |
+/// Each link configures the provider for one actor, by the values that [`Logging::LINK_VALUES`] lists.
 ///
 /// The provider refuses a link if a value is unknown or invalid. The error names the value.
 ///

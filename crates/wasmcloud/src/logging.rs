@@ -20,6 +20,7 @@ use std::time::{Instant, SystemTime};
 use env_filter::Filter;
 use log::{Level, Log, Metadata, Record};
 
+use crate::outcome::{CommandError, CommandResult};
 pub(crate) use line::Format;
 use line::{Line, Style};
 use throttle::{LeftOut, Throttle};
@@ -56,6 +57,17 @@ pub(crate) fn filter(text: &str) -> Result<Filter, String> {
     parsed.map_err(|error| {
         format!("{error}; it is a level, as in info, or levels of targets, as in warn,wasmcloud=debug")
     })
+}
+
+/// Starts the log of this process, in text. It holds what the environment variable `RUST_LOG` selects, or else a default.
+///
+/// # Errors
+/// `Usage` if the variable cannot be read.
+pub(crate) fn start_by_environment(default: &str) -> CommandResult<()> {
+    let selected = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let invalid = |reason| CommandError::Usage(format!("the environment variable RUST_LOG is invalid: {reason}"));
+    start(filter(selected.as_deref().unwrap_or(default)).map_err(invalid)?, Format::Text);
+    Ok(())
 }
 
 /// Starts the log of this process. Panics are logged from then on. A second call has no effect.

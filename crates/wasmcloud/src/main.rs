@@ -3,11 +3,12 @@
 //! # Layout
 //! - `arguments`: the command line
 //! - `announce`: what commands that stay say
-//! - `keys`, `sign`, `inspect`, `par`, `registry`, `run`, `dev`, `completions`, `man`: the commands
+//! - `keys`, `sign`, `inspect`, `par`, `registry`, `run`, `dev`, `new`, `completions`, `man`: the commands
 //! - `ctl`: the commands that talk with the hosts of a lattice
 //! - `top`: what those hosts run, kept current on the screen
 //! - `manifest`, `plan`, `apply`: manifests, and the hosts that run them
 //! - `logging`: the log of commands that run hosts
+//! - `lab`: experiments by plan
 //! - `input`, `output`: the files that commands read and write
 //! - `secret`: seeds and their sources
 //! - `signals`, `state_folder`, `watch`: what commands that stay react to, and what keeps them apart
@@ -29,9 +30,11 @@ mod dev;
 mod input;
 mod inspect;
 mod keys;
+mod lab;
 mod logging;
 mod man;
 mod manifest;
+mod new;
 mod outcome;
 mod output;
 mod par;
@@ -76,12 +79,14 @@ fn run(arguments: Arguments) -> CommandResult {
     match arguments.command {
         None => Ok(arguments::help()),
         Some(Command::Dev(command)) => dev::run(*command),
+        Some(Command::New(command)) => new::run(&command),
         Some(Command::Run(command)) => run::run(*command),
         Some(Command::Ctl(command)) => ctl::run(command),
         Some(Command::Top(command)) => top::run(*command),
         Some(Command::Manifest(command)) => manifest::run(command),
         Some(Command::Plan(command)) => plan::run(command),
         Some(Command::Apply(command)) => apply::run(command),
+        Some(Command::Lab(command)) => lab::run(command),
         Some(Command::Registry(command)) => registry::run(command),
         Some(Command::Keys(command)) => keys::run(command),
         Some(Command::Sign(command)) => sign::run(command),

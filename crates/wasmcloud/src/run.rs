@@ -7,6 +7,7 @@
 //! - `configure`, `connection`: the host that the settings describe
 //! - `operation`: what the host does from its start to its end
 //! - `service`: reports to systemd
+//! - `spans`: the export of spans
 
 mod catalogue;
 mod configure;
@@ -17,6 +18,7 @@ mod quantity;
 mod service;
 mod settings;
 mod settings_file;
+mod spans;
 
 use std::path::PathBuf;
 
@@ -30,6 +32,7 @@ use catalogue::{LOG_FORMAT, LOG_LEVEL, MANIFEST, STATE_FOLDER};
 pub(crate) use configure::{absolute, compiler, default_cache};
 use settings::{Flags, Settings};
 use settings_file::SettingsFile;
+use spans::SpanExport;
 
 /// Runs a host, and applies manifests. The host runs alone, unless a NATS server is named.
 ///
@@ -69,7 +72,9 @@ pub(crate) fn run(command: Run) -> CommandResult {
     let manifests = settings.paths(&MANIFEST);
     let folder =
         StateFolder::lock(&settings.path(&STATE_FOLDER).unwrap_or_else(|| crate::state_folder::DEFAULT.into()))?;
+    let spans = SpanExport::begin(&settings)?;
     let operated = in_runtime(operation::operate(&settings, configured, manifests)).and_then(|operated| operated);
+    spans.end();
     if operated.is_err() {
         folder.remove_if_new();
     }

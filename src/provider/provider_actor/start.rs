@@ -17,7 +17,7 @@ use super::crash_reports::CrashReports;
 use super::{ProviderActor, Running, lifecycle_deadline, timed_out};
 use crate::dispatch::Dispatch;
 use crate::identity::ProviderIdentity;
-use crate::instruments::InstanceInstruments;
+use crate::instruments::EntityInstruments;
 use crate::provider::blocking::{BlockingDispatcher, BlockingProvider};
 use crate::provider::caller::InstanceCaller;
 #[cfg(feature = "experiments")]
@@ -29,7 +29,7 @@ use crate::shard::{BatchCounter, Shards};
 pub(crate) struct ProviderStart {
     pub(crate) capability: NativeCapability,
     pub(crate) identity: Arc<ProviderIdentity>,
-    pub(crate) instruments: InstanceInstruments,
+    pub(crate) instruments: EntityInstruments,
     pub(crate) reports: CrashReports,
     pub(crate) dispatch: Dispatch,
     pub(crate) shards: Arc<Shards>,
@@ -85,6 +85,10 @@ impl ProviderStart {
                 plugin.start(context).await?
             }
         };
+        // The instruments may outlast the instance, which must not keep the provider alive.
+        let counting = Arc::downgrade(&provider);
+        let figures = move || counting.upgrade().map(|provider| provider.figures()).unwrap_or_default();
+        let instruments = instruments.provider_instance(figures);
         let running = Running {
             identity,
             instruments,

@@ -212,10 +212,8 @@ impl CallSpan {
 impl Drop for CallSpan {
     #[inline]
     fn drop(&mut self) {
-        if let Some(node) = self.0.take() {
-            if let Some(span) = node.end() {
-                span.record("outcome", "cancelled");
-            }
+        if let Some(span) = self.0.take().and_then(|node| node.end()) {
+            span.record("outcome", "cancelled");
         }
     }
 }

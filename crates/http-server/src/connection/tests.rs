@@ -67,7 +67,8 @@ impl Fixture {
     fn new(size: usize) -> Fixture {
         let called = Arc::<AtomicUsize>::default();
         let config = HttpServerConfig::from_link_values(&HashMap::new()).unwrap();
-        let handler = RequestHandler::new("MACTOR", Answering { size, called: called.clone() }, &config, None);
+        let handler =
+            RequestHandler::new("MACTOR", Answering { size, called: called.clone() }, &config, None, Arc::default());
         Fixture {
             table: ConnectionTable::with(100, LIMITS, LIMITS),
             handler: Arc::new(ArcSwap::from_pointee(handler)),

@@ -261,6 +261,20 @@ pub(crate) static MESSAGE_LIMIT: Setting =
         .default("64MiB");
 
 /// All settings, in the order of the help.
+pub(crate) static OTLP_ENDPOINT: Setting = value(
+    "otlp-endpoint",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "URL",
+    "The OTLP collector that the spans of calls are sent to over HTTP, with /v1/traces added",
+);
+pub(crate) static TRACE_SAMPLING: Setting = value(
+    "trace-sampling",
+    "WASMCLOUD_TRACE_SAMPLING",
+    "SHARE",
+    "The share of traces that are sampled, of those that begin in this host",
+)
+.default("1");
+
 pub(crate) static ALL: &[&Setting] = &[
     &MANIFEST,
     &LABEL,
@@ -307,6 +321,8 @@ pub(crate) static ALL: &[&Setting] = &[
     &STOP_GRACE,
     &MEMORY_LIMIT,
     &MESSAGE_LIMIT,
+    &OTLP_ENDPOINT,
+    &TRACE_SAMPLING,
 ];
 
 #[cfg(test)]
