@@ -59,7 +59,8 @@ fn hosts_and_what_they_run_are_seen_and_a_host_that_vanishes_is_marked() {
     let seen = screen.until("both hosts", |seen| seen.contains("2 hosts") && seen.contains("<b>Evil"));
     screen.keep("top-80x24");
     assert!(
-        seen.starts_with("wasmcloud top  default  all is well  read ") && seen.contains(" ago  2 hosts  2 a"),
+        seen.starts_with("wasmcloud top default  all is well  read ")
+            && seen.contains(" ago  2 hosts  2 actors  1 provider"),
         "{seen}"
     );
     assert!(seen.contains("<b>Evil\\u{1b}[2J\\nname\\u{202e}") && seen.contains("echo"), "{seen}");

@@ -109,7 +109,7 @@ impl View<'_> {
         let totals = self.model.totals();
         let theme = self.theme;
         let mut spans =
-            vec![Span::styled(format!("wasmcloud top  {}", shown(self.model.namespace())), theme.title(false))];
+            vec![Span::styled(format!("wasmcloud top {}", shown(self.model.namespace())), theme.title(false))];
         let mut tell = |text: String, style: Style| {
             spans.push(Span::raw("  "));
             spans.push(Span::styled(text, style));
@@ -149,7 +149,7 @@ impl View<'_> {
             (Some(_), _) => "arrows scroll  Esc back".to_owned(),
             (None, "") => {
                 let sort = screen.sort.name();
-                format!("arrows move  Tab next list  Enter details  s sort: {sort}  / search  ? help  q quit")
+                format!("arrows, Tab move  Enter details  s sort: {sort}  / search  ? help  q quit")
             }
             (None, search) => format!("only {search:?}: Esc shows all  s sort: {}  q quit", screen.sort.name()),
         };
