@@ -62,6 +62,7 @@ mod support;
 mod telemetry;
 mod tokens;
 mod toolchains;
+mod top;
 #[cfg(feature = "otlp")]
 mod traces;
 mod trust;
