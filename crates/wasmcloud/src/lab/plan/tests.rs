@@ -177,11 +177,9 @@ fn every_known_key_has_an_effect() {
     let plan = format!("{:?}", read(full).unwrap());
     let keys = [&PLAN[..], &HOST, &ACTOR, &RESTART, &LOAD, &HTTP, &FAULTS, &CRASH, &DROP, &DELAY].concat();
     for key in keys {
-        let changed = full.replacen(&format!("{key}: "), &format!("{key}: &x "), 1);
-        assert_ne!(changed, full, "{key} is not in the plan of this test");
-        let (before, after) = full.split_once(&format!("{key}: ")).unwrap();
+        let (before, after) = full.split_once(&format!("{key}:")).unwrap_or_else(|| panic!("{key} is not in the plan"));
+        let Some(after) = after.strip_prefix(' ').filter(|after| !after.starts_with(['{', '['])) else { continue };
         let value: String = after.chars().take_while(|character| !",}\n".contains(*character)).collect();
-        let value = if after.starts_with(['{', '[']) { continue } else { value };
         let other = match value.as_str() {
             "1s" => "3s",
             "2s" => "4s",
