@@ -11,6 +11,7 @@
 //! - `mailbox`, `messages`, `provider_mailbox`: the mailboxes of actors and providers
 //! - `instances`, `latency`: the choice of an actor's instance for a request
 //! - `remote`, `from_lattice`: calls to and from other hosts
+//! - `unserved`: counts of calls that no instance serves
 //! - `call_limiter`: the limit of calls in flight
 //! - `health_check`: checks that give way to calls
 
@@ -28,6 +29,7 @@ pub(crate) mod provider_mailbox;
 pub(crate) mod remote;
 pub(crate) mod resolve;
 pub(crate) mod snapshot;
+mod unserved;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -39,6 +41,7 @@ use wasmcloud_core::entity::{WasmCloudEntity, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::InstanceNumber;
 use wasmcloud_core::limits::Limits;
+use wasmcloud_core::trace::Tracing;
 use wasmcloud_engine::MappingBudget;
 
 use crate::authorizer::Origin;
@@ -46,7 +49,9 @@ use crate::event::EventBus;
 #[cfg(feature = "experiments")]
 use crate::experiment::running::RunningExperiments;
 use crate::identity::{ActorIdentity, ProviderIdentity};
+use crate::instruments::Instruments;
 use crate::middleware::chain::{MiddlewareChain, Participants};
+use crate::spans;
 use authority::{Approval, Authority};
 use call_limiter::HostLimiter;
 #[cfg(feature = "lattice")]
@@ -55,6 +60,7 @@ use instances::Unavailable;
 use mailbox::Delivery;
 use remote::RemoteHosts;
 use snapshot::{RunningActor, Snapshot};
+use unserved::Unserved;
 
 /// The maximum number of times that a request is sent again because the target's instances were replaced.
 const MOST_MOVES: usize = 16;
@@ -62,6 +68,16 @@ const MOST_MOVES: usize = 16;
 /// Dispatches the calls of a host. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Dispatch(Arc<Shared>);
+
+/// What a dispatch is made of.
+pub(crate) struct DispatchConfig {
+    pub(crate) limits: Limits,
+    pub(crate) authority: Authority,
+    pub(crate) middlewares: MiddlewareChain,
+    pub(crate) events: EventBus,
+    pub(crate) instruments: Instruments,
+    pub(crate) tracing: Tracing,
+}
 
 struct Shared {
     /// The last snapshot that the supervisor published.
@@ -73,6 +89,8 @@ struct Shared {
     limiter: HostLimiter,
     mappings: MappingBudget,
     events: EventBus,
+    instruments: Instruments,
+    tracing: Tracing,
     /// The other hosts of the lattice, if this host has joined one.
     remote_hosts: OnceLock<Arc<dyn RemoteHosts>>,
     #[cfg(feature = "experiments")]
@@ -80,23 +98,18 @@ struct Shared {
 }
 
 impl Dispatch {
-    pub(crate) fn new(
-        limits: Limits,
-        authority: Authority,
-        middlewares: MiddlewareChain,
-        events: EventBus,
-    ) -> Dispatch {
-        let snapshot = ArcSwap::default();
-        let limiter = HostLimiter::new(limits.calls_in_flight);
-        let mappings = MappingBudget::new(limits.mappings);
+    pub(crate) fn new(config: DispatchConfig) -> Dispatch {
+        let DispatchConfig { limits, authority, middlewares, events, instruments, tracing } = config;
         Dispatch(Arc::new(Shared {
-            snapshot,
+            snapshot: ArcSwap::default(),
             limits,
             authority,
             middlewares,
-            limiter,
-            mappings,
+            limiter: HostLimiter::new(limits.calls_in_flight),
+            mappings: MappingBudget::new(limits.mappings),
             events,
+            instruments,
+            tracing,
             remote_hosts: OnceLock::new(),
             #[cfg(feature = "experiments")]
             experiments: RunningExperiments::default(),
@@ -126,6 +139,16 @@ impl Dispatch {
     /// Returns the bus that events are emitted on.
     pub(crate) fn events(&self) -> &EventBus {
         &self.0.events
+    }
+
+    /// Returns the instruments of the host.
+    pub(crate) fn instruments(&self) -> &Instruments {
+        &self.0.instruments
+    }
+
+    /// Returns how calls are traced.
+    pub(crate) fn tracing(&self) -> &Tracing {
+        &self.0.tracing
     }
 
     /// Sets the other hosts of the lattice. A host joins one lattice at most.
@@ -158,8 +181,22 @@ impl Dispatch {
 
     /// Calls an actor for the embedder, by public key or call alias.
     pub(crate) async fn call_from_host(&self, target: &str, operation: &str, payload: &[u8]) -> Result<Vec<u8>> {
-        // In all three kinds of call the snapshot is dropped before the answer is awaited.
         let (context, guard) = self.begin().cancellable();
+        let (context, span) = spans::call(self.tracing(), context, &WasmCloudEntity::Host, target, operation);
+        let answer = self.send_from_host(context, target, operation, payload).await;
+        guard.disarm();
+        span.end(&answer);
+        answer
+    }
+
+    async fn send_from_host(
+        &self,
+        context: CallContext,
+        target: &str,
+        operation: &str,
+        payload: &[u8],
+    ) -> Result<Vec<u8>> {
+        // In all three kinds of call the snapshot is dropped before the answer is awaited.
         let refusal = 'elsewhere: {
             let mut middlewares = self.0.middlewares.begin_call();
             let mut approval = Approval::default();
@@ -171,26 +208,32 @@ impl Dispatch {
                         Err(refusal) => break 'elsewhere refusal,
                     };
                     let entity = &actor.identity.entity;
-                    match self.0.authority.decide_call(&approval, Origin::Host, entity, operation)? {
+                    let decided = self.0.authority.decide_call(&approval, Origin::Host, entity, operation);
+                    match decided
+                        .inspect_err(|refusal| actor.instruments.count_unserved(Some(operation), refusal.kind()))?
+                    {
                         Some(decision) => decision,
                         None => {
                             let participants =
                                 || Participants { origin: WasmCloudEntity::Host, target: entity.clone() };
                             break middlewares
                                 .enter(participants, Request::new(operation, payload))
+                                .inspect_err(|refusal| {
+                                    actor.instruments.count_unserved(Some(operation), refusal.kind())
+                                })
                                 .and_then(|request| self.deliver(request, context, actor));
                         }
                     }
                 };
-                approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
+                let decided = Box::pin(self.0.authority.wait(pending, context.deadline)).await;
+                approval = decided
+                    .inspect_err(|refusal| self.count_unserved(Unserved::to_actor(target, Some(operation)), refusal))?;
             };
             let answer = self.await_answer(sent).await;
-            guard.disarm();
             return middlewares.leave(answer);
         };
-        let answer = self.call_elsewhere_from_host(target, refusal, Request::new(operation, payload), context).await;
-        guard.disarm();
-        answer
+        self.count_if_refused(Unserved::to_actor(target, Some(operation)), &refusal);
+        self.call_elsewhere_from_host(target, refusal, Request::new(operation, payload), context).await
     }
 
     /// Calls an actor for a provider that is linked to it.
@@ -202,6 +245,21 @@ impl Dispatch {
         request: Request,
     ) -> Result<Vec<u8>> {
         let (context, guard) = context.through_provider(origin.instance);
+        let entity = &origin.identity.entity;
+        let (context, span) = spans::call(self.tracing(), context, entity, actor, &request.operation);
+        let answer = self.send_from_provider(origin, context, actor, request).await;
+        guard.disarm();
+        span.end(&answer);
+        answer
+    }
+
+    async fn send_from_provider(
+        &self,
+        origin: CallingProvider<'_>,
+        context: CallContext,
+        actor: &str,
+        request: Request,
+    ) -> Result<Vec<u8>> {
         let refusal = 'elsewhere: {
             let mut middlewares = self.0.middlewares.begin_call();
             let mut approval = Approval::default();
@@ -214,7 +272,11 @@ impl Dispatch {
                         Err(refusal) => break 'elsewhere refusal,
                     };
                     let (caller, entity) = (Origin::Provider(&origin.identity.claims), &target.identity.entity);
-                    match self.0.authority.decide_call(&approval, caller, entity, &request.operation)? {
+                    let operation = &request.operation;
+                    let decided = self.0.authority.decide_call(&approval, caller, entity, operation);
+                    match decided
+                        .inspect_err(|refusal| target.instruments.count_unserved(Some(operation), refusal.kind()))?
+                    {
                         Some(decision) => decision,
                         None => {
                             let participants = || Participants {
@@ -223,19 +285,21 @@ impl Dispatch {
                             };
                             break middlewares
                                 .enter(participants, request)
+                                .inspect_err(|refusal| target.instruments.count_unserved(None, refusal.kind()))
                                 .and_then(|request| self.deliver(request, context, target));
                         }
                     }
                 };
-                approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
+                let decided = Box::pin(self.0.authority.wait(pending, context.deadline)).await;
+                approval = decided.inspect_err(|refusal| {
+                    self.count_unserved(Unserved::to_actor(actor, Some(&request.operation)), refusal);
+                })?;
             };
             let answer = self.await_answer(sent).await;
-            guard.disarm();
             return middlewares.leave(answer);
         };
-        let answer = self.call_elsewhere_from_provider(origin, actor, refusal, request, context).await;
-        guard.disarm();
-        answer
+        self.count_if_refused(Unserved::to_actor(actor, Some(&request.operation)), &refusal);
+        self.call_elsewhere_from_provider(origin, actor, refusal, request, context).await
     }
 }
 
@@ -267,10 +331,19 @@ impl Dispatch {
     fn deliver(&self, request: Request, context: CallContext, target: &RunningActor) -> Result<SentRequest> {
         let key = &target.identity.key;
         let reserved = target.instances.reserve(|instance| !context.is_awaited_by_actor(key, instance));
-        let delivery = reserved.map_err(|why| unavailable(target, &context, why)).and_then(|reservation| {
-            let actor = reservation.mailbox().actor().clone();
-            Ok(SentRequest { actor, delivery: reservation.send(request, context)? })
-        });
+        let delivery = match reserved {
+            Ok(reservation) => {
+                let actor = reservation.mailbox().actor().clone();
+                let sent = reservation.send(request, context);
+                sent.inspect_err(|refusal| target.instruments.count_unserved(None, refusal.kind()))
+                    .map(|delivery| SentRequest { actor, delivery })
+            }
+            Err(why) => {
+                let refusal = unavailable(target, &context, why);
+                target.instruments.count_unserved(Some(&request.operation), refusal.kind());
+                Err(refusal)
+            }
+        };
         delivery.inspect_err(|refusal| {
             if refusal.kind() == ErrorKind::Busy {
                 self.0.events.emit_breach(key, Some(target.identity.name.clone()), refusal);
@@ -285,8 +358,10 @@ impl Dispatch {
         let mut moves = 0;
         let answer = loop {
             match delivery {
-                Delivery::Sent(answer) => break answer.await.unwrap_or_else(|error| Err(actor_is_gone(&key, &error))),
-                Delivery::Closed(..) if moves == MOST_MOVES => break Err(actor_is_gone(&key, &MailboxError::Closed)),
+                Delivery::Sent(answer) => {
+                    break answer.await.unwrap_or_else(|error| Err(self.count_gone(&key, &error)));
+                }
+                Delivery::Closed(..) if moves == MOST_MOVES => break Err(self.count_gone(&key, &MailboxError::Closed)),
                 Delivery::Closed(request, context) => {
                     moves += 1;
                     tokio::task::yield_now().await;
@@ -302,6 +377,16 @@ impl Dispatch {
             self.0.events.emit_breach(&key, name, error);
         }
         answer
+    }
+}
+
+impl Dispatch {
+    /// Counts a call whose mailbox was closed before its answer. Returns its error.
+    #[cold]
+    fn count_gone(&self, key: &str, error: &MailboxError) -> Error {
+        let error = actor_is_gone(key, error);
+        self.count_unserved(Unserved::to_actor(key, None), &error);
+        error
     }
 }
 

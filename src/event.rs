@@ -220,6 +220,64 @@ pub enum EventKind {
     },
 }
 
+/// Lists the kinds with their words. A kind that is missing here does not compile.
+macro_rules! kinds {
+    ($($(#[$feature:meta])? $kind:ident => $word:literal,)*) => {
+        impl EventKind {
+            /// The words for all kinds.
+            pub(crate) const WORDS: &[&str] = &[$($(#[$feature])? $word,)*];
+
+            /// Returns the word for the kind in metrics and on the dashboard, as in `update_refused`. Words do not change between
+            /// releases.
+            pub fn word(&self) -> &'static str {
+                match self {
+                    $($(#[$feature])? EventKind::$kind { .. } => $word,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    HostStarted => "host_started",
+    HostStopped => "host_stopped",
+    Started => "started",
+    Stopped => "stopped",
+    Crashed => "crashed",
+    Interrupted => "interrupted",
+    Restarted => "restarted",
+    Failed => "failed",
+    Updated => "updated",
+    UpdateRefused => "update_refused",
+    UpdateRolledBack => "update_rolled_back",
+    Scaled => "scaled",
+    Linked => "linked",
+    Unlinked => "unlinked",
+    LinkRefused => "link_refused",
+    #[cfg(feature = "lattice")]
+    LinkConflict => "link_conflict",
+    #[cfg(feature = "lattice")]
+    LatticeChanged => "lattice_changed",
+    #[cfg(feature = "lattice")]
+    PeerUp => "peer_up",
+    #[cfg(feature = "lattice")]
+    PeerDown => "peer_down",
+    #[cfg(feature = "lattice")]
+    PeerLeft => "peer_left",
+    #[cfg(feature = "lattice")]
+    SlowConsumer => "slow_consumer",
+    #[cfg(feature = "lattice")]
+    LatticeDenied => "lattice_denied",
+    Expired => "expired",
+    Distrusted => "distrusted",
+    Trusted => "trusted",
+    HealthChanged => "health_changed",
+    LimitBreached => "limit_breached",
+    #[cfg(feature = "experiments")]
+    Injected => "injected",
+    Lagged => "lagged",
+}
+
 impl Event {
     fn now(subject: impl Into<Subject>, kind: EventKind) -> Event {
         let Subject { entity, name, image } = subject.into();

@@ -7,10 +7,12 @@
 //! - `registries`: actors and providers from OCI registries
 //! - `references`: the keys that references stand for
 //! - `manifest`: plans and applications of manifests
+//! - `metrics`: the metrics of a host
 //! - `observation`, `inventory`: events, health, and what runs
 //! - `labels`: the labels of a host
 //! - `lattice`: the lattice that a host joins
 //! - `control`: what operators request from afar
+//! - `telemetry`: the port, and the state that it tells
 
 mod actors;
 mod builder;
@@ -23,17 +25,23 @@ mod lattice;
 mod lifecycle;
 mod links;
 mod manifest;
+#[cfg(feature = "telemetry")]
+mod metrics;
 mod observation;
 mod own_thread;
 mod providers;
 mod references;
 mod registries;
 mod start_claim;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+#[cfg(feature = "telemetry")]
+use std::time::Instant;
 
 use actix::{Addr, Handler, Message};
 use nkeys::KeyPair;
@@ -41,13 +49,14 @@ use wasmcloud_claims::TrustPolicy;
 #[cfg(feature = "experiments")]
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::trace::Tracing;
 
 pub use builder::HostBuilder;
 pub use inventory::{ActorInventory, Inventory, LinkInventory, ProviderInventory};
 pub use observation::ProviderDescription;
 
-use crate::dispatch::Dispatch;
 use crate::dispatch::authority::Authority;
+use crate::dispatch::{Dispatch, DispatchConfig};
 use crate::event::EventBus;
 #[cfg(feature = "lattice")]
 use crate::lattice::Lattice;
@@ -102,8 +111,13 @@ struct Running {
     shards: Arc<Shards>,
     /// The thread that was created for the host, if it was not started on the embedder's.
     own_thread: Option<OwnThread>,
+    /// When it was started.
+    #[cfg(feature = "telemetry")]
+    since: Instant,
     #[cfg(feature = "lattice")]
     lattice: Option<Lattice>,
+    #[cfg(feature = "telemetry")]
+    telemetry: Option<telemetry::Telemetry>,
 }
 
 impl Drop for Inner {
@@ -118,10 +132,14 @@ impl Drop for Inner {
 impl Host {
     fn new(configuration: Configuration) -> Host {
         let key = configuration.key.clone().unwrap_or_else(|| Arc::new(KeyPair::new_server()));
-        let middlewares = MiddlewareChain::new(configuration.middlewares.clone());
-        let events = EventBus::new(configuration.event_buffer);
-        let authority = Authority::new(configuration.authorizer.clone());
-        let dispatch = Dispatch::new(configuration.limits, authority, middlewares, events);
+        let dispatch = Dispatch::new(DispatchConfig {
+            limits: configuration.limits,
+            authority: Authority::new(configuration.authorizer.clone()),
+            middlewares: MiddlewareChain::new(configuration.middlewares.clone()),
+            events: EventBus::new(configuration.event_buffer),
+            instruments: configuration.instruments(),
+            tracing: Tracing::new(&key.public_key(), configuration.trace_sampling),
+        });
         #[cfg(feature = "experiments")]
         for (entity, experiment) in &configuration.experiments {
             let begun = dispatch.experiments().begin(entity, experiment.clone());

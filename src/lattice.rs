@@ -62,6 +62,8 @@ use inventory::HostInventory;
 use pending_links::PendingLinks;
 use remote_actors::RemoteActors;
 use thread::LatticeThread;
+#[cfg(feature = "telemetry")]
+pub(crate) use view::LatticeHosts;
 pub use view::{LatticeCounts, LatticeEntity, LatticePeer, LatticeView};
 
 /// What a host needs to join a lattice.
@@ -141,6 +143,12 @@ impl Lattice {
     /// Returns the lattice as it is known now.
     pub(crate) fn view(&self) -> LatticeView {
         LatticeView::of(&self.node)
+    }
+
+    /// Returns the hosts of the lattice as they are known now.
+    #[cfg(feature = "telemetry")]
+    pub(crate) fn hosts(&self) -> LatticeHosts {
+        LatticeHosts::of(&self.node)
     }
 
     /// Returns the public key of the actor or provider that a reference stands for, if a host has started it by that.

@@ -22,7 +22,10 @@
 //! - [`TrustPolicy`]: trusted signers; [`Authorizer`], [`Decision`], [`Origin`]: decisions about starts, calls and links
 //! - [`LatticeOptions`], [`ConnectionOptions`], [`LatticeView`], [`LatticeState`]: the lattice that a host joins
 //! - [`RegistryOptions`], [`oci`]: OCI registries, from which actors and providers are pulled
+//! - [`TelemetryOptions`]: the port of the dashboard, metrics and health
+//! - [`Trace`], [`TraceContext`], [`TraceState`], [`CallId`]: the trace that a call is part of
 //! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: code that sees calls and their answers
+//! - `telemetry`: metrics of a host (feature `telemetry`)
 //! - [`Error`], [`ErrorKind`], [`Result`]: errors; [`escaped`]: escapes text from outside for a terminal
 //!
 //! # Features
@@ -37,6 +40,9 @@
 //! - `messaging`: [`builtin::Messaging`], on NATS
 //! - `lattice`: hosts that share actors, links and calls over NATS, with [`HostBuilder::with_lattice`]
 //! - `oci`: actors and provider archives from OCI registries, with [`Host::start_actor_from_registry`]
+//! - `telemetry`: the dashboard, metrics, health and readiness on an HTTP port, with [`HostBuilder::with_telemetry`]
+//!   and [`HostBuilder::with_metrics`]
+//! - `otlp`: the export of spans to a collector, with [`otlp::OtlpExport`]
 //! - `experiments`: planned faults for tests, with `Experiment` and `Host::experiment`. Without it, the host contains no code
 //!   for them
 //! - `fuzzing`: internals for the fuzz targets. They may change at any time
@@ -55,6 +61,7 @@ mod experiment;
 pub mod fuzzing;
 mod host;
 mod identity;
+mod instruments;
 mod labels;
 #[cfg(feature = "lattice")]
 mod lattice;
@@ -65,7 +72,10 @@ mod middleware;
 mod provider;
 pub mod samples;
 mod shard;
+mod spans;
 mod supervisor;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 
 pub use authorizer::{Authorizer, Decision, Origin};
 pub use child::ChildState;
@@ -82,6 +92,8 @@ pub use manifest::{
     PlannedImage, StepOutcome, StepResult,
 };
 pub use middleware::{Invocation, InvocationResponse, Middleware};
+#[cfg(feature = "telemetry")]
+pub use prometheus_client;
 pub use supervisor::placement::{ActorOptions, Placement};
 pub use supervisor::restart::{Restart, RestartPolicy};
 pub use wasmcloud_claims::{
@@ -92,6 +104,7 @@ pub use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
 pub use wasmcloud_core::health::Health;
 pub use wasmcloud_core::limits::Limits;
 pub use wasmcloud_core::text::escaped;
+pub use wasmcloud_core::trace::{CallId, Trace, TraceContext, TraceState};
 #[doc(hidden)]
 pub use wasmcloud_engine::metered;
 pub use wasmcloud_engine::{ArtifactCache, Compiler};
@@ -103,10 +116,14 @@ pub use wasmcloud_oci as oci;
 pub use wasmcloud_oci::RegistryOptions;
 pub use wasmcloud_plugin::{Isolation, NativeCapability, PluginProcess, serve_plugin};
 pub use wasmcloud_provider::{
-    ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NullDispatcher,
-    ProviderCallContext,
+    ActorDispatcher, AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, HttpFigures, NullDispatcher,
+    ProviderCallContext, ProviderFigures,
 };
 pub use wasmcloud_providers as builtin;
+#[cfg(feature = "telemetry")]
+pub use wasmcloud_telemetry::TelemetryOptions;
+#[cfg(feature = "otlp")]
+pub use wasmcloud_telemetry::otlp;
 
 /// Runs the programs of the documents as tests.
 #[cfg(doctest)]
@@ -126,6 +143,9 @@ mod documents {
     struct Manifests;
     #[doc = include_str!("../docs/operate.md")]
     struct Operate;
+    #[cfg(feature = "otlp")]
+    #[doc = include_str!("../docs/traces.md")]
+    struct Traces;
     #[doc = include_str!("../docs/trust.md")]
     struct Trust;
     #[doc = include_str!("../docs/write-a-provider.md")]

@@ -184,7 +184,7 @@ impl Supervisor {
     pub(crate) fn new(dispatch: Dispatch, shards: Arc<Shards>, config: SupervisorConfig) -> Supervisor {
         let SupervisorConfig { compilation, updates, grace, health, trust, child_changes } = config;
         let supervision = Supervision {
-            modules: Modules::new(compilation, dispatch.limits()),
+            modules: Modules::new(compilation, dispatch.limits(), dispatch.instruments().compilation()),
             budgets: PluginBudgets::of_host(dispatch.limits().message_bytes),
             dispatch,
             shards,

@@ -13,6 +13,7 @@ use crate::child::Child;
 use crate::dispatch::messages::Deliver;
 use crate::event::EventKind;
 use crate::experiment::InjectedFault;
+use crate::instruments::BegunCall;
 
 impl InstanceContext {
     fn child(&self) -> Child {
@@ -59,6 +60,30 @@ impl InstanceContext {
                     }
                 }))
             }
+        }
+    }
+
+    /// Counts a call with a fault when it ends.
+    pub(super) fn count_at_end(self: &Rc<Self>, progress: Progress, begun: BegunCall) -> Progress {
+        let instance = self.clone();
+        match progress {
+            Progress::Done(done) => {
+                self.instruments.end(begun, &done.answer, || done.operation(), Instant::now);
+                Progress::Done(done)
+            }
+            Progress::Pending(done) => Progress::Pending(Box::pin(async move {
+                let done = done.await;
+                instance.instruments.end(begun, &done.answer, || done.operation(), Instant::now);
+                done
+            })),
+            Progress::Lost(guest, answer) => Progress::Lost(
+                guest,
+                Box::pin(async move {
+                    let answer = answer.await;
+                    instance.instruments.end(begun, &answer, || None, Instant::now);
+                    answer
+                }),
+            ),
         }
     }
 

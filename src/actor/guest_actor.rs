@@ -82,8 +82,8 @@ impl GuestActor {
         let Some(guest) = self.guest.take() else {
             return match &self.down {
                 Some(Down::Interrupted) => Reply::Pending(Box::pin(self.instance.clone().revive_and_serve(call))),
-                Some(Down::Failed(reason)) => Reply::Ready(Err(self.instance.is_down(reason))),
-                None => Reply::Ready(Err(self.instance.is_down("it has no instance"))),
+                Some(Down::Failed(reason)) => Reply::Ready(Err(self.instance.refuse_down(&call, reason))),
+                None => Reply::Ready(Err(self.instance.refuse_down(&call, "it has no instance"))),
             };
         };
         match self.instance.serve_call(guest, call) {

@@ -1,6 +1,6 @@
 //! The state of one instance across its guests, and the service of one call. `recovery` replaces lost guests.
 
-use std::cell::Cell;
+use std::cell::{Cell, LazyCell};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -16,6 +16,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result, panic_text};
 use wasmcloud_core::identity::InstanceNumber;
 use wasmcloud_core::limits::Limits;
 use wasmcloud_core::shutdown::ShutdownSignal;
+use wasmcloud_core::trace::is_listening;
 use wasmcloud_engine::{CompiledModule, Fault, Guest, REQUEST};
 
 use super::clock::Clock;
@@ -27,7 +28,9 @@ use crate::dispatch::latency::LatencyEstimate;
 use crate::dispatch::messages::Deliver;
 use crate::dispatch::resolve::failed;
 use crate::identity::ActorIdentity;
+use crate::instruments::{BegunCall, InstanceInstruments};
 use crate::shard::SlowPathQueue;
+use crate::spans;
 
 /// The state that an instance of an actor serves its calls with. It outlives the guests that the instance loses.
 pub(crate) struct InstanceContext {
@@ -38,6 +41,7 @@ pub(crate) struct InstanceContext {
     pub(crate) limits: Limits,
     pub(crate) shutdown: Arc<ShutdownSignal>,
     pub(crate) latency: LatencyEstimate,
+    pub(crate) instruments: InstanceInstruments,
     /// Measures how much of a call's time the guest itself uses.
     pub(crate) clock: Clock,
     /// Crash count since the last answer.
@@ -56,6 +60,17 @@ const PROBATION: u32 = 16;
 pub(crate) struct Completion {
     pub(super) guest: Result<Guest, Loss>,
     pub(super) answer: Result<Vec<u8>>,
+}
+
+impl Completion {
+    /// Returns the operation of the call, if its guest still exists.
+    pub(super) fn operation(&self) -> Option<String> {
+        match &self.guest {
+            Ok(guest) => Some(guest.operation()),
+            Err(Loss::Crash(_, Some(guest)) | Loss::Interrupted(_, guest)) => Some(guest.operation()),
+            Err(_) => None,
+        }
+    }
 }
 
 /// How a guest was lost.
@@ -92,36 +107,77 @@ pub(super) enum Progress {
 
 impl InstanceContext {
     /// Serves a call with a guest. A guest that waits for nothing has answered when this returns.
-    pub(super) fn serve_call(self: &Rc<Self>, mut guest: Guest, call: Deliver) -> Progress {
+    pub(super) fn serve_call(self: &Rc<Self>, guest: Guest, call: Deliver) -> Progress {
+        // A health check is not a call.
+        if !is_listening() || call.permits.is_none() {
+            return self.serve_untraced(guest, call);
+        }
+        let Deliver { request, context, permits } = call;
+        let tracing = self.dispatch.tracing();
+        let (context, span) = spans::actor(tracing, context, &self.identity, self.number, &request.operation);
+        let call = Deliver { request, context, permits };
+        match span.in_scope(|| self.serve_untraced(guest, call)) {
+            Progress::Done(completion) => {
+                span.end(&completion.answer);
+                Progress::Done(completion)
+            }
+            Progress::Pending(serving) => Progress::Pending(Box::pin(async move {
+                let completion = span.instrument(serving).await;
+                span.end(&completion.answer);
+                completion
+            })),
+            #[cfg(feature = "experiments")]
+            Progress::Lost(guest, answer) => Progress::Lost(
+                guest,
+                Box::pin(async move {
+                    let answer = answer.await;
+                    span.end(&answer);
+                    answer
+                }),
+            ),
+        }
+    }
+
+    fn serve_untraced(self: &Rc<Self>, mut guest: Guest, call: Deliver) -> Progress {
         let Deliver { request: Request { operation, payload }, context, permits } = call;
         let now = Instant::now();
         let context = self.in_time(context, now);
+        let is_check = permits.is_none();
         if let Some(fault) = self.refusal(&operation, &payload, now, &context) {
-            return Progress::Done(Completion { guest: Ok(guest), answer: Err(self.explain(&operation, &fault)) });
+            let refusal = self.explain(&operation, &fault);
+            if !is_check {
+                self.instruments.refuse(&operation, &refusal);
+            }
+            return Progress::Done(Completion { guest: Ok(guest), answer: Err(refusal) });
         }
+        let begun = if is_check { BegunCall::default() } else { self.instruments.begin(&operation, || now) };
         let deadline = context.deadline;
         let timed = self.latency.begin(now);
         // A health check reaches the guest with all of its time left.
-        let most = if permits.is_some() { Duration::MAX } else { deadline.saturating_duration_since(now) };
+        let most = if is_check { deadline.saturating_duration_since(now) } else { Duration::MAX };
         self.clock.begin(now, deadline, self.allotted().min(most));
         // A health check holds no permits, and experiments leave it alone.
         #[cfg(feature = "experiments")]
-        if let Some(fault) = permits.is_some().then(|| self.next_fault()).flatten() {
+        if let Some(fault) = (!is_check).then(|| self.next_fault()).flatten() {
             let call = Deliver { request: Request { operation, payload }, context, permits };
-            return self.serve_with_fault(guest, call, fault);
+            let progress = self.serve_with_fault(guest, call, fault);
+            return self.count_at_end(progress, begun);
         }
         guest.begin(operation, payload, context, now);
         // If it has to wait, its actor polls it again at once, to be woken.
         match self.step(&mut guest, &mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => {
-                self.latency.end(timed);
-                Progress::Done(self.conclude(guest, answer, deadline))
+                let done = self.conclude(guest, answer, deadline);
+                self.end_call(timed, begun, &done);
+                Progress::Done(done)
             }
             Poll::Pending => {
+                self.instruments.suspend();
                 let instance = self.clone();
                 Progress::Pending(Box::pin(async move {
                     let done = instance.clone().resume_call(guest, deadline, permits).await;
-                    instance.latency.end(timed);
+                    instance.instruments.resume();
+                    instance.end_call(timed, begun, &done);
                     done
                 }))
             }
@@ -131,6 +187,23 @@ impl InstanceContext {
     /// Returns whether serving a call with this guest may be slow: it has to be entered, or it may trap.
     pub(super) fn is_slow_path(&self, guest: &Guest) -> bool {
         !guest.is_entered() || self.probation.get() > 0
+    }
+
+    /// Records the end of a call: for the estimate of later ones, and for metrics.
+    fn end_call(&self, timed: Option<Instant>, begun: BegunCall, done: &Completion) {
+        // Both may need it, and most calls need none.
+        let now = LazyCell::new(Instant::now);
+        self.latency.end(timed, || *now);
+        self.instruments.end(begun, &done.answer, || done.operation(), || *now);
+    }
+
+    /// Refuses a call to an instance without a guest.
+    pub(super) fn refuse_down(&self, call: &Deliver, reason: &str) -> Error {
+        let refusal = self.is_down(reason);
+        if call.permits.is_some() {
+            self.instruments.refuse(&call.request.operation, &refusal);
+        }
+        refusal
     }
 
     /// Returns the error of calls to an instance without a guest.

@@ -17,16 +17,25 @@ use super::authority::{Approval, PendingDecision};
 use super::provider_mailbox::ProviderCall;
 use super::resolve::{self, Absence, Name, Target};
 use super::snapshot::{RunningProvider, Snapshot};
+use super::unserved::Unserved;
 use super::{CallingActor, Dispatch, MOST_MOVES};
 use crate::authorizer::Origin;
 use crate::identity::ActorIdentity;
 use crate::middleware::chain::Participants;
+use crate::spans;
 
 /// The inputs to the resolution of an actor's call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lookup<'a> {
     pub(super) origin: &'a ActorIdentity,
     pub(super) name: Name<'a>,
+}
+
+impl<'a> Lookup<'a> {
+    /// Returns the call as one that is not served.
+    pub(super) fn unserved(&self, operation: Option<&'a str>) -> Unserved<'a> {
+        Unserved { origin: Some(&self.origin.key), name: self.name, operation }
+    }
 }
 
 /// The next step of an actor's call.
@@ -101,18 +110,24 @@ impl Dispatch {
     ) -> Result<Vec<u8>> {
         let GuestCall { binding, namespace, operation, payload } = call;
         let (context, guard) = context.through_actor(&origin.identity.key, origin.instance);
-        self.expect_chain_depth(&context)?;
+        let entity = &origin.identity.entity;
+        let (context, span) = spans::call(self.tracing(), context, entity, &namespace, &operation);
         let request = Request { operation, payload };
         let name = Name { namespace: &namespace, link_name: link_name(Some(&binding)) };
-        let lookup = Lookup { origin: origin.identity, name };
-        let answer = match self.call_here_from_actor(&lookup, request, &context).await {
+        let answer = self.send_from_actor(&Lookup { origin: origin.identity, name }, request, context).await;
+        guard.disarm();
+        span.end(&answer);
+        answer
+    }
+
+    async fn send_from_actor(&self, lookup: &Lookup<'_>, request: Request, context: CallContext) -> Result<Vec<u8>> {
+        self.expect_chain_depth(&context)?;
+        match self.call_here_from_actor(lookup, request, &context).await {
             Ok(answer) => answer,
             Err(Refused { refusal, request }) => {
-                self.call_elsewhere_from_actor(&lookup, refusal, request, context).await
+                self.call_elsewhere_from_actor(lookup, refusal, request, context).await
             }
-        };
-        guard.disarm();
-        answer
+        }
     }
 
     /// Calls what an actor names, if it runs on this host. The actor may run on another one.
@@ -135,7 +150,10 @@ impl Dispatch {
                         let participants =
                             || Participants { origin: lookup.origin.entity.clone(), target: target.entity().clone() };
                         let context = context.clone();
-                        break middlewares.enter(participants, request).and_then(|request| match target {
+                        let entered = middlewares
+                            .enter(participants, request)
+                            .inspect_err(|refusal| target.instruments().count_unserved(None, refusal.kind()));
+                        break entered.and_then(|request| match target {
                             Target::Actor(actor) => self.deliver(request, context, actor).map(Either::Left),
                             Target::Provider(provider, _) => {
                                 let call = ProviderCall { actor: lookup.origin.key.clone(), request, context };
@@ -144,11 +162,15 @@ impl Dispatch {
                         });
                     }
                     Ok(Step::Wait(reason)) => reason,
-                    Err(refusal) => return Err(Refused { refusal, request }),
+                    Err(refusal) => {
+                        self.count_if_refused(lookup.unserved(Some(&request.operation)), &refusal);
+                        return Err(Refused { refusal, request });
+                    }
                 }
             };
             let waited = Box::pin(self.wait_for(step, &mut waiting, lookup.name.namespace, context.deadline)).await;
             if let Err(refusal) = waited {
+                self.count_unserved(lookup.unserved(Some(&request.operation)), &refusal);
                 return Ok(Err(refusal));
             }
         };

@@ -13,9 +13,11 @@ use super::actor_call::Lookup;
 use super::authority::Approval;
 use super::resolve::{self, Name};
 use super::snapshot::{RunningActor, Snapshot};
+use super::unserved::Unserved;
 use crate::authorizer::Origin;
 use crate::identity::ActorIdentity;
 use crate::middleware::chain::Participants;
+use crate::spans;
 
 /// The caller on another host.
 #[derive(Debug, Clone)]
@@ -81,7 +83,24 @@ impl Dispatch {
     pub(crate) async fn call_from_lattice(&self, call: &mut RemoteRequest) -> RemoteOutcome {
         let RemoteRequest { origin, target, request, context } = call;
         let request = std::mem::take(request);
-        let name = match (&*origin, &*target) {
+        let (context, span) =
+            spans::from_lattice(self.tracing(), context.clone(), origin.entity(), target, &request.operation);
+        let outcome = self.serve_from_lattice(origin, target, request, &context).await;
+        match &outcome {
+            RemoteOutcome::Answered(answer) => span.end(answer),
+            RemoteOutcome::NotHere(refusal) => span.end_with(Some(refusal)),
+        }
+        outcome
+    }
+
+    async fn serve_from_lattice(
+        &self,
+        origin: &RemoteOrigin,
+        target: &WasmCloudEntity,
+        request: Request,
+        context: &CallContext,
+    ) -> RemoteOutcome {
+        let name = match (origin, target) {
             (RemoteOrigin::Actor(identity), WasmCloudEntity::Capability { contract_id, link_name, .. }) => {
                 if let Err(refusal) = self.expect_target(identity, target) {
                     return RemoteOutcome::Answered(Err(refusal));
@@ -94,7 +113,7 @@ impl Dispatch {
                 return RemoteOutcome::Answered(Err(Error::new(ErrorKind::NotLinked, message)));
             }
         };
-        let served = match &*origin {
+        let served = match origin {
             RemoteOrigin::Actor(identity) => {
                 let lookup = Lookup { origin: identity, name };
                 self.call_here_from_actor(&lookup, request, context).await.map_err(|refused| refused.refusal)
@@ -131,21 +150,30 @@ impl Dispatch {
         let sent = loop {
             let pending = {
                 let snapshot = self.0.snapshot.load();
-                let actor = target_for(&snapshot, origin, key)?;
+                let actor = target_for(&snapshot, origin, key).inspect_err(|refusal| {
+                    self.count_if_refused(Unserved::to_actor(key, Some(&request.operation)), refusal);
+                })?;
                 let entity = &actor.identity.entity;
                 let decided =
-                    self.0.authority.decide_call(&approval, origin.for_authorizer(), entity, &request.operation)?;
-                match decided {
+                    self.0.authority.decide_call(&approval, origin.for_authorizer(), entity, &request.operation);
+                let count = |refusal: &Error| {
+                    actor.instruments.count_unserved(Some(&request.operation), refusal.kind());
+                };
+                match decided.inspect_err(count)? {
                     Some(decision) => decision,
                     None => {
                         let participants = || Participants { origin: origin.entity().clone(), target: entity.clone() };
                         break middlewares
                             .enter(participants, request)
+                            .inspect_err(|refusal| actor.instruments.count_unserved(None, refusal.kind()))
                             .and_then(|request| self.deliver(request, context, actor));
                     }
                 }
             };
-            approval = Box::pin(self.0.authority.wait(pending, context.deadline)).await?;
+            let decided = Box::pin(self.0.authority.wait(pending, context.deadline)).await;
+            approval = decided.inspect_err(|refusal| {
+                self.count_unserved(Unserved::to_actor(key, Some(&request.operation)), refusal);
+            })?;
         };
         let answer = self.await_answer(sent).await;
         guard.disarm();

@@ -45,14 +45,18 @@ impl LatencyEstimate {
     /// Records that a request begins now. Returns the time for [`LatencyEstimate::end`] if the request is timed.
     pub(crate) fn begin(&self, now: Instant) -> Option<Instant> {
         self.0.begun.store(self.at(now), Ordering::Relaxed);
-        self.0.requests.fetch_add(1, Ordering::Relaxed).is_multiple_of(SAMPLED).then_some(now)
+        // Only the thread of the instance writes it.
+        let requests = self.0.requests.load(Ordering::Relaxed);
+        self.0.requests.store(requests.wrapping_add(1), Ordering::Relaxed);
+        requests.is_multiple_of(SAMPLED).then_some(now)
     }
 
-    /// Records that the request has ended. `timed` is what [`LatencyEstimate::begin`] returned.
-    pub(crate) fn end(&self, timed: Option<Instant>) {
+    /// Records that the request has ended. `timed` is what [`LatencyEstimate::begin`] returned. The clock is asked only if the
+    /// request is timed.
+    pub(crate) fn end(&self, timed: Option<Instant>, now: impl FnOnce() -> Instant) {
         self.0.begun.store(0, Ordering::Relaxed);
         if let Some(begun) = timed {
-            self.note(begun.elapsed());
+            self.note(now().saturating_duration_since(begun));
         }
     }
 
@@ -101,7 +105,7 @@ mod tests {
         latency.note(Duration::from_micros(8));
         latency.begin(now);
         assert_eq!(latency.of(1, now + Duration::from_millis(3)), 3_000_000);
-        latency.end(None);
+        latency.end(None, Instant::now);
         assert_eq!(latency.of(1, now + Duration::from_millis(3)), 8_000);
     }
 

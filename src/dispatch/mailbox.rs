@@ -69,8 +69,8 @@ pub(crate) struct MailboxConfig<'a> {
     pub(crate) thread: InstanceThread,
     pub(crate) shutdown: Arc<ShutdownSignal>,
     pub(crate) latency: LatencyEstimate,
-    /// How many calls the mailbox holds, the one being served included.
-    pub(crate) length: usize,
+    /// Limits how many calls the mailbox holds, the one being served included.
+    pub(crate) limiter: InstanceLimiter,
     pub(crate) host: &'a HostLimiter,
 }
 
@@ -117,7 +117,7 @@ impl Mailbox {
         A: Actor + Handler<Deliver> + Handler<HealthCheck> + Handler<Flush> + Handler<Stop>,
         A::Context: ToEnvelope<A, Deliver> + ToEnvelope<A, HealthCheck> + ToEnvelope<A, Flush> + ToEnvelope<A, Stop>,
     {
-        let MailboxConfig { actor, number, thread, shutdown, latency, length, host } = config;
+        let MailboxConfig { actor, number, thread, shutdown, latency, limiter, host } = config;
         let host = host.on(thread.shard().thread());
         let shared = Shared {
             thread,
@@ -132,7 +132,7 @@ impl Mailbox {
             shared: Arc::new(shared),
             shutdown,
             latency,
-            own: InstanceLimiter::new(length),
+            own: limiter,
             host,
         }
     }

@@ -11,9 +11,11 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use super::actor_call::Lookup;
 use super::resolve::{self, names_contract};
 use super::snapshot::Snapshot;
+use super::unserved::Unserved;
 use super::{CallingProvider, Dispatch};
 use crate::authorizer::Origin;
 use crate::middleware::chain::Participants;
+use crate::spans;
 
 /// A future of the lattice.
 pub(crate) type Remote<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -65,7 +67,10 @@ impl Dispatch {
     ) -> Result<Vec<u8>> {
         let elsewhere = actor_elsewhere(&self.0.snapshot.load(), name, &refusal);
         let caller = Caller { entity: &WasmCloudEntity::Host, origin: Origin::Host };
-        self.call_elsewhere(caller, elsewhere, refusal, request, context).await
+        let refused = refusal.kind();
+        let answer = self.call_elsewhere(caller, elsewhere, refusal, request, context).await;
+        self.count_if_absent(Unserved::to_actor(name, None), refused, &answer);
+        answer
     }
 
     /// Calls another host for a provider, after this host refused the call.
@@ -90,7 +95,10 @@ impl Dispatch {
         };
         let origin = Origin::Provider(&provider.identity.claims);
         let caller = Caller { entity: &provider.identity.entity, origin };
-        self.call_elsewhere(caller, elsewhere, refusal, request, context).await
+        let refused = refusal.kind();
+        let answer = self.call_elsewhere(caller, elsewhere, refusal, request, context).await;
+        self.count_if_absent(Unserved::to_actor(name, None), refused, &answer);
+        answer
     }
 
     /// Calls another host for an actor, after this host refused the call.
@@ -110,7 +118,10 @@ impl Dispatch {
             }
         };
         let caller = Caller { entity: &lookup.origin.entity, origin: Origin::Actor(&lookup.origin.claims) };
-        self.call_elsewhere(caller, elsewhere, refusal, request, context).await
+        let refused = refusal.kind();
+        let answer = self.call_elsewhere(caller, elsewhere, refusal, request, context).await;
+        self.count_if_absent(lookup.unserved(None), refused, &answer);
+        answer
     }
 
     async fn call_elsewhere(
@@ -135,8 +146,11 @@ impl Dispatch {
         let entered = middlewares.enter(participants, request);
         let answer = async {
             let request = entered?;
+            let (context, span) = spans::to_lattice(self.tracing(), context, &target, &request.operation);
             let call = RemoteCall { origin: caller.entity.clone(), target: target.clone(), request, context };
-            hosts.call(call).await
+            let answer = hosts.call(call).await;
+            span.end(&answer);
+            answer
         }
         .await;
         // That it runs nowhere else says less than the reason why it does not run here.

@@ -12,6 +12,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use crate::dispatch::snapshot::{Condition, RunningActor, RunningProvider, Snapshot};
 use crate::identity::{ActorIdentity, ProviderIdentity};
+use crate::instruments::EntityInstruments;
 use crate::link::{Link, LinkState};
 
 /// The target of a call.
@@ -45,6 +46,14 @@ impl Absence {
 }
 
 impl Target<'_> {
+    /// Returns the target's instruments.
+    pub(super) fn instruments(&self) -> &EntityInstruments {
+        match self {
+            Target::Actor(actor) => &actor.instruments,
+            Target::Provider(provider, _) => &provider.instruments,
+        }
+    }
+
     /// Returns the target's name in events, errors and on the wire.
     pub(super) fn entity(&self) -> &WasmCloudEntity {
         match self {

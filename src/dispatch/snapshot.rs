@@ -4,6 +4,8 @@
 //! number of actors.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use imbl::shared_ptr::DefaultSharedPtr;
 use tokio::sync::Notify;
@@ -15,6 +17,7 @@ use super::instances::Instances;
 use super::provider_mailbox::ProviderMailbox;
 use crate::child::Child;
 use crate::identity::{ActorIdentity, ProviderIdentity};
+use crate::instruments::EntityInstruments;
 use crate::link::{Link, LinkKey};
 
 /// A persistent map with fast, seeded hashing: each call looks names up.
@@ -25,6 +28,7 @@ pub(crate) type Map<K, V> = imbl::GenericHashMap<K, V, foldhash::fast::RandomSta
 pub(crate) struct RunningActor {
     pub(crate) identity: Arc<ActorIdentity>,
     pub(crate) instances: Instances,
+    pub(crate) instruments: EntityInstruments,
     pub(crate) condition: Condition,
     /// Whether it is being stopped. It then serves the calls that have reached it and those that its providers still
     /// deliver, and no others.
@@ -38,6 +42,7 @@ pub(crate) struct RunningProvider {
     /// The present instance. A restart changes its number.
     pub(crate) instance: InstanceNumber,
     pub(crate) mailbox: ProviderMailbox,
+    pub(crate) instruments: EntityInstruments,
     pub(crate) condition: Condition,
     /// Whether this instance has crashed: calls wait for the next one.
     pub(crate) is_down: bool,
@@ -48,8 +53,12 @@ pub(crate) struct RunningProvider {
 }
 
 impl RunningActor {
-    pub(crate) fn new(identity: Arc<ActorIdentity>, instances: Instances) -> RunningActor {
-        RunningActor { identity, instances, condition: Condition::Running, draining: false }
+    pub(crate) fn new(
+        identity: Arc<ActorIdentity>,
+        instances: Instances,
+        instruments: EntityInstruments,
+    ) -> RunningActor {
+        RunningActor { identity, instances, instruments, condition: Condition::Running, draining: false }
     }
 }
 
@@ -58,11 +67,13 @@ impl RunningProvider {
         identity: Arc<ProviderIdentity>,
         instance: InstanceNumber,
         mailbox: ProviderMailbox,
+        instruments: EntityInstruments,
     ) -> RunningProvider {
         RunningProvider {
             identity,
             instance,
             mailbox,
+            instruments,
             condition: Condition::Running,
             is_down: false,
             is_closing: false,
@@ -94,6 +105,35 @@ impl Condition {
     }
 }
 
+/// The last health check of a child.
+#[derive(Debug, Clone)]
+pub(crate) struct LastCheck {
+    pub(crate) health: Health,
+    /// When it was checked. It changes in place: a check that finds what the last one found is no news for calls.
+    at: Arc<AtomicU64>,
+}
+
+impl LastCheck {
+    /// Returns a check with this result, made now.
+    pub(crate) fn now(health: Health) -> LastCheck {
+        let check = LastCheck { health, at: Arc::default() };
+        check.repeat();
+        check
+    }
+
+    /// Records that another check, made now, has had the same result.
+    pub(crate) fn repeat(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.at.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Returns when the child was checked. Unit: milliseconds since 1970.
+    #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry tells it"))]
+    pub(crate) fn at(&self) -> u64 {
+        self.at.load(Ordering::Relaxed)
+    }
+}
+
 /// Returns the health of a child that has lost trust and is not asked.
 pub(crate) fn distrust_health(trust: &TrustState) -> Option<Health> {
     trust.lost().map(|distrust| Health::Unhealthy { reason: distrust.reason.clone() })
@@ -112,7 +152,7 @@ pub(crate) struct Snapshot {
     /// The contracts of running providers, and the number of providers for each. None of them can be an alias.
     pub(crate) contracts: Map<String, usize>,
     /// The results of the last health checks.
-    pub(crate) health: Map<Child, Health>,
+    pub(crate) health: Map<Child, LastCheck>,
     /// Actors on other hosts that are linked to providers on this one, by their verified tokens.
     pub(crate) remote_actors: Map<Arc<str>, Arc<ActorIdentity>>,
     /// Actors that ran and were stopped.

@@ -1,6 +1,7 @@
 //! The bus that carries events to subscribers.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ const REMEMBERED_BREACHES: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct EventBus {
     subscribers: Sender<Event>,
+    /// How many events were emitted, by the index of the word for their kind.
+    emitted: [AtomicU64; EventKind::WORDS.len()],
     /// When the last event about each actor and limit was emitted.
     breaches: Mutex<HashMap<(String, ErrorKind), Instant>>,
 }
@@ -30,7 +33,8 @@ pub(crate) struct EventBus {
 impl EventBus {
     /// Returns a bus that buffers this number of events for each subscriber.
     pub(crate) fn new(buffer: usize) -> EventBus {
-        EventBus { subscribers: broadcast::channel(buffer.max(1)).0, breaches: Mutex::default() }
+        let emitted = std::array::from_fn(|_| AtomicU64::default());
+        EventBus { subscribers: broadcast::channel(buffer.max(1)).0, emitted, breaches: Mutex::default() }
     }
 
     /// Subscribes to the events of one entity, or to all events.
@@ -40,8 +44,17 @@ impl EventBus {
 
     /// Emits an event.
     pub(crate) fn emit(&self, subject: impl Into<Subject>, kind: EventKind) {
+        if let Some(at) = EventKind::WORDS.iter().position(|word| *word == kind.word()) {
+            self.emitted[at].fetch_add(1, Ordering::Relaxed);
+        }
         // The error means that there is no subscriber.
         let _ = self.subscribers.send(Event::now(subject, kind));
+    }
+
+    /// Returns the words for all kinds of events, and how many of each were emitted.
+    #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry reads them"))]
+    pub(crate) fn emitted(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        EventKind::WORDS.iter().zip(&self.emitted).map(|(word, emitted)| (*word, emitted.load(Ordering::Relaxed)))
     }
 
     /// Emits that an actor breached a limit, unless the last such event is less than [`BREACH_INTERVAL`] ago.

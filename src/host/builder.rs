@@ -10,6 +10,8 @@ use wasmcloud_claims::TrustPolicy;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::limits::Limits;
 use wasmcloud_engine::{ArtifactCache, CompilationConfig, Compiler};
+#[cfg(feature = "telemetry")]
+use wasmcloud_telemetry::TelemetryOptions;
 
 use super::Host;
 #[cfg(feature = "lattice")]
@@ -20,6 +22,7 @@ use crate::dispatch::authority::InstalledAuthorizer;
 use crate::event;
 #[cfg(feature = "experiments")]
 use crate::experiment::Experiment;
+use crate::instruments::Instruments;
 use crate::labels::is_reserved;
 use crate::middleware::Middleware;
 use crate::middleware::chain::InstalledMiddleware;
@@ -44,6 +47,8 @@ pub(super) struct Configuration {
     pub(super) updates: UpdatePolicy,
     pub(super) grace: Option<Duration>,
     pub(super) event_buffer: usize,
+    /// The share of traces that are sampled.
+    pub(super) trace_sampling: f64,
     #[cfg(feature = "experiments")]
     pub(super) experiments: Vec<(WasmCloudEntity, Experiment)>,
     pub(super) health: CheckPolicy,
@@ -54,6 +59,23 @@ pub(super) struct Configuration {
     pub(super) registries: RegistryConfiguration,
     /// The folder of the secrets that manifests from elsewhere may name.
     pub(super) secrets_folder: Option<PathBuf>,
+    /// Whether calls and events are counted.
+    #[cfg(feature = "telemetry")]
+    pub(super) metrics: bool,
+    /// `None` if the host has no port for telemetry.
+    #[cfg(feature = "telemetry")]
+    pub(super) telemetry: Option<TelemetryOptions>,
+}
+
+impl Configuration {
+    /// Returns the instruments of a new host.
+    pub(super) fn instruments(&self) -> Instruments {
+        #[cfg(feature = "telemetry")]
+        if self.metrics {
+            return Instruments::on();
+        }
+        Instruments::off()
+    }
 }
 
 /// Configures a [`Host`].
@@ -87,6 +109,7 @@ impl HostBuilder {
             updates: UpdatePolicy { enabled: false, strict: true },
             grace: None,
             event_buffer: event::DEFAULT_BUFFER,
+            trace_sampling: 1.0,
             #[cfg(feature = "experiments")]
             experiments: Vec::new(),
             health: CheckPolicy { deadline: Duration::from_secs(1), interval: Some(Duration::from_secs(30)) },
@@ -95,6 +118,10 @@ impl HostBuilder {
             lattice: LatticeConfiguration::default(),
             registries: RegistryConfiguration::default(),
             secrets_folder: None,
+            #[cfg(feature = "telemetry")]
+            metrics: false,
+            #[cfg(feature = "telemetry")]
+            telemetry: None,
         })
     }
 
@@ -107,6 +134,14 @@ impl HostBuilder {
         } else {
             self.0.labels.insert(key.to_owned(), value.to_owned());
         }
+        self
+    }
+
+    /// Counts calls, crashes, fuel and the like for [`Host::metrics`]. Default: nothing is counted.
+    #[cfg(feature = "telemetry")]
+    #[must_use]
+    pub fn with_metrics(mut self) -> HostBuilder {
+        self.0.metrics = true;
         self
     }
 
@@ -229,6 +264,14 @@ impl HostBuilder {
     #[must_use]
     pub fn with_event_buffer(mut self, events: usize) -> HostBuilder {
         self.0.event_buffer = events;
+        self
+    }
+
+    /// Sets the share of traces that are sampled, among those that begin in this host. Calls of other traces have no spans. A
+    /// trace that comes with a request, or from another host, says itself whether it is sampled. Range: 0 to 1. Default: 1.
+    #[must_use]
+    pub fn with_trace_sampling(mut self, share: f64) -> HostBuilder {
+        self.0.trace_sampling = share;
         self
     }
 

@@ -18,6 +18,7 @@ use wasmcloud_control::message::{
 use wasmcloud_control::{ControlHandler, Order, Work};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_lattice::EraEvent;
+use wasmcloud_telemetry::state::HostState;
 
 use super::{Host, Inner};
 
@@ -52,6 +53,17 @@ impl ControlHandler for HostControl {
 
     fn page(&self, request: &PageRequest) -> InventoryPage {
         self.host().map_or_else(|_| InventoryPage::default(), |host| description::page(&host, self.started, request))
+    }
+
+    fn state(&self) -> Result<Arc<HostState>> {
+        let host = self.host()?;
+        #[cfg(feature = "telemetry")]
+        return host.state();
+        #[cfg(not(feature = "telemetry"))]
+        {
+            let message = format!("host {} tells no state: it was built without telemetry", host.id());
+            Err(Error::new(ErrorKind::Unsupported, message))
+        }
     }
 
     fn can_run_actor(&self, request: &ActorAuctionRequest) -> bool {

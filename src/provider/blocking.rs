@@ -12,6 +12,7 @@ use wasmcloud_provider::threads::Threads;
 use wasmcloud_provider::wire::{BIND_ACTOR, CapabilityConfiguration, REMOVE_ACTOR};
 use wasmcloud_provider::{
     AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, ProviderCallContext, ProviderDescriptor,
+    ProviderFigures,
 };
 
 use super::caller::InstanceCaller;
@@ -136,6 +137,10 @@ impl AsyncCapabilityProvider for BlockingProvider {
             Ok(read_health(&answer)?)
         };
         self.threads.run_health_check(ask).await
+    }
+
+    fn figures(&self) -> ProviderFigures {
+        self.provider.figures()
     }
 
     async fn stop(&self) {

@@ -26,16 +26,18 @@ use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
 use wasmcloud_core::health::{HEALTH_REQUEST, Health};
 use wasmcloud_core::shutdown::ShutdownSignal;
+use wasmcloud_core::trace::is_listening;
 use wasmcloud_provider::threads::panic_error;
 use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider, ProviderCallContext};
 
 #[cfg(feature = "experiments")]
 use super::fault_injection;
-#[cfg(feature = "experiments")]
 use crate::dispatch::Dispatch;
 use crate::dispatch::provider_mailbox::{ProviderCall, ProviderCheck};
 use crate::identity::ProviderIdentity;
+use crate::instruments::InstanceInstruments;
 use crate::shard::BatchCounter;
+use crate::spans;
 pub(crate) use crash_reports::CrashReports;
 pub(crate) use lifecycle::RELEASE_TIMEOUT;
 pub(crate) use start::ProviderStart;
@@ -53,10 +55,10 @@ pub(crate) struct ProviderActor {
 /// A running instance.
 struct Running {
     identity: Arc<ProviderIdentity>,
+    instruments: InstanceInstruments,
     provider: Arc<dyn AsyncCapabilityProvider>,
     /// Calls actors outside of any call.
     dispatcher: ActorDispatcher,
-    #[cfg(feature = "experiments")]
     dispatch: Dispatch,
     reports: CrashReports,
     /// Once closing, only calls that its own calls wait for are accepted. Once ended, link changes are abandoned.
@@ -72,6 +74,21 @@ struct Running {
 }
 
 impl Running {
+    async fn serve_traced(&self, call: ProviderCall) -> Result<Result<Vec<u8>>, ProviderCall> {
+        let ProviderCall { actor, request, context: outer } = call;
+        let tracing = self.dispatch.tracing();
+        let (context, span) = spans::provider(tracing, outer.clone(), &self.identity, &actor, &request.operation);
+        let answer = span.instrument(self.serve_call(ProviderCall { actor, request, context })).await;
+        match answer {
+            Ok(answer) => {
+                span.end(&answer);
+                Ok(answer)
+            }
+            // The provider's next instance serves it.
+            Err(call) => Err(ProviderCall { context: outer, ..call }),
+        }
+    }
+
     async fn serve_call(&self, call: ProviderCall) -> Result<Result<Vec<u8>>, ProviderCall> {
         let instance = self.reports.instance();
         let is_own = || !self.is_gone.get() && call.context.is_awaited_by_provider(instance);
@@ -81,6 +98,7 @@ impl Running {
         let _counted = CountedCall::new(self);
         let ProviderCall { actor, request: Request { operation, payload }, context } = call;
         let deadline = context.deadline;
+        let begun = self.instruments.begin(&operation, Instant::now);
         let name = operation.clone();
         let dispatcher = self.dispatcher.within(Some(context));
         let call = ProviderCallContext::new(&*actor, operation, payload, dispatcher);
@@ -88,6 +106,7 @@ impl Running {
         #[cfg(feature = "experiments")]
         let work = fault_injection::call(&self.dispatch, &self.identity, work);
         let answer = self.run(&name, deadline, work).await;
+        self.instruments.end(begun, &answer, || Some(name), Instant::now);
         if answer.as_ref().map_or_else(|error| error.kind() == ErrorKind::ProviderFailed, |_| true) {
             self.reports.answered();
         }
@@ -140,6 +159,7 @@ struct CountedCall<'a>(&'a Running);
 impl CountedCall<'_> {
     fn new(running: &Running) -> CountedCall<'_> {
         running.calls.set(running.calls.get() + 1);
+        running.instruments.suspend();
         CountedCall(running)
     }
 }
@@ -147,6 +167,7 @@ impl CountedCall<'_> {
 impl Drop for CountedCall<'_> {
     fn drop(&mut self) {
         self.0.calls.set(self.0.calls.get() - 1);
+        self.0.instruments.resume();
         if self.0.calls.get() == 0 {
             self.0.idle.notify_one();
         }
@@ -171,6 +192,9 @@ impl Handler<ProviderCall> for ProviderActor {
 
     fn handle(&mut self, call: ProviderCall, _: &mut Self::Context) -> Self::Result {
         let running = self.running.clone();
+        if is_listening() {
+            return Box::pin(async move { running.serve_traced(call).await });
+        }
         Box::pin(async move { running.serve_call(call).await })
     }
 }

@@ -16,10 +16,12 @@ use super::Supervision;
 use super::blueprint::ActorBlueprint;
 use super::placement::{ActorOptions, ThreadChoice};
 use crate::actor::{Clock, GuestActor, InstanceContext, SupervisorHandle};
+use crate::dispatch::call_limiter::InstanceLimiter;
 use crate::dispatch::instances::Instances;
 use crate::dispatch::latency::LatencyEstimate;
 use crate::dispatch::mailbox::{InstanceThread, Mailbox, MailboxConfig};
 use crate::identity::ActorIdentity;
+use crate::instruments::EntityInstruments;
 use crate::shard::OwnThread;
 
 /// The time that calls have to end after they were ended at the end of the grace period.
@@ -31,8 +33,9 @@ impl Supervision {
         &self,
         identity: &Arc<ActorIdentity>,
         blueprint: &ActorBlueprint,
+        instruments: &EntityInstruments,
     ) -> Result<Instances> {
-        Ok(Instances::new(self.create_instances_from(0, identity, blueprint).await?))
+        Ok(Instances::new(self.create_instances_from(0, identity, blueprint, instruments).await?))
     }
 
     /// Checks that an actor may have this many instances, and that the host has room for them.
@@ -51,10 +54,11 @@ impl Supervision {
         first: usize,
         identity: &Arc<ActorIdentity>,
         blueprint: &ActorBlueprint,
+        instruments: &EntityInstruments,
     ) -> Result<Vec<Mailbox>> {
         let ActorBlueprint { options, near, .. } = blueprint;
         let threads = options.placement.threads(first..options.instances.get(), *near, &self.shards);
-        let create = threads.map(|thread| self.create_instance(identity, blueprint, thread));
+        let create = threads.map(|thread| self.create_instance(identity, blueprint, instruments, thread));
         let mut created = Vec::new();
         let mut failure = None;
         for instance in join_all(create).await {
@@ -81,6 +85,7 @@ impl Supervision {
         &self,
         identity: &Arc<ActorIdentity>,
         blueprint: &ActorBlueprint,
+        instruments: &EntityInstruments,
         thread: ThreadChoice,
     ) -> Result<Mailbox> {
         let thread = match thread {
@@ -91,6 +96,8 @@ impl Supervision {
         let shutdown = Arc::<ShutdownSignal>::default();
         let latency = LatencyEstimate::new();
         let limits = blueprint.limits;
+        let limiter = InstanceLimiter::new(limits.mailbox_length);
+        let before = limiter.clone();
         let instance = InstanceContext {
             identity: identity.clone(),
             number,
@@ -99,6 +106,7 @@ impl Supervision {
             limits,
             shutdown: shutdown.clone(),
             latency: latency.clone(),
+            instruments: instruments.guest_instance(move || before.in_use()),
             clock: Clock::new(),
             crashes_in_a_row: Cell::new(0),
             probation: Cell::new(0),
@@ -115,7 +123,7 @@ impl Supervision {
             thread,
             shutdown,
             latency,
-            length: limits.mailbox_length,
+            limiter,
             host: self.dispatch.limiter(),
         };
         Ok(Mailbox::new(address, config))
@@ -128,7 +136,7 @@ pub(super) async fn close_instances(identity: &ActorIdentity, instances: &Instan
     if within(deadline, instances.close()).await.is_ok() {
         return true;
     }
-    log::warn!("{identity} still served calls at the end of the grace period: they are ended");
+    log::warn!(actor = &*identity.key; "{identity} still served calls at the end of the grace period: they are ended");
     end_instances(instances).await
 }
 

@@ -26,6 +26,7 @@ use wasmcloud_engine::{
 use self::queue::{Capacity, Job, Size};
 use self::slots::{Slot, Slots};
 use super::keyed_lock::KeyedLock;
+use crate::instruments::CompilationInstruments;
 
 /// The time after which a compilation in progress is logged.
 const LOG_AFTER: Duration = Duration::from_secs(2);
@@ -56,6 +57,8 @@ pub(super) struct Modules {
     locks: KeyedLock<ModuleKey>,
     context: CompilerContext,
     slots: Slots,
+    /// Counts compilations, if the host has metrics.
+    instruments: Option<Arc<CompilationInstruments>>,
     /// The maximum memory of a small module's compilation. Unit: bytes.
     small_memory: u64,
     /// Closed when the host is stopped: nothing is compiled from then on.
@@ -63,7 +66,11 @@ pub(super) struct Modules {
 }
 
 impl Modules {
-    pub(super) fn new(compilation: CompilationConfig, limits: &Limits) -> Modules {
+    pub(super) fn new(
+        compilation: CompilationConfig,
+        limits: &Limits,
+        instruments: Option<Arc<CompilationInstruments>>,
+    ) -> Modules {
         let CompilationConfig { compiler, artifacts } = compilation;
         let cache = artifacts.map(|artifacts| Arc::new(Cache::new(artifacts)));
         let for_small = limits.compile_memory_bytes / 4;
@@ -74,6 +81,7 @@ impl Modules {
             locks: KeyedLock::default(),
             context: CompilerContext { compiler, cache, memory_bytes: large.share().bytes },
             slots: Slots::new(small, large),
+            instruments,
             small_memory: for_small / SMALL_AT_ONCE as u64,
             shutdown: ShutdownSignal::default(),
         }
@@ -153,15 +161,26 @@ impl Modules {
             let _slot = slot;
             context.prepare(&unprepared, &hash, &limits, &mappings)
         });
-        let pending = match prepared.await?? {
+        let prepared = prepared.await??;
+        if let Some(instruments) = self.instruments.as_ref().filter(|_| self.context.cache.is_some()) {
+            instruments.count_cache_request(matches!(prepared, PreparedModule::Cached(_)));
+        }
+        let pending = match prepared {
             PreparedModule::Cached(code) => return Ok(ObtainedCode { code, source: CodeSource::Cache }),
             PreparedModule::Pending(pending) => pending,
         };
         let estimate = pending.estimate();
         let slot = self.slot(&issuer, estimate.work <= SMALL_WORK, estimate.memory_bytes).await;
+        let instruments = self.instruments.clone();
+        let compiler = self.context.compiler;
         let compiled = run_in_background(move |abandoned| {
             let _slot = slot;
-            pending.compile(&bytes, &abandoned)
+            let begun = Instant::now();
+            let compiled = pending.compile(&bytes, &abandoned);
+            if let Some(instruments) = instruments.filter(|_| compiled.is_ok()) {
+                instruments.count_compiled(compiler, begun.elapsed());
+            }
+            compiled
         });
         Ok(ObtainedCode { code: compiled.await??, source: CodeSource::Compiled })
     }

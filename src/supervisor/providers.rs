@@ -17,6 +17,7 @@ use crate::dispatch::provider_mailbox::{Lifecycle, ProviderMailbox};
 use crate::dispatch::snapshot::RunningProvider;
 use crate::event::EventKind;
 use crate::identity::ProviderIdentity;
+use crate::instruments::EntityInstruments;
 use crate::lifecycle::{ProviderCrashed, ServiceRecord, Verdict};
 use crate::provider::{CrashReports, ProviderActor, ProviderStart, RELEASE_TIMEOUT};
 
@@ -53,7 +54,9 @@ impl Supervision {
     /// Starts a provider, registers it, and establishes the links that wait for it. A provider that has failed is stopped
     /// first.
     pub(super) async fn start_provider(self: &Rc<Self>, blueprint: ProviderBlueprint) -> Result<()> {
-        let identity = Arc::new(ProviderIdentity::new(blueprint.capability.descriptor()));
+        let capability = &blueprint.capability;
+        let identity = ProviderIdentity::new(capability.descriptor()).with_isolation(capability.isolation());
+        let identity = Arc::new(identity);
         self.expect_provider_loadable(&identity).await?;
         let child = Child::Provider(identity.key.clone());
         if self.registry.borrow().has_failed(&child) {
@@ -61,8 +64,9 @@ impl Supervision {
         }
         let start = self.begin_start(child.clone())?;
         let blueprint = Arc::new(blueprint);
-        let (starting, mailbox) = self.start_instance(&blueprint, &identity).await?;
-        let running = RunningProvider::new(identity, starting.instance, mailbox.clone());
+        let instruments = self.dispatch.instruments().provider(&identity.key);
+        let (starting, mailbox) = self.start_instance(&blueprint, &identity, &instruments).await?;
+        let running = RunningProvider::new(identity, starting.instance, mailbox.clone(), instruments);
         let trusted = self.expect_provider_trusted(&running.identity);
         if let Err(refusal) = trusted.and_then(|()| self.change(|registry| registry.add_provider(running, blueprint))) {
             stop_instance(&mailbox, Instant::now() + self.grace).await?;
@@ -79,6 +83,7 @@ impl Supervision {
         &self,
         blueprint: &ProviderBlueprint,
         identity: &Arc<ProviderIdentity>,
+        instruments: &EntityInstruments,
     ) -> Result<(StartingInstance<'_>, ProviderMailbox)> {
         let instance = self.next_instance();
         let provider = identity.key.clone();
@@ -87,6 +92,7 @@ impl Supervision {
         let start = ProviderStart {
             capability: blueprint.capability.clone(),
             identity: identity.clone(),
+            instruments: instruments.clone(),
             reports: CrashReports::new(self.address()?.recipient(), provider, instance),
             dispatch: self.dispatch.clone(),
             shards: self.shards.clone(),
@@ -124,6 +130,7 @@ impl Supervision {
                     self.establish_links_of(&child).await;
                     // The provider may have crashed again meanwhile.
                     if self.change(|registry| registry.recover(&child, instance)) {
+                        self.count_restart(&child);
                         self.emit(&child, EventKind::Restarted { attempt, delay });
                     }
                     return;
@@ -146,7 +153,7 @@ impl Supervision {
         let running = self.registry.borrow().snapshot().providers.get(key).cloned().ok_or_else(not_running)?;
         let blueprint = self.registry.borrow().provider_blueprint(key).ok_or_else(not_running)?;
         self.release_crashed(child, &running).await;
-        let (starting, mailbox) = self.start_instance(&blueprint, &running.identity).await?;
+        let (starting, mailbox) = self.start_instance(&blueprint, &running.identity, &running.instruments).await?;
         self.change(|registry| registry.replace_provider(key, starting.instance, mailbox));
         Ok(starting)
     }
@@ -165,7 +172,7 @@ impl Supervision {
     /// Ends the remains of a provider that has crashed.
     async fn release_crashed(&self, child: &Child, running: &RunningProvider) {
         if let Err(error) = stop_instance(&running.mailbox, Instant::now() + RESTART_GRACE).await {
-            log::warn!("{} could not be stopped after its crash: {error}", self.subject(child));
+            log::warn!(actor = child.actor(), provider = child.provider(); "{} could not be stopped after its crash: {error}", self.subject(child));
         }
         self.suspend_links_of(child).await;
     }
@@ -191,7 +198,7 @@ impl Supervision {
         let running = self.registry.borrow().snapshot().providers.get(key).cloned();
         let Some(provider) = running else { return Ok(()) };
         if !provider.is_down && within(deadline, self.drain_links_of(&child)).await.is_err() {
-            log::warn!("{} still had calls for actors at the end of the grace period", self.subject(&child));
+            log::warn!(actor = child.actor(), provider = child.provider(); "{} still had calls for actors at the end of the grace period", self.subject(&child));
         }
         self.change(|registry| registry.close_provider(key));
         let ended = stop_instance(&provider.mailbox, deadline).await;

@@ -36,7 +36,7 @@ impl Supervision {
         let child = Child::Actor(key.into());
         let updated = self.try_update(&child, key, actor, image).await;
         if let Err(refusal) = &updated {
-            log::warn!("the update of {} is refused: {refusal}", self.subject(&child));
+            log::warn!(actor = child.actor(), provider = child.provider(); "the update of {} is refused: {refusal}", self.subject(&child));
             self.emit(&child, EventKind::UpdateRefused { reason: refusal.to_string() });
         }
         updated
@@ -67,11 +67,11 @@ impl Supervision {
         identity: Arc<ActorIdentity>,
         blueprint: ActorBlueprint,
     ) -> Result<()> {
-        let instances = self.create_instances(&identity, &blueprint).await?;
+        let instances = self.create_instances(&identity, &blueprint, &old.instruments).await?;
         let from = old.identity.revision;
         let to = identity.revision;
         let links_change = !identity.has_same_binding(&old.identity) || old.identity.trust.lost().is_some();
-        let new = RunningActor::new(identity, instances.clone());
+        let new = RunningActor::new(identity, instances.clone(), old.instruments.clone());
         let blueprint = Arc::new(blueprint);
         // The actor may have lost trust meanwhile.
         let trusted = self.expect_trusted(&new.identity);
@@ -125,7 +125,7 @@ impl Supervision {
         let blueprint = Arc::new(ActorBlueprint { module: module.clone(), options, limits: *limits, near: *near });
         let mailboxes = old.instances.mailboxes();
         let (kept, surplus) = mailboxes.split_at(instances.get().min(mailboxes.len()));
-        let more = self.create_instances_from(kept.len(), &old.identity, &blueprint).await?;
+        let more = self.create_instances_from(kept.len(), &old.identity, &blueprint, &old.instruments).await?;
         let all = Instances::new(kept.iter().cloned().chain(more).collect());
         // The actor may have crashed meanwhile.
         let current = self.running(key)?;
@@ -150,7 +150,7 @@ impl Supervision {
     /// period.
     async fn retire(&self, identity: &ActorIdentity, instances: &Instances) {
         if !close_instances(identity, instances, Instant::now() + self.grace).await {
-            log::error!("a former instance of {identity} did not end in time: its thread is left behind");
+            log::error!(actor = &*identity.key; "a former instance of {identity} did not end in time: its thread is left behind");
         }
     }
 }

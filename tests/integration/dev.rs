@@ -163,3 +163,34 @@ fn singlepass_compiles_too_if_the_program_is_built_with_it() {
     dev.line("revision 2 answers");
     dev.stop();
 }
+
+#[test]
+fn without_a_file_there_has_to_be_a_project() {
+    let place = Workplace::new();
+    let (code, errors) = place.ends("dev");
+    assert!(code == 2 && errors.contains("wasmcloud new actor NAME"), "{code} {errors}");
+    place.write("package.json", "{}");
+    let (code, errors) = place.ends("dev");
+    assert!(code == 1 && errors.contains("package.json: missing field `name`"), "{code} {errors}");
+    place.write("package.json", r#"{"name": "x"}"#);
+    let (code, errors) = place.ends("dev");
+    assert!(code == 1 && errors.contains("run npm ci first"), "{code} {errors}");
+    // The path of this process is empty.
+    place.write("Cargo.toml", "");
+    let (code, errors) = place.ends("dev");
+    assert!(code == 1 && errors.contains("cannot run cargo"), "{code} {errors}");
+    let with_cargo = |text: &str| {
+        place.write("Cargo.toml", text);
+        std::fs::create_dir_all(place.path("src")).unwrap();
+        place.write("src/lib.rs", "");
+        let cargo = std::path::Path::new(env!("CARGO")).parent().unwrap();
+        let mut dev = Staying::start(place.command("dev").env("PATH", cargo));
+        let code = dev.code();
+        (code, dev.errors())
+    };
+    let (code, errors) = with_cargo("nonsense");
+    assert!(code == 1 && errors.contains("cargo cannot read the package"), "{code} {errors}");
+    let (code, errors) = with_cargo("[package]\nname = \"x\"\n[workspace]\n");
+    assert!(code == 1 && errors.contains("crate-type = [\"cdylib\"]"), "{code} {errors}");
+    assert_eq!(place.names(), ["Cargo.toml", "package.json", "src"]);
+}

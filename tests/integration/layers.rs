@@ -12,7 +12,7 @@ use imports::{Imports, Module};
 use crate::signing::in_repository;
 
 /// The crates, each with the crates that it may use: those before it in the list, unless it says less.
-const CRATES: [(&str, &[&str]); 13] = [
+const CRATES: [(&str, &[&str]); 15] = [
     ("crates/core", &[]),
     ("crates/document", &["wasmcloud-core"]),
     ("crates/claims", &["wasmcloud-core"]),
@@ -26,8 +26,10 @@ const CRATES: [(&str, &[&str]); 13] = [
         &["wasmcloud-core", "wasmcloud-claims", "wasmcloud-provider", "wasmcloud-plugin", "wasmcloud-http-server"],
     ),
     ("crates/lattice", &["wasmcloud-core", "wasmcloud-claims"]),
-    ("crates/control", &["wasmcloud-core", "wasmcloud-lattice"]),
+    ("crates/telemetry", &["wasmcloud-core"]),
+    ("crates/control", &["wasmcloud-core", "wasmcloud-lattice", "wasmcloud-telemetry"]),
     ("crates/oci", &["wasmcloud-core"]),
+    ("crates/telemetry", &["wasmcloud-core"]),
     (
         ".",
         &[
@@ -41,31 +43,35 @@ const CRATES: [(&str, &[&str]); 13] = [
             "wasmcloud-provider",
             "wasmcloud-plugin",
             "wasmcloud-providers",
+            "wasmcloud-telemetry",
         ],
     ),
 ];
 
 /// The rooms of the host's crate, from the lowest layer to the highest. A room uses those of lower layers. Within the lowest
 /// layer rooms may use each other, as long as there is no circle.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &[
         "authorizer",
         "child",
         "event",
         "experiment",
         "identity",
+        "instruments",
         "labels",
         "lifecycle",
         "link",
         "middleware",
         "samples",
         "shard",
+        "spans",
     ],
     &["dispatch"],
     &["actor", "provider"],
     &["supervisor"],
     &["lattice"],
-    &["manifest"],
+    &["manifest", "telemetry"],
+    &["telemetry"],
     &["host", "fuzzing"],
 ];
 

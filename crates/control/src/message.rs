@@ -8,12 +8,14 @@
 //! - `link`: changes and lists of links
 //! - `query`: hosts, claims and the inventories of 2021
 //! - `inventory`: whole inventories, in pages
+//! - `state`: the state that the dashboard shows, in pages
 
 mod auction;
 mod command;
 mod inventory;
 mod link;
 mod query;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -26,3 +28,4 @@ pub use command::{
 pub use inventory::{EntityEntry, HostLimits, InventoryPage, PageRequest, WholeInventory};
 pub use link::{LinkDefinition, LinkDefinitionList, LinkValues, PutLinkCommand, RemoveLinkCommand};
 pub use query::{ActorDescription, ClaimsList, ClaimsValues, Host, HostInventory, HostSummary, ProviderDescription};
+pub use state::{StateAnswer, StatePage, StatePart};

@@ -7,7 +7,7 @@
 //! - `handler`: what the host supplies
 //! - `request`: reads requests
 //! - `carrying_out`: orders in progress, and their acknowledgements
-//! - `pages`: inventories that fit into messages
+//! - `pages`, `state_pages`: inventories and states that fit into messages
 //! - `throttles`, `counts`: bounds, and what was counted
 
 mod carrying_out;
@@ -15,6 +15,7 @@ mod counts;
 mod handler;
 mod pages;
 mod request;
+mod state_pages;
 #[cfg(test)]
 mod tests;
 mod throttles;
@@ -193,6 +194,7 @@ impl Inner {
         let subjects = vec![
             Subject::new(self.subjects.summaries()),
             Subject::new(self.subjects.inventory_page(&self.host)?),
+            Subject::new(self.subjects.state(&self.host)?),
             Subject::new(self.subjects.actor_auction()),
             Subject::new(self.subjects.provider_auction()),
             Subject::new(self.subjects.commands(&self.host)?),
@@ -234,10 +236,13 @@ impl Inner {
         match request {
             Request::Summary => self.answer(reply, &self.handler.summary()).await,
             Request::Page(request) => {
-                let largest = self.connection.max_payload().unwrap_or(LARGEST_ANSWER).min(LARGEST_ANSWER);
-                let page = pages::fitting(self.handler.page(&request), &request, largest);
+                let page = pages::fitting(self.handler.page(&request), &request, self.largest_answer());
                 self.answer(reply, &page).await;
             }
+            Request::State(request) => match self.handler.state() {
+                Ok(state) => self.answer(reply, &state_pages::page(&state, &request, self.largest_answer())).await,
+                Err(refusal) => self.answer(reply, &Outcome::failed(&refusal)).await,
+            },
             Request::ActorAuction(request) if self.handler.can_run_actor(&request) => {
                 let ActorAuctionRequest { actor_ref, constraints } = request;
                 self.answer(reply, &ActorAuctionAck { actor_ref, constraints, host_id }).await;
@@ -269,6 +274,11 @@ impl Inner {
             self.authority.admit(&message.subject, &message.payload, token, clock())?;
         }
         Ok(request)
+    }
+
+    /// Returns the size of the largest answer. Unit: bytes.
+    fn largest_answer(&self) -> usize {
+        self.connection.max_payload().unwrap_or(LARGEST_ANSWER).min(LARGEST_ANSWER)
     }
 
     /// Publishes an answer.

@@ -148,6 +148,14 @@ impl Subjects {
         Ok(self.0.control(&format!("get.{}.inventory", expect_host(host)?)))
     }
 
+    /// Returns the subject of a page of the state that the dashboard shows.
+    ///
+    /// # Errors
+    /// As [`inventory`](Subjects::inventory).
+    pub fn state(&self, host: &str) -> Result<String> {
+        Ok(self.0.control(&format!("get.{}.state", expect_host(host)?)))
+    }
+
     /// Returns the subject of auctions of an actor, as in 2021.
     pub fn actor_auction(&self) -> String {
         self.0.control("auction.actor")

@@ -160,7 +160,7 @@ impl CallLoop {
         let entered = match &mut self.entered {
             Some(entered) => entered,
             None => {
-                let stacks = self.config.mappings.reserve_stacks()?;
+                let stacks = self.config.mappings.reserve_stacks(self.config.stack_bytes)?;
                 let run = GuardedCall::new(self.run.call_async(store, vec![]), self.config.symbols.clone());
                 self.entered.insert(Entered { run, _stacks: stacks })
             }

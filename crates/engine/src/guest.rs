@@ -11,15 +11,18 @@ use wasmcloud_core::deadline::within;
 use wasmcloud_core::error::printable;
 use wasmcloud_core::limits::Limits;
 use wasmcloud_core::shutdown::ShutdownSignal;
+use wasmcloud_core::trace::CallId;
 use wasmer::{Instance, Memory, Store, StoreAsync};
 
 use super::call_loop::{CallLoop, CallLoopConfig};
 use super::fault::Fault;
+use super::guest_log::GuestLog;
 use super::guest_state::{GuestState, HostCallHandler};
 use super::imports::COPY_CHUNK;
 use super::mappings::MappingReservation;
 use super::meter::DataSegments;
 use super::trap_guard::GuardedCall;
+use super::usage::GuestUsage;
 use super::{Compiled, CompiledModule, imports, interface_check, memory};
 
 /// A guest, which serves one call at a time. It stays on the shard that created it.
@@ -33,14 +36,16 @@ pub struct Guest {
 
 /// The configuration of a guest.
 pub struct GuestConfig<'a> {
-    /// The name of the actor, for log lines.
-    pub actor: &'a str,
+    /// Takes the lines that the guest logs.
+    pub log: Arc<GuestLog>,
     /// Performs the guest's calls.
     pub host: HostCallHandler,
     /// Ends the guest at its next yield.
     pub shutdown: Arc<ShutdownSignal>,
     /// The limits of the guest.
     pub limits: &'a Limits,
+    /// Where the guest's use of fuel and memory is recorded, if anyone reads it.
+    pub usage: Option<Arc<GuestUsage>>,
 }
 
 impl Guest {
@@ -49,20 +54,21 @@ impl Guest {
     /// # Errors
     /// Returns the fault if the guest cannot start. Everything that it held is then released.
     pub async fn start(module: &CompiledModule, config: GuestConfig<'_>, context: CallContext) -> Result<Guest, Fault> {
-        let GuestConfig { actor, host, shutdown, limits } = config;
+        let GuestConfig { log, host, shutdown, limits, usage } = config;
         let deadline = context.deadline;
         let stack_bytes = limits.stack_bytes;
-        let state = Rc::new(GuestState::new(limits.message_bytes, host, shutdown, context));
+        let state = Rc::new(GuestState::new(limits.message_bytes, host, shutdown, context, usage));
         let Compiled { engine, layout, module: code, call_loop, symbols, data, mappings, .. } = &*module.0;
         let reserved = mappings.reserve("its memory", layout.mappings())?;
         let mut store =
             Store::new(memory::with_tunables(engine.clone(), *layout, stack_bytes, mappings.release_queue()));
-        let imports = imports::define(&mut store, &state, actor);
+        let imports = imports::define(&mut store, &state, log);
         let instance = Instance::new(&mut store, code, &imports)?;
         let exports = &instance.exports;
         let memory = exports.get_memory(interface_check::MEMORY).map_err(Fault::instantiation)?;
         // The state is new with this instance, so its memory is not set yet.
         let _ = state.memory.set(memory.clone());
+        state.record_memory(memory.view(&store).data_size());
         if let Some(data) = data {
             write_data(data, memory, &store, &state).await?;
         }
@@ -78,7 +84,7 @@ impl Guest {
         )?;
         let store = store.into_async();
         for start in starts {
-            let _stacks = mappings.reserve_stacks()?;
+            let _stacks = mappings.reserve_stacks(stack_bytes)?;
             let started = GuardedCall::new(start.call_async(&store, vec![]), symbols.clone());
             let started = within(deadline, started).await?;
             started.map_err(|error| Fault::from_call_error(error, stack_bytes, state.last_output()))?;
@@ -105,6 +111,11 @@ impl Guest {
     /// Returns the operation of the last call that was begun.
     pub fn operation(&self) -> String {
         self.state.operation()
+    }
+
+    /// Returns the identifier of the chain that the last call belongs to, for log lines.
+    pub fn call_id(&self) -> CallId {
+        self.state.context().call_id()
     }
 
     /// Runs the call that was begun last until it suspends or ends.
@@ -148,7 +159,7 @@ impl fmt::Debug for Guest {
 
 impl fmt::Debug for GuestConfig<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuestConfig").field("actor", &self.actor).finish_non_exhaustive()
+        f.debug_struct("GuestConfig").field("log", &self.log).finish_non_exhaustive()
     }
 }
 

@@ -18,6 +18,8 @@ use wasmer::Memory;
 
 use super::fault::Fault;
 use super::last_output::LastOutput;
+use super::meter;
+use super::usage::GuestUsage;
 
 /// Performs the calls that a guest makes, in the context of the call that it serves.
 pub type HostCallHandler = Box<dyn Fn(CallContext, GuestCall) -> LocalBoxFuture<'static, Result<Vec<u8>>>>;
@@ -53,6 +55,10 @@ pub(super) struct GuestState {
     deferred_copy: Cell<Option<DeferredCopy>>,
     /// The start of the current slice.
     slice: Cell<Instant>,
+    /// The fuel that the guest got last.
+    granted: Cell<i32>,
+    /// Where the guest's use of fuel and memory is recorded, if anyone reads it.
+    usage: Option<Arc<GuestUsage>>,
 }
 
 /// The lengths of a request. Unit: bytes.
@@ -95,6 +101,7 @@ impl GuestState {
         call_handler: HostCallHandler,
         shutdown: Arc<ShutdownSignal>,
         context: CallContext,
+        usage: Option<Arc<GuestUsage>>,
     ) -> GuestState {
         GuestState {
             max_payload_bytes,
@@ -110,6 +117,23 @@ impl GuestState {
             host_call_result: RefCell::default(),
             deferred_copy: Cell::default(),
             slice: Cell::new(Instant::now()),
+            granted: Cell::new(meter::QUANTUM),
+            usage,
+        }
+    }
+
+    /// Records that the guest gets more fuel after it has used up the last that it got, and `debt` beyond that.
+    pub(super) fn grant(&self, fuel: i32, debt: i32) {
+        let used = self.granted.replace(fuel).saturating_add(debt);
+        if let Some(usage) = &self.usage {
+            usage.spend(u64::try_from(used).unwrap_or(0));
+        }
+    }
+
+    /// Records the size of the guest's memory, in bytes.
+    pub(super) fn record_memory(&self, bytes: u64) {
+        if let Some(usage) = &self.usage {
+            usage.set_memory(bytes);
         }
     }
 
@@ -281,5 +305,11 @@ impl GuestState {
     /// Passes the error of the last host call to a closure. Empty if there was none.
     pub(super) fn with_host_error<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
         read(self.host_call_result.borrow().error.as_bytes())
+    }
+}
+
+impl Drop for GuestState {
+    fn drop(&mut self) {
+        self.record_memory(0);
     }
 }

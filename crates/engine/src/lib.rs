@@ -9,6 +9,7 @@
 //! - `compiler`: selects and configures the compiler
 //! - `call_loop`: the generated module that enters a guest once and keeps its stack between calls
 //! - `guest_state`: the state that a guest shares with its imported functions
+//! - `guest_log`: the lines that guests write to the host's log
 //! - `imports`: the imported functions, and the fuel that each costs
 //! - `interface`: the names and types of the waPC functions (pure)
 //! - `mappings`: limits how many memory mappings guests hold
@@ -18,6 +19,7 @@
 //! - `fault`: the ways in which a call into a guest fails
 //! - `last_output`: the last error and log line of a guest that failed
 //! - `symbols`: the addresses and names of a module's functions
+//! - `usage`: the fuel and memory that guests use
 //!
 //! Each module has its own wasmer engine, because an engine frees the memory of compiled code only when it is dropped.
 //!
@@ -35,6 +37,7 @@ mod compilation;
 mod compiler;
 mod fault;
 mod guest;
+mod guest_log;
 mod guest_state;
 mod imports;
 mod interface;
@@ -45,6 +48,7 @@ mod memory;
 mod meter;
 mod symbols;
 mod trap_guard;
+mod usage;
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -60,9 +64,11 @@ pub use compilation::{CompilationConfig, CompilerContext, MachineCode, PreparedM
 pub use compiler::Compiler;
 pub use fault::{Fault, REQUEST};
 pub use guest::{Guest, GuestConfig};
+pub use guest_log::GuestLog;
 pub use guest_state::HostCallHandler;
-pub use mappings::MappingBudget;
+pub use mappings::{MappingBudget, StackUsage};
 use symbols::SymbolTable;
+pub use usage::GuestUsage;
 
 /// A module that has been checked and compiled. It can be instantiated any number of times and is cheap to clone.
 #[derive(Clone)]

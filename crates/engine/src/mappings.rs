@@ -16,8 +16,14 @@ use super::memory::{MemoryLayout, ReleaseQueue};
 /// The mappings of one compiled module and its call loop: the sections of their code.
 pub(super) const MODULE_MAPPINGS: usize = 8;
 
-/// The mappings of an entered guest: two stacks, each with a guard page.
-const STACK_MAPPINGS: usize = 4;
+/// The stacks of an entered guest.
+const STACKS: usize = 2;
+
+/// The size of the stack that wasmer suspends a guest's calls on. The other one has the size of the guest's limit. Unit: bytes.
+const COROUTINE_STACK: usize = 1024 * 1024;
+
+/// The mappings of an entered guest: its stacks, each with a guard page.
+const STACK_MAPPINGS: usize = 2 * STACKS;
 
 /// The number of stacks after which wasmer's pool is emptied, when it receives one more. Reusing a stack avoids a call of
 /// the operating system that stalls all threads of the process. A pooled stack keeps its touched pages, so the pool is
@@ -41,6 +47,8 @@ struct BudgetState {
     reserved: AtomicUsize,
     /// The mappings reserved for stacks alone.
     stacks: AtomicUsize,
+    /// The size of these stacks. Unit: bytes.
+    stack_bytes: AtomicUsize,
     /// An estimate of the stacks in wasmer's pool, which all hosts of the process share. Each thread can keep one more
     /// than is counted.
     pooled: AtomicUsize,
@@ -57,15 +65,29 @@ pub(super) struct MappingReservation {
 
 /// The reserved mappings of a guest's stacks, held while the guest is entered.
 #[derive(Debug)]
-pub(super) struct StackReservation(MappingReservation);
+pub(super) struct StackReservation {
+    mappings: MappingReservation,
+    /// The size of the stacks. Unit: bytes.
+    bytes: usize,
+}
+
+/// The stacks that the guests of a host hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StackUsage {
+    /// How many.
+    pub stacks: usize,
+    /// The address space that they take. Unit: bytes.
+    pub bytes: usize,
+}
 
 impl MappingBudget {
     /// Returns a budget of `limit` mappings. Default: the limit of the operating system, minus 4,096 for the rest of
     /// the process.
     pub fn new(limit: Option<usize>) -> MappingBudget {
         let limit = limit.unwrap_or_else(|| system_limit().saturating_sub(LEFT_TO_PROCESS));
-        let [reserved, stacks, pooled] = std::array::from_fn(|_| AtomicUsize::new(0));
-        MappingBudget(Arc::new(BudgetState { limit, reserved, stacks, pooled, release_queue: ReleaseQueue::default() }))
+        let [reserved, stacks, stack_bytes, pooled] = std::array::from_fn(|_| AtomicUsize::new(0));
+        let release_queue = ReleaseQueue::default();
+        MappingBudget(Arc::new(BudgetState { limit, reserved, stacks, stack_bytes, pooled, release_queue }))
     }
 
     /// Returns the queue that releases the memories of dropped guests.
@@ -104,17 +126,25 @@ impl MappingBudget {
         Err(Error::new(ErrorKind::Busy, message))
     }
 
-    /// Reserves the mappings of the stacks that a guest is entered on.
+    /// Returns the stacks that guests hold now.
+    pub fn stack_usage(&self) -> StackUsage {
+        let stacks = self.0.stacks.load(Ordering::Relaxed) / STACK_MAPPINGS * STACKS;
+        StackUsage { stacks, bytes: self.0.stack_bytes.load(Ordering::Relaxed) }
+    }
+
+    /// Reserves the mappings of the stacks that a guest is entered on. Its own one has `stack_bytes`.
     ///
     /// # Errors
     /// `ResourcesExhausted` if fewer mappings are left.
-    pub(super) fn reserve_stacks(&self) -> Result<StackReservation, Fault> {
-        let reserved = self.reserve("its stacks", STACK_MAPPINGS)?;
+    pub(super) fn reserve_stacks(&self, stack_bytes: usize) -> Result<StackReservation, Fault> {
+        let mappings = self.reserve("its stacks", STACK_MAPPINGS)?;
+        let bytes = stack_bytes.saturating_add(COROUTINE_STACK);
         self.0.stacks.fetch_add(STACK_MAPPINGS, Ordering::Relaxed);
+        self.0.stack_bytes.fetch_add(bytes, Ordering::Relaxed);
         let one_less = |pooled: usize| Some(pooled.saturating_sub(1));
         // The closure always returns a value, so the update cannot fail.
         let _ = self.0.pooled.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
-        Ok(StackReservation(reserved))
+        Ok(StackReservation { mappings, bytes })
     }
 
     /// Counts a stack that wasmer's pool receives, and drains the pool if it may hold too many.
@@ -144,8 +174,10 @@ impl Drop for MappingReservation {
 impl Drop for StackReservation {
     /// Releases the mappings. One of the two stacks returns to wasmer's pool.
     fn drop(&mut self) {
-        self.0.from.count_pooled_stack();
-        self.0.from.0.stacks.fetch_sub(STACK_MAPPINGS, Ordering::Relaxed);
+        let budget = &self.mappings.from;
+        budget.count_pooled_stack();
+        budget.0.stacks.fetch_sub(STACK_MAPPINGS, Ordering::Relaxed);
+        budget.0.stack_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -163,12 +195,14 @@ mod tests {
     fn reservations_are_returned_and_a_refusal_reserves_nothing() {
         let mappings = MappingBudget::new(Some(10));
         let memory = mappings.reserve("a memory", 6).unwrap();
-        let stacks = mappings.reserve_stacks().unwrap();
+        let stacks = mappings.reserve_stacks(1024).unwrap();
         let refusal = mappings.reserve("another", 1).unwrap_err().to_string();
         assert!(refusal.contains("no room for another") && refusal.contains("10 mappings"), "{refusal}");
+        assert_eq!(mappings.stack_usage(), StackUsage { stacks: 2, bytes: 1024 + COROUTINE_STACK });
         drop(stacks);
-        let again = mappings.reserve_stacks().unwrap();
-        assert!(mappings.reserve_stacks().is_err());
+        assert_eq!(mappings.stack_usage(), StackUsage { stacks: 0, bytes: 0 });
+        let again = mappings.reserve_stacks(1024).unwrap();
+        assert!(mappings.reserve_stacks(1024).is_err());
         drop((memory, again));
         drop(mappings.reserve("all of them", 10).unwrap());
     }
@@ -208,7 +242,7 @@ mod tests {
     #[test]
     fn stacks_are_scarce_if_they_hold_more_than_half_of_the_remaining_mappings() {
         let mappings = MappingBudget::new(Some(48));
-        let kept: Vec<StackReservation> = (0..6).map(|_| mappings.reserve_stacks().unwrap()).collect();
+        let kept: Vec<StackReservation> = (0..6).map(|_| mappings.reserve_stacks(1024).unwrap()).collect();
         assert!(!mappings.stacks_are_scarce());
         let memory = mappings.reserve("a memory", 2).unwrap();
         assert!(mappings.stacks_are_scarce());

@@ -33,6 +33,7 @@ mod config;
 mod connection;
 mod connection_table;
 mod cors;
+mod figures;
 mod file_limit;
 mod link_value_names;
 mod listener;
@@ -47,7 +48,9 @@ mod response_framing;
 mod server;
 mod tls;
 
-pub use actor_caller::{ActorCaller, CallError, CallErrorKind};
+pub use actor_caller::{ActorCaller, CallError, CallErrorKind, RequestHead, ServedRequest};
+pub use figures::Figures;
+pub use link_value_names::LINK_VALUE_NAMES;
 pub use server::Server;
 
 /// The contract that this server implements.

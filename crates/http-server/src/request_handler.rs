@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use hyper::body::{Body, Bytes};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -11,11 +12,12 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::BoxedError;
 use crate::activity::{RequestInFlight, ResponseInFlight};
-use crate::actor_caller::{ActorCaller, CallError, CallErrorKind};
+use crate::actor_caller::{ActorCaller, CallError, CallErrorKind, RequestHead, ServedRequest};
 use crate::config::HttpServerConfig;
 use crate::connection_table::MemoryKind;
 use crate::connection_table::{ConnectionHandle, MemoryReservation};
 use crate::cors::Cors;
+use crate::figures::Counters;
 use crate::normalise::{RejectedRequest, RequestFraming, normalise};
 use crate::payloads::{HANDLE_REQUEST, JoinedHeaders, RequestPayload, ResponsePayload};
 use crate::request_body::{self, BodyError, RequestBody};
@@ -49,6 +51,7 @@ pub(crate) struct RequestHandler<C> {
     typical_response: AtomicUsize,
     cors: Option<Cors>,
     ids: RequestIds,
+    counters: Arc<Counters>,
     /// Encrypts connections, if set.
     pub(crate) tls: Option<TlsAcceptor>,
 }
@@ -61,6 +64,7 @@ impl<C: ActorCaller> RequestHandler<C> {
         caller: C,
         config: &HttpServerConfig,
         tls: Option<TlsAcceptor>,
+        counters: Arc<Counters>,
     ) -> RequestHandler<C> {
         RequestHandler {
             actor: actor.to_owned(),
@@ -69,6 +73,7 @@ impl<C: ActorCaller> RequestHandler<C> {
             typical_response: AtomicUsize::default(),
             cors: config.cors.clone(),
             ids: RequestIds::new(),
+            counters,
             tls,
         }
     }
@@ -82,13 +87,17 @@ impl<C: ActorCaller> RequestHandler<C> {
     where
         B: Body<Data = Bytes, Error: Into<BoxedError>> + Unpin,
     {
+        let begun = Instant::now();
         let (mut head, body) = request.into_parts();
         let id = self.ids.of(&head.headers);
         head.headers.insert(REQUEST_ID, id.clone());
-        let answered = self.try_handle(&mut head, body, in_flight.connection()).await;
+        let request = self.caller.begin(&RequestHead(&head));
+        let answered = self.try_handle(&request, &mut head, body, in_flight.connection()).await;
         let (mut response, reservation) = answered.unwrap_or_else(|failure| (self.explain(&head, &id, &failure), None));
         response.headers_mut().insert(REQUEST_ID, id);
         frame_response(&head.method, &mut response);
+        self.counters.count(response.status(), begun.elapsed());
+        request.answered(response.status().as_u16());
         if log::log_enabled!(log::Level::Debug) {
             let (id, path) = (response.headers()[REQUEST_ID].to_str().unwrap_or_default(), head.uri.path());
             log::debug!("request {id}: {} {path:?} was answered with {}", head.method, response.status());
@@ -99,6 +108,7 @@ impl<C: ActorCaller> RequestHandler<C> {
     /// Validates a request and calls the actor. Returns the response with the memory that it holds.
     async fn try_handle<B>(
         &self,
+        request: &C::Request,
         head: &mut http::request::Parts,
         body: B,
         connection: &Arc<ConnectionHandle>,
@@ -126,7 +136,7 @@ impl<C: ActorCaller> RequestHandler<C> {
         }
         drop(bytes);
         let call_in_flight = connection.start_call(self.typical_response.load(Ordering::Relaxed)).await;
-        let answer = self.caller.call(HANDLE_REQUEST, call).await.map_err(RequestError::Call)?;
+        let answer = self.caller.call(request, HANDLE_REQUEST, call).await.map_err(RequestError::Call)?;
         drop((call_in_flight, reservations));
         self.record_response_size(answer.len());
         let reservation = connection

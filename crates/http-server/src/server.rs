@@ -11,6 +11,7 @@ use crate::BoxedError;
 use crate::actor_caller::ActorCaller;
 use crate::config::HttpServerConfig;
 use crate::connection_table::ConnectionTable;
+use crate::figures::{Counters, Figures};
 use crate::listener::Listener;
 use crate::request_handler::RequestHandler;
 use crate::tls;
@@ -21,12 +22,13 @@ pub struct Server<C> {
     listeners: Mutex<HashMap<String, Listener<C>>>,
     /// The connections of all ports.
     table: Arc<ConnectionTable>,
+    counters: Arc<Counters>,
 }
 
 impl<C: ActorCaller + 'static> Server<C> {
     /// Creates a server without open ports.
     pub fn new() -> Server<C> {
-        Server { listeners: Mutex::default(), table: ConnectionTable::new() }
+        Server { listeners: Mutex::default(), table: ConnectionTable::new(), counters: Arc::default() }
     }
 
     /// Establishes a link: opens the port that its values configure, and serves the actor there. If the actor is linked
@@ -41,7 +43,7 @@ impl<C: ActorCaller + 'static> Server<C> {
             None => None,
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let handler = RequestHandler::new(actor, caller, &config, tls);
+        let handler = RequestHandler::new(actor, caller, &config, tls, self.counters.clone());
         if let Some(listener) = self.listeners().get(actor).filter(|listener| listener.serves(&config)) {
             listener.replace_handler(handler);
             return Ok(());
@@ -86,6 +88,11 @@ impl<C: ActorCaller + 'static> Server<C> {
         self.listeners().get(actor).map(Listener::address)
     }
 
+    /// Returns what was counted of the requests to all actors since the server was created. May be called on any thread.
+    pub fn figures(&self) -> Figures {
+        self.counters.read()
+    }
+
     /// Removes the listener of an actor if it has to be closed before the new one is opened, because both use the same port on
     /// different addresses.
     fn remove_if_same_port(&self, actor: &str, config: &HttpServerConfig) -> Option<Listener<C>> {
@@ -104,8 +111,10 @@ impl<C: ActorCaller + 'static> Server<C> {
 /// Logs the address of an actor, at the level `warn` if other machines can reach it.
 fn log_address(actor: &str, scheme: &str, address: SocketAddr) {
     match address.ip().to_canonical().is_loopback() {
-        true => log::info!("actor {actor} is served on {scheme}://{address}"),
-        false => log::warn!("actor {actor} is served on {scheme}://{address}, which other machines can reach"),
+        true => log::info!(actor = &*actor; "actor {actor} is served on {scheme}://{address}"),
+        false => {
+            log::warn!(actor = &*actor; "actor {actor} is served on {scheme}://{address}, which other machines can reach")
+        }
     }
 }
 

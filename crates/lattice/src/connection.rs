@@ -28,7 +28,7 @@ use shared::Shared;
 use subscription::unavailable;
 
 pub(crate) use dial::random_share;
-pub use event::{ConnectionCounts, ConnectionEvent};
+pub use event::{ConnectionCounts, ConnectionEvent, Traffic};
 pub use state::{ConnectionStatus, LatticeState, Mark, ServerFacts};
 pub use subscription::{Subject, Subscription, is_inbox};
 
@@ -89,7 +89,7 @@ impl Connection {
     pub fn counts(&self) -> ConnectionCounts {
         let connects = self.shared.connects();
         let is_lost = connects > 0 && !self.shared.is_connected();
-        self.shared.counters.read(connects, connects.saturating_sub(1) + u64::from(is_lost))
+        self.shared.counters.read(connects, connects.saturating_sub(1) + u64::from(is_lost), self.shared.traffic())
     }
 
     /// Waits until the host is connected. Returns whether it is: not if the connection is closed before.

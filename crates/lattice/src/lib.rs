@@ -45,7 +45,7 @@ pub use advertisement::{
 };
 pub use connection::{
     Connection, ConnectionCounts, ConnectionEvent, ConnectionStatus, LatticeState, Mark, ServerFacts, Subject,
-    Subscription, is_inbox,
+    Subscription, Traffic, is_inbox,
 };
 pub use membership::{
     EntityCounts, EntityHosts, EraEntities, EraEntity, EraEvent, EraHealth, EraHost, EraSource, Inventory,

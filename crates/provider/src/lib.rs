@@ -11,12 +11,14 @@
 
 mod descriptor;
 mod dispatcher;
+mod figures;
 pub mod threads;
 mod traits;
 pub mod wire;
 
 pub use descriptor::ProviderDescriptor;
 pub use dispatcher::{ActorAnswer, ActorCaller, ActorDispatcher};
+pub use figures::{HttpFigures, ProviderFigures};
 pub use traits::{
     AsyncCapabilityProvider, Binding, CapabilityProvider, Dispatcher, NullDispatcher, ProviderCallContext,
 };

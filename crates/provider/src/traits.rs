@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use wasmcloud_core::error::BoxedError;
 
 use crate::dispatcher::ActorDispatcher;
+use crate::figures::ProviderFigures;
 
 /// A capability provider in the blocking interface of wasmCloud 0.18.
 ///
@@ -33,6 +34,13 @@ pub trait CapabilityProvider: Send + Sync {
     /// # Errors
     /// Any error is the error of the actor's call.
     fn handle_call(&self, actor: &str, operation: &str, message: &[u8]) -> Result<Vec<u8>, BoxedError>;
+
+    /// Returns what the provider has counted of its own work, for the metrics of its host. Called on any thread, at any time.
+    ///
+    /// Default: nothing.
+    fn figures(&self) -> ProviderFigures {
+        ProviderFigures::default()
+    }
 
     /// Releases all resources. Called after the last call has ended or reached its deadline, and before a restart.
     fn stop(&self);
@@ -134,6 +142,14 @@ pub trait AsyncCapabilityProvider: Send + Sync {
     /// Any error means that the provider is unhealthy, and is the reason that is reported.
     async fn health(&self) -> Result<(), BoxedError> {
         Ok(())
+    }
+
+    /// Returns what the provider has counted of its own work, for the metrics of its host. Called on any thread, at any time, and
+    /// must not block.
+    ///
+    /// Default: nothing.
+    fn figures(&self) -> ProviderFigures {
+        ProviderFigures::default()
     }
 
     /// Releases all links, connections and tasks. Called after the last change of a link, and before a restart after a panic,

@@ -17,6 +17,7 @@ use super::crash_reports::CrashReports;
 use super::{ProviderActor, Running, lifecycle_deadline, timed_out};
 use crate::dispatch::Dispatch;
 use crate::identity::ProviderIdentity;
+use crate::instruments::EntityInstruments;
 use crate::provider::blocking::{BlockingDispatcher, BlockingProvider};
 use crate::provider::caller::InstanceCaller;
 #[cfg(feature = "experiments")]
@@ -28,6 +29,7 @@ use crate::shard::{BatchCounter, Shards};
 pub(crate) struct ProviderStart {
     pub(crate) capability: NativeCapability,
     pub(crate) identity: Arc<ProviderIdentity>,
+    pub(crate) instruments: EntityInstruments,
     pub(crate) reports: CrashReports,
     pub(crate) dispatch: Dispatch,
     pub(crate) shards: Arc<Shards>,
@@ -58,7 +60,7 @@ impl ProviderActor {
 
 impl ProviderStart {
     async fn create(self) -> Result<ProviderActor> {
-        let ProviderStart { capability, identity, reports, dispatch, shards, budgets, .. } = self;
+        let ProviderStart { capability, identity, instruments, reports, dispatch, shards, budgets, .. } = self;
         let instance = reports.instance();
         let caller = InstanceCaller { dispatch: dispatch.clone(), identity: identity.clone(), instance };
         let caller = Arc::new(caller);
@@ -83,11 +85,15 @@ impl ProviderStart {
                 plugin.start(context).await?
             }
         };
+        // The instruments may outlast the instance, which must not keep the provider alive.
+        let counting = Arc::downgrade(&provider);
+        let figures = move || counting.upgrade().map(|provider| provider.figures()).unwrap_or_default();
+        let instruments = instruments.provider_instance(figures);
         let running = Running {
             identity,
+            instruments,
             provider,
             dispatcher,
-            #[cfg(feature = "experiments")]
             dispatch,
             reports,
             shutdown: ShutdownSignal::default(),

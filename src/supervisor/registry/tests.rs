@@ -17,13 +17,14 @@ use wasmcloud_providers::HttpServer;
 
 use super::*;
 use crate::actor::GuestActor;
-use crate::dispatch::call_limiter::HostLimiter;
+use crate::dispatch::call_limiter::{HostLimiter, InstanceLimiter};
 use crate::dispatch::instances::Instances;
 use crate::dispatch::latency::LatencyEstimate;
 use crate::dispatch::mailbox::{InstanceThread, Mailbox, MailboxConfig};
 use crate::dispatch::provider_mailbox::ProviderMailbox;
 use crate::dispatch::snapshot::{Condition, RunningProvider};
 use crate::identity::ProviderIdentity;
+use crate::instruments::{EntityInstruments, Instruments};
 use crate::lifecycle::Verdict;
 use crate::link::{LinkDefinition, LinkState};
 use crate::provider::ProviderActor;
@@ -36,6 +37,10 @@ const PROVIDERS: [&str; 3] = ["VA", "VB", "VC"];
 /// The contracts of the providers, one each. The last of them could be a call alias by its form.
 const CONTRACTS: [&str; 3] = ["test:one", "test:two", "three"];
 const ALIASES: [Option<&str>; 5] = [None, Some("one"), Some("two"), Some("three"), Some("test:one")];
+
+fn no_instruments() -> EntityInstruments {
+    Instruments::off().actor(&"MA".into())
+}
 
 /// A step of a sequence. A child is an actor or a provider, by its index in the list.
 #[derive(Debug, Clone)]
@@ -170,7 +175,7 @@ impl World {
                 thread: InstanceThread::Shard(self.shards.shard(near).clone()),
                 shutdown: Arc::default(),
                 latency: LatencyEstimate::new(),
-                length: 1,
+                limiter: InstanceLimiter::new(1),
                 host: &HostLimiter::new(1),
             };
             Mailbox::new(address, config)
@@ -179,7 +184,7 @@ impl World {
         let (module, options, limits) = (self.module.clone(), ActorOptions::new().restart(policy()), Limits::new());
         let blueprint = Arc::new(ActorBlueprint { module, options, limits, near });
         let identity = self.identity(key, alias, &CONTRACTS[..2]);
-        (RunningActor::new(identity, instances), blueprint)
+        (RunningActor::new(identity, instances, no_instruments()), blueprint)
     }
 
     fn provider(&mut self, index: usize) -> (RunningProvider, Arc<ProviderBlueprint>) {
@@ -192,7 +197,7 @@ impl World {
         let blueprint = Arc::new(ProviderBlueprint { capability, policy: policy(), near });
         let address: actix::Addr<ProviderActor> = actix::Context::new().address();
         let mailbox = ProviderMailbox::new(address);
-        (RunningProvider::new(Arc::new(identity), self.next_instance(), mailbox), blueprint)
+        (RunningProvider::new(Arc::new(identity), self.next_instance(), mailbox, no_instruments()), blueprint)
     }
 
     /// Returns a present instance of a child, or a former one.

@@ -1,16 +1,18 @@
 //! Questions: hosts, inventories, links, claims and auctions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_telemetry::state::HostState;
 
 use super::gather::Enough;
 use super::{ControlClient, json, read};
 use crate::message::{
     ActorAuctionAck, ActorAuctionRequest, ClaimsList, EntityEntry, HostInventory, HostSummary, InventoryPage,
-    LinkDefinition, LinkDefinitionList, PageRequest, ProviderAuctionAck, ProviderAuctionRequest, WholeInventory,
+    LinkDefinition, LinkDefinitionList, PageRequest, ProviderAuctionAck, ProviderAuctionRequest, StateAnswer,
+    StatePage, WholeInventory,
 };
 use crate::outcome::Outcome;
 
@@ -102,6 +104,50 @@ impl ControlClient {
                 return Ok(Some(whole(page, entries)));
             }
         }
+    }
+
+    /// Returns a page of the state that the dashboard of a host shows.
+    ///
+    /// # Errors
+    /// As [`inventory`](ControlClient::inventory); `Unsupported` for hosts without telemetry. Hosts of 2021 have no state.
+    pub async fn state(&self, host: &str, request: &StatePage) -> Result<StateAnswer> {
+        self.exchange(self.subjects.state(host)?, request, self.timeout, false).await
+    }
+
+    /// Returns the whole state of a host, with its events after `after`. A state that changes faster than its pages are read is
+    /// made of pages of several times. It then has no item twice, and may miss one that the next reading has.
+    ///
+    /// # Errors
+    /// As [`state`](ControlClient::state).
+    pub async fn whole_state(&self, host: &str, after: Option<u64>) -> Result<HostState> {
+        let mut mixed = HostState::default();
+        for _ in 0..ATTEMPTS {
+            let (state, is_of_one_time) = self.read_state(host, after).await?;
+            if is_of_one_time {
+                return Ok(state);
+            }
+            mixed = state;
+        }
+        Ok(without_repetitions(mixed))
+    }
+
+    /// Reads all pages of a state. Returns also whether they are of one time.
+    async fn read_state(&self, host: &str, after: Option<u64>) -> Result<(HostState, bool)> {
+        let mut request = StatePage { after, ..StatePage::default() };
+        let StateAnswer { mut state, mut next, .. } = self.state(host, &request).await?;
+        let mut is_of_one_time = true;
+        while let Some(offset) = next.filter(|next| (request.offset + 1..MOST_ENTRIES).contains(next)) {
+            request.offset = offset;
+            let mut page = self.state(host, &request).await?;
+            is_of_one_time &= page.state.at == state.at;
+            state.hosts.append(&mut page.state.hosts);
+            state.actors.append(&mut page.state.actors);
+            state.providers.append(&mut page.state.providers);
+            state.links.append(&mut page.state.links);
+            state.events.append(&mut page.state.events);
+            (state.at, state.host, next) = (page.state.at, page.state.host, page.next);
+        }
+        Ok((state, is_of_one_time))
     }
 
     /// Returns the links that hosts know, in the order of their actors, contracts and names. Secret values are replaced by
@@ -238,6 +284,18 @@ fn summary(answer: &[u8]) -> Option<HostSummary> {
         return None;
     }
     serde_json::from_slice(answer).ok()
+}
+
+/// Keeps the first of items with the same key.
+fn without_repetitions(mut state: HostState) -> HostState {
+    let mut seen = HashSet::new();
+    let mut is_new = |list: &str, key: &str| seen.insert(format!("{list} {key}"));
+    state.hosts.retain(|host| is_new("host", &host.id));
+    state.actors.retain(|actor| is_new("actor", &actor.id));
+    state.providers.retain(|provider| is_new("provider", &provider.key));
+    state.links.retain(|link| is_new("link", &link.key));
+    state.events.retain(|event| is_new("event", &event.sequence.to_string()));
+    state
 }
 
 fn whole(page: InventoryPage, entries: Vec<EntityEntry>) -> WholeInventory {

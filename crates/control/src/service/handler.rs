@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wasmcloud_core::error::{Error, Result};
+use wasmcloud_telemetry::state::HostState;
 
 use crate::event::{ControlEvent, kinds};
 use crate::message::{
@@ -42,6 +43,12 @@ pub trait ControlHandler: Send + Sync + 'static {
     /// Returns a page of the inventory: the entries from the offset on, up to the limit of the request. The service leaves out
     /// what does not fit into a message.
     fn page(&self, request: &PageRequest) -> InventoryPage;
+
+    /// Returns the state that the dashboard shows.
+    ///
+    /// # Errors
+    /// Why it cannot be told, such as `Unsupported` for a host without telemetry.
+    fn state(&self) -> Result<Arc<HostState>>;
 
     /// Returns whether the host could run an actor.
     fn can_run_actor(&self, request: &ActorAuctionRequest) -> bool;

@@ -5,13 +5,14 @@ use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::handler::Order;
-use crate::message::{ActorAuctionRequest, HostCommand, PageRequest, ProviderAuctionRequest};
+use crate::message::{ActorAuctionRequest, HostCommand, PageRequest, ProviderAuctionRequest, StatePage};
 use crate::subject::{Command, Subjects};
 
 /// A request that could be read.
 pub(super) enum Request {
     Summary,
     Page(PageRequest),
+    State(StatePage),
     ActorAuction(ActorAuctionRequest),
     ProviderAuction(ProviderAuctionRequest),
     Order(Box<Order>),
@@ -32,6 +33,7 @@ impl Request {
         let order = match name.split('.').collect::<Vec<_>>().as_slice() {
             ["get", "summary"] => return Ok(Request::Summary),
             ["get", _, "inventory"] => return Ok(Request::Page(read_or_default(name, content)?)),
+            ["get", _, "state"] => return Ok(Request::State(read_or_default(name, content)?)),
             ["auction", "actor"] => return Ok(Request::ActorAuction(read(name, content)?)),
             ["auction", "provider"] => return Ok(Request::ProviderAuction(read(name, content)?)),
             ["link", "put"] => Order::PutLink(read(name, content)?),
@@ -155,6 +157,8 @@ mod tests {
             assert!(matches!(read_request(name, ""), Ok(Request::Order(_))), "{name}");
         }
         assert!(matches!(read_request("get.N.inventory", ""), Ok(Request::Page(_))));
+        assert!(matches!(read_request("get.N.state", ""), Ok(Request::State(_))));
+        assert!(read_request("get.N.state", r#"{"part":"secrets"}"#).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use nkeys::KeyPair;
 use serde_json::json;
 use tokio::sync::Notify;
 use wasmcloud_lattice::ConnectionOptions;
+use wasmcloud_telemetry::state::{ActorState, HostState};
 
 use super::*;
 use crate::client::ControlClient;
@@ -37,6 +38,14 @@ impl ControlHandler for Obedient {
             |number: usize| EntityEntry { id: number.to_string(), kind: "actor".to_owned(), ..EntityEntry::default() };
         let entries = (0..5_000).skip(request.offset).map(entry).collect();
         InventoryPage { host_id: self.host.clone(), total: 5_000, entries, ..InventoryPage::default() }
+    }
+
+    fn state(&self) -> Result<Arc<HostState>> {
+        let mut state = HostState::default();
+        state.host.id.clone_from(&self.host);
+        state.actors =
+            (0..5_000).map(|number| ActorState { id: number.to_string(), ..ActorState::default() }).collect();
+        Ok(Arc::new(state))
     }
 
     fn can_run_actor(&self, request: &ActorAuctionRequest) -> bool {
@@ -164,6 +173,8 @@ fn questions_are_answered_and_auctions_by_those_that_could() {
         assert_eq!(scene.client.only_host().await.unwrap(), scene.host);
         let inventory = scene.client.whole_inventory(&scene.host).await.unwrap();
         assert_eq!((inventory.actors.len(), inventory.providers.len()), (5_000, 0));
+        let state = scene.client.whole_state(&scene.host, None).await.unwrap();
+        assert_eq!((state.host.id, state.actors.len()), (scene.host.clone(), 5_000));
         assert_eq!(scene.client.auction_actor("a/b:1", BTreeMap::new()).await.unwrap()[0].host_id, scene.host);
         // The silence of a host that could not run it is known by its answer to another question.
         let constraints = BTreeMap::from([("zone".to_owned(), "a".to_owned())]);

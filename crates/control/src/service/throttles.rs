@@ -8,6 +8,7 @@ use super::request::Request;
 pub(super) struct Throttles {
     summaries: Throttle,
     pages: Throttle,
+    states: Throttle,
     auctions: Throttle,
     orders: Throttle,
     /// Answers that are errors.
@@ -19,6 +20,7 @@ impl Throttles {
         Throttles {
             summaries: Throttle::new(400, 200),
             pages: Throttle::new(100, 50),
+            states: Throttle::new(100, 50),
             auctions: Throttle::new(400, 200),
             orders: Throttle::new(400, 200),
             refusals: Throttle::new(400, 200),
@@ -29,6 +31,7 @@ impl Throttles {
         match request {
             Request::Summary => &mut self.summaries,
             Request::Page(_) => &mut self.pages,
+            Request::State(_) => &mut self.states,
             Request::ActorAuction(_) | Request::ProviderAuction(_) => &mut self.auctions,
             Request::Order(_) => &mut self.orders,
         }

@@ -94,6 +94,22 @@ pub struct ConnectionCounts {
     pub permissions_denied: u64,
     /// The other errors of the server.
     pub server_errors: u64,
+    /// What came and went.
+    pub traffic: Traffic,
+}
+
+/// The messages that came and went over a connection, without the overhead of the protocol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Traffic {
+    /// Messages that came.
+    pub messages_in: u64,
+    /// Messages that went.
+    pub messages_out: u64,
+    /// Bytes that came.
+    pub bytes_in: u64,
+    /// Bytes that went.
+    pub bytes_out: u64,
 }
 
 /// The counters of events.
@@ -121,7 +137,7 @@ impl Counters {
     }
 
     /// Returns the counts, given those of the client.
-    pub(super) fn read(&self, connects: u64, disconnects: u64) -> ConnectionCounts {
+    pub(super) fn read(&self, connects: u64, disconnects: u64, traffic: Traffic) -> ConnectionCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ConnectionCounts {
             connects,
@@ -131,6 +147,7 @@ impl Counters {
             lame_ducks: read(&self.lame_ducks),
             permissions_denied: read(&self.permissions_denied),
             server_errors: read(&self.server_errors),
+            traffic,
         }
     }
 }

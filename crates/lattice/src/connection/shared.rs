@@ -8,7 +8,7 @@ use async_nats::connection::State;
 use async_nats::{Client, Event, Statistics};
 use tokio::sync::{Notify, broadcast, watch};
 
-use super::event::{ConnectionEvent, Counters};
+use super::event::{ConnectionEvent, Counters, Traffic};
 use super::state::{ConnectionStatus, LatticeState};
 use super::subscription::Interest;
 
@@ -85,6 +85,17 @@ impl Shared {
     /// Returns the number of connections that the client has made.
     pub(super) fn connects(&self) -> u64 {
         self.client.get().map_or(0, |live| live.statistics.connects.load(Ordering::Acquire))
+    }
+
+    /// Returns what came and went.
+    pub(super) fn traffic(&self) -> Traffic {
+        let Some(Live { statistics, .. }) = self.client.get() else { return Traffic::default() };
+        Traffic {
+            messages_in: statistics.in_messages.load(Ordering::Relaxed),
+            messages_out: statistics.out_messages.load(Ordering::Relaxed),
+            bytes_in: statistics.in_bytes.load(Ordering::Relaxed),
+            bytes_out: statistics.out_bytes.load(Ordering::Relaxed),
+        }
     }
 
     /// Returns whether the client is connected.

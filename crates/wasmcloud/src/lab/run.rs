@@ -15,9 +15,9 @@ use super::page;
 use super::plan::Plan;
 use super::report::{FORMAT, Report, RunReport, Verdict};
 use super::summary::summary;
+use crate::logging;
 use crate::outcome::{self, CommandError, CommandResult};
 use crate::output::{self, Written, shown};
-use crate::run::log_to_stderr;
 use crate::runtime::in_runtime;
 use crate::signals::Shutdown;
 
@@ -58,7 +58,7 @@ pub(crate) struct Run {
 }
 
 pub(super) fn run(command: &Run) -> CommandResult {
-    log_to_stderr("off");
+    logging::start_by_environment("off")?;
     let mut plan = Plan::read(&command.plan)?;
     plan.seed = command.seed.unwrap_or(plan.seed);
     plan.runs = command.runs.map_or(plan.runs, |runs| runs as usize);

@@ -75,6 +75,16 @@ pub(crate) static STATE_FOLDER: Setting = value(
     "The folder whose lock keeps two hosts from working in one place",
 )
 .default(".wasmcloud");
+pub(crate) static LOG_LEVEL: Setting =
+    value("log-level", "RUST_LOG", "LEVEL", "What is logged: a level, or levels of targets")
+        .default("warn,wasmcloud=info");
+pub(crate) static LOG_FORMAT: Setting = value(
+    "log-format",
+    "WASMCLOUD_LOG_FORMAT",
+    "FORMAT",
+    "The form of the log: text, or json for an object in each line",
+)
+.default("text");
 pub(crate) static SECRETS_FOLDER: Setting = value(
     "secrets-folder",
     "WASMCLOUD_SECRETS_FOLDER",
@@ -251,11 +261,27 @@ pub(crate) static MESSAGE_LIMIT: Setting =
         .default("64MiB");
 
 /// All settings, in the order of the help.
+pub(crate) static OTLP_ENDPOINT: Setting = value(
+    "otlp-endpoint",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "URL",
+    "The OTLP collector that the spans of calls are sent to over HTTP, with /v1/traces added",
+);
+pub(crate) static TRACE_SAMPLING: Setting = value(
+    "trace-sampling",
+    "WASMCLOUD_TRACE_SAMPLING",
+    "SHARE",
+    "The share of traces that are sampled, of those that begin in this host",
+)
+.default("1");
+
 pub(crate) static ALL: &[&Setting] = &[
     &MANIFEST,
     &LABEL,
     &WATCH,
     &STATE_FOLDER,
+    &LOG_LEVEL,
+    &LOG_FORMAT,
     &SECRETS_FOLDER,
     &RPC_HOST,
     &RPC_PORT,
@@ -295,6 +321,8 @@ pub(crate) static ALL: &[&Setting] = &[
     &STOP_GRACE,
     &MEMORY_LIMIT,
     &MESSAGE_LIMIT,
+    &OTLP_ENDPOINT,
+    &TRACE_SAMPLING,
 ];
 
 #[cfg(test)]

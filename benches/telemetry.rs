@@ -1,0 +1,153 @@
+//! Measures what telemetry costs: calls of a host that counts them against those of one that does not, and a reading of its metrics.
+//!
+//! `cargo bench --bench telemetry` prints the table and writes `target/figures/telemetry.json`. Parts: `calls`, `scrape`.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
+
+mod counting_allocator;
+#[allow(dead_code, reason = "other benchmarks use more of it")]
+mod raw;
+#[allow(dead_code, reason = "other benchmarks use more of it")]
+mod support;
+
+#[path = "../tests/support/signing.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod signing;
+
+use std::time::{Duration, Instant};
+
+use counting_allocator::allocations;
+use futures_util::future::join_all;
+use raw::{ECHO, Job, REQUEST};
+use support::{Row, Series, Target, is_real_run, median, name_of_run, report, rows, wanted};
+use wasmcloud_host::{Host, HostBuilder};
+
+const CALLERS: u32 = 64;
+
+#[actix_rt::main]
+async fn main() {
+    let mut table = Vec::new();
+    if wanted("calls") {
+        let [off, reference, on] = [subject(false).await, subject(false).await, subject(true).await];
+        for job in [REQUEST, ECHO] {
+            table.extend(calls(&reference, &off, &on, job).await);
+            table.push(allocated(&off, &on, job).await);
+        }
+        for subject in [off, reference, on] {
+            subject.host.stop().await;
+        }
+    }
+    if wanted("scrape") {
+        table.extend(scrape(if is_real_run() { 1_000 } else { 10 }).await);
+    }
+    report(&name_of_run("telemetry"), "Calls with metrics against calls without, and a reading of metrics", &table)
+        .expect("the figures can be written");
+}
+
+/// A host with one actor.
+struct Subject {
+    host: Host,
+    key: String,
+}
+
+fn builder(metrics: bool) -> HostBuilder {
+    let builder = HostBuilder::new().with_shards(1).with_health_interval(None);
+    if metrics { builder.with_metrics() } else { builder }
+}
+
+async fn subject(metrics: bool) -> Subject {
+    let host = builder(metrics).build();
+    host.start().await.expect("the host starts");
+    let actor = signing::sign("echo").actor();
+    let key = actor.public_key();
+    host.start_actor(actor).await.expect("the actor starts");
+    Subject { host, key }
+}
+
+impl Subject {
+    async fn sequential(&self, job: Job, calls: u32) -> Duration {
+        let begin = Instant::now();
+        for _ in 0..calls {
+            let answer = self.host.call_actor(&self.key, job.operation, job.payload).await.expect("the actor answers");
+            assert!(answer.len() >= 64);
+        }
+        begin.elapsed()
+    }
+
+    async fn concurrent(&self, job: Job, calls_each: u32) -> Duration {
+        let begin = Instant::now();
+        join_all((0..CALLERS).map(|_| self.sequential(job, calls_each))).await;
+        begin.elapsed()
+    }
+}
+
+/// Measures calls. The reference is a host without metrics, and so is `off`, which shows the noise of the machine.
+async fn calls(reference: &Subject, off: &Subject, on: &Subject, job: Job) -> Vec<Row> {
+    let (rounds, calls) = if is_real_run() { (201, 4_000) } else { (1, 64) };
+    let mut table = Vec::new();
+    for concurrent in [false, true] {
+        let way = if concurrent { "64 concurrent" } else { "sequential" };
+        let series = |what: &str, target| Series::new(format!("{}, {way}: {what}", job.name), target);
+        let mut base = series("without metrics", None);
+        let mut again = series("without metrics, another host", None);
+        let mut counted = series("with metrics", Some(1.03));
+        for round in 0..rounds {
+            let mut measured = [(&mut base, reference), (&mut again, off), (&mut counted, on)];
+            // None of them is always the one after another.
+            measured.rotate_left(round % 3);
+            for (series, subject) in measured {
+                let elapsed = match concurrent {
+                    true => subject.concurrent(job, calls / CALLERS).await,
+                    false => subject.sequential(job, calls).await,
+                };
+                series.add(elapsed, calls);
+            }
+        }
+        table.extend(rows(&base, &[&again, &counted]));
+    }
+    table
+}
+
+/// Measures the allocations that metrics add to a call.
+async fn allocated(off: &Subject, on: &Subject, job: Job) -> Row {
+    const CALLS: u32 = 1_000;
+    let mut counts = Vec::new();
+    for subject in [off, on] {
+        subject.sequential(job, CALLS).await;
+        let before = allocations();
+        subject.sequential(job, CALLS).await;
+        counts.push((allocations() - before) as f64 / f64::from(CALLS));
+    }
+    let what = format!("{}: allocations for each call, {:.2} without metrics: more with them", job.name, counts[0]);
+    Row { what, per_call: None, figure: counts[1] - counts[0], unit: "", target: Some(Target::AtMost(0.0)) }
+}
+
+/// Measures the reading of the metrics of a host with many actors, all of which were called.
+async fn scrape(actors: usize) -> Vec<Row> {
+    let host = builder(true).build();
+    host.start().await.expect("the host starts");
+    for _ in 0..actors {
+        let actor = signing::sign("tiny_echo").actor();
+        let key = actor.public_key();
+        host.start_actor(actor).await.expect("the actor starts");
+        host.call_actor(&key, "Echo", b"ping").await.expect("the actor answers");
+    }
+    let metrics = host.metrics();
+    let mut times = Vec::new();
+    let mut bytes = 0;
+    for _ in 0..if is_real_run() { 101 } else { 1 } {
+        let begin = Instant::now();
+        let text = metrics.encode().expect("the metrics are written");
+        times.push(begin.elapsed().as_secs_f64() * 1e3);
+        bytes = text.len();
+    }
+    host.stop().await;
+    let row = |what: &str, figure, unit, target| Row {
+        what: format!("scrape of a host with {actors} actors: {what}"),
+        per_call: None,
+        figure,
+        unit,
+        target: Some(Target::AtMost(target)),
+    };
+    vec![row("median", median(times), "ms", 20.0), row("size", bytes as f64 / 1024.0, "KiB", 1024.0)]
+}

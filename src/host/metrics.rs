@@ -1,0 +1,24 @@
+//! The metrics of a host.
+
+use super::Host;
+use crate::telemetry::{HostMetrics, HostReading};
+
+impl Host {
+    /// Returns the metrics of the host. They are complete if it was built with
+    /// [`with_metrics`](crate::HostBuilder::with_metrics): otherwise the host counts neither calls nor compilations.
+    ///
+    /// The value does not keep the host alive, and writes nothing once the host is gone.
+    pub fn metrics(&self) -> HostMetrics {
+        let host = std::sync::Arc::downgrade(&self.0);
+        let read = move || {
+            let host = host.upgrade()?;
+            let running = host.running.get();
+            Some(HostReading {
+                uptime: running.map(|running| running.since.elapsed()).unwrap_or_default(),
+                #[cfg(feature = "lattice")]
+                lattice: running.and_then(|running| running.lattice.as_ref()).map(crate::lattice::Lattice::view),
+            })
+        };
+        HostMetrics::new(self.id(), self.0.dispatch.clone(), Box::new(read))
+    }
+}

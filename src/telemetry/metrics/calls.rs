@@ -1,0 +1,119 @@
+//! Calls by target, operation and outcome, and how long they took.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use wasmcloud_core::durations::{BUCKETS, Durations};
+
+use super::bounded::{Bounded, Divided};
+use super::label::{ABSENT, OTHER};
+use super::table;
+use super::targets::{Role, Target, Targets};
+use super::writer::Writer;
+use crate::child::Child;
+use crate::instruments::{Outcome, Outcomes};
+
+/// The most series of a metric.
+pub(super) const MOST: usize = 1_000;
+
+/// The most series of calls that have labels of their own. Those that are absent are among the others.
+const MOST_CALLS: usize = MOST - 2 * Outcome::ALL.len() + 1;
+
+/// The most histograms of a metric. Each has its buckets, a sum and a count.
+const MOST_HISTOGRAMS: usize = MOST / (BUCKETS + 2);
+
+/// A series of calls.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct CallSeries {
+    child: Child,
+    operation: Option<Arc<str>>,
+    outcome: Outcome,
+}
+
+/// The series of calls that have labels of their own.
+#[derive(Debug)]
+pub(super) struct BoundedCalls {
+    calls: Bounded<CallSeries, Outcomes>,
+    durations: Bounded<Child, Durations>,
+    contracts: Bounded<String, Durations>,
+}
+
+impl Default for BoundedCalls {
+    fn default() -> BoundedCalls {
+        BoundedCalls {
+            calls: Bounded::new(MOST_CALLS),
+            durations: Bounded::new(MOST_HISTOGRAMS),
+            contracts: Bounded::new(MOST_HISTOGRAMS),
+        }
+    }
+}
+
+impl BoundedCalls {
+    pub(super) fn write(&mut self, writer: &mut Writer<'_>, targets: &Targets, absent: Outcomes) -> fmt::Result {
+        self.write_calls(writer, targets, absent)?;
+        self.write_durations(writer, targets)?;
+        self.write_contracts(writer, targets)
+    }
+
+    fn write_calls(&mut self, writer: &mut Writer<'_>, targets: &Targets, absent: Outcomes) -> fmt::Result {
+        let Divided { own, others } = self.calls.divide(series(targets));
+        let mut family = writer.family(&table::CALLS)?;
+        for (CallSeries { child, operation, outcome }, calls) in own {
+            let operation = operation.as_deref().unwrap_or(OTHER);
+            family.counter(&[targets.label(&child), operation, outcome.label()], calls.of(outcome))?;
+        }
+        for outcome in Outcome::ALL {
+            family.counter(&[ABSENT, OTHER, outcome.label()], absent.of(outcome))?;
+            if let Some(others) = others {
+                family.counter(&[OTHER, OTHER, outcome.label()], others.of(outcome))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_durations(&mut self, writer: &mut Writer<'_>, targets: &Targets) -> fmt::Result {
+        let timed = targets.all.iter().filter(|target| target.reading.latency.count() > 0);
+        let figures = timed.map(|target| (target.child.clone(), target.reading.latency));
+        let Divided { own, others } = self.durations.divide(figures.collect());
+        let mut family = writer.family(&table::CALL_DURATION)?;
+        for (child, durations) in own {
+            family.histogram(&[targets.label(&child)], &durations)?;
+        }
+        others.map_or(Ok(()), |others| family.histogram(&[OTHER], &others))
+    }
+
+    fn write_contracts(&mut self, writer: &mut Writer<'_>, targets: &Targets) -> fmt::Result {
+        let mut contracts = BTreeMap::<String, Durations>::new();
+        for target in &targets.all {
+            if let Role::Provider { contract } = &target.role {
+                contracts.entry(contract.clone()).or_default().merge(&target.reading.latency);
+            }
+        }
+        let Divided { own, others } = self.contracts.divide(contracts.into_iter().collect());
+        let mut family = writer.family(&table::PROVIDER_CALL_DURATION)?;
+        for (contract, durations) in own {
+            family.histogram(&[&contract], &durations)?;
+        }
+        others.map_or(Ok(()), |others| family.histogram(&[OTHER], &others))
+    }
+}
+
+/// Returns all series of calls: the largest of each target first, so that no target leaves the others without.
+fn series(targets: &Targets) -> Vec<(CallSeries, Outcomes)> {
+    let mut ranked = Vec::new();
+    for Target { child, reading, .. } in &targets.all {
+        let mut own = Vec::new();
+        for operation in &reading.operations {
+            let outcomes = Outcome::ALL.into_iter().filter(|outcome| operation.outcomes.of(*outcome) > 0);
+            own.extend(outcomes.map(|outcome| {
+                let series = CallSeries { child: child.clone(), operation: operation.name.clone(), outcome };
+                (series, Outcomes::only(outcome, operation.outcomes.of(outcome)))
+            }));
+        }
+        own.sort_by_key(|(_, calls)| std::cmp::Reverse(calls.calls()));
+        ranked.extend(own.into_iter().enumerate());
+    }
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, series)| series).collect()
+}

@@ -1,0 +1,60 @@
+//! The labels by which metrics name actors and providers: the beginning of the public key, and the name.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+
+/// The label of all that have no label of their own.
+pub(super) const OTHER: &str = "other";
+
+/// The label of targets that do not run on the host.
+pub(super) const ABSENT: &str = "absent";
+
+/// How many characters of a public key are shown.
+const KEY_LENGTH: usize = 12;
+
+/// The longest name. Unit: bytes.
+const LONGEST_NAME: usize = 24;
+
+/// The labels of one reading, each given once.
+#[derive(Debug, Default)]
+pub(super) struct Labels(HashSet<String>);
+
+impl Labels {
+    /// Returns the label of an actor or provider. If another one has it already, a number follows.
+    pub(super) fn give(&mut self, key: &str, name: &str) -> String {
+        let key: String = key.chars().take(KEY_LENGTH).collect();
+        let label = format!("{key} {}", plain(name, LONGEST_NAME)).trim_end().to_owned();
+        let mut given = label.clone();
+        let mut number = 1;
+        while !self.0.insert(given.clone()) {
+            number += 1;
+            given.clone_from(&label);
+            // Writing to a string cannot fail.
+            let _ = write!(given, " #{number}");
+        }
+        given
+    }
+}
+
+/// Returns text without what is not harmless everywhere, cut at a length in bytes.
+pub(super) fn plain(text: &str, longest: usize) -> String {
+    let cut = &text[..text.floor_char_boundary(longest)];
+    let is_plain = |letter: char| letter.is_alphanumeric() || " -_.:/+@#()".contains(letter);
+    cut.chars().map(|letter| if is_plain(letter) { letter } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_short_harmless_and_given_once() {
+        let mut labels = Labels::default();
+        let key = "MBCFOPM6JW2APJLXJD3Z5O4CN7CPYJ2B4FTKLJUR5YR5MITIU7HD3WD5";
+        assert_eq!(labels.give(key, "echo"), "MBCFOPM6JW2A echo");
+        assert_eq!(labels.give(key, "echo"), "MBCFOPM6JW2A echo #2");
+        assert_eq!(labels.give(key, ""), "MBCFOPM6JW2A");
+        let hostile = labels.give(key, "<b>\"\\\n\u{202e}{x}\u{0}grün and much too long to be shown");
+        assert_eq!(hostile, "MBCFOPM6JW2A _b_______x__grün an");
+    }
+}
