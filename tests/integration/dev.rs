@@ -179,7 +179,7 @@ fn without_a_file_there_has_to_be_a_project() {
     place.write("Cargo.toml", "");
     let (code, errors) = place.ends("dev");
     assert!(code == 1 && errors.contains("cannot run cargo"), "{code} {errors}");
-    let mut with_cargo = |text: &str| {
+    let with_cargo = |text: &str| {
         place.write("Cargo.toml", text);
         std::fs::create_dir_all(place.path("src")).unwrap();
         place.write("src/lib.rs", "");
