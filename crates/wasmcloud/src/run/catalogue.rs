@@ -273,6 +273,26 @@ pub(crate) static TRACE_SAMPLING: Setting = value(
     "The share of traces that are sampled, of those that begin in this host",
 )
 .default("1");
+pub(crate) static TELEMETRY: Setting = value(
+    "telemetry",
+    "WASMCLOUD_TELEMETRY",
+    "ADDRESS:PORT",
+    "Where the dashboard, metrics and health are served, or off. Other addresses than those of this machine need a token",
+)
+.default("127.0.0.1:9464, or a free port if that is taken");
+pub(crate) static TELEMETRY_TOKEN: Setting = value(
+    "telemetry-token",
+    "WASMCLOUD_TELEMETRY_TOKEN",
+    "FILE",
+    "A file with the token that readers of the telemetry need. In the environment the token itself",
+)
+.secret();
+pub(crate) static TELEMETRY_NAME: Setting = list(
+    "telemetry-name",
+    "WASMCLOUD_TELEMETRY_NAME",
+    "HOST NAME",
+    "A name by which browsers may reach the telemetry without a token, beside localhost and addresses",
+);
 
 /// All settings, in the order of the help.
 pub(crate) static ALL: &[&Setting] = &[
@@ -323,4 +343,7 @@ pub(crate) static ALL: &[&Setting] = &[
     &MESSAGE_LIMIT,
     &OTLP_ENDPOINT,
     &TRACE_SAMPLING,
+    &TELEMETRY,
+    &TELEMETRY_TOKEN,
+    &TELEMETRY_NAME,
 ];
