@@ -19,6 +19,8 @@ mod instance;
 mod operations;
 mod outcome;
 mod sampler;
+#[cfg(all(test, feature = "telemetry"))]
+mod tests;
 
 use std::collections::HashMap;
 use std::hash::Hash;
