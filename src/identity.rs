@@ -9,6 +9,8 @@ use wasmcloud_claims::jwt::{self, CapabilityProvider, Claims};
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::identity::{Image, ProviderKey};
 use wasmcloud_core::text::escaped;
+use wasmcloud_engine::GuestLog;
+use wasmcloud_plugin::Isolation;
 use wasmcloud_provider::ProviderDescriptor;
 
 use crate::event::Subject;
@@ -29,14 +31,19 @@ pub(crate) struct ActorIdentity {
     pub(crate) trust: TrustState,
     /// The image that the module came from, if it came from a registry.
     pub(crate) image: Option<Arc<Image>>,
+    /// The lines that its instances log.
+    pub(crate) log: Arc<GuestLog>,
 }
 
 impl ActorIdentity {
     pub(crate) fn new(claims: Arc<Claims<jwt::Actor>>, token: Arc<str>) -> ActorIdentity {
         let metadata = claims.metadata.as_ref();
+        let key: Arc<str> = claims.subject.as_str().into();
+        let name = claims.name();
         ActorIdentity {
-            key: claims.subject.as_str().into(),
-            name: claims.name(),
+            log: Arc::new(GuestLog::new(key.clone(), &name)),
+            key,
+            name,
             revision: metadata.and_then(|metadata| metadata.rev).unwrap_or(0),
             call_alias: metadata.and_then(|metadata| metadata.call_alias.as_deref()).map(Arc::from),
             capabilities: metadata.and_then(|metadata| metadata.caps.clone()).unwrap_or_default().into_iter().collect(),
@@ -90,6 +97,8 @@ pub(crate) struct ProviderIdentity {
     pub(crate) trust: TrustState,
     /// The image that the archive came from, if it came from a registry.
     pub(crate) image: Option<Arc<Image>>,
+    /// Whether it runs in a process of its own.
+    pub(crate) is_isolated: bool,
 }
 
 impl ProviderIdentity {
@@ -100,7 +109,14 @@ impl ProviderIdentity {
             contract_id: contract_id.clone(),
             link_name: key.link_name.to_string(),
         };
-        ProviderIdentity { key, contract_id, claims, signed, entity, trust: TrustState::default(), image }
+        let trust = TrustState::default();
+        ProviderIdentity { key, contract_id, claims, signed, entity, trust, image, is_isolated: false }
+    }
+
+    /// Returns the same identity with where the provider runs.
+    pub(crate) fn with_isolation(mut self, isolation: Option<&Isolation>) -> ProviderIdentity {
+        self.is_isolated = matches!(isolation, Some(Isolation::Process(_)));
+        self
     }
 
     /// Returns the revision that the claims name, or 0.

@@ -28,7 +28,7 @@ pub struct LinkDefinition {
 pub(crate) const HOST_PREFIX: &str = "__wasmcloud_";
 
 /// The link value with the names of the values that are secrets, separated by commas.
-const SECRETS: &str = "__wasmcloud_secrets";
+pub(crate) const SECRETS: &str = "__wasmcloud_secrets";
 
 /// What listings show in place of a secret.
 const HIDDEN: &str = "(secret)";

@@ -117,6 +117,12 @@ impl Shards {
         &self.all[number]
     }
 
+    /// Returns all shards.
+    #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry asks each of them"))]
+    pub(crate) fn all(&self) -> &[Shard] {
+        &self.all
+    }
+
     /// Starts work on the next shard in rotation, without waiting for it.
     ///
     /// # Errors

@@ -4,6 +4,8 @@
 //! number of actors.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use imbl::shared_ptr::DefaultSharedPtr;
 use tokio::sync::Notify;
@@ -103,6 +105,35 @@ impl Condition {
     }
 }
 
+/// The last health check of a child.
+#[derive(Debug, Clone)]
+pub(crate) struct LastCheck {
+    pub(crate) health: Health,
+    /// When it was checked. It changes in place: a check that finds what the last one found is no news for calls.
+    at: Arc<AtomicU64>,
+}
+
+impl LastCheck {
+    /// Returns a check with this result, made now.
+    pub(crate) fn now(health: Health) -> LastCheck {
+        let check = LastCheck { health, at: Arc::default() };
+        check.repeat();
+        check
+    }
+
+    /// Records that another check, made now, has had the same result.
+    pub(crate) fn repeat(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.at.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Returns when the child was checked. Unit: milliseconds since 1970.
+    #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry tells it"))]
+    pub(crate) fn at(&self) -> u64 {
+        self.at.load(Ordering::Relaxed)
+    }
+}
+
 /// Returns the health of a child that has lost trust and is not asked.
 pub(crate) fn distrust_health(trust: &TrustState) -> Option<Health> {
     trust.lost().map(|distrust| Health::Unhealthy { reason: distrust.reason.clone() })
@@ -121,7 +152,7 @@ pub(crate) struct Snapshot {
     /// The contracts of running providers, and the number of providers for each. None of them can be an alias.
     pub(crate) contracts: Map<String, usize>,
     /// The results of the last health checks.
-    pub(crate) health: Map<Child, Health>,
+    pub(crate) health: Map<Child, LastCheck>,
     /// Actors on other hosts that are linked to providers on this one, by their verified tokens.
     pub(crate) remote_actors: Map<Arc<str>, Arc<ActorIdentity>>,
     /// Actors that ran and were stopped.

@@ -56,8 +56,14 @@ impl ControlHandler for HostControl {
     }
 
     fn state(&self) -> Result<Arc<HostState>> {
-        let message = format!("host {} tells no state: it was built without telemetry", self.host()?.id());
-        Err(Error::new(ErrorKind::Unsupported, message))
+        let host = self.host()?;
+        #[cfg(feature = "telemetry")]
+        return host.state();
+        #[cfg(not(feature = "telemetry"))]
+        {
+            let message = format!("host {} tells no state: it was built without telemetry", host.id());
+            Err(Error::new(ErrorKind::Unsupported, message))
+        }
     }
 
     fn can_run_actor(&self, request: &ActorAuctionRequest) -> bool {

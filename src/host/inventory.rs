@@ -158,7 +158,9 @@ fn digest(image: Option<&Image>) -> Option<String> {
 
 /// Returns the health of a child that is known without a check.
 fn health(trust: &TrustState, condition: &Condition, child: Child, snapshot: &Snapshot) -> Option<Health> {
-    distrust_health(trust).or_else(|| condition.health()).or_else(|| snapshot.health.get(&child).cloned())
+    distrust_health(trust)
+        .or_else(|| condition.health())
+        .or_else(|| snapshot.health.get(&child).map(|check| check.health.clone()))
 }
 
 fn state(trust: &TrustState, condition: &Condition) -> ChildState {

@@ -17,6 +17,8 @@ use super::{Host, Running};
 use crate::event::EventKind;
 use crate::shard::Shards;
 use crate::supervisor::{Command, Supervisor, SupervisorConfig};
+#[cfg(feature = "telemetry")]
+use crate::telemetry::Stage;
 
 /// The longest grace period. A deadline that is further away could overflow a clock.
 const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -67,6 +69,8 @@ impl Host {
         #[cfg(not(feature = "lattice"))]
         let child_changes = None;
         let shards = Arc::new(Shards::start(self.0.configuration.shards).await?);
+        #[cfg(feature = "telemetry")]
+        let telemetry = self.begin_telemetry(&shards).await?;
         self.0.dispatch.authority().work_on(&shards);
         let Configuration { compilation, updates, health, trust, .. } = self.0.configuration.clone();
         let grace = self.grace();
@@ -92,7 +96,11 @@ impl Host {
             since: Instant::now(),
             #[cfg(feature = "lattice")]
             lattice,
+            #[cfg(feature = "telemetry")]
+            telemetry,
         });
+        #[cfg(feature = "telemetry")]
+        self.enter(Stage::Running);
         self.0.dispatch.events().emit(WasmCloudEntity::Host, EventKind::HostStarted);
         log::info!("host {} runs with {} shard(s)", self.id(), self.0.configuration.shards);
         Ok(())
@@ -118,6 +126,8 @@ impl Host {
     pub async fn stop(&self) {
         let Some(running) = self.0.running.get() else { return };
         self.0.registries.close();
+        #[cfg(feature = "telemetry")]
+        self.enter(Stage::Stopping);
         let deadline = Instant::now() + self.grace();
         #[cfg(feature = "lattice")]
         if let Some(lattice) = &running.lattice {
@@ -127,6 +137,10 @@ impl Host {
         #[cfg(feature = "lattice")]
         if let Some(lattice) = &running.lattice {
             lattice.end().await;
+        }
+        #[cfg(feature = "telemetry")]
+        if let Some(telemetry) = &running.telemetry {
+            telemetry.end().await;
         }
         if let Some(thread) = &running.own_thread {
             thread.end().await;

@@ -66,7 +66,7 @@ impl Outcome {
 pub(crate) struct Outcomes([u64; Outcome::ALL.len()]);
 
 impl Outcomes {
-    pub(super) fn add(&mut self, outcome: Outcome, calls: u64) {
+    pub(crate) fn add(&mut self, outcome: Outcome, calls: u64) {
         self.0[outcome as usize] += calls;
     }
 
@@ -91,5 +91,10 @@ impl Outcomes {
     /// Returns the number of all calls.
     pub(crate) fn calls(&self) -> u64 {
         self.0.iter().sum()
+    }
+
+    /// Returns the number of calls that failed for another reason than that their caller ended them.
+    pub(crate) fn errors(&self) -> u64 {
+        self.calls() - self.of(Outcome::Ok) - self.of(Outcome::Cancelled)
     }
 }

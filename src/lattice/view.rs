@@ -4,6 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use wasmcloud_control::ControlCounts;
+#[cfg(feature = "telemetry")]
+use wasmcloud_lattice::EraHost;
 use wasmcloud_lattice::edge::EdgeCounts;
 use wasmcloud_lattice::registry::RegistryCounters;
 use wasmcloud_lattice::{AdvertisementCounts, ConnectionCounts, LatticeState, MembershipCounts, Peer, PeerStatus};
@@ -35,6 +37,30 @@ pub struct LatticeView {
     pub era_hosts: Vec<String>,
     /// How many messages came and went.
     pub counts: LatticeCounts,
+}
+
+/// The hosts of a lattice, without what they run.
+#[cfg(feature = "telemetry")]
+#[derive(Debug)]
+pub(crate) struct LatticeHosts {
+    pub(crate) state: LatticeState,
+    pub(crate) namespace: String,
+    pub(crate) is_cordoned: bool,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) era_hosts: Vec<EraHost>,
+}
+
+#[cfg(feature = "telemetry")]
+impl LatticeHosts {
+    pub(super) fn of(node: &Node) -> LatticeHosts {
+        LatticeHosts {
+            state: node.state(),
+            namespace: node.namespace.as_str().to_owned(),
+            is_cordoned: node.is_cordoned.load(Ordering::Relaxed),
+            peers: node.membership.peers(),
+            era_hosts: node.membership.era_hosts(),
+        }
+    }
 }
 
 /// Another host of a lattice.

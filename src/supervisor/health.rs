@@ -122,7 +122,9 @@ impl Supervision {
             None => return false,
             Some(before) => before.cloned(),
         };
-        if before.as_ref() != Some(health) {
+        if before.as_ref() == Some(health) {
+            self.registry.borrow().repeat_health(child);
+        } else {
             self.change(|registry| registry.record_health(child, health.clone()));
             if before.is_some() || *health != Health::Healthy {
                 self.emit(child, EventKind::HealthChanged { health: health.clone() });

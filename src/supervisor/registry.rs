@@ -32,7 +32,7 @@ use wasmcloud_core::identity::ProviderKey;
 use super::blueprint::{ActorBlueprint, ProviderBlueprint};
 use super::restart::{RestartPolicy, Restarts};
 use crate::child::Child;
-use crate::dispatch::snapshot::{RunningActor, Snapshot};
+use crate::dispatch::snapshot::{LastCheck, RunningActor, Snapshot};
 use crate::event::Subject;
 use crate::identity::ActorIdentity;
 use crate::instruments::EntityInstruments;
@@ -292,12 +292,19 @@ impl Registry {
     /// has ended.
     pub(super) fn last_health(&self, start: StartNumber, child: &Child) -> Option<Option<&Health>> {
         let record = self.records.get(child).filter(|record| record.start == start);
-        record.map(|_| self.snapshot.health.get(child))
+        record.map(|_| self.snapshot.health.get(child).map(|check| &check.health))
     }
 
     /// Records the health of a running child.
     pub(super) fn record_health(&mut self, child: &Child, health: Health) {
-        self.snapshot.health.insert(child.clone(), health);
+        self.snapshot.health.insert(child.clone(), LastCheck::now(health));
+    }
+
+    /// Records that a running child is as it was at its last check.
+    pub(super) fn repeat_health(&self, child: &Child) {
+        if let Some(check) = self.snapshot.health.get(child) {
+            check.repeat();
+        }
     }
 
     /// Registers an actor that has been created, with its call alias.
