@@ -13,7 +13,7 @@ async fn actors_and_providers_are_told_with_their_claims_and_figures() {
         let signing = sign("echo").alias("echo").capability(PROBE).revision(7);
         let (actor, issuer) = (signing.actor(), signing.claims.issuer.clone());
         let key = actor.public_key();
-        host.start_actor_with(actor, ActorOptions::new().instances(2.try_into().unwrap())).await.unwrap();
+        host.start_actor_with(actor, ActorOptions::new().instances(2)).await.unwrap();
         let (_, caller) = probed_caller(&host).await;
         for _ in 0..30 {
             host.call_actor(&key, "Echo", b"x").await.unwrap();
