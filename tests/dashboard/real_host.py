@@ -20,6 +20,12 @@ BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 PRIME = 2**255 - 19
 CURVE = -121665 * pow(121666, -1, PRIME) % PRIME
 MODULE_PREFIX = 12 << 3
+# A guest that traps whatever it is asked: (module (memory (export "memory") 1)
+#   (func (export "__guest_call") (param i32 i32) (result i32) unreachable))
+TRAP = (
+    b"\0asm\1\0\0\0\x01\x07\x01\x60\x02\x7f\x7f\x01\x7f\x03\x02\x01\x00\x05\x03\x01\x00\x01"
+    b"\x07\x19\x02\x06memory\x02\x00\x0c__guest_call\x00\x00\x0a\x05\x01\x03\x00\x00\x0b"
+)
 PATIENCE_S = 120
 
 
@@ -53,6 +59,8 @@ class Workshop:
         self.seed = self.folder / "account.seed"
         self.hosts = []
         self.servers = []
+        self.trap = self.folder / "trap_unsigned.wasm"
+        self.trap.write_bytes(TRAP)
         self.run("keys", "gen", "account", "--output", str(self.seed))
 
     def run(self, *arguments):
@@ -62,11 +70,11 @@ class Workshop:
         return done.stdout
 
     def sign(self, guest, name, *more, key=None):
-        """Signs a guest of the fixtures, and returns its file and its key."""
+        """Signs a guest of the fixtures, or `trap`, and returns its file and its key."""
         key = key or public_key()
         file = f"{key[:16]}.wasm"
         self.run(
-            "sign", str(GUESTS / f"{guest}.wasm"), "--output", file, f"--name={name}", "--revision", "3", "--version", "0.3.1",
+            "sign", str(self.trap if guest == "trap" else GUESTS / f"{guest}.wasm"), "--output", file, f"--name={name}", "--revision", "3", "--version", "0.3.1",
             "-c", "httpserver", "-c", "keyvalue", "--issuer-seed-file", str(self.seed), "--subject", key, *more,
         )  # fmt: skip
         return file, key

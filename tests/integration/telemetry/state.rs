@@ -66,10 +66,10 @@ async fn a_failure_is_told_with_its_cause_and_the_events_before_it() {
         let key = actor.public_key();
         let policy = RestartPolicy::new().restart(Restart::Temporary);
         host.start_actor_with(actor, ActorOptions::new().restart(policy)).await.unwrap();
-        host.call_actor(&key, "Any", b"").await.unwrap_err();
+        host.call_actor(&key, "Trap", b"").await.unwrap_err();
         let state = state_when(&host, |state| item(state, "actors", "id", &key)["state"] == "failed").await;
         let actor = item(&state, "actors", "id", &key);
-        assert!(actor["reason"].as_str().unwrap().contains("trapped"), "{actor:#}");
+        assert!(actor["reason"].as_str().unwrap().contains("unreachable"), "{actor:#}");
         assert_eq!(
             (&actor["instances_running"], &actor["crashes"], &actor["health"]),
             (&json!(0), &json!(1), &json!("unhealthy"))
@@ -79,7 +79,7 @@ async fn a_failure_is_told_with_its_cause_and_the_events_before_it() {
         let kinds: Vec<&str> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
         assert_eq!(kinds, ["started", "crashed", "failed"]);
         assert_eq!((&events[1]["severity"], &events[1]["name"]), (&json!("error"), &json!("trap")));
-        assert!(events[1]["detail"]["cause"].as_str().unwrap().contains("trapped"));
+        assert!(events[1]["detail"]["cause"].as_str().unwrap().contains("unreachable"));
         let sequences: Vec<u64> =
             state["events"].as_array().unwrap().iter().map(|event| event["sequence"].as_u64().unwrap()).collect();
         assert_eq!(sequences, (1..=sequences.len() as u64).collect::<Vec<u64>>());
