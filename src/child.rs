@@ -30,6 +30,22 @@ impl Child {
         }
     }
 
+    /// Returns the key of an actor, for fields of log lines.
+    pub(crate) fn actor(&self) -> Option<&str> {
+        match self {
+            Child::Actor(key) => Some(key),
+            Child::Provider(_) => None,
+        }
+    }
+
+    /// Returns the key and link name of a provider, for fields of log lines.
+    pub(crate) fn provider(&self) -> Option<String> {
+        match self {
+            Child::Actor(_) => None,
+            Child::Provider(key) => Some(key.joined()),
+        }
+    }
+
     /// Returns the kind of error for a second start of this child.
     pub(crate) fn runs_already(&self) -> ErrorKind {
         match self {

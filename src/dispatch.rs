@@ -41,6 +41,7 @@ use wasmcloud_core::entity::{WasmCloudEntity, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::InstanceNumber;
 use wasmcloud_core::limits::Limits;
+use wasmcloud_core::trace::Tracing;
 use wasmcloud_engine::MappingBudget;
 
 use crate::authorizer::Origin;
@@ -50,6 +51,7 @@ use crate::experiment::running::RunningExperiments;
 use crate::identity::{ActorIdentity, ProviderIdentity};
 use crate::instruments::Instruments;
 use crate::middleware::chain::{MiddlewareChain, Participants};
+use crate::spans;
 use authority::{Approval, Authority};
 use call_limiter::HostLimiter;
 #[cfg(feature = "lattice")]
@@ -67,6 +69,16 @@ const MOST_MOVES: usize = 16;
 #[derive(Clone)]
 pub(crate) struct Dispatch(Arc<Shared>);
 
+/// What a dispatch is made of.
+pub(crate) struct DispatchConfig {
+    pub(crate) limits: Limits,
+    pub(crate) authority: Authority,
+    pub(crate) middlewares: MiddlewareChain,
+    pub(crate) events: EventBus,
+    pub(crate) instruments: Instruments,
+    pub(crate) tracing: Tracing,
+}
+
 struct Shared {
     /// The last snapshot that the supervisor published.
     snapshot: ArcSwap<Snapshot>,
@@ -78,6 +90,7 @@ struct Shared {
     mappings: MappingBudget,
     events: EventBus,
     instruments: Instruments,
+    tracing: Tracing,
     /// The other hosts of the lattice, if this host has joined one.
     remote_hosts: OnceLock<Arc<dyn RemoteHosts>>,
     #[cfg(feature = "experiments")]
@@ -85,25 +98,18 @@ struct Shared {
 }
 
 impl Dispatch {
-    pub(crate) fn new(
-        limits: Limits,
-        authority: Authority,
-        middlewares: MiddlewareChain,
-        events: EventBus,
-        instruments: Instruments,
-    ) -> Dispatch {
-        let snapshot = ArcSwap::default();
-        let limiter = HostLimiter::new(limits.calls_in_flight);
-        let mappings = MappingBudget::new(limits.mappings);
+    pub(crate) fn new(config: DispatchConfig) -> Dispatch {
+        let DispatchConfig { limits, authority, middlewares, events, instruments, tracing } = config;
         Dispatch(Arc::new(Shared {
-            snapshot,
+            snapshot: ArcSwap::default(),
             limits,
             authority,
             middlewares,
-            limiter,
-            mappings,
+            limiter: HostLimiter::new(limits.calls_in_flight),
+            mappings: MappingBudget::new(limits.mappings),
             events,
             instruments,
+            tracing,
             remote_hosts: OnceLock::new(),
             #[cfg(feature = "experiments")]
             experiments: RunningExperiments::default(),
@@ -140,6 +146,11 @@ impl Dispatch {
         &self.0.instruments
     }
 
+    /// Returns how calls are traced.
+    pub(crate) fn tracing(&self) -> &Tracing {
+        &self.0.tracing
+    }
+
     /// Sets the other hosts of the lattice. A host joins one lattice at most.
     #[cfg(feature = "lattice")]
     pub(crate) fn join(&self, hosts: Arc<dyn RemoteHosts>) {
@@ -170,8 +181,22 @@ impl Dispatch {
 
     /// Calls an actor for the embedder, by public key or call alias.
     pub(crate) async fn call_from_host(&self, target: &str, operation: &str, payload: &[u8]) -> Result<Vec<u8>> {
-        // In all three kinds of call the snapshot is dropped before the answer is awaited.
         let (context, guard) = self.begin().cancellable();
+        let (context, span) = spans::call(self.tracing(), context, &WasmCloudEntity::Host, target, operation);
+        let answer = self.send_from_host(context, target, operation, payload).await;
+        guard.disarm();
+        span.end(&answer);
+        answer
+    }
+
+    async fn send_from_host(
+        &self,
+        context: CallContext,
+        target: &str,
+        operation: &str,
+        payload: &[u8],
+    ) -> Result<Vec<u8>> {
+        // In all three kinds of call the snapshot is dropped before the answer is awaited.
         let refusal = 'elsewhere: {
             let mut middlewares = self.0.middlewares.begin_call();
             let mut approval = Approval::default();
@@ -205,13 +230,10 @@ impl Dispatch {
                     .inspect_err(|refusal| self.count_unserved(Unserved::to_actor(target, Some(operation)), refusal))?;
             };
             let answer = self.await_answer(sent).await;
-            guard.disarm();
             return middlewares.leave(answer);
         };
         self.count_if_refused(Unserved::to_actor(target, Some(operation)), &refusal);
-        let answer = self.call_elsewhere_from_host(target, refusal, Request::new(operation, payload), context).await;
-        guard.disarm();
-        answer
+        self.call_elsewhere_from_host(target, refusal, Request::new(operation, payload), context).await
     }
 
     /// Calls an actor for a provider that is linked to it.
@@ -223,6 +245,21 @@ impl Dispatch {
         request: Request,
     ) -> Result<Vec<u8>> {
         let (context, guard) = context.through_provider(origin.instance);
+        let entity = &origin.identity.entity;
+        let (context, span) = spans::call(self.tracing(), context, entity, actor, &request.operation);
+        let answer = self.send_from_provider(origin, context, actor, request).await;
+        guard.disarm();
+        span.end(&answer);
+        answer
+    }
+
+    async fn send_from_provider(
+        &self,
+        origin: CallingProvider<'_>,
+        context: CallContext,
+        actor: &str,
+        request: Request,
+    ) -> Result<Vec<u8>> {
         let refusal = 'elsewhere: {
             let mut middlewares = self.0.middlewares.begin_call();
             let mut approval = Approval::default();
@@ -259,13 +296,10 @@ impl Dispatch {
                 })?;
             };
             let answer = self.await_answer(sent).await;
-            guard.disarm();
             return middlewares.leave(answer);
         };
         self.count_if_refused(Unserved::to_actor(actor, Some(&request.operation)), &refusal);
-        let answer = self.call_elsewhere_from_provider(origin, actor, refusal, request, context).await;
-        guard.disarm();
-        answer
+        self.call_elsewhere_from_provider(origin, actor, refusal, request, context).await
     }
 }
 

@@ -49,13 +49,14 @@ use wasmcloud_claims::TrustPolicy;
 #[cfg(feature = "experiments")]
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::trace::Tracing;
 
 pub use builder::HostBuilder;
 pub use inventory::{ActorInventory, Inventory, LinkInventory, ProviderInventory};
 pub use observation::ProviderDescription;
 
-use crate::dispatch::Dispatch;
 use crate::dispatch::authority::Authority;
+use crate::dispatch::{Dispatch, DispatchConfig};
 use crate::event::EventBus;
 #[cfg(feature = "lattice")]
 use crate::lattice::Lattice;
@@ -131,10 +132,14 @@ impl Drop for Inner {
 impl Host {
     fn new(configuration: Configuration) -> Host {
         let key = configuration.key.clone().unwrap_or_else(|| Arc::new(KeyPair::new_server()));
-        let middlewares = MiddlewareChain::new(configuration.middlewares.clone());
-        let events = EventBus::new(configuration.event_buffer);
-        let authority = Authority::new(configuration.authorizer.clone());
-        let dispatch = Dispatch::new(configuration.limits, authority, middlewares, events, configuration.instruments());
+        let dispatch = Dispatch::new(DispatchConfig {
+            limits: configuration.limits,
+            authority: Authority::new(configuration.authorizer.clone()),
+            middlewares: MiddlewareChain::new(configuration.middlewares.clone()),
+            events: EventBus::new(configuration.event_buffer),
+            instruments: configuration.instruments(),
+            tracing: Tracing::new(&key.public_key(), configuration.trace_sampling),
+        });
         #[cfg(feature = "experiments")]
         for (entity, experiment) in &configuration.experiments {
             let begun = dispatch.experiments().begin(entity, experiment.clone());

@@ -9,6 +9,7 @@ use wasmcloud_claims::jwt::{self, CapabilityProvider, Claims};
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::identity::{Image, ProviderKey};
 use wasmcloud_core::text::escaped;
+use wasmcloud_engine::GuestLog;
 use wasmcloud_plugin::Isolation;
 use wasmcloud_provider::ProviderDescriptor;
 
@@ -30,14 +31,19 @@ pub(crate) struct ActorIdentity {
     pub(crate) trust: TrustState,
     /// The image that the module came from, if it came from a registry.
     pub(crate) image: Option<Arc<Image>>,
+    /// The lines that its instances log.
+    pub(crate) log: Arc<GuestLog>,
 }
 
 impl ActorIdentity {
     pub(crate) fn new(claims: Arc<Claims<jwt::Actor>>, token: Arc<str>) -> ActorIdentity {
         let metadata = claims.metadata.as_ref();
+        let key: Arc<str> = claims.subject.as_str().into();
+        let name = claims.name();
         ActorIdentity {
-            key: claims.subject.as_str().into(),
-            name: claims.name(),
+            log: Arc::new(GuestLog::new(key.clone(), &name)),
+            key,
+            name,
             revision: metadata.and_then(|metadata| metadata.rev).unwrap_or(0),
             call_alias: metadata.and_then(|metadata| metadata.call_alias.as_deref()).map(Arc::from),
             capabilities: metadata.and_then(|metadata| metadata.caps.clone()).unwrap_or_default().into_iter().collect(),

@@ -22,6 +22,7 @@
 //! - [`TrustPolicy`]: trusted signers; [`Authorizer`], [`Decision`], [`Origin`]: decisions about starts, calls and links
 //! - [`LatticeOptions`], [`ConnectionOptions`], [`LatticeView`], [`LatticeState`]: the lattice that a host joins
 //! - [`RegistryOptions`], [`oci`]: OCI registries, from which actors and providers are pulled
+//! - [`Trace`], [`TraceContext`], [`TraceState`], [`CallId`]: the trace that a call is part of
 //! - `TelemetryOptions`: the port of the dashboard, metrics and health (feature `telemetry`)
 //! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: code that sees calls and their answers
 //! - `telemetry`: metrics of a host (feature `telemetry`)
@@ -39,6 +40,7 @@
 //! - `messaging`: [`builtin::Messaging`], on NATS
 //! - `lattice`: hosts that share actors, links and calls over NATS, with [`HostBuilder::with_lattice`]
 //! - `oci`: actors and provider archives from OCI registries, with [`Host::start_actor_from_registry`]
+//! - `otlp`: the export of spans to a collector, with `otlp::OtlpExport`
 //! - `experiments`: planned faults for tests, with `Experiment` and `Host::experiment`. Without it, the host contains no code
 //!   for them
 //! - `telemetry`: metrics for Prometheus, with `HostBuilder::with_metrics`, and the dashboard, metrics, health and readiness on an
@@ -70,6 +72,7 @@ mod middleware;
 mod provider;
 pub mod samples;
 mod shard;
+mod spans;
 mod supervisor;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
@@ -101,6 +104,7 @@ pub use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
 pub use wasmcloud_core::health::Health;
 pub use wasmcloud_core::limits::Limits;
 pub use wasmcloud_core::text::escaped;
+pub use wasmcloud_core::trace::{CallId, Trace, TraceContext, TraceState};
 #[doc(hidden)]
 pub use wasmcloud_engine::metered;
 pub use wasmcloud_engine::{ArtifactCache, Compiler};
@@ -118,6 +122,8 @@ pub use wasmcloud_provider::{
 pub use wasmcloud_providers as builtin;
 #[cfg(feature = "telemetry")]
 pub use wasmcloud_telemetry::TelemetryOptions;
+#[cfg(feature = "otlp")]
+pub use wasmcloud_telemetry::otlp;
 
 /// Runs the programs of the documents as tests.
 #[cfg(doctest)]
@@ -137,6 +143,9 @@ mod documents {
     struct Manifests;
     #[doc = include_str!("../docs/operate.md")]
     struct Operate;
+    #[cfg(feature = "otlp")]
+    #[doc = include_str!("../docs/traces.md")]
+    struct Traces;
     #[doc = include_str!("../docs/trust.md")]
     struct Trust;
     #[doc = include_str!("../docs/write-a-provider.md")]

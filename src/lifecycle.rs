@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::Message;
 use wasmcloud_core::identity::{InstanceNumber, ProviderKey};
+use wasmcloud_core::trace::CallId;
 
 /// An instance of an actor has crashed. The answer decides whether it is replaced.
 #[derive(Debug, Message)]
@@ -13,6 +14,8 @@ pub(crate) struct Crashed {
     pub(crate) actor: Arc<str>,
     pub(crate) instance: InstanceNumber,
     pub(crate) cause: String,
+    /// The call that it crashed in.
+    pub(crate) call: Option<CallId>,
     /// Crash count without an answer in between, starting at 1.
     pub(crate) in_a_row: u32,
 }

@@ -1,17 +1,13 @@
 //! Host manifests: files that describe the actors, providers and links of a host.
 //!
-//! A manifest is read, checked and applied in steps. The text becomes a `document`, in which variables are expanded. The
-//! document becomes a [`HostManifest`]. Checking the manifest against its files and a host makes a `plan`, which the host
+//! A manifest is read, checked and applied in steps. The text becomes a document (`crates/document`), in which variables are
+//! expanded. The document becomes a [`HostManifest`]. Checking the manifest against its files and a host makes a `plan`, which the host
 //! applies.
 //!
 //! # Layout
-//! - `file`: the files of manifests
-//! - `document`: reads YAML, JSON or TOML into a tree, within limits
 //! - `schema`: the keys of a manifest and their values
 //! - `travel`: manifests in JSON, as they travel to hosts
-//! - `quantity`: numbers with units
 //! - `options`: the options of actors and providers
-//! - `expansion`: expands `${VARIABLE:default}`
 //! - `reference`: resolves references to modules and archives
 //! - `secrets`: values of links that a manifest names and does not contain
 //! - `plan`: checks a manifest: reads every module and archive, and resolves every name
@@ -22,14 +18,10 @@
 
 pub(crate) mod applications;
 pub(crate) mod difference;
-mod document;
-mod expansion;
 mod failure;
-mod file;
 mod options;
 mod outcome;
 pub(crate) mod plan;
-mod quantity;
 pub(crate) mod reference;
 mod schema;
 pub(crate) mod secrets;
@@ -39,14 +31,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
-use wasmcloud_core::text::escaped;
+use wasmcloud_document::{DocumentError, Expansion, Format, TextError, Variables, environment, printable};
 
-use document::DocumentError;
-use expansion::Expansion;
 pub use failure::{EntryFailure, ManifestFailures};
-use file::Format;
 pub use options::{ManifestActor, ManifestIsolation, ManifestLimits, ManifestRestart};
 pub use outcome::{
     ApplyOptions, ManifestOutcome, ManifestPlan, PlanAction, PlanStep, PlannedImage, StepOutcome, StepResult,
@@ -211,11 +199,11 @@ impl HostManifest {
     /// the line and column if they are known.
     pub fn from_path(path: impl AsRef<Path>, expand_env: bool) -> Result<HostManifest> {
         let path = path.as_ref();
-        let text = file::read(path)?;
+        let text = read(path)?;
         let format = Format::of(path);
         let read = format.read(&text).and_then(|mut document| {
             if expand_env {
-                let mut expansion = Expansion::new(&expansion::environment);
+                let mut expansion = Expansion::new(&environment);
                 document.each_text(&mut |text| expansion.expand(text))?;
             }
             schema::manifest(document)
@@ -241,7 +229,7 @@ impl HostManifest {
     /// # Errors
     /// `InvalidManifest` if the manifest is malformed.
     pub fn from_yaml(text: &str) -> Result<HostManifest> {
-        document::yaml::read(text).and_then(schema::manifest).map_err(|error| invalid(None, &error, ""))
+        wasmcloud_document::yaml::read(text).and_then(schema::manifest).map_err(|error| invalid(None, &error, ""))
     }
 
     /// Reads a manifest from text in TOML, without expanding variables.
@@ -249,7 +237,7 @@ impl HostManifest {
     /// # Errors
     /// `InvalidManifest` if the manifest is malformed.
     pub fn from_toml(text: &str) -> Result<HostManifest> {
-        document::toml::read(text).and_then(schema::manifest).map_err(|error| invalid(None, &error, ""))
+        wasmcloud_document::toml::read(text).and_then(schema::manifest).map_err(|error| invalid(None, &error, ""))
     }
 
     /// Returns the JSON Schema of manifests.
@@ -277,7 +265,7 @@ impl HostManifest {
         self.expand_by(&|name| Ok(variables(name)))
     }
 
-    fn expand_by(mut self, variables: expansion::Variables<'_>) -> Result<HostManifest> {
+    fn expand_by(mut self, variables: Variables<'_>) -> Result<HostManifest> {
         let mut expansion = Expansion::new(variables);
         let expanded =
             self.each_text(&mut |key, text| expansion.expand(text).map_err(|reason| DocumentError::at(key(), reason)));
@@ -356,6 +344,16 @@ impl fmt::Debug for ManifestLink {
     }
 }
 
+/// Reads the text of a manifest.
+fn read(path: &Path) -> Result<String> {
+    wasmcloud_document::read_text(path).map_err(|error| match error {
+        TextError::Unreadable(error) => {
+            Error::new(ErrorKind::Io, format!("cannot read the manifest {}", path.display())).caused_by(error)
+        }
+        TextError::Invalid(error) => invalid(Some(path), &error, ""),
+    })
+}
+
 fn invalid(path: Option<&Path>, error: &DocumentError, note: &str) -> Error {
     Error::new(ErrorKind::InvalidManifest, format!("{} is invalid: {error}{note}", name(path)))
 }
@@ -368,9 +366,4 @@ fn name(path: Option<&Path>) -> String {
 fn is_name(text: &str) -> bool {
     const LONGEST: usize = 128;
     !text.is_empty() && text.chars().count() <= LONGEST && !text.chars().any(char::is_control)
-}
-
-/// Returns a name for errors: shortened and escaped.
-fn printable(name: &str) -> String {
-    escaped(shorten(name)).into_owned()
 }

@@ -16,6 +16,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result, panic_text};
 use wasmcloud_core::identity::InstanceNumber;
 use wasmcloud_core::limits::Limits;
 use wasmcloud_core::shutdown::ShutdownSignal;
+use wasmcloud_core::trace::is_listening;
 use wasmcloud_engine::{CompiledModule, Fault, Guest, REQUEST};
 
 use super::clock::Clock;
@@ -29,6 +30,7 @@ use crate::dispatch::resolve::failed;
 use crate::identity::ActorIdentity;
 use crate::instruments::{BegunCall, InstanceInstruments};
 use crate::shard::SlowPathQueue;
+use crate::spans;
 
 /// The state that an instance of an actor serves its calls with. It outlives the guests that the instance loses.
 pub(crate) struct InstanceContext {
@@ -105,7 +107,38 @@ pub(super) enum Progress {
 
 impl InstanceContext {
     /// Serves a call with a guest. A guest that waits for nothing has answered when this returns.
-    pub(super) fn serve_call(self: &Rc<Self>, mut guest: Guest, call: Deliver) -> Progress {
+    pub(super) fn serve_call(self: &Rc<Self>, guest: Guest, call: Deliver) -> Progress {
+        // A health check is not a call.
+        if !is_listening() || call.permits.is_none() {
+            return self.serve_untraced(guest, call);
+        }
+        let Deliver { request, context, permits } = call;
+        let tracing = self.dispatch.tracing();
+        let (context, span) = spans::actor(tracing, context, &self.identity, self.number, &request.operation);
+        let call = Deliver { request, context, permits };
+        match span.in_scope(|| self.serve_untraced(guest, call)) {
+            Progress::Done(completion) => {
+                span.end(&completion.answer);
+                Progress::Done(completion)
+            }
+            Progress::Pending(serving) => Progress::Pending(Box::pin(async move {
+                let completion = span.instrument(serving).await;
+                span.end(&completion.answer);
+                completion
+            })),
+            #[cfg(feature = "experiments")]
+            Progress::Lost(guest, answer) => Progress::Lost(
+                guest,
+                Box::pin(async move {
+                    let answer = answer.await;
+                    span.end(&answer);
+                    answer
+                }),
+            ),
+        }
+    }
+
+    fn serve_untraced(self: &Rc<Self>, mut guest: Guest, call: Deliver) -> Progress {
         let Deliver { request: Request { operation, payload }, context, permits } = call;
         let now = Instant::now();
         let context = self.in_time(context, now);

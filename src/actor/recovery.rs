@@ -14,6 +14,7 @@ use futures_util::future::{Either, select};
 use futures_util::{FutureExt, poll};
 use wasmcloud_core::call::CallContext;
 use wasmcloud_core::error::{Result, panic_text};
+use wasmcloud_core::trace::CallId;
 use wasmcloud_engine::{Fault, Guest, GuestConfig, HostCallHandler};
 
 use super::instance_context::{Completion, Down, InstanceContext, Loss, Progress};
@@ -84,10 +85,14 @@ impl InstanceContext {
             let (restart, remains) = match loss {
                 Loss::Ended => (None, None),
                 Loss::Crash(cause, remains) => {
-                    (Some(self.request_restart(cause).await.map_err(|reason| (Down::Failed(reason), None))?), remains)
+                    let call = remains.as_ref().map(|guest| guest.call_id());
+                    (
+                        Some(self.request_restart(cause, call).await.map_err(|reason| (Down::Failed(reason), None))?),
+                        remains,
+                    )
                 }
                 Loss::Interrupted(cause, remains) => {
-                    self.report_interruption(cause);
+                    self.report_interruption(cause, Some(remains.call_id()));
                     (Some(self.restarted(0, Duration::ZERO)), Some(remains))
                 }
                 Loss::Down(Down::Interrupted) => (Some(self.restarted(0, Duration::ZERO)), None),
@@ -110,14 +115,14 @@ impl InstanceContext {
                 loss = Loss::Crash(format!("the new instance {fault}"), None);
                 continue;
             };
-            self.report_interruption(format!("the new instance could not be created: {cause}"));
+            self.report_interruption(format!("the new instance could not be created: {cause}"), None);
             self.supervisor.interrupted(Interrupted { actor: self.identity.key.clone(), instance: self.number });
             return Err((Down::Interrupted, Some(fault)));
         }
     }
 
-    fn report_interruption(&self, cause: String) {
-        log::warn!("{} was interrupted: {cause}", self.identity);
+    fn report_interruption(&self, cause: String, call: Option<CallId>) {
+        log::warn!(actor = &*self.identity.key, call; "{} was interrupted: {cause}", self.identity);
         self.dispatch.events().emit(self.identity.subject(), EventKind::Interrupted { cause });
     }
 
@@ -126,10 +131,10 @@ impl InstanceContext {
     }
 
     /// Reports a crash, and waits for the decision and the delay of the restart.
-    async fn request_restart(&self, cause: String) -> Result<Restarted, String> {
+    async fn request_restart(&self, cause: String, call: Option<CallId>) -> Result<Restarted, String> {
         let in_a_row = self.crashes_in_a_row.get().saturating_add(1);
         self.crashes_in_a_row.set(in_a_row);
-        let crashed = Crashed { actor: self.identity.key.clone(), instance: self.number, cause, in_a_row };
+        let crashed = Crashed { actor: self.identity.key.clone(), instance: self.number, cause, call, in_a_row };
         let verdict = self.supervisor.crashed(crashed).await.ok_or_else(|| "its host has ended".to_owned())?;
         let (attempt, delay) = match verdict {
             Verdict::Restart { attempt, delay } => (attempt, delay),
@@ -163,9 +168,8 @@ impl InstanceContext {
     /// Creates a guest, unless the instance is ended in the meantime.
     async fn instantiate(self: &Rc<Self>, context: CallContext) -> Result<Guest, Fault> {
         self.clock.begin(Instant::now(), context.deadline, self.allotted());
-        let name = self.identity.to_string();
         let config = GuestConfig {
-            actor: &name,
+            log: self.identity.log.clone(),
             host: self.host_calls(),
             shutdown: self.shutdown.clone(),
             limits: &self.limits,

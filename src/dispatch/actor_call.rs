@@ -22,6 +22,7 @@ use super::{CallingActor, Dispatch, MOST_MOVES};
 use crate::authorizer::Origin;
 use crate::identity::ActorIdentity;
 use crate::middleware::chain::Participants;
+use crate::spans;
 
 /// The inputs to the resolution of an actor's call.
 #[derive(Debug, Clone, Copy)]
@@ -109,18 +110,24 @@ impl Dispatch {
     ) -> Result<Vec<u8>> {
         let GuestCall { binding, namespace, operation, payload } = call;
         let (context, guard) = context.through_actor(&origin.identity.key, origin.instance);
-        self.expect_chain_depth(&context)?;
+        let entity = &origin.identity.entity;
+        let (context, span) = spans::call(self.tracing(), context, entity, &namespace, &operation);
         let request = Request { operation, payload };
         let name = Name { namespace: &namespace, link_name: link_name(Some(&binding)) };
-        let lookup = Lookup { origin: origin.identity, name };
-        let answer = match self.call_here_from_actor(&lookup, request, &context).await {
+        let answer = self.send_from_actor(&Lookup { origin: origin.identity, name }, request, context).await;
+        guard.disarm();
+        span.end(&answer);
+        answer
+    }
+
+    async fn send_from_actor(&self, lookup: &Lookup<'_>, request: Request, context: CallContext) -> Result<Vec<u8>> {
+        self.expect_chain_depth(&context)?;
+        match self.call_here_from_actor(lookup, request, &context).await {
             Ok(answer) => answer,
             Err(Refused { refusal, request }) => {
-                self.call_elsewhere_from_actor(&lookup, refusal, request, context).await
+                self.call_elsewhere_from_actor(lookup, refusal, request, context).await
             }
-        };
-        guard.disarm();
-        answer
+        }
     }
 
     /// Calls what an actor names, if it runs on this host. The actor may run on another one.

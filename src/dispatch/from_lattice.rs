@@ -17,6 +17,7 @@ use super::unserved::Unserved;
 use crate::authorizer::Origin;
 use crate::identity::ActorIdentity;
 use crate::middleware::chain::Participants;
+use crate::spans;
 
 /// The caller on another host.
 #[derive(Debug, Clone)]
@@ -82,7 +83,24 @@ impl Dispatch {
     pub(crate) async fn call_from_lattice(&self, call: &mut RemoteRequest) -> RemoteOutcome {
         let RemoteRequest { origin, target, request, context } = call;
         let request = std::mem::take(request);
-        let name = match (&*origin, &*target) {
+        let (context, span) =
+            spans::from_lattice(self.tracing(), context.clone(), origin.entity(), target, &request.operation);
+        let outcome = self.serve_from_lattice(origin, target, request, &context).await;
+        match &outcome {
+            RemoteOutcome::Answered(answer) => span.end(answer),
+            RemoteOutcome::NotHere(refusal) => span.end_with(Some(refusal)),
+        }
+        outcome
+    }
+
+    async fn serve_from_lattice(
+        &self,
+        origin: &RemoteOrigin,
+        target: &WasmCloudEntity,
+        request: Request,
+        context: &CallContext,
+    ) -> RemoteOutcome {
+        let name = match (origin, target) {
             (RemoteOrigin::Actor(identity), WasmCloudEntity::Capability { contract_id, link_name, .. }) => {
                 if let Err(refusal) = self.expect_target(identity, target) {
                     return RemoteOutcome::Answered(Err(refusal));
@@ -95,7 +113,7 @@ impl Dispatch {
                 return RemoteOutcome::Answered(Err(Error::new(ErrorKind::NotLinked, message)));
             }
         };
-        let served = match &*origin {
+        let served = match origin {
             RemoteOrigin::Actor(identity) => {
                 let lookup = Lookup { origin: identity, name };
                 self.call_here_from_actor(&lookup, request, context).await.map_err(|refused| refused.refusal)

@@ -15,6 +15,7 @@ use super::unserved::Unserved;
 use super::{CallingProvider, Dispatch};
 use crate::authorizer::Origin;
 use crate::middleware::chain::Participants;
+use crate::spans;
 
 /// A future of the lattice.
 pub(crate) type Remote<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -145,8 +146,11 @@ impl Dispatch {
         let entered = middlewares.enter(participants, request);
         let answer = async {
             let request = entered?;
+            let (context, span) = spans::to_lattice(self.tracing(), context, &target, &request.operation);
             let call = RemoteCall { origin: caller.entity.clone(), target: target.clone(), request, context };
-            hosts.call(call).await
+            let answer = hosts.call(call).await;
+            span.end(&answer);
+            answer
         }
         .await;
         // That it runs nowhere else says less than the reason why it does not run here.

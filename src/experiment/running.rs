@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use wasmcloud_core::entity::{KeyKind, WasmCloudEntity, expect_key, link_name};
@@ -14,7 +14,11 @@ use crate::child::Child;
 
 /// The experiments of a host, by entity. Calls look them up without a lock.
 #[derive(Debug, Default)]
-pub(crate) struct RunningExperiments(ArcSwap<HashMap<Child, Arc<RunningExperiment>>>);
+pub(crate) struct RunningExperiments {
+    by_child: ArcSwap<HashMap<Child, Arc<RunningExperiment>>>,
+    /// Whether there are any. All calls of a host without experiments read this and nothing else.
+    any: AtomicBool,
+}
 
 /// An experiment with one entity.
 #[derive(Debug)]
@@ -32,11 +36,12 @@ impl RunningExperiments {
     pub(crate) fn begin(&self, entity: &WasmCloudEntity, experiment: Experiment) -> Result<()> {
         let child = child(entity)?;
         let running = Arc::new(RunningExperiment { experiment, calls: AtomicU64::new(0) });
-        self.0.rcu(|experiments| {
+        self.by_child.rcu(|experiments| {
             let mut experiments = HashMap::clone(experiments);
             experiments.insert(child.clone(), running.clone());
             experiments
         });
+        self.any.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -54,11 +59,10 @@ impl RunningExperiments {
 
     /// Returns the experiment with a child. `child` is only called if there are experiments.
     fn get(&self, child: impl FnOnce() -> Child) -> Option<Arc<RunningExperiment>> {
-        let experiments = self.0.load();
-        if experiments.is_empty() {
+        if !self.any.load(Ordering::Acquire) {
             return None;
         }
-        experiments.get(&child()).cloned()
+        self.by_child.load().get(&child()).cloned()
     }
 }
 

@@ -31,6 +31,8 @@ use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::updates::UpdatePolicy;
 #[cfg(feature = "experiments")]
 use wasmcloud_core::entity::WasmCloudEntity;
+#[cfg(feature = "otlp")]
+use wasmcloud_telemetry::otlp::OtlpExport;
 
 /// The configuration of a host, without its key.
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ pub(super) struct Configuration {
     pub(super) updates: UpdatePolicy,
     pub(super) grace: Option<Duration>,
     pub(super) event_buffer: usize,
+    /// The share of traces that are sampled.
+    pub(super) trace_sampling: f64,
     #[cfg(feature = "experiments")]
     pub(super) experiments: Vec<(WasmCloudEntity, Experiment)>,
     pub(super) health: CheckPolicy,
@@ -60,6 +64,9 @@ pub(super) struct Configuration {
     /// Whether calls and events are counted.
     #[cfg(feature = "telemetry")]
     pub(super) metrics: bool,
+    /// The export whose counts are among the metrics.
+    #[cfg(feature = "otlp")]
+    pub(super) span_export: Option<OtlpExport>,
     /// `None` if the host has no port for telemetry.
     #[cfg(feature = "telemetry")]
     pub(super) telemetry: Option<TelemetryOptions>,
@@ -107,6 +114,7 @@ impl HostBuilder {
             updates: UpdatePolicy { enabled: false, strict: true },
             grace: None,
             event_buffer: event::DEFAULT_BUFFER,
+            trace_sampling: 1.0,
             #[cfg(feature = "experiments")]
             experiments: Vec::new(),
             health: CheckPolicy { deadline: Duration::from_secs(1), interval: Some(Duration::from_secs(30)) },
@@ -117,6 +125,8 @@ impl HostBuilder {
             secrets_folder: None,
             #[cfg(feature = "telemetry")]
             metrics: false,
+            #[cfg(feature = "otlp")]
+            span_export: None,
             #[cfg(feature = "telemetry")]
             telemetry: None,
         })
@@ -139,6 +149,15 @@ impl HostBuilder {
     #[must_use]
     pub fn with_metrics(mut self) -> HostBuilder {
         self.0.metrics = true;
+        self
+    }
+
+    /// Adds what has become of the spans of an export to the text of [`Host::metrics`]. Default: the metrics say nothing of
+    /// spans.
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn with_span_export(mut self, export: OtlpExport) -> HostBuilder {
+        self.0.span_export = Some(export);
         self
     }
 
@@ -261,6 +280,14 @@ impl HostBuilder {
     #[must_use]
     pub fn with_event_buffer(mut self, events: usize) -> HostBuilder {
         self.0.event_buffer = events;
+        self
+    }
+
+    /// Sets the share of traces that are sampled, among those that begin in this host. Calls of other traces have no spans. A
+    /// trace that comes with a request, or from another host, says itself whether it is sampled. Range: 0 to 1. Default: 1.
+    #[must_use]
+    pub fn with_trace_sampling(mut self, share: f64) -> HostBuilder {
+        self.0.trace_sampling = share;
         self
     }
 

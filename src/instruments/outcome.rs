@@ -95,8 +95,8 @@ impl Outcomes {
         self.0.iter().sum()
     }
 
-    /// Returns the number of calls that failed or were not answered in time.
+    /// Returns the number of calls that failed for another reason than that their caller ended them.
     pub(crate) fn errors(&self) -> u64 {
-        self.of(Outcome::Error) + self.of(Outcome::Timeout)
+        self.calls() - self.of(Outcome::Ok) - self.of(Outcome::Cancelled)
     }
 }

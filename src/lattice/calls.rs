@@ -6,8 +6,9 @@ use std::time::Instant;
 use tokio::runtime::Handle;
 use wasmcloud_core::call::Request;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::trace::TraceState;
 use wasmcloud_lattice::rpc::OutgoingCall;
-use wasmcloud_lattice::wire::WaitingActor;
+use wasmcloud_lattice::wire::{TraceContext, WaitingActor};
 
 use super::Node;
 use crate::dispatch::remote::{Remote, RemoteCall, RemoteHosts};
@@ -54,7 +55,11 @@ impl RemoteHosts for RemoteCalls {
         let waiting: Vec<WaitingActor> = waiting.collect();
         let Request { operation, payload } = request;
         let deadline = context.deadline;
-        self.run(node.rpc.call(OutgoingCall { origin, target, operation, payload, deadline, waiting, trace: None }))
+        let trace = context.trace().map(|trace| TraceContext {
+            parent: trace.context.to_string(),
+            state: trace.state.as_ref().map(TraceState::to_string).unwrap_or_default(),
+        });
+        self.run(node.rpc.call(OutgoingCall { origin, target, operation, payload, deadline, waiting, trace }))
     }
 
     fn holder_of<'a>(&'a self, alias: &'a str, deadline: Instant) -> Remote<'a, Option<String>> {

@@ -92,7 +92,7 @@ impl KnownChildren {
     async fn update(&self, node: &Arc<Node>, child: Child) -> (Child, bool) {
         let updated = self.update_child(node, &child).await;
         if let Err(error) = &updated {
-            log::warn!("{child} is not known to the lattice yet: {error}");
+            log::warn!(actor = child.actor(), provider = child.provider(); "{child} is not known to the lattice yet: {error}");
         }
         (child, updated.is_ok())
     }
@@ -192,7 +192,7 @@ async fn announce(node: &Node, open: &OpenRegistry, child: &Child, known: &mut K
         }
         match open.registry.put_claims(&token, &links).await {
             Err(conflict) if conflict.kind() == ErrorKind::RegistryConflict => {
-                log::error!("{actor} is not known to other hosts, which know other claims for its key: {conflict}");
+                log::error!(actor = &*actor.key; "{actor} is not known to other hosts, which know other claims for its key: {conflict}");
                 known.announced = Some(token);
                 return Ok(());
             }
@@ -221,7 +221,7 @@ async fn announce_reference(
     };
     match open.registry.put_reference(reference, key).await {
         Err(refusal) if refusal.kind() == ErrorKind::InvalidArgument => {
-            log::warn!("other hosts cannot find {child} by its reference: {refusal}");
+            log::warn!(actor = child.actor(), provider = child.provider(); "other hosts cannot find {child} by its reference: {refusal}");
         }
         put => drop(put?),
     }
@@ -238,7 +238,7 @@ pub(super) async fn claim_alias(node: &Node, registry: &Registry, actor: &ActorI
     };
     match registry.claim_alias(alias, &actor.key).await {
         Err(taken) if taken.kind() == ErrorKind::AliasTaken => {
-            log::warn!("{actor} cannot be called by its alias on other hosts: {taken}");
+            log::warn!(actor = &*actor.key; "{actor} cannot be called by its alias on other hosts: {taken}");
             Ok(())
         }
         claimed => claimed.map(drop),

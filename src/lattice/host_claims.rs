@@ -77,7 +77,9 @@ pub(super) async fn follow_without_registry(node: Arc<Node>) {
                 };
                 match learned {
                     Ok(()) => break,
-                    Err(error) => log::warn!("the claims of actor {actor} from host {host} are refused: {error}"),
+                    Err(error) => {
+                        log::warn!(actor = &*actor; "the claims of actor {actor} from host {host} are refused: {error}")
+                    }
                 }
             }
         }

@@ -69,7 +69,7 @@ impl Node {
             None => Command::RemoveLink(key.clone()),
         };
         if let Err(error) = self.request(command).await {
-            log::warn!("the {key} is not as before its refused change: {error}");
+            log::warn!(actor = &*key.actor; "the {key} is not as before its refused change: {error}");
         }
     }
 
@@ -130,7 +130,7 @@ impl Node {
         if !waits {
             return Err(error);
         }
-        log::warn!("the change of the {key} is not known to the lattice yet: {error}");
+        log::warn!(actor = &*key.actor; "the change of the {key} is not known to the lattice yet: {error}");
         self.links.add(key, change);
         Ok(())
     }
@@ -163,7 +163,9 @@ impl Node {
                 self.report_conflict(key, &conflict);
                 self.adopt_registered(registry, key).await;
             }
-            Err(error) => log::warn!("the change of the {key} is not known to the lattice yet: {error}"),
+            Err(error) => {
+                log::warn!(actor = &*key.actor; "the change of the {key} is not known to the lattice yet: {error}")
+            }
         }
     }
 
@@ -181,7 +183,7 @@ impl Node {
     }
 
     fn report_conflict(&self, key: &LinkKey, conflict: &Error) {
-        log::warn!("{conflict}");
+        log::warn!(actor = &*key.actor; "{conflict}");
         let entity = wasmcloud_core::entity::WasmCloudEntity::Actor(key.actor.to_string());
         let kind = EventKind::LinkConflict {
             contract_id: key.contract.to_string(),
@@ -195,7 +197,7 @@ impl Node {
     async fn adopt_registered(&self, registry: &Registry, key: &LinkKey) {
         let links = match registry.links_of(&key.actor).await {
             Ok(links) => links,
-            Err(error) => return log::warn!("the {key} cannot be read from the registry: {error}"),
+            Err(error) => return log::warn!(actor = &*key.actor; "the {key} cannot be read from the registry: {error}"),
         };
         let found = links.into_iter().find(|link| definition_of(&link.definition).key() == *key);
         let command = match found {
@@ -206,7 +208,7 @@ impl Node {
             None => Command::RemoveLink(key.clone()),
         };
         if let Err(error) = self.request(command).await {
-            log::warn!("the {key} is not as the registry has it: {error}");
+            log::warn!(actor = &*key.actor; "the {key} is not as the registry has it: {error}");
         }
     }
 }

@@ -220,7 +220,7 @@ impl Applier {
                 Ok(LinkEntry::Absent) if is_registered => self.send(Command::RemoveLink(key)).await,
                 Ok(LinkEntry::Absent) => self.node.links.add(key, Change::SetLink(record_of(&definition))),
                 Ok(_) => {}
-                Err(error) => log::warn!("the {key} is not compared with the registry: {error}"),
+                Err(error) => log::warn!(actor = &*key.actor; "the {key} is not compared with the registry: {error}"),
             }
         }
         self.node.publish_pending_links().await;
@@ -244,10 +244,10 @@ impl Applier {
         self.node.publish_pending_links().await;
         for actor in snapshot.actors.values().filter(|actor| !actor.identity.token.is_empty()) {
             if let Err(error) = self.registry.put_claims(&actor.identity.token, &[]).await {
-                log::warn!("the claims of {} are not in the registry: {error}", actor.identity);
+                log::warn!(actor = &*actor.identity.key; "the claims of {} are not in the registry: {error}", actor.identity);
                 self.node.changes.add(vec![Child::Actor(actor.identity.key.clone())]);
             } else if let Err(error) = claim_alias(&self.node, &self.registry, &actor.identity).await {
-                log::warn!("the call alias of {} is not in the registry: {error}", actor.identity);
+                log::warn!(actor = &*actor.identity.key; "the call alias of {} is not in the registry: {error}", actor.identity);
             }
         }
     }

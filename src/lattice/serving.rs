@@ -8,6 +8,7 @@ use wasmcloud_core::call::{CallContext, Request, WaitingActor};
 use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind};
 use wasmcloud_core::identity::InstanceNumber;
+use wasmcloud_core::trace::Trace;
 use wasmcloud_lattice::rpc::{self, CallHandler, IncomingCall, Served};
 
 use super::Node;
@@ -89,7 +90,7 @@ impl CallHandler for Serving {
 
 /// Returns a call as the dispatch takes it.
 fn request(node: &Node, call: IncomingCall, origin: RemoteOrigin, limit: Duration) -> RemoteRequest {
-    let IncomingCall { target, operation, payload, waiting, .. } = call;
+    let IncomingCall { target, operation, payload, waiting, trace, .. } = call;
     let waiting = waiting.into_iter().map(|waiting| WaitingActor {
         key: waiting.actor.into(),
         instance: InstanceNumber(usize::try_from(waiting.instance).unwrap_or(usize::MAX)),
@@ -97,6 +98,11 @@ fn request(node: &Node, call: IncomingCall, origin: RemoteOrigin, limit: Duratio
     });
     let waiting: Vec<WaitingActor> = waiting.collect();
     let context = CallContext::resume(limit, waiting.into_iter());
+    let trace = trace.and_then(|trace| Trace::from_headers(&trace.parent, Some(&trace.state)));
+    let context = match trace {
+        Some(trace) => context.with_trace(trace),
+        None => context,
+    };
     RemoteRequest { origin, target, request: Request { operation, payload }, context }
 }
 

@@ -10,12 +10,13 @@ use wasmcloud_claims::{Actor, ProviderArchive};
 use wasmcloud_core::entity::{KeyKind, expect_contract, expect_key, is_key, link_name, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::identity::Image;
+use wasmcloud_document::printable;
 use wasmcloud_plugin::NativeCapability;
 
 use super::failure::ManifestFailures;
 use super::reference::{self, Location};
 use super::secrets::{self, SecretSources};
-use super::{HostManifest, ManifestActor, ManifestCapability, ManifestIsolation, ManifestLink, printable};
+use super::{HostManifest, ManifestActor, ManifestCapability, ManifestIsolation, ManifestLink};
 use crate::dispatch::snapshot::Snapshot;
 use crate::labels;
 use crate::link::LinkDefinition;

@@ -60,7 +60,7 @@ pub(super) fn expect_portable(reference: &str) -> Result<()> {
     let message = format!(
         "{} is a path, and a manifest for another machine can name no files: push the file to a registry (wasmcloud registry \
          push FILE registry.example/name:tag) and write that reference",
-        super::printable(reference)
+        wasmcloud_document::printable(reference)
     );
     Err(Error::new(ErrorKind::InvalidArgument, message))
 }

@@ -7,8 +7,8 @@ use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_document::printable;
 
-use super::printable;
 use crate::link::{HOST_PREFIX, mark_secrets};
 
 /// The size of the largest secret. Unit: bytes.

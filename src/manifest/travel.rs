@@ -9,7 +9,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use super::failure::ManifestFailures;
 use super::{
     HostManifest, ManifestActor, ManifestCapability, ManifestIsolation, ManifestLimits, ManifestLink, ManifestRestart,
-    ManifestSecret, document, invalid, reference, schema,
+    ManifestSecret, invalid, reference, schema,
 };
 
 impl HostManifest {
@@ -56,7 +56,9 @@ impl HostManifest {
     /// # Errors
     /// `InvalidManifest` if the manifest is malformed.
     pub fn from_json(text: &str) -> Result<HostManifest> {
-        let read = document::json::read(text).and_then(schema::manifest).map_err(|error| invalid(None, &error, ""))?;
+        let read = wasmcloud_document::json::read(text)
+            .and_then(schema::manifest)
+            .map_err(|error| invalid(None, &error, ""))?;
         Ok(HostManifest { has_travelled: true, ..read })
     }
 }

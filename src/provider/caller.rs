@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use wasmcloud_core::call::{CallContext, Request};
 use wasmcloud_core::identity::InstanceNumber;
+use wasmcloud_core::trace::Tracing;
 use wasmcloud_provider::{ActorAnswer, ActorCaller};
 
 use crate::dispatch::{CallingProvider, Dispatch};
@@ -18,8 +19,16 @@ pub(super) struct InstanceCaller {
 }
 
 impl ActorCaller for InstanceCaller {
+    fn begin(&self) -> CallContext {
+        self.dispatch.begin()
+    }
+
+    fn tracing(&self) -> &Tracing {
+        self.dispatch.tracing()
+    }
+
     fn call<'a>(&'a self, context: Option<CallContext>, actor: &'a str, request: Request) -> ActorAnswer<'a> {
-        let context = context.unwrap_or_else(|| self.dispatch.begin());
+        let context = context.unwrap_or_else(|| self.begin());
         let origin = CallingProvider { identity: &self.identity, instance: self.instance };
         Box::pin(self.dispatch.call_from_provider(origin, context, actor, request))
     }

@@ -26,17 +26,18 @@ use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
 use wasmcloud_core::health::{HEALTH_REQUEST, Health};
 use wasmcloud_core::shutdown::ShutdownSignal;
+use wasmcloud_core::trace::is_listening;
 use wasmcloud_provider::threads::panic_error;
 use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider, ProviderCallContext};
 
 #[cfg(feature = "experiments")]
 use super::fault_injection;
-#[cfg(feature = "experiments")]
 use crate::dispatch::Dispatch;
 use crate::dispatch::provider_mailbox::{ProviderCall, ProviderCheck};
 use crate::identity::ProviderIdentity;
 use crate::instruments::InstanceInstruments;
 use crate::shard::BatchCounter;
+use crate::spans;
 pub(crate) use crash_reports::CrashReports;
 pub(crate) use lifecycle::RELEASE_TIMEOUT;
 pub(crate) use start::ProviderStart;
@@ -58,7 +59,6 @@ struct Running {
     provider: Arc<dyn AsyncCapabilityProvider>,
     /// Calls actors outside of any call.
     dispatcher: ActorDispatcher,
-    #[cfg(feature = "experiments")]
     dispatch: Dispatch,
     reports: CrashReports,
     /// Once closing, only calls that its own calls wait for are accepted. Once ended, link changes are abandoned.
@@ -74,6 +74,21 @@ struct Running {
 }
 
 impl Running {
+    async fn serve_traced(&self, call: ProviderCall) -> Result<Result<Vec<u8>>, ProviderCall> {
+        let ProviderCall { actor, request, context: outer } = call;
+        let tracing = self.dispatch.tracing();
+        let (context, span) = spans::provider(tracing, outer.clone(), &self.identity, &actor, &request.operation);
+        let answer = span.instrument(self.serve_call(ProviderCall { actor, request, context })).await;
+        match answer {
+            Ok(answer) => {
+                span.end(&answer);
+                Ok(answer)
+            }
+            // The provider's next instance serves it.
+            Err(call) => Err(ProviderCall { context: outer, ..call }),
+        }
+    }
+
     async fn serve_call(&self, call: ProviderCall) -> Result<Result<Vec<u8>>, ProviderCall> {
         let instance = self.reports.instance();
         let is_own = || !self.is_gone.get() && call.context.is_awaited_by_provider(instance);
@@ -177,6 +192,9 @@ impl Handler<ProviderCall> for ProviderActor {
 
     fn handle(&mut self, call: ProviderCall, _: &mut Self::Context) -> Self::Result {
         let running = self.running.clone();
+        if is_listening() {
+            return Box::pin(async move { running.serve_traced(call).await });
+        }
         Box::pin(async move { running.serve_call(call).await })
     }
 }

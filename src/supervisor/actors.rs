@@ -73,13 +73,13 @@ impl Supervision {
         let running = self.registry.borrow().snapshot().actors.get(key).cloned();
         let Some(actor) = running else { return Ok(()) };
         if within(deadline, self.drain_links_of(&child)).await.is_err() {
-            log::warn!("the providers of {} still had calls for it at the end of the grace period", actor.identity);
+            log::warn!(actor = &*actor.identity.key; "the providers of {} still had calls for it at the end of the grace period", actor.identity);
         }
         let all_ended = close_instances(&actor.identity, &actor.instances, deadline).await;
         // Children that are stopped together share the deadline of the release, too.
         let release_deadline = (deadline + END_TIMEOUT).max(Instant::now() + MIN_RELEASE_TIME);
         if within(release_deadline, self.unbind_links_of(&child)).await.is_err() {
-            log::warn!("providers of {} did not release its links in time", actor.identity);
+            log::warn!(actor = &*actor.identity.key; "providers of {} did not release its links in time", actor.identity);
         }
         self.change(|registry| registry.remove_actor(key));
         self.dispatch.events().emit(actor.identity.subject(), EventKind::Stopped);

@@ -136,7 +136,7 @@ pub(super) async fn close_instances(identity: &ActorIdentity, instances: &Instan
     if within(deadline, instances.close()).await.is_ok() {
         return true;
     }
-    log::warn!("{identity} still served calls at the end of the grace period: they are ended");
+    log::warn!(actor = &*identity.key; "{identity} still served calls at the end of the grace period: they are ended");
     end_instances(instances).await
 }
 

@@ -28,7 +28,7 @@ impl Supervision {
             for_each_in_batches(keys.iter().cloned(), async |key| supervision.establish_link(&key).await).await;
         };
         if tokio::time::timeout(ESTABLISH_TIMEOUT, actix_rt::spawn(establish)).await.is_err() {
-            log::warn!("links of {child} are not established after {ESTABLISH_TIMEOUT:?}: their providers take longer");
+            log::warn!(actor = child.actor(), provider = child.provider(); "links of {child} are not established after {ESTABLISH_TIMEOUT:?}: their providers take longer");
         }
     }
 
@@ -57,7 +57,7 @@ impl Supervision {
         let Some(provider) = self.established_provider(&link) else { return };
         let task = Lifecycle::Drain { actor: key.actor.clone() };
         if let Err(error) = change_link(&provider, task).await {
-            log::error!("the {key} could not be drained: {error}");
+            log::error!(actor = &*key.actor; "the {key} could not be drained: {error}");
         }
     }
 

@@ -58,7 +58,7 @@ impl Supervision {
         let Ok(Some(ends)) = ends else { return true };
         let bound = self.bind(&ends, &link.definition).await;
         if let Err(refusal) = &bound {
-            log::error!("the {key} is refused after an update of its actor: {refusal}");
+            log::error!(actor = &*key.actor; "the {key} is refused after an update of its actor: {refusal}");
             self.change(|registry| registry.put_link(link.definition.clone(), LinkState::Releasing));
             // The provider still holds the previous binding.
             unbind_or_log(&provider, &link.definition).await;

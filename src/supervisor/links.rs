@@ -132,7 +132,7 @@ impl Supervision {
         let state = match bound {
             Ok(()) => LinkState::Established,
             Err(error) => {
-                log::error!("the {key} is refused: {error}");
+                log::error!(actor = &*key.actor; "the {key} is refused: {error}");
                 LinkState::Refused(error.to_string())
             }
         };
@@ -166,7 +166,7 @@ impl Supervision {
     /// Releases a link with its provider. The link then waits. The caller holds its lock.
     pub(super) async fn suspend_link(&self, link: &Link) {
         if let Err(error) = self.unbind_if_established(link).await {
-            log::error!("the {} could not be released: {error}", link.definition.key());
+            log::error!(actor = &*link.definition.actor_id; "the {} could not be released: {error}", link.definition.key());
         }
         self.change(|registry| registry.put_link(link.definition.clone(), LinkState::Pending));
     }
@@ -227,7 +227,7 @@ async fn unbind(provider: &RunningProvider, definition: &LinkDefinition) -> Resu
 
 pub(super) async fn unbind_or_log(provider: &RunningProvider, definition: &LinkDefinition) {
     if let Err(error) = unbind(provider, definition).await {
-        log::error!("the former {} could not be released: {error}", definition.key());
+        log::error!(actor = &*definition.actor_id; "the former {} could not be released: {error}", definition.key());
     }
 }
 

@@ -172,7 +172,7 @@ impl Supervision {
     /// Ends the remains of a provider that has crashed.
     async fn release_crashed(&self, child: &Child, running: &RunningProvider) {
         if let Err(error) = stop_instance(&running.mailbox, Instant::now() + RESTART_GRACE).await {
-            log::warn!("{} could not be stopped after its crash: {error}", self.subject(child));
+            log::warn!(actor = child.actor(), provider = child.provider(); "{} could not be stopped after its crash: {error}", self.subject(child));
         }
         self.suspend_links_of(child).await;
     }
@@ -198,7 +198,7 @@ impl Supervision {
         let running = self.registry.borrow().snapshot().providers.get(key).cloned();
         let Some(provider) = running else { return Ok(()) };
         if !provider.is_down && within(deadline, self.drain_links_of(&child)).await.is_err() {
-            log::warn!("{} still had calls for actors at the end of the grace period", self.subject(&child));
+            log::warn!(actor = child.actor(), provider = child.provider(); "{} still had calls for actors at the end of the grace period", self.subject(&child));
         }
         self.change(|registry| registry.close_provider(key));
         let ended = stop_instance(&provider.mailbox, deadline).await;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use actix::{Handler, MessageResult};
 use futures_util::future::select;
 use wasmcloud_core::identity::InstanceNumber;
+use wasmcloud_core::trace::CallId;
 
 use super::{Supervision, Supervisor};
 use crate::child::Child;
@@ -21,9 +22,10 @@ impl Supervision {
         child: &Child,
         instance: InstanceNumber,
         cause: String,
+        call: Option<CallId>,
         in_a_row: u32,
     ) -> Verdict {
-        self.emit_crash(child, cause);
+        self.emit_crash(child, cause, call);
         let had_failed = self.registry.borrow().has_failed(child);
         let verdict =
             self.change(|registry| registry.crash(child, instance, Instant::now(), in_a_row, random_fraction()));
@@ -31,14 +33,14 @@ impl Supervision {
             && !had_failed
             && self.registry.borrow().has_failed(child)
         {
-            log::error!("{} has failed: {reason}", self.subject(child));
+            log::error!(actor = child.actor(), provider = child.provider(); "{} has failed: {reason}", self.subject(child));
             self.emit(child, EventKind::Failed { reason: reason.clone() });
         }
         verdict
     }
 
-    fn emit_crash(&self, child: &Child, cause: String) {
-        log::warn!("{} crashed: {cause}", self.subject(child));
+    fn emit_crash(&self, child: &Child, cause: String, call: Option<CallId>) {
+        log::warn!(actor = child.actor(), provider = child.provider(), call; "{} crashed: {cause}", self.subject(child));
         if let Some(instruments) = self.registry.borrow().instruments(child) {
             instruments.count_crash();
         }
@@ -61,7 +63,7 @@ impl Supervision {
         service: ServiceRecord,
     ) -> Verdict {
         let in_a_row = self.registry.borrow_mut().count_crash(child, service);
-        self.handle_crash(child, instance, cause, in_a_row)
+        self.handle_crash(child, instance, cause, None, in_a_row)
     }
 
     /// Handles the crash of a provider's instance, and restarts the provider if its policy allows.
@@ -74,7 +76,7 @@ impl Supervision {
         let child = Child::Provider(provider.clone());
         if !self.registry.borrow().is_in_service(&child, instance) {
             // The instance has been replaced or has failed already, so the crash only ends its last calls.
-            return self.emit_crash(&child, cause);
+            return self.emit_crash(&child, cause, None);
         }
         let supervision = self.clone();
         let abandoned = self.abandoned.clone();
@@ -105,8 +107,8 @@ impl Handler<Crashed> for Supervisor {
     type Result = MessageResult<Crashed>;
 
     fn handle(&mut self, crash: Crashed, _: &mut Self::Context) -> Self::Result {
-        let Crashed { actor, instance, cause, in_a_row } = crash;
-        MessageResult(self.supervision.handle_crash(&Child::Actor(actor), instance, cause, in_a_row))
+        let Crashed { actor, instance, cause, call, in_a_row } = crash;
+        MessageResult(self.supervision.handle_crash(&Child::Actor(actor), instance, cause, call, in_a_row))
     }
 }
 

@@ -64,7 +64,7 @@ impl Supervision {
         let identity = Arc::new(identity);
         let child = Child::Actor(identity.key.clone());
         let former = self.try_replace(&child, actor, identity.clone(), options).await.inspect_err(|refusal| {
-            log::warn!("the update of {} is refused: {refusal}", self.subject(&child));
+            log::warn!(actor = child.actor(), provider = child.provider(); "the update of {} is refused: {refusal}", self.subject(&child));
             self.emit(&child, EventKind::UpdateRefused { reason: refusal.to_string() });
         })?;
         let Some(failure) = self.watch(&child, &identity.entity, probation).await else { return Ok(Probation::Passed) };
@@ -155,7 +155,7 @@ impl Supervision {
     ) -> Result<Probation> {
         match restored {
             Ok(()) => {
-                log::warn!("{} is rolled back from revision {from} to {to}: {failure}", self.subject(child));
+                log::warn!(actor = child.actor(), provider = child.provider(); "{} is rolled back from revision {from} to {to}: {failure}", self.subject(child));
                 self.emit(child, EventKind::UpdateRolledBack { from, to, reason: failure.clone() });
                 Ok(Probation::Failed(failure))
             }

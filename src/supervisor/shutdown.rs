@@ -68,7 +68,7 @@ impl Supervision {
                 }
             };
             if let (Err(error), Some(child)) = (stopped, last_started) {
-                log::warn!("{child} did not stop cleanly: {error}");
+                log::warn!(actor = child.actor(), provider = child.provider(); "{child} did not stop cleanly: {error}");
             }
         }
         // Work beside the commands, such as restarts that wait for their delay.

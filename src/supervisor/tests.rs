@@ -8,12 +8,14 @@ use wasmcloud_claims::jwt;
 use wasmcloud_core::error::BoxedError;
 use wasmcloud_core::identity::InstanceNumber;
 use wasmcloud_core::limits::Limits;
+use wasmcloud_core::trace::Tracing;
 use wasmcloud_provider::{CapabilityProvider, Dispatcher};
 
 use super::restart::Restart;
 use super::*;
 use crate::dispatch::authority::Authority;
 use crate::dispatch::snapshot::Condition;
+use crate::dispatch::{Dispatch, DispatchConfig};
 use crate::event::EventBus;
 use crate::instruments::Instruments;
 use crate::lifecycle::{ProviderCrashed, ServiceRecord};
@@ -53,9 +55,14 @@ impl CapabilityProvider for Early {
 
 /// Starts a provider whose first instances crash early, and returns its condition and instance once it has settled.
 async fn started(crashes: usize, policy: RestartPolicy) -> (Condition, InstanceNumber) {
-    let limits = Limits::new();
-    let middlewares = MiddlewareChain::new(Vec::new());
-    let dispatch = Dispatch::new(limits, Authority::new(None), middlewares, EventBus::new(64), Instruments::off());
+    let dispatch = Dispatch::new(DispatchConfig {
+        limits: Limits::new(),
+        authority: Authority::new(None),
+        middlewares: MiddlewareChain::new(Vec::new()),
+        events: EventBus::new(64),
+        instruments: Instruments::off(),
+        tracing: Tracing::new("N", 1.0),
+    });
     let shards = Arc::new(Shards::start(1).await.unwrap());
     let config = SupervisorConfig {
         compilation: CompilationConfig::default(),

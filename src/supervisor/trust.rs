@@ -66,7 +66,7 @@ impl Supervision {
         for (child, distrust) in changed {
             match distrust {
                 Some(Distrust { reason, .. }) => {
-                    log::warn!("{} is no longer trusted: {reason}", self.subject(&child));
+                    log::warn!(actor = child.actor(), provider = child.provider(); "{} is no longer trusted: {reason}", self.subject(&child));
                     self.emit(&child, EventKind::Distrusted { reason });
                 }
                 None => {
@@ -110,7 +110,7 @@ impl Supervision {
         let expired = self.registry.borrow_mut().take_expired(now.as_secs());
         for child in expired {
             log::warn!(
-                "the token of {} has expired: it cannot be called until it is updated or started again",
+                actor = child.actor(), provider = child.provider(); "the token of {} has expired: it cannot be called until it is updated or started again",
                 self.subject(&child)
             );
             self.emit(&child, EventKind::Expired);

@@ -36,7 +36,7 @@ impl Supervision {
         let child = Child::Actor(key.into());
         let updated = self.try_update(&child, key, actor, image).await;
         if let Err(refusal) = &updated {
-            log::warn!("the update of {} is refused: {refusal}", self.subject(&child));
+            log::warn!(actor = child.actor(), provider = child.provider(); "the update of {} is refused: {refusal}", self.subject(&child));
             self.emit(&child, EventKind::UpdateRefused { reason: refusal.to_string() });
         }
         updated
@@ -150,7 +150,7 @@ impl Supervision {
     /// period.
     async fn retire(&self, identity: &ActorIdentity, instances: &Instances) {
         if !close_instances(identity, instances, Instant::now() + self.grace).await {
-            log::error!("a former instance of {identity} did not end in time: its thread is left behind");
+            log::error!(actor = &*identity.key; "a former instance of {identity} did not end in time: its thread is left behind");
         }
     }
 }

@@ -163,3 +163,32 @@ fn singlepass_compiles_too_if_the_program_is_built_with_it() {
     dev.line("revision 2 answers");
     dev.stop();
 }
+
+#[test]
+fn without_a_file_there_has_to_be_a_project() {
+    let place = Workplace::new();
+    let (code, errors) = place.ends("dev");
+    assert!(code == 2 && errors.contains("wasmcloud new actor NAME"), "{code} {errors}");
+    place.write("package.json", "{}");
+    let (code, errors) = place.ends("dev");
+    assert!(code == 1 && errors.contains("package.json: missing field `name`"), "{code} {errors}");
+    place.write("package.json", r#"{"name": "x"}"#);
+    let (code, errors) = place.ends("dev");
+    assert!(code == 1 && errors.contains("run npm ci first"), "{code} {errors}");
+    let with_path = |path: &std::path::Path| {
+        let mut dev = Staying::start(place.command("dev").env("PATH", path));
+        (dev.code(), dev.errors())
+    };
+    place.write("Cargo.toml", "nonsense");
+    let (code, errors) = with_path(&place.path("nowhere"));
+    assert!(code == 1 && errors.contains("cannot run cargo"), "{code} {errors}");
+    let cargo = std::path::Path::new(env!("CARGO")).parent().unwrap();
+    let (code, errors) = with_path(cargo);
+    assert!(code == 1 && errors.contains("cargo cannot read the package"), "{code} {errors}");
+    std::fs::create_dir(place.path("src")).unwrap();
+    place.write("src/lib.rs", "");
+    place.write("Cargo.toml", "[package]\nname = \"x\"\n[workspace]\n");
+    let (code, errors) = with_path(cargo);
+    assert!(code == 1 && errors.contains("crate-type = [\"cdylib\"]"), "{code} {errors}");
+    assert_eq!(place.names(), ["Cargo.toml", "package.json", "src"]);
+}

@@ -12,8 +12,9 @@ use imports::{Imports, Module};
 use crate::signing::in_repository;
 
 /// The crates, each with the crates that it may use: those before it in the list, unless it says less.
-const CRATES: [(&str, &[&str]); 13] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("crates/core", &[]),
+    ("crates/document", &["wasmcloud-core"]),
     ("crates/claims", &["wasmcloud-core"]),
     ("crates/engine", &["wasmcloud-core"]),
     ("crates/provider-sdk", &[]),
@@ -34,6 +35,7 @@ const CRATES: [(&str, &[&str]); 13] = [
             "wasmcloud-core",
             "wasmcloud-claims",
             "wasmcloud-control",
+            "wasmcloud-document",
             "wasmcloud-engine",
             "wasmcloud-lattice",
             "wasmcloud-oci",
@@ -61,6 +63,7 @@ const LAYERS: [&[&str]; 8] = [
         "middleware",
         "samples",
         "shard",
+        "spans",
     ],
     &["dispatch"],
     &["actor", "provider"],

@@ -141,7 +141,8 @@ impl Staying {
         self.error("is served on");
         let errors = self.errors();
         let line = errors.lines().rfind(|line| line.contains("is served on")).unwrap();
-        line.rsplit(':').next().unwrap().trim().parse().unwrap()
+        let address = line.rsplit("is served on ").next().unwrap().split_whitespace().next().unwrap();
+        address.rsplit(':').next().unwrap().parse().unwrap()
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::identity::InstanceNumber;
+use crate::trace::{CallId, CallSpan, LazyCallId, Node, Trace, Tracing, is_listening};
 
 /// The time limit of a call whose own limit exceeds the range of the clock.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -44,6 +45,7 @@ pub struct CallContext {
     /// When the call fails if it has not been answered.
     pub deadline: Instant,
     callers: Option<Arc<Caller>>,
+    trace: Option<Arc<Node>>,
 }
 
 /// A caller that waits for the answer, and the callers that wait for it in turn.
@@ -54,6 +56,8 @@ struct Caller {
     before: Option<Arc<Caller>>,
     /// The number of actors that wait, including this one.
     depth: usize,
+    /// The identifier of the chain. That of the first caller counts.
+    id: LazyCallId,
 }
 
 #[derive(Debug)]
@@ -99,7 +103,7 @@ impl CallContext {
     pub fn begin(limit: Duration) -> CallContext {
         let now = Instant::now();
         let deadline = now.checked_add(limit).unwrap_or_else(|| now + LONGEST);
-        CallContext { deadline, callers: None }
+        CallContext { deadline, callers: None, trace: None }
     }
 
     /// Returns the context of a call that continues a chain from another host and may take `limit`. `waiting` lists the
@@ -134,7 +138,14 @@ impl CallContext {
     }
 
     fn called_by(self, kind: CallerKind, depth: usize) -> (CallContext, CancellationGuard) {
-        let caller = Arc::new(Caller { kind, is_cancelled: AtomicBool::new(false), before: self.callers, depth });
+        let caller = Caller {
+            kind,
+            is_cancelled: AtomicBool::new(false),
+            before: self.callers,
+            depth,
+            id: LazyCallId::default(),
+        };
+        let caller = Arc::new(caller);
         (CallContext { callers: Some(caller.clone()), ..self }, CancellationGuard(Some(caller)))
     }
 
@@ -152,6 +163,39 @@ impl CallContext {
     #[must_use]
     pub fn until(self, deadline: Instant) -> CallContext {
         CallContext { deadline, ..self }
+    }
+
+    /// Returns the trace that the call is part of, if there is one.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref().map(Node::trace)
+    }
+
+    /// Returns the same call as part of a trace.
+    #[must_use]
+    pub fn with_trace(self, trace: Trace) -> CallContext {
+        CallContext { trace: Some(Node::of(trace)), ..self }
+    }
+
+    /// Begins a span of the call, if a subscriber wants it and the trace is sampled. Returns the same call inside of it.
+    /// `make` makes the span, given the host's public key.
+    #[inline]
+    pub fn in_span(self, tracing: &Tracing, make: impl FnOnce(&str) -> tracing::Span) -> (CallContext, CallSpan) {
+        if !is_listening() {
+            return (self, CallSpan::none());
+        }
+        match tracing.begin(self.trace.as_ref(), make) {
+            Some(begun) => (CallContext { trace: Some(begun.node), ..self }, begun.span),
+            None => (self, CallSpan::none()),
+        }
+    }
+
+    /// Returns the identifier of the chain in log lines. All calls of a chain have the same one. A context that no caller
+    /// waits for, and without a trace, belongs to no chain yet, and has another one each time.
+    pub fn call_id(&self) -> CallId {
+        if let Some(trace) = self.trace() {
+            return CallId::of_trace(&trace.context);
+        }
+        self.callers().last().map_or_else(CallId::random, |first| first.id.get())
     }
 
     /// Returns whether an instance of a provider waits for this call, or for one that it is part of.
@@ -236,6 +280,23 @@ mod tests {
         );
         assert!(!calling.is_awaited_by_provider(second), "an actor of that number is no provider");
         assert_eq!(inner.depth(), 1);
+    }
+
+    #[test]
+    fn all_calls_of_a_chain_have_one_identifier() {
+        let (outer, _outer_waits) = CallContext::begin(Duration::from_secs(1)).cancellable();
+        let (inner, _inner_waits) = outer.clone().through_actor(&"a".into(), InstanceNumber(0));
+        let id = inner.call_id();
+        assert_eq!(outer.call_id(), id);
+        assert_eq!(inner.clone().until(Instant::now()).call_id(), id);
+        assert_eq!(id.to_string().len(), 16);
+        let (other, _other_waits) = CallContext::begin(Duration::from_secs(1)).cancellable();
+        assert_ne!(other.call_id(), id);
+
+        let trace = Trace::from_headers("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", None).unwrap();
+        let (traced, _waits) = inner.with_trace(trace.clone()).cancellable();
+        assert_eq!(traced.trace(), Some(&trace));
+        assert_eq!(traced.call_id().to_string(), "8448eb211c80319c");
     }
 
     #[test]

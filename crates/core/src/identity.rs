@@ -22,6 +22,11 @@ impl ProviderKey {
     pub fn new(id: &str, link_name: &str) -> ProviderKey {
         ProviderKey { id: id.into(), link_name: link_name.into() }
     }
+
+    /// Returns the public key and the link name in one word, as in `V.../default`, for fields of log lines.
+    pub fn joined(&self) -> String {
+        format!("{}/{}", self.id, escaped(&self.link_name))
+    }
 }
 
 impl std::fmt::Display for ProviderKey {

@@ -10,9 +10,11 @@
 //! - [`health`]: the health of actors and providers, and its wire format
 //! - [`identity`]: the identifiers of instances and providers in a host
 //! - [`limits`]: the limits of guests and hosts
+//! - [`line_limiter`]: limits the rate of log lines
 //! - [`call`]: a call, its deadline and its chain of callers
 //! - [`deadline`]: waits for work until a deadline
 //! - [`durations`]: how long things took
+//! - [`trace`]: the trace that a call is part of, and identifiers of calls
 //! - [`shutdown`]: the signal that work has to end
 
 #![forbid(unsafe_code)]
@@ -25,5 +27,7 @@ pub mod error;
 pub mod health;
 pub mod identity;
 pub mod limits;
+pub mod line_limiter;
 pub mod shutdown;
 pub mod text;
+pub mod trace;

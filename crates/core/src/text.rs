@@ -32,6 +32,23 @@ pub fn printable(bytes: &[u8]) -> String {
     escaped(&String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_PRINTABLE_BYTES)])).into_owned()
 }
 
+/// Returns the beginning of a text as one line for a log: escaped, and with the number of bytes that are left out at its end.
+/// `length` is the length of the whole text. Invalid UTF-8 is replaced.
+///
+/// ```
+/// # use wasmcloud_core::text::log_line;
+/// assert_eq!(log_line(b"evil\nERROR", 10), "evil\\nERROR");
+/// assert_eq!(log_line(b"evil", 100), "evil... (96 more bytes)");
+/// ```
+pub fn log_line(beginning: &[u8], length: usize) -> String {
+    let kept = &beginning[..beginning.len().min(MAX_PRINTABLE_BYTES)];
+    let shown = printable(kept);
+    match length.saturating_sub(kept.len()) {
+        0 => shown,
+        left_out => format!("{shown}... ({left_out} more bytes)"),
+    }
+}
+
 /// A writer that escapes the text written to it.
 #[derive(Debug)]
 pub struct Escaping<'a, W>(pub &'a mut W);
@@ -157,6 +174,8 @@ mod tests {
         #[test]
         fn any_bytes_can_be_shown(bytes: Vec<u8>) {
             prop_assert!(!printable(&bytes).contains(is_invisible));
+            prop_assert!(!log_line(&bytes, bytes.len() + 1).contains(is_invisible));
+            prop_assert_eq!(log_line(&bytes, bytes.len()), printable(&bytes));
         }
     }
 }

@@ -11,10 +11,12 @@ use wasmcloud_core::deadline::within;
 use wasmcloud_core::error::printable;
 use wasmcloud_core::limits::Limits;
 use wasmcloud_core::shutdown::ShutdownSignal;
+use wasmcloud_core::trace::CallId;
 use wasmer::{Instance, Memory, Store, StoreAsync};
 
 use super::call_loop::{CallLoop, CallLoopConfig};
 use super::fault::Fault;
+use super::guest_log::GuestLog;
 use super::guest_state::{GuestState, HostCallHandler};
 use super::imports::COPY_CHUNK;
 use super::mappings::MappingReservation;
@@ -34,8 +36,8 @@ pub struct Guest {
 
 /// The configuration of a guest.
 pub struct GuestConfig<'a> {
-    /// The name of the actor, for log lines.
-    pub actor: &'a str,
+    /// Takes the lines that the guest logs.
+    pub log: Arc<GuestLog>,
     /// Performs the guest's calls.
     pub host: HostCallHandler,
     /// Ends the guest at its next yield.
@@ -52,7 +54,7 @@ impl Guest {
     /// # Errors
     /// Returns the fault if the guest cannot start. Everything that it held is then released.
     pub async fn start(module: &CompiledModule, config: GuestConfig<'_>, context: CallContext) -> Result<Guest, Fault> {
-        let GuestConfig { actor, host, shutdown, limits, usage } = config;
+        let GuestConfig { log, host, shutdown, limits, usage } = config;
         let deadline = context.deadline;
         let stack_bytes = limits.stack_bytes;
         let state = Rc::new(GuestState::new(limits.message_bytes, host, shutdown, context, usage));
@@ -60,7 +62,7 @@ impl Guest {
         let reserved = mappings.reserve("its memory", layout.mappings())?;
         let mut store =
             Store::new(memory::with_tunables(engine.clone(), *layout, stack_bytes, mappings.release_queue()));
-        let imports = imports::define(&mut store, &state, actor);
+        let imports = imports::define(&mut store, &state, log);
         let instance = Instance::new(&mut store, code, &imports)?;
         let exports = &instance.exports;
         let memory = exports.get_memory(interface_check::MEMORY).map_err(Fault::instantiation)?;
@@ -111,6 +113,11 @@ impl Guest {
         self.state.operation()
     }
 
+    /// Returns the identifier of the chain that the last call belongs to, for log lines.
+    pub fn call_id(&self) -> CallId {
+        self.state.context().call_id()
+    }
+
     /// Runs the call that was begun last until it suspends or ends.
     ///
     /// The guest may be in the middle of a call: drop it after a fault that does not leave the instance usable, and
@@ -152,7 +159,7 @@ impl fmt::Debug for Guest {
 
 impl fmt::Debug for GuestConfig<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuestConfig").field("actor", &self.actor).finish_non_exhaustive()
+        f.debug_struct("GuestConfig").field("log", &self.log).finish_non_exhaustive()
     }
 }
 

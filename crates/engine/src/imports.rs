@@ -15,18 +15,19 @@ mod chunked_copy;
 mod guest_memory;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::poll;
 use send_wrapper::SendWrapper;
 use wapc::wapc_functions as names;
 use wasmcloud_core::call::GuestCall;
-use wasmcloud_core::error::printable;
 use wasmer::{
     AsyncFunctionEnvMut, Function, FunctionEnv, FunctionEnvMut, FunctionType, Imports, RuntimeError, Store, Type, Value,
 };
 
 use super::fault::Fault;
+use super::guest_log::GuestLog;
 use super::guest_state::{DeferredCopy, GuestState};
 use super::{interface, meter};
 pub(super) use chunked_copy::COPY_CHUNK;
@@ -39,9 +40,6 @@ const LONGEST_TEXT: u32 = 8 * 1024;
 /// The longest link name, namespace or operation of a host call. Contract ids, keys and aliases are much shorter. Unit:
 /// bytes.
 const LONGEST_NAME: u32 = 4 * 1024;
-
-/// The log target of guests' lines.
-const TARGET: &str = "wasmcloud_host::guest";
 
 /// The price of a log line: per line, and per byte. Unit: fuel.
 const LINE_PRICE: i32 = 4096;
@@ -65,12 +63,12 @@ pub(super) fn signature(namespace: &str, name: &str) -> Option<FunctionType> {
 }
 
 /// Defines all functions that a metered module can import, for one guest.
-pub(super) fn define(store: &mut Store, state: &Rc<GuestState>, actor: &str) -> Imports {
+pub(super) fn define(store: &mut Store, state: &Rc<GuestState>, log: Arc<GuestLog>) -> Imports {
     let env = FunctionEnv::new(store, SendWrapper::new(state.clone()));
     let mut imports = Imports::new();
     let yield_name = meter::YIELD.1;
     let tick_name = meter::TICK.1;
-    let log = console_log(store, &env, actor.to_owned());
+    let log = console_log(store, &env, log);
     let yields = yields(store, &env, state.clone());
     for (name, function) in [
         (yield_name, yields),
@@ -209,19 +207,18 @@ fn host_error(env: FunctionEnvMut<'_, Env>, pointer: u32) -> PriceResult {
     })
 }
 
-fn console_log(store: &mut Store, env: &FunctionEnv<Env>, actor: String) -> Function {
-    let log = move |env: FunctionEnvMut<'_, Env>, pointer: u32, length: u32| -> PriceResult {
+fn console_log(store: &mut Store, env: &FunctionEnv<Env>, log: Arc<GuestLog>) -> Function {
+    let write = move |env: FunctionEnvMut<'_, Env>, pointer: u32, length: u32| -> PriceResult {
         let state = env.data();
         let line = GuestMemory::of(state, &env)?.read_text(pointer, length)?;
         state.set_last_line(&line);
         // A line that is not logged costs no more than its copy.
-        if !log::log_enabled!(target: TARGET, log::Level::Info) {
+        if !GuestLog::is_enabled() || !log.write(&state.context(), &line, length as usize) {
             return Ok(price_of(line.len()));
         }
-        log::info!(target: TARGET, "{actor}: {}", printable(&line));
         Ok(LINE_PRICE + LINE_BYTE_PRICE * line.len() as i32)
     };
-    Function::new_typed_with_env(store, env, log)
+    Function::new_typed_with_env(store, env, write)
 }
 
 fn host_call(store: &mut Store, env: &FunctionEnv<Env>) -> Function {

@@ -9,6 +9,7 @@
 //! - `compiler`: selects and configures the compiler
 //! - `call_loop`: the generated module that enters a guest once and keeps its stack between calls
 //! - `guest_state`: the state that a guest shares with its imported functions
+//! - `guest_log`: the lines that guests write to the host's log
 //! - `imports`: the imported functions, and the fuel that each costs
 //! - `interface`: the names and types of the waPC functions (pure)
 //! - `mappings`: limits how many memory mappings guests hold
@@ -36,6 +37,7 @@ mod compilation;
 mod compiler;
 mod fault;
 mod guest;
+mod guest_log;
 mod guest_state;
 mod imports;
 mod interface;
@@ -62,6 +64,7 @@ pub use compilation::{CompilationConfig, CompilerContext, MachineCode, PreparedM
 pub use compiler::Compiler;
 pub use fault::{Fault, REQUEST};
 pub use guest::{Guest, GuestConfig};
+pub use guest_log::GuestLog;
 pub use guest_state::HostCallHandler;
 pub use mappings::{MappingBudget, StackUsage};
 use symbols::SymbolTable;

@@ -8,7 +8,7 @@ mod worker;
 use std::collections::HashMap;
 
 use tokio::sync::oneshot;
-use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind};
+use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind, RequestHead};
 use wasmcloud_provider_sdk::{ActorErrorKind, Call, Error, Host, Link, Provider, export_provider};
 use worker::Worker;
 
@@ -64,7 +64,12 @@ struct LinkedActor {
 }
 
 impl ActorCaller for LinkedActor {
-    async fn call(&self, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, CallError> {
+    /// The interface of plugins knows no traces.
+    type Request = ();
+
+    fn begin(&self, _: &RequestHead<'_>) {}
+
+    async fn call(&self, (): &(), operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, CallError> {
         let (answer, answered) = oneshot::channel();
         self.host.call_then(&self.key, operation, &payload, move |outcome| {
             // The client may have disconnected.

@@ -48,8 +48,9 @@ mod response_framing;
 mod server;
 mod tls;
 
-pub use actor_caller::{ActorCaller, CallError, CallErrorKind};
+pub use actor_caller::{ActorCaller, CallError, CallErrorKind, RequestHead, ServedRequest};
 pub use figures::Figures;
+pub use link_value_names::LINK_VALUE_NAMES;
 pub use server::Server;
 
 /// The contract that this server implements.

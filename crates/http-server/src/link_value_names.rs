@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// The names that the server accepts.
-const KNOWN: [&str; 11] = [
+pub const LINK_VALUE_NAMES: [&str; 11] = [
     "PORT",
     "BIND",
     "BODY_LIMIT",
@@ -30,7 +30,7 @@ const MAX_SHOWN_CHARS: usize = 60;
 /// Names the unknown name, the known one that is closest to it, and all known names. Values are never shown, because they
 /// may be secrets.
 pub(crate) fn check(values: &HashMap<String, String>) -> Result<(), String> {
-    let is_known = |name: &str| KNOWN.contains(&name) || name.starts_with(HOST_PREFIX);
+    let is_known = |name: &str| LINK_VALUE_NAMES.contains(&name) || name.starts_with(HOST_PREFIX);
     let unknown = values.keys().filter(|name| !is_known(name)).min();
     unknown.map_or(Ok(()), |name| Err(unknown_name(name)))
 }
@@ -38,14 +38,14 @@ pub(crate) fn check(values: &HashMap<String, String>) -> Result<(), String> {
 fn unknown_name(name: &str) -> String {
     let shown: String = name.chars().take(MAX_SHOWN_CHARS).collect();
     let hint = closest(&shown).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
-    format!("the link value {shown:?} is unknown{hint} (known values: {})", KNOWN.join(", "))
+    format!("the link value {shown:?} is unknown{hint} (known values: {})", LINK_VALUE_NAMES.join(", "))
 }
 
 /// Returns the known name that differs from this one in a few letters, case or white space.
 fn closest(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_uppercase();
     let distance = |known: &&str| strsim::osa_distance(&name, known);
-    let nearest = KNOWN.into_iter().min_by_key(distance)?;
+    let nearest = LINK_VALUE_NAMES.into_iter().min_by_key(distance)?;
     // At most a third of the letters, so that short names do not all resemble each other.
     (distance(&nearest) <= (nearest.len() / 3).max(1)).then_some(nearest)
 }
@@ -85,6 +85,6 @@ mod tests {
 
     #[test]
     fn known_names_are_accepted() {
-        assert!(KNOWN.into_iter().chain(["__wasmcloud_issuer"]).all(|name| checked(name).is_ok()));
+        assert!(LINK_VALUE_NAMES.into_iter().chain(["__wasmcloud_issuer"]).all(|name| checked(name).is_ok()));
     }
 }

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::BoxedError;
 use crate::activity::{RequestInFlight, ResponseInFlight};
-use crate::actor_caller::{ActorCaller, CallError, CallErrorKind};
+use crate::actor_caller::{ActorCaller, CallError, CallErrorKind, RequestHead, ServedRequest};
 use crate::config::HttpServerConfig;
 use crate::connection_table::MemoryKind;
 use crate::connection_table::{ConnectionHandle, MemoryReservation};
@@ -91,11 +91,13 @@ impl<C: ActorCaller> RequestHandler<C> {
         let (mut head, body) = request.into_parts();
         let id = self.ids.of(&head.headers);
         head.headers.insert(REQUEST_ID, id.clone());
-        let answered = self.try_handle(&mut head, body, in_flight.connection()).await;
+        let request = self.caller.begin(&RequestHead(&head));
+        let answered = self.try_handle(&request, &mut head, body, in_flight.connection()).await;
         let (mut response, reservation) = answered.unwrap_or_else(|failure| (self.explain(&head, &id, &failure), None));
         response.headers_mut().insert(REQUEST_ID, id);
         frame_response(&head.method, &mut response);
         self.counters.count(response.status(), begun.elapsed());
+        request.answered(response.status().as_u16());
         if log::log_enabled!(log::Level::Debug) {
             let (id, path) = (response.headers()[REQUEST_ID].to_str().unwrap_or_default(), head.uri.path());
             log::debug!("request {id}: {} {path:?} was answered with {}", head.method, response.status());
@@ -106,6 +108,7 @@ impl<C: ActorCaller> RequestHandler<C> {
     /// Validates a request and calls the actor. Returns the response with the memory that it holds.
     async fn try_handle<B>(
         &self,
+        request: &C::Request,
         head: &mut http::request::Parts,
         body: B,
         connection: &Arc<ConnectionHandle>,
@@ -133,7 +136,7 @@ impl<C: ActorCaller> RequestHandler<C> {
         }
         drop(bytes);
         let call_in_flight = connection.start_call(self.typical_response.load(Ordering::Relaxed)).await;
-        let answer = self.caller.call(HANDLE_REQUEST, call).await.map_err(RequestError::Call)?;
+        let answer = self.caller.call(request, HANDLE_REQUEST, call).await.map_err(RequestError::Call)?;
         drop((call_in_flight, reservations));
         self.record_response_size(answer.len());
         let reservation = connection

@@ -19,6 +19,7 @@ use super::host_vtable::HostServices;
 use super::in_flight::{InFlightCalls, ServedCall};
 use super::instance::PluginInstance;
 use super::library::Library;
+use super::plugin_log::PluginLog;
 use super::request::{ActorRequest, ProviderRequest, RequestFailure};
 
 /// How many calls to actors wait for the shard before further ones are refused.
@@ -39,7 +40,7 @@ struct InProcessServices {
     queued: Arc<Notify>,
     admission: AdmissionControl,
     callback_thread: CallbackThread,
-    name: String,
+    log: PluginLog,
 }
 
 /// A call of the plugin to an actor that waits for the shard.
@@ -74,7 +75,7 @@ impl HostServices for InProcessServices {
     }
 
     fn log(&self, level: log::Level, text: &str) {
-        log::log!(level, "{}: {text}", self.name);
+        self.log.write(level, text);
     }
 }
 
@@ -92,11 +93,11 @@ impl InProcess {
         })?;
         let (actor_calls, queue) = crossbeam_channel::bounded(QUEUE_LENGTH);
         let queued = Arc::new(Notify::new());
-        let name = provider.to_string();
+        let log = PluginLog::new(&provider);
         let admission = AdmissionControl::new(&budgets, payload_bytes);
         let in_flight = Arc::new(InFlightCalls::new(provider, dispatcher, admission.clone()));
         let services =
-            Arc::new(InProcessServices { actor_calls, queued: queued.clone(), admission, callback_thread, name });
+            Arc::new(InProcessServices { actor_calls, queued: queued.clone(), admission, callback_thread, log });
         let actor_calls = actix_rt::spawn(make_actor_calls(queue, queued, in_flight.clone()));
         let started = InProcess { instance: Mutex::default(), threads, in_flight, actor_calls };
         let start = move || PluginInstance::start(library, services).map_err(RequestFailure::into_error);
@@ -189,7 +190,7 @@ impl AsyncCapabilityProvider for InProcess {
             stopped
         };
         if let Err(error) = self.threads.run_in_order(stop).await {
-            log::error!("{} failed while it was stopped: {error}", self.in_flight.provider());
+            log::error!(provider = self.in_flight.provider().key.joined(); "{} failed while it was stopped: {error}", self.in_flight.provider());
         }
     }
 }

@@ -16,6 +16,7 @@
 //! - `admission`, `budget`: limits on the bytes that the host holds for plugins
 //! - `request`: the requests between host and provider, in either process
 //! - `in_process`: a plugin on threads of the host's process
+//! - `plugin_log`: the lines that plugins write to the host's log
 //! - `process`: the host's side of a plugin in a child process
 //! - `child`: the child's side
 //! - `frames`: the frames between the two processes
@@ -41,6 +42,7 @@ mod isolation;
 mod library;
 mod native_capability;
 mod plugin;
+mod plugin_log;
 mod process;
 mod request;
 

@@ -31,6 +31,7 @@ use super::context::PluginContext;
 use super::frames::{START, Start, ToPlugin, VERSION};
 use super::in_flight::{InFlightCalls, ServedCall};
 use super::isolation::PluginProcess;
+use super::plugin_log::PluginLog;
 use super::request::{ProviderRequest, RequestFailure};
 
 /// How long a process may continue with an abandoned request before it is terminated as stuck.
@@ -68,6 +69,7 @@ impl Process {
     fn spawn(program: &PluginProcess, context: PluginContext) -> Result<Process> {
         let PluginContext { provider, dispatcher, budgets, payload_bytes, lost } = context;
         let name = provider.to_string();
+        let log = PluginLog::new(&provider);
         let failed = |error| {
             Error::new(ErrorKind::Io, "cannot start the threads for the connection to a plugin's process")
                 .caused_by(error)
@@ -79,7 +81,7 @@ impl Process {
         let (calls, received) = mpsc::unbounded_channel();
         let admission = AdmissionControl::new(&budgets, payload_bytes);
         let in_flight = Arc::new(InFlightCalls::new(provider, dispatcher, admission.clone()));
-        let connection = Arc::new(Connection::new(socket, outgoing, name));
+        let connection = Arc::new(Connection::new(socket, outgoing, name, log));
         io_threads::start_writer(write_half, Arc::downgrade(&connection), to_write).map_err(failed)?;
         let read = io_threads::start_reader(read_half, connection.clone(), admission, calls).map_err(failed)?;
         actix_rt::spawn(make_actor_calls(received, connection.clone(), in_flight.clone()));
@@ -184,7 +186,7 @@ impl AsyncCapabilityProvider for Process {
     async fn stop(&self) {
         self.connection.stopping.store(true, Ordering::Release);
         if let Err(error) = self.request_without_result(ProviderRequest::Stop).await {
-            log::error!("{} failed while it was stopped: {error}", self.in_flight.provider());
+            log::error!(provider = self.in_flight.provider().key.joined(); "{} failed while it was stopped: {error}", self.in_flight.provider());
         }
         let exited = self.connection.exited.notified();
         if !self.connection.has_exited() && timeout(EXIT_TIMEOUT, exited).await.is_err() {

@@ -50,6 +50,8 @@ mod export;
 mod host;
 pub mod interface;
 mod provider;
+#[doc(hidden)]
+pub mod sources;
 
 #[doc(hidden)]
 pub use export::interface_of;

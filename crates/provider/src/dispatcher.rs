@@ -7,12 +7,19 @@ use std::sync::Arc;
 
 use wasmcloud_core::call::{CallContext, Request};
 use wasmcloud_core::error::Result;
+use wasmcloud_core::trace::{CallId, Trace, Tracing};
 
 /// The future answer of an actor.
 pub type ActorAnswer<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + 'a>>;
 
 /// The side of the host that calls actors on behalf of one instance of a provider.
 pub trait ActorCaller: fmt::Debug + Send + Sync {
+    /// Returns the context of a call that begins a chain now.
+    fn begin(&self) -> CallContext;
+
+    /// Returns how the host traces calls.
+    fn tracing(&self) -> &Tracing;
+
     /// Calls an actor as part of the call that `context` belongs to, or else begins a chain of calls.
     ///
     /// # Errors
@@ -46,6 +53,35 @@ impl ActorDispatcher {
     #[must_use]
     pub fn within(&self, context: Option<CallContext>) -> ActorDispatcher {
         ActorDispatcher { caller: self.caller.clone(), context }
+    }
+
+    /// Returns the context of a call that is part of the one that the provider serves, or begins a chain now.
+    #[doc(hidden)]
+    pub fn begin(&self) -> CallContext {
+        self.context.clone().unwrap_or_else(|| self.caller.begin())
+    }
+
+    /// Returns how the host traces calls.
+    #[doc(hidden)]
+    pub fn tracing(&self) -> &Tracing {
+        self.caller.tracing()
+    }
+
+    /// Returns the trace that the provider's calls are part of, if there is one. Requests to a backend may pass it on.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.context.as_ref().and_then(CallContext::trace)
+    }
+
+    /// Returns the identifier of the chain of calls that the provider serves, for log lines. `None` outside of a call.
+    pub fn call_id(&self) -> Option<CallId> {
+        self.context.as_ref().map(CallContext::call_id)
+    }
+
+    /// Returns the same dispatcher for calls that belong to a trace, such as that of a request from outside. They share a
+    /// deadline, which begins now if the provider serves no call.
+    #[must_use]
+    pub fn with_trace(&self, trace: Trace) -> ActorDispatcher {
+        self.within(Some(self.begin().with_trace(trace)))
     }
 
     /// Calls an actor and waits for its answer without blocking. `actor` is its public key, `message` the payload.

@@ -57,22 +57,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The provider of `wasmcloud:blobstore`: stores blobs in a directory or in an S3 bucket.
 ///
-/// Each link configures the provider for one actor:
-///
-/// | Link value | Meaning | Default |
-/// |---|---|---|
-/// | `ROOT` | Path of the directory that holds the blobs. The directory is created if its parent exists. Excludes `URL`. | `blobs` in the host's working directory |
-/// | `URL` | S3 bucket that holds the blobs, and the prefix of its object names: `s3://bucket/prefix`. Excludes `ROOT`. | none: a directory is used |
-/// | `ENDPOINT` | Address of the S3 server: `https://host[:port]`, or `http://host[:port]` without TLS. Requires `URL`. | Amazon's endpoint for the region |
-/// | `REGION` | Region of the bucket. Requires `URL`. | `us-east-1` |
-/// | `AWS_ACCESS_KEY`, `AWS_SECRET_ACCESS_KEY` | Access key and its secret. Each requires the other, and `URL`. The environment and the machine's role are never used. | none: requests are not signed |
-/// | `AWS_TOKEN` | Session token of a temporary access key. Requires `URL`. | none |
-/// | `BLOB_LIMIT` | Maximum size of a blob. Unit: bytes. Maximum: 51539607552 (48 GiB). | `1073741824` (1 GiB) |
-/// | `CHUNK_LIMIT` | Maximum size of a download's chunk. Unit: bytes. Range: 1 to 33554432 (32 MiB). | `4194304` (4 MiB) |
-/// | `UPLOADS` | Maximum number of unfinished uploads. Range: 1 to 1024. | `32` |
-/// | `UPLOAD_TIMEOUT_S` | Time without a chunk after which an upload is aborted. Unit: seconds. Range: 1 to 604800 (7 days). | `600` |
-/// | `DOWNLOADS` | Maximum number of concurrent downloads. Range: 1 to 1024. | `16` |
-/// | `HTTP_PROXY`, `TOKEN_VALID_FOR` | Accepted for compatibility with providers of 2021. No effect. | |
+/// Each link configures the provider for one actor, by the values that [`BlobStore::LINK_VALUES`] lists.
 ///
 /// **A link without `ROOT` and `URL` stores blobs on disk**, in the directory `blobs` of the host's working directory. It shares
 /// them with all other such links. The host logs the path at the level `warn`. Links with the same `ROOT`, or with the same bucket
@@ -169,16 +154,16 @@ impl BlobStore {
 async fn open_backend(actor: &str, location: BlobLocation, is_default: bool) -> Result<Box<dyn BlobBackend>, String> {
     match location {
         BlobLocation::Bucket(bucket) => {
-            log::info!("actor {actor} keeps its blobs in {bucket}");
+            log::info!(actor = &*actor; "actor {actor} keeps its blobs in {bucket}");
             Ok(Box::new(S3Backend::open(bucket).await?))
         }
         BlobLocation::Directory(root) => {
             let directory = DirectoryBackend::open(root).await?;
             let path = escaped(&directory.path().to_string_lossy()).into_owned();
             if is_default {
-                log::warn!("actor {actor} keeps its blobs in {path}: its link has no ROOT or URL");
+                log::warn!(actor = &*actor; "actor {actor} keeps its blobs in {path}: its link has no ROOT or URL");
             } else {
-                log::info!("actor {actor} keeps its blobs in {path}");
+                log::info!(actor = &*actor; "actor {actor} keeps its blobs in {path}");
             }
             Ok(Box::new(directory))
         }

@@ -15,10 +15,8 @@ use wasmcloud_core::error::{BoxedError, Result};
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
-use super::link_values::{LinkValueNames, LinkValues};
+use super::link_values::{LinkValues, link_values};
 use payloads::{ExtrasOperation, ExtrasRequest, ExtrasResponse};
-
-const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames { known: &[], without_effect: &[] };
 
 /// The provider of `wasmcloud:extras`: generates unique identifiers, random numbers and sequences. It is part of every host.
 ///
@@ -53,6 +51,8 @@ pub struct Extras {
     /// The next number of each linked actor's sequence, by public key.
     sequences: Mutex<HashMap<String, u64>>,
 }
+
+link_values! { Extras: }
 
 impl Extras {
     /// The provider's public key. It is the same in every host, including the hosts of 2021.
@@ -106,7 +106,7 @@ impl Extras {
 #[async_trait(?Send)]
 impl AsyncCapabilityProvider for Extras {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
-        LinkValues::check(&binding.values, LINK_VALUE_NAMES)?;
+        LinkValues::check(&binding.values, Extras::LINK_VALUES)?;
         self.sequences().entry(binding.actor).or_default();
         Ok(())
     }

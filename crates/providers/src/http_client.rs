@@ -6,6 +6,7 @@
 //! - `egress`: the hosts, addresses and redirects that a link allows
 //! - `headers`: the headers that a request is sent with
 //! - `client`: the HTTP client of a link
+//! - `propagation`: the trace that a request belongs to
 //! - `payloads`: the contract's payloads
 
 mod client;
@@ -14,6 +15,7 @@ mod egress;
 mod headers;
 mod network;
 mod payloads;
+mod propagation;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,19 +38,7 @@ const REQUEST: &str = "Request";
 
 /// The provider of `wasmcloud:httpclient`: sends HTTP requests for the actors that are linked to it.
 ///
-/// Each link configures the provider for one actor:
-///
-/// | Link value | Meaning | Default |
-/// |---|---|---|
-/// | `ALLOWED_HOSTS` | Hosts that requests may be sent to, separated by commas: `api.example.com`, `*.example.com`, or an IP address. A suffix `:port` restricts an entry to that port. | any host |
-/// | `ALLOWED_NETWORKS` | Networks that may be reached in addition to public ones, separated by commas: `127.0.0.1`, `10.0.0.0/8`, `fd00::/8`. | none |
-/// | `TIMEOUT_MS` | Maximum duration of a request, including its response. Unit: milliseconds. Range: 1 to 86400000 (1 day). | `30000` (30 s) |
-/// | `CONNECT_TIMEOUT_MS` | Maximum duration of connecting. Unit: milliseconds. Range: 1 to 86400000 (1 day). | `10000` (10 s) |
-/// | `MAX_REDIRECTS` | Maximum number of redirects that are followed. `0` returns redirects to the actor. Maximum: 20. | `5` |
-/// | `REQUEST_LIMIT` | Maximum size of a request body. Unit: bytes. Maximum: 66060288 (63 MiB). | `8388608` (8 MiB) |
-/// | `RESPONSE_LIMIT` | Maximum size of a response body. Unit: bytes. Maximum: 66060288 (63 MiB). | `8388608` (8 MiB) |
-/// | `CA_CERT` | Certificates to trust instead of the system's: PEM text, or the path of a PEM file. Read when the link is established. | the system's certificates |
-/// | `timeout`, `max_redirects` | Accepted for compatibility with providers of 2021. No effect. | |
+/// Each link configures the provider for one actor, by the values that [`HttpClient::LINK_VALUES`] lists.
 ///
 /// The provider refuses a link if a value is unknown or invalid. The error names the value. Each link has connections of its own,
 /// which are closed with the link. When a link's values change, requests in flight end under the old values.
@@ -72,6 +62,7 @@ const REQUEST: &str = "Request";
 /// | `host` | Replaced by the host of the URL. |
 /// | `connection` | `close` is sent, and `keep-alive` is ignored as the default. With any other value the request is refused. |
 /// | `transfer-encoding`, `te`, `trailer`, `upgrade`, `http2-settings`, `keep-alive`, `proxy-connection`, `proxy-authorization`, `proxy-authenticate` | The request is refused. |
+/// | `traceparent`, `tracestate` | Sent if they name another trace than the one that the call belongs to. Otherwise the client sets them for a call that belongs to a trace. |
 /// | any other | Sent. |
 ///
 /// # Example
@@ -136,7 +127,7 @@ impl AsyncCapabilityProvider for HttpClient {
         }
         let client = self.clients().get(&call.actor).cloned();
         let client = client.ok_or_else(|| format!("actor {} is not linked to the HTTP client", call.actor))?;
-        client.send_request(&call.message).await
+        client.send_request(&call.message, &call.dispatcher).await
     }
 
     async fn stop(&self) {

@@ -5,33 +5,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use wasmcloud_core::call::CallContext;
+use wasmcloud_core::call_span;
 use wasmcloud_core::durations::Durations;
 use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
-use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind, Server};
+use wasmcloud_core::trace::{CallSpan, Shown, Trace, is_listening};
+use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind, RequestHead, ServedRequest, Server};
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{
     ActorDispatcher, AsyncCapabilityProvider, Binding, HttpFigures, ProviderCallContext, ProviderFigures,
 };
+
+use crate::http_tracing;
+
+use super::link_values::link_values;
 
 /// The provider's public key. It is the same in every host.
 const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDDRB";
 
 /// The provider of `wasmcloud:httpserver`: serves each linked actor over HTTP on a port of its own.
 ///
-/// Each link configures the provider for one actor:
-///
-/// | Link value | Meaning | Default |
-/// |---|---|---|
-/// | `PORT` | TCP port to listen on. `0` chooses a free port, see [`HttpServer::address`]. Range: 0 to 65535. | `8080` |
-/// | `BIND` | IP address to listen on, or `localhost`. `0.0.0.0` and `::` listen on all addresses of the machine. | `127.0.0.1`: only this machine |
-/// | `BODY_LIMIT` | Maximum size of a request body. Larger ones are answered with 413. Unit: bytes. Maximum: 66060288 (63 MiB). | `8388608` (8 MiB) |
-/// | `TLS_CERT`, `TLS_KEY` | Certificate chain and private key, each as PEM text or as the path of a PEM file. Read when the link is established. Each requires the other. | none: no encryption |
-/// | `CORS_ALLOWED_ORIGINS` | Origins whose pages may use the actor, separated by commas, or `*` for any. | none: CORS is left to the actor |
-/// | `CORS_ALLOWED_METHODS` | Methods that these pages may use, separated by commas. Requires `CORS_ALLOWED_ORIGINS`. | `GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS` |
-/// | `CORS_ALLOWED_HEADERS` | Request headers that these pages may send, separated by commas, or `*` for any. Requires `CORS_ALLOWED_ORIGINS`. | any |
-/// | `CORS_EXPOSED_HEADERS` | Response headers that these pages may read, in addition to the safelisted ones, separated by commas. Requires `CORS_ALLOWED_ORIGINS`. | none |
-/// | `CORS_MAX_AGE_SECS` | Time that browsers may cache the answer to a preflight. Unit: seconds. Requires `CORS_ALLOWED_ORIGINS`. | `3600` (1 hour) |
-/// | `WORKERS` | Number of workers, accepted for compatibility with providers of 2021. No effect. Range: 1 to 65535. | |
+/// Each link configures the provider for one actor, by the values that [`HttpServer::LINK_VALUES`] lists.
 ///
 /// The provider refuses a link if a value is unknown or invalid, or if the port cannot be opened. The error names the value. When a
 /// link's values change, the new port opens before the old one closes. When a link ends, its port closes at once, and requests in
@@ -69,6 +63,8 @@ const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDD
 /// `http2-settings`, `keep-alive`, `proxy-connection`, `te`, `trailer`, `transfer-encoding`, `upgrade`. Repeated headers are joined,
 /// because the contract has one text per name. Header bytes that are not UTF-8 are replaced.
 ///
+/// A request with a valid `traceparent` continues that trace: see `docs/traces.md`.
+///
 /// Each request has an identity, the header `x-request-id`: the one that the client sent, if it has up to 128 letters, digits and
 /// `-_.:/+=@`, or a generated one. The actor receives it, the response carries it, and each line on the log about the request names it.
 ///
@@ -103,6 +99,40 @@ const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDD
 pub struct HttpServer {
     link_name: Option<String>,
     server: Arc<Server<LinkedActor>>,
+}
+
+link_values! {
+    HttpServer:
+    "PORT"
+        => "TCP port to listen on. `0` chooses a free port, see [`HttpServer::address`]. Range: 0 to 65535.",
+        "`8080`";
+    "BIND"
+        => "IP address to listen on, or `localhost`. `0.0.0.0` and `::` listen on all addresses of the machine.",
+        "`127.0.0.1`: only this machine";
+    "BODY_LIMIT"
+        => "Maximum size of a request body. Larger ones are answered with 413. Unit: bytes. Maximum: 66060288 (63 MiB).",
+        "`8388608` (8 MiB)";
+    "TLS_CERT", "TLS_KEY"
+        => "Certificate chain and private key, each as PEM text or as the path of a PEM file. Read when the link is established. Each requires the other.",
+        "none: no encryption";
+    "CORS_ALLOWED_ORIGINS"
+        => "Origins whose pages may use the actor, separated by commas, or `*` for any.",
+        "none: CORS is left to the actor";
+    "CORS_ALLOWED_METHODS"
+        => "Methods that these pages may use, separated by commas. Requires `CORS_ALLOWED_ORIGINS`.",
+        "`GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS`";
+    "CORS_ALLOWED_HEADERS"
+        => "Request headers that these pages may send, separated by commas, or `*` for any. Requires `CORS_ALLOWED_ORIGINS`.",
+        "any";
+    "CORS_EXPOSED_HEADERS"
+        => "Response headers that these pages may read, in addition to the safelisted ones, separated by commas. Requires `CORS_ALLOWED_ORIGINS`.",
+        "none";
+    "CORS_MAX_AGE_SECS"
+        => "Time that browsers may cache the answer to a preflight. Unit: seconds. Requires `CORS_ALLOWED_ORIGINS`.",
+        "`3600` (1 hour)";
+    "WORKERS"
+        => "Number of workers, accepted for compatibility with providers of 2021. No effect. Range: 1 to 65535.",
+        "";
 }
 
 impl HttpServer {
@@ -172,8 +202,60 @@ struct LinkedActor {
 }
 
 impl ActorCaller for LinkedActor {
-    async fn call(&self, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, CallError> {
-        self.dispatcher.dispatch(&self.key, operation, payload).await.map_err(|error| to_call_error(&error))
+    type Request = TracedRequest;
+
+    fn begin(&self, head: &RequestHead<'_>) -> TracedRequest {
+        let trace = head.header("traceparent").and_then(|parent| {
+            let state = head.header("tracestate");
+            Trace::from_headers(&parent, state.as_deref())
+        });
+        if trace.is_none() && !is_listening() {
+            return TracedRequest { context: None, span: CallSpan::none() };
+        }
+        let context = self.dispatcher.begin();
+        let context = match trace {
+            Some(trace) => context.with_trace(trace),
+            None => context,
+        };
+        let (context, span) = context.in_span(self.dispatcher.tracing(), |host| {
+            let method = http_tracing::method(head.method());
+            call_span!(
+                "wasmcloud::http", "http", "server", host, method,
+                http.request.method = method,
+                url.path = %Shown(head.path()),
+                network.protocol.name = "http",
+                network.protocol.version = head.version(),
+                wasmcloud.actor = %self.key,
+                http.response.status_code = http_tracing::Empty,
+            )
+        });
+        TracedRequest { context: Some(context), span }
+    }
+
+    async fn call(&self, request: &TracedRequest, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, CallError> {
+        let answer = match &request.context {
+            Some(context) => {
+                // The deadline begins with the call, not with the request.
+                let deadline = self.dispatcher.begin().deadline;
+                let dispatcher = self.dispatcher.within(Some(context.clone().until(deadline)));
+                dispatcher.dispatch(&self.key, operation, payload).await
+            }
+            None => self.dispatcher.dispatch(&self.key, operation, payload).await,
+        };
+        answer.map_err(|error| to_call_error(&error))
+    }
+}
+
+/// A request, and its place in a trace if there is one.
+#[derive(Debug)]
+struct TracedRequest {
+    context: Option<CallContext>,
+    span: CallSpan,
+}
+
+impl ServedRequest for TracedRequest {
+    fn answered(self, status: u16) {
+        http_tracing::answered(self.span, status, status >= 500);
     }
 }
 
@@ -189,4 +271,15 @@ fn to_call_error(error: &Error) -> CallError {
         _ => CallErrorKind::Failed,
     };
     CallError { kind, text: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_values_are_those_that_the_server_reads() {
+        let listed: Vec<&str> = HttpServer::LINK_VALUES.iter().flat_map(|value| value.names).copied().collect();
+        assert_eq!(listed, wasmcloud_http_server::LINK_VALUE_NAMES);
+    }
 }

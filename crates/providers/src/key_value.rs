@@ -36,16 +36,7 @@ const PUBLIC_KEY: &str = "VBU6NIRGQTHFV7XF7YR777RELSVQLLGZJV3SFIO4IH7VVS6MEHHA6S
 
 /// The provider of `wasmcloud:keyvalue`: stores texts, counters, lists and sets in a local file or in Redis.
 ///
-/// Each link configures the provider for one actor:
-///
-/// | Link value | Meaning | Default |
-/// |---|---|---|
-/// | `URL` | Redis server: `redis://[user:password@]host[:port][/database]`, or `rediss://` with TLS. Excludes `PATH`. | none: the embedded store is used |
-/// | `CA_FILE` | Path of a PEM file with the certificate authorities to trust. Requires a `rediss://` URL. | the system's authorities |
-/// | `PATH` | File of the embedded store, in an existing directory. `:memory:` stores keys in memory until the last link ends. Excludes `URL`. | `keyvalue.redb` in the host's working directory |
-/// | `PREFIX` | Prefix that separates the link's keys from others: each key becomes `PREFIX:key`. `{actor}` stands for the actor's public key. Must not contain a colon. | none |
-/// | `KEY_LIMIT` | Maximum size of a key, without the prefix. Unit: bytes. Maximum: 65536 (64 KiB). | `4096` (4 KiB) |
-/// | `VALUE_LIMIT` | Maximum size of a value. Unit: bytes. Maximum: 66060288 (63 MiB). | `8388608` (8 MiB) |
+/// Each link configures the provider for one actor, by the values that [`KeyValue::LINK_VALUES`] lists.
 ///
 /// **A link without `PATH` and `URL` stores keys on disk**, in the file `keyvalue.redb` of the host's working directory. It shares
 /// them with all other such links. The host logs the path at the level `warn`. Links with the same `PATH`, or with the same server,
@@ -133,9 +124,9 @@ impl KeyValue {
             BackendConfig::Embedded(location) => {
                 let handle = self.open_stores.open(location).await?;
                 if is_default {
-                    log::warn!("actor {actor} keeps its keys in {}: its link has no PATH or URL", handle.location());
+                    log::warn!(actor = &*actor; "actor {actor} keeps its keys in {}: its link has no PATH or URL", handle.location());
                 } else {
-                    log::info!("actor {actor} keeps its keys in {}", handle.location());
+                    log::info!(actor = &*actor; "actor {actor} keeps its keys in {}", handle.location());
                 }
                 KeyValueBackend::Embedded(handle)
             }

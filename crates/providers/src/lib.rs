@@ -17,6 +17,8 @@ mod extras;
 mod http_client;
 #[cfg(feature = "httpserver")]
 mod http_server;
+#[cfg(any(feature = "httpclient", feature = "httpserver"))]
+mod http_tracing;
 #[cfg(feature = "keyvalue")]
 mod key_value;
 mod link_values;
@@ -40,6 +42,7 @@ pub use http_client::HttpClient;
 pub use http_server::HttpServer;
 #[cfg(feature = "keyvalue")]
 pub use key_value::KeyValue;
+pub use link_values::LinkValue;
 pub use logging::Logging;
 #[cfg(feature = "messaging")]
 pub use messaging::Messaging;

@@ -10,15 +10,36 @@ use std::str::FromStr;
 
 use wasmcloud_core::entity::shorten;
 
-/// The names of the link values that a provider accepts.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LinkValueNames {
-    /// Names that configure the provider.
-    pub(super) known: &'static [&'static str],
-    /// Names that providers of the contract had in 2021. They are accepted, so that links of that time can be established,
-    /// and have no effect.
-    pub(super) without_effect: &'static [&'static str],
+/// The value of a link by which a provider is configured. A provider lists its own: see
+/// [`Logging::LINK_VALUES`](crate::Logging::LINK_VALUES).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LinkValue {
+    /// The names of the value. Values that are explained together have one entry.
+    pub names: &'static [&'static str],
+    /// The meaning of the value, in Markdown.
+    pub meaning: &'static str,
+    /// The default of the value, in Markdown. It is empty if the value has no effect, as some of providers of 2021: links of
+    /// that time can be established.
+    pub default: &'static str,
 }
+
+/// Lists the values of a provider's links, for those who read them and for the documentation.
+macro_rules! link_values {
+    ($provider:ident: $($name:literal $(, $more:literal)* => $meaning:literal, $default:literal;)*) => {
+        impl $provider {
+            /// The values of a link to this provider:
+            ///
+            /// | Link value | Meaning | Default |
+            /// |---|---|---|
+            $(#[doc = concat!("| `", $name, "`" $(, ", `", $more, "`")*, " | ", $meaning, " | ", $default, " |")])*
+            pub const LINK_VALUES: &'static [crate::LinkValue] = &[
+                $(crate::LinkValue { names: &[$name $(, $more)*], meaning: $meaning, default: $default }),*
+            ];
+        }
+    };
+}
+pub(super) use link_values;
 
 /// The values of one link, whose names are accepted.
 #[derive(Clone, Copy)]
@@ -30,9 +51,10 @@ impl<'a> LinkValues<'a> {
     ///
     /// # Errors
     /// Names the unknown name, the known one that is closest to it, and all known names.
-    pub(super) fn check(values: &'a HashMap<String, String>, names: LinkValueNames) -> Result<LinkValues<'a>, String> {
-        let unknown = values.keys().filter(|name| !names.accepts(name)).min();
-        unknown.map_or(Ok(LinkValues(values)), |name| Err(names.unknown_name(name)))
+    pub(super) fn check(values: &'a HashMap<String, String>, known: &[LinkValue]) -> Result<LinkValues<'a>, String> {
+        let is_known = |name: &str| known.iter().any(|value| value.names.contains(&name));
+        let unknown = values.keys().filter(|name| !is_known(name)).min();
+        unknown.map_or(Ok(LinkValues(values)), |name| Err(unknown_name(name, known)))
     }
 
     /// Returns the value, without surrounding white space. Returns `None` if it is missing or empty.
@@ -82,28 +104,24 @@ impl<'a> LinkValues<'a> {
     }
 }
 
-impl LinkValueNames {
-    fn accepts(&self, name: &str) -> bool {
-        self.known.contains(&name) || self.without_effect.contains(&name)
-    }
+/// Describes an unknown name. Values are never shown, because they may be secrets.
+fn unknown_name(name: &str, known: &[LinkValue]) -> String {
+    let shown = shorten(name);
+    // What has no effect is accepted, and not suggested.
+    let known = known.iter().filter(|value| !value.default.is_empty());
+    let known: Vec<&str> = known.flat_map(|value| value.names.iter().copied()).collect();
+    let hint = closest(shown, &known).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    format!("the link value {shown:?} is unknown{hint} (known values: {known})")
+}
 
-    /// Describes an unknown name. Values are never shown, because they may be secrets.
-    fn unknown_name(&self, name: &str) -> String {
-        let shown = shorten(name);
-        let hint = self.closest(shown).map(|meant| format!(": did you mean {meant}?")).unwrap_or_default();
-        let known = self.known.join(", ");
-        let known = if known.is_empty() { "none".to_owned() } else { known };
-        format!("the link value {shown:?} is unknown{hint} (known values: {known})")
-    }
-
-    /// Returns the known name that differs from this one in a few letters, case or white space.
-    fn closest(&self, name: &str) -> Option<&'static str> {
-        let name = name.trim().to_ascii_uppercase();
-        let distance = |known: &&str| strsim::osa_distance(&name, known);
-        let nearest = self.known.iter().copied().min_by_key(distance)?;
-        // At most a third of the letters, so that short names do not all resemble each other.
-        (distance(&nearest) <= (nearest.len() / 3).max(1)).then_some(nearest)
-    }
+/// Returns the known name that differs from this one in a few letters, case or white space.
+fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let name = name.trim().to_ascii_uppercase();
+    let distance = |known: &&str| strsim::osa_distance(&name, known);
+    let nearest = known.iter().copied().min_by_key(distance)?;
+    // At most a third of the letters, so that short names do not all resemble each other.
+    (distance(&nearest) <= (nearest.len() / 3).max(1)).then_some(nearest)
 }
 
 /// Shows the names only, because the values may be secrets.
@@ -119,8 +137,14 @@ mod tests {
 
     use super::*;
 
-    const LINK_VALUE_NAMES: LinkValueNames =
-        LinkValueNames { known: &["BIND", "PORT", "BODY_LIMIT", "TLS_KEY"], without_effect: &["WORKERS"] };
+    const NAMES: [&str; 4] = ["BIND", "PORT", "BODY_LIMIT", "TLS_KEY"];
+
+    const VALUES: &[LinkValue] = &[
+        LinkValue { names: &["BIND", "PORT"], meaning: "", default: "none" },
+        LinkValue { names: &["BODY_LIMIT"], meaning: "", default: "`8`" },
+        LinkValue { names: &["TLS_KEY"], meaning: "", default: "none" },
+        LinkValue { names: &["WORKERS"], meaning: "", default: "" },
+    ];
 
     fn values(key: &str, text: &str) -> HashMap<String, String> {
         HashMap::from([(key.to_owned(), text.to_owned())])
@@ -137,23 +161,22 @@ mod tests {
             ("BODYLIMIT", "BODY_LIMIT"),
             ("body-limit", "BODY_LIMIT"),
         ] {
-            let refusal = LinkValues::check(&values(mistyped, "secret"), LINK_VALUE_NAMES).unwrap_err();
+            let refusal = LinkValues::check(&values(mistyped, "secret"), VALUES).unwrap_err();
             assert!(refusal.contains(&format!("{mistyped:?} is unknown: did you mean {meant}?")), "{refusal}");
             assert!(!refusal.contains("secret"), "{refusal}");
         }
-        let refusal = LinkValues::check(&values("ZONE", ""), LINK_VALUE_NAMES).unwrap_err();
+        let refusal = LinkValues::check(&values("ZONE", ""), VALUES).unwrap_err();
         assert_eq!(refusal, "the link value \"ZONE\" is unknown (known values: BIND, PORT, BODY_LIMIT, TLS_KEY)");
-        let none = LinkValueNames { known: &[], without_effect: &[] };
-        let refusal = LinkValues::check(&values("A\u{1b}[31m\n", ""), none).unwrap_err();
+        let refusal = LinkValues::check(&values("A\u{1b}[31m\n", ""), &[]).unwrap_err();
         assert_eq!(refusal, "the link value \"A\\u{1b}[31m\\n\" is unknown (known values: none)");
-        assert!(LinkValues::check(&values(&"x".repeat(1 << 20), ""), LINK_VALUE_NAMES).unwrap_err().len() < 300);
+        assert!(LinkValues::check(&values(&"x".repeat(1 << 20), ""), VALUES).unwrap_err().len() < 300);
     }
 
     #[test]
     fn known_and_former_names_are_accepted() {
-        assert!(LinkValues::check(&HashMap::new(), LINK_VALUE_NAMES).is_ok());
+        assert!(LinkValues::check(&HashMap::new(), VALUES).is_ok());
         for name in ["PORT", "WORKERS"] {
-            assert_eq!(LinkValues::check(&values(name, "1"), LINK_VALUE_NAMES).unwrap().get(name), Some("1"));
+            assert_eq!(LinkValues::check(&values(name, "1"), VALUES).unwrap().get(name), Some("1"));
         }
     }
 
@@ -186,18 +209,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn names_with_one_letter_too_few_are_refused_with_the_right_one(name in 0..LINK_VALUE_NAMES.known.len(), at in 0..10_usize) {
-            let meant = LINK_VALUE_NAMES.known[name];
+        fn names_with_one_letter_too_few_are_refused_with_the_right_one(name in 0..NAMES.len(), at in 0..10_usize) {
+            let meant = NAMES[name];
             let mut mistyped = meant.to_owned();
             mistyped.remove(at % meant.len());
-            let refusal = LinkValues::check(&values(&mistyped, "1"), LINK_VALUE_NAMES).unwrap_err();
+            let refusal = LinkValues::check(&values(&mistyped, "1"), VALUES).unwrap_err();
             prop_assert!(refusal.contains(&format!("did you mean {meant}?")), "{}", refusal);
         }
 
         #[test]
         fn any_name_is_accepted_or_refused_in_one_line(name in ".{0,200}|[A-Z_]{0,12}") {
-            match LinkValues::check(&values(&name, "1"), LINK_VALUE_NAMES) {
-                Ok(_) => prop_assert!(LINK_VALUE_NAMES.accepts(&name)),
+            match LinkValues::check(&values(&name, "1"), VALUES) {
+                Ok(_) => prop_assert!(name == "WORKERS" || NAMES.contains(&name.as_str())),
                 Err(refusal) => prop_assert!(!refusal.contains(char::is_control)),
             }
         }

@@ -3,24 +3,24 @@
 //! # Layout
 //! - `payloads`: the contract's payloads
 //! - `config`: the configuration, parsed from a link's values
-//! - `rate_limiter`: limits the rate of an actor's lines
 
 mod config;
 mod payloads;
-mod rate_limiter;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use wasmcloud_core::error::{BoxedError, Result, printable};
+use wasmcloud_core::error::{BoxedError, Result};
+use wasmcloud_core::line_limiter::LineLimiter;
+use wasmcloud_core::text::log_line;
+use wasmcloud_core::trace::CallId;
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{AsyncCapabilityProvider, Binding, ProviderCallContext};
 
 use config::LogConfig;
 use payloads::LogLine;
-use rate_limiter::RateLimiter;
 
 const CONTRACT: &str = "wasmcloud:logging";
 
@@ -36,27 +36,21 @@ const MAX_NAME_BYTES: usize = 128;
 /// Maximum size of a payload. Decoding a larger one would block the shard for milliseconds. Unit: bytes.
 const MAX_PAYLOAD_BYTES: usize = 4 * 1024 * 1024;
 
-/// Delay between the first suppressed line and the report of their number.
+/// Delay between the first line that is left out and the report of their number.
 const REPORT_AFTER: Duration = Duration::from_secs(1);
 
 /// The provider of `wasmcloud:logging`: writes the lines of actors to the host's log, through the crate `log`.
 ///
-/// Each link configures the provider for one actor:
-///
-/// | Link value | Meaning | Default |
-/// |---|---|---|
-/// | `LEVEL` | Least severe level that is logged: `error`, `warn`, `info`, `debug`, `trace`, or `off` for none. | `trace` |
-/// | `LINES_PER_SECOND` | Sustained rate of lines. Unit: lines per second. Range: 1 to 1000000. | `100` |
-/// | `BURST` | Maximum number of lines at once after a pause. Range: 1 to 1000000. | `500` |
-/// | `TEXT_LIMIT` | Number of bytes that are kept of a line's text. Unit: bytes. Range: 1 to 8192. | `8192` (8 KiB) |
+/// Each link configures the provider for one actor, by the values that [`Logging::LINK_VALUES`] lists.
 ///
 /// The provider refuses a link if a value is unknown or invalid. The error names the value.
 ///
 /// Each line has the target `wasmcloud_actor`, and begins with the actor's name. Its structured fields are `actor` (the public key),
-/// `actor_name`, and `target` (the target that the actor named). Control characters are escaped, so an actor cannot forge lines.
+/// `actor_name`, `actor_target` (the target that the actor named), and `call` (the identifier of the chain of calls). Control characters are escaped, so an actor cannot forge
+/// lines.
 /// `WriteLog` accepts a level as text or as a number from 1 (`error`) to 5 (`trace`). Lines with level 0 are discarded.
 ///
-/// Lines beyond the rate are suppressed: the call succeeds, and a line reports their number within a second.
+/// Lines beyond the rate are left out: the call succeeds, and a line reports their number within a second.
 ///
 /// # Example
 /// ```
@@ -84,7 +78,7 @@ struct LogLink {
     actor: String,
     name: String,
     config: LogConfig,
-    rate: Mutex<RateLimiter>,
+    limiter: Mutex<LineLimiter>,
 }
 
 impl Logging {
@@ -110,56 +104,56 @@ impl Logging {
 }
 
 impl LogLink {
-    fn write(self: &Arc<LogLink>, line: &LogLine<'_>) {
+    fn write(self: &Arc<LogLink>, line: &LogLine<'_>, call: Option<CallId>) {
         let Some(level) = line.level.filter(|level| *level <= self.config.level) else { return };
         // A line that is not logged does not count for the rate.
         if !log::log_enabled!(target: TARGET, level) {
             return;
         }
-        if !self.rate().try_acquire(Instant::now()) {
-            self.suppress();
-            return;
+        let left_out = {
+            let mut limiter = self.limiter();
+            if limiter.admit(Instant::now()) { 0 } else { limiter.left_out() }
+        };
+        if left_out > 0 {
+            return self.report_later(left_out);
         }
         let (actor, name) = (self.actor.as_str(), self.name.as_str());
         let target = truncate(line.target, MAX_NAME_BYTES);
         let text = truncate(line.text, self.config.text_limit);
-        log::log!(target: TARGET, level, actor, actor_name = name, target = target.as_str(); "{name}: {text}");
+        log::log!(target: TARGET, level, actor, actor_name = name, actor_target = target, call; "{name}: {text}");
     }
 
-    fn suppress(self: &Arc<LogLink>) {
-        if self.rate().count_suppressed() > 1 {
-            // A report is scheduled already.
+    /// Schedules the report of the lines that were left out, with the first of them.
+    fn report_later(self: &Arc<LogLink>, left_out: u64) {
+        if left_out > 1 {
             return;
         }
         let link = self.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(REPORT_AFTER).await;
-            link.log_suppressed();
+            link.log_left_out();
         });
     }
 
-    fn log_suppressed(&self) {
-        let suppressed = self.rate().take_suppressed();
-        if suppressed > 0 {
+    fn log_left_out(&self) {
+        let left_out = self.limiter().take_left_out();
+        if left_out > 0 {
             let (actor, name) = (self.actor.as_str(), self.name.as_str());
             log::warn!(
-                target: TARGET, actor, actor_name = name, suppressed;
-                "{name}: {suppressed} line(s) were suppressed: the link's LINES_PER_SECOND and BURST allow no more"
+                target: TARGET, actor, actor_name = name, left_out;
+                "{name}: {left_out} line(s) were left out: the link's LINES_PER_SECOND and BURST allow no more"
             );
         }
     }
 
-    fn rate(&self) -> MutexGuard<'_, RateLimiter> {
-        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    fn limiter(&self) -> MutexGuard<'_, LineLimiter> {
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Truncates a text, and escapes its control characters.
 fn truncate(text: &str, limit: usize) -> String {
-    let kept = &text[..text.floor_char_boundary(limit)];
-    let left_out = text.len() - kept.len();
-    let shown = printable(kept.as_bytes());
-    if left_out == 0 { shown } else { format!("{shown}... ({left_out} more bytes)") }
+    log_line(&text.as_bytes()[..text.floor_char_boundary(limit)], text.len())
 }
 
 #[async_trait(?Send)]
@@ -169,17 +163,17 @@ impl AsyncCapabilityProvider for Logging {
         let link = LogLink {
             actor: binding.actor.clone(),
             name: truncate(&binding.actor_name, MAX_NAME_BYTES),
-            rate: Mutex::new(RateLimiter::new(config.lines_per_second, config.burst, Instant::now())),
+            limiter: Mutex::new(LineLimiter::new(config.lines_per_second, config.burst, Instant::now())),
             config,
         };
         let previous = self.links().insert(binding.actor, Arc::new(link));
-        previous.inspect(|link| link.log_suppressed());
+        previous.inspect(|link| link.log_left_out());
         Ok(())
     }
 
     async fn unbind(&self, actor: &str) -> Result<(), BoxedError> {
         let previous = self.links().remove(actor);
-        previous.inspect(|link| link.log_suppressed());
+        previous.inspect(|link| link.log_left_out());
         Ok(())
     }
 
@@ -190,13 +184,14 @@ impl AsyncCapabilityProvider for Logging {
         }
         let line = LogLine::decode(&call.operation, &call.message)?;
         let link = self.links().get(&call.actor).cloned();
-        link.ok_or_else(|| format!("actor {} is not linked to a log", call.actor))?.write(&line);
+        link.ok_or_else(|| format!("actor {} is not linked to a log", call.actor))?
+            .write(&line, call.dispatcher.call_id());
         Ok(Vec::new())
     }
 
     async fn stop(&self) {
         let links = std::mem::take(&mut *self.links());
-        links.into_values().for_each(|link| link.log_suppressed());
+        links.into_values().for_each(|link| link.log_left_out());
     }
 }
 

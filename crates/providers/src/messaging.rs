@@ -36,21 +36,7 @@ const PUBLIC_KEY: &str = "VAIXHLIZYF25MTVQYBUE5F3PSYTZBEQ2GPVWOFSMLGOKON5FZCLSO7
 
 /// The provider of `wasmcloud:messaging`: publishes messages to subjects, through a broker in the host or through NATS.
 ///
-/// Each link configures the provider for one actor:
-///
-/// | Link value | Meaning | Default |
-/// |---|---|---|
-/// | `SUBSCRIPTION` | Subjects that the actor subscribes to, separated by commas. `*` matches one token. A final `>` matches one or more tokens. | none |
-/// | `QUEUEGROUP_NAME` | Queue group of the subscriptions. One member of a group receives each message. | none |
-/// | `URL` | NATS servers, separated by commas: `nats://[user:password@]host[:port]`, or `tls://` to require TLS. Any one of them is used. Excludes `ACCOUNT`. | none: the embedded broker is used |
-/// | `CLIENT_JWT` | JWT of the NATS user. Requires `CLIENT_SEED` and `URL`. | none |
-/// | `CLIENT_SEED` | Seed of the NATS user's nkey. Without `CLIENT_JWT`, the server must know the public key. Requires `URL`. | none |
-/// | `CREDSFILE` | Path of a credentials file with JWT and seed, as written by `nsc`. Read when the link is established. Requires `URL`. Excludes `CLIENT_JWT` and `CLIENT_SEED`. | none |
-/// | `CA_FILE` | Path of a PEM file with certificate authorities to trust in addition to the system's. Requires `URL`. | none |
-/// | `ACCOUNT` | Account in the embedded broker. Links of different accounts do not receive each other's messages. Excludes `URL`. | the account of all links without this value |
-/// | `CONCURRENCY` | Maximum number of messages that the actor handles at once. `1` preserves their order. Range: 1 to 1024. | `8` |
-/// | `QUEUE_LIMIT` | Maximum number of messages that wait for the actor. Further ones are dropped. Range: 1 to 65536. | `1024` |
-/// | `BODY_LIMIT` | Maximum size of a body that the actor sends or receives. Unit: bytes. Maximum: 66060288 (63 MiB). | `1048576` (1 MiB) |
+/// Each link configures the provider for one actor, by the values that [`Messaging::LINK_VALUES`] lists.
 ///
 /// The provider refuses a link if a value is unknown or invalid, or if the server is unreachable, refuses the credentials or refuses a
 /// subscription. The error names the value.

@@ -49,12 +49,12 @@ macro_rules! content_type {
 /// All files of the page.
 pub const ALL: &[Asset] = assets! {
     html { "index.html" }
-    css { "detail.css" "graph.css" "panels.css" "style.css" "table.css" }
+    css { "detail.css" "graph.css" "panels.css" "plot.css" "style.css" "table.css" }
     script {
         "api.js" "app.js" "claims.js" "clock.js" "columns.js" "detail.js" "dom.js" "events.js" "figures.js" "format.js"
-        "graph.js" "groups.js" "keyboard.js" "listing.js" "parts.js" "problems.js" "sections.js" "sparkline.js" "sse.js"
-        "standing.js" "status.js" "store.js" "story.js" "table.js" "text.js" "theme.js" "token.js" "trends.js"
-        "verdict.js"
+        "graph.js" "groups.js" "keyboard.js" "lanes.js" "listing.js" "parts.js" "plot.js" "problems.js" "scale.js"
+        "sections.js" "sparkline.js" "spread.js" "sse.js" "standing.js" "status.js" "store.js" "story.js" "table.js"
+        "text.js" "theme.js" "token.js" "trends.js" "verdict.js"
     }
 };
 

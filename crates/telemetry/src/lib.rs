@@ -8,6 +8,7 @@
 //! - [`Port`], [`Source`]: the HTTP port, and the host that it tells of
 //! - [`Feed`]: what changes, for all who watch
 //! - `delta`: the difference of two states
+//! - `otlp`: the export of spans by OTLP
 //!
 //! # Features
 //! - `port`: the HTTP port
@@ -23,6 +24,8 @@ mod delta;
 mod feed;
 #[cfg(feature = "port")]
 mod options;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 #[cfg(feature = "port")]
 mod port;
 mod report;

@@ -2,7 +2,10 @@
 
 use std::io::{self, Write as _};
 
+use log::Level;
 use wasmcloud_core::text::escaped;
+
+use crate::logging;
 
 /// Prints lines on standard output at once. A reader that is gone is no reason to end.
 pub(crate) fn lines(text: &str) {
@@ -12,6 +15,8 @@ pub(crate) fn lines(text: &str) {
 
 /// Prints a note on standard error, escaped.
 pub(crate) fn note(message: &str) {
-    // A failure to print cannot be reported.
-    let _ = writeln!(io::stderr(), "wasmcloud: {}", escaped(message));
+    if logging::is_json() {
+        return logging::say(Level::Info, message);
+    }
+    logging::print(&format!("wasmcloud: {}\n", escaped(message)));
 }

@@ -7,7 +7,9 @@ use zeroize::Zeroizing;
 
 use crate::color::When;
 use crate::outcome::{CommandError, CommandResult};
-use crate::{apply, completions, ctl, dev, inspect, keys, man, manifest, par, plan, registry, run, sign};
+use crate::{
+    apply, completions, ctl, dev, inspect, keys, lab, man, manifest, new, par, plan, registry, run, sign, top,
+};
 
 /// Runs, signs and ships WebAssembly actors and capability providers, and controls the hosts that run them.
 #[derive(Debug, Parser)]
@@ -30,13 +32,18 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(subcommand)]
+    New(new::Command),
     Dev(Box<dev::Dev>),
     Run(Box<run::Run>),
     Plan(plan::Plan),
     Apply(apply::Apply),
     Ctl(ctl::Ctl),
+    Top(Box<top::Top>),
     #[command(subcommand)]
     Manifest(manifest::Command),
+    #[command(subcommand)]
+    Lab(lab::Command),
     #[command(subcommand, visible_alias = "reg")]
     Registry(registry::Command),
     #[command(subcommand)]
@@ -51,10 +58,12 @@ pub(crate) enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
+  wasmcloud new actor hello
   wasmcloud dev echo.wasm
   wasmcloud run counter.yaml
   wasmcloud apply shop.yaml
   wasmcloud ctl hosts
+  wasmcloud top
   wasmcloud registry push echo_signed.wasm registry.example/actors/echo:1.0.0
   wasmcloud keys gen account --output account.seed
   wasmcloud sign echo.wasm --output echo_signed.wasm --name Echo -c httpserver \\

@@ -23,7 +23,7 @@ mod label;
 mod link;
 mod links;
 mod lookup;
-mod msgpack;
+pub(crate) mod msgpack;
 mod orders;
 mod progress;
 mod scale;

@@ -4,20 +4,24 @@
 //! - `keys`: the keys that sign during development
 //! - `links`: the capabilities of the actor, and the values of its links
 //! - `actor`: the running actor, and its revisions
+//! - `project`: the project in the working folder, which is built before and during the session
 //! - `session`: the start, the changes and the end
 
 mod actor;
 mod keys;
 mod links;
+mod project;
 mod session;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use project::Project;
 use wasmcloud_host::Compiler;
 
+use crate::logging;
 use crate::outcome::CommandResult;
-use crate::run::{compiler, log_to_stderr};
+use crate::run::compiler;
 use crate::runtime::in_runtime;
 use crate::state_folder::{DEFAULT, StateFolder};
 use crate::watch::Watch;
@@ -25,11 +29,14 @@ use crate::{input, sign};
 
 /// Runs a module that is not signed as an actor, serves it by HTTP, and replaces the actor each time the file changes.
 ///
+/// Without a file, the project in the working folder is built, and built again each time its code changes.
+///
 /// The actor is signed in memory with development keys, which are made at the first start. It may use HTTP, a key-value store
 /// in the folder .wasmcloud, the log and the extras. A file that is no valid actor does not replace the running one.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
+  wasmcloud dev
   wasmcloud dev target/wasm32-unknown-unknown/release/echo.wasm
   wasmcloud dev echo.wasm --port 9000 --compiler cranelift
   wasmcloud dev proxy.wasm -c httpclient --value httpclient:ALLOWED_HOSTS=example.com
@@ -37,9 +44,10 @@ Examples:
 
 Short names of contracts: blobstore, extras, httpclient, httpserver, keyvalue, logging, messaging.")]
 pub(crate) struct Dev {
-    /// The module.
+    /// The module. Default: what the project in the working folder is built to. That is a package with a Cargo.toml, built by
+    /// `cargo build --release --target wasm32-unknown-unknown`, or one with a package.json, built by `npm run build`.
     #[arg(value_name = "FILE")]
-    file: PathBuf,
+    file: Option<PathBuf>,
 
     /// The port to serve HTTP on. Default: 8080, or any free port if that is in use.
     #[arg(long, short)]
@@ -76,13 +84,20 @@ pub(crate) struct Dev {
 }
 
 pub(crate) fn run(command: Dev) -> CommandResult {
-    log_to_stderr("warn,wasmcloud_actor=debug");
+    logging::start_by_environment("warn,wasmcloud_actor=debug,wasmcloud_host::guest=info")?;
     let links = links::Links::new(&command)?;
+    let mut project = if command.file.is_none() { Some(Project::here()?) } else { None };
+    if let Some(project) = &project {
+        in_runtime(project.build())??;
+    }
+    let built = project.as_ref().map(|project| project.module().to_owned());
+    let file = command.file.clone().or(built).unwrap_or_default();
     // Changes from here on are noticed. Nothing is made before the file could be read: a wrong path leaves no trace.
-    let watch = Watch::of(vec![command.file.clone()])?;
-    let module = input::read(&command.file, "the module")?;
+    let watch = Watch::of(vec![file.clone()])?;
+    let module = input::read(&file, "the module")?;
     let folder = StateFolder::lock(Path::new(DEFAULT))?;
-    let ended = in_runtime(session::run(&command, &module, links, watch, &folder)).and_then(|ended| ended);
+    let subject = session::Subject { file: &file, project: project.as_mut(), command: &command };
+    let ended = in_runtime(session::run(subject, &module, links, watch, &folder)).and_then(|ended| ended);
     if ended.is_err() {
         folder.remove_if_new();
     }

@@ -18,7 +18,12 @@ const PIPE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads a whole file. `name` names its content in errors, such as `the module`.
 pub(crate) fn read(path: &Path, name: &str) -> CommandResult<Vec<u8>> {
-    let mut bytes = read_limited(path, name, LARGEST, Vec::new())?;
+    read_up_to(path, name, LARGEST)
+}
+
+/// Reads a file of at most `limit` bytes. `name` names its content in errors, such as `the report`.
+pub(crate) fn read_up_to(path: &Path, name: &str, limit: usize) -> CommandResult<Vec<u8>> {
+    let mut bytes = read_limited(path, name, limit, Vec::new())?;
     Ok(std::mem::take(&mut *bytes))
 }
 

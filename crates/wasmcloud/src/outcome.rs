@@ -13,9 +13,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Style};
+use log::Level;
 use wasmcloud_core::error::{Error, ErrorKind};
 use wasmcloud_core::text::escaped;
 use zeroize::Zeroizing;
+
+use crate::logging;
 
 /// The result of a command: the text that it prints. The text is wiped afterwards, because it may contain a seed.
 pub(crate) type CommandResult<T = Zeroizing<String>> = Result<T, CommandError>;
@@ -64,7 +67,7 @@ impl CommandError {
     }
 
     /// Returns the exit code of the process.
-    fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             CommandError::Failed(_) => 1,
             CommandError::Usage(_) => 2,
@@ -85,7 +88,7 @@ impl CommandError {
             CommandError::Failed(message)
             | CommandError::Usage(message)
             | CommandError::Refused(message)
-            | CommandError::Unreachable(message) => say("error", AnsiColor::Red, &message),
+            | CommandError::Unreachable(message) => say(Level::Error, &message),
         }
         code
     }
@@ -99,14 +102,20 @@ impl From<Error> for CommandError {
 
 /// Prints a warning on standard error, escaped.
 pub(crate) fn warn(message: &str) {
-    say("warning", AnsiColor::Yellow, message);
+    say(Level::Warn, message);
 }
 
-/// Prints a message behind a coloured label on standard error, escaped.
-fn say(label: &str, color: AnsiColor, message: &str) {
+/// Prints a message behind a coloured label on standard error, escaped. If the log is in JSON, so is the message.
+fn say(level: Level, message: &str) {
+    if logging::is_json() {
+        return logging::say(level, message);
+    }
+    let (label, color) = match level {
+        Level::Error => ("error", AnsiColor::Red),
+        _ => ("warning", AnsiColor::Yellow),
+    };
     let style = Style::new().bold().fg_color(Some(color.into()));
-    // A failure to print cannot be reported.
-    let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {}", escaped(message));
+    logging::print(&format!("{style}{label}:{style:#} {}\n", escaped(message)));
 }
 
 /// Prints the output of a command. Colours in it are left out where `--color` or the terminal asks for that. A reader that

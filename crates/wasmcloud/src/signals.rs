@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::logging;
 use crate::outcome::{CommandError, CommandResult};
 
 /// The signals that ask for the end. They are taken over when this is made, so that none is lost during the start.
@@ -62,7 +63,10 @@ impl Shutdown {
     pub(crate) async fn or_at_once(&mut self, end: impl Future<Output = ()>) {
         tokio::select! {
             () = end => {}
-            ending = self.asked_for() => std::process::exit(ending.exit_code()),
+            ending = self.asked_for() => {
+                logging::flush();
+                std::process::exit(ending.exit_code())
+            }
         }
     }
 }

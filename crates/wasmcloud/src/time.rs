@@ -41,6 +41,18 @@ pub(crate) fn format_date(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
 }
 
+/// Formats a number of milliseconds since 1970 as in RFC 3339: `2021-07-01T09:30:00.007Z`. Dates after the year 9985 are shown
+/// as the last of them.
+pub(crate) fn format_timestamp(milliseconds: u64) -> String {
+    const LAST: u64 = 8000 * 366 * DAY * 1000;
+    let milliseconds = milliseconds.min(LAST);
+    let seconds = milliseconds / 1000;
+    let second = seconds % DAY;
+    let Date { year, month, day } = date(seconds / DAY);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", milliseconds % 1000)
+}
+
 /// A date in the Gregorian calendar.
 struct Date {
     year: u64,
@@ -85,5 +97,8 @@ mod tests {
         assert_eq!(format_date(4_107_542_399), "2100-02-28 23:59:59 UTC");
         assert_eq!(format_date(4_107_542_400), "2100-03-01 00:00:00 UTC");
         assert_eq!(format_date(u64::MAX), format!("{} s after 1970", u64::MAX));
+        assert_eq!(format_timestamp(1_625_131_800_007), "2021-07-01T09:30:00.007Z");
+        assert_eq!(format_timestamp(951_782_399_999), "2000-02-28T23:59:59.999Z");
+        assert!(format_timestamp(u64::MAX).starts_with("99"));
     }
 }

@@ -101,7 +101,7 @@ impl Host {
         self.set_link(&actor_id, &contract_id, Some(link_name), provider_id, values).await?;
         let snapshot = self.0.dispatch.snapshot();
         if snapshot.links.get(&key).is_some_and(|link| link.state == LinkState::Pending) {
-            log::warn!("the {key} waits: its actor or its provider does not run");
+            log::warn!(actor = &*key.actor; "the {key} waits: its actor or its provider does not run");
         }
         Ok(())
     }

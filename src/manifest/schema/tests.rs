@@ -1,7 +1,9 @@
 //! The keys of manifests, and errors in them.
 
+use proptest::prelude::*;
+use wasmcloud_document::{json, toml, yaml};
+
 use super::*;
-use crate::manifest::document::yaml;
 
 fn read(text: &str) -> Result<HostManifest, String> {
     yaml::read(text).and_then(manifest).map_err(|error| error.to_string())
@@ -70,8 +72,6 @@ fn unknown_keys_are_answered_with_the_key_that_was_meant() {
         assert_eq!(error.contains("did you mean"), hint.is_some(), "{error}");
         assert!(hint.is_none_or(|hint| error.contains(&hint)), "{error}");
     }
-    assert_eq!(closest("image-ref", &ACTOR), Some("image_ref"));
-    assert_eq!(closest(&"actors".repeat(100_000), &MANIFEST), None);
 }
 
 /// Every key of the reader is in the JSON Schema, and every key of the schema is known to the reader.
@@ -200,3 +200,93 @@ fn errors_name_the_key_and_position_and_do_not_repeat_the_value() {
         assert!(error.contains(name) && error.contains(position) && !error.contains("hunter2"), "{text}: {error}");
     }
 }
+
+proptest! {
+    /// Nothing panics, neither a library nor this, and what is read is judged without a panic.
+    #[test]
+    fn any_text_is_read_or_refused(text in any::<String>()) {
+        let _ = yaml::read(&text).and_then(manifest);
+        let _ = json::read(&text).and_then(manifest);
+        let _ = toml::read(&text).and_then(manifest);
+    }
+
+    #[test]
+    fn any_pieces_of_toml_are_read_or_refused(pieces in prop::collection::vec(prop::sample::select(TOML_PIECES.to_vec()), 0..40)) {
+        let _ = toml::read(&pieces.concat()).and_then(manifest);
+    }
+
+    #[test]
+    fn any_pieces_of_yaml_are_read_or_refused(pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..40)) {
+        let text = pieces.concat();
+        let _ = yaml::read(&text).and_then(manifest);
+        let _ = json::read(&text).and_then(manifest);
+    }
+}
+
+/// What TOML is made of, and manifests.
+const TOML_PIECES: [&str; 24] = [
+    "labels",
+    "actors",
+    "links",
+    "values",
+    "image_ref",
+    "a",
+    "1",
+    " = ",
+    ".",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "{",
+    "}",
+    ", ",
+    "\n",
+    "'",
+    "\"",
+    "\"\"\"",
+    "# ",
+    "1979-05-27",
+    "true",
+    "secret",
+];
+
+/// What YAML is made of, and manifests.
+const PIECES: [&str; 36] = [
+    "labels",
+    "actors",
+    "capabilities",
+    "links",
+    "values",
+    "image_ref",
+    "actor",
+    "a",
+    "1",
+    "~",
+    ": ",
+    ":",
+    "- ",
+    "-",
+    "? ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    "\n",
+    "\n  ",
+    "\n    ",
+    "'",
+    "\"",
+    "|\n",
+    ">-\n",
+    "&a ",
+    "*a",
+    "!!str ",
+    "<<",
+    "# ",
+    "---\n",
+    "...\n",
+    "%YAML 1.2\n",
+    "\t",
+];

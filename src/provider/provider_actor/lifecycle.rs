@@ -9,12 +9,14 @@ use futures_util::future::{Either, select};
 use wasmcloud_core::deadline::within;
 use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::trace::CallSpan;
 use wasmcloud_provider::Binding;
 
 use super::{ProviderActor, Running, lifecycle_deadline};
 use crate::dispatch::provider_mailbox::Lifecycle;
 use crate::identity::ActorIdentity;
 use crate::link::LinkDefinition;
+use crate::spans;
 
 /// The time that a provider has to release everything after the grace period.
 pub(crate) const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,15 +35,28 @@ impl Running {
             return Err(Error::new(ErrorKind::ProviderNotFound, format!("{} has been stopped", self.identity)));
         }
         let name = task.to_string();
-        let change = pin!(self.change_link(&name, task));
+        let span = self.link_span(&name, &task);
+        let change = pin!(span.instrument(self.change_link(&name, task)));
         let ended = pin!(self.shutdown.ended());
-        match select(change, ended).await {
+        let changed = match select(change, ended).await {
             Either::Left((changed, _)) => changed,
             Either::Right(_) => {
                 let message = format!("{} was stopped before it had finished {:?}", self.identity, shorten(&name));
                 Err(Error::new(ErrorKind::ProviderNotFound, message))
             }
-        }
+        };
+        span.end(&changed);
+        changed
+    }
+
+    /// Begins the span of a change of a link.
+    fn link_span(&self, name: &str, task: &Lifecycle) -> CallSpan {
+        let actor = match task {
+            Lifecycle::Bind { actor, .. } => &actor.key,
+            Lifecycle::Drain { actor } | Lifecycle::Unbind { actor } => actor,
+            Lifecycle::Stop { .. } => return CallSpan::none(),
+        };
+        spans::link(self.dispatch.tracing(), self.dispatch.begin(), &self.identity, actor, name)
     }
 
     async fn change_link(&self, name: &str, task: Lifecycle) -> Result<()> {
@@ -52,7 +67,7 @@ impl Running {
                 if bound.as_ref().is_err_and(|error| error.kind() == ErrorKind::DeadlineExceeded) {
                     // The provider may still establish it later. No caller uses it, so it must not stay.
                     let undone = self.run(name, lifecycle_deadline(), self.provider.unbind(&actor.key)).await;
-                    undone.unwrap_or_else(|error| log::error!("a link that timed out could not be released: {error}"));
+                    undone.unwrap_or_else(|error| log::error!(provider = self.identity.key.joined(); "a link that timed out could not be released: {error}"));
                 }
                 bound
             }
@@ -69,7 +84,7 @@ impl Running {
         let mut stopped = match within(deadline, self.lifecycle.write()).await {
             Ok(stopped) => stopped,
             Err(_) => {
-                log::warn!("{} is stopped while its links are being changed: the changes are abandoned", self.identity);
+                log::warn!(provider = self.identity.key.joined(); "{} is stopped while its links are being changed: the changes are abandoned", self.identity);
                 self.shutdown.end();
                 self.lifecycle.write().await
             }
@@ -83,7 +98,7 @@ impl Running {
             }
         };
         if within(deadline, idle).await.is_err() {
-            log::warn!("{} is stopped while it serves {} call(s)", self.identity, self.calls.get());
+            log::warn!(provider = self.identity.key.joined(); "{} is stopped while it serves {} call(s)", self.identity, self.calls.get());
         }
         let stop = async {
             self.provider.stop().await;

@@ -94,7 +94,6 @@ impl ProviderStart {
             instruments,
             provider,
             dispatcher,
-            #[cfg(feature = "experiments")]
             dispatch,
             reports,
             shutdown: ShutdownSignal::default(),

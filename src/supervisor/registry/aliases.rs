@@ -84,7 +84,7 @@ impl Registry {
         let Some(alias) = identity.call_alias.clone().filter(|alias| !alias.is_empty()) else { return Ok(None) };
         if names_contract(&self.snapshot, &alias) || is_key(&alias, KeyKind::Actor) {
             log::warn!(
-                "{identity} cannot be called by its alias {:?}: it could be mistaken for a contract or a key",
+                actor = &*identity.key; "{identity} cannot be called by its alias {:?}: it could be mistaken for a contract or a key",
                 shorten(&alias)
             );
             return Ok(None);

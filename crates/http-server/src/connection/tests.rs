@@ -16,7 +16,7 @@ use tokio::io::DuplexStream;
 use tokio::task::{JoinHandle, LocalSet};
 
 use super::*;
-use crate::actor_caller::CallError;
+use crate::actor_caller::{CallError, RequestHead};
 use crate::config::HttpServerConfig;
 use crate::connection_table::{ConnectionTable, MemoryKind};
 use crate::memory_quota::QuotaLimits;
@@ -41,7 +41,11 @@ struct Answering {
 }
 
 impl ActorCaller for Answering {
-    async fn call(&self, _: &str, _: Vec<u8>) -> Result<Vec<u8>, CallError> {
+    type Request = ();
+
+    fn begin(&self, _: &RequestHead<'_>) {}
+
+    async fn call(&self, (): &(), _: &str, _: Vec<u8>) -> Result<Vec<u8>, CallError> {
         self.called.fetch_add(1, Ordering::Relaxed);
         // Others have their turn, as with any actor.
         tokio::task::yield_now().await;

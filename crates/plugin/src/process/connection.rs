@@ -12,6 +12,7 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use crate::budget::ReservedBytes;
 use crate::frames::{self, ToPlugin};
+use crate::plugin_log::PluginLog;
 use crate::request::Outcome;
 
 /// A frame for the process, and the bytes that are reserved for it until it is written.
@@ -35,8 +36,10 @@ pub(super) struct Connection {
     pub(super) exited: Notify,
     /// Whether the provider is being stopped, so that the end of the process is no failure.
     pub(super) stopping: AtomicBool,
-    /// The name of the provider in errors and logs.
+    /// The name of the provider in errors.
     name: String,
+    /// Takes the lines of the plugin.
+    pub(super) log: PluginLog,
 }
 
 /// A request that the process has not answered.
@@ -52,7 +55,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Connection {
-    pub(super) fn new(socket: UnixStream, outgoing: Sender<OutgoingFrame>, name: String) -> Connection {
+    pub(super) fn new(socket: UnixStream, outgoing: Sender<OutgoingFrame>, name: String, log: PluginLog) -> Connection {
         Connection {
             socket,
             outgoing,
@@ -63,11 +66,8 @@ impl Connection {
             exited: Notify::default(),
             stopping: AtomicBool::default(),
             name,
+            log,
         }
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
     }
 
     /// Sends a request and waits for its outcome.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use wasmcloud_core::error::{Result, printable};
+use wasmcloud_core::error::Result;
 
 use super::connection::{Connection, OutgoingFrame};
 use crate::admission::{AdmissionControl, AdmittedOutcome};
@@ -69,9 +69,7 @@ fn read_frames(
                 Ok(reserved) => drop(calls.send(ReceivedActorCall { id, request, reserved })),
                 Err(refusal) => send_answer(connection, admission, id, Err(refusal)),
             },
-            ToHost::Log { level, text } => {
-                log::log!(log_level(level), "{}: {}", connection.name(), printable(text.as_bytes()))
-            }
+            ToHost::Log { level, text } => connection.log.write(log_level(level), &text),
         }
     }
     Ok(())

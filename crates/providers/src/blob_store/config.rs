@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::super::link_values::{LinkValueNames, LinkValues};
+use super::super::link_values::{LinkValues, link_values};
+use super::BlobStore;
 
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
@@ -35,23 +36,45 @@ const DEFAULT_REGION: &str = "us-east-1";
 /// The values that require `URL`.
 const BUCKET_VALUES: [&str; 5] = ["ENDPOINT", "REGION", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_TOKEN"];
 
-const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames {
-    known: &[
-        "ROOT",
-        "URL",
-        "ENDPOINT",
-        "REGION",
-        "AWS_ACCESS_KEY",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_TOKEN",
-        "BLOB_LIMIT",
-        "CHUNK_LIMIT",
-        "UPLOADS",
-        "UPLOAD_TIMEOUT_S",
-        "DOWNLOADS",
-    ],
-    without_effect: &["HTTP_PROXY", "TOKEN_VALID_FOR"],
-};
+link_values! {
+    BlobStore:
+    "ROOT"
+        => "Path of the directory that holds the blobs. The directory is created if its parent exists. Excludes `URL`.",
+        "`blobs` in the host's working directory";
+    "URL"
+        => "S3 bucket that holds the blobs, and the prefix of its object names: `s3://bucket/prefix`. Excludes `ROOT`.",
+        "none: a directory is used";
+    "ENDPOINT"
+        => "Address of the S3 server: `https://host[:port]`, or `http://host[:port]` without TLS. Requires `URL`.",
+        "Amazon's endpoint for the region";
+    "REGION"
+        => "Region of the bucket. Requires `URL`.",
+        "`us-east-1`";
+    "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"
+        => "Access key and its secret. Each requires the other, and `URL`. The environment and the machine's role are never used.",
+        "none: requests are not signed";
+    "AWS_TOKEN"
+        => "Session token of a temporary access key. Requires `URL`.",
+        "none";
+    "BLOB_LIMIT"
+        => "Maximum size of a blob. Unit: bytes. Maximum: 51539607552 (48 GiB).",
+        "`1073741824` (1 GiB)";
+    "CHUNK_LIMIT"
+        => "Maximum size of a download's chunk. Unit: bytes. Range: 1 to 33554432 (32 MiB).",
+        "`4194304` (4 MiB)";
+    "UPLOADS"
+        => "Maximum number of unfinished uploads. Range: 1 to 1024.",
+        "`32`";
+    "UPLOAD_TIMEOUT_S"
+        => "Time without a chunk after which an upload is aborted. Unit: seconds. Range: 1 to 604800 (7 days).",
+        "`600`";
+    "DOWNLOADS"
+        => "Maximum number of concurrent downloads. Range: 1 to 1024.",
+        "`16`";
+    "HTTP_PROXY", "TOKEN_VALID_FOR"
+        => "Accepted for compatibility with providers of 2021. No effect.",
+        "";
+}
 
 /// The configuration of a link.
 #[derive(Debug)]
@@ -101,7 +124,7 @@ impl BlobStoreConfig {
     /// # Errors
     /// Names the value that is unknown or invalid. Values that may be secrets are not shown.
     pub(super) fn from_link_values(values: &HashMap<String, String>) -> Result<BlobStoreConfig, String> {
-        let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
+        let values = LinkValues::check(values, BlobStore::LINK_VALUES)?;
         let root = values.get("ROOT");
         let location = match (values.get("URL"), root) {
             (Some(_), Some(_)) => {

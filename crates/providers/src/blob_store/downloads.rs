@@ -85,7 +85,7 @@ impl ChunkSender {
         if let Err(error) = self.send_chunks().await {
             let (id, actor) = (printable(self.download.name.id.as_bytes()), &self.actor);
             let reason = printable(error.to_string().as_bytes());
-            log::warn!("the download of {id:?} by actor {actor} ended early: {reason}");
+            log::warn!(actor = actor.as_str(); "the download of {id:?} by actor {actor} ended early: {reason}");
         }
     }
 

@@ -6,14 +6,16 @@ use std::io::Read;
 use std::sync::Arc;
 
 use reqwest::header::HeaderMap;
-use reqwest::{Certificate, Client, Method, Url};
+use reqwest::{Certificate, Client, Method, StatusCode, Url};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmcloud_core::error::BoxedError;
+use wasmcloud_provider::ActorDispatcher;
 
 use super::config::HttpClientConfig;
 use super::egress::{EgressPolicy, FilteringResolver};
 use super::headers;
 use super::payloads::{RequestPayload, ResponsePayload};
+use super::propagation;
 
 const KIB: usize = 1024;
 
@@ -25,6 +27,14 @@ const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Maximum number of idle connections per host.
 const MAX_IDLE_CONNECTIONS: usize = 32;
+
+/// A response, and the memory that is reserved for it.
+pub(super) struct Response<'a> {
+    pub(super) status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    _reserved: Option<SemaphorePermit<'a>>,
+}
 
 /// The HTTP client of a linked actor, with its connections and limits.
 pub(super) struct LinkedClient {
@@ -70,9 +80,25 @@ impl LinkedClient {
     ///
     /// # Errors
     /// Says what failed. Of the URL, only scheme, host and port are shown, because the rest may be secret.
-    pub(super) async fn send_request(&self, payload: &[u8]) -> Result<Vec<u8>, BoxedError> {
+    pub(super) async fn send_request(
+        &self,
+        payload: &[u8],
+        dispatcher: &ActorDispatcher,
+    ) -> Result<Vec<u8>, BoxedError> {
         let request = RequestPayload::decode(payload).map_err(|error| format!("the request is invalid: {error}"))?;
-        let request = self.prepare(request)?;
+        let mut request = self.prepare(request)?;
+        let span = propagation::begin(dispatcher, &mut request);
+        let response = span.instrument(self.exchange(request)).await;
+        propagation::end(span, &response);
+        let Response { status, headers, body, _reserved } = response?;
+        let header = join_headers(&headers);
+        let status_text = status.canonical_reason().unwrap_or_default();
+        let answer = ResponsePayload { status_code: status.as_u16().into(), status: status_text, header, body: &body };
+        Ok(answer.encode()?)
+    }
+
+    /// Sends a request and receives the whole response.
+    async fn exchange(&self, request: reqwest::Request) -> Result<Response<'_>, String> {
         let destination = destination(request.url());
         let failed = |error| format!("the request to {destination} failed: {}", describe(error));
         let mut response = self.client.execute(request).await.map_err(failed)?;
@@ -80,21 +106,18 @@ impl LinkedClient {
         let too_large =
             || format!("the response of {destination} is larger than the link's RESPONSE_LIMIT of {limit} bytes");
         if response.content_length().is_some_and(|length| length > limit as u64) {
-            return Err(too_large().into());
+            return Err(too_large());
         }
         let (mut body, mut reserved) = (Vec::new(), None);
         while let Some(part) = response.chunk().await.map_err(failed)? {
             if body.len() + part.len() > limit {
-                return Err(too_large().into());
+                return Err(too_large());
             }
             self.reserve_response_memory(&mut reserved, body.len() + part.len())?;
             body.extend_from_slice(&part);
         }
-        let status = response.status();
-        let header = join_headers(response.headers());
-        let status_text = status.canonical_reason().unwrap_or_default();
-        let answer = ResponsePayload { status_code: status.as_u16().into(), status: status_text, header, body: &body };
-        Ok(answer.encode()?)
+        let headers = std::mem::take(response.headers_mut());
+        Ok(Response { status: response.status(), headers, body, _reserved: reserved })
     }
 
     /// Checks a request, and converts it to one of the client.

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::super::link_values::{LinkValueNames, LinkValues};
+use super::super::link_values::{LinkValues, link_values};
+use super::HttpClient;
 use super::egress::{EgressPolicy, HostRule};
 
 /// Fits the payload of a call or an answer, with its other fields.
@@ -16,19 +17,36 @@ const MAX_TIMEOUT_MS: u64 = 24 * 60 * 60 * 1000;
 const DEFAULT_REDIRECTS: usize = 5;
 const MAX_REDIRECTS: usize = 20;
 
-const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames {
-    known: &[
-        "ALLOWED_HOSTS",
-        "ALLOWED_NETWORKS",
-        "TIMEOUT_MS",
-        "CONNECT_TIMEOUT_MS",
-        "MAX_REDIRECTS",
-        "REQUEST_LIMIT",
-        "RESPONSE_LIMIT",
-        "CA_CERT",
-    ],
-    without_effect: &["max_redirects", "timeout"],
-};
+link_values! {
+    HttpClient:
+    "ALLOWED_HOSTS"
+        => "Hosts that requests may be sent to, separated by commas: `api.example.com`, `*.example.com`, or an IP address. A suffix `:port` restricts an entry to that port.",
+        "any host";
+    "ALLOWED_NETWORKS"
+        => "Networks that may be reached in addition to public ones, separated by commas: `127.0.0.1`, `10.0.0.0/8`, `fd00::/8`.",
+        "none";
+    "TIMEOUT_MS"
+        => "Maximum duration of a request, including its response. Unit: milliseconds. Range: 1 to 86400000 (1 day).",
+        "`30000` (30 s)";
+    "CONNECT_TIMEOUT_MS"
+        => "Maximum duration of connecting. Unit: milliseconds. Range: 1 to 86400000 (1 day).",
+        "`10000` (10 s)";
+    "MAX_REDIRECTS"
+        => "Maximum number of redirects that are followed. `0` returns redirects to the actor. Maximum: 20.",
+        "`5`";
+    "REQUEST_LIMIT"
+        => "Maximum size of a request body. Unit: bytes. Maximum: 66060288 (63 MiB).",
+        "`8388608` (8 MiB)";
+    "RESPONSE_LIMIT"
+        => "Maximum size of a response body. Unit: bytes. Maximum: 66060288 (63 MiB).",
+        "`8388608` (8 MiB)";
+    "CA_CERT"
+        => "Certificates to trust instead of the system's: PEM text, or the path of a PEM file. Read when the link is established.",
+        "the system's certificates";
+    "timeout", "max_redirects"
+        => "Accepted for compatibility with providers of 2021. No effect.",
+        "";
+}
 
 /// The configuration of a link.
 #[derive(Debug, Clone)]
@@ -48,7 +66,7 @@ impl HttpClientConfig {
     /// # Errors
     /// Names the value that is unknown or invalid.
     pub(super) fn from_link_values(values: &HashMap<String, String>) -> Result<HttpClientConfig, String> {
-        let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
+        let values = LinkValues::check(values, HttpClient::LINK_VALUES)?;
         let host = |text: &str| text.parse::<HostRule>().map_err(|error| format!("{text:?} is not a host: {error}"));
         let network =
             |text: &str| text.parse().map_err(|error| format!("{text:?} is not an address or network: {error}"));

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use redis::{ConnectionInfo, IntoConnectionInfo};
 use wasmcloud_core::text::escaped;
 
-use super::super::link_values::{LinkValueNames, LinkValues};
+use super::super::link_values::{LinkValues, link_values};
+use super::KeyValue;
 use super::error::KeyValueError;
 use super::payloads::{KeyValueOperation, KeyValueResponse};
 
@@ -30,8 +31,27 @@ const SEPARATOR: char = ':';
 /// Stands for the actor's public key in a prefix.
 const ACTOR_PLACEHOLDER: &str = "{actor}";
 
-const LINK_VALUE_NAMES: LinkValueNames =
-    LinkValueNames { known: &["PATH", "URL", "CA_FILE", "PREFIX", "KEY_LIMIT", "VALUE_LIMIT"], without_effect: &[] };
+link_values! {
+    KeyValue:
+    "URL"
+        => "Redis server: `redis://[user:password@]host[:port][/database]`, or `rediss://` with TLS. Excludes `PATH`.",
+        "none: the embedded store is used";
+    "CA_FILE"
+        => "Path of a PEM file with the certificate authorities to trust. Requires a `rediss://` URL.",
+        "the system's authorities";
+    "PATH"
+        => "File of the embedded store, in an existing directory. `:memory:` stores keys in memory until the last link ends. Excludes `URL`.",
+        "`keyvalue.redb` in the host's working directory";
+    "PREFIX"
+        => "Prefix that separates the link's keys from others: each key becomes `PREFIX:key`. `{actor}` stands for the actor's public key. Must not contain a colon.",
+        "none";
+    "KEY_LIMIT"
+        => "Maximum size of a key, without the prefix. Unit: bytes. Maximum: 65536 (64 KiB).",
+        "`4096` (4 KiB)";
+    "VALUE_LIMIT"
+        => "Maximum size of a value. Unit: bytes. Maximum: 66060288 (63 MiB).",
+        "`8388608` (8 MiB)";
+}
 
 /// The configuration of a link.
 pub(super) struct KeyValueConfig {
@@ -69,7 +89,7 @@ impl KeyValueConfig {
     /// # Errors
     /// Names the value that is unknown or invalid. A `URL` is not shown, because it may contain a password.
     pub(super) fn from_link_values(actor: &str, values: &HashMap<String, String>) -> Result<KeyValueConfig, String> {
-        let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
+        let values = LinkValues::check(values, KeyValue::LINK_VALUES)?;
         let ca_file = read_ca_file(values)?;
         let backend = match (values.get("URL"), values.get("PATH")) {
             (Some(_), Some(_)) => {

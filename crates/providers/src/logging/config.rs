@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 
 use log::LevelFilter;
 
-use super::super::link_values::{LinkValueNames, LinkValues};
+use super::super::link_values::{LinkValues, link_values};
+use super::Logging;
 use super::payloads::parse_level;
 
 /// Number of bytes that `printable` keeps of a text.
@@ -13,8 +14,21 @@ const MAX_TEXT_BYTES: u32 = 8192;
 
 const RATE_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 
-const LINK_VALUE_NAMES: LinkValueNames =
-    LinkValueNames { known: &["LEVEL", "LINES_PER_SECOND", "BURST", "TEXT_LIMIT"], without_effect: &[] };
+link_values! {
+    Logging:
+    "LEVEL"
+        => "Least severe level that is logged: `error`, `warn`, `info`, `debug`, `trace`, or `off` for none.",
+        "`trace`";
+    "LINES_PER_SECOND"
+        => "Sustained rate of lines. Unit: lines per second. Range: 1 to 1000000.",
+        "`100`";
+    "BURST"
+        => "Maximum number of lines at once after a pause. Range: 1 to 1000000.",
+        "`500`";
+    "TEXT_LIMIT"
+        => "Number of bytes that are kept of a line's text. Unit: bytes. Range: 1 to 8192.",
+        "`8192` (8 KiB)";
+}
 
 /// The configuration of a link.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,7 +45,7 @@ impl LogConfig {
     /// # Errors
     /// Names the value that is unknown or invalid.
     pub(super) fn from_link_values(values: &HashMap<String, String>) -> Result<LogConfig, String> {
-        let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
+        let values = LinkValues::check(values, Logging::LINK_VALUES)?;
         Ok(LogConfig {
             level: level(values.get("LEVEL"))?,
             lines_per_second: values.number("LINES_PER_SECOND", 100, RATE_RANGE)?,

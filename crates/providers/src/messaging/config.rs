@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use async_nats::ServerAddr;
 use nkeys::KeyPair;
 
-use super::super::link_values::{LinkValueNames, LinkValues};
+use super::super::link_values::{LinkValues, link_values};
+use super::Messaging;
 use super::subject::{check_filter, check_group};
 
 const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
@@ -14,22 +15,42 @@ const DEFAULT_BODY_LIMIT: usize = 1024 * 1024;
 /// Fits the payload of a call to an actor, with the other fields of the message.
 const MAX_BODY_LIMIT: usize = 63 * 1024 * 1024;
 
-const LINK_VALUE_NAMES: LinkValueNames = LinkValueNames {
-    known: &[
-        "SUBSCRIPTION",
-        "URL",
-        "QUEUEGROUP_NAME",
-        "CLIENT_JWT",
-        "CLIENT_SEED",
-        "CREDSFILE",
-        "CA_FILE",
-        "ACCOUNT",
-        "CONCURRENCY",
-        "QUEUE_LIMIT",
-        "BODY_LIMIT",
-    ],
-    without_effect: &[],
-};
+link_values! {
+    Messaging:
+    "SUBSCRIPTION"
+        => "Subjects that the actor subscribes to, separated by commas. `*` matches one token. A final `>` matches one or more tokens.",
+        "none";
+    "QUEUEGROUP_NAME"
+        => "Queue group of the subscriptions. One member of a group receives each message.",
+        "none";
+    "URL"
+        => "NATS servers, separated by commas: `nats://[user:password@]host[:port]`, or `tls://` to require TLS. Any one of them is used. Excludes `ACCOUNT`.",
+        "none: the embedded broker is used";
+    "CLIENT_JWT"
+        => "JWT of the NATS user. Requires `CLIENT_SEED` and `URL`.",
+        "none";
+    "CLIENT_SEED"
+        => "Seed of the NATS user's nkey. Without `CLIENT_JWT`, the server must know the public key. Requires `URL`.",
+        "none";
+    "CREDSFILE"
+        => "Path of a credentials file with JWT and seed, as written by `nsc`. Read when the link is established. Requires `URL`. Excludes `CLIENT_JWT` and `CLIENT_SEED`.",
+        "none";
+    "CA_FILE"
+        => "Path of a PEM file with certificate authorities to trust in addition to the system's. Requires `URL`.",
+        "none";
+    "ACCOUNT"
+        => "Account in the embedded broker. Links of different accounts do not receive each other's messages. Excludes `URL`.",
+        "the account of all links without this value";
+    "CONCURRENCY"
+        => "Maximum number of messages that the actor handles at once. `1` preserves their order. Range: 1 to 1024.",
+        "`8`";
+    "QUEUE_LIMIT"
+        => "Maximum number of messages that wait for the actor. Further ones are dropped. Range: 1 to 65536.",
+        "`1024`";
+    "BODY_LIMIT"
+        => "Maximum size of a body that the actor sends or receives. Unit: bytes. Maximum: 66060288 (63 MiB).",
+        "`1048576` (1 MiB)";
+}
 
 /// The configuration of a link.
 pub(super) struct MessagingConfig {
@@ -75,7 +96,7 @@ impl MessagingConfig {
     /// # Errors
     /// Names the value that is unknown or invalid. Values that may contain secrets are not shown.
     pub(super) fn from_link_values(values: &HashMap<String, String>) -> Result<MessagingConfig, String> {
-        let values = LinkValues::check(values, LINK_VALUE_NAMES)?;
+        let values = LinkValues::check(values, Messaging::LINK_VALUES)?;
         Ok(MessagingConfig {
             broker: BrokerConfig::from_link_values(values)?,
             subscriptions: subscriptions(values)?,

@@ -52,7 +52,7 @@ impl MessageReceiver {
     async fn deliver(&self, message: BrokerMessage) {
         if let Err(reason) = self.try_deliver(&message).await {
             let (subject, actor) = (display_subject(&message.subject), &self.actor);
-            log::warn!("a message to {subject} was not handled by actor {actor}: {reason}");
+            log::warn!(actor = actor.as_str(); "a message to {subject} was not handled by actor {actor}: {reason}");
         }
     }
 

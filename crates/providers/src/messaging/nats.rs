@@ -194,13 +194,15 @@ impl ConnectionMonitor {
         let (actor, addresses) = (&self.actor, &self.addresses);
         match event {
             Event::Disconnected if !self.is_released.load(Ordering::Relaxed) => {
-                log::warn!("the NATS server at {addresses} is unreachable for the link of actor {actor}");
+                log::warn!(actor = self.actor.as_str(); "the NATS server at {addresses} is unreachable for the link of actor {actor}");
             }
-            Event::Connected => log::info!("the link of actor {actor} is connected to the NATS server at {addresses}"),
+            Event::Connected => {
+                log::info!(actor = self.actor.as_str(); "the link of actor {actor} is connected to the NATS server at {addresses}")
+            }
             Event::SlowConsumer(_) => {
                 let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
                 if dropped.is_power_of_two() {
-                    log::warn!("actor {actor} is a slow consumer: {dropped} message(s) were dropped");
+                    log::warn!(actor = self.actor.as_str(); "actor {actor} is a slow consumer: {dropped} message(s) were dropped");
                 }
             }
             Event::ServerError(error) => self.observe_error(error),
@@ -210,7 +212,7 @@ impl ConnectionMonitor {
 
     fn observe_error(&self, error: &ServerError) {
         let text = printable(error.to_string().as_bytes());
-        log::warn!("the NATS server at {} sent an error to the link of actor {}: {text}", self.addresses, self.actor);
+        log::warn!(actor = self.actor.as_str(); "the NATS server at {} sent an error to the link of actor {}: {text}", self.addresses, self.actor);
         if text.contains("Subscription") {
             self.refusal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
         }

@@ -6,14 +6,14 @@ const NAMES = { auto: 'as the system', light: 'light', dark: 'dark' };
 
 /** Returns the theme that is chosen. */
 export function theme() {
-  const stored = localStorage.getItem(KEY);
+  const stored = kept();
   return ORDER.includes(stored) ? stored : 'auto';
 }
 
 /** Chooses the next theme, and returns its name for the eye. */
 export function nextTheme() {
   const next = ORDER[(ORDER.indexOf(theme()) + 1) % ORDER.length];
-  localStorage.setItem(KEY, next);
+  keep(next);
   apply();
   return themeName();
 }
@@ -21,6 +21,26 @@ export function nextTheme() {
 /** Returns the name of the theme for the eye. */
 export function themeName() {
   return NAMES[theme()];
+}
+
+// A browser that keeps nothing, as it may for files, forgets the choice with the page.
+let chosen = null;
+
+function kept() {
+  try {
+    return localStorage.getItem(KEY) ?? chosen;
+  } catch {
+    return chosen;
+  }
+}
+
+function keep(name) {
+  chosen = name;
+  try {
+    localStorage.setItem(KEY, name);
+  } catch {
+    // It is kept above.
+  }
 }
 
 function apply() {

@@ -81,7 +81,7 @@ impl Session {
     }
 
     /// Returns the namespace.
-    pub(super) fn namespace(&self) -> CommandResult<Namespace> {
+    pub(crate) fn namespace(&self) -> CommandResult<Namespace> {
         Ok(Namespace::new(&self.options.nsprefix)?)
     }
 

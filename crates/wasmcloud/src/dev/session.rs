@@ -16,6 +16,7 @@ use super::Dev;
 use super::actor::DevelopedActor;
 use super::keys::DevelopmentKeys;
 use super::links::{HTTP, Links};
+use super::project::Project;
 use crate::announce;
 use crate::input;
 use crate::outcome::{self, CommandError, CommandResult};
@@ -31,24 +32,40 @@ const DEFAULT_PORT: u16 = 8080;
 /// How long a file that is no valid module is waited for: its writer may not have finished.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// What is developed.
+pub(super) struct Subject<'a> {
+    /// The module.
+    pub(super) file: &'a Path,
+    /// The project that the module is built of, unless the command line names the module.
+    pub(super) project: Option<&'a mut Project>,
+    pub(super) command: &'a Dev,
+}
+
 /// Runs the actor until the process is asked to end, and stops the host.
 ///
 /// # Errors
 /// Why the actor could not be started.
 pub(super) async fn run(
-    command: &Dev,
+    subject: Subject<'_>,
     module: &[u8],
     links: Links,
     watch: Watch,
     folder: &StateFolder,
 ) -> CommandResult {
     let mut shutdown = Shutdown::new()?;
-    let keys = DevelopmentKeys::of(&command.file, folder)?;
-    let host = host(command, &keys)?;
-    let actor = DevelopedActor::new(claims(command, &links), keys);
-    let mut session = Session { command, host: host.clone(), actor, http: HttpServer::new(None) };
+    let keys = DevelopmentKeys::of(subject.file, folder)?;
+    let host = host(subject.command, &keys)?;
+    let actor = DevelopedActor::new(claims(&subject, &links), keys);
+    let mut session = Session {
+        file: subject.file,
+        command: subject.command,
+        host: host.clone(),
+        actor,
+        http: HttpServer::new(None),
+    };
     let failure = tokio::select! {
         Err(failure) = session.run(module, links, watch, folder) => Some(failure),
+        Err(failure) = build_changes(subject.project) => Some(failure),
         _ = shutdown.asked_for() => {
             announce::note("finishing what is in flight; a second signal ends at once");
             None
@@ -68,14 +85,24 @@ fn host(command: &Dev, keys: &DevelopmentKeys) -> CommandResult<Host> {
     Ok(builder.build())
 }
 
-fn claims(command: &Dev, links: &Links) -> ActorClaims {
-    let stem = command.file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+/// Builds the project, if there is one, after each change of its code. Returns only if changes cannot be noticed.
+async fn build_changes(project: Option<&mut Project>) -> CommandResult<Infallible> {
+    match project {
+        Some(project) => project.build_changes().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn claims(subject: &Subject<'_>, links: &Links) -> ActorClaims {
+    let command = subject.command;
+    let stem = subject.file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = command.name.clone().or(stem).unwrap_or_else(|| "actor".to_owned());
     let claims = links.contracts().fold(ActorClaims::new(name), |claims, contract| claims.capability(contract));
     command.alias.iter().fold(claims, |claims, alias| claims.call_alias(alias))
 }
 
 struct Session<'a> {
+    file: &'a Path,
     command: &'a Dev,
     host: Host,
     actor: DevelopedActor,
@@ -100,7 +127,7 @@ impl Session<'_> {
         let began = Instant::now();
         self.host.start_on_own_thread().await?;
         let started = self.actor.start(&self.host, module).await;
-        started.map_err(|error| CommandError::of_file(&self.command.file, &error))?;
+        started.map_err(|error| CommandError::of_file(self.file, &error))?;
         let compiled = began.elapsed();
         self.link(&links, folder).await?;
         let served = self.serve(links.http()).await?;
@@ -157,7 +184,7 @@ impl Session<'_> {
 
     /// Says in five lines what was done.
     fn introduce(&self, links: &Links, compiled: Duration, served: &Served) {
-        let file = shown(&self.command.file);
+        let file = shown(self.file);
         let keys = self.actor.keys();
         let contracts: Vec<&str> =
             links.contracts().map(|contract| contract.strip_prefix("wasmcloud:").unwrap_or(contract)).collect();
@@ -199,7 +226,7 @@ impl Session<'_> {
     }
 
     async fn replace(&mut self) -> Result<(), Failure> {
-        let module = read(&self.command.file)?;
+        let module = read(self.file)?;
         self.actor.update(&self.host, &module).await.map_err(|error| Failure {
             may_be_unfinished: error.kind() == ErrorKind::InvalidModule,
             reason: error.to_string(),

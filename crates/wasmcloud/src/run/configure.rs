@@ -19,6 +19,7 @@ use super::connection::Connections;
 use super::origin::Origin;
 use super::quantity;
 use super::settings::Settings;
+use super::spans;
 use super::telemetry;
 use crate::input;
 use crate::outcome::{self, CommandError, CommandResult};
@@ -42,6 +43,7 @@ pub(super) fn configure(settings: &Settings) -> CommandResult<Configured> {
     let builder = trust(settings, builder)?;
     let builder = registries(settings, builder)?;
     let builder = compilation(settings, builder)?;
+    let builder = builder.with_trace_sampling(spans::sampling(settings)?);
     let builder = telemetry::configure(settings, builder)?;
     let builder = match settings.path(&SECRETS_FOLDER) {
         None => builder,

@@ -14,6 +14,7 @@ use super::configure::Configured;
 use super::settings::Settings;
 use super::{quantity, service};
 use crate::announce;
+use crate::logging;
 use crate::outcome::{self, CommandError, CommandResult};
 use crate::output::shown;
 use crate::signals::{Reload, Shutdown};
@@ -36,6 +37,7 @@ pub(super) async fn operate(settings: &Settings, configured: Configured, manifes
         required: settings.read(&REQUIRE_NATS, quantity::duration)?,
         watches: settings.is_on(&WATCH)?,
     };
+    logging::set_host(operation.host.id());
     let reload = Reload::new()?;
     let failure = tokio::select! {
         ended = operation.run(reload) => {

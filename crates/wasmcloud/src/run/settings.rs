@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -13,6 +14,7 @@ use wasmcloud_core::text::escaped;
 use super::catalogue::{ALL, Setting, Shape};
 use super::origin::{Given, Origin};
 use super::settings_file::SettingsFile;
+use crate::logging;
 use crate::outcome::{CommandError, CommandResult};
 
 /// The settings that were given, with their origins.
@@ -193,8 +195,21 @@ impl Settings {
         }
     }
 
+    /// Prints all settings with their origins, without secrets. A log in JSON has a line for each that was given.
+    pub(super) fn tell(&self) {
+        if !logging::is_json() {
+            // A failure to print cannot be reported.
+            let _ = io::stderr().write_all(self.table().as_bytes());
+            return;
+        }
+        for setting in ALL.iter().filter(|setting| self.has(setting)) {
+            let (name, value, origin) = (setting.name, self.shown(setting), self.shown_origin(setting));
+            log::info!(target: "wasmcloud::settings", setting = name, value, origin; "the setting {name}");
+        }
+    }
+
     /// Returns a table of all settings with their origins, without secrets.
-    pub(super) fn table(&self) -> String {
+    fn table(&self) -> String {
         let mut table = String::from("Settings and where they come from:\n");
         let rows = ALL.iter().map(|setting| (setting.name, self.shown(setting), self.shown_origin(setting)));
         let rows: Vec<(&str, String, String)> = rows.collect();

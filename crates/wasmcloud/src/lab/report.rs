@@ -1,0 +1,208 @@
+//! The result of an experiment, as it is kept in reports. Times are in microseconds since the beginning of a run.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::histogram::Histogram;
+use super::machine::Machine;
+
+/// The format of reports. Another number means that older programs cannot read it.
+pub(super) const FORMAT: &str = "wasmcloud.lab.report/1";
+
+/// The result of an experiment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Report {
+    pub(super) format: String,
+    /// The name of the plan.
+    pub(super) name: String,
+    /// The release of the program.
+    pub(super) version: String,
+    /// Milliseconds since 1970.
+    pub(super) began_at: u64,
+    pub(super) seed: u64,
+    pub(super) plan: SourceFile,
+    pub(super) manifest: SourceFile,
+    pub(super) machine: Machine,
+    /// Whether the experiment was ended before its time.
+    pub(super) interrupted: bool,
+    pub(super) runs: Vec<RunReport>,
+    pub(super) expectations: Vec<Verdict>,
+}
+
+/// A file that determines an experiment.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct SourceFile {
+    pub(super) file: String,
+    /// `sha256:` and 64 hexadecimal digits.
+    pub(super) digest: String,
+    /// The text, with variables as they are written. That of a manifest is not kept, since its values may be secrets.
+    pub(super) text: Option<String>,
+}
+
+/// One run of a plan, with a host of its own.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct RunReport {
+    pub(super) duration_us: f64,
+    pub(super) loads: Vec<LoadReport>,
+    pub(super) entities: Vec<EntityReport>,
+    /// The first events. The counts of entities hold all.
+    pub(super) events: Vec<EventReport>,
+    pub(super) events_left_out: u64,
+    /// Events that the experiment was too slow to take. Counts of events are too small by them.
+    pub(super) events_missed: u64,
+}
+
+/// A load of a run.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct LoadReport {
+    pub(super) name: String,
+    /// What is called: the actor and operation, or the method and URL.
+    pub(super) target: String,
+    /// How it is called.
+    pub(super) pace: String,
+    pub(super) began_us: f64,
+    pub(super) duration_us: f64,
+    pub(super) calls: u64,
+    pub(super) answered: u64,
+    pub(super) failed: u64,
+    pub(super) lost: u64,
+    /// Answers per second.
+    pub(super) throughput: f64,
+    pub(super) latency: Latency,
+    pub(super) failure_latency: Latency,
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) slots: Slots,
+    pub(super) blocks: Vec<Block>,
+}
+
+/// The distribution of durations.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Latency {
+    pub(super) p50_us: Option<f64>,
+    pub(super) p90_us: Option<f64>,
+    pub(super) p99_us: Option<f64>,
+    pub(super) p999_us: Option<f64>,
+    pub(super) max_us: Option<f64>,
+    /// The buckets that are not empty: the beginning and the end in microseconds, and the count.
+    pub(super) buckets: Vec<(f64, f64, u64)>,
+}
+
+/// The calls that failed or were lost in one way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Outcome {
+    pub(super) kind: String,
+    pub(super) count: u64,
+    pub(super) first_us: f64,
+    /// The text of the first one.
+    pub(super) example: String,
+    pub(super) is_loss: bool,
+}
+
+/// A load over time: a value for each slot of the same width.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Slots {
+    pub(super) width_us: f64,
+    pub(super) answered: Vec<u64>,
+    pub(super) failed: Vec<u64>,
+    pub(super) lost: Vec<u64>,
+    pub(super) p50_us: Vec<Option<f64>>,
+    pub(super) p99_us: Vec<Option<f64>>,
+    pub(super) max_us: Vec<Option<f64>>,
+}
+
+/// A stretch of a load, as a sample for comparisons.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Block {
+    pub(super) throughput: f64,
+    pub(super) p50_us: Option<f64>,
+    pub(super) p90_us: Option<f64>,
+    pub(super) p99_us: Option<f64>,
+}
+
+/// An actor or provider, and what happened to it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct EntityReport {
+    /// The public key, and for a provider the link name after a slash.
+    pub(super) key: String,
+    pub(super) name: String,
+    pub(super) is_provider: bool,
+    pub(super) revision: i32,
+    pub(super) instances: usize,
+    /// The state at the end, in a word, and its reason.
+    pub(super) state: String,
+    pub(super) reason: Option<String>,
+    pub(super) counts: EventCounts,
+    pub(super) activity: Activity,
+}
+
+/// The events of an entity by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct EventCounts {
+    pub(super) injected: u64,
+    pub(super) crashes: u64,
+    pub(super) interruptions: u64,
+    pub(super) restarts: u64,
+    /// How often the supervisor gave it up.
+    pub(super) given_up: u64,
+}
+
+/// The events of an entity over time: a count for each slot of the same width.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Activity {
+    pub(super) width_us: f64,
+    pub(super) injected: Vec<u64>,
+    pub(super) crashed: Vec<u64>,
+    pub(super) restarted: Vec<u64>,
+}
+
+/// An event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct EventReport {
+    pub(super) at_us: f64,
+    /// The number of the entity in the run. `None` for the host.
+    pub(super) entity: Option<usize>,
+    /// A word, as in the dashboard.
+    pub(super) kind: String,
+    pub(super) text: String,
+}
+
+/// An expectation, and whether it was met.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Verdict {
+    /// What was expected, such as `lost = 0`.
+    pub(super) expected: String,
+    /// What it concerns. `None` for the experiment as a whole.
+    pub(super) scope: Option<String>,
+    /// What was found in each run.
+    pub(super) found: Vec<String>,
+    pub(super) met: bool,
+}
+
+impl From<&Histogram> for Latency {
+    fn from(histogram: &Histogram) -> Latency {
+        let of = |nanoseconds: f64| rounded(nanoseconds / 1000.0);
+        let quantile = |share| histogram.quantile(share).map(of);
+        Latency {
+            p50_us: quantile(0.5),
+            p90_us: quantile(0.9),
+            p99_us: quantile(0.99),
+            p999_us: quantile(0.999),
+            max_us: histogram.longest().map(of),
+            buckets: histogram
+                .buckets()
+                .map(|bucket| (of(bucket.from as f64), of(bucket.to as f64), bucket.count))
+                .collect(),
+        }
+    }
+}
+
+/// Returns a time in microseconds.
+pub(super) fn microseconds(time: Duration) -> f64 {
+    rounded(time.as_nanos() as f64 / 1000.0)
+}
+
+/// Returns a number with three digits after the point: more are no figures of this clock.
+pub(super) fn rounded(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
+}
