@@ -63,7 +63,8 @@ impl History {
     /// Records the figures that were read after another `seconds`. Returns the calls since the last time.
     pub(super) fn record(&mut self, reading: &Reading, seconds: u64) -> u64 {
         let calls = reading.outcomes.calls();
-        let errors = calls - reading.outcomes.of(Outcome::Ok) - reading.outcomes.of(Outcome::Cancelled);
+        let unserved = reading.outcomes.of(Outcome::Refused) + reading.outcomes.of(Outcome::Busy);
+        let errors = reading.outcomes.errors() + unserved;
         // Figures begin anew with a new start.
         let new_calls = calls.saturating_sub(self.calls);
         self.rate.add(new_calls, seconds);

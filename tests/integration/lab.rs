@@ -271,7 +271,7 @@ fn what_is_no_plan_and_no_report_is_refused_with_its_place() {
     place.write("bad.yaml", "manifest: echo.yaml\nloads:\n  - {actor: echo, operation: Echo, cals: 1}\n");
     let Ended { code, errors, .. } = run(&place, "lab check bad.yaml");
     assert_eq!(code, 1);
-    assert!(errors.contains("loads[0].cals (line 3, column 34)") && errors.contains("did you mean calls?"), "{errors}");
+    assert!(errors.contains("loads[0].cals (line 3, column 36)") && errors.contains("did you mean calls?"), "{errors}");
     place.write("good.yaml", plan("calls: 1", "faults: [{actor: nobody, crash: {nth: 1}}]"));
     let checked = run(&place, "lab check good.yaml");
     assert_eq!(checked.code, 0, "{}", checked.errors);

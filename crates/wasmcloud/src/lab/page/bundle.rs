@@ -63,8 +63,9 @@ impl Module {
     fn line(&mut self, line: &str) {
         let declaration = line.strip_prefix("export ").unwrap_or(line);
         if declaration.len() != line.len() {
-            let words = declaration.split(|character: char| !(character.is_alphanumeric() || "_$".contains(character)));
-            let name = words.filter(|word| !["async", "function", "const", "class", ""].contains(word)).next();
+            let mut words =
+                declaration.split(|character: char| !(character.is_alphanumeric() || "_$".contains(character)));
+            let name = words.find(|word| !["async", "function", "const", "class", ""].contains(word));
             self.exports.extend(name.map(str::to_owned));
         }
         self.body.push_str(declaration);
