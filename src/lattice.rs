@@ -46,6 +46,8 @@ use tokio::sync::{Notify, watch};
 use wasmcloud_claims::jwt::{self, Claims};
 use wasmcloud_claims::read_token;
 use wasmcloud_control::ControlHandler;
+#[cfg(feature = "telemetry")]
+use wasmcloud_core::entity::WasmCloudEntity;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_lattice::registry::{InterestHandle, Registry};
 use wasmcloud_lattice::rpc::Rpc;
@@ -53,6 +55,8 @@ use wasmcloud_lattice::{Advertisements, Connection, LatticeOptions, Membership, 
 
 use crate::child::ChildChanges;
 use crate::dispatch::Dispatch;
+#[cfg(feature = "telemetry")]
+use crate::link::LinkDefinition;
 use crate::shard::Shards;
 use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::{Command, Supervisor};
@@ -149,6 +153,15 @@ impl Lattice {
     #[cfg(feature = "telemetry")]
     pub(crate) fn hosts(&self) -> LatticeHosts {
         LatticeHosts::of(&self.node)
+    }
+
+    /// Returns another host that runs the provider of a link, if one does.
+    #[cfg(feature = "telemetry")]
+    pub(crate) fn host_of_provider(&self, link: &LinkDefinition) -> Option<String> {
+        let LinkDefinition { provider_id, contract_id, link_name, .. } = link;
+        let (id, contract_id, link_name) = (provider_id.clone(), contract_id.clone(), link_name.clone());
+        let provider = WasmCloudEntity::Capability { id, contract_id, link_name };
+        self.node.membership.hosts_of(&provider).hosts.into_iter().next()
     }
 
     /// Returns the public key of the actor or provider that a reference stands for, if a host has started it by that.

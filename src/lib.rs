@@ -22,8 +22,8 @@
 //! - [`TrustPolicy`]: trusted signers; [`Authorizer`], [`Decision`], [`Origin`]: decisions about starts, calls and links
 //! - [`LatticeOptions`], [`ConnectionOptions`], [`LatticeView`], [`LatticeState`]: the lattice that a host joins
 //! - [`RegistryOptions`], [`oci`]: OCI registries, from which actors and providers are pulled
-//! - [`TelemetryOptions`]: the port of the dashboard, metrics and health
 //! - [`Trace`], [`TraceContext`], [`TraceState`], [`CallId`]: the trace that a call is part of
+//! - `TelemetryOptions`: the port of the dashboard, metrics and health (feature `telemetry`)
 //! - [`Middleware`], [`Invocation`], [`InvocationResponse`], [`WasmCloudEntity`]: code that sees calls and their answers
 //! - `telemetry`: metrics of a host (feature `telemetry`)
 //! - [`Error`], [`ErrorKind`], [`Result`]: errors; [`escaped`]: escapes text from outside for a terminal
@@ -40,11 +40,11 @@
 //! - `messaging`: [`builtin::Messaging`], on NATS
 //! - `lattice`: hosts that share actors, links and calls over NATS, with [`HostBuilder::with_lattice`]
 //! - `oci`: actors and provider archives from OCI registries, with [`Host::start_actor_from_registry`]
-//! - `telemetry`: the dashboard, metrics, health and readiness on an HTTP port, with [`HostBuilder::with_telemetry`]
-//!   and [`HostBuilder::with_metrics`]
-//! - `otlp`: the export of spans to a collector, with [`otlp::OtlpExport`]
+//! - `otlp`: the export of spans to a collector, with `otlp::OtlpExport`
 //! - `experiments`: planned faults for tests, with `Experiment` and `Host::experiment`. Without it, the host contains no code
 //!   for them
+//! - `telemetry`: metrics for Prometheus, with `HostBuilder::with_metrics`, and the dashboard, metrics, health and readiness on an
+//!   HTTP port, with `HostBuilder::with_telemetry`
 //! - `fuzzing`: internals for the fuzz targets. They may change at any time
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -1,11 +1,12 @@
-//! What a host tells of itself: metrics, its state for the dashboard and `wasmcloud top`, its readiness, and the port that serves
-//! them.
+//! What a host tells of itself to those who watch it: metrics for Prometheus, its state for the dashboard and `wasmcloud top`, its
+//! readiness, and the port that serves all of them.
 //!
-//! All of it runs on a thread of its own, which reads what others publish: the supervisor's snapshot, the instruments, events and
+//! The port and what it needs run on a thread of its own, which reads what others publish: the supervisor's snapshot, the instruments, events and
 //! the view of the lattice. It asks actors and providers nothing.
 //!
 //! # Layout
-//! - `metrics`, with `metrics::table`: the metrics of a host, and the table of all of them
+//! - `metrics`: the metrics of a host
+//! - `metrics::table`: the table of all metrics
 //! - `recorder`: what is remembered from one second to the next, and the state that is made of it
 //! - `history`: the last minute of an actor or provider
 //! - `standing`: since when an actor, provider or link is as it is, and why
@@ -32,12 +33,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::dispatch::Dispatch;
 #[cfg(feature = "lattice")]
 use crate::lattice::LatticeHosts;
+#[cfg(feature = "lattice")]
+use crate::link::LinkDefinition;
 use crate::shard::Shards;
 pub(crate) use metrics::HostReading;
 pub use metrics::table::{METRICS, Metric, MetricKind};
 pub use metrics::{HostMetrics, OPEN_METRICS, PROMETHEUS_TEXT};
 pub(crate) use recorder::Recorder;
-pub(crate) use service::{Metrics, TelemetryService};
+pub(crate) use service::TelemetryService;
 
 /// What telemetry reads of a host. It does not keep the host alive.
 pub(crate) struct HostFacts {
@@ -49,6 +52,9 @@ pub(crate) struct HostFacts {
     /// Returns the lattice, if the host was built with one.
     #[cfg(feature = "lattice")]
     pub(crate) lattice: Box<dyn Fn() -> Option<LatticeHosts> + Send + Sync>,
+    /// Returns the other host that runs the provider of a link, if one does.
+    #[cfg(feature = "lattice")]
+    pub(crate) elsewhere: Box<dyn Fn(&LinkDefinition) -> Option<String> + Send + Sync>,
     pub(crate) phase: Arc<Phase>,
 }
 

@@ -31,6 +31,8 @@ use crate::supervisor::restart::RestartPolicy;
 use crate::supervisor::updates::UpdatePolicy;
 #[cfg(feature = "experiments")]
 use wasmcloud_core::entity::WasmCloudEntity;
+#[cfg(feature = "otlp")]
+use wasmcloud_telemetry::otlp::OtlpExport;
 
 /// The configuration of a host, without its key.
 #[derive(Debug, Clone)]
@@ -62,6 +64,9 @@ pub(super) struct Configuration {
     /// Whether calls and events are counted.
     #[cfg(feature = "telemetry")]
     pub(super) metrics: bool,
+    /// The export whose counts are among the metrics.
+    #[cfg(feature = "otlp")]
+    pub(super) span_export: Option<OtlpExport>,
     /// `None` if the host has no port for telemetry.
     #[cfg(feature = "telemetry")]
     pub(super) telemetry: Option<TelemetryOptions>,
@@ -120,6 +125,8 @@ impl HostBuilder {
             secrets_folder: None,
             #[cfg(feature = "telemetry")]
             metrics: false,
+            #[cfg(feature = "otlp")]
+            span_export: None,
             #[cfg(feature = "telemetry")]
             telemetry: None,
         })
@@ -142,6 +149,15 @@ impl HostBuilder {
     #[must_use]
     pub fn with_metrics(mut self) -> HostBuilder {
         self.0.metrics = true;
+        self
+    }
+
+    /// Adds what has become of the spans of an export to the text of [`Host::metrics`]. Default: the metrics say nothing of
+    /// spans.
+    #[cfg(feature = "otlp")]
+    #[must_use]
+    pub fn with_span_export(mut self, export: OtlpExport) -> HostBuilder {
+        self.0.span_export = Some(export);
         self
     }
 

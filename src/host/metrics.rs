@@ -19,6 +19,9 @@ impl Host {
                 lattice: running.and_then(|running| running.lattice.as_ref()).map(crate::lattice::Lattice::view),
             })
         };
-        HostMetrics::new(self.id(), self.0.dispatch.clone(), Box::new(read))
+        let metrics = HostMetrics::new(self.id(), self.0.dispatch.clone(), Box::new(read));
+        #[cfg(feature = "otlp")]
+        let metrics = metrics.with_spans(self.0.configuration.span_export.clone());
+        metrics
     }
 }

@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::error::Result;
+#[cfg(feature = "lattice")]
+use wasmcloud_core::error::{Error, ErrorKind};
 use wasmcloud_core::text::escaped;
+use wasmcloud_telemetry::TelemetryOptions;
 #[cfg(feature = "lattice")]
 use wasmcloud_telemetry::state::HostState;
-use wasmcloud_telemetry::{MetricsFormat, TelemetryOptions};
 
 use super::{Host, HostBuilder};
 use crate::shard::Shards;
-use crate::telemetry::{Clock, HostFacts, Metrics, Phase, Recorder, Stage, TelemetryService};
+use crate::telemetry::{Clock, HostFacts, Phase, Recorder, Stage, TelemetryService};
 
 /// The telemetry of a running host.
 pub(super) struct Telemetry {
@@ -100,8 +102,7 @@ impl Host {
         let facts = self.facts(shards, &phase);
         let Some(options) = options else { return Ok(self.telemetry_without_port(facts, phase)) };
         let recorder = Arc::new(Recorder::new(facts));
-        let metrics = self.metrics_text();
-        let service = TelemetryService::start(options, recorder.clone(), self.events(), metrics).await?;
+        let service = TelemetryService::start(options, recorder.clone(), self.events(), self.metrics()).await?;
         log::info!("the dashboard of host {} is at http://{}/", self.id(), service.address());
         Ok(Some(Telemetry { recorder, service: Some(service), phase }))
     }
@@ -117,20 +118,11 @@ impl Host {
         None
     }
 
-    /// Returns the metrics as text.
-    fn metrics_text(&self) -> Metrics {
-        let metrics = self.metrics();
-        Box::new(move |format| match format {
-            MetricsFormat::OpenMetrics => metrics.encode_open_metrics(),
-            _ => metrics.encode(),
-        })
-    }
-
     fn facts(&self, shards: &Arc<Shards>, phase: &Arc<Phase>) -> HostFacts {
         // A handle would keep the host alive.
         let host = Arc::downgrade(&self.0);
         #[cfg(feature = "lattice")]
-        let of_lattice = host.clone();
+        let (of_lattice, for_links) = (host.clone(), host.clone());
         HostFacts {
             id: self.id(),
             clock: Clock::start(),
@@ -139,6 +131,8 @@ impl Host {
             labels: Box::new(move || host.upgrade().map_or_else(HashMap::new, |host| host.labels.all())),
             #[cfg(feature = "lattice")]
             lattice: Box::new(move || Some(Host(of_lattice.upgrade()?).joined_lattice()?.hosts())),
+            #[cfg(feature = "lattice")]
+            elsewhere: Box::new(move |link| Host(for_links.upgrade()?).joined_lattice()?.host_of_provider(link)),
             phase: phase.clone(),
         }
     }

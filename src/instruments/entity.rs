@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wasmcloud_core::error::ErrorKind;
 use wasmcloud_engine::GuestUsage;
@@ -24,16 +24,11 @@ pub(crate) struct EntityInstruments(Option<Arc<Entity>>);
 /// What is counted of an actor or provider.
 #[derive(Debug, Default)]
 pub(super) struct Entity {
-    pub(super) operations: Operations,
+    operations: Arc<Operations>,
     instances: Mutex<Instances>,
-    /// The calls that have not reached an instance. Boxed, because their cache lines are written by all threads.
-    unserved: Box<Counters>,
-    events: Box<Events>,
-}
-
-/// The counts of the supervisor.
-#[derive(Debug, Default)]
-struct Events {
+    /// The calls that have not reached an instance, if there are any. Apart from what calls read, because all threads write
+    /// them.
+    unserved: OnceLock<Box<Counters>>,
     crashes: AtomicU64,
     restarts: AtomicU64,
 }
@@ -109,20 +104,20 @@ impl EntityInstruments {
     pub(crate) fn count_unserved(&self, operation: Option<&str>, kind: ErrorKind) {
         let Some(entity) = &self.0 else { return };
         let slot = operation.and_then(|operation| entity.operations.find(operation)).unwrap_or(OTHER);
-        entity.unserved.count_from_anywhere(slot, Outcome::of_kind(kind));
+        entity.unserved.get_or_init(Box::default).count_from_anywhere(slot, Outcome::of_kind(kind));
     }
 
     /// Counts a crash of an instance.
     pub(crate) fn count_crash(&self) {
         if let Some(entity) = &self.0 {
-            entity.events.crashes.fetch_add(1, Ordering::Relaxed);
+            entity.crashes.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Counts the replacement of an instance that was lost.
     pub(crate) fn count_restart(&self) {
         if let Some(entity) = &self.0 {
-            entity.events.restarts.fetch_add(1, Ordering::Relaxed);
+            entity.restarts.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -144,14 +139,14 @@ impl Instances {
 }
 
 impl Entity {
-    fn instance(self: &Arc<Self>, source: Source, usage: Option<Arc<GuestUsage>>) -> InstanceInstruments {
+    fn instance(&self, source: Source, usage: Option<Arc<GuestUsage>>) -> InstanceInstruments {
         let counters = Arc::<Counters>::default();
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         instances.fold_ended();
         instances.number = instances.number.wrapping_add(1);
         let seed = instances.number.wrapping_mul(SEED);
         instances.present.push(Instance { counters: counters.clone(), source });
-        InstanceInstruments::new(self.clone(), counters, usage, seed)
+        InstanceInstruments::new(self.operations.clone(), counters, usage, seed)
     }
 
     pub(super) fn read(&self) -> Reading {
@@ -176,12 +171,14 @@ impl Entity {
             }
         }
         drop(instances);
-        self.unserved.add_to(&mut totals);
+        if let Some(unserved) = self.unserved.get() {
+            unserved.add_to(&mut totals);
+        }
         let Totals { operations, latency, fuel } = totals;
         reading.operations = self.name_operations(&operations);
         operations.iter().for_each(|outcomes| reading.outcomes.merge(outcomes));
-        let crashes = self.events.crashes.load(Ordering::Relaxed);
-        let restarts = self.events.restarts.load(Ordering::Relaxed);
+        let crashes = self.crashes.load(Ordering::Relaxed);
+        let restarts = self.restarts.load(Ordering::Relaxed);
         Reading { latency, fuel, crashes, restarts, ..reading }
     }
 

@@ -8,8 +8,7 @@ use wasmcloud_core::error::{Error, ErrorKind};
 use wasmcloud_engine::GuestUsage;
 
 use super::counters::Counters;
-use super::entity::Entity;
-use super::operations::OTHER;
+use super::operations::{OTHER, Operations};
 use super::outcome::Outcome;
 use super::sampler::{Sampler, Timed};
 
@@ -19,7 +18,7 @@ pub(crate) struct InstanceInstruments(Option<Box<Writer>>);
 
 #[derive(Debug)]
 struct Writer {
-    entity: Arc<Entity>,
+    operations: Arc<Operations>,
     counters: Arc<Counters>,
     usage: Option<Arc<GuestUsage>>,
     sampler: Sampler,
@@ -44,13 +43,13 @@ impl InstanceInstruments {
     }
 
     pub(super) fn new(
-        entity: Arc<Entity>,
+        operations: Arc<Operations>,
         counters: Arc<Counters>,
         usage: Option<Arc<GuestUsage>>,
         seed: u32,
     ) -> InstanceInstruments {
         let sampler = Sampler::new(seed);
-        InstanceInstruments(Some(Box::new(Writer { entity, counters, usage, sampler, last: Cell::new(0) })))
+        InstanceInstruments(Some(Box::new(Writer { operations, counters, usage, sampler, last: Cell::new(0) })))
     }
 
     /// Returns where the guests of the instance record what they use.
@@ -67,7 +66,7 @@ impl InstanceInstruments {
     /// Counts a call that ends before the guest or the provider sees it.
     pub(crate) fn refuse(&self, operation: &str, refusal: &Error) {
         if let Some(writer) = &self.0 {
-            let slot = writer.entity.operations.find(operation).unwrap_or(OTHER);
+            let slot = writer.operations.find(operation).unwrap_or(OTHER);
             writer.counters.count(slot, Outcome::of_kind(refusal.kind()));
         }
     }
@@ -107,10 +106,10 @@ impl InstanceInstruments {
 impl Writer {
     fn slot(&self, operation: &str) -> Option<usize> {
         let last = self.last.get();
-        if self.entity.operations.is(last, operation) {
+        if self.operations.is(last, operation) {
             return Some(last);
         }
-        let slot = self.entity.operations.find(operation)?;
+        let slot = self.operations.find(operation)?;
         self.last.set(slot);
         Some(slot)
     }
@@ -121,6 +120,6 @@ impl Writer {
         if answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::UnknownOperation) {
             return OTHER;
         }
-        operation().map_or(OTHER, |operation| self.entity.operations.find_or_add(&operation))
+        operation().map_or(OTHER, |operation| self.operations.find_or_add(&operation))
     }
 }

@@ -94,4 +94,9 @@ impl Outcomes {
     pub(crate) fn calls(&self) -> u64 {
         self.0.iter().sum()
     }
+
+    /// Returns the number of calls that failed for another reason than that their caller ended them.
+    pub(crate) fn errors(&self) -> u64 {
+        self.calls() - self.of(Outcome::Ok) - self.of(Outcome::Cancelled)
+    }
 }

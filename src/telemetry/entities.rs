@@ -1,13 +1,15 @@
 //! Actors, providers and links, as a state tells them.
 
 use wasmcloud_claims::TrustState;
-use wasmcloud_telemetry::state::{Activity, ActorState, LinkState as ToldLink, ProviderState, TrustStanding};
+use wasmcloud_telemetry::state::{
+    Activity, ActorState, HealthState, LinkState as ToldLink, ProviderState, TrustStanding,
+};
 
 use super::history::{History, told_latency};
 use super::recorder::Child;
 use super::standing::LONGEST_REASON;
-use super::{cut, standing};
-use crate::dispatch::snapshot::{RunningActor, RunningProvider, Snapshot};
+use super::{HostFacts, cut, standing};
+use crate::dispatch::snapshot::{Condition, LastCheck, RunningActor, RunningProvider, Snapshot, distrust_health};
 use crate::identity::ActorIdentity;
 use crate::instruments::Reading;
 use crate::link::{Link, LinkKey, LinkState, SECRETS};
@@ -41,7 +43,7 @@ pub(super) fn actor(running: &RunningActor, child: &Child, at: u64) -> ActorStat
         trust: trust(&identity.trust, child),
         instances: mailboxes.len(),
         instances_running: match &running.condition {
-            crate::dispatch::snapshot::Condition::Failed(_) => 0,
+            Condition::Failed(_) => 0,
             _ => mailboxes.len().saturating_sub(child.standing.lost),
         },
         memory_bytes: reading.map_or(0, |reading| reading.memory_bytes),
@@ -115,8 +117,9 @@ fn count(number: u64) -> usize {
 }
 
 /// Returns a link as it is told. The values of a link may be secrets: their names alone are told.
-pub(super) fn link(key: &LinkKey, link: &Link, since: u64, snapshot: &Snapshot) -> ToldLink {
+pub(super) fn link(facts: &HostFacts, key: &LinkKey, link: &Link, since: u64, snapshot: &Snapshot) -> ToldLink {
     let definition = &link.definition;
+    let elsewhere = host_of_provider(facts, link, snapshot);
     let mut values: Vec<String> = definition.values.keys().filter(|name| *name != SECRETS).cloned().collect();
     values.sort_unstable();
     values.truncate(MOST_WORDS);
@@ -126,11 +129,29 @@ pub(super) fn link(key: &LinkKey, link: &Link, since: u64, snapshot: &Snapshot) 
         provider: definition.provider_id.clone(),
         contract_id: definition.contract_id.clone(),
         link_name: definition.link_name.clone(),
-        state: state_of_link(&link.state).to_owned(),
-        reason: reason_of_link(link, snapshot),
+        state: if elsewhere.is_some() { "established" } else { state_of_link(&link.state) }.to_owned(),
+        reason: match elsewhere {
+            Some(host) => Some(format!("its provider runs on host {host}")),
+            None => reason_of_link(link, snapshot),
+        },
         since,
         values,
     }
+}
+
+/// Returns whether one end of a link runs here, or no other host could run it.
+pub(super) fn is_of_this_host(key: &LinkKey, link: &Link, snapshot: &Snapshot, has_lattice: bool) -> bool {
+    !has_lattice || snapshot.actors.contains_key(&key.actor) || snapshot.provider_of(link).is_some()
+}
+
+/// Returns the other host that serves a link.
+fn host_of_provider(facts: &HostFacts, link: &Link, snapshot: &Snapshot) -> Option<String> {
+    #[cfg(feature = "lattice")]
+    if link.state == LinkState::Pending && snapshot.provider_of(link).is_none() {
+        return (facts.elsewhere)(&link.definition);
+    }
+    let _ = (facts, link, snapshot);
+    None
 }
 
 /// Returns the word for a state of a link.
@@ -162,10 +183,10 @@ fn reason_of_link(link: &Link, snapshot: &Snapshot) -> Option<String> {
 /// Returns the health of a child as it stands, and when it was checked.
 pub(super) fn health(
     trust: &TrustState,
-    condition: &crate::dispatch::snapshot::Condition,
-    check: Option<&crate::dispatch::snapshot::LastCheck>,
-) -> (wasmcloud_telemetry::state::HealthState, Option<u64>) {
-    let known = crate::dispatch::snapshot::distrust_health(trust).or_else(|| condition.health());
+    condition: &Condition,
+    check: Option<&LastCheck>,
+) -> (HealthState, Option<u64>) {
+    let known = distrust_health(trust).or_else(|| condition.health());
     let health = known.as_ref().or(check.map(|check| &check.health));
-    (standing::health_state(health), check.map(crate::dispatch::snapshot::LastCheck::at))
+    (standing::health_state(health), check.map(LastCheck::at))
 }

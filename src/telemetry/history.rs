@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use wasmcloud_telemetry::state::{Latency as ToldLatency, Rate};
 
-use crate::instruments::{Latency, Outcome, Reading};
+use crate::instruments::{Latency, Reading};
 
 /// The seconds of a row.
 pub(super) const SECONDS: usize = 60;
@@ -63,7 +63,7 @@ impl History {
     /// Records the figures that were read after another `seconds`. Returns the calls since the last time.
     pub(super) fn record(&mut self, reading: &Reading, seconds: u64) -> u64 {
         let calls = reading.outcomes.calls();
-        let errors = calls - reading.outcomes.of(Outcome::Ok) - reading.outcomes.of(Outcome::Cancelled);
+        let errors = reading.outcomes.errors();
         // Figures begin anew with a new start.
         let new_calls = calls.saturating_sub(self.calls);
         self.rate.add(new_calls, seconds);
@@ -106,6 +106,7 @@ pub(super) fn told_latency(latency: &Latency) -> Option<ToldLatency> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instruments::Outcome;
 
     fn reading(ok: u64, errors: u64) -> Reading {
         let mut reading = Reading::default();

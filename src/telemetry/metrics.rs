@@ -34,6 +34,8 @@ use crate::lattice::LatticeView;
 use calls::BoundedCalls;
 use children::BoundedChildren;
 use targets::Targets;
+#[cfg(feature = "otlp")]
+use wasmcloud_telemetry::otlp::OtlpExport;
 use writer::Writer;
 
 /// The type of what [`HostMetrics::encode`] returns, for the header `content-type`.
@@ -72,7 +74,12 @@ pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; cha
 ///
 /// [`METRICS`]: super::METRICS
 #[derive(Clone)]
-pub struct HostMetrics(Arc<Inner>);
+pub struct HostMetrics {
+    inner: Arc<Inner>,
+    /// The export of spans whose counts the text has too.
+    #[cfg(feature = "otlp")]
+    spans: Option<OtlpExport>,
+}
 
 struct Inner {
     dispatch: Dispatch,
@@ -104,7 +111,17 @@ pub(crate) struct HostReading {
 
 impl HostMetrics {
     pub(crate) fn new(id: String, dispatch: Dispatch, source: MetricsSource) -> HostMetrics {
-        HostMetrics(Arc::new(Inner { dispatch, id, source, bounds: Mutex::default() }))
+        HostMetrics {
+            inner: Arc::new(Inner { dispatch, id, source, bounds: Mutex::default() }),
+            #[cfg(feature = "otlp")]
+            spans: None,
+        }
+    }
+
+    /// Returns the same metrics with the counts of an export of spans.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn with_spans(self, spans: Option<OtlpExport>) -> HostMetrics {
+        HostMetrics { spans, ..self }
     }
 
     /// Returns all metrics in the text format of Prometheus.
@@ -112,7 +129,7 @@ impl HostMetrics {
     /// # Errors
     /// Never fails in practice.
     pub fn encode(&self) -> Result<String> {
-        self.encode_with(|text, registry| prometheus_text::encode(text, registry))
+        self.encode_with(prometheus_text::encode)
     }
 
     /// Returns all metrics in the text format of OpenMetrics.
@@ -120,12 +137,16 @@ impl HostMetrics {
     /// # Errors
     /// Never fails in practice.
     pub fn encode_open_metrics(&self) -> Result<String> {
-        self.encode_with(|text, registry| text::encode(text, registry))
+        self.encode_with(text::encode)
     }
 
     fn encode_with(&self, encode: impl FnOnce(&mut String, &Registry) -> fmt::Result) -> Result<String> {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self.clone()));
+        #[cfg(feature = "otlp")]
+        if let Some(spans) = &self.spans {
+            registry.register_collector(Box::new(spans.clone()));
+        }
         let mut text = String::new();
         encode(&mut text, &registry)
             .map_err(|error| Error::new(ErrorKind::Internal, "the metrics could not be written").caused_by(error))?;
@@ -133,7 +154,7 @@ impl HostMetrics {
     }
 
     fn write(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let Inner { dispatch, id, source, bounds } = &*self.0;
+        let Inner { dispatch, id, source, bounds } = &*self.inner;
         let Some(reading) = source() else { return Ok(()) };
         let targets = Targets::read(dispatch);
         let mut bounds = bounds.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,6 +175,6 @@ impl Collector for HostMetrics {
 
 impl fmt::Debug for HostMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HostMetrics").field("id", &self.0.id).finish_non_exhaustive()
+        f.debug_struct("HostMetrics").field("id", &self.inner.id).finish_non_exhaustive()
     }
 }

@@ -259,8 +259,12 @@ impl Memory {
             .collect();
         state.providers.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         let since = |key| self.links.get(key).map_or(at, |standing| standing.since);
-        state.links =
-            snapshot.links.iter().map(|(key, link)| entities::link(key, link, since(key), snapshot)).collect();
+        let has_lattice = has_lattice(facts);
+        let links = snapshot.links.iter();
+        state.links = links
+            .filter(|(key, link)| entities::is_of_this_host(key, link, snapshot, has_lattice))
+            .map(|(key, link)| entities::link(facts, key, link, since(key), snapshot))
+            .collect();
         state.links.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         state.host = self.host(facts);
         state.hosts = hosts::of(facts, &mut state, self.lattice_since);
@@ -296,6 +300,17 @@ struct Look<'a> {
 impl Child {
     fn started(at: u64) -> Child {
         Child { standing: Standing::started(at), ..Child::default() }
+    }
+}
+
+/// Returns whether other hosts could run what this one does not.
+fn has_lattice(facts: &HostFacts) -> bool {
+    #[cfg(feature = "lattice")]
+    return (facts.lattice)().is_some();
+    #[cfg(not(feature = "lattice"))]
+    {
+        let _ = facts;
+        false
     }
 }
 

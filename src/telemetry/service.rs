@@ -12,8 +12,8 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_telemetry::state::{EventRecord, HostState};
 use wasmcloud_telemetry::{Feed, MetricsFormat, Port, Report, Source, TelemetryOptions, Work};
 
-use super::liveness;
 use super::recorder::Recorder;
+use super::{HostMetrics, liveness};
 use crate::event::Events;
 
 /// How often figures are recorded, and viewers are told what has changed.
@@ -25,9 +25,6 @@ const LATER: Duration = Duration::from_secs(1);
 
 /// How many events in one message are many.
 const MANY: usize = 50;
-
-/// Returns the metrics of a host as text.
-pub(crate) type Metrics = Box<dyn Fn(MetricsFormat) -> Result<String> + Send + Sync>;
 
 /// The thread of telemetry. Dropping it ends the thread.
 #[derive(Debug)]
@@ -46,7 +43,7 @@ impl TelemetryService {
         options: TelemetryOptions,
         recorder: Arc<Recorder>,
         events: Events,
-        metrics: Metrics,
+        metrics: HostMetrics,
     ) -> Result<TelemetryService> {
         let (end, ending) = watch::channel(false);
         let (has_ended, ended) = watch::channel(false);
@@ -100,7 +97,7 @@ async fn serve(
     options: TelemetryOptions,
     recorder: Arc<Recorder>,
     events: Events,
-    metrics: Metrics,
+    metrics: HostMetrics,
     ending: watch::Receiver<bool>,
 ) {
     let feed = Feed::new();
@@ -161,12 +158,15 @@ async fn tick(recorder: Arc<Recorder>, feed: Feed) {
 /// The host, as the port sees it.
 struct HostSource {
     recorder: Arc<Recorder>,
-    metrics: Metrics,
+    metrics: HostMetrics,
 }
 
 impl Source for HostSource {
     fn metrics(&self, format: MetricsFormat) -> Result<String> {
-        (self.metrics)(format)
+        match format {
+            MetricsFormat::Prometheus => self.metrics.encode(),
+            MetricsFormat::OpenMetrics => self.metrics.encode_open_metrics(),
+        }
     }
 
     fn liveness(&self) -> Work<'_> {

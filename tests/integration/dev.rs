@@ -175,22 +175,20 @@ fn without_a_file_there_has_to_be_a_project() {
     place.write("package.json", r#"{"name": "x"}"#);
     let (code, errors) = place.ends("dev");
     assert!(code == 1 && errors.contains("run npm ci first"), "{code} {errors}");
-    // The path of this process is empty.
-    place.write("Cargo.toml", "");
-    let (code, errors) = place.ends("dev");
-    assert!(code == 1 && errors.contains("cannot run cargo"), "{code} {errors}");
-    let with_cargo = |text: &str| {
-        place.write("Cargo.toml", text);
-        std::fs::create_dir_all(place.path("src")).unwrap();
-        place.write("src/lib.rs", "");
-        let cargo = std::path::Path::new(env!("CARGO")).parent().unwrap();
-        let mut dev = Staying::start(place.command("dev").env("PATH", cargo));
-        let code = dev.code();
-        (code, dev.errors())
+    let with_path = |path: &std::path::Path| {
+        let mut dev = Staying::start(place.command("dev").env("PATH", path));
+        (dev.code(), dev.errors())
     };
-    let (code, errors) = with_cargo("nonsense");
+    place.write("Cargo.toml", "nonsense");
+    let (code, errors) = with_path(&place.path("nowhere"));
+    assert!(code == 1 && errors.contains("cannot run cargo"), "{code} {errors}");
+    let cargo = std::path::Path::new(env!("CARGO")).parent().unwrap();
+    let (code, errors) = with_path(cargo);
     assert!(code == 1 && errors.contains("cargo cannot read the package"), "{code} {errors}");
-    let (code, errors) = with_cargo("[package]\nname = \"x\"\n[workspace]\n");
+    std::fs::create_dir(place.path("src")).unwrap();
+    place.write("src/lib.rs", "");
+    place.write("Cargo.toml", "[package]\nname = \"x\"\n[workspace]\n");
+    let (code, errors) = with_path(cargo);
     assert!(code == 1 && errors.contains("crate-type = [\"cdylib\"]"), "{code} {errors}");
     assert_eq!(place.names(), ["Cargo.toml", "package.json", "src"]);
 }

@@ -12,7 +12,7 @@ use imports::{Imports, Module};
 use crate::signing::in_repository;
 
 /// The crates, each with the crates that it may use: those before it in the list, unless it says less.
-const CRATES: [(&str, &[&str]); 15] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("crates/core", &[]),
     ("crates/document", &["wasmcloud-core"]),
     ("crates/claims", &["wasmcloud-core"]),
@@ -29,7 +29,6 @@ const CRATES: [(&str, &[&str]); 15] = [
     ("crates/telemetry", &["wasmcloud-core"]),
     ("crates/control", &["wasmcloud-core", "wasmcloud-lattice", "wasmcloud-telemetry"]),
     ("crates/oci", &["wasmcloud-core"]),
-    ("crates/telemetry", &["wasmcloud-core"]),
     (
         ".",
         &[

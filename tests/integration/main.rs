@@ -59,8 +59,10 @@ mod stress;
 mod successors;
 mod supervision;
 mod support;
+mod telemetry;
 mod tokens;
 mod toolchains;
+mod top;
 #[cfg(feature = "otlp")]
 mod traces;
 mod trust;

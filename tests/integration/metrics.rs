@@ -96,7 +96,7 @@ async fn calls_are_counted_by_target_operation_and_outcome() {
         }
         assert_eq!(kind(host.call_actor(&echo, "NoSuchOperation", b"").await), ErrorKind::UnknownOperation);
         assert_eq!(kind(host.call_actor(&error, "Any", b"").await), ErrorKind::ActorFailed);
-        assert_eq!(kind(soon(host.call_actor(&spin, "Any", b"")).await), ErrorKind::DeadlineExceeded);
+        assert_eq!(kind(soon(host.call_actor(&spin, "Spin", b"")).await), ErrorKind::DeadlineExceeded);
         assert_eq!(kind(host.call_actor("nobody", "Any", b"").await), ErrorKind::ActorNotFound);
 
         let series = Series::of(&host);
@@ -106,7 +106,7 @@ async fn calls_are_counted_by_target_operation_and_outcome() {
         // An operation that nobody serves is not told by its name.
         assert_eq!(series.get(&call_series(&echo, "other", "error")), Some(1.0));
         assert_eq!(series.get(&call_series(&error, "Any", "error")), Some(1.0));
-        assert_eq!(series.get(&call_series(&spin, "Any", "timeout")), Some(1.0));
+        assert_eq!(series.get(&call_series(&spin, "Spin", "timeout")), Some(1.0));
         assert_eq!(series.get(&call_series("absent", "other", "error")), Some(1.0));
         assert_eq!(series.get(&call_series("absent", "other", "refused")), Some(0.0));
 
@@ -180,7 +180,7 @@ async fn figures_outlast_restarts_updates_and_scalings_and_end_with_a_stop() {
         let entity = |name: &str| format!("wasmcloud_{name}{{entity=\"{target}\"}}");
         assert_eq!(Series::of(&host).get(&entity("crashes_total")), Some(0.0));
         for _ in 0..2 {
-            assert_eq!(kind(host.call_actor(&key, "Any", b"").await), ErrorKind::ActorTrapped);
+            assert_eq!(kind(host.call_actor(&key, "Trap", b"").await), ErrorKind::ActorTrapped);
         }
         until(async || Series::of(&host).get(&entity("restarts_total")) == Some(2.0)).await;
         signing.set_revision(2);
@@ -209,16 +209,16 @@ async fn an_actor_that_has_failed_and_the_fuel_of_one_that_computes_are_told() {
     with_host_of(builder(), async |host| {
         let temporary = RestartPolicy::new().restart(Restart::Temporary);
         let key = start_with(&host, &sign("trap"), ActorOptions::new().restart(temporary)).await;
-        assert_eq!(kind(host.call_actor(&key, "Any", b"").await), ErrorKind::ActorTrapped);
+        assert_eq!(kind(host.call_actor(&key, "Trap", b"").await), ErrorKind::ActorTrapped);
         let failed = format!("wasmcloud_entity_failed{{entity=\"{}\"}}", label(&key, "trap"));
         until(async || Series::of(&host).get(&failed) == Some(1.0)).await;
-        assert_eq!(kind(host.call_actor(&key, "Any", b"").await), ErrorKind::ChildFailed);
+        assert_eq!(kind(host.call_actor(&key, "Trap", b"").await), ErrorKind::ChildFailed);
         assert_eq!(Series::of(&host).calls(&label(&key, "trap"), "error"), 2.0);
         assert_eq!(Series::of(&host).get("wasmcloud_events_total{kind=\"failed\"}"), Some(1.0));
 
         let quick = Limits::new().call_deadline(Duration::from_millis(20));
         let spin = start_with(&host, &sign("spin"), ActorOptions::new().limits(quick)).await;
-        let _ = soon(host.call_actor(&spin, "Any", b"")).await.unwrap_err();
+        let _ = soon(host.call_actor(&spin, "Spin", b"")).await.unwrap_err();
         let fuel = format!("wasmcloud_actor_fuel_total{{actor=\"{}\"}}", label(&spin, "spin"));
         assert!(Series::of(&host).get(&fuel).unwrap() > 100_000.0);
     })

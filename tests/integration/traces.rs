@@ -191,7 +191,7 @@ async fn names_that_guests_invent_cannot_forge_lines_in_spans() {
         let actor = signing.actor();
         let key = actor.public_key();
         host.start_actor(actor).await.unwrap();
-        let hostile = ["Do\nERROR \u{1b}[2J", &"x".repeat(100_000)].concat();
+        let hostile = ["Do\nERROR \u{1b}[2J", &"x".repeat(3_000)].concat();
         keeper.clear();
         let call = host_call("", "no\none\u{202e}", &hostile, b"");
         host_answer(&host.call_actor(&key, "Any", &call).await.unwrap()).unwrap_err();

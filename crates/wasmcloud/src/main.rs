@@ -18,6 +18,7 @@
 //! - `runtime`: the runtime of commands that wait
 //! - `outcome`: the results of commands, and exit codes
 //! - `color`: when output has colours
+//! - `reference`: the pages of `docs/reference`, which are made of the code
 
 mod announce;
 mod apply;
@@ -39,6 +40,8 @@ mod outcome;
 mod output;
 mod par;
 mod plan;
+#[cfg(test)]
+mod reference;
 mod registry;
 mod run;
 mod runtime;

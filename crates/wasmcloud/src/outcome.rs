@@ -67,7 +67,7 @@ impl CommandError {
     }
 
     /// Returns the exit code of the process.
-    fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             CommandError::Failed(_) => 1,
             CommandError::Usage(_) => 2,

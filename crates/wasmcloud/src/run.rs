@@ -8,6 +8,7 @@
 //! - `operation`: what the host does from its start to its end
 //! - `service`: reports to systemd
 //! - `spans`: the export of spans
+//! - `telemetry`: the port of the dashboard, metrics and health
 
 mod catalogue;
 mod configure;
@@ -19,6 +20,7 @@ mod service;
 mod settings;
 mod settings_file;
 mod spans;
+mod telemetry;
 
 use std::path::PathBuf;
 
@@ -28,6 +30,8 @@ use crate::logging;
 use crate::outcome::CommandResult;
 use crate::runtime::in_runtime;
 use crate::state_folder::StateFolder;
+#[cfg(test)]
+pub(crate) use catalogue::{ALL as ALL_SETTINGS, Setting};
 use catalogue::{LOG_FORMAT, LOG_LEVEL, MANIFEST, STATE_FOLDER};
 pub(crate) use configure::{absolute, compiler, default_cache};
 use settings::{Flags, Settings};
@@ -68,11 +72,12 @@ pub(crate) fn run(command: Run) -> CommandResult {
     settings.add_manifests(&MANIFEST, command.manifests)?;
     start_log(&settings)?;
     settings.tell();
-    let configured = configure::configure(&settings)?;
+    let spans = SpanExport::begin(&settings)?;
+    let mut configured = configure::configure(&settings)?;
+    configured.builder = spans.counted_by(configured.builder);
     let manifests = settings.paths(&MANIFEST);
     let folder =
         StateFolder::lock(&settings.path(&STATE_FOLDER).unwrap_or_else(|| crate::state_folder::DEFAULT.into()))?;
-    let spans = SpanExport::begin(&settings)?;
     let operated = in_runtime(operation::operate(&settings, configured, manifests)).and_then(|operated| operated);
     spans.end();
     if operated.is_err() {

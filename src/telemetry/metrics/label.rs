@@ -55,6 +55,6 @@ mod tests {
         assert_eq!(labels.give(key, "echo"), "MBCFOPM6JW2A echo #2");
         assert_eq!(labels.give(key, ""), "MBCFOPM6JW2A");
         let hostile = labels.give(key, "<b>\"\\\n\u{202e}{x}\u{0}grün and much too long to be shown");
-        assert_eq!(hostile, "MBCFOPM6JW2A _b_______x__grün an");
+        assert_eq!(hostile, "MBCFOPM6JW2A _b______x__grün and m");
     }
 }

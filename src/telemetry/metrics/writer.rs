@@ -55,8 +55,8 @@ impl Family<'_> {
 
     pub(super) fn histogram(&mut self, values: Values<'_>, durations: &Durations) -> fmt::Result {
         let bounds = BOUNDS.map(|bound| bound as f64 / 1e9);
-        let mut buckets = [(f64::MAX, 0); BOUNDS.len() + 1];
-        let upper = bounds.into_iter().chain([f64::MAX]);
+        let mut buckets = [(f64::INFINITY, 0); BOUNDS.len() + 1];
+        let upper = bounds.into_iter().chain([f64::INFINITY]);
         for (bucket, filled) in buckets.iter_mut().zip(upper.zip(durations.buckets)) {
             *bucket = filled;
         }

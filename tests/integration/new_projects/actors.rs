@@ -20,9 +20,8 @@ fn until_answered(port: u16, expected: &str) {
     }
 }
 
-/// Builds and signs the actor as the README says.
-fn sign(project: &mut Project, build: &str) {
-    project.follow(build);
+/// Signs the actor as the README says.
+fn sign(project: &mut Project) {
     project.follow("wasmcloud keys gen account");
     project.follow("wasmcloud keys gen module");
     assert!(project.follow("wasmcloud sign").starts_with("Signed "));
@@ -40,8 +39,9 @@ fn an_actor_that_serves_http() {
         return;
     }
     let mut project = Project::make("actor hello-world");
-    project.run("rustfmt --check src/lib.rs");
+    project.run("rustfmt --check --edition 2021 src/lib.rs");
     assert!(project.follow("cargo test").contains("3 passed"));
+    project.follow("cargo build");
     let dev = project.start("wasmcloud dev", "--port 0");
     let port = port(&dev);
     assert_eq!(curl(&mut project, port), "Hello from hello-world!\n");
@@ -62,7 +62,7 @@ fn an_actor_that_serves_http() {
     until_answered(port, "two");
     dev.stop();
 
-    sign(&mut project, "cargo build");
+    sign(&mut project);
     let host = project.start("wasmcloud run", "");
     assert_eq!(host.line(" runs: "), "hello-world.yaml runs: 1 actor(s), 1 provider(s)");
     assert_eq!(get(host.port(), "/").1, "two");
@@ -76,8 +76,9 @@ fn an_actor_that_counts_in_a_store() {
         return;
     }
     let mut project = Project::make("actor counter --template kv");
-    project.run("rustfmt --check src/lib.rs");
+    project.run("rustfmt --check --edition 2021 src/lib.rs");
     assert!(project.follow("cargo test").contains("3 passed"));
+    project.follow("cargo build");
     let dev = project.start("wasmcloud dev", "--port 0");
     let port = port(&dev);
     assert_eq!(curl(&mut project, port), "/ was asked for 1 time(s)\n");
@@ -85,7 +86,7 @@ fn an_actor_that_counts_in_a_store() {
     assert_eq!(get(port, "/tea").1, "/tea was asked for 1 time(s)\n");
     dev.stop();
 
-    sign(&mut project, "cargo build");
+    sign(&mut project);
     for count in 1..=2 {
         let host = project.start("wasmcloud run", "");
         assert_eq!(host.line(" runs: "), "counter.yaml runs: 1 actor(s), 2 provider(s)");
@@ -101,12 +102,13 @@ fn an_actor_that_is_called_by_others() {
         return;
     }
     let mut project = Project::make("actor greeter --template empty");
-    project.run("rustfmt --check src/lib.rs");
+    project.run("rustfmt --check --edition 2021 src/lib.rs");
     assert!(project.follow("cargo test").contains("2 passed"));
+    project.follow("cargo build");
     let dev = project.start("wasmcloud dev", "--port 0");
     port(&dev);
     dev.stop();
-    sign(&mut project, "cargo build");
+    sign(&mut project);
     let alone = project.start("wasmcloud run greeter.yaml", "");
     assert_eq!(alone.line(" runs: "), "greeter.yaml runs: 1 actor(s), 0 provider(s)");
     alone.stop();
@@ -146,7 +148,8 @@ fn an_actor_in_assemblyscript() {
     assert_eq!(get(port, "/").1, "Good night from hello-script!\n");
     dev.stop();
 
-    sign(&mut project, "npm run build");
+    project.follow("npm run build");
+    sign(&mut project);
     let host = project.start("wasmcloud run", "");
     assert_eq!(get(host.port(), "/").1, "Good night from hello-script!\n");
     host.stop();

@@ -47,7 +47,7 @@ async fn greet(host: &Host, archive: &ProviderArchive, contract: &str) {
 #[actix_rt::test]
 async fn a_provider_in_rust() {
     let mut project = Project::make("provider clock-one");
-    project.run("rustfmt --check src/lib.rs");
+    project.run("rustfmt --check --edition 2024 src/lib.rs");
     assert!(project.follow("cargo test").contains("3 passed"));
     project.follow("cargo build");
     let archive = pack(&mut project, "clock-one");

@@ -9,9 +9,10 @@ use wasmcloud_host::otlp::{OtlpExport, OtlpOptions};
 use wasmcloud_host::{ErrorKind, HostBuilder};
 
 use super::collector::Collector;
+use crate::http::serve;
 use crate::signing::sign;
-use crate::support::{kind, with_host_of};
-use crate::workplace::{Workplace, get};
+use crate::support::{certificate, kind, with_host_of, with_tested_compiler};
+use crate::workplace::{Staying, Workplace, get};
 
 /// Makes calls with spans that are exported to `url`, and answers with the export.
 async fn call_with_export(options: OtlpOptions, calls: usize) -> OtlpExport {
@@ -44,7 +45,10 @@ async fn a_collector_that_hangs_or_is_not_there_harms_no_call() {
         assert!(counts.waiting <= 10 && counts.dropped + counts.failed + counts.waiting >= 200, "{counts:?}");
         assert_eq!(counts.exported, 0);
         if address == absent {
-            assert_eq!(kind(export.shutdown(Duration::from_secs(20))), ErrorKind::Io);
+            // Spans that were refused before are not waited for.
+            let _ = export.shutdown(Duration::from_secs(20));
+            let counts = export.counts();
+            assert_eq!((counts.failed + counts.dropped, counts.waiting), (200, 0));
         } else {
             assert!(counts.dropped >= 180, "{counts:?}");
             assert_eq!(kind(export.shutdown(Duration::from_millis(50))), ErrorKind::Io);
@@ -63,6 +67,9 @@ async fn all_spans_are_exported_at_the_end_and_counted() {
     // A span for each call, and one for the actor that serves it.
     assert_eq!((counts.exported, counts.dropped, counts.failed, counts.waiting), (60, 0, 0, 0));
     assert_eq!(received, 60);
+    let host = HostBuilder::new().with_metrics().with_span_export(export.clone()).build();
+    let text = host.metrics().encode().unwrap();
+    assert!(text.contains("wasmcloud_otlp_spans_total{result=\"exported\"} 60\n"), "{text}");
     export.shutdown(Duration::from_secs(1)).unwrap();
 }
 
@@ -71,7 +78,7 @@ fn the_binary_exports_the_spans_of_its_host() {
     let place = Workplace::with_echo();
     let collector = Collector::start();
     let mut command = place.command("run echo.yaml --otlp-endpoint");
-    let host = crate::workplace::Staying::start(command.arg(collector.url()).env("OTEL_SERVICE_NAME", "shop"));
+    let host = Staying::start(command.arg(collector.url()).env("OTEL_SERVICE_NAME", "shop"));
     host.line(" runs: ");
     assert_eq!(get(host.port(), "/some/path").0, 200);
     host.stop();
@@ -80,6 +87,28 @@ fn the_binary_exports_the_spans_of_its_host() {
     assert_eq!((request.service.as_str(), request.get("http.response.status_code").as_str()), ("shop", "200"));
     let links = collector.matching(|received| received.span.name == "link wasmcloud:httpserver/bind");
     assert_eq!(links.len(), 1);
+}
+
+#[actix_rt::test]
+async fn spans_are_exported_over_tls() {
+    let (certificate, key) = certificate();
+    // The collector is an actor that answers everything. It is served on threads of its own, since this one waits.
+    let host = with_tested_compiler(HostBuilder::new()).with_metrics().build();
+    host.start_on_own_thread().await.unwrap();
+    let collector = serve(&host, "echo", &[("TLS_CERT", &certificate), ("TLS_KEY", &key)]).await;
+
+    let place = Workplace::with_echo();
+    place.write("certificate.pem", &certificate);
+    let mut command = place.command("run echo.yaml --otlp-endpoint");
+    command.arg(format!("https://localhost:{}", collector.address.port()));
+    let mut binary = Staying::start(command.env("SSL_CERT_FILE", place.path("certificate.pem")));
+    binary.line(" runs: ");
+    binary.signal("TERM");
+    assert_eq!(binary.code(), 0);
+    assert!(!binary.errors().contains(" spans"), "{}", binary.errors());
+    let text = host.metrics().encode().unwrap();
+    assert!(text.contains("wasmcloud_http_requests_total{status=\"200\"} 1\n"), "{text}");
+    host.stop().await;
 }
 
 #[test]

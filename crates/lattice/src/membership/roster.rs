@@ -4,9 +4,11 @@
 //! connection settled, and the server must have answered after the other's time was up.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use wasmcloud_core::text::escaped;
 
 use super::beat::{BeatKind, EntityCounts, Heartbeat};
 
@@ -95,6 +97,35 @@ pub enum MembershipEvent {
     },
     /// Another host uses the key of this host. One of them must get another.
     DuplicateKey,
+}
+
+impl MembershipEvent {
+    /// Returns the public key of the host that has changed. `None` for a key that two hosts use.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            MembershipEvent::Up { host }
+            | MembershipEvent::Down { host }
+            | MembershipEvent::Left { host }
+            | MembershipEvent::Cordon { host, .. }
+            | MembershipEvent::EraHostUp { host } => Some(host),
+            MembershipEvent::DuplicateKey => None,
+        }
+    }
+}
+
+impl fmt::Display for MembershipEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(host) = self.host().map(escaped) else { return f.write_str("another host uses the key of this host") };
+        match self {
+            MembershipEvent::Down { .. } => write!(f, "host {host} is silent and counts as down"),
+            MembershipEvent::Left { .. } => write!(f, "host {host} has left the lattice"),
+            MembershipEvent::Cordon { is_draining: true, .. } => write!(f, "host {host} finishes its work and leaves"),
+            MembershipEvent::Cordon { is_cordoned: true, .. } => write!(f, "host {host} takes nothing new"),
+            MembershipEvent::Cordon { .. } => write!(f, "host {host} takes actors and providers again"),
+            MembershipEvent::EraHostUp { .. } => write!(f, "host {host} of 2021 is there"),
+            _ => write!(f, "host {host} is there"),
+        }
+    }
 }
 
 /// Why a heartbeat is refused.

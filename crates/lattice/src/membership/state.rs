@@ -111,7 +111,7 @@ impl MembershipState {
     /// Reports changes to the receivers of events and to the log.
     pub(super) fn emit(&self, events: impl IntoIterator<Item = MembershipEvent>) {
         for event in events {
-            log::info!("lattice: {event:?}");
+            log::info!(peer = event.host(); "{event}");
             // Sending fails only without receivers, who can read the roster instead.
             let _ = self.events.send(event);
         }

@@ -125,7 +125,7 @@ function actorProblem(store, actor, now, found) {
   const add = adding(found, 'actor', actor.id, actor.label);
   const errors = errorShare(store, actor.id, actor, now);
   if (kind === 'distrusted') {
-    const since = store.latest('distrusted', actor.id)?.at;
+    const since = actor.trust.since ?? store.latest('distrusted', actor.id)?.at;
     add('error', 'distrusted', 'is not trusted', actor.trust.reason, NEXT.distrusted, since);
   } else if (kind === 'expired') {
     add('error', 'expired', 'has an expired token', null, NEXT.expired, actor.expires_at);
@@ -144,6 +144,9 @@ function actorProblem(store, actor, now, found) {
 
 function providerProblem(store, provider, found) {
   const add = adding(found, 'provider', provider.key, provider.label);
+  if (providerStanding(provider).kind === 'distrusted') {
+    add('error', 'distrusted', 'is not trusted', provider.trust.reason, NEXT.distrusted, provider.trust.since);
+  }
   entityProblem(store, provider.key, provider, providerStanding(provider).kind, NEXT.providerFailed, add);
 }
 
@@ -154,7 +157,7 @@ function entityProblem(store, key, entity, kind, failed, add) {
     add('warning', kind, 'is being restarted', withCause(store, key, entity.reason), NEXT.restarting, entity.since);
   }
   if (kind === 'unhealthy') {
-    add('warning', kind, 'is unhealthy', entity.reason, NEXT.unhealthy, store.latest('health_changed', key)?.at);
+    add('warning', kind, 'is unhealthy', entity.reason, NEXT.unhealthy, entity.health_since ?? store.latest('health_changed', key)?.at);
   }
 }
 
@@ -194,7 +197,10 @@ function withCause(store, key, reason) {
 }
 
 function errorShare(store, key, item, now) {
-  const trend = store.trends.of(key, item, now);
+  const told = typeof item.errors_last_minute === 'number' && Array.isArray(item.rate);
+  const trend = told
+    ? { errors: item.errors_last_minute, calls: item.rate.reduce((sum, calls) => sum + calls, 0) }
+    : store.trends.of(key, item, now);
   if (trend === null || trend.errors < ERRORS_NOTICE || trend.errors < trend.calls * ERRORS_SHARE) return null;
   return `answers ${percent(trend.errors / Math.max(trend.calls, trend.errors))} of its calls with errors`;
 }

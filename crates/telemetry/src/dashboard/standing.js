@@ -22,6 +22,8 @@ export function actorStanding(actor, now) {
 
 /** Returns how a provider stands. */
 export function providerStanding(provider) {
+  if (provider.state === 'failed') return standing('error', 'failed');
+  if (provider.trust?.trusted === false) return standing('error', 'distrusted');
   if (provider.state !== 'running') return plainStanding(provider.state);
   if (provider.health === 'unhealthy') return standing('warning', 'unhealthy');
   return standing('ok', 'running', provider.health === 'busy' ? 'busy' : 'running');

@@ -86,11 +86,11 @@ export class Store {
       ['actors', 'id'],
       ['providers', 'key'],
     ]) {
-      const listed = new Set((delta[name] ?? []).map((item) => item?.[key]));
+      const listed = new Map((delta[name] ?? []).map((item) => [item?.[key], item]));
       for (const [id, item] of this[name]) {
-        if (listed.has(id)) continue;
-        item.measured_at = delta.measured_at;
-        if (item.rate?.some((calls) => calls > 0)) item.rate = [...item.rate.slice(1), 0];
+        const told = listed.get(id) ?? {};
+        if (!('measured_at' in told)) item.measured_at = delta.measured_at;
+        if (!('rate' in told) && item.rate?.some((calls) => calls > 0)) item.rate = [...item.rate.slice(1), 0];
       }
     }
   }

@@ -93,7 +93,7 @@ impl Project {
         let head = parts.next().unwrap_or_default();
         let mut packages: Vec<&str> = parts.map(str::trim_end).collect();
         packages.sort_unstable();
-        let own = self.filled("name = \"{{name}}\"\n");
+        let own = self.filled("name = \"{{name}}\"");
         if packages.iter().filter(|package| package.starts_with(&own)).count() > 1 {
             let message = "a dependency of the project is named {{name}} too: choose another name, such as my-{{name}}";
             return Err(CommandError::Usage(self.filled(message)));

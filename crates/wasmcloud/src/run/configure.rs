@@ -20,6 +20,7 @@ use super::origin::Origin;
 use super::quantity;
 use super::settings::Settings;
 use super::spans;
+use super::telemetry;
 use crate::input;
 use crate::outcome::{self, CommandError, CommandResult};
 use crate::secret::Secret;
@@ -43,6 +44,7 @@ pub(super) fn configure(settings: &Settings) -> CommandResult<Configured> {
     let builder = registries(settings, builder)?;
     let builder = compilation(settings, builder)?;
     let builder = builder.with_trace_sampling(spans::sampling(settings)?);
+    let builder = telemetry::configure(settings, builder)?;
     let builder = match settings.path(&SECRETS_FOLDER) {
         None => builder,
         Some(folder) => builder.with_secrets_folder(folder),

@@ -93,6 +93,7 @@ impl Operation {
             self.apply_all().await?;
             self.try_to_join(events).await;
         }
+        self.host.set_unready(None);
         service::ready(&self.status());
         loop {
             tokio::select! {

@@ -36,6 +36,7 @@ mod export {
     use tracing_subscriber::layer::{Context, SubscriberExt as _};
     use tracing_subscriber::util::SubscriberInitExt as _;
     use wasmcloud_core::text::escaped;
+    use wasmcloud_host::HostBuilder;
     use wasmcloud_host::otlp::{OtlpExport, OtlpOptions};
 
     use super::{OTLP_ENDPOINT, Settings, SpanExport};
@@ -60,6 +61,14 @@ mod export {
                 outcome::warn(&format!("spans are not exported: {error}"));
             }
             Ok(SpanExport { export: Some(export) })
+        }
+
+        /// Returns a host whose metrics say what becomes of its spans.
+        pub(in crate::run) fn counted_by(&self, builder: HostBuilder) -> HostBuilder {
+            match &self.export {
+                Some(export) => builder.with_span_export(export.clone()),
+                None => builder,
+            }
         }
 
         /// Exports the last spans.
@@ -123,6 +132,7 @@ mod export {
 #[cfg(not(feature = "otlp"))]
 mod export {
     use wasmcloud_core::error::{Error, ErrorKind};
+    use wasmcloud_host::HostBuilder;
 
     use super::super::origin::Origin;
     use super::{OTLP_ENDPOINT, Settings, SpanExport};
@@ -141,6 +151,10 @@ mod export {
                 Origin::Flag | Origin::File => return Err(Error::new(ErrorKind::Unsupported, message).into()),
             }
             Ok(SpanExport {})
+        }
+
+        pub(in crate::run) fn counted_by(&self, builder: HostBuilder) -> HostBuilder {
+            builder
         }
 
         pub(in crate::run) fn end(self) {}

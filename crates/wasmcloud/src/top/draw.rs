@@ -109,7 +109,7 @@ impl View<'_> {
         let totals = self.model.totals();
         let theme = self.theme;
         let mut spans =
-            vec![Span::styled(format!("wasmcloud top  {}", shown(self.model.namespace())), theme.title(false))];
+            vec![Span::styled(format!("wasmcloud top {}", shown(self.model.namespace())), theme.title(false))];
         let mut tell = |text: String, style: Style| {
             spans.push(Span::raw("  "));
             spans.push(Span::styled(text, style));
@@ -123,15 +123,15 @@ impl View<'_> {
         if totals.hosts_gone > 0 {
             tell(plural(totals.hosts_gone, "host gone", "hosts gone"), theme.of(Severity::Failure));
         }
-        tell(plural(totals.hosts, "host", "hosts"), Style::new());
-        tell(plural(totals.actors, "actor", "actors"), Style::new());
-        tell(plural(totals.providers, "provider", "providers"), Style::new());
-        tell(format!("{} calls/s", count(totals.calls)), Style::new());
         match self.model.age(self.now) {
             None => tell("no host has answered yet".to_owned(), theme.of(Severity::Warning)),
             Some(age) if age >= OLD => tell(format!("OLD: read {} ago", span(age)), theme.of(Severity::Failure)),
             Some(age) => tell(format!("read {} ago", span(age)), theme.dim()),
         }
+        tell(plural(totals.hosts, "host", "hosts"), Style::new());
+        tell(plural(totals.actors, "actor", "actors"), Style::new());
+        tell(plural(totals.providers, "provider", "providers"), Style::new());
+        tell(format!("{} calls/s", count(totals.calls)), Style::new());
         Line::from(spans)
     }
 
@@ -149,7 +149,7 @@ impl View<'_> {
             (Some(_), _) => "arrows scroll  Esc back".to_owned(),
             (None, "") => {
                 let sort = screen.sort.name();
-                format!("arrows move  Tab next list  Enter details  s sort: {sort}  / search  ? help  q quit")
+                format!("arrows, Tab move  Enter details  s sort: {sort}  / search  ? help  q quit")
             }
             (None, search) => format!("only {search:?}: Esc shows all  s sort: {}  q quit", screen.sort.name()),
         };

@@ -140,8 +140,12 @@ impl Standing {
             _ if activity.errors_last_minute > 0 => (Severity::Note, "errors"),
             _ => (Severity::Fine, "running"),
         };
-        let reason = if word == "distrusted" { &trust.reason } else { &activity.reason };
-        let reason = reason.as_deref().map(shown).filter(|reason| severity >= Severity::Warning && !reason.is_empty());
+        let reason = match word {
+            "distrusted" => trust.reason.as_deref(),
+            "host gone" => Some("its host answers no more"),
+            _ => activity.reason.as_deref(),
+        };
+        let reason = reason.map(shown).filter(|reason| severity >= Severity::Warning && !reason.is_empty());
         Standing { severity, word, reason }
     }
 

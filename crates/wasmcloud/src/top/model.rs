@@ -88,8 +88,21 @@ impl Model {
                 self.hosts.entry(host).or_default().silence = Some(reason);
             }
         }
-        let states = self.hosts.values().filter_map(|known| Some((known.state.as_ref()?, known.silence.is_some())));
-        self.items = states.flat_map(|(state, is_gone)| Item::of_host(state, is_gone)).collect();
+        self.items = self.items_of_hosts();
+    }
+
+    /// Returns what the hosts run. A host that said that it leaves has stopped all of it.
+    fn items_of_hosts(&self) -> Vec<Item> {
+        let peers = self.peers();
+        let has_left = |host: &str| peers.get(host).is_some_and(|peer| peer.state == "left");
+        let mut items = Vec::new();
+        for (id, known) in &self.hosts {
+            let is_gone = known.silence.is_some();
+            if let Some(state) = known.state.as_ref().filter(|_| !(is_gone && has_left(id))) {
+                items.extend(Item::of_host(state, is_gone));
+            }
+        }
+        items
     }
 
     /// Adds the events that are not known yet.
@@ -178,7 +191,7 @@ impl<'a> HostRow<'a> {
         let is_silent = known.is_some_and(|known| known.silence.is_some());
         let of_peer = peer.map(|peer| peer.state.as_str());
         let (severity, word) = match state {
-            _ if is_silent && of_peer == Some("left") => (Severity::Warning, "left"),
+            _ if is_silent && of_peer == Some("left") => (Severity::Note, "left"),
             _ if is_silent => (Severity::Failure, "gone"),
             Some(state) if state.host.draining => (Severity::Note, "stopping"),
             Some(state) if state.host.lattice.as_ref().is_some_and(|lattice| lattice.state == "lost") => {

@@ -190,7 +190,9 @@ impl View<'_> {
             &format!("{} in all, {} failed, {errors_last_minute} in the last minute", count(*all), count(*errors)),
         );
         facts.add("calls/s", &calls(rate));
-        facts.add("latency", &format!("half within {}, 99% within {}", micros(*p50_us), micros(*p99_us)));
+        if p50_us.is_some() || p99_us.is_some() {
+            facts.add("latency", &format!("half within {}, 99% within {}", micros(*p50_us), micros(*p99_us)));
+        }
     }
 
     fn links_of(&self, item: &Item) -> Vec<LinkState> {

@@ -6,6 +6,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
+use wasmcloud_telemetry::state::{EventRecord, HealthState};
 
 use super::View;
 use super::columns::{Cell, Column, Side, fitted, line, titles};
@@ -13,6 +14,9 @@ use crate::top::format::{UNKNOWN, bytes, count, micros, per_second, shown, since
 use crate::top::item::{Item, Severity};
 use crate::top::model::HostRow;
 use crate::top::screen::{Cursor, Focus, Screen};
+
+/// How many of the last seconds are shown as bars.
+const SECONDS: usize = 10;
 
 /// The length of a public key in a list. Commands take it for the whole key.
 const SHORT_KEY: usize = 8;
@@ -37,12 +41,12 @@ const ITEMS: [Column; 13] = [
     column("STATE", 10, Side::Left, 0),
     column("ACTOR OR PROVIDER", 0, Side::Rest, 0),
     column("KEY", SHORT_KEY, Side::Left, 90),
-    column("HOST", SHORT_KEY, Side::Left, 70),
-    column("RUN", 5, Side::Right, 0),
+    column("HOST", SHORT_KEY, Side::Left, 88),
+    column("RUN", 4, Side::Right, 0),
     column("RST", 4, Side::Right, 0),
     column("MEMORY", 8, Side::Right, 60),
     column("CALLS/S", 7, Side::Right, 0),
-    column("LAST SECONDS", 12, Side::Left, 76),
+    column("LAST 10 S", SECONDS, Side::Left, 72),
     column("P50", 7, Side::Right, 110),
     column("P99", 7, Side::Right, 50),
     column("ERR/MIN", 7, Side::Right, 96),
@@ -52,7 +56,7 @@ const ITEMS: [Column; 13] = [
 const EVENTS: [Column; 4] = [
     column("AGO", 6, Side::Right, 0),
     column("HOST", SHORT_KEY, Side::Left, 70),
-    column("KIND", 13, Side::Left, 0),
+    column("KIND", 15, Side::Left, 0),
     column("EVENT", 0, Side::Rest, 0),
 ];
 
@@ -83,8 +87,8 @@ impl View<'_> {
             host.counts().map_or_else(|| UNKNOWN.to_owned(), |counts| pick(counts).to_string())
         };
         let memory = state.map(|state| state.host.memory_bytes).filter(|bytes| *bytes > 0).map(bytes);
-        let uptime = host.uptime().map(|seconds| span(Duration::from_secs(seconds)));
         let silence = host.known.and_then(|known| known.silence.as_deref());
+        let uptime = host.uptime().filter(|_| silence.is_none()).map(|seconds| span(Duration::from_secs(seconds)));
         let age = host.known.and_then(|known| known.age(self.now)).map(span);
         let read = match (silence, age, host.peer) {
             (Some(_), Some(age), _) => Cell::new(format!("{age} ago, answers no more"), self.theme.of(host.severity)),
@@ -147,7 +151,7 @@ impl View<'_> {
             Cell::new(count(activity.restarts), plain),
             Cell::new(item.memory().map_or_else(|| UNKNOWN.to_owned(), bytes), plain),
             Cell::new(per_second(&activity.rate), plain),
-            Cell::new(sparkline(&activity.rate, 12), self.theme.of(Severity::Fine)),
+            Cell::new(sparkline(&activity.rate, SECONDS), self.theme.of(Severity::Fine)),
             Cell::new(micros(activity.p50_us), plain),
             Cell::new(micros(activity.p99_us), plain),
             Cell::new(count(errors), error_style),
@@ -168,7 +172,7 @@ impl View<'_> {
                 Cell::new(since(event.at, self.clock), self.theme.dim()),
                 Cell::new(short(&event.host), self.theme.dim()),
                 Cell::new(shown(&event.kind), style),
-                Cell::new(shown(&event.text), style),
+                Cell::new(told(event), style),
             ]
         };
         let rows = visible.map(row).collect();
@@ -208,6 +212,14 @@ fn without_telemetry(host: &HostRow<'_>) -> &'static str {
     if host.known.is_some_and(|known| known.has_telemetry) { "" } else { ", without telemetry" }
 }
 
+/// Returns what an event tells, and about which actor, provider or host.
+fn told(event: &EventRecord) -> String {
+    match event.name.as_deref().or(event.entity.as_deref()) {
+        Some(name) if !event.text.contains(name) => format!("{}: {}", shown(name), shown(&event.text)),
+        _ => shown(&event.text),
+    }
+}
+
 /// Returns how bad an event is.
 pub(super) fn severity_of(name: &str) -> Severity {
     match name {
@@ -219,7 +231,6 @@ pub(super) fn severity_of(name: &str) -> Severity {
 
 /// Returns the health of an item in one word.
 pub(super) fn health(item: &Item) -> &'static str {
-    use wasmcloud_telemetry::state::HealthState;
     match item.activity().health {
         HealthState::Healthy => "healthy",
         HealthState::Busy => "busy",

@@ -47,9 +47,12 @@ fn drawn(model: &Model, screen: &mut Screen, width: u16, height: u16) -> Vec<Str
 #[test]
 fn a_small_screen_shows_what_fails_first_and_why() {
     let lines = drawn(&model("Echo", 50), &mut Screen::default(), 80, 24);
-    assert!(lines[0].starts_with("wasmcloud top  default  1 fails  1 host  51 actors  0 providers"), "{lines:#?}");
+    assert!(
+        lines[0].starts_with("wasmcloud top default  1 fails  read 0 s ago  1 host  51 actors  0 providers"),
+        "{lines:#?}"
+    );
     assert!(lines[1].starts_with("HOST     STATE") && lines[2].starts_with("NHOST1AA up"), "{lines:#?}");
-    assert!(lines[3].starts_with("STATE") && lines[3].contains("LAST SECONDS"), "{lines:#?}");
+    assert!(lines[3].starts_with("STATE") && lines[3].contains("LAST 10 S"), "{lines:#?}");
     assert!(lines[4].starts_with("failed     Echo") && lines[4].contains("it trapped in Echo"), "{lines:#?}");
     assert!(lines[5].starts_with("running    actor 0000") && lines[5].contains("▇█"), "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains("Echo failed")), "{lines:#?}");
