@@ -282,6 +282,7 @@ fn what_is_no_plan_and_no_report_is_refused_with_its_place() {
     for (arguments, reason) in [
         ("lab check missing.yaml", "nowhere.yaml"),
         ("lab check nowhere.yaml", "cannot read the plan nowhere.yaml"),
+        ("lab run good.yaml --out nowhere/page.html", "there is no folder nowhere"),
         ("lab compare echo.yaml echo.yaml", "echo.yaml is not a report"),
         ("lab compare nowhere.html echo.yaml", "cannot read the report"),
     ] {

@@ -1,7 +1,7 @@
 //! `wasmcloud lab run`: carries a plan out.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -59,20 +59,35 @@ pub(crate) struct Run {
 
 pub(super) fn run(command: &Run) -> CommandResult {
     logging::start_by_environment("off")?;
+    for file in command.out.iter().chain(&command.json) {
+        expect_folder(file)?;
+    }
     let mut plan = Plan::read(&command.plan)?;
     plan.seed = command.seed.unwrap_or(plan.seed);
     plan.runs = command.runs.map_or(plan.runs, |runs| runs as usize);
     let report = in_runtime(experiment(&plan))??;
     let mut text = summary(&report);
-    let mut written = Written::File;
+    let mut files = Vec::new();
     if let Some(file) = &command.json {
-        written = output::write(file, &json(&report)?)?;
+        files.push(output::write(file, &json(&report)?)?);
     }
     if let Some(file) = &command.out {
-        output::write(file, page::of(&report)?.as_bytes())?;
+        files.push(output::write(file, page::of(&report)?.as_bytes())?);
         text.push_str(&format!("The report is in {}.\n", shown(file)));
     }
-    conclude(&report, Zeroizing::new(written.report(text)))
+    // What goes to standard output stands there alone.
+    let printed = files.into_iter().find(|written| *written == Written::Output).unwrap_or(Written::File);
+    conclude(&report, Zeroizing::new(printed.report(text)))
+}
+
+/// Refuses a file in a folder that is not there, before an experiment is made in vain.
+fn expect_folder(file: &Path) -> CommandResult<()> {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            Err(CommandError::Failed(format!("cannot write {}: there is no folder {}", shown(file), shown(folder))))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn json(report: &Report) -> CommandResult<Vec<u8>> {

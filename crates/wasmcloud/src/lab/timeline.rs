@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use wasmcloud_host::{Event, EventKind, Events, InjectedFault, Inventory, WasmCloudEntity};
 
 use super::report::{Activity, EntityReport, EventCounts, EventReport, microseconds};
-use words::{describe, is_frequent, word};
+use words::{describe, is_frequent};
 
 /// The events of a run that are kept as they are.
 const MOST_EVENTS: usize = 2_000;
@@ -141,7 +141,12 @@ impl Recorded {
         }
         if self.events.len() < MOST_EVENTS || !is_frequent(&kind) && self.events.len() < 2 * MOST_EVENTS {
             let text = describe(&kind).chars().take(LONGEST_TEXT).collect();
-            self.events.push(EventReport { at_us: microseconds(at), entity: number, kind: word(&kind), text });
+            self.events.push(EventReport {
+                at_us: microseconds(at),
+                entity: number,
+                kind: kind.word().to_owned(),
+                text,
+            });
         } else {
             self.left_out += 1;
         }

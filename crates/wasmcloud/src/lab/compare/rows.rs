@@ -110,32 +110,28 @@ impl Quantity {
             }
             Sample::of(loads.iter().flat_map(|load| &load.blocks).filter_map(self.of_block))
         };
-        let ratio = estimate(&sample(before), &sample(after));
+        let [of_before, of_after] =
+            [before, after].map(|loads| Sample::of(loads.iter().filter_map(self.of_load)).middle());
+        let ratio = match (of_before, of_after) {
+            (Some(of_before), Some(of_after)) => {
+                estimate(&sample(before), &sample(after)).map(|ratio| ratio.around(of_after / of_before))
+            }
+            _ => None,
+        };
         let verdict = match &ratio {
             None => Judgement::Unknown,
             Some(ratio) if !ratio.differs(threshold) => Judgement::Same,
             Some(ratio) if (ratio.ratio > 1.0) == self.more_is_better => Judgement::Better,
             Some(_) => Judgement::Worse,
         };
-        let middle = |loads: &[LoadReport]| (self.shown)(median(loads.iter().filter_map(self.of_load).collect()));
         Row {
             load: load.to_owned(),
             measure: self.measure,
-            before: middle(before),
-            after: middle(after),
+            before: (self.shown)(of_before),
+            after: (self.shown)(of_after),
             ratio,
             verdict,
         }
-    }
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        odd if odd % 2 == 1 => Some(values[middle]),
-        _ => Some((values[middle - 1] + values[middle]) / 2.0),
     }
 }
 

@@ -29,6 +29,11 @@ impl Sample {
         Sample(values.filter(|value| value.is_finite() && *value > 0.0).map(f64::ln).collect())
     }
 
+    /// Returns the geometric mean, if there is a value.
+    pub(super) fn middle(&self) -> Option<f64> {
+        (!self.0.is_empty()).then(|| self.mean().exp())
+    }
+
     fn mean(&self) -> f64 {
         self.0.iter().sum::<f64>() / self.0.len() as f64
     }
@@ -46,6 +51,12 @@ impl Sample {
 }
 
 impl Estimate {
+    /// Returns the same interval around another ratio: samples of stretches tell how a figure scatters, and whole runs what it is.
+    pub(super) fn around(self, ratio: f64) -> Estimate {
+        let shift = ratio / self.ratio;
+        Estimate { ratio, low: self.low * shift, high: self.high * shift }
+    }
+
     /// Returns whether chance does not explain the difference, and it is at least as large as a threshold, such as 0.05.
     pub(super) fn differs(&self, threshold: f64) -> bool {
         let excludes_one = self.low > 1.0 || self.high < 1.0;
@@ -122,6 +133,9 @@ mod tests {
         assert!(differs(&[50.0, 50.0, 50.0]));
         assert_eq!(estimate(&before, &sample(&[1.0, 2.0])), None);
         assert_eq!(estimate(&before, &sample(&[0.0, -1.0, f64::NAN, 5.0, 6.0])), None);
+        let shifted = Estimate { ratio: 2.0, low: 1.0, high: 4.0 }.around(3.0);
+        assert_eq!(shifted, Estimate { ratio: 3.0, low: 1.5, high: 6.0 });
+        assert_eq!((before.middle().map(f64::round), sample(&[]).middle()), (Some(100.0), None));
         let same = estimate(&sample(&[7.0; 4]), &sample(&[7.0; 4])).unwrap();
         assert!(same.ratio == 1.0 && !same.differs(0.0));
     }

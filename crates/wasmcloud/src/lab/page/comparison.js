@@ -7,7 +7,7 @@ import { Shares } from './spread.js';
 import { clean, plural } from './text.js';
 import { since } from './charts.js';
 import { facts } from './facts.js';
-import { foreign, panel, standing, table } from './tables.js';
+import { foreign, note, panel, standing, table } from './tables.js';
 
 const VERDICTS = {
   better: ['ok', 'better'],
@@ -58,7 +58,7 @@ function remarks(notes) {
   return element(
     'ul',
     { class: 'panel-note' },
-    notes.map((note) => element('li', {}, clean(note, 400))),
+    notes.map((remark) => element('li', {}, clean(remark, 400))),
   );
 }
 
@@ -68,6 +68,7 @@ const NAMES = ['before', 'after'];
 function pictures(reports) {
   const names = reports[0].runs[0]?.loads.map((load) => load.name) ?? [];
   const shared = names.filter((name) => reports[1].runs[0]?.loads.some((load) => load.name === name));
+  if (shared.length === 0) return panel('pictures', 'Before and after', note('The reports have no load of the same name.'));
   return panel(
     'pictures',
     'Before and after',

@@ -16,29 +16,6 @@ pub(super) fn is_frequent(kind: &EventKind) -> bool {
     )
 }
 
-/// Returns the kind of an event in a word.
-pub(super) fn word(kind: &EventKind) -> String {
-    let word = match kind {
-        EventKind::HostStarted => "host_started",
-        EventKind::HostStopped => "host_stopped",
-        EventKind::Started => "started",
-        EventKind::Stopped => "stopped",
-        EventKind::Crashed { .. } => "crashed",
-        EventKind::Interrupted { .. } => "interrupted",
-        EventKind::Restarted { .. } => "restarted",
-        EventKind::Failed { .. } => "failed",
-        EventKind::Linked { .. } => "linked",
-        EventKind::Unlinked { .. } => "unlinked",
-        EventKind::LinkRefused { .. } => "link_refused",
-        EventKind::HealthChanged { .. } => "health_changed",
-        EventKind::LimitBreached { .. } => "limit_breached",
-        EventKind::Injected { .. } => "injected",
-        EventKind::Lagged { .. } => "missed",
-        _ => "other",
-    };
-    word.to_owned()
-}
-
 /// Returns what an event says beside its kind.
 pub(super) fn describe(kind: &EventKind) -> String {
     match kind {
