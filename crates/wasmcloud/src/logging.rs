@@ -21,7 +21,6 @@ use env_filter::Filter;
 use log::kv::Value;
 use log::{Level, Log, Metadata, Record};
 
-use crate::outcome::{CommandError, CommandResult};
 pub(crate) use line::Format;
 use line::{Line, Style};
 use throttle::{LeftOut, Throttle};
@@ -63,10 +62,10 @@ pub(crate) fn filter(text: &str) -> Result<Filter, String> {
 /// Starts the log of this process, in text. It holds what the environment variable `RUST_LOG` selects, or else a default.
 ///
 /// # Errors
-/// `Usage` if the variable cannot be read.
-pub(crate) fn start_by_environment(default: &str) -> CommandResult<()> {
+/// Why the variable cannot be read.
+pub(crate) fn start_by_environment(default: &str) -> Result<(), String> {
     let selected = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
-    let invalid = |reason| CommandError::Usage(format!("the environment variable RUST_LOG is invalid: {reason}"));
+    let invalid = |reason| format!("the environment variable RUST_LOG is invalid: {reason}");
     start(filter(selected.as_deref().unwrap_or(default)).map_err(invalid)?, Format::Text);
     Ok(())
 }
