@@ -42,6 +42,10 @@ pub use metrics::{HostMetrics, OPEN_METRICS, PROMETHEUS_TEXT};
 pub(crate) use recorder::Recorder;
 pub(crate) use service::TelemetryService;
 
+/// Returns the other host that runs the provider of a link, if one does.
+#[cfg(feature = "lattice")]
+pub(crate) type Elsewhere = Box<dyn Fn(&LinkDefinition) -> Option<String> + Send + Sync>;
+
 /// What telemetry reads of a host. It does not keep the host alive.
 pub(crate) struct HostFacts {
     pub(crate) id: String,
@@ -52,9 +56,8 @@ pub(crate) struct HostFacts {
     /// Returns the lattice, if the host was built with one.
     #[cfg(feature = "lattice")]
     pub(crate) lattice: Box<dyn Fn() -> Option<LatticeHosts> + Send + Sync>,
-    /// Returns the other host that runs the provider of a link, if one does.
     #[cfg(feature = "lattice")]
-    pub(crate) elsewhere: Box<dyn Fn(&LinkDefinition) -> Option<String> + Send + Sync>,
+    pub(crate) elsewhere: Elsewhere,
     pub(crate) phase: Arc<Phase>,
 }
 
