@@ -115,10 +115,13 @@ impl View<'_> {
             spans.push(Span::styled(text, style));
         };
         match totals.failing {
-            0 if totals.hosts_gone == 0 => tell("all is well".to_owned(), theme.of(Severity::Fine)),
+            0 if totals.hosts_gone + totals.troubled == 0 => tell("all is well".to_owned(), theme.of(Severity::Fine)),
             0 => {}
             1 => tell("1 fails".to_owned(), theme.of(Severity::Failure)),
             failing => tell(format!("{failing} fail"), theme.of(Severity::Failure)),
+        }
+        if totals.troubled > 0 {
+            tell(plural(totals.troubled, "has trouble", "have trouble"), theme.of(Severity::Warning));
         }
         if totals.hosts_gone > 0 {
             tell(plural(totals.hosts_gone, "host gone", "hosts gone"), theme.of(Severity::Failure));

@@ -106,6 +106,11 @@ impl Item {
         self.activity().rate.last().copied().unwrap_or(0)
     }
 
+    /// Returns whether it does not fail, but is not well either.
+    pub(super) fn is_troubled(&self) -> bool {
+        self.severity == Severity::Warning || self.word == "errors"
+    }
+
     /// Returns whether a text occurs in a name, a key, a contract or the state. `text` is in lower case.
     pub(super) fn matches(&self, text: &str) -> bool {
         let has = |field: &str| field.to_lowercase().contains(text);

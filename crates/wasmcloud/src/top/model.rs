@@ -54,6 +54,8 @@ pub(super) struct Totals {
     pub(super) actors: usize,
     pub(super) providers: usize,
     pub(super) failing: usize,
+    /// Actors and providers that do not fail, but are not well either.
+    pub(super) troubled: usize,
     /// Calls of the last second.
     pub(super) calls: u64,
 }
@@ -173,6 +175,7 @@ impl Model {
             actors,
             providers: self.items.len() - actors,
             failing: self.items.iter().filter(|item| item.severity == Severity::Failure).count(),
+            troubled: self.items.iter().filter(|item| item.is_troubled()).count(),
             calls: self.items.iter().fold(0, |sum, item| sum.saturating_add(item.calls_now())),
         }
     }

@@ -60,6 +60,23 @@ fn a_small_screen_shows_what_fails_first_and_why() {
 }
 
 #[test]
+fn all_is_well_only_without_trouble() {
+    let mut state = HostState::default();
+    state.host.id = "N1".into();
+    let mut first_line = |errors: u64| {
+        let mut echo = actor("Echo", Lifecycle::Running);
+        echo.activity.errors_last_minute = errors;
+        state.actors = vec![echo];
+        let mut model = Model::new("default");
+        let state = Box::new(state.clone());
+        model.take(Update::State { host: "N1".into(), state, has_telemetry: true }, Instant::now());
+        drawn(&model, &mut Screen::default(), 80, 24).remove(0)
+    };
+    assert!(first_line(0).contains("all is well"));
+    assert!(first_line(1).contains("1 has trouble") && !first_line(1).contains("all is well"));
+}
+
+#[test]
 fn a_wide_screen_shows_more_columns() {
     let lines = drawn(&model("Echo", 5), &mut Screen::default(), 200, 50);
     for title in ["VERSION", "KEY", "P50", "P99", "ERR/MIN", "HEALTH"] {
