@@ -1,6 +1,7 @@
 //! Measures what telemetry costs: calls of a host that counts them against those of one that does not, and a reading of its metrics.
 //!
-//! `cargo bench --bench telemetry` prints the table and writes `target/figures/telemetry.json`. Parts: `calls`, `scrape`.
+//! `cargo bench --bench telemetry` prints the table and writes `target/figures/telemetry.json`. Parts: `calls`, `scrape`,
+//! `dashboard`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot run should end at once")]
 
@@ -14,13 +15,18 @@ mod support;
 #[allow(dead_code, reason = "the tests use more of it")]
 mod signing;
 
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use counting_allocator::allocations;
 use futures_util::future::join_all;
 use raw::{ECHO, Job, REQUEST};
 use support::{Row, Series, Target, is_real_run, median, name_of_run, report, rows, wanted};
-use wasmcloud_host::{Host, HostBuilder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use wasmcloud_host::{Host, HostBuilder, TelemetryOptions};
 
 const CALLERS: u32 = 64;
 
@@ -39,6 +45,10 @@ async fn main() {
     }
     if wanted("scrape") {
         table.extend(scrape(if is_real_run() { 1_000 } else { 10 }).await);
+    }
+    if wanted("dashboard") {
+        let [actors, viewers] = if is_real_run() { [1_000, 50] } else { [10, 2] };
+        table.extend(dashboard(actors, viewers).await);
     }
     report(&name_of_run("telemetry"), "Calls with metrics against calls without, and a reading of metrics", &table)
         .expect("the figures can be written");
@@ -150,4 +160,76 @@ async fn scrape(actors: usize) -> Vec<Row> {
         target: Some(Target::AtMost(target)),
     };
     vec![row("median", median(times), "ms", 20.0), row("size", bytes as f64 / 1024.0, "KiB", 1024.0)]
+}
+
+/// Measures what viewers of the dashboard cost calls: two hosts with as many actors, one of which is watched over real streams.
+async fn dashboard(actors: usize, viewers: usize) -> Vec<Row> {
+    let (rounds, calls) = if is_real_run() { (61, 20_000) } else { (1, 64) };
+    let [unwatched, watched] = [crowd(actors).await, crowd(actors).await];
+    let watching = watch(watched.host.telemetry_address().expect("the port is open"), viewers);
+    let series = |what: String, target| Series::new(format!("calls to {actors} actors in turn: {what}"), target);
+    let mut base = series("without viewers".to_owned(), None);
+    let mut seen = series(format!("with {viewers} viewers"), Some(1.05));
+    for round in 0..rounds {
+        let mut measured = [(&mut base, &unwatched), (&mut seen, &watched)];
+        measured.rotate_left(round % 2);
+        for (series, crowd) in measured {
+            let begin = Instant::now();
+            for key in crowd.keys.iter().cycle().take(calls as usize) {
+                crowd.host.call_actor(key, "Echo", b"ping").await.expect("the actor answers");
+            }
+            series.add(begin.elapsed(), calls);
+        }
+    }
+    for crowd in [unwatched, watched] {
+        crowd.host.stop().await;
+    }
+    let read = watching.join().expect("the viewers read to the end");
+    assert!(read.len() == viewers && read.iter().all(|bytes| *bytes > 0), "each viewer was sent something: {read:?}");
+    rows(&base, &[&seen])
+}
+
+/// A host with many actors and a port.
+struct Crowd {
+    host: Host,
+    keys: Vec<String>,
+}
+
+async fn crowd(actors: usize) -> Crowd {
+    let host = builder(true).with_telemetry(TelemetryOptions::new(([127, 0, 0, 1], 0).into())).build();
+    host.start().await.expect("the host starts");
+    let mut keys = Vec::new();
+    for _ in 0..actors {
+        let actor = signing::sign("tiny_echo").actor();
+        keys.push(actor.public_key());
+        host.start_actor(actor).await.expect("the actor starts");
+    }
+    Crowd { host, keys }
+}
+
+/// Opens streams and reads them on a thread of its own until the host ends them. Returns once all are open. The thread returns how
+/// many bytes each viewer was sent.
+fn watch(address: SocketAddr, viewers: usize) -> JoinHandle<Vec<usize>> {
+    let (opened, open) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime is built");
+        runtime.block_on(join_all((0..viewers).map(|_| view(address, opened.clone()))))
+    });
+    (0..viewers).for_each(|_| open.recv().expect("the viewers connect"));
+    thread
+}
+
+async fn view(address: SocketAddr, opened: mpsc::Sender<()>) -> usize {
+    let mut stream = TcpStream::connect(address).await.expect("the port is open");
+    let request = b"GET /api/v1/stream HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.expect("the port reads");
+    let mut buffer = vec![0; 1 << 16];
+    let mut total = 0;
+    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+        if total == 0 {
+            opened.send(()).expect("the benchmark waits");
+        }
+        total += read;
+    }
+    total
 }

@@ -1,4 +1,4 @@
-"""How the guests of guides are built: by the toolchain, or by Debian's where that has no target wasm32."""
+"""How the projects of guides are built: by the toolchain, or by Debian's where that has no target wasm32."""
 
 import os
 import pathlib
@@ -6,24 +6,35 @@ import shutil
 import subprocess
 import sys
 
-# How packages beside the project are built: a guest with the lock that was prepared, by the toolchain that there is.
-GUEST_BUILD = """
-rustup() { [ -n "$GUEST_BY_DEBIAN" ] || command rustup "$@"; }
-guest_cargo() {
-    [ "$1" != build ] || [ -z "$GUEST_LOCK" ] || cp "$GUEST_LOCK" Cargo.lock
-    if [ "$1" = build ] && [ -n "$GUEST_BY_DEBIAN" ]; then
-        env -u CARGO_TARGET_DIR RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc /usr/bin/cargo -Z sparse-registry "$@"
-    else
-        env -u CARGO_TARGET_DIR cargo "$@"
-    fi
-}
-cargo() {
-    case "$PWD $*" in
-        */wasmcloud-host*) command cargo "$@" ;;
-        *) guest_cargo "$@" ;;
-    esac
-}
+# The folder of the templates of `wasmcloud new actor`.
+TEMPLATES = pathlib.Path(__file__).resolve().parent.parent / "crates" / "wasmcloud" / "templates" / "actor"
+
+# Stands for cargo: builds modules by Debian's toolchain if that is needed, and projects beside this one in folders of their own.
+CARGO = """#!/usr/bin/env bash
+case "$PWD $*" in
+    */wasmcloud-host*) ;;
+    *) unset CARGO_TARGET_DIR ;;
+esac
+case "$GUEST_BY_DEBIAN $*" in
+    yes*wasm32*) RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc exec /usr/bin/cargo -Z sparse-registry "$@" ;;
+    *) exec "$OWN_CARGO" "$@" ;;
+esac
 """
+
+# Stands for rustup: Debian's toolchain has its target already.
+RUSTUP = """#!/usr/bin/env bash
+[ -n "$GUEST_BY_DEBIAN" ] || exec "$OWN_RUSTUP" "$@"
+"""
+
+
+def stand_ins(folder):
+    """Makes the programs that stand for others, and answers with the environment in which they are found."""
+    folder.mkdir()
+    for name, text in (("cargo", CARGO), ("rustup", RUSTUP)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    own = {f"OWN_{name.upper()}": shutil.which(name) or "" for name in ("cargo", "rustup")}
+    return {**own, "PATH": f"{folder}:{os.environ['PATH']}"}
 
 
 def runs_for_wasm32(rustc):
@@ -34,33 +45,47 @@ def runs_for_wasm32(rustc):
     return folder.returncode == 0 and pathlib.Path(folder.stdout.strip()).is_dir()
 
 
-def prepare_guest(manifest, scratch):
-    """Locks and downloads what a guest is made of, and answers with what its build needs to know.
+def prepare_projects(commands, scratch):
+    """Downloads what the projects that commands make depend on, and answers with what their builds need to know."""
+    variables = {}
+    if any("wasmcloud new actor" in command for command in commands):
+        variables |= prepare_rust(scratch / "rust")
+    if any("npm ci" in command for command in commands):
+        variables |= prepare_npm(scratch / "npm")
+    return variables
 
-    Where the toolchain has no target wasm32, Debian's takes its place. It is older, so it gets older releases of what the
-    guest's own requirements leave open."""
+
+def prepare_rust(scratch):
+    """Downloads the crates of all templates in Rust. Where the toolchain has no target wasm32, Debian's takes its place, which
+    keeps what it downloads elsewhere."""
     debian = not runs_for_wasm32("rustc")
     if debian and not runs_for_wasm32("/usr/bin/rustc"):
         sys.exit("scripts/readme: no compiler for wasm32: rustup target add wasm32-unknown-unknown, or on Debian "
                  "apt-get install rustc cargo libstd-rust-dev-wasm32 lld")
-    guest = scratch / "guest"
-    (guest / "src").mkdir(parents=True)
-    (guest / "src" / "lib.rs").touch()
-    (guest / "Cargo.toml").write_text(manifest)
-    older = {"RUSTC": "/usr/bin/rustc", "CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS": "fallback"} if debian else {}
-
-    def cargo(*arguments, program="cargo", **variables):
-        subprocess.run([program, *arguments], cwd=guest, env={**os.environ, **older, **variables}, check=True)
-
-    cargo("generate-lockfile", "--quiet")
-    lock = guest / "Cargo.lock"
+    # This one depends on all that the others depend on.
+    (scratch / "src").mkdir(parents=True)
+    (scratch / "src" / "lib.rs").touch()
+    for name in ("Cargo.toml", "Cargo.lock"):
+        # A name that sorts before all others, as it stands in the template.
+        text = (TEMPLATES / "rust" / "kv" / f"{name}.in").read_text().replace("{{name}}", "a")
+        (scratch / name).write_text(text)
     if debian:
-        # Later releases say that they need an older Rust than they do.
-        for crate in ("serde", "serde_derive", "serde_core"):
-            if f'name = "{crate}"\n' in lock.read_text():
-                cargo("update", "--quiet", "--package", crate, "--precise", "1.0.228")
-        lock.write_text(lock.read_text().replace("\nversion = 4\n", "\nversion = 3\n", 1))
-        cargo("-Z", "sparse-registry", "fetch", "--quiet", "--locked", program="/usr/bin/cargo", RUSTC_BOOTSTRAP="1")
-    else:
-        cargo("fetch", "--quiet", "--locked")
-    return {"GUEST_LOCK": str(lock), "GUEST_BY_DEBIAN": "yes" if debian else ""}
+        older = {"RUSTC": "/usr/bin/rustc", "RUSTC_BOOTSTRAP": "1"}
+        run("/usr/bin/cargo", "-Z", "sparse-registry", "fetch", "--quiet", "--locked", folder=scratch, **older)
+    # The tests of the projects run on this machine.
+    run("cargo", "fetch", "--quiet", "--locked", folder=scratch)
+    return {"GUEST_BY_DEBIAN": "yes" if debian else ""}
+
+
+def prepare_npm(scratch):
+    """Downloads the packages of the template in AssemblyScript into npm's cache."""
+    scratch.mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        text = (TEMPLATES / "assemblyscript" / f"{name}.in").read_text().replace("{{name}}", "a")
+        (scratch / name).write_text(text)
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", folder=scratch)
+    return {"npm_config_offline": "true", "npm_config_audit": "false", "npm_config_update_notifier": "false"}
+
+
+def run(*command, folder, **variables):
+    subprocess.run(command, cwd=folder, env={**os.environ, **variables}, check=True)

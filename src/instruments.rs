@@ -19,6 +19,8 @@ mod instance;
 mod operations;
 mod outcome;
 mod sampler;
+#[cfg(all(test, feature = "telemetry"))]
+mod tests;
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -87,7 +89,6 @@ impl Instruments {
     }
 
     /// Returns the instruments of a host with metrics.
-    #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "metrics are a part of telemetry"))]
     pub(crate) fn on() -> Instruments {
         Instruments(Some(Arc::default()))
     }
@@ -120,7 +121,6 @@ impl Instruments {
     }
 }
 
-#[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry reads instruments"))]
 impl Instruments {
     /// Returns the figures of an actor, if it runs and the host counts.
     pub(crate) fn read_actor(&self, key: &str) -> Option<Reading> {

@@ -61,6 +61,7 @@ mod experiment;
 pub mod fuzzing;
 mod host;
 mod identity;
+#[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry reads what is counted"))]
 mod instruments;
 mod labels;
 #[cfg(feature = "lattice")]

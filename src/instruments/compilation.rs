@@ -16,7 +16,6 @@ pub(crate) struct CompilationInstruments {
 }
 
 /// The figures of compilations since the start of the host.
-#[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry reads instruments"))]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CompilationReading {
     /// How long each compiler took, with its name.
@@ -47,7 +46,6 @@ impl Histogram {
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry reads instruments"))]
     fn read(&self) -> Durations {
         let nanoseconds = self.nanoseconds.load(Ordering::Relaxed);
         let buckets = std::array::from_fn(|at| self.buckets[at].load(Ordering::Relaxed));
@@ -75,7 +73,6 @@ impl CompilationInstruments {
         }
     }
 
-    #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry reads instruments"))]
     pub(crate) fn read(&self) -> CompilationReading {
         CompilationReading {
             compilers: [("cranelift", self.cranelift.read()), ("singlepass", self.singlepass.read())],

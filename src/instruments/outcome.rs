@@ -49,7 +49,6 @@ impl Outcome {
     }
 
     /// Returns the value of the label `outcome`.
-    #[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry reads instruments"))]
     pub(crate) fn label(self) -> &'static str {
         match self {
             Outcome::Ok => "ok",
@@ -76,7 +75,6 @@ impl Outcomes {
     }
 }
 
-#[cfg_attr(not(feature = "telemetry"), expect(dead_code, reason = "only telemetry reads instruments"))]
 impl Outcomes {
     /// Returns this number of calls with one outcome.
     pub(crate) fn only(outcome: Outcome, calls: u64) -> Outcomes {

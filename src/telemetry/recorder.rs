@@ -18,7 +18,7 @@ use super::standing::Standing;
 use super::told_events::ToldEvents;
 use super::{HostFacts, Stage, entities, hosts, millis};
 use crate::child::Child as Key;
-use crate::dispatch::snapshot::{Condition, Snapshot};
+use crate::dispatch::snapshot::{Condition, RunningActor, RunningProvider, Snapshot};
 use crate::event::Event;
 #[cfg(feature = "lattice")]
 use crate::event::{EventKind, Events};
@@ -131,6 +131,7 @@ impl Recorder {
             return Err(Error::new(ErrorKind::HostNotRunning, message));
         }
         memory.record(&self.facts);
+        memory.look(&snapshot);
         let state = Arc::new(memory.state(&self.facts, &snapshot));
         memory.told = Some(Told { at: Instant::now(), state: state.clone() });
         Ok(state)
@@ -175,6 +176,7 @@ impl Memory {
         self.events.keep(host, event)
     }
 
+    /// Records the figures of now, unless that was done in this second.
     fn record(&mut self, facts: &HostFacts) {
         let now = Instant::now();
         let seconds = match self.recorded {
@@ -185,47 +187,43 @@ impl Memory {
         };
         self.recorded = Some(now);
         let snapshot = facts.dispatch.snapshot();
-        let at = millis(SystemTime::now());
+        self.look(&snapshot);
+        let instruments = facts.dispatch.instruments();
         let mut calls = 0;
-        for running in snapshot.actors.values() {
-            let key = Key::Actor(running.identity.key.clone());
-            let reading = facts.dispatch.instruments().read_actor(&running.identity.key);
-            let look =
-                Look { trust: &running.identity.trust, condition: &running.condition, is_stopping: running.draining };
-            calls += self.look(key, look, reading, &snapshot, seconds, at);
-        }
-        for running in snapshot.providers.values() {
-            let key = Key::Provider(running.identity.key.clone());
-            let reading = facts.dispatch.instruments().read_provider(&running.identity.key);
-            let look =
-                Look { trust: &running.identity.trust, condition: &running.condition, is_stopping: running.is_closing };
-            calls += self.look(key, look, reading, &snapshot, seconds, at);
+        for (key, child) in &mut self.children {
+            let reading = match key {
+                Key::Actor(key) => instruments.read_actor(key),
+                Key::Provider(key) => instruments.read_provider(key),
+            };
+            calls += reading.as_ref().map_or(0, |reading| child.history.record(reading, seconds));
+            child.reading = reading;
         }
         self.rate.add(calls, seconds);
-        self.children.retain(|_, child| std::mem::take(&mut child.is_there));
-        self.look_at_links(&snapshot, at);
     }
 
-    /// Records what an actor or provider does now. Returns its calls since the last time.
-    fn look(
-        &mut self,
-        key: Key,
-        Look { trust, condition, is_stopping }: Look<'_>,
-        reading: Option<Reading>,
-        snapshot: &Snapshot,
-        seconds: u64,
-        at: u64,
-    ) -> u64 {
+    /// Takes note of how everything stands now, and forgets what does not run any more.
+    fn look(&mut self, snapshot: &Snapshot) {
+        let at = millis(SystemTime::now());
+        for RunningActor { identity, condition, draining, .. } in snapshot.actors.values() {
+            let look = Look { trust: &identity.trust, condition, is_stopping: *draining };
+            self.look_at(Key::Actor(identity.key.clone()), &look, snapshot, at);
+        }
+        for RunningProvider { identity, condition, is_closing, .. } in snapshot.providers.values() {
+            let look = Look { trust: &identity.trust, condition, is_stopping: *is_closing };
+            self.look_at(Key::Provider(identity.key.clone()), &look, snapshot, at);
+        }
+        self.children.retain(|_, child| std::mem::take(&mut child.is_there));
+        self.look_at_links(snapshot, at);
+    }
+
+    fn look_at(&mut self, key: Key, look: &Look<'_>, snapshot: &Snapshot, at: u64) {
         let check = snapshot.health.get(&key);
-        let (health, checked_at) = entities::health(trust, condition, check);
+        let (health, checked_at) = entities::health(look.trust, look.condition, check);
         let child = self.children.entry(key).or_insert_with(|| Child::started(at));
         child.is_there = true;
-        child.standing.look(condition, is_stopping, health, at);
+        child.standing.look(look.condition, look.is_stopping, health, at);
         child.checked_at = checked_at;
-        child.reason = child.standing.reason(condition, check.map(|check| &check.health));
-        let calls = reading.as_ref().map_or(0, |reading| child.history.record(reading, seconds));
-        child.reading = reading;
-        calls
+        child.reason = child.standing.reason(look.condition, check.map(|check| &check.health));
     }
 
     fn look_at_links(&mut self, snapshot: &Snapshot, at: u64) {

@@ -182,7 +182,10 @@ fn told_of_lattice(kind: &EventKind) -> Told {
         EventKind::LatticeChanged { state: state @ LatticeState::Alone { .. } } => {
             warning(format!("the host runs alone: {state}"), Value::Null)
         }
-        EventKind::LatticeChanged { state } => info(format!("the lattice: {state}"), Value::Null),
+        EventKind::LatticeChanged { state: LatticeState::Joined } => {
+            info("the host is part of its lattice", Value::Null)
+        }
+        EventKind::LatticeChanged { .. } => info("the host is joining its lattice", Value::Null),
         EventKind::PeerUp { .. } => info("the host is there", Value::Null),
         EventKind::PeerDown { .. } => error("the host was silent for two heartbeats", Value::Null),
         EventKind::PeerLeft { .. } => info("the host has left the lattice", Value::Null),

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::signing::{guest, sign_module};
+use crate::signing::sign_module;
 use crate::workplace::{Workplace, get, manifest};
 
 /// How many lines the guest logs while it serves a request.
@@ -116,10 +116,13 @@ fn a_line_of_text_is_one_line_too() {
 #[test]
 fn a_crash_is_logged_with_the_actor_and_the_call() {
     let place = Workplace::new();
-    place.write(
-        "trap.wasm",
-        sign_module("trap", guest("trap")).alias("trap").capability("wasmcloud:httpserver").bytes(),
-    );
+    // A health check has a short payload.
+    let module = r#"(module (memory (export "memory") 1)
+        (func (export "__guest_call") (param $operation i32) (param $payload i32) (result i32)
+            (if (i32.ge_u (local.get $payload) (i32.const 32)) (then unreachable))
+            i32.const 1))"#;
+    let signing = sign_module("trap", wat::parse_str(module).unwrap());
+    place.write("trap.wasm", signing.alias("trap").capability("wasmcloud:httpserver").bytes());
     place.write("trap.yaml", manifest("trap.wasm", "trap", "0"));
     let mut host = place.start("run trap.yaml --log-format json --log-level info");
     host.line(" runs: ");
@@ -135,16 +138,17 @@ fn a_crash_is_logged_with_the_actor_and_the_call() {
 #[test]
 fn all_that_is_said_on_standard_error_is_json_and_holds_no_secret() {
     let place = Workplace::with_echo();
-    let seed = nkeys::KeyPair::new_user().seed().unwrap();
+    let password = nkeys::KeyPair::new_user().public_key();
     let mut command = place.command("run nothing.yaml --log-format json --label zone=cellar");
-    let output = command.env("CONTROL_SEED", &seed).output().unwrap();
+    command.env("OCI_REGISTRY_USER", "someone").env("OCI_REGISTRY_PASSWORD", &password);
+    let output = command.output().unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     let log = read(&errors);
     assert_eq!(output.status.code(), Some(1), "{errors}");
     let setting = |name: &str| log.iter().find(|line| line["setting"] == name).unwrap_or_else(|| panic!("{errors}"));
     assert_eq!((text(setting("label"), "value"), text(setting("label"), "origin")), ("zone=cellar", "flag"));
-    assert_eq!(text(setting("control-seed"), "value"), "(secret)");
-    assert!(!errors.contains(&seed));
+    assert_eq!(text(setting("oci-registry-password"), "value"), "(secret)");
+    assert!(!errors.contains(&password));
     let last = log.last().unwrap();
     assert!(text(last, "level") == "ERROR" && text(last, "message").contains("nothing.yaml"), "{last}");
 }
@@ -154,7 +158,7 @@ fn settings_of_the_log_that_cannot_be_used_end_the_run() {
     let place = Workplace::with_echo();
     for (arguments, named) in [
         ("run echo.yaml --log-format xml", "text and json"),
-        ("run echo.yaml --log-level loud", "warn,wasmcloud=debug"),
+        ("run echo.yaml --log-level wasmcloud=loud", "warn,wasmcloud=debug"),
     ] {
         let (code, errors) = place.ends(arguments);
         assert!(code == 2 && errors.contains(named), "{arguments}: {code} {errors}");

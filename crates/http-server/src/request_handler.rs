@@ -160,7 +160,7 @@ impl<C: ActorCaller> RequestHandler<C> {
         let id = id.to_str().unwrap_or_default();
         if status.is_server_error() && !matches!(failure, RequestError::Rejected(_)) {
             let (actor, path) = (&self.actor, head.uri.path());
-            log::error!("request {id}: actor {actor} failed to answer {} {path:?} ({status}): {failure}", head.method);
+            log::error!(actor = actor.as_str(), request:% = id; "request {id}: actor {actor} failed to answer {} {path:?} ({status}): {failure}", head.method);
         } else {
             log::debug!("request {id} was refused with {status}: {failure}");
         }

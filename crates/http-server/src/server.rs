@@ -111,9 +111,9 @@ impl<C: ActorCaller + 'static> Server<C> {
 /// Logs the address of an actor, at the level `warn` if other machines can reach it.
 fn log_address(actor: &str, scheme: &str, address: SocketAddr) {
     match address.ip().to_canonical().is_loopback() {
-        true => log::info!(actor = &*actor; "actor {actor} is served on {scheme}://{address}"),
+        true => log::info!(actor; "actor {actor} is served on {scheme}://{address}"),
         false => {
-            log::warn!(actor = &*actor; "actor {actor} is served on {scheme}://{address}, which other machines can reach")
+            log::warn!(actor; "actor {actor} is served on {scheme}://{address}, which other machines can reach")
         }
     }
 }

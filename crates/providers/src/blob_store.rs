@@ -154,16 +154,16 @@ impl BlobStore {
 async fn open_backend(actor: &str, location: BlobLocation, is_default: bool) -> Result<Box<dyn BlobBackend>, String> {
     match location {
         BlobLocation::Bucket(bucket) => {
-            log::info!(actor = &*actor; "actor {actor} keeps its blobs in {bucket}");
+            log::info!(actor; "actor {actor} keeps its blobs in {bucket}");
             Ok(Box::new(S3Backend::open(bucket).await?))
         }
         BlobLocation::Directory(root) => {
             let directory = DirectoryBackend::open(root).await?;
             let path = escaped(&directory.path().to_string_lossy()).into_owned();
             if is_default {
-                log::warn!(actor = &*actor; "actor {actor} keeps its blobs in {path}: its link has no ROOT or URL");
+                log::warn!(actor; "actor {actor} keeps its blobs in {path}: its link has no ROOT or URL");
             } else {
-                log::info!(actor = &*actor; "actor {actor} keeps its blobs in {path}");
+                log::info!(actor; "actor {actor} keeps its blobs in {path}");
             }
             Ok(Box::new(directory))
         }

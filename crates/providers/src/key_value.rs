@@ -124,9 +124,9 @@ impl KeyValue {
             BackendConfig::Embedded(location) => {
                 let handle = self.open_stores.open(location).await?;
                 if is_default {
-                    log::warn!(actor = &*actor; "actor {actor} keeps its keys in {}: its link has no PATH or URL", handle.location());
+                    log::warn!(actor; "actor {actor} keeps its keys in {}: its link has no PATH or URL", handle.location());
                 } else {
-                    log::info!(actor = &*actor; "actor {actor} keeps its keys in {}", handle.location());
+                    log::info!(actor; "actor {actor} keeps its keys in {}", handle.location());
                 }
                 KeyValueBackend::Embedded(handle)
             }

@@ -20,7 +20,7 @@ use project::Project;
 use wasmcloud_host::Compiler;
 
 use crate::logging;
-use crate::outcome::CommandResult;
+use crate::outcome::{CommandError, CommandResult};
 use crate::run::compiler;
 use crate::runtime::in_runtime;
 use crate::state_folder::{DEFAULT, StateFolder};
@@ -84,7 +84,8 @@ pub(crate) struct Dev {
 }
 
 pub(crate) fn run(command: Dev) -> CommandResult {
-    logging::start_by_environment("warn,wasmcloud_actor=debug,wasmcloud_host::guest=info")?;
+    let default = "warn,wasmcloud_actor=debug,wasmcloud_host::guest=info";
+    logging::start_by_environment(default).map_err(CommandError::Usage)?;
     let links = links::Links::new(&command)?;
     let mut project = if command.file.is_none() { Some(Project::here()?) } else { None };
     if let Some(project) = &project {

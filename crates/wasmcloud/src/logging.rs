@@ -18,9 +18,9 @@ use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
 use env_filter::Filter;
+use log::kv::Value;
 use log::{Level, Log, Metadata, Record};
 
-use crate::outcome::{CommandError, CommandResult};
 pub(crate) use line::Format;
 use line::{Line, Style};
 use throttle::{LeftOut, Throttle};
@@ -62,10 +62,10 @@ pub(crate) fn filter(text: &str) -> Result<Filter, String> {
 /// Starts the log of this process, in text. It holds what the environment variable `RUST_LOG` selects, or else a default.
 ///
 /// # Errors
-/// `Usage` if the variable cannot be read.
-pub(crate) fn start_by_environment(default: &str) -> CommandResult<()> {
+/// Why the variable cannot be read.
+pub(crate) fn start_by_environment(default: &str) -> Result<(), String> {
     let selected = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
-    let invalid = |reason| CommandError::Usage(format!("the environment variable RUST_LOG is invalid: {reason}"));
+    let invalid = |reason| format!("the environment variable RUST_LOG is invalid: {reason}");
     start(filter(selected.as_deref().unwrap_or(default)).map_err(invalid)?, Format::Text);
     Ok(())
 }
@@ -161,16 +161,17 @@ impl Logger {
 
     /// Returns the line that tells how many others were left out.
     fn report(&self, left_out: &LeftOut) -> String {
-        let LeftOut { key, subject, target, count } = left_out;
-        let fields =
-            [(key.as_str(), log::kv::Value::from(subject.as_str())), ("left_out", log::kv::Value::from(*count))];
-        let message = format_args!(
-            "{count} further line(s) of this target and this {key} were left out: at most {} of a kind are logged each second",
-            throttle::LINES_PER_SECOND
-        );
-        let mut record = Record::builder();
-        let record = record.level(Level::Warn).target(target).args(message).key_values(&fields).build();
-        self.line(&record)
+        let LeftOut { subject, target, count } = left_out;
+        let mut fields = vec![("left_out", Value::from(*count))];
+        let mut about = String::new();
+        if let Some((key, subject)) = subject {
+            fields.insert(0, (key, Value::from(subject.as_str())));
+            about = format!(" about this {key}");
+        }
+        let message =
+            format_args!("{count} further line(s) of a kind{about} were left out: there are too many of them");
+        let fields = fields.as_slice();
+        self.line(&Record::builder().level(Level::Warn).target(target).args(message).key_values(&fields).build())
     }
 }
 
@@ -205,7 +206,7 @@ mod tests {
         let selected = filter("warn,wasmcloud=debug").unwrap();
         let enabled = |target, level| selected.enabled(&Metadata::builder().target(target).level(level).build());
         assert!(enabled("wasmcloud_host::x", Level::Debug) && !enabled("hyper", Level::Info));
-        for bad in ["loud", "wasmcloud=loud", "a=b=c"] {
+        for bad in ["wasmcloud=loud", "a=b=c"] {
             let refusal = filter(bad).unwrap_err();
             assert!(refusal.contains("warn,wasmcloud=debug"), "{bad}: {refusal}");
         }

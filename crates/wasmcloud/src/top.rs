@@ -51,9 +51,6 @@ Examples:
   wasmcloud top --once
   wasmcloud top --once --output json")]
 pub(crate) struct Top {
-    #[command(flatten)]
-    lattice: LatticeOptions,
-
     /// The only host, by its public key or the beginning of it. Default: all hosts.
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
@@ -65,6 +62,10 @@ pub(crate) struct Top {
     /// Prints what there is now as text, and ends. It is the default if standard output is no terminal.
     #[arg(long)]
     once: bool,
+
+    // Last, since its options have a heading, which those behind it would get too.
+    #[command(flatten)]
+    lattice: LatticeOptions,
 }
 
 /// Returns the time between two readings.

@@ -59,12 +59,15 @@ pub(super) const UPTIME: Metric =
 pub(super) const CALLS: Metric = counter(
     "wasmcloud_calls_total",
     &["target", "operation", "outcome"],
-    "Calls that have ended, by actor or provider, operation and outcome: ok, error, timeout, refused, busy or cancelled. At most 16 operations of a target are told one by one. Calls to targets that do not run here have the target absent.",
+    "Calls that have ended, by actor or provider, operation and outcome: ok, error, timeout, refused, busy or \
+     cancelled. At most 16 operations of a target are told one by one. Calls to targets that do not run here \
+     have the target absent.",
 );
 pub(super) const CALL_DURATION: Metric = histogram(
     "wasmcloud_call_duration_seconds",
     &["target"],
-    "Time from when an instance takes a call out of its mailbox until its answer. While calls of an instance follow each other within 20 us, one in 16 is timed and stands for the others.",
+    "Time from when an instance takes a call out of its mailbox until its answer. While calls of an instance \
+     follow each other within 20 us, one in 16 is timed and stands for the others.",
 );
 pub(super) const CALL_TIME: Metric = counter(
     "wasmcloud_call_seconds_total",
@@ -138,7 +141,8 @@ pub(super) const LATTICE_HOSTS: Metric = gauge(
 pub(super) const LATTICE_MESSAGES: Metric = counter(
     "wasmcloud_lattice_messages_total",
     &["direction", "kind"],
-    "Messages that came in from the NATS server and went out to it, by kind: call, heartbeat, advertisement, control or other. An answer is other.",
+    "Messages that came in from the NATS server and went out to it, by kind: call, heartbeat, advertisement, \
+     control or other. An answer is other.",
 );
 pub(super) const LATTICE_BYTES: Metric =
     counter("wasmcloud_lattice_bytes_total", &["direction"], "Bytes of these messages.").in_bytes();
@@ -147,7 +151,8 @@ pub(super) const LATTICE_RECONNECTS: Metric =
 pub(super) const LATTICE_REFUSED: Metric = counter(
     "wasmcloud_lattice_refused_total",
     &["reason"],
-    "Messages of the lattice that were refused, by reason. Those without a known session are answered and sent again: they are no attack.",
+    "Messages of the lattice that were refused, by reason. Those without a known session are answered and sent \
+     again: they are no attack.",
 );
 pub(super) const LATTICE_SLOW_CONSUMER: Metric = counter(
     "wasmcloud_lattice_slow_consumer_total",

@@ -51,7 +51,7 @@ async fn one_actor_that_has_failed_degrades_the_host() {
         let key = actor.public_key();
         let policy = RestartPolicy::new().restart(Restart::Temporary);
         host.start_actor_with(actor, ActorOptions::new().restart(policy)).await.unwrap();
-        host.call_actor(&key, "Any", b"").await.unwrap_err();
+        host.call_actor(&key, "Trap", b"").await.unwrap_err();
         until(async || get(&host, "/readyz").await.json()["status"] == "degraded").await;
         let answer = get(&host, "/readyz").await;
         let (condition, reason) = check(&answer, "actors");

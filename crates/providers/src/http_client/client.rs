@@ -29,8 +29,8 @@ const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 const MAX_IDLE_CONNECTIONS: usize = 32;
 
 /// A response, and the memory that is reserved for it.
-pub(super) struct Response<'a> {
-    pub(super) status: StatusCode,
+struct Response<'a> {
+    status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
     _reserved: Option<SemaphorePermit<'a>>,
@@ -89,7 +89,7 @@ impl LinkedClient {
         let mut request = self.prepare(request)?;
         let span = propagation::begin(dispatcher, &mut request);
         let response = span.instrument(self.exchange(request)).await;
-        propagation::end(span, &response);
+        propagation::end(span, response.as_ref().map(|response| response.status));
         let Response { status, headers, body, _reserved } = response?;
         let header = join_headers(&headers);
         let status_text = status.canonical_reason().unwrap_or_default();

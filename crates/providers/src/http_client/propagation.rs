@@ -1,12 +1,11 @@
 //! The trace that an outgoing request belongs to: its span, and the headers by which the server continues it.
 
-use reqwest::Request;
 use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Request, StatusCode};
 use wasmcloud_core::call_span;
 use wasmcloud_core::trace::{CallSpan, Failure, Shown, Trace, TraceContext, is_listening};
 use wasmcloud_provider::ActorDispatcher;
 
-use super::client::Response;
 use crate::http_tracing;
 
 const TRACE_PARENT: &str = "traceparent";
@@ -36,11 +35,10 @@ pub(super) fn begin(dispatcher: &ActorDispatcher, request: &mut Request) -> Call
     span
 }
 
-/// Ends the span of a request.
-pub(super) fn end(span: CallSpan, response: &Result<Response<'_>, String>) {
-    match response {
-        Ok(response) => {
-            let status = response.status;
+/// Ends the span of a request that was answered with a status, or failed.
+pub(super) fn end(span: CallSpan, answer: Result<StatusCode, &String>) {
+    match answer {
+        Ok(status) => {
             http_tracing::answered(span, status.as_u16(), status.is_client_error() || status.is_server_error());
         }
         Err(text) => span.conclude(Some(Failure { kind: "RequestFailed", text })),

@@ -3,6 +3,7 @@
 import { byId, element, setText, setAttribute } from './dom.js';
 import { age, bytes, last, micros, rate, UNKNOWN } from './format.js';
 import { Sparkline } from './sparkline.js';
+import { plural } from './text.js';
 
 /** The tiles. */
 export class Figures {
@@ -40,7 +41,7 @@ export class Figures {
     const most = Math.max(0, ...(host.calls_per_second ?? []).filter(Number.isFinite));
     this.set('calls', rate(last(host.calls_per_second)), `most ${rate(most)} in 60\u2009s`);
     this.set('latency', `${micros(host.latency_us?.p50)} · ${micros(host.latency_us?.p99)}`, '');
-    this.set('memory', bytes(host.memory_bytes), host.shards ? `${host.shards} shards` : '');
+    this.set('memory', bytes(host.memory_bytes), host.shards ? plural(host.shards, 'shard') : '');
     this.counted('actors', store.actors.values(), (actor) => actor.state, 'running');
     this.counted('providers', store.providers.values(), (provider) => provider.state, 'running');
     this.counted('links', store.links.values(), (link) => link.state, 'established');

@@ -9,6 +9,12 @@ pub(super) const UNKNOWN: &str = "-";
 /// The most bytes of a text from a host that are shown in a list.
 const LONGEST: usize = 256;
 
+/// The length of a public key.
+const KEY: usize = 56;
+
+/// The length of a public key in a list. Commands take it for the whole key.
+pub(super) const SHORT_KEY: usize = 8;
+
 /// The bars of a sparkline, the lowest first.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
@@ -17,6 +23,20 @@ pub(super) fn shown(text: &str) -> String {
     let kept = &text[..text.floor_char_boundary(LONGEST)];
     let ellipsis = if kept.len() < text.len() { "…" } else { "" };
     format!("{}{ellipsis}", escaped(kept))
+}
+
+/// Returns a text in which public keys are cut to their beginnings, for lists.
+pub(super) fn with_short_keys(text: &str) -> String {
+    let is_of_key = |character: char| matches!(character, 'A'..='Z' | '2'..='7');
+    let mut short = String::new();
+    for part in text.split_inclusive(|character| !is_of_key(character)) {
+        let word = part.trim_end_matches(|character| !is_of_key(character));
+        match word.len() {
+            KEY => short.push_str(&format!("{}…{}", &word[..SHORT_KEY], &part[KEY..])),
+            _ => short.push_str(part),
+        }
+    }
+    short
 }
 
 /// Returns the last figures of a rate as bars, one for each second. A second without calls has none.
@@ -107,6 +127,15 @@ mod tests {
         assert_eq!(sparkline(&[], 3), "   ");
         assert_eq!(sparkline(&[u64::MAX, 1], 3), " █▁");
         assert_eq!(sparkline(&[5], 0), "");
+    }
+
+    #[test]
+    fn keys_are_cut_and_nothing_else_is() {
+        let key = "MCNL3NVEPG5WVC7AJOBV5ANMGSCCA4R2XMCNL3NVEPG5WVC7AJOBV5AN";
+        assert_eq!(with_short_keys(&format!("actor {key} (Echo): {key}")), "actor MCNL3NVE… (Echo): MCNL3NVE…");
+        for text in ["", "it TRAPPED in é", &format!("{key}A"), &key[1..], "ABC, DEF"] {
+            assert_eq!(with_short_keys(text), text);
+        }
     }
 
     #[test]

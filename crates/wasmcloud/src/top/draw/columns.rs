@@ -66,11 +66,10 @@ pub(super) fn titles(columns: &[Column], widths: &[Option<usize>], style: Style)
 /// Returns cells as a line.
 pub(super) fn line(columns: &[Column], widths: &[Option<usize>], cells: &[Cell]) -> Line<'static> {
     let mut spans = Vec::new();
-    let mut shown =
-        columns.iter().zip(widths).zip(cells).filter_map(|((column, width), cell)| Some((column, (*width)?, cell)));
-    while let Some((column, width, cell)) = shown.next() {
+    for (number, (column, cell)) in columns.iter().zip(cells).enumerate() {
+        let Some(width) = widths[number] else { continue };
         if cell.is_long {
-            let rest: usize = shown.by_ref().map(|(_, width, _)| width + GAP).sum();
+            let rest: usize = widths[number + 1..].iter().flatten().map(|width| width + GAP).sum();
             spans.push(padded(cell, width + rest, Side::Left));
             break;
         }

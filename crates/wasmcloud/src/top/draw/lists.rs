@@ -10,16 +10,15 @@ use wasmcloud_telemetry::state::{EventRecord, HealthState};
 
 use super::View;
 use super::columns::{Cell, Column, Side, fitted, line, titles};
-use crate::top::format::{UNKNOWN, bytes, count, micros, per_second, shown, since, span, sparkline};
+use crate::top::format::{
+    SHORT_KEY, UNKNOWN, bytes, count, micros, per_second, shown, since, span, sparkline, with_short_keys,
+};
 use crate::top::item::{Item, Severity};
 use crate::top::model::HostRow;
 use crate::top::screen::{Cursor, Focus, Screen};
 
 /// How many of the last seconds are shown as bars.
 const SECONDS: usize = 10;
-
-/// The length of a public key in a list. Commands take it for the whole key.
-const SHORT_KEY: usize = 8;
 
 const fn column(title: &'static str, width: usize, side: Side, from: usize) -> Column {
     Column { title, width, side, from }
@@ -138,7 +137,7 @@ impl View<'_> {
         ];
         if let Some(reason) = &item.reason {
             // Why it fails matters more than its figures, which the details show.
-            cells.push(Cell::long(reason.as_str(), self.theme.of(item.severity)));
+            cells.push(Cell::long(with_short_keys(reason), self.theme.of(item.severity)));
             return cells;
         }
         let run = item
@@ -172,7 +171,7 @@ impl View<'_> {
                 Cell::new(since(event.at, self.clock), self.theme.dim()),
                 Cell::new(short(&event.host), self.theme.dim()),
                 Cell::new(shown(&event.kind), style),
-                Cell::new(told(event), style),
+                Cell::new(with_short_keys(&told(event)), style),
             ]
         };
         let rows = visible.map(row).collect();
