@@ -38,7 +38,7 @@ class Picture {
   }
 
   nothing() {
-    return svg('text', { class: 'plot-tick', x: LEFT, y: HEIGHT / 2 }, 'No call ended.');
+    return svg('text', { class: 'plot-tick', x: LEFT, y: HEIGHT / 2 }, 'There are no such calls.');
   }
 
   bounds() {

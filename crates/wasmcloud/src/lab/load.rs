@@ -16,6 +16,9 @@ use super::recorder::{CallOutcome, Recorder};
 use super::report::{LoadReport, microseconds};
 use super::target::Caller;
 
+/// How long after the end of a load calls are begun that were due before it.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// Ends all loads before their time.
 #[derive(Debug, Default)]
 pub(super) struct Stop {
@@ -80,12 +83,24 @@ pub(super) async fn run(load: &Load, caller: &Caller, session: Session<'_>) -> L
     let running =
         Running { load, caller, session, first, next: Cell::new(0), recorder: RefCell::new(Recorder::new(first)) };
     join_all((0..load.callers).map(|number| running.make_calls(number))).await;
+    let report = running.recorder.into_inner().finish();
     LoadReport {
         name: load.name.clone(),
         target: caller.to_string(),
         pace: pace(load),
         began_us: microseconds(first.saturating_duration_since(session.began)),
-        ..running.recorder.into_inner().finish()
+        not_begun: planned(load).map_or(0, |planned| planned.saturating_sub(report.calls)),
+        ..report
+    }
+}
+
+/// Returns how many calls a load makes, if that is known before.
+fn planned(load: &Load) -> Option<u64> {
+    match (load.pace, load.end) {
+        (_, End::Calls(calls)) => Some(calls),
+        // A product that is not exact must not add a call.
+        (Pace::Open { rate }, End::After(duration)) => Some((rate * duration.as_secs_f64() - 1e-6).ceil() as u64),
+        (Pace::Closed { .. }, End::After(_)) => None,
     }
 }
 
@@ -136,7 +151,11 @@ impl Running<'_> {
         let call = self.next.get();
         let is_over = match self.load.end {
             End::Calls(calls) => call >= calls,
-            End::After(duration) => self.first.elapsed() >= duration,
+            // Calls that are due are begun, even if all callers were busy until the end.
+            End::After(duration) => match self.due(call) {
+                Some(due) => due >= self.first + duration || self.first.elapsed() >= duration + GRACE,
+                None => self.first.elapsed() >= duration,
+            },
         };
         if is_over || self.session.stop.is_asked() {
             return None;
@@ -145,14 +164,18 @@ impl Running<'_> {
         Some(call)
     }
 
-    /// Waits until a call is due, and returns the time from which it counts. `None` if the load ends before.
+    /// Returns when a call is due, if the load has a rate.
+    fn due(&self, call: u64) -> Option<Instant> {
+        match self.load.pace {
+            Pace::Open { rate } => Some(self.first + Duration::from_secs_f64(call as f64 / rate)),
+            Pace::Closed { .. } => None,
+        }
+    }
+
+    /// Waits until a call is due, and returns the time from which it counts. `None` if the end is asked for.
     async fn begin(&self, call: u64) -> Option<Instant> {
         let now = Instant::now();
-        let Pace::Open { rate } = self.load.pace else { return Some(now) };
-        let due = self.first + Duration::from_secs_f64(call as f64 / rate);
-        if matches!(self.load.end, End::After(duration) if due >= self.first + duration) {
-            return None;
-        }
+        let Some(due) = self.due(call) else { return Some(now) };
         if due <= now {
             return Some(due);
         }

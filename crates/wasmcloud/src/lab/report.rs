@@ -67,6 +67,9 @@ pub(super) struct LoadReport {
     pub(super) answered: u64,
     pub(super) failed: u64,
     pub(super) lost: u64,
+    /// The calls that the plan asks for and that were not begun: the experiment was interrupted, or all callers were busy long after
+    /// they were due.
+    pub(super) not_begun: u64,
     /// Answers per second.
     pub(super) throughput: f64,
     pub(super) latency: Latency,

@@ -37,7 +37,9 @@ fn loads(report: &Report) -> String {
             ]);
         }
     }
-    table.to_text() + "\n"
+    let not_begun: u64 = report.runs.iter().flat_map(|run| &run.loads).map(|load| load.not_begun).sum();
+    let note = if not_begun == 0 { String::new() } else { format!("{not_begun} planned calls were not begun.\n") };
+    table.to_text() + &note + "\n"
 }
 
 fn outcomes(report: &Report) -> String {

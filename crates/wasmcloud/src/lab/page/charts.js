@@ -61,7 +61,7 @@ function ofLoad(load, bounds) {
     ],
     value: micros,
   });
-  const heading = element('h3', {}, clean(load.name, 120), ' ', element('span', { class: 'quiet' }, clean(`${load.target}: ${load.pace}`, 300)));
+  const heading = element('h3', {}, clean(load.name, 120), ' ', element('span', { class: 'quiet' }, clean(`${load.target}: ${load.pace}`, 300), load.not_begun > 0 ? `; ${load.not_begun.toLocaleString('en')} planned calls were not begun` : ''));
   return [heading, calls.node, latency.node];
 }
 

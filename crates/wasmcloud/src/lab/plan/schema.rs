@@ -9,7 +9,7 @@ use wasmcloud_host::{ManifestRestart, Restart};
 use super::expect::expectations;
 use super::faults::faults;
 use super::payload::payload;
-use super::values::{rate, shown_url, status, up_to};
+use super::values::{rate, shown_url, status, time, up_to};
 use super::{ActorChange, End, Faults, HostChange, Load, Pace, Plan, Target};
 use crate::lab::expectation::{Expectation, Scope};
 use crate::lab::report::SourceFile;
@@ -149,26 +149,25 @@ fn load(node: Node, key: String, folder: &Path) -> Result<(Load, Vec<Expectation
     let target =
         target(&mut fields, folder)?.ok_or_else(|| refused("it should have either actor and operation, or http"))?;
     let name = fields.optional("name")?.unwrap_or_else(|| target.name());
-    let pace = match (fields.quantity("pause", quantity::duration)?, fields.quantity("rate", rate)?) {
+    let pace = match (fields.quantity("pause", time)?, fields.quantity("rate", rate)?) {
         (Some(_), Some(_)) => {
             return Err(refused("it has both pause and rate: a pause is that of callers who wait for answers"));
         }
         (_, Some(rate)) => Pace::Open { rate },
         (pause, None) => Pace::Closed { pause: pause.unwrap_or(Duration::ZERO) },
     };
-    let end =
-        match (fields.quantity("calls", up_to::<1_000_000_000>)?, fields.quantity("duration", quantity::duration)?) {
-            (Some(calls), None) => End::Calls(calls),
-            (None, Some(duration)) => End::After(duration),
-            _ => return Err(refused("it should have either calls or duration, which end it")),
-        };
+    let end = match (fields.quantity("calls", up_to::<1_000_000_000>)?, fields.quantity("duration", time)?) {
+        (Some(calls), None) => End::Calls(calls),
+        (None, Some(duration)) => End::After(duration),
+        _ => return Err(refused("it should have either calls or duration, which end it")),
+    };
     let default_callers = if matches!(pace, Pace::Open { .. }) { 256 } else { 1 };
     let load = Load {
         target,
         callers: fields.quantity("callers", up_to::<10_000>)?.unwrap_or(default_callers) as usize,
         pace,
         end,
-        start: fields.quantity("start", quantity::duration)?.unwrap_or(Duration::ZERO),
+        start: fields.quantity("start", time)?.unwrap_or(Duration::ZERO),
         answer: fields.take("answer").map(|answer| payload(answer, folder)).transpose()?,
         name: name.clone(),
     };

@@ -121,6 +121,8 @@ fn what_is_wrong_is_said_with_its_place() {
         ("manifest: m\nloads: [{actor: a, operation: b, calls: 0}]", "loads[0].calls", "at least 1"),
         ("manifest: m\nloads: [{actor: a, operation: b, calls: 1, callers: 10001}]", "loads[0].callers", "10000"),
         ("manifest: m\nloads: [{actor: a, operation: b, calls: 1, rate: -1}]", "loads[0].rate", "per second"),
+        ("manifest: m\nloads: [{actor: a, operation: b, duration: 18446744073709551s}]", "loads[0].duration", "168h"),
+        ("manifest: m\nloads: [{actor: a, operation: b, calls: 1, rate: 0.0001}]", "loads[0].rate", "0.001"),
         (
             "manifest: m\nloads: [{actor: a, operation: b, calls: 1, payload: {text: a, zeros: 1}}]",
             "loads[0].payload",

@@ -1,5 +1,7 @@
 //! The numbers of plans beside those of manifests.
 
+use std::time::Duration;
+
 use reqwest::Url;
 use wasmcloud_document::quantity;
 
@@ -16,9 +18,17 @@ pub(super) fn up_to<const LIMIT: u64>(text: &str) -> Result<u64, &'static str> {
 
 /// Reads a rate: calls per second, such as `250` or `0.5`.
 pub(super) fn rate(text: &str) -> Result<f64, &'static str> {
+    const LOWEST: f64 = 0.001;
     const HIGHEST: f64 = 1_000_000.0;
-    let rate = quantity::decimal(text).ok().filter(|rate| *rate > 0.0 && *rate <= HIGHEST);
-    rate.ok_or("it should be a number of calls per second, above 0 and at most 1000000, such as 250 or 0.5")
+    let rate = quantity::decimal(text).ok().filter(|rate| (LOWEST..=HIGHEST).contains(rate));
+    rate.ok_or("it should be a number of calls per second, from 0.001 to 1000000, such as 250 or 0.5")
+}
+
+/// Reads a duration of a load. Longer ones would leave the range of clocks.
+pub(super) fn time(text: &str) -> Result<Duration, &'static str> {
+    const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    let time = quantity::duration(text)?;
+    if time <= LONGEST { Ok(time) } else { Err("it should be at most 168h") }
 }
 
 /// Reads a probability: `0.01` or `1%`.
