@@ -15,18 +15,24 @@ mod support;
 #[allow(dead_code, reason = "the tests use more of it")]
 mod signing;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use counting_allocator::allocations;
 use futures_util::future::join_all;
+use nkeys::KeyPair;
 use raw::{ECHO, Job, REQUEST};
 use support::{Row, Series, Target, is_real_run, median, name_of_run, report, rows, wanted};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use wasmcloud_host::{Host, HostBuilder, TelemetryOptions};
+use wasmcloud_host::{
+    AsyncCapabilityProvider, Binding, BoxedError, Host, HostBuilder, NativeCapability, ProviderCallContext,
+    TelemetryOptions, jwt,
+};
 
 const CALLERS: u32 = 64;
 
@@ -35,7 +41,10 @@ async fn main() {
     let mut table = Vec::new();
     if wanted("calls") {
         let [off, reference, on] = [subject(false).await, subject(false).await, subject(true).await];
-        for job in [REQUEST, ECHO] {
+        // A job lives as long as the benchmark.
+        let payload = to_provider("Echo", &[7; 64]).leak();
+        let provider = Job { name: "Echo of 64 bytes by a provider", operation: "Any", payload };
+        for job in [REQUEST, ECHO, provider] {
             table.extend(calls(&reference, &off, &on, job).await);
             table.push(allocated(&off, &on, job).await);
         }
@@ -54,10 +63,40 @@ async fn main() {
         .expect("the figures can be written");
 }
 
-/// A host with one actor.
+/// A host with an actor, and another one that is linked to a provider.
 struct Subject {
     host: Host,
     key: String,
+    linked: String,
+}
+
+const CONTRACT: &str = "bench:echo";
+
+/// A provider that answers with the payload of each call.
+struct Echo;
+
+#[async_trait(?Send)]
+impl AsyncCapabilityProvider for Echo {
+    async fn bind(&self, _: Binding) -> Result<(), BoxedError> {
+        Ok(())
+    }
+
+    async fn unbind(&self, _: &str) -> Result<(), BoxedError> {
+        Ok(())
+    }
+
+    async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
+        Ok(call.message)
+    }
+
+    async fn stop(&self) {}
+}
+
+/// Returns the payload by which the guest `host_call` calls the provider.
+fn to_provider(operation: &str, message: &[u8]) -> Vec<u8> {
+    let parts: [&[u8]; 4] = [&[], CONTRACT.as_bytes(), operation.as_bytes(), message];
+    let lengths = parts.iter().flat_map(|part| (part.len() as u32).to_le_bytes());
+    lengths.chain(parts.concat()).collect()
 }
 
 fn builder(metrics: bool) -> HostBuilder {
@@ -71,14 +110,24 @@ async fn subject(metrics: bool) -> Subject {
     let actor = signing::sign("echo").actor();
     let key = actor.public_key();
     host.start_actor(actor).await.expect("the actor starts");
-    Subject { host, key }
+    let actor = signing::sign("host_call").capability(CONTRACT).actor();
+    let linked = actor.public_key();
+    host.start_actor(actor).await.expect("the actor starts");
+    let metadata = jwt::CapabilityProvider { capid: CONTRACT.to_owned(), ..jwt::CapabilityProvider::default() };
+    let claims = metadata.claims(KeyPair::new_account().public_key(), KeyPair::new_service().public_key());
+    let capability = NativeCapability::from_async(Echo, None, claims).expect("the claims name a contract");
+    let provider = capability.id();
+    host.start_native_capability(capability).await.expect("the provider starts");
+    host.set_link(&linked, CONTRACT, None, provider, HashMap::new()).await.expect("the link is established");
+    Subject { host, key, linked }
 }
 
 impl Subject {
     async fn sequential(&self, job: Job, calls: u32) -> Duration {
+        let key = if job.operation == "Any" { &self.linked } else { &self.key };
         let begin = Instant::now();
         for _ in 0..calls {
-            let answer = self.host.call_actor(&self.key, job.operation, job.payload).await.expect("the actor answers");
+            let answer = self.host.call_actor(key, job.operation, job.payload).await.expect("the actor answers");
             assert!(answer.len() >= 64);
         }
         begin.elapsed()
