@@ -29,7 +29,7 @@ impl Row {
     /// Adds what happened in the last `seconds`.
     pub(super) fn add(&mut self, number: u64, seconds: u64) {
         let seconds = seconds.max(1);
-        for second in (0..seconds).rev().take(SECONDS) {
+        for second in (0..seconds.min(SECONDS as u64)).rev() {
             self.0.pop_front();
             // What does not divide evenly belongs to the newest second.
             let rest = if second == 0 { number % seconds } else { 0 };
