@@ -1,10 +1,10 @@
 //! A host, an actor, a provider or an event in full, and the list of the keys.
 
+use console::measure_text_width;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span, Text};
-use ratatui::widgets::{Paragraph, Wrap};
 use wasmcloud_core::text::escaped;
 use wasmcloud_telemetry::state::{Activity, ActorState, EventRecord, LinkState, ProviderState, TrustStanding};
 
@@ -41,6 +41,8 @@ const HELP: [[&str; 2]; 10] = [
 struct Facts {
     lines: Vec<Line<'static>>,
     name: Style,
+    /// The width of the screen.
+    width: usize,
 }
 
 impl Facts {
@@ -60,8 +62,13 @@ impl Facts {
         if !value.is_empty() {
             let kept = &value[..value.floor_char_boundary(LONGEST)];
             let ellipsis = if kept.len() < value.len() { "…" } else { "" };
-            let name = Span::styled(format!("  {name:NAMES$}"), self.name);
-            self.lines.push(Line::from(vec![name, Span::styled(format!("{}{ellipsis}", escaped(kept)), style)]));
+            let text = format!("{}{ellipsis}", escaped(kept));
+            let mut name = format!("  {name:NAMES$}");
+            for part in parts(&text, self.width.saturating_sub(NAMES + 2).max(1)) {
+                let title = Span::styled(std::mem::take(&mut name), self.name);
+                self.lines.push(Line::from(vec![title, Span::styled(part, style)]));
+                name = " ".repeat(NAMES + 2);
+            }
         }
     }
 }
@@ -69,7 +76,7 @@ impl Facts {
 impl View<'_> {
     /// Draws a subject. Returns how many lines can be passed over.
     pub(super) fn details(&self, frame: &mut Frame<'_>, area: Rect, subject: &Subject, scroll: usize) -> usize {
-        let mut facts = Facts { lines: Vec::new(), name: self.theme.dim() };
+        let mut facts = Facts { lines: Vec::new(), name: self.theme.dim(), width: area.width.into() };
         match subject {
             Subject::Help => {
                 facts.heading("Keys and words", self.theme.title(false));
@@ -88,9 +95,9 @@ impl View<'_> {
                 }
             }
         }
-        let scroll = scroll.min(facts.lines.len().saturating_sub(1)).min(usize::from(u16::MAX));
-        let paragraph = Paragraph::new(Text::from(facts.lines)).wrap(Wrap { trim: false });
-        frame.render_widget(paragraph.scroll((scroll as u16, 0)), area);
+        let scroll = scroll.min(facts.lines.len().saturating_sub(1));
+        facts.lines.drain(..scroll);
+        frame.render_widget(Text::from(facts.lines), area);
         scroll
     }
 
@@ -245,6 +252,24 @@ impl View<'_> {
             facts.add("none", "since it is watched");
         }
     }
+}
+
+/// Returns a text in parts of at most a width, unless one character is wider.
+fn parts(text: &str, width: usize) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut room = width;
+    for character in text.chars() {
+        let taken = measure_text_width(character.encode_utf8(&mut [0; 4]));
+        if taken > room && room < width {
+            parts.push(String::new());
+            room = width;
+        }
+        room = room.saturating_sub(taken);
+        if let Some(part) = parts.last_mut() {
+            part.push(character);
+        }
+    }
+    parts
 }
 
 fn provider_facts(provider: &ProviderState, facts: &mut Facts) {
