@@ -5,6 +5,9 @@ use std::sync::RwLock;
 
 use wasmcloud_provider_sdk::{Call, Error, Host, Link, LogLevel, Provider, export_provider};
 
+/// The contract that this provider serves.
+const CONTRACT: &str = "{{contract}}";
+
 /// The greeting of links without the value `GREETING`.
 const DEFAULT: &str = "Hello";
 
@@ -58,7 +61,7 @@ impl Provider for Greeter {
                     .ok_or_else(|| Error::new("the actor is not linked"))?;
                 Ok(greet(greeting, call.message)?.into_bytes())
             }
-            other => Err(Error::new(format!("{{contract}} has no operation {other:?}"))),
+            other => Err(Error::new(format!("{CONTRACT} has no operation {other:?}"))),
         }
     }
 }
