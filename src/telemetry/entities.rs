@@ -5,8 +5,8 @@ use wasmcloud_telemetry::state::{
     Activity, ActorState, HealthState, LinkState as ToldLink, ProviderState, TrustStanding,
 };
 
+use super::child::Child;
 use super::history::{History, told_latency};
-use super::recorder::Child;
 use super::standing::LONGEST_REASON;
 use super::{HostFacts, cut, standing};
 use crate::dispatch::snapshot::{Condition, LastCheck, RunningActor, RunningProvider, Snapshot, distrust_health};

@@ -114,9 +114,9 @@ proptest! {
 
 #[test]
 fn each_field_is_compared() {
-    fn compared<T: Item + Default>(change: impl Fn(&mut Value), mut apart: Vec<&str>) -> Result<(), serde_json::Error>
+    fn compared<T>(change: impl Fn(&mut Value), mut apart: Vec<&str>) -> Result<(), serde_json::Error>
     where
-        T: for<'a> serde::Deserialize<'a>,
+        T: Item + Default + for<'a> serde::Deserialize<'a>,
     {
         apart.push(T::KEY);
         let old = serde_json::to_value(T::default())?;
@@ -158,8 +158,7 @@ fn each_field_is_compared() {
 #[test]
 fn what_does_not_change_is_not_told() {
     let actor = |id: &str| ActorState { id: id.to_owned(), ..ActorState::default() };
-    let mut old = HostState::default();
-    old.actors = vec![actor("A"), actor("B")];
+    let mut old = HostState { actors: vec![actor("A"), actor("B")], ..HostState::default() };
     old.actors[1].activity.rate = vec![4, 0, 1];
     let mut new = old.clone();
     new.at = 9;
