@@ -8,6 +8,7 @@
 //! - `metrics`: the metrics of a host
 //! - `metrics::table`: the table of all metrics
 //! - `recorder`: what is remembered from one second to the next, and the state that is made of it
+//! - `known`: what is remembered of an actor or provider
 //! - `history`: the last minute of an actor or provider
 //! - `standing`: since when an actor, provider or link is as it is, and why
 //! - `told_events`: events as viewers are told them
@@ -18,6 +19,7 @@
 mod entities;
 mod history;
 mod hosts;
+mod known;
 mod liveness;
 mod metrics;
 mod readiness;

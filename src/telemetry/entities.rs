@@ -6,7 +6,7 @@ use wasmcloud_telemetry::state::{
 };
 
 use super::history::{History, told_latency};
-use super::recorder::Child;
+use super::known::Child;
 use super::standing::LONGEST_REASON;
 use super::{HostFacts, cut, standing};
 use crate::dispatch::snapshot::{Condition, LastCheck, RunningActor, RunningProvider, Snapshot, distrust_health};

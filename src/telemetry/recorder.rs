@@ -13,8 +13,8 @@ use wasmcloud_claims::TrustState;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_telemetry::state::{EventRecord, HostState, ThisHost};
 
-use super::history::{History, Row, told_latency};
-use super::standing::Standing;
+use super::history::{Row, told_latency};
+use super::known::Child;
 use super::told_events::ToldEvents;
 use super::{HostFacts, Stage, entities, hosts, millis};
 use crate::child::Child as Key;
@@ -22,7 +22,7 @@ use crate::dispatch::snapshot::{Condition, RunningActor, RunningProvider, Snapsh
 use crate::event::Event;
 #[cfg(feature = "lattice")]
 use crate::event::{EventKind, Events};
-use crate::instruments::{Latency, Reading};
+use crate::instruments::Latency;
 use crate::link::LinkKey;
 
 /// How old a state may be for those who ask in between.
@@ -53,17 +53,6 @@ struct Memory {
 struct Told {
     at: Instant,
     state: Arc<HostState>,
-}
-
-/// What is known of an actor or provider.
-#[derive(Default)]
-pub(super) struct Child {
-    pub(super) standing: Standing,
-    pub(super) history: History,
-    pub(super) reading: Option<Reading>,
-    pub(super) checked_at: Option<u64>,
-    pub(super) reason: Option<String>,
-    is_there: bool,
 }
 
 /// Since when a link is as it is.
@@ -293,12 +282,6 @@ struct Look<'a> {
     trust: &'a TrustState,
     condition: &'a Condition,
     is_stopping: bool,
-}
-
-impl Child {
-    fn started(at: u64) -> Child {
-        Child { standing: Standing::started(at), ..Child::default() }
-    }
 }
 
 /// Returns whether other hosts could run what this one does not.
