@@ -107,6 +107,17 @@ fn an_old_screen_says_so() {
     assert!(buffer.content().iter().all(|cell| cell.fg == Color::Reset), "there are no colours");
 }
 
+#[test]
+fn combined_characters_do_not_leave_the_screen() {
+    // Its third and fourth characters are one, and their widths do not add up.
+    let model = model("𝕀aᤳ0", 1);
+    for width in 1..40 {
+        let subject = Some(Subject::Item("NHOST1AAAAAAAAAA/M𝕀aᤳ0".into()));
+        drawn(&model, &mut Screen { details: subject, ..Screen::default() }, width, 20);
+        drawn(&model, &mut Screen::default(), width, 20);
+    }
+}
+
 proptest! {
     #[test]
     fn any_name_fits_any_screen(name: String, width in 1_u16..200, height in 1_u16..60, opens: bool) {
