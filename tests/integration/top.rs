@@ -56,13 +56,9 @@ fn hosts_and_what_they_run_are_seen_and_a_host_that_vanishes_is_marked() {
     let stays = lattice.host("echo.yaml");
     let vanishes = lattice.host("evil.yaml");
     let mut screen = Watched::start(lattice.top(""), 24, 80);
-    let seen = screen.until("both hosts", |seen| seen.contains("2 hosts") && seen.contains("<b>Evil"));
+    let seen = screen.until("both hosts", |seen| seen.contains(" ago  2 hosts  2 actors  1 provider"));
     screen.keep("top-80x24");
-    assert!(
-        seen.starts_with("wasmcloud top default  all is well  read ")
-            && seen.contains(" ago  2 hosts  2 actors  1 provider"),
-        "{seen}"
-    );
+    assert!(seen.starts_with("wasmcloud top default  all is well  read "), "{seen}");
     assert!(seen.contains("<b>Evil\\u{1b}[2J\\nname\\u{202e}") && seen.contains("echo"), "{seen}");
     assert!(seen.lines().all(|line| line.chars().count() <= 80) && seen.contains("q quit"), "{seen}");
 
