@@ -119,6 +119,8 @@ fn the_binary_refuses_an_endpoint_that_is_no_url_and_a_share_that_is_none() {
         code == 2 && errors.contains("--otlp-endpoint") && errors.contains("http://127.0.0.1:4318"),
         "{code} {errors}"
     );
+    let (code, errors) = place.ends("run echo.yaml --otlp-endpoint http://user:s3cret@127.0.0.1:4318");
+    assert!(code == 2 && errors.contains("--otlp-endpoint") && !errors.contains("s3cret"), "{code} {errors}");
     let (code, errors) = place.ends("run echo.yaml --trace-sampling 1.5");
     assert!(code == 2 && errors.contains("--trace-sampling") && errors.contains("from 0 to 1"), "{code} {errors}");
 }

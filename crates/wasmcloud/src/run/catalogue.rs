@@ -265,7 +265,9 @@ pub(crate) static OTLP_ENDPOINT: Setting = value(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "URL",
     "The OTLP collector that the spans of calls are sent to over HTTP, with /v1/traces added",
-);
+)
+// Other programs read the variable too, and some take a user's name and password in it.
+.secret();
 pub(crate) static TRACE_SAMPLING: Setting = value(
     "trace-sampling",
     "WASMCLOUD_TRACE_SAMPLING",
