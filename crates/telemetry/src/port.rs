@@ -8,8 +8,8 @@
 //! | `/metrics` | metrics as Prometheus reads them |
 //! | `/livez`, `/readyz`, `/healthz` | whether the host is alive and ready, with reasons |
 //!
-//! Whoever can reach the port is a stranger: heads, connections and viewers are bounded, slow ones are dropped, and nothing but
-//! the page and the bare health is told without the token, if there is one.
+//! Clients are not trusted: heads, connections and viewers are bounded, and slow ones are dropped. If there is a token, a client
+//! without it gets the page and the bare health alone.
 //!
 //! # Layout
 //! - `listener`: opens the port

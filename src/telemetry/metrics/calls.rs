@@ -20,7 +20,7 @@ pub(super) const MOST: usize = 1_000;
 /// The most series of calls that have labels of their own. Those that are absent are among the others.
 const MOST_CALLS: usize = MOST - 2 * Outcome::ALL.len() + 1;
 
-/// The most histograms of a metric. Each has its buckets, a sum and a count.
+/// The maximum number of histograms of a metric. A histogram is a series for each bucket, one for the sum and one for the count.
 const MOST_HISTOGRAMS: usize = MOST / (BUCKETS + 2);
 
 /// A series of calls.

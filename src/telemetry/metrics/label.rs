@@ -20,7 +20,7 @@ const LONGEST_NAME: usize = 24;
 pub(super) struct Labels(HashSet<String>);
 
 impl Labels {
-    /// Returns the label of an actor or provider. If another one has it already, a number follows.
+    /// Returns the label of an actor or provider. A number is appended if another one has the same label.
     pub(super) fn give(&mut self, key: &str, name: &str) -> String {
         let key: String = key.chars().take(KEY_LENGTH).collect();
         let label = format!("{key} {}", plain(name, LONGEST_NAME)).trim_end().to_owned();
@@ -36,7 +36,7 @@ impl Labels {
     }
 }
 
-/// Returns text without what is not harmless everywhere, cut at a length in bytes.
+/// Returns text with `_` for each character but letters, digits and common signs, cut at a length. Unit: bytes.
 pub(super) fn plain(text: &str, longest: usize) -> String {
     let cut = &text[..text.floor_char_boundary(longest)];
     let is_plain = |letter: char| letter.is_alphanumeric() || " -_.:/+@#()".contains(letter);

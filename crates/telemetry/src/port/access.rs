@@ -38,8 +38,7 @@ impl Access {
     ///
     /// # Errors
     /// The answer to a request that is refused.
-    // The refusal is what is sent.
-    #[allow(clippy::result_large_err)]
+    #[allow(clippy::result_large_err, reason = "the error is the answer that is sent")]
     pub(super) fn permission<B>(&self, request: &Request<B>, peer: IpAddr) -> Result<Permission, Response<Body>> {
         expect_own_page(request.headers())?;
         let Some(token) = &self.token else {
@@ -65,7 +64,7 @@ impl Access {
 
     /// Checks that a browser was not led here by a name that someone else controls. With a token there is no need: a page of
     /// that name does not know it.
-    #[allow(clippy::result_large_err)]
+    #[allow(clippy::result_large_err, reason = "the error is the answer that is sent")]
     fn expect_own_name<B>(&self, request: &Request<B>) -> Result<(), Response<Body>> {
         let mut named = Vec::new();
         named.extend(request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default()));
@@ -102,7 +101,7 @@ pub(super) fn unauthorized(reason: &str) -> Response<Body> {
 }
 
 /// Checks that a request was not made by the page of another site. A link there may lead here.
-#[allow(clippy::result_large_err)]
+#[allow(clippy::result_large_err, reason = "the error is the answer that is sent")]
 fn expect_own_page(headers: &HeaderMap) -> Result<(), Response<Body>> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let is_own = matches!(text("sec-fetch-site"), None | Some("same-origin" | "none"));

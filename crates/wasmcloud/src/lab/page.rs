@@ -117,7 +117,7 @@ fn asset_text(asset: &'static assets::Asset) -> Option<&'static str> {
     std::str::from_utf8(asset.content).ok()
 }
 
-/// Returns the hash of an inline script or style, as a policy has it.
+/// Returns the hash of an inline script or style in the form that content security policies use.
 fn hash(text: &str) -> String {
     format!("sha256-{}", BASE64.encode(&Sha256::digest(text)))
 }

@@ -1,4 +1,5 @@
-//! A record as a line of the log (pure). All of it is escaped and bounded, so that it stays one line whoever wrote the record.
+//! A record as a line of the log (pure). All of it is escaped and bounded, so that any record stays one
+//! line.
 
 use std::fmt::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};

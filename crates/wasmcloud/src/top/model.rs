@@ -134,7 +134,7 @@ impl Model {
         rows
     }
 
-    /// Returns what hosts that answer know of each other, as the one has it that heard last.
+    /// Returns the other hosts that the answering hosts know. Of several reports about a host, the latest is returned.
     fn peers(&self) -> BTreeMap<&str, &LatticeHost> {
         let mut peers: BTreeMap<&str, &LatticeHost> = BTreeMap::new();
         let answering = self.hosts.values().filter(|known| known.silence.is_none());
