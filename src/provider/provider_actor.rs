@@ -85,7 +85,10 @@ impl Running {
                 Ok(answer)
             }
             // The provider's next instance serves it.
-            Err(call) => Err(ProviderCall { context: outer, ..call }),
+            Err(call) => {
+                span.moved();
+                Err(ProviderCall { context: outer, ..call })
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::BoxedError;
 use crate::activity::{RequestInFlight, ResponseInFlight};
 use crate::actor_caller::{ActorCaller, CallError, CallErrorKind, RequestHead, ServedRequest};
-use crate::config::HttpServerConfig;
+use crate::config::{HttpServerConfig, TraceOfClient};
 use crate::connection_table::MemoryKind;
 use crate::connection_table::{ConnectionHandle, MemoryReservation};
 use crate::cors::Cors;
@@ -42,6 +42,9 @@ const FREE_HEAD_BYTES: usize = 4 * 1024;
 /// Number of headers that the server adds to a response: the identity of the request, the date and the length.
 const ADDED_HEADERS: usize = 3;
 
+/// The headers by which a client names the trace of its request.
+const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+
 /// Handles the requests of a port.
 pub(crate) struct RequestHandler<C> {
     actor: String,
@@ -50,6 +53,7 @@ pub(crate) struct RequestHandler<C> {
     /// The approximate size of the larger recent answers. Unit: bytes.
     typical_response: AtomicUsize,
     cors: Option<Cors>,
+    trace: TraceOfClient,
     ids: RequestIds,
     counters: Arc<Counters>,
     /// Encrypts connections, if set.
@@ -72,6 +76,7 @@ impl<C: ActorCaller> RequestHandler<C> {
             body_limit: config.body_limit,
             typical_response: AtomicUsize::default(),
             cors: config.cors.clone(),
+            trace: config.trace,
             ids: RequestIds::new(),
             counters,
             tls,
@@ -91,6 +96,9 @@ impl<C: ActorCaller> RequestHandler<C> {
         let (mut head, body) = request.into_parts();
         let id = self.ids.of(&head.headers);
         head.headers.insert(REQUEST_ID, id.clone());
+        if self.trace == TraceOfClient::Dropped {
+            TRACE_HEADERS.iter().for_each(|name| drop(head.headers.remove(*name)));
+        }
         let request = self.caller.begin(&RequestHead(&head));
         let answered = self.try_handle(&request, &mut head, body, in_flight.connection()).await;
         let (mut response, reservation) = answered.unwrap_or_else(|failure| (self.explain(&head, &id, &failure), None));

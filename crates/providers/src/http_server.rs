@@ -63,7 +63,7 @@ const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDD
 /// `http2-settings`, `keep-alive`, `proxy-connection`, `te`, `trailer`, `transfer-encoding`, `upgrade`. Repeated headers are joined,
 /// because the contract has one text per name. Header bytes that are not UTF-8 are replaced.
 ///
-/// A request with a valid `traceparent` continues that trace: see `docs/traces.md`.
+/// A request with a valid `traceparent` continues that trace, unless the link has `TRACE=restart`: see `docs/traces.md`.
 ///
 /// Each request has an identity, the header `x-request-id`: the one that the client sent, if it has up to 128 letters, digits and
 /// `-_.:/+=@`, or a generated one. The actor receives it, the response carries it, and each line on the log about the request names it.
@@ -130,6 +130,9 @@ link_values! {
     "CORS_MAX_AGE_SECS"
         => "Time that browsers may cache the answer to a preflight. Unit: seconds. Requires `CORS_ALLOWED_ORIGINS`.",
         "`3600` (1 hour)";
+    "TRACE"
+        => "Treatment of the trace that a client names by `traceparent`. `continue` makes the request part of it. `restart` removes the headers `traceparent` and `tracestate`, and the request begins a trace of its own.",
+        "`continue`";
     "WORKERS"
         => "Number of workers, accepted for compatibility with providers of 2021. No effect. Range: 1 to 65535.",
         "";
