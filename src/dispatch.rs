@@ -346,7 +346,7 @@ impl Dispatch {
         };
         delivery.inspect_err(|refusal| {
             if refusal.kind() == ErrorKind::Busy {
-                self.0.events.emit_breach(key, Some(target.identity.name.clone()), refusal);
+                self.0.events.emit_breach(key, || Some(target.identity.name.clone()), refusal);
             }
         })
     }
@@ -376,7 +376,7 @@ impl Dispatch {
         if let Err(error) = &answer
             && is_limit(error.kind())
         {
-            let name = self.0.snapshot.load().actors.get(&key).map(|actor| actor.identity.name.clone());
+            let name = || self.0.snapshot.load().actors.get(&key).map(|actor| actor.identity.name.clone());
             self.0.events.emit_breach(&key, name, error);
         }
         answer
