@@ -159,12 +159,14 @@ impl Host {
         {
             let host = Arc::downgrade(&self.0);
             let has_lattice = self.0.configuration.lattice.options().is_some();
-            return Elsewhere {
+            Elsewhere {
                 has_lattice: Box::new(move || has_lattice),
                 host_of_provider: Box::new(move |link| Host(host.upgrade()?).joined_lattice()?.host_of_provider(link)),
-            };
+            }
         }
         #[cfg(not(feature = "lattice"))]
-        Elsewhere { has_lattice: Box::new(|| false), host_of_provider: Box::new(|_| None) }
+        {
+            Elsewhere { has_lattice: Box::new(|| false), host_of_provider: Box::new(|_| None) }
+        }
     }
 }

@@ -14,8 +14,11 @@ pub(crate) struct Elsewhere {
     /// Returns whether there may be other hosts.
     pub(crate) has_lattice: Box<dyn Fn() -> bool + Send + Sync>,
     /// Returns the other host that runs the provider of a link, if one does.
-    pub(crate) host_of_provider: Box<dyn Fn(&LinkDefinition) -> Option<String> + Send + Sync>,
+    pub(crate) host_of_provider: HostOfProvider,
 }
+
+/// Returns the public key of a host.
+pub(crate) type HostOfProvider = Box<dyn Fn(&LinkDefinition) -> Option<String> + Send + Sync>;
 
 /// The links of a host at one time.
 pub(super) struct Links<'a> {
