@@ -52,7 +52,7 @@ async fn each_call_is_counted_once_while_its_provider_crashes_and_comes_back() {
             callers.push(key);
         }
         for round in 0..ROUNDS {
-            let operation = |at: usize| if (at + round) % CALLERS == 0 { "Panic" } else { "Echo" };
+            let operation = |at: usize| if (at + round).is_multiple_of(CALLERS) { "Panic" } else { "Echo" };
             let calls = callers.iter().enumerate();
             join_all(calls.map(async |(at, caller)| call_provider(&host, caller, operation(at)).await)).await;
         }
