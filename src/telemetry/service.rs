@@ -12,12 +12,9 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_telemetry::state::{EventRecord, HostState};
 use wasmcloud_telemetry::{Feed, MetricsFormat, Port, Report, Source, TelemetryOptions, Work};
 
-use super::recorder::Recorder;
+use super::recorder::{Recorder, TICK};
 use super::{HostMetrics, liveness};
 use crate::event::Events;
-
-/// How often figures are recorded, and viewers are told what has changed.
-const TICK: Duration = Duration::from_secs(1);
 
 /// The time between two messages of events, and the same while there are many.
 const SOON: Duration = Duration::from_millis(100);
