@@ -14,11 +14,8 @@ use wasmcloud_telemetry::{Feed, MetricsFormat, Port, Report, Source, TelemetryOp
 
 use super::HostMetrics;
 use super::liveness::Liveness;
-use super::recorder::Recorder;
+use super::recorder::{Recorder, TICK};
 use crate::event::Events;
-
-/// How often figures are recorded, and viewers are told what has changed.
-const TICK: Duration = Duration::from_secs(1);
 
 /// The time between two messages of events, and the same while there are many.
 const SOON: Duration = Duration::from_millis(100);

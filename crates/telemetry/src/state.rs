@@ -58,8 +58,8 @@ pub struct ThisHost {
     pub calls_per_second: Rate,
     /// How long calls of the last minute took. `None` without calls.
     pub latency_us: Option<Latency>,
-    /// The resident memory of the process. Unit: bytes.
-    pub memory_bytes: u64,
+    /// The resident memory of the process. Unit: bytes. `None` if it is unknown.
+    pub memory_bytes: Option<u64>,
     /// Its lattice. `None` for a host on its own.
     pub lattice: Option<LatticeStanding>,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wasmcloud_core::durations::{BUCKETS, Durations};
 
-use super::bounded::{Bounded, Divided};
+use super::bounded::{Bounded, Divided, Summed};
 use super::label::{ABSENT, OTHER};
 use super::table;
 use super::targets::{Role, Target, Targets};
@@ -37,6 +37,8 @@ pub(super) struct BoundedCalls {
     calls: Bounded<CallSeries, Outcomes>,
     durations: Bounded<Child, Durations>,
     contracts: Bounded<String, Durations>,
+    /// The providers of each contract that has any.
+    providers: BTreeMap<String, Summed<Child, Durations>>,
 }
 
 impl Default for BoundedCalls {
@@ -45,6 +47,7 @@ impl Default for BoundedCalls {
             calls: Bounded::new(MOST_CALLS),
             durations: Bounded::new(MOST_HISTOGRAMS),
             contracts: Bounded::new(MOST_HISTOGRAMS),
+            providers: BTreeMap::new(),
         }
     }
 }
@@ -84,18 +87,31 @@ impl BoundedCalls {
     }
 
     fn write_contracts(&mut self, writer: &mut Writer<'_>, targets: &Targets) -> fmt::Result {
-        let mut contracts = BTreeMap::<String, Durations>::new();
-        for target in &targets.all {
-            if let Role::Provider { contract } = &target.role {
-                contracts.entry(contract.clone()).or_default().merge(&target.reading.latency);
-            }
-        }
-        let Divided { own, others } = self.contracts.divide(contracts.into_iter().collect());
+        let contracts = self.sum_by_contract(targets);
+        let Divided { own, others } = self.contracts.divide(contracts);
         let mut family = writer.family(&table::PROVIDER_CALL_DURATION)?;
         for (contract, durations) in own {
             family.histogram(&[&contract], &durations)?;
         }
         others.map_or(Ok(()), |others| family.histogram(&[OTHER], &others))
+    }
+}
+
+impl BoundedCalls {
+    /// Sums the times of the providers of each contract. Those of a provider that ends stay in the sum as long as another one
+    /// serves its contract.
+    fn sum_by_contract(&mut self, targets: &Targets) -> Vec<(String, Durations)> {
+        let mut present = BTreeMap::<&str, Vec<_>>::new();
+        for target in &targets.all {
+            if let Role::Provider { contract } = &target.role {
+                present.entry(contract).or_default().push((target.child.clone(), Some(target.reading.latency)));
+            }
+        }
+        self.providers.retain(|contract, _| present.contains_key(contract.as_str()));
+        let sum = |(contract, times): (&str, Vec<_>)| {
+            (contract.to_owned(), self.providers.entry(contract.to_owned()).or_default().sum(times))
+        };
+        present.into_iter().map(sum).collect()
     }
 }
 

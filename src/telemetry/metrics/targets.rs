@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::label::{self, Labels};
 use crate::child::Child;
 use crate::dispatch::Dispatch;
-use crate::dispatch::snapshot::{Condition, RunningActor};
-use crate::instruments::Reading;
+use crate::dispatch::snapshot::{Condition, RunningActor, RunningProvider};
+use crate::instruments::{Instruments, Reading};
 
 /// The longest name of a contract in a label. Unit: bytes.
 const LONGEST_CONTRACT: usize = 48;
@@ -18,13 +18,22 @@ pub(super) struct Target {
     pub(super) label: String,
     pub(super) reading: Reading,
     pub(super) has_failed: bool,
+    /// Whether its calls are rejected, since it is not trusted.
+    pub(super) is_distrusted: bool,
     pub(super) role: Role,
 }
 
 #[derive(Debug)]
 pub(super) enum Role {
-    Actor { instances: usize, state: &'static str },
-    Provider { contract: String },
+    /// An actor, and how many calls its mailboxes hold.
+    Actor {
+        instances: usize,
+        capacity: usize,
+        state: &'static str,
+    },
+    Provider {
+        contract: String,
+    },
 }
 
 /// All actors and providers. Providers come first, since there are few.
@@ -39,42 +48,15 @@ impl Targets {
     /// Reads the figures of all that runs. They are empty for a host that does not count.
     pub(super) fn read(dispatch: &Dispatch) -> Targets {
         let snapshot = dispatch.snapshot();
-        let instruments = dispatch.instruments();
         let mut labels = Labels::default();
         let mut providers: Vec<_> = snapshot.providers.values().collect();
         providers.sort_by(|one, other| one.identity.key.cmp(&other.identity.key));
-        let providers: Vec<Target> = providers
-            .into_iter()
-            .filter_map(|provider| {
-                let identity = &provider.identity;
-                let key = &identity.key;
-                let name = match &*key.link_name {
-                    "default" => identity.claims.name(),
-                    link_name => format!("{link_name}/{}", identity.claims.name()),
-                };
-                Some(Target {
-                    reading: instruments.read_provider(key)?,
-                    label: labels.give(&key.id, &name),
-                    has_failed: matches!(provider.condition, Condition::Failed(_)),
-                    role: Role::Provider { contract: label::plain(&identity.contract_id, LONGEST_CONTRACT) },
-                    child: Child::Provider(key.clone()),
-                })
-            })
-            .collect();
         let mut actors: Vec<_> = snapshot.actors.values().collect();
         actors.sort_by(|one, other| one.identity.key.cmp(&other.identity.key));
-        let actors = actors.into_iter().filter_map(|actor| {
-            let identity = &actor.identity;
-            Some(Target {
-                reading: instruments.read_actor(&identity.key)?,
-                label: labels.give(&identity.key, &identity.name),
-                has_failed: matches!(actor.condition, Condition::Failed(_)),
-                role: Role::Actor { instances: actor.instances.mailboxes().len(), state: state(actor) },
-                child: Child::Actor(identity.key.clone()),
-            })
-        });
-        let mut all = providers;
-        all.extend(actors);
+        let instruments = dispatch.instruments();
+        let mut all: Vec<Target> = Vec::with_capacity(providers.len() + actors.len());
+        all.extend(providers.into_iter().filter_map(|provider| Target::provider(provider, instruments, &mut labels)));
+        all.extend(actors.into_iter().filter_map(|actor| Target::actor(actor, instruments, &mut labels)));
         let places = all.iter().enumerate().map(|(at, target)| (target.child.clone(), at)).collect();
         Targets { all, places }
     }
@@ -82,6 +64,42 @@ impl Targets {
     /// Returns the label of an actor or provider.
     pub(super) fn label(&self, child: &Child) -> &str {
         self.places.get(child).and_then(|at| self.all.get(*at)).map_or(label::OTHER, |target| &target.label)
+    }
+}
+
+impl Target {
+    fn provider(provider: &RunningProvider, instruments: &Instruments, labels: &mut Labels) -> Option<Target> {
+        let identity = &provider.identity;
+        let key = &identity.key;
+        let name = match &*key.link_name {
+            "default" => identity.claims.name(),
+            link_name => format!("{link_name}/{}", identity.claims.name()),
+        };
+        Some(Target {
+            reading: instruments.read_provider(key)?,
+            label: labels.give(&key.id, &name),
+            has_failed: matches!(provider.condition, Condition::Failed(_)),
+            is_distrusted: identity.trust.lost().is_some(),
+            role: Role::Provider { contract: label::plain(&identity.contract_id, LONGEST_CONTRACT) },
+            child: Child::Provider(key.clone()),
+        })
+    }
+
+    fn actor(actor: &RunningActor, instruments: &Instruments, labels: &mut Labels) -> Option<Target> {
+        let RunningActor { identity, instances, .. } = actor;
+        let number = instances.mailboxes().len();
+        Some(Target {
+            reading: instruments.read_actor(&identity.key)?,
+            label: labels.give(&identity.key, &identity.name),
+            has_failed: matches!(actor.condition, Condition::Failed(_)),
+            is_distrusted: identity.trust.lost().is_some(),
+            role: Role::Actor {
+                instances: number,
+                capacity: number.saturating_mul(instances.mailbox_length()),
+                state: state(actor),
+            },
+            child: Child::Actor(identity.key.clone()),
+        })
     }
 }
 

@@ -114,7 +114,7 @@ impl View<'_> {
         let host = &state.host;
         facts.add("started", &date(Some(host.started_at)));
         facts.add("shards", &some(host.shards as u64));
-        facts.add("memory", &Some(host.memory_bytes).filter(|number| *number > 0).map(bytes).unwrap_or_default());
+        facts.add("memory", &host.memory_bytes.filter(|number| *number > 0).map(bytes).unwrap_or_default());
         facts.add("calls/s", &calls(&host.calls_per_second));
         if let Some(latency) = host.latency_us {
             facts.add(

@@ -85,7 +85,7 @@ impl View<'_> {
         let of_counts = |pick: fn((usize, usize)) -> usize| {
             host.counts().map_or_else(|| UNKNOWN.to_owned(), |counts| pick(counts).to_string())
         };
-        let memory = state.map(|state| state.host.memory_bytes).filter(|bytes| *bytes > 0).map(bytes);
+        let memory = state.and_then(|state| state.host.memory_bytes).filter(|bytes| *bytes > 0).map(bytes);
         let silence = host.known.and_then(|known| known.silence.as_deref());
         let uptime = host.uptime().filter(|_| silence.is_none()).map(|seconds| span(Duration::from_secs(seconds)));
         let age = host.known.and_then(|known| known.age(self.now)).map(span);
