@@ -3,12 +3,13 @@
 //! # Layout
 //! - `table`: the table of all metrics
 //! - `writer`: writes families by the names of the table
-//! - `bounded`: bounds the number of series
+//! - `bounded`, `call_series`: bound the number of series
 //! - `label`: the labels of actors and providers
 //! - `targets`: the figures of all actors and providers
 //! - `calls`, `children`, `http`, `host`, `lattice`: the families by what they are about
 
 mod bounded;
+mod call_series;
 mod calls;
 mod children;
 mod host;

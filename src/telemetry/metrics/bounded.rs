@@ -82,7 +82,7 @@ impl<K: Eq + Hash, V: Figure> Summed<K, V> {
     }
 
     /// Returns whether there was ever something to sum.
-    fn is_used(&self) -> bool {
+    pub(super) fn is_used(&self) -> bool {
         !self.last.is_empty() || V::default().is_reset_from(&self.ended)
     }
 }

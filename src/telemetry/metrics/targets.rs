@@ -57,8 +57,12 @@ impl Targets {
         let mut all: Vec<Target> = Vec::with_capacity(providers.len() + actors.len());
         all.extend(providers.into_iter().filter_map(|provider| Target::provider(provider, instruments, &mut labels)));
         all.extend(actors.into_iter().filter_map(|actor| Target::actor(actor, instruments, &mut labels)));
-        let places = all.iter().enumerate().map(|(at, target)| (target.child.clone(), at)).collect();
-        Targets { all, places }
+        Targets { places: index(&all), all }
+    }
+
+    /// Returns whether an actor or provider is among them.
+    pub(super) fn has(&self, child: &Child) -> bool {
+        self.places.contains_key(child)
     }
 
     /// Returns the label of an actor or provider.
@@ -103,11 +107,35 @@ impl Target {
     }
 }
 
+fn index(all: &[Target]) -> HashMap<Child, usize> {
+    all.iter().enumerate().map(|(at, target)| (target.child.clone(), at)).collect()
+}
+
 fn state(actor: &RunningActor) -> &'static str {
     match &actor.condition {
         _ if actor.draining => "stopping",
         Condition::Running => "running",
         Condition::Restarting(_) => "restarting",
         Condition::Failed(_) => "failed",
+    }
+}
+
+#[cfg(test)]
+mod of_test {
+    use super::{Child, Reading, Role, Target, Targets, index};
+
+    impl Target {
+        /// Returns a target that exists for a test alone.
+        pub(in crate::telemetry::metrics) fn of_test(child: Child, reading: Reading) -> Target {
+            let role = Role::Actor { instances: 1, capacity: 1, state: "running" };
+            Target { child, label: String::new(), reading, has_failed: false, is_distrusted: false, role }
+        }
+    }
+
+    impl Targets {
+        /// Returns these targets.
+        pub(in crate::telemetry::metrics) fn of_test(all: Vec<Target>) -> Targets {
+            Targets { places: index(&all), all }
+        }
     }
 }
