@@ -29,7 +29,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Carries a plan out: starts a host with the manifest, makes the calls, injects the faults, and reports what became of them.
 ///
 /// The host runs in this process, joins no lattice, and ends with the experiment. The exit code is 1 if an expectation of the
-/// plan is not met. SIGINT ends the experiment with the calls in progress, and what was measured is reported.
+/// plan is not met. SIGINT ends the experiment with the calls in progress. What was measured is reported then, and if a later run
+/// cannot be carried out.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -50,11 +51,11 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// The seed of random faults. Default: that of the plan.
+    /// The seed of random faults in the first run, from which those of the others follow. Default: that of the plan.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 
-    /// How often the plan is run, each time with a new host. Maximum: 100. Default: as the plan says.
+    /// How often the plan is run, each time with a new host and a seed of its own. Maximum: 100. Default: as the plan says.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=100))]
     runs: Option<u64>,
 }
