@@ -18,6 +18,9 @@ LONGEST = {"README.md": 110, "ARCHITECTURE.md": 250}
 # The most blocks that may be neither run nor compiled. Each of them says why: <!-- not run: REASON --> before the block.
 MOST_NOT_RUN = 10
 
+# What a document says is typed first in each new terminal.
+NEW_TERMINAL = re.compile(r"\bIn\s+each\s+new\s+terminal\b[^`]*`([^`\n]+)`")
+
 # Files that programs read by themselves: a command that follows need not name them.
 READ_UNNAMED = re.compile(r"Cargo\.toml|src/.*|.*wasmcloud\.toml")
 
@@ -34,7 +37,10 @@ class Block:
         self.name = match["name"]
         # Why it is neither run nor compiled.
         self.reason = match["reason"]
+        # The file of the repository that it is a part of.
+        self.whole = match["whole"]
         self.text = match["text"]
+        self.start, self.end = match.span()
 
     def __str__(self):
         first = self.text.split("\n", 1)[0].strip()
@@ -43,7 +49,7 @@ class Block:
 
 def blocks(document):
     """The blocks of code of a document, in order."""
-    before = r"(?:(?<=\n\n)`(?P<name>[^`\n]+)`:\n\n|^<!-- not run: (?P<reason>[^\n]+) -->\n)?"
+    before = r"(?:(?<=\n\n)`(?P<name>[^`\n]+)`:\n\n|^<!-- (?:not run: (?P<reason>[^\n]+)|part of: (?P<whole>[^\n]+)) -->\n)?"
     block = rf"{before}^```(?P<language>[^\n]*)\n(?P<text>.*?)^```$"
     return [Block(match) for match in re.finditer(block, document, re.MULTILINE | re.DOTALL)]
 
@@ -66,10 +72,19 @@ class File:
         self.text = text
 
 
+class NewTerminal:
+    """What a document says is typed first in each new terminal from here on."""
+
+    def __init__(self, text):
+        self.text = text
+
+
 def steps(document):
-    """The commands of all console blocks, and the files, in order."""
-    found = []
+    """The commands of all console blocks, the files, and what is typed in new terminals, in order."""
+    found, end = [], 0
     for block in blocks(document):
+        found += new_terminals(document[end : block.start])
+        end = block.end
         if block.reason:
             continue
         if block.language == "console":
@@ -77,6 +92,10 @@ def steps(document):
         elif block.name:
             found.append(File(block.name, block.text))
     return found
+
+
+def new_terminals(text):
+    return [NewTerminal(command) for command in NEW_TERMINAL.findall(text)]
 
 
 def commands(block, serves):
@@ -160,13 +179,15 @@ def unproven_blocks():
         found = steps(text)
         for block in blocks(text):
             if not block.reason and not is_proven(block, name, found, included):
-                yield f"{name}: {block} is neither run nor compiled: put <!-- not run: REASON --> before it, if it cannot be"
+                yield f"{name}: {block} is neither run nor compiled, nor a part of the file that it names: put <!-- not run: REASON --> before it, if it cannot be"
 
 
 def is_proven(block, name, found, included):
     is_picture = block.language == "text" and re.search("[─│]", block.text)
     if block.language == "console" or is_picture:
         return True
+    if block.whole:
+        return is_part(block.text, (ROOT / block.whole).read_text())
     if block.name:
         return any(uses(step, block.name) for step in found[position(found, block):])
     if block.language == "rust" and "ignore" not in block.options:
@@ -174,6 +195,13 @@ def is_proven(block, name, found, included):
         return name.startswith("crates/") or f'include_str!("../{name}")' in included
     # scripts/embedder builds these.
     return name == "docs/embed.md" and ("fn main(" in block.text or "actix-rt" in block.text)
+
+
+def is_part(text, whole):
+    """Whether lines follow each other in a file, where they may be indented."""
+    lines = [line.strip() for line in whole.splitlines()]
+    wanted = [line.strip() for line in text.splitlines()]
+    return any(lines[first : first + len(wanted)] == wanted for first in range(len(lines)))
 
 
 def position(found, block):

@@ -9,11 +9,10 @@ import sys
 # The folder of the templates of `wasmcloud new actor`.
 TEMPLATES = pathlib.Path(__file__).resolve().parent.parent / "crates" / "wasmcloud" / "templates" / "actor"
 
-# Stands for cargo: builds modules by Debian's toolchain if that is needed, and projects beside this one in folders of their own.
+# Stands for cargo: builds modules by Debian's toolchain if that is needed, and projects that guides make in folders of their own.
 CARGO = """#!/usr/bin/env bash
-case "$PWD $*" in
-    */wasmcloud-host*) ;;
-    *) unset CARGO_TARGET_DIR ;;
+case "$PWD" in
+    */copy/demo/*) unset CARGO_TARGET_DIR ;;
 esac
 case "$GUEST_BY_DEBIAN $*" in
     yes*wasm32*) RUSTC_BOOTSTRAP=1 RUSTC=/usr/bin/rustc exec /usr/bin/cargo -Z sparse-registry "$@" ;;

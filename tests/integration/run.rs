@@ -83,6 +83,26 @@ fn an_actor_of_an_account_that_is_not_trusted_is_refused_by_policy() {
 }
 
 #[test]
+fn an_account_that_is_revoked_is_refused_by_policy_even_if_it_is_trusted() {
+    let place = Workplace::new();
+    let signing = sign("echo").alias("echo").capability("wasmcloud:httpserver");
+    place.write("echo.wasm", signing.bytes());
+    place.write("echo.yaml", manifest("echo.wasm", "echo", "0"));
+    let (ours, other) = (&signing.claims.issuer, KeyPair::new_account().public_key());
+    for arguments in [
+        format!("run echo.yaml --revoked-issuer {other} --revoked-issuer {ours}"),
+        format!("run echo.yaml --trusted-issuer {ours} --revoked-issuer {ours}"),
+    ] {
+        let (code, errors) = place.ends(&arguments);
+        assert!(code == 3 && errors.contains("echo.wasm") && errors.contains("revoked"), "{code} {errors}");
+    }
+    let host = place.start(&format!("run echo.yaml --revoked-issuer {other}"));
+    host.error("name yours with --trusted-issuer");
+    host.line(" runs: ");
+    host.stop();
+}
+
+#[test]
 fn a_saved_manifest_is_applied_again_and_a_bad_one_leaves_the_host_as_it_is() {
     let place = Workplace::with_echo();
     let host = place.start("run echo.yaml --watch");

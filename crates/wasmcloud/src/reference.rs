@@ -6,11 +6,13 @@
 //! - `manifest_keys`: the keys of manifests, from their JSON Schema
 //! - `source`: names and doc comments, from files of source
 //! - `text`: tables in Markdown
+//! - `troubleshoot`: whether docs/troubleshoot.md says what to do at each alert, and at each refusal
 
 mod commands;
 mod manifest_keys;
 mod source;
 mod text;
+mod troubleshoot;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -42,7 +42,7 @@ use spans::SpanExport;
 ///
 /// Each setting is a flag, a variable of the environment or a key of the settings file, in this order of precedence. The
 /// settings are printed at the start. SIGINT and SIGTERM finish the work in progress and end the host; a second signal ends
-/// it at once. SIGHUP applies the manifests again.
+/// it at once. SIGHUP applies the manifests again, unless standard input is a terminal: then the host ends with its terminal.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

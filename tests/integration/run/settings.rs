@@ -47,6 +47,7 @@ fn settings_that_cannot_be_used_are_refused_before_anything_is_made() {
         ("run --label hostcore.os=dos", ("X", ""), "hostcore."),
         ("run --compiler llvm", ("X", ""), "cranelift"),
         ("run --trusted-issuer M123", ("X", ""), "--trusted-issuer"),
+        ("run --revoked-issuer M123", ("X", ""), "--revoked-issuer"),
         ("run --config bad.toml", ("X", ""), "did you mean rpc-host?"),
         ("run --watch=perhaps", ("X", ""), "true"),
         ("run --rpc-port 4222", ("X", ""), "no effect without a NATS server"),

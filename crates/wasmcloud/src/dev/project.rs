@@ -143,24 +143,30 @@ impl Project {
 /// Returns all files of files and folders, up to a number.
 fn files(sources: &[&str]) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let mut open: Vec<PathBuf> = sources.iter().map(PathBuf::from).collect();
+    let (folders, mut open): (Vec<PathBuf>, Vec<PathBuf>) =
+        sources.iter().map(PathBuf::from).partition(|path| path.is_dir());
+    // A folder may be a link to where the sources lie.
+    open.extend(folders.iter().flat_map(|folder| entries(folder)));
     while let Some(path) = open.pop() {
         if files.len() >= MOST_FILES {
             log::warn!("only {MOST_FILES} files of the project are watched for changes");
             break;
         }
-        // Links are not followed: they may lead in a circle.
+        // Links within a folder are not followed: they may lead in a circle.
         match path.symlink_metadata() {
-            Ok(metadata) if metadata.is_dir() => {
-                let entries = std::fs::read_dir(&path).into_iter().flatten();
-                open.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
-            }
+            Ok(metadata) if metadata.is_dir() => open.extend(entries(&path)),
             _ => files.push(path),
         }
     }
     // In one order, whatever the order of the folders.
     files.sort_unstable();
     files
+}
+
+/// Returns what a folder holds, as far as it can be read.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
 /// Returns a path from the working folder, if it lies within.
@@ -205,4 +211,20 @@ impl Metadata {
 #[derive(Deserialize)]
 struct Package {
     name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_sources_may_be_a_link_and_a_link_in_it_is_not_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let (real, linked) = (place.path().join("real"), place.path().join("src"));
+        std::fs::create_dir_all(real.join("part")).unwrap();
+        std::fs::write(real.join("part/lib.rs"), "").unwrap();
+        std::os::unix::fs::symlink(&real, &linked).unwrap();
+        std::os::unix::fs::symlink(&real, real.join("circle")).unwrap();
+        assert_eq!(files(&[linked.to_str().unwrap()]), [linked.join("circle"), linked.join("part/lib.rs")]);
+    }
 }

@@ -179,6 +179,12 @@ pub(crate) static TRUSTED_ISSUER: Setting = list(
     "An account (A...) whose actors and provider archives may run",
 )
 .default("any account");
+pub(crate) static REVOKED_ISSUER: Setting = list(
+    "revoked-issuer",
+    "WASMCLOUD_REVOKED_ISSUER",
+    "PUBLIC KEY",
+    "An account (A...) whose actors and provider archives may not run, even if it is trusted",
+);
 pub(crate) static CONTROL_ISSUER: Setting = list(
     "control-issuer",
     "WASMCLOUD_CONTROL_ISSUER",
@@ -264,7 +270,7 @@ pub(crate) static OTLP_ENDPOINT: Setting = value(
     "otlp-endpoint",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "URL",
-    "The OTLP collector that the spans of calls are sent to over HTTP, with /v1/traces added",
+    "The OTLP collector that the spans of calls are sent to over HTTP, with /v1/traces added. Needs a build with the feature otlp",
 )
 // Other programs read the variable too, and some take a user's name and password in it.
 .secret();
@@ -325,6 +331,7 @@ pub(crate) static ALL: &[&Setting] = &[
     &TRUSTED_HOST,
     &TRUSTED_CLUSTER,
     &TRUSTED_ISSUER,
+    &REVOKED_ISSUER,
     &CONTROL_ISSUER,
     &ACCEPT_UNSIGNED_CLAIMS,
     &ALLOW_LIVE_UPDATES,

@@ -12,8 +12,8 @@ use super::catalogue::{
     ACCEPT_UNSIGNED_CLAIMS, ALLOW_LIVE_UPDATES, ALLOW_OCI_LATEST, ALLOWED_INSECURE, CACHE, CALL_DEADLINE,
     CLUSTER_SEED_FILE, COMPILER, CONTROL_ISSUER, DISABLE_STRICT_UPDATE_CHECK, HEARTBEAT_INTERVAL_S, HOST_SEED_FILE,
     LABEL, MEMORY_LIMIT, MESSAGE_LIMIT, NSPREFIX, OCI_CA_FILE, OCI_CACHE, OCI_REGISTRY, OCI_REGISTRY_PASSWORD,
-    OCI_REGISTRY_USER, REGISTRY_REPLICAS, REQUIRE_NATS, SECRETS_FOLDER, SHARDS, STOP_GRACE, TRUSTED_CLUSTER,
-    TRUSTED_HOST, TRUSTED_ISSUER,
+    OCI_REGISTRY_USER, REGISTRY_REPLICAS, REQUIRE_NATS, REVOKED_ISSUER, SECRETS_FOLDER, SHARDS, STOP_GRACE,
+    TRUSTED_CLUSTER, TRUSTED_HOST, TRUSTED_ISSUER,
 };
 use super::connection::Connections;
 use super::origin::Origin;
@@ -95,11 +95,18 @@ fn updates(settings: &Settings, builder: HostBuilder) -> CommandResult<HostBuild
 }
 
 fn trust(settings: &Settings, builder: HostBuilder) -> CommandResult<HostBuilder> {
-    let issuers = settings.list(&TRUSTED_ISSUER);
-    if issuers.is_empty() {
+    let (trusted, revoked) = (settings.list(&TRUSTED_ISSUER), settings.list(&REVOKED_ISSUER));
+    if trusted.is_empty() && revoked.is_empty() {
         return Ok(builder);
     }
-    let policy = TrustPolicy::builder().accept_issuers(issuers).accept_provider_issuers(issuers).build();
+    let rules = revoked.iter().fold(TrustPolicy::builder(), |rules, account| rules.revoke_issuer(account));
+    // Built without the other rules, so that an error is known to be about these.
+    let policy = rules.clone().build().map_err(|error| settings.invalid(&REVOKED_ISSUER, error))?;
+    if trusted.is_empty() {
+        outcome::warn("any account is trusted but those that are revoked: name yours with --trusted-issuer");
+        return Ok(builder.with_trust_policy(policy));
+    }
+    let policy = rules.accept_issuers(trusted).accept_provider_issuers(trusted).build();
     Ok(builder.with_trust_policy(policy.map_err(|error| settings.invalid(&TRUSTED_ISSUER, error))?))
 }
 

@@ -144,7 +144,8 @@ mod export {
         /// # Errors
         /// `Unsupported`, unless only the environment names a collector, which other programs read too.
         pub(in crate::run) fn begin(settings: &Settings) -> CommandResult<SpanExport> {
-            let message = "spans are not exported: this program was built without the feature otlp";
+            let message = "spans are not exported: this program was built without the feature otlp: build it with \
+                           `cargo build --release -p wasmcloud --features otlp`, or leave the endpoint out";
             match settings.origin(&OTLP_ENDPOINT) {
                 Origin::Default => {}
                 Origin::Environment => outcome::warn(message),

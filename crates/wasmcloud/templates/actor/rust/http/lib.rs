@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn greets_whoever_asks() {
+    fn greets_the_caller() {
         let response = handle(request("GET", "/", "")).unwrap();
         assert_eq!(response.status_code, 200);
         assert_eq!(response.body, b"Hello from {{name}}!\n");
