@@ -237,7 +237,7 @@ impl<'v> VisitValue<'v> for ReadValue {
 fn bounded(text: impl fmt::Display, limit: usize) -> String {
     let mut bounded = Bounded { text: String::new(), limit, left_out: 0 };
     // A value whose `Display` fails is shown as far as it was written.
-    let _ = write!(Escaping(&mut bounded), "{text}");
+    let _ = write!(Escaping::new(&mut bounded), "{text}");
     let Bounded { mut text, left_out, .. } = bounded;
     if left_out > 0 {
         let _ = write!(text, "... ({left_out} more bytes)");
