@@ -273,7 +273,7 @@ pub struct Shown<'a>(pub &'a str);
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = self.0.char_indices().nth(MAX_TEXT).map_or(self.0.len(), |(end, _)| end);
-        Escaping(f).write_str(&self.0[..end])
+        Escaping::new(f).write_str(&self.0[..end])
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) struct Run {
 }
 
 pub(super) fn run(command: &Run) -> CommandResult {
-    logging::start_by_environment("off").map_err(CommandError::Usage)?;
+    logging::start_by_environment("off", logging::Format::Text).map_err(CommandError::Usage)?;
     for file in command.out.iter().chain(&command.json) {
         expect_folder(file)?;
         output::expect_writable(file)?;
