@@ -1,4 +1,5 @@
-//! Measures what telemetry costs: calls of a host that counts them against those of one that does not, and a reading of its metrics.
+//! Measures what telemetry costs: calls of a host that counts them, and whose spans are listened to, against those of one that does
+//! neither; a reading of its metrics; and calls while viewers watch.
 //!
 //! `cargo bench --bench telemetry` prints the table and writes `target/figures/telemetry.json`. Parts: `calls`, `scrape`,
 //! `dashboard`.
@@ -23,14 +24,20 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use counting_allocator::allocations;
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::{Shared, join_all};
 use nkeys::KeyPair;
 use raw::{ECHO, Job, REQUEST};
 use support::{Row, Series, Target, is_real_run, median, name_of_run, report, rows, wanted};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tracing::callsite;
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::{self, DefaultGuard};
+use tracing_subscriber::layer::SubscriberExt;
 use wasmcloud_host::{
-    AsyncCapabilityProvider, Binding, BoxedError, Host, HostBuilder, NativeCapability, ProviderCallContext,
+    AsyncCapabilityProvider, Binding, BoxedError, Host, HostBuilder, Limits, NativeCapability, ProviderCallContext,
     TelemetryOptions, jwt,
 };
 
@@ -140,6 +147,13 @@ impl Subject {
     }
 }
 
+/// Calls that are measured: by which host, and the spans of what level a subscriber wants. `None` without a subscriber.
+struct Measured<'a> {
+    series: Series,
+    subject: &'a Subject,
+    spans: Option<LevelFilter>,
+}
+
 /// Measures calls. The reference is a host without metrics, and so is `off`, which shows the noise of the machine.
 async fn calls(reference: &Subject, off: &Subject, on: &Subject, job: Job) -> Vec<Row> {
     let (rounds, calls) = if is_real_run() { (201, 4_000) } else { (1, 64) };
@@ -147,14 +161,19 @@ async fn calls(reference: &Subject, off: &Subject, on: &Subject, job: Job) -> Ve
     for concurrent in [false, true] {
         let way = if concurrent { "64 concurrent" } else { "sequential" };
         let series = |what: &str, target| Series::new(format!("{}, {way}: {what}", job.name), target);
-        let mut base = series("without metrics", None);
-        let mut again = series("without metrics, another host", None);
-        let mut counted = series("with metrics", Some(1.03));
+        let measured = |what, target, subject, spans| Measured { series: series(what, target), subject, spans };
+        let mut all = [
+            measured("without metrics", None, reference, None),
+            measured("without metrics, another host", None, off, None),
+            measured("with metrics", Some(1.03), on, None),
+            measured("with metrics, and a subscriber without interest", Some(1.03), on, Some(LevelFilter::OFF)),
+            measured("with metrics, and a subscriber to all spans", None, on, Some(LevelFilter::DEBUG)),
+        ];
         for round in 0..rounds {
-            let mut measured = [(&mut base, reference), (&mut again, off), (&mut counted, on)];
             // None of them is always the one after another.
-            measured.rotate_left(round % 3);
-            for (series, subject) in measured {
+            for number in 0..all.len() {
+                let Measured { series, subject, spans } = &mut all[(round + number) % 5];
+                let _listening = listen(*spans);
                 let elapsed = match concurrent {
                     true => subject.concurrent(job, calls / CALLERS).await,
                     false => subject.sequential(job, calls).await,
@@ -162,9 +181,17 @@ async fn calls(reference: &Subject, off: &Subject, on: &Subject, job: Job) -> Ve
                 series.add(elapsed, calls);
             }
         }
-        table.extend(rows(&base, &[&again, &counted]));
+        let [base, others @ ..] = &all;
+        table.extend(rows(&base.series, &others.each_ref().map(|measured| &measured.series)));
     }
     table
+}
+
+/// Subscribes to spans until the end of what is returned. The subscriber keeps each span, and does nothing with it.
+fn listen(spans: Option<LevelFilter>) -> Option<DefaultGuard> {
+    // What the subscriber before this one wanted is forgotten, now that it is gone.
+    callsite::rebuild_interest_cache();
+    spans.map(|level| subscriber::set_default(tracing_subscriber::registry().with(level)))
 }
 
 /// Measures the allocations that metrics add to a call.
@@ -181,17 +208,26 @@ async fn allocated(off: &Subject, on: &Subject, job: Job) -> Row {
     Row { what, per_call: None, figure: counts[1] - counts[0], unit: "", target: Some(Target::AtMost(0.0)) }
 }
 
-/// Measures the reading of the metrics of a host with many actors, all of which were called.
+/// Measures the reading of the metrics of a host with many actors. Each was called by as many operations as are counted one by
+/// one, and each of them has been answered and has failed.
 async fn scrape(actors: usize) -> Vec<Row> {
-    let host = builder(true).build();
+    const OPERATIONS: usize = 16;
+    const LONGEST: usize = 1_024;
+    let host = builder(true).with_limits(Limits::new().message_bytes(LONGEST)).build();
     host.start().await.expect("the host starts");
     for _ in 0..actors {
         let actor = signing::sign("tiny_echo").actor();
         let key = actor.public_key();
         host.start_actor(actor).await.expect("the actor starts");
-        host.call_actor(&key, "Echo", b"ping").await.expect("the actor answers");
+        for operation in (0..OPERATIONS).map(|number| format!("Operation{number}")) {
+            host.call_actor(&key, &operation, b"ping").await.expect("the actor answers");
+            host.call_actor(&key, &operation, &[0; LONGEST + 1]).await.expect_err("the message is too large");
+        }
     }
     let metrics = host.metrics();
+    let read = metrics.encode().expect("the metrics are written");
+    let failed = read.lines().filter(|line| line.starts_with("wasmcloud_calls_total{") && line.contains("\"error\""));
+    assert!(failed.count() >= OPERATIONS, "failures are counted by operation: {read}");
     let mut times = Vec::new();
     let mut bytes = 0;
     for _ in 0..if is_real_run() { 101 } else { 1 } {
@@ -211,30 +247,37 @@ async fn scrape(actors: usize) -> Vec<Row> {
     vec![row("median", median(times), "ms", 20.0), row("size", bytes as f64 / 1024.0, "KiB", 1024.0)]
 }
 
-/// Measures what viewers of the dashboard cost calls: two hosts with as many actors, one of which is watched over real streams.
+/// Measures what viewers of the dashboard cost calls to the host that they watch: over real streams, which are opened and closed in
+/// turn. A round is as long as the time between two messages to viewers, so that each has one.
 async fn dashboard(actors: usize, viewers: usize) -> Vec<Row> {
-    let (rounds, calls) = if is_real_run() { (61, 20_000) } else { (1, 64) };
-    let [unwatched, watched] = [crowd(actors).await, crowd(actors).await];
-    let watching = watch(watched.host.telemetry_address().expect("the port is open"), viewers);
+    let (rounds, length) = if is_real_run() { (121, Duration::from_secs(1)) } else { (1, Duration::from_millis(10)) };
+    let Crowd { host, keys } = crowd(actors).await;
+    let address = host.telemetry_address().expect("the port is open");
     let series = |what: String, target| Series::new(format!("calls to {actors} actors in turn: {what}"), target);
     let mut base = series("without viewers".to_owned(), None);
     let mut seen = series(format!("with {viewers} viewers"), Some(1.05));
-    for round in 0..rounds {
-        let mut measured = [(&mut base, &unwatched), (&mut seen, &watched)];
-        measured.rotate_left(round % 2);
-        for (series, crowd) in measured {
-            let begin = Instant::now();
-            for key in crowd.keys.iter().cycle().take(calls as usize) {
-                crowd.host.call_actor(key, "Echo", b"ping").await.expect("the actor answers");
-            }
-            series.add(begin.elapsed(), calls);
+    let mut keys = keys.iter().cycle();
+    for round in 0..2 * rounds {
+        // Each comes first as often as second.
+        let is_watched = (round % 4 == 1) || (round % 4 == 2);
+        let audience = is_watched.then(|| Audience::open(address, viewers));
+        let mut calls = 0;
+        let begin = Instant::now();
+        while begin.elapsed() < length {
+            let key = keys.next().expect("there are actors");
+            host.call_actor(key, "Echo", b"ping").await.expect("the actor answers");
+            calls += 1;
+        }
+        let series = if is_watched { &mut seen } else { &mut base };
+        series.add(begin.elapsed(), calls);
+        if let Some(audience) = audience {
+            let read = audience.close();
+            assert!(read.len() == viewers && read.iter().all(|bytes| *bytes > 0), "each was sent something: {read:?}");
+            // The host sees that they are gone.
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
-    for crowd in [unwatched, watched] {
-        crowd.host.stop().await;
-    }
-    let read = watching.join().expect("the viewers read to the end");
-    assert!(read.len() == viewers && read.iter().all(|bytes| *bytes > 0), "each viewer was sent something: {read:?}");
+    host.stop().await;
     rows(&base, &[&seen])
 }
 
@@ -256,29 +299,56 @@ async fn crowd(actors: usize) -> Crowd {
     Crowd { host, keys }
 }
 
-/// Opens streams and reads them on a thread of its own until the host ends them. Returns once all are open. The thread returns how
-/// many bytes each viewer was sent.
-fn watch(address: SocketAddr, viewers: usize) -> JoinHandle<Vec<usize>> {
-    let (opened, open) = mpsc::channel();
-    let thread = thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime is built");
-        runtime.block_on(join_all((0..viewers).map(|_| view(address, opened.clone()))))
-    });
-    (0..viewers).for_each(|_| open.recv().expect("the viewers connect"));
-    thread
+/// Viewers that read their streams, on a thread of their own.
+struct Audience {
+    end: oneshot::Sender<()>,
+    /// Returns how many bytes each viewer was sent.
+    thread: JoinHandle<Vec<usize>>,
 }
 
-async fn view(address: SocketAddr, opened: mpsc::Sender<()>) -> usize {
+impl Audience {
+    /// Opens streams. Returns once each has brought the state, and what follows it.
+    fn open(address: SocketAddr, viewers: usize) -> Audience {
+        let (opened, open) = mpsc::channel();
+        let (end, ended) = oneshot::channel::<()>();
+        let ended = ended.shared();
+        let thread = thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime is built");
+            runtime.block_on(join_all((0..viewers).map(|_| view(address, opened.clone(), ended.clone()))))
+        });
+        (0..viewers).for_each(|_| open.recv().expect("the viewers connect"));
+        Audience { end, thread }
+    }
+
+    /// Closes the streams.
+    fn close(self) -> Vec<usize> {
+        drop(self.end);
+        self.thread.join().expect("the viewers read to the end")
+    }
+}
+
+async fn view<E>(address: SocketAddr, opened: mpsc::Sender<()>, ended: Shared<E>) -> usize
+where
+    E: Future<Output: Clone>,
+{
     let mut stream = TcpStream::connect(address).await.expect("the port is open");
     let request = b"GET /api/v1/stream HTTP/1.1\r\nhost: localhost\r\n\r\n";
     stream.write_all(request).await.expect("the port reads");
     let mut buffer = vec![0; 1 << 16];
     let mut total = 0;
-    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-        if total == 0 {
+    let mut messages = 0;
+    loop {
+        let read = tokio::select! {
+            read = stream.read(&mut buffer) => read.expect("the stream goes on"),
+            _ = ended.clone() => return total,
+        };
+        assert!(read > 0, "the stream goes on");
+        let ends = buffer[..read].windows(2).filter(|two| *two == b"\n\n").count();
+        if messages < 2 && messages + ends >= 2 {
             opened.send(()).expect("the benchmark waits");
         }
+        messages += ends;
         total += read;
     }
-    total
 }

@@ -232,7 +232,6 @@ impl Dispatch {
             let answer = self.await_answer(sent).await;
             return middlewares.leave(answer);
         };
-        self.count_if_refused(Unserved::to_actor(target, Some(operation)), &refusal);
         self.call_elsewhere_from_host(target, refusal, Request::new(operation, payload), context).await
     }
 
@@ -264,7 +263,9 @@ impl Dispatch {
             let mut middlewares = self.0.middlewares.begin_call();
             let mut approval = Approval::default();
             let sent = loop {
-                origin.identity.trust.expect_trusted()?;
+                origin.identity.trust.expect_trusted().inspect_err(|refusal| {
+                    self.count_unserved(Unserved::to_actor(actor, Some(&request.operation)), refusal);
+                })?;
                 let pending = {
                     let snapshot = self.0.snapshot.load();
                     let target = match resolve::bound_actor(&snapshot, origin.identity, actor) {
@@ -298,7 +299,6 @@ impl Dispatch {
             let answer = self.await_answer(sent).await;
             return middlewares.leave(answer);
         };
-        self.count_if_refused(Unserved::to_actor(actor, Some(&request.operation)), &refusal);
         self.call_elsewhere_from_provider(origin, actor, refusal, request, context).await
     }
 }
@@ -346,7 +346,7 @@ impl Dispatch {
         };
         delivery.inspect_err(|refusal| {
             if refusal.kind() == ErrorKind::Busy {
-                self.0.events.emit_breach(key, Some(target.identity.name.clone()), refusal);
+                self.0.events.emit_breach(key, || Some(target.identity.name.clone()), refusal);
             }
         })
     }
@@ -366,14 +366,17 @@ impl Dispatch {
                     moves += 1;
                     tokio::task::yield_now().await;
                     let snapshot = self.0.snapshot.load();
-                    delivery = self.deliver(request, context, resolve::running_actor(&snapshot, &key)?)?.delivery;
+                    let actor = resolve::running_actor(&snapshot, &key).inspect_err(|refusal| {
+                        self.count_unserved(Unserved::to_actor(&key, Some(&request.operation)), refusal);
+                    })?;
+                    delivery = self.deliver(request, context, actor)?.delivery;
                 }
             }
         };
         if let Err(error) = &answer
             && is_limit(error.kind())
         {
-            let name = self.0.snapshot.load().actors.get(&key).map(|actor| actor.identity.name.clone());
+            let name = || self.0.snapshot.load().actors.get(&key).map(|actor| actor.identity.name.clone());
             self.0.events.emit_breach(&key, name, error);
         }
         answer

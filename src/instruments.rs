@@ -54,6 +54,8 @@ struct HostInstruments {
 /// The figures of an actor or provider since its start. Restarts, updates and scalings do not reset them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reading {
+    /// The number of the start. Each start of an actor or provider has another one.
+    pub(crate) start: u64,
     /// Calls that have ended, by outcome.
     pub(crate) outcomes: Outcomes,
     /// The same by operation: at most 16, then all others together.
@@ -146,18 +148,27 @@ impl Instruments {
 
 /// The entities of one kind. An entry whose entity has ended is removed when another one begins.
 #[derive(Debug)]
-struct Entities<K>(Mutex<HashMap<K, Weak<Entity>>>);
+struct Entities<K>(Mutex<Begun<K>>);
+
+#[derive(Debug)]
+struct Begun<K> {
+    entities: HashMap<K, Weak<Entity>>,
+    /// How many there were.
+    number: u64,
+}
 
 impl<K> Default for Entities<K> {
     fn default() -> Self {
-        Entities(Mutex::default())
+        Entities(Mutex::new(Begun { entities: HashMap::new(), number: 0 }))
     }
 }
 
 impl<K: Eq + Hash> Entities<K> {
     fn begin(&self, key: K) -> Arc<Entity> {
-        let entity = Arc::new(Entity::default());
-        let mut entities = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.number += 1;
+        let entity = Arc::new(Entity::new(begun.number));
+        let entities = &mut begun.entities;
         // Amortised: the map has doubled since the last time.
         if entities.len() == entities.capacity() {
             entities.retain(|_, entity| entity.strong_count() > 0);
@@ -170,6 +181,6 @@ impl<K: Eq + Hash> Entities<K> {
     where
         K: std::borrow::Borrow<Q>,
     {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key)?.upgrade()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entities.get(key)?.upgrade()
     }
 }

@@ -16,7 +16,7 @@
 //! - `links`, `pending_links`: changes of links by this host, and those that others are still to be told of
 //! - `serving`, `calls`: calls from and to other hosts
 //! - `remote_actors`: the verified identities of actors on other hosts
-//! - `view`: the lattice as embedders see it
+//! - `view`, `silent`: the lattice as embedders and viewers see it
 
 mod advertisements;
 mod calls;
@@ -32,6 +32,8 @@ mod pending_links;
 mod registry_changes;
 mod remote_actors;
 mod serving;
+#[cfg(feature = "telemetry")]
+mod silent;
 mod thread;
 mod view;
 
@@ -111,6 +113,8 @@ struct Node {
     calls: Connection,
     rpc: Rpc,
     membership: Membership,
+    #[cfg(feature = "telemetry")]
+    silent: silent::SilentHosts<wasmcloud_lattice::Peer>,
     inventory: Arc<HostInventory>,
     /// Whether other hosts are trusted without a key of theirs.
     trusts_any_host: bool,

@@ -41,7 +41,7 @@ pub(crate) fn call(
             rpc.system = SYSTEM,
             rpc.service = %Shown(target),
             rpc.method = %Shown(operation),
-            wasmcloud.origin = %origin,
+            wasmcloud.origin = %Origin(origin),
         )
     })
 }
@@ -124,7 +124,7 @@ pub(crate) fn to_lattice(
             "wasmcloud::lattice", "lattice", "client", host,
             Title { verb: "send ", target: name_of(target), operation },
             rpc.system = SYSTEM,
-            rpc.service = %target,
+            rpc.service = %Shown(name_of(target)),
             rpc.method = %Shown(operation),
             network.protocol.name = "nats",
         )
@@ -145,10 +145,10 @@ pub(crate) fn from_lattice(
             "wasmcloud::lattice", "lattice", "server", host,
             Title { verb: "receive ", target: name_of(target), operation },
             rpc.system = SYSTEM,
-            rpc.service = %target,
+            rpc.service = %Shown(name_of(target)),
             rpc.method = %Shown(operation),
             network.protocol.name = "nats",
-            wasmcloud.origin = %origin,
+            wasmcloud.origin = %Origin(origin),
         )
     })
 }
@@ -159,6 +159,21 @@ fn name_of(entity: &WasmCloudEntity) -> &str {
         WasmCloudEntity::Actor(key) => key,
         WasmCloudEntity::Capability { contract_id, .. } => contract_id,
         _ => "",
+    }
+}
+
+/// The caller of a call as a span shows it, with each name cut.
+struct Origin<'a>(&'a WasmCloudEntity);
+
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            WasmCloudEntity::Actor(key) => write!(f, "actor {}", Shown(key)),
+            WasmCloudEntity::Capability { id, contract_id, link_name } => {
+                write!(f, "provider {} (link name {}) for {}", Shown(id), Shown(link_name), Shown(contract_id))
+            }
+            _ => f.write_str("the host"),
+        }
     }
 }
 
@@ -187,5 +202,18 @@ mod tests {
         let title = |target: &str| Title { verb: "call ", target, operation: "Do\nIt" }.to_string();
         assert_eq!(title(&key), format!("call {}/Do\\nIt", &key[..12]));
         assert_eq!(title("wasmcloud:keyvalue"), "call wasmcloud:keyvalue/Do\\nIt");
+    }
+
+    #[test]
+    fn callers_are_shown_as_elsewhere_and_cut() {
+        let provider = |link_name: String| WasmCloudEntity::Capability {
+            id: "V1".to_owned(),
+            contract_id: "wasmcloud:keyvalue".to_owned(),
+            link_name,
+        };
+        for entity in [WasmCloudEntity::Host, WasmCloudEntity::Actor("M1".to_owned()), provider("a\nb".to_owned())] {
+            assert_eq!(Origin(&entity).to_string(), entity.to_string());
+        }
+        assert!(Origin(&provider("x".repeat(5_000))).to_string().len() < 400);
     }
 }

@@ -1,18 +1,19 @@
 //! What a host tells of itself to those who watch it: metrics for Prometheus, its state for the dashboard and `wasmcloud top`, its
 //! readiness, and the port that serves all of them.
 //!
-//! The port and what it needs run on a thread of its own, which reads what others publish: the supervisor's snapshot, the instruments, events and
-//! the view of the lattice. It asks actors and providers nothing.
+//! The port and what it needs run on a thread of its own, which reads what others publish: the supervisor's snapshot, the
+//! instruments, events and the view of the lattice. It asks actors and providers nothing.
 //!
 //! # Layout
 //! - `metrics`: the metrics of a host
 //! - `metrics::table`: the table of all metrics
-//! - `recorder`: what is remembered from one second to the next, and the state that is made of it
+//! - `recorder`: records what happens, and makes states of it
+//! - `memory`: what is remembered from one second to the next
 //! - `child`: what is remembered of an actor or provider
 //! - `history`: the last minute of an actor or provider
 //! - `standing`: since when an actor, provider or link is as it is, and why
 //! - `told_events`: events as viewers are told them
-//! - `entities`, `hosts`: the parts of a state
+//! - `entities`, `links`, `hosts`: the parts of a state
 //! - `readiness`, `liveness`: whether the host does its work, and whether its threads answer
 //! - `service`: the thread and the port
 
@@ -20,7 +21,9 @@ mod child;
 mod entities;
 mod history;
 mod hosts;
+mod links;
 mod liveness;
+mod memory;
 mod metrics;
 mod readiness;
 mod recorder;
@@ -30,23 +33,26 @@ mod told_events;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::dispatch::Dispatch;
 #[cfg(feature = "lattice")]
 use crate::lattice::LatticeHosts;
-#[cfg(feature = "lattice")]
-use crate::link::LinkDefinition;
 use crate::shard::Shards;
-pub(crate) use metrics::HostReading;
+pub(crate) use links::Elsewhere;
+#[cfg(feature = "lattice")]
+pub(crate) use metrics::LatticeReading;
 pub use metrics::table::{METRICS, Metric, MetricKind};
 pub use metrics::{HostMetrics, OPEN_METRICS, PROMETHEUS_TEXT};
+pub(crate) use metrics::{HostReading, MetricsFacts};
 pub(crate) use recorder::Recorder;
 pub(crate) use service::TelemetryService;
 
-/// Returns the other host that runs the provider of a link, if one does.
-#[cfg(feature = "lattice")]
-pub(crate) type Elsewhere = Box<dyn Fn(&LinkDefinition) -> Option<String> + Send + Sync>;
+/// The longest name, version and the like. Unit: characters.
+const LONGEST: usize = 256;
+
+/// The most words of a list, such as of tags.
+const MOST_WORDS: usize = 64;
 
 /// What telemetry reads of a host. It does not keep the host alive.
 pub(crate) struct HostFacts {
@@ -58,7 +64,6 @@ pub(crate) struct HostFacts {
     /// Returns the lattice, if the host was built with one.
     #[cfg(feature = "lattice")]
     pub(crate) lattice: Box<dyn Fn() -> Option<LatticeHosts> + Send + Sync>,
-    #[cfg(feature = "lattice")]
     pub(crate) elsewhere: Elsewhere,
     pub(crate) phase: Arc<Phase>,
 }
@@ -111,24 +116,22 @@ impl Phase {
     }
 }
 
-/// Translates the times of the monotonic clock.
+/// Measures how long the host runs. The clock of the machine may be set meanwhile, so that differences of its times say nothing.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Clock {
-    started: Instant,
-    /// Unit: milliseconds since 1970.
-    started_at: u64,
-}
+pub(crate) struct Clock(Instant);
 
 impl Clock {
     pub(crate) fn start() -> Clock {
-        Clock { started: Instant::now(), started_at: millis(SystemTime::now()) }
+        Clock(Instant::now())
     }
 
-    /// Returns a time of the monotonic clock in milliseconds since 1970: the same for the same time, whenever it is asked for.
-    #[cfg(feature = "lattice")]
-    fn millis(&self, time: Instant) -> u64 {
-        let since = time.saturating_duration_since(self.started).as_millis();
-        self.started_at.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+    fn uptime(self) -> Duration {
+        self.0.elapsed()
+    }
+
+    /// Returns when the host started, by the present time of the machine. Unit: milliseconds since 1970.
+    fn started_at(self, now: SystemTime) -> u64 {
+        ago(now, self.uptime())
     }
 }
 
@@ -142,6 +145,17 @@ impl std::fmt::Debug for HostFacts {
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns a time that was this long ago, to the second, so that it is told as the same again and again. Unit: milliseconds since
+/// 1970.
+fn ago(now: SystemTime, elapsed: Duration) -> u64 {
+    now.checked_sub(elapsed).map_or(0, millis) / 1_000 * 1_000
+}
+
+/// Returns a duration as viewers are told it. Unit: microseconds.
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Cuts a text from outside, so that no signer makes a state large.
@@ -165,6 +179,19 @@ mod tests {
 
     #[test]
     fn a_time_before_1970_is_no_panic() {
-        assert_eq!(millis(UNIX_EPOCH - std::time::Duration::from_secs(1)), 0);
+        assert_eq!(millis(UNIX_EPOCH - Duration::from_secs(1)), 0);
+    }
+
+    #[test]
+    fn ages_hold_while_the_clock_of_the_machine_is_set() {
+        let heard = Duration::from_millis(2_700);
+        for now in [UNIX_EPOCH + Duration::from_secs(60), UNIX_EPOCH + Duration::from_secs(1_800_000_000)] {
+            let age = millis(now) - ago(now, heard);
+            assert!((2_700..=3_700).contains(&age), "{age}");
+        }
+        assert_eq!(ago(UNIX_EPOCH, Duration::MAX), 0);
+        let clock = Clock::start();
+        assert!(clock.uptime() < Duration::from_secs(60));
+        assert_eq!(clock.started_at(UNIX_EPOCH + Duration::from_secs(100)) / 10_000, 9);
     }
 }

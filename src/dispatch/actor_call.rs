@@ -100,6 +100,19 @@ impl SentCall {
     }
 }
 
+/// Why no instance of a provider has answered a call.
+struct Unanswered {
+    error: Error,
+    /// The operation of the call, if it is known.
+    operation: Option<String>,
+}
+
+impl From<Error> for Unanswered {
+    fn from(error: Error) -> Unanswered {
+        Unanswered { error, operation: None }
+    }
+}
+
 impl Dispatch {
     /// Calls another actor or, over a link, a provider for an actor.
     pub(crate) async fn call_from_actor(
@@ -121,7 +134,8 @@ impl Dispatch {
     }
 
     async fn send_from_actor(&self, lookup: &Lookup<'_>, request: Request, context: CallContext) -> Result<Vec<u8>> {
-        self.expect_chain_depth(&context)?;
+        self.expect_chain_depth(&context)
+            .inspect_err(|refusal| self.count_unserved(lookup.unserved(Some(&request.operation)), refusal))?;
         match self.call_here_from_actor(lookup, request, &context).await {
             Ok(answer) => answer,
             Err(Refused { refusal, request }) => {
@@ -133,7 +147,7 @@ impl Dispatch {
     /// Calls what an actor names, if it runs on this host. The actor may run on another one.
     ///
     /// # Errors
-    /// The call has not been sent.
+    /// The call has not been sent, and is not counted yet.
     pub(super) async fn call_here_from_actor(
         &self,
         lookup: &Lookup<'_>,
@@ -162,10 +176,7 @@ impl Dispatch {
                         });
                     }
                     Ok(Step::Wait(reason)) => reason,
-                    Err(refusal) => {
-                        self.count_if_refused(lookup.unserved(Some(&request.operation)), &refusal);
-                        return Err(Refused { refusal, request });
-                    }
+                    Err(refusal) => return Err(Refused { refusal, request }),
                 }
             };
             let waited = Box::pin(self.wait_for(step, &mut waiting, lookup.name.namespace, context.deadline)).await;
@@ -176,48 +187,76 @@ impl Dispatch {
         };
         let answer = match sent {
             Ok(Either::Left(sent)) => self.await_answer(Ok(sent)).await,
-            Ok(Either::Right(ref mut sent)) => self.await_provider_answer(lookup, &mut waiting, sent).await,
+            Ok(Either::Right(ref mut sent)) => self.await_provider(lookup, &mut waiting, sent).await,
             Err(error) => Err(error),
         };
         Ok(middlewares.leave(answer))
     }
 
-    /// Waits for a provider's answer. If the provider is being restarted after a crash, the call goes to its next instance.
-    async fn await_provider_answer(
+    /// Waits for a provider's answer, and counts the call if there is none.
+    async fn await_provider(
         &self,
         lookup: &Lookup<'_>,
         waiting: &mut WaitState,
         sent: &mut SentCall,
     ) -> Result<Vec<u8>> {
+        self.await_provider_answer(lookup, waiting, sent).await.unwrap_or_else(|Unanswered { error, operation }| {
+            self.count_unserved(lookup.unserved(operation.as_deref()), &error);
+            Err(error)
+        })
+    }
+
+    /// Waits for a provider's answer. If the provider is being restarted after a crash, the call goes to its next instance.
+    ///
+    /// # Errors
+    /// No instance has answered the call or counted it.
+    async fn await_provider_answer(
+        &self,
+        lookup: &Lookup<'_>,
+        waiting: &mut WaitState,
+        sent: &mut SentCall,
+    ) -> Result<Result<Vec<u8>>, Unanswered> {
         let contract = lookup.name.namespace;
         for _ in 0..MOST_MOVES {
-            let call = match (&mut sent.answer).await.map_err(|error| provider_is_gone(contract, &error))? {
-                Ok(answer) => return answer,
-                Err(call) => call,
+            let call = match (&mut sent.answer).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(call)) => call,
+                Err(gone) => return Err(provider_is_gone(contract, &gone).into()),
             };
-            *sent = loop {
-                let step = {
-                    let snapshot = self.0.snapshot.load();
-                    match self.next_step(
-                        &snapshot,
-                        lookup,
-                        &waiting.approval,
-                        &call.context,
-                        &call.request.operation,
-                    )? {
-                        // It accepts no more calls, and the snapshot does not show that yet.
-                        Step::Send(Target::Provider(provider, link)) if provider.instance == sent.to => {
-                            Reason::Restart(Absence::of(provider, link))
-                        }
-                        Step::Send(Target::Provider(provider, _)) => break SentCall::new(provider, call),
-                        Step::Send(Target::Actor(_)) => return Err(provider_is_gone(contract, &MailboxError::Closed)),
-                        Step::Wait(reason) => reason,
-                    }
-                };
-                Box::pin(self.wait_for(step, waiting, contract, call.context.deadline)).await?;
-            };
+            *sent = self.send_to_next(lookup, waiting, sent.to, call).await?;
         }
-        Err(provider_is_gone(contract, &MailboxError::Closed))
+        Err(provider_is_gone(contract, &MailboxError::Closed).into())
+    }
+
+    /// Sends a call to the instance of a provider that follows one which has returned it.
+    async fn send_to_next(
+        &self,
+        lookup: &Lookup<'_>,
+        waiting: &mut WaitState,
+        last: InstanceNumber,
+        call: ProviderCall,
+    ) -> Result<SentCall, Unanswered> {
+        let contract = lookup.name.namespace;
+        let ProviderCall { request: Request { operation, .. }, context, .. } = &call;
+        let failed = |error| Unanswered { error, operation: Some(operation.clone()) };
+        loop {
+            let step = {
+                let snapshot = self.0.snapshot.load();
+                let step = self.next_step(&snapshot, lookup, &waiting.approval, context, operation).map_err(failed)?;
+                match step {
+                    // It accepts no more calls, and the snapshot does not show that yet.
+                    Step::Send(Target::Provider(provider, link)) if provider.instance == last => {
+                        Reason::Restart(Absence::of(provider, link))
+                    }
+                    Step::Send(Target::Provider(provider, _)) => return Ok(SentCall::new(provider, call)),
+                    Step::Send(Target::Actor(_)) => {
+                        return Err(failed(provider_is_gone(contract, &MailboxError::Closed)));
+                    }
+                    Step::Wait(reason) => reason,
+                }
+            };
+            Box::pin(self.wait_for(step, waiting, contract, context.deadline)).await.map_err(failed)?;
+        }
     }
 
     /// Returns the target of an actor's call, or the reason why the call has to wait.

@@ -9,7 +9,7 @@ use wasmcloud_core::entity::{WasmCloudEntity, shorten};
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
 use super::Dispatch;
-use super::actor_call::Lookup;
+use super::actor_call::{Lookup, Refused};
 use super::authority::Approval;
 use super::resolve::{self, Name};
 use super::snapshot::{RunningActor, Snapshot};
@@ -102,21 +102,28 @@ impl Dispatch {
     ) -> RemoteOutcome {
         let name = match (origin, target) {
             (RemoteOrigin::Actor(identity), WasmCloudEntity::Capability { contract_id, link_name, .. }) => {
+                let name = Name { namespace: contract_id, link_name };
                 if let Err(refusal) = self.expect_target(identity, target) {
+                    self.count_unserved(Lookup { origin: identity, name }.unserved(Some(&request.operation)), &refusal);
                     return RemoteOutcome::Answered(Err(refusal));
                 }
-                Name { namespace: contract_id, link_name }
+                name
             }
             (_, WasmCloudEntity::Actor(key)) => Name { namespace: key, link_name: "" },
             _ => {
                 let message = format!("{} may not call {target}: only actors call providers", origin.entity());
-                return RemoteOutcome::Answered(Err(Error::new(ErrorKind::NotLinked, message)));
+                let refusal = Error::new(ErrorKind::NotLinked, message);
+                self.count_unserved(Unserved::to_actor("", None), &refusal);
+                return RemoteOutcome::Answered(Err(refusal));
             }
         };
         let served = match origin {
             RemoteOrigin::Actor(identity) => {
                 let lookup = Lookup { origin: identity, name };
-                self.call_here_from_actor(&lookup, request, context).await.map_err(|refused| refused.refusal)
+                self.call_here_from_actor(&lookup, request, context).await.map_err(|Refused { refusal, request }| {
+                    self.count_if_refused(lookup.unserved(Some(&request.operation)), &refusal);
+                    refusal
+                })
             }
             _ => self.send_from_others(origin, name.namespace, request, context.clone()).await,
         };

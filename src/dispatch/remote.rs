@@ -47,6 +47,16 @@ pub(crate) struct RemoteCall {
 struct Caller<'a> {
     entity: &'a WasmCloudEntity,
     origin: Origin<'a>,
+    /// The call, as it is counted if it is not served. Its operation is left out.
+    call: Unserved<'a>,
+}
+
+/// What may be called on another host.
+struct Found<'a> {
+    hosts: &'a dyn RemoteHosts,
+    target: WasmCloudEntity,
+    /// Why this host does not serve the call.
+    refusal: Error,
 }
 
 /// What a name may stand for on another host.
@@ -66,11 +76,9 @@ impl Dispatch {
         context: CallContext,
     ) -> Result<Vec<u8>> {
         let elsewhere = actor_elsewhere(&self.0.snapshot.load(), name, &refusal);
-        let caller = Caller { entity: &WasmCloudEntity::Host, origin: Origin::Host };
-        let refused = refusal.kind();
-        let answer = self.call_elsewhere(caller, elsewhere, refusal, request, context).await;
-        self.count_if_absent(Unserved::to_actor(name, None), refused, &answer);
-        answer
+        let caller =
+            Caller { entity: &WasmCloudEntity::Host, origin: Origin::Host, call: Unserved::to_actor(name, None) };
+        self.call_elsewhere(caller, elsewhere, refusal, request, context).await
     }
 
     /// Calls another host for a provider, after this host refused the call.
@@ -82,11 +90,13 @@ impl Dispatch {
         request: Request,
         context: CallContext,
     ) -> Result<Vec<u8>> {
+        let call = Unserved::to_actor(name, None);
         let elsewhere = {
             let snapshot = self.0.snapshot.load();
             match actor_elsewhere(&snapshot, name, &refusal) {
                 Some(Elsewhere::Entity(entity)) if snapshot.remote_actors.contains_key(name) => {
-                    resolve::expect_bound_elsewhere(&snapshot, provider.identity, name)?;
+                    resolve::expect_bound_elsewhere(&snapshot, provider.identity, name)
+                        .inspect_err(|refusal| self.count_unserved(call.of(&request.operation), refusal))?;
                     Some(Elsewhere::Entity(entity))
                 }
                 // No other host is known to run it. Links name actors by their keys.
@@ -94,11 +104,8 @@ impl Dispatch {
             }
         };
         let origin = Origin::Provider(&provider.identity.claims);
-        let caller = Caller { entity: &provider.identity.entity, origin };
-        let refused = refusal.kind();
-        let answer = self.call_elsewhere(caller, elsewhere, refusal, request, context).await;
-        self.count_if_absent(Unserved::to_actor(name, None), refused, &answer);
-        answer
+        let caller = Caller { entity: &provider.identity.entity, origin, call };
+        self.call_elsewhere(caller, elsewhere, refusal, request, context).await
     }
 
     /// Calls another host for an actor, after this host refused the call.
@@ -117,13 +124,12 @@ impl Dispatch {
                 None => actor_elsewhere(&snapshot, namespace, &refusal),
             }
         };
-        let caller = Caller { entity: &lookup.origin.entity, origin: Origin::Actor(&lookup.origin.claims) };
-        let refused = refusal.kind();
-        let answer = self.call_elsewhere(caller, elsewhere, refusal, request, context).await;
-        self.count_if_absent(lookup.unserved(None), refused, &answer);
-        answer
+        let origin = Origin::Actor(&lookup.origin.claims);
+        let caller = Caller { entity: &lookup.origin.entity, origin, call: lookup.unserved(None) };
+        self.call_elsewhere(caller, elsewhere, refusal, request, context).await
     }
 
+    /// Calls another host. Counts the call unless another host has answered it, and counts it by that.
     async fn call_elsewhere(
         &self,
         caller: Caller<'_>,
@@ -132,6 +138,48 @@ impl Dispatch {
         request: Request,
         context: CallContext,
     ) -> Result<Vec<u8>> {
+        let refused = refusal.kind();
+        let found = self.expect_elsewhere(caller, elsewhere, refusal, &request, &context).await;
+        let Found { hosts, target, refusal } = found.inspect_err(|error| {
+            self.count_unserved(caller.call.of(&request.operation), error);
+        })?;
+        let mut middlewares = self.0.middlewares.begin_call();
+        let participants = || Participants { origin: caller.entity.clone(), target: target.clone() };
+        let answer = match middlewares.enter(participants, request) {
+            Ok(request) => self.ask(hosts, caller.entity, target, request, context).await,
+            Err(refusal) => {
+                self.count_unserved(caller.call, &refusal);
+                return middlewares.leave(Err(refusal));
+            }
+        };
+        // That it runs nowhere else says less than the reason why it does not run here.
+        let is_nowhere = |kind| matches!(kind, ErrorKind::ActorNotFound | ErrorKind::ProviderNotFound);
+        let says_less = |kind| is_nowhere(kind) || kind == ErrorKind::LatticeUnavailable;
+        let answer = match answer {
+            Err(error) if says_less(error.kind()) && !is_nowhere(refused) => Err(refusal),
+            answer => answer,
+        };
+        let is_unserved = |kind| matches!(kind, ErrorKind::LatticeUnavailable | ErrorKind::OutcomeUnknown);
+        if let Err(error) = &answer
+            && (error.kind() == refused || is_unserved(error.kind()))
+        {
+            self.count_unserved(caller.call, error);
+        }
+        middlewares.leave(answer)
+    }
+
+    /// Returns what is called on another host.
+    ///
+    /// # Errors
+    /// The call has not been sent: the refusal of this host if no other one could serve it, or that of the authorizer.
+    async fn expect_elsewhere(
+        &self,
+        caller: Caller<'_>,
+        elsewhere: Option<Elsewhere>,
+        refusal: Error,
+        request: &Request,
+        context: &CallContext,
+    ) -> Result<Found<'_>> {
         let (Some(hosts), Some(elsewhere)) = (self.0.remote_hosts.get(), elsewhere) else { return Err(refusal) };
         let target = match elsewhere {
             Elsewhere::Entity(entity) => entity,
@@ -141,26 +189,21 @@ impl Dispatch {
             },
         };
         self.0.authority.authorize_call(caller.origin, &target, &request.operation, context.deadline).await?;
-        let mut middlewares = self.0.middlewares.begin_call();
-        let participants = || Participants { origin: caller.entity.clone(), target: target.clone() };
-        let entered = middlewares.enter(participants, request);
-        let answer = async {
-            let request = entered?;
-            let (context, span) = spans::to_lattice(self.tracing(), context, &target, &request.operation);
-            let call = RemoteCall { origin: caller.entity.clone(), target: target.clone(), request, context };
-            let answer = hosts.call(call).await;
-            span.end(&answer);
-            answer
-        }
-        .await;
-        // That it runs nowhere else says less than the reason why it does not run here.
-        let is_nowhere = |kind| matches!(kind, ErrorKind::ActorNotFound | ErrorKind::ProviderNotFound);
-        let says_less = |kind| is_nowhere(kind) || kind == ErrorKind::LatticeUnavailable;
-        let answer = match answer {
-            Err(error) if says_less(error.kind()) && !is_nowhere(refusal.kind()) => Err(refusal),
-            answer => answer,
-        };
-        middlewares.leave(answer)
+        Ok(Found { hosts: &**hosts, target, refusal })
+    }
+
+    async fn ask(
+        &self,
+        hosts: &dyn RemoteHosts,
+        origin: &WasmCloudEntity,
+        target: WasmCloudEntity,
+        request: Request,
+        context: CallContext,
+    ) -> Result<Vec<u8>> {
+        let (context, span) = spans::to_lattice(self.tracing(), context, &target, &request.operation);
+        let answer = hosts.call(RemoteCall { origin: origin.clone(), target, request, context }).await;
+        span.end(&answer);
+        answer
     }
 }
 

@@ -1,6 +1,7 @@
-//! Counts the calls that no instance serves, for metrics: those that are refused, and those whose target does not run.
+//! Counts the calls that no instance serves, for metrics: those that are refused, those whose target does not run, and those
+//! whose target ends before it has answered.
 
-use wasmcloud_core::error::{Error, ErrorKind};
+use wasmcloud_core::error::Error;
 
 use super::Dispatch;
 use super::resolve::Name;
@@ -21,6 +22,11 @@ impl<'a> Unserved<'a> {
     /// Returns a call to an actor, by its key or call alias.
     pub(super) fn to_actor(name: &'a str, operation: Option<&'a str>) -> Unserved<'a> {
         Unserved { origin: None, name: Name { namespace: name, link_name: "" }, operation }
+    }
+
+    /// Returns the same call with its operation.
+    pub(super) fn of(self, operation: &'a str) -> Unserved<'a> {
+        Unserved { operation: Some(operation), ..self }
     }
 
     fn target(self, snapshot: &Snapshot) -> Option<&EntityInstruments> {
@@ -47,21 +53,12 @@ impl Dispatch {
         }
     }
 
-    /// Counts a call that a rule of this host refuses. What does not run here may run elsewhere, and is not counted yet.
+    /// Counts a call of another host that a rule of this one refuses. What does not run here may run on a third host, and the
+    /// caller's host counts it if it runs nowhere.
     #[cold]
     pub(super) fn count_if_refused(&self, call: Unserved<'_>, refusal: &Error) {
         if Outcome::of_kind(refusal.kind()) == Outcome::Refused {
             self.count_unserved(call, refusal);
-        }
-    }
-
-    /// Counts a call that was refused here with an error of this kind, unless another host has served it.
-    pub(super) fn count_if_absent<T>(&self, call: Unserved<'_>, refused: ErrorKind, answer: &Result<T, Error>) {
-        if let Err(error) = answer
-            && error.kind() == refused
-            && Outcome::of_kind(refused) == Outcome::Error
-        {
-            self.count_unserved(call, error);
         }
     }
 }

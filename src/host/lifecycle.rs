@@ -85,9 +85,21 @@ impl Host {
         let supervisor = Supervisor::new(self.0.dispatch.clone(), shards.clone(), config).start();
         #[cfg(feature = "lattice")]
         let lattice = match joining {
-            Some(joining) => Some(self.join(joining, &supervisor, &shards).await?),
+            Some(joining) => {
+                let joined = self.join(joining, &supervisor, &shards).await;
+                #[cfg(feature = "telemetry")]
+                if let (Err(_), Some(telemetry)) = (&joined, &telemetry) {
+                    // The next start may want the same port.
+                    telemetry.end().await;
+                }
+                Some(joined?)
+            }
             None => None,
         };
+        #[cfg(all(feature = "lattice", feature = "telemetry"))]
+        if let (Some(telemetry), Some(lattice)) = (&telemetry, &lattice) {
+            telemetry.record_on(lattice);
+        }
         claim.keep(Running {
             supervisor,
             shards,

@@ -1,7 +1,9 @@
 //! The metrics of a host.
 
 use super::Host;
-use crate::telemetry::{HostMetrics, HostReading};
+#[cfg(feature = "lattice")]
+use crate::telemetry::LatticeReading;
+use crate::telemetry::{HostMetrics, HostReading, MetricsFacts};
 
 impl Host {
     /// Returns the metrics of the host. They are complete if it was built with
@@ -16,10 +18,17 @@ impl Host {
             Some(HostReading {
                 uptime: running.map(|running| running.since.elapsed()).unwrap_or_default(),
                 #[cfg(feature = "lattice")]
-                lattice: running.and_then(|running| running.lattice.as_ref()).map(crate::lattice::Lattice::view),
+                lattice: running
+                    .and_then(|running| running.lattice.as_ref())
+                    .map(|lattice| LatticeReading { view: lattice.view(), hosts: lattice.hosts() }),
             })
         };
-        let metrics = HostMetrics::new(self.id(), self.0.dispatch.clone(), Box::new(read));
+        let metrics = HostMetrics::new(MetricsFacts {
+            id: self.id(),
+            dispatch: self.0.dispatch.clone(),
+            elsewhere: self.elsewhere(),
+            read: Box::new(read),
+        });
         #[cfg(feature = "otlp")]
         let metrics = metrics.with_spans(self.0.configuration.span_export.clone());
         metrics

@@ -13,8 +13,10 @@ use wasmcloud_telemetry::TelemetryOptions;
 use wasmcloud_telemetry::state::HostState;
 
 use super::{Host, HostBuilder};
+#[cfg(feature = "lattice")]
+use crate::lattice::Lattice;
 use crate::shard::Shards;
-use crate::telemetry::{Clock, HostFacts, Phase, Recorder, Stage, TelemetryService};
+use crate::telemetry::{Clock, Elsewhere, HostFacts, Phase, Recorder, Stage, TelemetryService};
 
 /// The telemetry of a running host.
 pub(super) struct Telemetry {
@@ -26,6 +28,14 @@ pub(super) struct Telemetry {
 }
 
 impl Telemetry {
+    /// Records figures on the thread of the lattice, if there is no port whose thread does.
+    #[cfg(feature = "lattice")]
+    pub(super) fn record_on(&self, lattice: &Lattice) {
+        if self.service.is_none() {
+            lattice.runtime().spawn(Recorder::tick(Arc::downgrade(&self.recorder)));
+        }
+    }
+
     /// Closes the port.
     pub(super) async fn end(&self) {
         if let Some(service) = &self.service {
@@ -74,10 +84,17 @@ impl Host {
     /// Returns the state that the dashboard shows.
     ///
     /// # Errors
-    /// `HostNotRunning`.
+    /// `HostNotRunning`; `Unsupported` if the host does not count.
     #[cfg(feature = "lattice")]
     pub(super) fn state(&self) -> Result<Arc<HostState>> {
-        let untold = || Error::new(ErrorKind::HostNotRunning, format!("host {} is being started", self.id()));
+        self.running()?;
+        let untold = || {
+            let message = format!(
+                "host {} tells no state, since it counts no calls: start it with a port for telemetry, or with metrics",
+                self.id()
+            );
+            Error::new(ErrorKind::Unsupported, message)
+        };
         self.telemetry().ok_or_else(untold)?.recorder.whole_state()
     }
 
@@ -107,10 +124,10 @@ impl Host {
         Ok(Some(Telemetry { recorder, service: Some(service), phase }))
     }
 
-    /// Returns the telemetry of a host that only its lattice may ask.
+    /// Returns the telemetry of a host that only its lattice may ask. `None` if it does not count: figures would be made up.
     fn telemetry_without_port(&self, facts: HostFacts, phase: Arc<Phase>) -> Option<Telemetry> {
         #[cfg(feature = "lattice")]
-        if self.0.configuration.lattice.options().is_some() {
+        if self.0.configuration.lattice.options().is_some() && self.0.dispatch.instruments().is_on() {
             let recorder = Arc::new(Recorder::hearing(facts, self.events()));
             return Some(Telemetry { recorder, service: None, phase });
         }
@@ -122,7 +139,7 @@ impl Host {
         // A handle would keep the host alive.
         let host = Arc::downgrade(&self.0);
         #[cfg(feature = "lattice")]
-        let (of_lattice, for_links) = (host.clone(), host.clone());
+        let of_lattice = host.clone();
         HostFacts {
             id: self.id(),
             clock: Clock::start(),
@@ -131,9 +148,25 @@ impl Host {
             labels: Box::new(move || host.upgrade().map_or_else(HashMap::new, |host| host.labels.all())),
             #[cfg(feature = "lattice")]
             lattice: Box::new(move || Some(Host(of_lattice.upgrade()?).joined_lattice()?.hosts())),
-            #[cfg(feature = "lattice")]
-            elsewhere: Box::new(move |link| Host(for_links.upgrade()?).joined_lattice()?.host_of_provider(link)),
+            elsewhere: self.elsewhere(),
             phase: phase.clone(),
+        }
+    }
+
+    /// Returns what other hosts run, without keeping this one alive.
+    pub(super) fn elsewhere(&self) -> Elsewhere {
+        #[cfg(feature = "lattice")]
+        {
+            let host = Arc::downgrade(&self.0);
+            let has_lattice = self.0.configuration.lattice.options().is_some();
+            Elsewhere {
+                has_lattice: Box::new(move || has_lattice),
+                host_of_provider: Box::new(move |link| Host(host.upgrade()?).joined_lattice()?.host_of_provider(link)),
+            }
+        }
+        #[cfg(not(feature = "lattice"))]
+        {
+            Elsewhere { has_lattice: Box::new(|| false), host_of_provider: Box::new(|_| None) }
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct EntityInstruments(Option<Arc<Entity>>);
 /// What is counted of an actor or provider.
 #[derive(Debug, Default)]
 pub(super) struct Entity {
+    /// The number of its start.
+    start: u64,
     operations: Arc<Operations>,
     instances: Mutex<Instances>,
     /// The calls that have not reached an instance, if there are any. Apart from what calls read, because all threads write
@@ -139,6 +141,10 @@ impl Instances {
 }
 
 impl Entity {
+    pub(super) fn new(start: u64) -> Entity {
+        Entity { start, ..Entity::default() }
+    }
+
     fn instance(&self, source: Source, usage: Option<Arc<GuestUsage>>) -> InstanceInstruments {
         let counters = Arc::<Counters>::default();
         let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +185,7 @@ impl Entity {
         operations.iter().for_each(|outcomes| reading.outcomes.merge(outcomes));
         let crashes = self.crashes.load(Ordering::Relaxed);
         let restarts = self.restarts.load(Ordering::Relaxed);
-        Reading { latency, fuel, crashes, restarts, ..reading }
+        Reading { start: self.start, latency, fuel, crashes, restarts, ..reading }
     }
 
     fn name_operations(&self, operations: &[Outcomes; SLOTS]) -> Vec<OperationReading> {

@@ -73,15 +73,6 @@ impl Outcomes {
     pub(crate) fn merge(&mut self, other: &Outcomes) {
         self.0.iter_mut().zip(other.0).for_each(|(sum, more)| *sum += more);
     }
-}
-
-impl Outcomes {
-    /// Returns this number of calls with one outcome.
-    pub(crate) fn only(outcome: Outcome, calls: u64) -> Outcomes {
-        let mut outcomes = Outcomes::default();
-        outcomes.add(outcome, calls);
-        outcomes
-    }
 
     /// Returns the number of calls with an outcome.
     pub(crate) fn of(&self, outcome: Outcome) -> u64 {

@@ -42,7 +42,7 @@ fn the_counts_of_all_instances_are_added_and_outlast_them() {
 }
 
 #[test]
-fn an_operation_that_nobody_serves_takes_no_slot() {
+fn an_operation_that_is_not_served_takes_no_slot() {
     let instruments = Instruments::on();
     let provider = instruments.provider(&ProviderKey::new("V", "default"));
     let instance = provider.provider_instance(ProviderFigures::default);
@@ -64,13 +64,14 @@ fn figures_end_with_their_actor_and_a_later_start_begins_anew() {
     drop(first);
     assert!(instruments.read_actor("M").is_none());
     let second = instruments.actor(&"M".into());
-    assert_eq!(instruments.read_actor("M").unwrap().outcomes.calls(), 0);
+    let reading = instruments.read_actor("M").unwrap();
+    assert_eq!((reading.start, reading.outcomes.calls()), (2, 0));
     drop(second);
     // Ended ones do not pile up.
     for number in 0..10_000 {
         drop(instruments.actor(&format!("M{number}").into()));
     }
-    assert!(instruments.0.unwrap().actors.0.lock().unwrap().len() < 100);
+    assert!(instruments.0.unwrap().actors.0.lock().unwrap().entities.len() < 100);
 }
 
 #[test]

@@ -56,6 +56,10 @@ impl Node {
     }
 
     fn report_peer(&self, event: MembershipEvent) {
+        #[cfg(feature = "telemetry")]
+        if let Some(peer) = event.host().and_then(|host| self.membership.peer(host)) {
+            self.silent.note(&peer);
+        }
         match event {
             MembershipEvent::Up { host } => self.emit(EventKind::PeerUp { host }),
             MembershipEvent::Down { host } => self.emit(EventKind::PeerDown { host }),

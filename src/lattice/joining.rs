@@ -64,6 +64,8 @@ impl Lattice {
             calls,
             rpc,
             membership,
+            #[cfg(feature = "telemetry")]
+            silent: Default::default(),
             inventory,
             trusts_any_host,
             is_known: watch::Sender::new(false),

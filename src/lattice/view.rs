@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+#[cfg(feature = "telemetry")]
+use std::time::Instant;
 
 use wasmcloud_control::ControlCounts;
 #[cfg(feature = "telemetry")]
@@ -46,6 +48,7 @@ pub(crate) struct LatticeHosts {
     pub(crate) state: LatticeState,
     pub(crate) namespace: String,
     pub(crate) is_cordoned: bool,
+    /// The other hosts. Those that fell silent are among them for a day.
     pub(crate) peers: Vec<Peer>,
     pub(crate) era_hosts: Vec<EraHost>,
 }
@@ -57,7 +60,7 @@ impl LatticeHosts {
             state: node.state(),
             namespace: node.namespace.as_str().to_owned(),
             is_cordoned: node.is_cordoned.load(Ordering::Relaxed),
-            peers: node.membership.peers(),
+            peers: node.silent.complete(node.membership.peers(), Instant::now()),
             era_hosts: node.membership.era_hosts(),
         }
     }

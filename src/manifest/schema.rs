@@ -6,7 +6,9 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wasmcloud_document::{Content, DocumentError, Fields, Node, named_values, one_of, quantity, text};
+use wasmcloud_document::{
+    Content, DocumentError, Field, Fields, Node, named_values, one_of, quantity, scalar, text, wrong,
+};
 
 use super::{
     HostManifest, ManifestActor, ManifestCapability, ManifestIsolation, ManifestLimits, ManifestLink, ManifestRestart,
@@ -54,7 +56,7 @@ pub(super) fn manifest(document: Node) -> Result<HostManifest, DocumentError> {
     })
 }
 
-fn name((node, key): (Node, String)) -> Result<String, DocumentError> {
+fn name(Field { node, key }: Field) -> Result<String, DocumentError> {
     let position = node.position;
     let name = text(node, key.clone())?;
     if is_name(&name) {
@@ -78,7 +80,7 @@ fn actor(node: Node, key: String) -> Result<ManifestActor, DocumentError> {
     })
 }
 
-fn limits((node, key): (Node, String)) -> Result<ManifestLimits, DocumentError> {
+fn limits(Field { node, key }: Field) -> Result<ManifestLimits, DocumentError> {
     let mut fields = Fields::of(node, key, &LIMITS)?;
     Ok(ManifestLimits {
         memory_bytes: fields.quantity("memory_bytes", quantity::bytes)?,
@@ -90,7 +92,7 @@ fn limits((node, key): (Node, String)) -> Result<ManifestLimits, DocumentError> 
     })
 }
 
-fn restart((node, key): (Node, String)) -> Result<ManifestRestart, DocumentError> {
+fn restart(Field { node, key }: Field) -> Result<ManifestRestart, DocumentError> {
     let mut fields = Fields::of(node, key, &RESTART)?;
     Ok(ManifestRestart {
         restart: fields.one_of("restart", &RESTARTS)?,
@@ -112,11 +114,11 @@ fn capability(node: Node, key: String) -> Result<ManifestCapability, DocumentErr
 }
 
 /// Reads where a provider runs: `in_process`, `process`, or a mapping of the limits of a process.
-fn isolation((node, key): (Node, String)) -> Result<ManifestIsolation, DocumentError> {
+fn isolation(Field { node, key }: Field) -> Result<ManifestIsolation, DocumentError> {
     let process = |memory_bytes, open_files| ManifestIsolation::Process { memory_bytes, open_files };
     if matches!(node.content, Content::Mapping(_)) {
         let mut fields = Fields::of(node, key, &ISOLATION)?;
-        let Some((node, key)) = fields.take("process") else { return Ok(process(None, None)) };
+        let Some(Field { node, key }) = fields.take("process") else { return Ok(process(None, None)) };
         let mut fields = Fields::of(node, key, &PROCESS)?;
         let memory_bytes = fields.quantity("memory_bytes", quantity::bytes)?;
         return Ok(process(memory_bytes, fields.quantity("open_files", quantity::number)?));
@@ -146,11 +148,11 @@ enum LinkValue {
     Secret(ManifestSecret),
 }
 
-fn link_values((node, key): (Node, String)) -> Result<Vec<(String, LinkValue)>, DocumentError> {
-    named_values((node, key), "a text, a number, a boolean or {secret: …}", |node, name| match node.content {
-        Content::Mapping(_) => secret(node, name).map(|secret| Ok(LinkValue::Secret(secret))),
-        Content::Text(text) | Content::Literal(text) => Ok(Ok(LinkValue::Plain(text))),
-        _ => Ok(Err(node)),
+fn link_values(values: Field) -> Result<Vec<(String, LinkValue)>, DocumentError> {
+    named_values(values, |Field { node, key }| match node.content {
+        Content::Mapping(_) => secret(node, key).map(LinkValue::Secret),
+        Content::Text(text) | Content::Literal(text) => Ok(LinkValue::Plain(text)),
+        _ => Err(wrong(&node, &key, "a text, a number, a boolean or {secret: …}")),
     })
 }
 
@@ -159,7 +161,7 @@ fn secret(node: Node, key: String) -> Result<ManifestSecret, DocumentError> {
     let position = node.position;
     let mut fields = Fields::of(node, key.clone(), &SECRET_VALUE)?;
     let expected = || DocumentError::at(&key, "it should be {secret: {file: path}} or {secret: {env: NAME}}");
-    let Some((node, name)) = fields.take("secret") else { return Err(expected().at_position(position)) };
+    let Some(Field { node, key: name }) = fields.take("secret") else { return Err(expected().at_position(position)) };
     let mut fields = Fields::of(node, name, &SECRET)?;
     match (fields.optional("file")?, fields.optional("env")?) {
         (Some(path), None) => Ok(ManifestSecret::File(path)),
@@ -168,10 +170,6 @@ fn secret(node: Node, key: String) -> Result<ManifestSecret, DocumentError> {
     }
 }
 
-fn labels(labels: (Node, String)) -> Result<BTreeMap<String, String>, DocumentError> {
-    let labels = named_values(labels, "a text, a number or a boolean", |node, _| match node.content {
-        Content::Text(text) | Content::Literal(text) => Ok(Ok(text)),
-        _ => Ok(Err(node)),
-    })?;
-    Ok(labels.into_iter().collect())
+fn labels(labels: Field) -> Result<BTreeMap<String, String>, DocumentError> {
+    Ok(named_values(labels, scalar)?.into_iter().collect())
 }

@@ -3,8 +3,10 @@
 //! # Layout
 //! - `lifecycle`: changes of links, and the stop
 //! - `start`: the start of an instance, whatever its interface
+//! - `counting`: what the provider counts, for readers on other threads
 //! - `crash_reports`: the crash reports of an instance to the supervisor
 
+mod counting;
 mod crash_reports;
 mod lifecycle;
 mod start;
@@ -38,6 +40,7 @@ use crate::identity::ProviderIdentity;
 use crate::instruments::InstanceInstruments;
 use crate::shard::BatchCounter;
 use crate::spans;
+use counting::Counting;
 pub(crate) use crash_reports::CrashReports;
 pub(crate) use lifecycle::RELEASE_TIMEOUT;
 pub(crate) use start::ProviderStart;
@@ -56,6 +59,8 @@ pub(crate) struct ProviderActor {
 struct Running {
     identity: Arc<ProviderIdentity>,
     instruments: InstanceInstruments,
+    /// Before the provider, which is dropped on this thread so.
+    _counting: Counting,
     provider: Arc<dyn AsyncCapabilityProvider>,
     /// Calls actors outside of any call.
     dispatcher: ActorDispatcher,
@@ -85,7 +90,10 @@ impl Running {
                 Ok(answer)
             }
             // The provider's next instance serves it.
-            Err(call) => Err(ProviderCall { context: outer, ..call }),
+            Err(call) => {
+                span.moved();
+                Err(ProviderCall { context: outer, ..call })
+            }
         }
     }
 

@@ -1,24 +1,15 @@
-//! Actors, providers and links, as a state tells them.
+//! Actors and providers, as a state tells them.
 
 use wasmcloud_claims::TrustState;
-use wasmcloud_telemetry::state::{
-    Activity, ActorState, HealthState, LinkState as ToldLink, ProviderState, TrustStanding,
-};
+use wasmcloud_telemetry::state::{Activity, ActorState, HealthState, ProviderState, TrustStanding};
 
 use super::child::Child;
 use super::history::{History, told_latency};
 use super::standing::LONGEST_REASON;
-use super::{HostFacts, cut, standing};
-use crate::dispatch::snapshot::{Condition, LastCheck, RunningActor, RunningProvider, Snapshot, distrust_health};
+use super::{LONGEST, MOST_WORDS, cut, standing};
+use crate::dispatch::snapshot::{Condition, LastCheck, RunningActor, RunningProvider, distrust_health};
 use crate::identity::ActorIdentity;
 use crate::instruments::Reading;
-use crate::link::{Link, LinkKey, LinkState, SECRETS};
-
-/// The longest name, version and the like. Unit: characters.
-const LONGEST: usize = 256;
-
-/// The most words of a list, such as of tags.
-const MOST_WORDS: usize = 64;
 
 /// Returns an actor as it is told.
 pub(super) fn actor(running: &RunningActor, child: &Child, at: u64) -> ActorState {
@@ -114,70 +105,6 @@ fn words<'a>(words: impl Iterator<Item = &'a String>) -> Vec<String> {
 
 fn count(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-/// Returns a link as it is told. The values of a link may be secrets: their names alone are told.
-pub(super) fn link(facts: &HostFacts, key: &LinkKey, link: &Link, since: u64, snapshot: &Snapshot) -> ToldLink {
-    let definition = &link.definition;
-    let elsewhere = host_of_provider(facts, link, snapshot);
-    let mut values: Vec<String> = definition.values.keys().filter(|name| *name != SECRETS).cloned().collect();
-    values.sort_unstable();
-    values.truncate(MOST_WORDS);
-    ToldLink {
-        key: format!("{}/{}/{}", key.actor, key.contract, key.link_name),
-        actor: definition.actor_id.clone(),
-        provider: definition.provider_id.clone(),
-        contract_id: definition.contract_id.clone(),
-        link_name: definition.link_name.clone(),
-        state: if elsewhere.is_some() { "established" } else { state_of_link(&link.state) }.to_owned(),
-        reason: match elsewhere {
-            Some(host) => Some(format!("its provider runs on host {host}")),
-            None => reason_of_link(link, snapshot),
-        },
-        since,
-        values,
-    }
-}
-
-/// Returns whether one end of a link runs here, or no other host could run it.
-pub(super) fn is_of_this_host(key: &LinkKey, link: &Link, snapshot: &Snapshot, has_lattice: bool) -> bool {
-    !has_lattice || snapshot.actors.contains_key(&key.actor) || snapshot.provider_of(link).is_some()
-}
-
-/// Returns the other host that serves a link.
-fn host_of_provider(facts: &HostFacts, link: &Link, snapshot: &Snapshot) -> Option<String> {
-    #[cfg(feature = "lattice")]
-    if link.state == LinkState::Pending && snapshot.provider_of(link).is_none() {
-        return (facts.elsewhere)(&link.definition);
-    }
-    let _ = (facts, link, snapshot);
-    None
-}
-
-/// Returns the word for a state of a link.
-pub(super) fn state_of_link(state: &LinkState) -> &'static str {
-    match state {
-        LinkState::Established => "established",
-        LinkState::Refused(_) => "refused",
-        _ => "pending",
-    }
-}
-
-fn reason_of_link(link: &Link, snapshot: &Snapshot) -> Option<String> {
-    let definition = &link.definition;
-    Some(match &link.state {
-        LinkState::Established => return None,
-        LinkState::Refused(reason) => cut(reason, LONGEST_REASON),
-        LinkState::Establishing => "the provider has not answered yet".to_owned(),
-        LinkState::Releasing => "the provider has not released it yet".to_owned(),
-        LinkState::Pending if snapshot.provider_of(link).is_none() => {
-            "its provider does not run on this host".to_owned()
-        }
-        LinkState::Pending if !snapshot.actors.contains_key(definition.actor_id.as_str()) => {
-            "its actor does not run on this host".to_owned()
-        }
-        LinkState::Pending => "it waits for both of its ends".to_owned(),
-    })
 }
 
 /// Returns the health of a child as it stands, and when it was checked.

@@ -1,17 +1,24 @@
 //! The hosts of a lattice, as a state tells them.
 
+use std::time::SystemTime;
+
 use wasmcloud_telemetry::state::{HostState, LatticeHost};
 
 use super::HostFacts;
 
 /// Returns the hosts of the lattice with this one, in the order of their keys, and sets what the lattice says of this host.
-pub(super) fn of(facts: &HostFacts, state: &mut HostState, lattice_since: Option<u64>) -> Vec<LatticeHost> {
+pub(super) fn of(
+    facts: &HostFacts,
+    state: &mut HostState,
+    now: SystemTime,
+    lattice_since: Option<u64>,
+) -> Vec<LatticeHost> {
     let own = LatticeHost {
         id: facts.id.clone(),
         is_self: true,
         state: "up".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        uptime_s: state.at.saturating_sub(facts.clock.started_at) / 1_000,
+        uptime_s: facts.clock.uptime().as_secs(),
         heard_at: state.at,
         labels: state.host.labels.clone(),
         actors: state.actors.len(),
@@ -20,27 +27,33 @@ pub(super) fn of(facts: &HostFacts, state: &mut HostState, lattice_since: Option
     };
     let mut hosts = vec![own];
     #[cfg(feature = "lattice")]
-    lattice::add(facts, state, lattice_since, &mut hosts);
+    lattice::add(facts, state, now, lattice_since, &mut hosts);
     #[cfg(not(feature = "lattice"))]
-    let _ = lattice_since;
+    let _ = (now, lattice_since);
     hosts.sort_unstable_by(|one, other| one.id.cmp(&other.id));
     hosts
 }
 
 #[cfg(feature = "lattice")]
 mod lattice {
-    use std::time::Duration;
+    use std::time::SystemTime;
 
     use wasmcloud_lattice::{EraHost, LatticeState, Peer, PeerStatus};
     use wasmcloud_telemetry::state::{HostState, LatticeHost, LatticeStanding};
 
     use crate::lattice::LatticeHosts;
-    use crate::telemetry::{HostFacts, cut, millis};
+    use crate::telemetry::{HostFacts, ago, cut, micros, millis};
 
     /// The longest version that another host may tell. Unit: characters.
     const LONGEST: usize = 64;
 
-    pub(super) fn add(facts: &HostFacts, state: &mut HostState, since: Option<u64>, hosts: &mut Vec<LatticeHost>) {
+    pub(super) fn add(
+        facts: &HostFacts,
+        state: &mut HostState,
+        now: SystemTime,
+        since: Option<u64>,
+        hosts: &mut Vec<LatticeHost>,
+    ) {
         let Some(LatticeHosts { state: standing, namespace, is_cordoned, peers, era_hosts }) = (facts.lattice)() else {
             return;
         };
@@ -48,11 +61,11 @@ mod lattice {
         hosts[0].cordoned = is_cordoned;
         let since = match &standing {
             LatticeState::Disconnected { since, .. } => millis(*since),
-            _ => since.unwrap_or(facts.clock.started_at),
+            _ => since.unwrap_or(state.host.started_at),
         };
         state.host.lattice = Some(LatticeStanding { namespace, state: word(&standing).to_owned(), since });
-        hosts.extend(peers.iter().map(|peer| current(facts, peer)));
-        hosts.extend(era_hosts.into_iter().map(|host| of_2021(state.at, host)));
+        hosts.extend(peers.iter().map(|peer| current(now, peer)));
+        hosts.extend(era_hosts.into_iter().map(|host| of_2021(now, host)));
     }
 
     fn word(state: &LatticeState) -> &'static str {
@@ -64,7 +77,7 @@ mod lattice {
         }
     }
 
-    fn current(facts: &HostFacts, peer: &Peer) -> LatticeHost {
+    fn current(now: SystemTime, peer: &Peer) -> LatticeHost {
         let status = match peer.status {
             PeerStatus::Up => "up",
             PeerStatus::Down => "down",
@@ -75,7 +88,7 @@ mod lattice {
             state: status.to_owned(),
             version: cut(&peer.version, LONGEST),
             uptime_s: peer.uptime.as_secs(),
-            heard_at: facts.clock.millis(peer.last_heard),
+            heard_at: ago(now, peer.last_heard.elapsed()),
             round_trip_us: peer.round_trip.map(micros),
             cordoned: peer.is_cordoned || peer.is_draining,
             actors: peer.counts.actors as usize,
@@ -84,19 +97,8 @@ mod lattice {
         }
     }
 
-    fn of_2021(now: u64, EraHost { host, silent_for, .. }: EraHost) -> LatticeHost {
-        let heard_at = now.saturating_sub(u64::try_from(silent_for.as_millis()).unwrap_or(u64::MAX));
-        // To the second, so that it changes when the host is heard.
-        LatticeHost {
-            id: host,
-            state: "up".to_owned(),
-            era: true,
-            heard_at: heard_at / 1_000 * 1_000,
-            ..LatticeHost::default()
-        }
-    }
-
-    fn micros(time: Duration) -> u64 {
-        u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+    fn of_2021(now: SystemTime, EraHost { host, silent_for, .. }: EraHost) -> LatticeHost {
+        let heard_at = ago(now, silent_for);
+        LatticeHost { id: host, state: "up".to_owned(), era: true, heard_at, ..LatticeHost::default() }
     }
 }

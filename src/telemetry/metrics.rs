@@ -3,15 +3,17 @@
 //! # Layout
 //! - `table`: the table of all metrics
 //! - `writer`: writes families by the names of the table
-//! - `bounded`: bounds the number of series
+//! - `bounded`, `call_series`: bound the number of series
 //! - `label`: the labels of actors and providers
 //! - `targets`: the figures of all actors and providers
-//! - `calls`, `children`, `host`, `lattice`: the families by what they are about
+//! - `calls`, `children`, `http`, `host`, `lattice`: the families by what they are about
 
 mod bounded;
+mod call_series;
 mod calls;
 mod children;
 mod host;
+mod http;
 mod label;
 #[cfg(feature = "lattice")]
 mod lattice;
@@ -28,11 +30,13 @@ use prometheus_client::encoding::{DescriptorEncoder, prometheus_text, text};
 use prometheus_client::registry::Registry;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 
+use super::links::Elsewhere;
 use crate::dispatch::Dispatch;
 #[cfg(feature = "lattice")]
-use crate::lattice::LatticeView;
+use crate::lattice::{LatticeHosts, LatticeView};
 use calls::BoundedCalls;
 use children::BoundedChildren;
+use http::HttpRequests;
 use targets::Targets;
 #[cfg(feature = "otlp")]
 use wasmcloud_telemetry::otlp::OtlpExport;
@@ -47,8 +51,8 @@ pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; cha
 /// The metrics of a host. Cheap to clone.
 ///
 /// Each reading takes about a microsecond for each actor, on the thread that asks. The series are those of [`METRICS`]. At most
-/// 1,000 series of a family are about actors, providers and their operations; the figures of all others are summed in one
-/// series, whose label is `other`.
+/// 1,000 series of a family are about actors, providers and their operations, of which a histogram has 30 for each; the figures
+/// of all others are summed in one series, whose label is `other`.
 ///
 /// An embedder can register them in a registry of its own:
 ///
@@ -82,23 +86,28 @@ pub struct HostMetrics {
 }
 
 struct Inner {
-    dispatch: Dispatch,
-    id: String,
-    source: MetricsSource,
-    /// Which series have labels of their own.
-    bounds: Mutex<Bounds>,
+    facts: MetricsFacts,
+    /// What is remembered from one reading to the next.
+    memory: Mutex<Memory>,
+}
+
+/// What metrics are read from.
+pub(crate) struct MetricsFacts {
+    pub(crate) id: String,
+    pub(crate) dispatch: Dispatch,
+    pub(crate) elsewhere: Elsewhere,
+    /// Reads what the layers below do not know. `None` once the host is gone.
+    pub(crate) read: Box<dyn Fn() -> Option<HostReading> + Send + Sync>,
 }
 
 #[derive(Debug, Default)]
-struct Bounds {
+struct Memory {
     calls: BoundedCalls,
     children: BoundedChildren,
+    http: HttpRequests,
     #[cfg(feature = "lattice")]
     messages: lattice::OtherMessages,
 }
-
-/// Reads what the layers below do not know. `None` once the host is gone.
-pub(crate) type MetricsSource = Box<dyn Fn() -> Option<HostReading> + Send + Sync>;
 
 /// What the layers below do not know of a host.
 #[derive(Debug)]
@@ -106,13 +115,21 @@ pub(crate) struct HostReading {
     /// The time since its start. Zero before it.
     pub(crate) uptime: Duration,
     #[cfg(feature = "lattice")]
-    pub(crate) lattice: Option<LatticeView>,
+    pub(crate) lattice: Option<LatticeReading>,
+}
+
+/// What is read of a lattice.
+#[cfg(feature = "lattice")]
+#[derive(Debug)]
+pub(crate) struct LatticeReading {
+    pub(crate) view: LatticeView,
+    pub(crate) hosts: LatticeHosts,
 }
 
 impl HostMetrics {
-    pub(crate) fn new(id: String, dispatch: Dispatch, source: MetricsSource) -> HostMetrics {
+    pub(crate) fn new(facts: MetricsFacts) -> HostMetrics {
         HostMetrics {
-            inner: Arc::new(Inner { dispatch, id, source, bounds: Mutex::default() }),
+            inner: Arc::new(Inner { facts, memory: Mutex::default() }),
             #[cfg(feature = "otlp")]
             spans: None,
         }
@@ -154,15 +171,17 @@ impl HostMetrics {
     }
 
     fn write(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let Inner { dispatch, id, source, bounds } = &*self.inner;
-        let Some(reading) = source() else { return Ok(()) };
-        let targets = Targets::read(dispatch);
-        let mut bounds = bounds.lock().unwrap_or_else(PoisonError::into_inner);
-        host::write(writer, id, &reading, dispatch, &targets)?;
-        bounds.calls.write(writer, &targets, dispatch.instruments().absent())?;
-        bounds.children.write(writer, &targets)?;
+        let Inner { facts, memory } = &*self.inner;
+        let Some(reading) = (facts.read)() else { return Ok(()) };
+        // Locked before anything is read: of two readings at a time, the later one has the later figures.
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let targets = Targets::read(&facts.dispatch);
+        host::write(writer, facts, &reading)?;
+        memory.http.write(writer, &targets)?;
+        memory.calls.write(writer, &targets, facts.dispatch.instruments().absent())?;
+        memory.children.write(writer, &targets)?;
         #[cfg(feature = "lattice")]
-        lattice::write(writer, reading.lattice.as_ref(), &mut bounds.messages)?;
+        lattice::write(writer, reading.lattice.as_ref(), &mut memory.messages)?;
         Ok(())
     }
 }
@@ -175,6 +194,6 @@ impl Collector for HostMetrics {
 
 impl fmt::Debug for HostMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HostMetrics").field("id", &self.inner.id).finish_non_exhaustive()
+        f.debug_struct("HostMetrics").field("id", &self.inner.facts.id).finish_non_exhaustive()
     }
 }

@@ -12,12 +12,10 @@ use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_telemetry::state::{EventRecord, HostState};
 use wasmcloud_telemetry::{Feed, MetricsFormat, Port, Report, Source, TelemetryOptions, Work};
 
-use super::recorder::Recorder;
-use super::{HostMetrics, liveness};
+use super::HostMetrics;
+use super::liveness::Liveness;
+use super::recorder::{Recorder, TICK};
 use crate::event::Events;
-
-/// How often figures are recorded, and viewers are told what has changed.
-const TICK: Duration = Duration::from_secs(1);
 
 /// The time between two messages of events, and the same while there are many.
 const SOON: Duration = Duration::from_millis(100);
@@ -101,7 +99,8 @@ async fn serve(
     ending: watch::Receiver<bool>,
 ) {
     let feed = Feed::new();
-    let source = Arc::new(HostSource { recorder: recorder.clone(), metrics });
+    let liveness = Liveness::new(&recorder.facts().shards);
+    let source = Arc::new(HostSource { recorder: recorder.clone(), metrics, liveness });
     let (close, closing) = watch::channel(false);
     let told = follow_events(events, recorder.clone(), feed.clone(), ending);
     tokio::spawn(async move {
@@ -159,6 +158,7 @@ async fn tick(recorder: Arc<Recorder>, feed: Feed) {
 struct HostSource {
     recorder: Arc<Recorder>,
     metrics: HostMetrics,
+    liveness: Liveness,
 }
 
 impl Source for HostSource {
@@ -170,7 +170,7 @@ impl Source for HostSource {
     }
 
     fn liveness(&self) -> Work<'_> {
-        Box::pin(liveness::of(&self.recorder.facts().shards))
+        Box::pin(self.liveness.report())
     }
 
     fn readiness(&self) -> Report {

@@ -46,7 +46,7 @@ impl ToldEvents {
 fn record(sequence: u64, host: &str, event: &Event) -> EventRecord {
     let Told { severity, text, detail } = told(&event.kind);
     let detail = match detail {
-        Value::Object(fields) => fields.into_iter().collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, short(value))).collect(),
         _ => BTreeMap::new(),
     };
     EventRecord {
@@ -59,6 +59,14 @@ fn record(sequence: u64, host: &str, event: &Event) -> EventRecord {
         name: event.name.as_deref().map(|name| cut(name, LONGEST_NAME)),
         text: cut(&text, LONGEST_TEXT),
         detail,
+    }
+}
+
+/// Cuts the text of a field. Providers, guests and other hosts choose its length.
+fn short(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(cut(&text, LONGEST_TEXT)),
+        value => value,
     }
 }
 
@@ -100,20 +108,6 @@ fn told(kind: &EventKind) -> Told {
         EventKind::HostStopped => info("the host has stopped", Value::Null),
         EventKind::Started => info("it has started", Value::Null),
         EventKind::Stopped => info("it was stopped", Value::Null),
-        EventKind::Crashed { cause } => {
-            let cause = cut(cause, LONGEST_TEXT);
-            error(format!("it crashed: {cause}"), json!({ "cause": cause }))
-        }
-        EventKind::Interrupted { cause } => {
-            let cause = cut(cause, LONGEST_TEXT);
-            warning(format!("an instance was interrupted: {cause}"), json!({ "cause": cause }))
-        }
-        EventKind::Restarted { attempt, delay } => {
-            warning("an instance was restarted", json!({ "attempt": attempt, "delay_ms": delay.as_millis() as u64 }))
-        }
-        EventKind::Failed { reason } => {
-            error(format!("it has failed and is not restarted any more: {reason}"), json!({ "reason": reason }))
-        }
         EventKind::Updated { from, to } => {
             info(format!("it runs revision {to}, before {from}"), json!({ "from": from, "to": to }))
         }
@@ -127,21 +121,37 @@ fn told(kind: &EventKind) -> Told {
         EventKind::Scaled { instances } => {
             info(format!("it has {instances} instance(s) now"), json!({ "instances": instances }))
         }
-        EventKind::HealthChanged { health } => health_changed(health),
         EventKind::LimitBreached { limit, message } => {
             warning(format!("it breached a limit: {message}"), json!({ "limit": limit.name() }))
         }
-        EventKind::Expired => error("its token has expired", Value::Null),
-        EventKind::Distrusted { reason } => {
-            error(format!("it is not trusted any more: {reason}"), json!({ "reason": reason }))
-        }
-        EventKind::Trusted => info("it is trusted again", Value::Null),
         EventKind::Lagged { missed } => warning(
             format!("{missed} events are missing here: there were too many at once"),
             json!({ "missed": missed }),
         ),
         #[cfg(feature = "experiments")]
         EventKind::Injected { fault } => warning(format!("an experiment injected a fault: {fault:?}"), Value::Null),
+        kind => told_of_failures(kind),
+    }
+}
+
+fn told_of_failures(kind: &EventKind) -> Told {
+    match kind {
+        EventKind::Crashed { cause } => error(format!("it crashed: {cause}"), json!({ "cause": cause })),
+        EventKind::Interrupted { cause } => {
+            warning(format!("an instance was interrupted: {cause}"), json!({ "cause": cause }))
+        }
+        EventKind::Restarted { attempt, delay } => {
+            warning("an instance was restarted", json!({ "attempt": attempt, "delay_ms": delay.as_millis() as u64 }))
+        }
+        EventKind::Failed { reason } => {
+            error(format!("it has failed and is not restarted any more: {reason}"), json!({ "reason": reason }))
+        }
+        EventKind::HealthChanged { health } => health_changed(health),
+        EventKind::Expired => error("its token has expired", Value::Null),
+        EventKind::Distrusted { reason } => {
+            error(format!("it is not trusted any more: {reason}"), json!({ "reason": reason }))
+        }
+        EventKind::Trusted => info("it is trusted again", Value::Null),
         kind => told_of_links(kind),
     }
 }
@@ -215,6 +225,8 @@ fn health_changed(health: &Health) -> Told {
 mod tests {
     use std::time::SystemTime;
 
+    use wasmcloud_core::error::ErrorKind;
+
     use super::*;
 
     fn event(kind: EventKind) -> Event {
@@ -232,16 +244,39 @@ mod tests {
         assert_eq!((sequences.len(), sequences[0], sequences[KEPT - 1]), (KEPT, 8, KEPT as u64 + 7));
     }
 
+    /// An event of each kind that tells a text of others, with this text.
+    fn events_that_tell(text: &str) -> Vec<EventKind> {
+        let text = || text.to_owned();
+        vec![
+            EventKind::Crashed { cause: text() },
+            EventKind::Interrupted { cause: text() },
+            EventKind::Failed { reason: text() },
+            EventKind::UpdateRefused { reason: text() },
+            EventKind::UpdateRolledBack { from: 1, to: 2, reason: text() },
+            EventKind::Linked { contract_id: text(), link_name: text(), provider_id: text() },
+            EventKind::Unlinked { contract_id: text(), link_name: text() },
+            EventKind::LinkRefused { contract_id: text(), link_name: text(), reason: text() },
+            #[cfg(feature = "lattice")]
+            EventKind::LinkConflict { contract_id: text(), link_name: text(), reason: text() },
+            #[cfg(feature = "lattice")]
+            EventKind::LatticeDenied { subject: text() },
+            EventKind::Distrusted { reason: text() },
+            EventKind::HealthChanged { health: Health::Unhealthy { reason: text() } },
+            EventKind::LimitBreached { limit: ErrorKind::Busy, message: text() },
+        ]
+    }
+
     #[test]
     fn an_event_is_bounded_whatever_its_cause_says() {
         let mut events = ToldEvents::default();
-        let told = events.keep("N", &event(EventKind::Crashed { cause: "ü".repeat(100_000) }));
-        let json = serde_json::to_string(&told).unwrap();
-        assert!(json.len() < 5_000, "{} bytes", json.len());
-        assert_eq!(
-            (told.severity.as_str(), told.kind.as_str(), told.entity.as_deref()),
-            ("error", "crashed", Some("M"))
-        );
+        for kind in events_that_tell(&"ü".repeat(100_000)) {
+            let word = kind.word();
+            let told = events.keep("N", &event(kind));
+            let json = serde_json::to_string(&told).unwrap();
+            assert!(json.len() < 8_000, "{word}: {} bytes", json.len());
+            assert_eq!((told.kind.as_str(), told.entity.as_deref()), (word, Some("M")));
+        }
+        assert_eq!(events.last().next().unwrap().severity, "error");
     }
 
     #[test]

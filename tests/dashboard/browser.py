@@ -209,6 +209,12 @@ class Page:
         """Waits until an expression is true, and returns its value."""
         return wait_until(lambda: self.run(script), what or script)
 
+    def settle(self):
+        """Waits until what has changed is drawn: in the next frame, and what that changes in its turn in the ones after."""
+        self.run(
+            "new Promise((done) => { let frames = 4; const next = () => (frames-- > 0 ? requestAnimationFrame(next) : done(true)); next(); })"
+        )
+
     def text(self, selector):
         return self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? null")
 

@@ -460,6 +460,16 @@ class Mock:
 
         self.change(removed)
 
+    def leave_host(self, at):
+        """Lets another host of the lattice say that it leaves."""
+
+        def left(world):
+            world.hosts[at].update(state="left")
+            return {"hosts": world.hosts}
+
+        self.change(left)
+        self.emit("peer_left", "info", self.world.hosts[at]["id"], None, "the host has left the lattice")
+
     def refuse(self, refusing):
         """Ends all streams and answers 503 from now on, or serves again."""
         self.refusing = refusing

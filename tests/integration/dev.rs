@@ -192,3 +192,27 @@ fn without_a_file_there_has_to_be_a_project() {
     assert!(code == 1 && errors.contains("crate-type = [\"cdylib\"]"), "{code} {errors}");
     assert_eq!(place.names(), ["Cargo.toml", "package.json", "src"]);
 }
+
+#[test]
+fn the_log_is_json_if_that_is_asked_for() {
+    let place = with_echo();
+    for variable in [None, Some("json")] {
+        let arguments =
+            if variable.is_some() { "dev app.wasm --port 0" } else { "dev app.wasm --port 0 --log-format json" };
+        let mut command = place.command(arguments);
+        command.env("RUST_LOG", "info").envs(variable.map(|form| ("WASMCLOUD_LOG_FORMAT", form)));
+        let dev = Staying::start(&mut command);
+        dev.line("Watching");
+        place.write("app.wasm", b"no module");
+        dev.error("revision 1 stays");
+        let errors = dev.errors();
+        for line in errors.lines() {
+            let read: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert!(read["level"].is_string() && read["message"].is_string(), "{line}");
+        }
+        let served = errors.lines().find(|line| line.contains("is served on")).unwrap();
+        assert!(served.contains("\"host\":\"N"), "{served}");
+        dev.stop();
+        place.write("app.wasm", guest("echo"));
+    }
+}

@@ -109,12 +109,17 @@ fn a_line_of_text_is_one_line_too() {
         // The time, or a note of the command.
         assert!(line.as_bytes()[10] == b'T' || line.starts_with("wasmcloud: "), "{line:?}");
     }
-    let ends = lines.iter().filter(|line| line.contains("ERROR second\\u{9b}31m host=N") && line.contains(" call="));
-    assert!(ends.count() >= 500, "{errors}");
+    let of_guest = lines.iter().filter(|line| {
+        let fields = line.split_once("wasmcloud_host::guest [host=N").and_then(|(_, rest)| rest.split_once("]: Evil"));
+        let has_all =
+            |fields: &str| [" actor=M", " actor_name=\"Evil", " call="].iter().all(|field| fields.contains(field));
+        line.ends_with("ERROR second\\u{9b}31m") && fields.is_some_and(|(fields, _)| has_all(fields))
+    });
+    assert!(of_guest.count() >= 500, "{errors}");
 }
 
-#[test]
-fn a_crash_is_logged_with_the_actor_and_the_call() {
+/// A folder with an actor that traps when it serves a request, and a manifest that serves it.
+fn with_trap() -> Workplace {
     let place = Workplace::new();
     // A health check has a short payload.
     let module = r#"(module (memory (export "memory") 1)
@@ -124,6 +129,12 @@ fn a_crash_is_logged_with_the_actor_and_the_call() {
     let signing = sign_module("trap", wat::parse_str(module).unwrap());
     place.write("trap.wasm", signing.alias("trap").capability("wasmcloud:httpserver").bytes());
     place.write("trap.yaml", manifest("trap.wasm", "trap", "0"));
+    place
+}
+
+#[test]
+fn a_crash_and_the_failed_request_are_logged_with_the_actor_and_one_call() {
+    let place = with_trap();
     let mut host = place.start("run trap.yaml --log-format json --log-level info");
     host.line(" runs: ");
     let served = read(&host.error("is served on")).remove(0);
@@ -131,6 +142,26 @@ fn a_crash_is_logged_with_the_actor_and_the_call() {
     let crashed = read(&host.error("crashed")).remove(0);
     assert_eq!((text(&crashed, "level"), text(&crashed, "actor")), ("WARN", text(&served, "actor")));
     assert_eq!((text(&crashed, "host"), text(&crashed, "call").len()), (text(&served, "host"), 16));
+    let failed = read(&host.error("failed to answer")).remove(0);
+    assert_eq!((text(&failed, "level"), text(&failed, "actor")), ("ERROR", text(&served, "actor")));
+    assert_eq!(text(&failed, "call"), text(&crashed, "call"));
+    assert!(text(&failed, "message").contains(text(&failed, "request")), "{failed}");
+    host.signal("TERM");
+    assert_eq!(host.code(), 0);
+}
+
+#[test]
+fn no_path_hides_why_a_request_failed() {
+    let place = with_trap();
+    let mut host = place.start("run trap.yaml --log-format json");
+    host.line(" runs: ");
+    let served = read(&host.error("is served on")).remove(0);
+    let port = text(&served, "message").rsplit(':').next().unwrap().parse().unwrap();
+    assert_eq!(get(port, &format!("/{}", "p".repeat(20_000))).0, 500);
+    let failed = read(&host.error("failed to answer")).remove(0);
+    let message = text(&failed, "message");
+    assert!(message.contains("ppp\"... (19921 more bytes) (500") && message.len() < 1000, "{message}");
+    assert!(message.contains("trapped"), "{message}");
     host.signal("TERM");
     assert_eq!(host.code(), 0);
 }
@@ -168,16 +199,20 @@ fn settings_of_the_log_that_cannot_be_used_end_the_run() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("the environment variable RUST_LOG"));
 }
 
-#[test]
-fn a_log_that_is_not_read_holds_up_no_actor() {
+/// Runs an actor that logs more than a pipe holds, while the log is not read: from the beginning, or after its first line.
+fn run_unread(is_read_at_first: bool) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let place = with_flood(&port.to_string());
     let mut host = place.command("run flood.yaml").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut output = BufReader::new(host.stdout.take().unwrap());
+    let mut errors = BufReader::new(host.stderr.take().unwrap());
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
     assert!(line.contains(" runs: "), "{line}");
-    // More is logged than a pipe holds. Each request is answered all the same.
+    if is_read_at_first {
+        errors.read_line(&mut line).unwrap();
+    }
+    // Each request is answered all the same.
     for _ in 0..3 {
         let (status, body) = get(port, "/");
         assert!(status == 200 || status >= 500, "{status} {body}");
@@ -185,4 +220,33 @@ fn a_log_that_is_not_read_holds_up_no_actor() {
     let ended = Command::new("kill").args(["-TERM", &host.id().to_string()]).status().unwrap();
     assert!(ended.success());
     assert!(host.wait().unwrap().success(), "it ends although its log is not read");
+    drop(errors);
+}
+
+#[test]
+fn a_log_that_is_not_read_holds_up_no_actor_and_no_end() {
+    run_unread(false);
+}
+
+#[test]
+fn a_log_whose_reader_stops_holds_up_no_end() {
+    run_unread(true);
+}
+
+#[test]
+fn calls_fill_no_log_unless_their_spans_are_asked_for() {
+    for (level, spans) in [("warn,wasmcloud=debug", 0), ("warn,wasmcloud::call=debug", 1)] {
+        let place = Workplace::with_echo();
+        let mut host =
+            place.start(&format!("run echo.yaml --log-format json --log-level {level},wasmcloud_http_server=info"));
+        host.line(" runs: ");
+        let served = read(&host.error("is served on")).remove(0);
+        let port = text(&served, "message").rsplit(':').next().unwrap().parse().unwrap();
+        assert_eq!(get(port, "/").0, 200);
+        host.signal("TERM");
+        assert_eq!(host.code(), 0, "{}", host.errors());
+        let log = read(&host.errors());
+        let is_span = |line: &&Value| text(line, "target").starts_with("wasmcloud::call");
+        assert!((log.iter().filter(is_span).count() > 0) == (spans > 0), "{level}: {}", host.errors());
+    }
 }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod served;
+mod unserved;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;

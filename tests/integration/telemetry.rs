@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - `access`: addresses, tokens, names and hostile peers
+//! - `allocations`: what calls allocate for metrics and spans
 //! - `health`: whether a host is alive and ready
 //! - `state`: what a host tells of what it runs
 //! - `stream`: what viewers are told
@@ -9,6 +10,7 @@
 //! - `binary`: the port of `wasmcloud run`
 
 mod access;
+mod allocations;
 mod binary;
 mod health;
 mod lattice;

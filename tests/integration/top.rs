@@ -62,6 +62,26 @@ fn hosts_and_what_they_run_are_seen_and_a_host_that_vanishes_is_marked() {
     assert!(seen.contains("<b>Evil\\u{1b}[2J\\nname\\u{202e}") && seen.contains("echo"), "{seen}");
     assert!(seen.lines().all(|line| line.chars().count() <= 80) && seen.contains("q quit"), "{seen}");
 
+    search_and_open(&mut screen);
+    screen.resize(40, 160);
+    let seen = screen.until("more columns", |seen| seen.contains("VERSION") && seen.contains("HEALTH"));
+    screen.keep("top-160x40");
+    assert_eq!(seen.lines().count(), 40, "{seen}");
+
+    vanishes.signal("KILL");
+    let seen =
+        screen.until("a host that is gone", |seen| seen.contains("1 host gone") && seen.contains("host gone  <b>"));
+    screen.keep("top-gone");
+    assert!(seen.contains("answers no more") && !seen.contains("all is well"), "{seen}");
+    assert!(seen.contains("2 hosts  1 actor  1 provider"), "what a gone host ran is not counted: {seen}");
+    screen.press("q");
+    assert_eq!(screen.end(), Some(0));
+    assert!(screen.is_left_as_it_was(), "{}", screen.seen());
+    stays.stop();
+}
+
+/// Searches for one of two actors, opens it, and goes back to the list of all.
+fn search_and_open(screen: &mut Watched) {
     screen.press("/evil\r");
     let seen = screen.until("one actor", |seen| !seen.contains("running    echo") && seen.contains("only \"evil\""));
     assert!(seen.contains("<b>Evil"), "{seen}");
@@ -73,21 +93,6 @@ fn hosts_and_what_they_run_are_seen_and_a_host_that_vanishes_is_marked() {
     screen.until("the lists", |seen| seen.contains("only \"evil\""));
     screen.press("\u{1b}");
     screen.until("all actors", |seen| seen.contains("running    echo"));
-
-    screen.resize(40, 160);
-    let seen = screen.until("more columns", |seen| seen.contains("VERSION") && seen.contains("HEALTH"));
-    screen.keep("top-160x40");
-    assert_eq!(seen.lines().count(), 40, "{seen}");
-
-    vanishes.signal("KILL");
-    let seen =
-        screen.until("a host that is gone", |seen| seen.contains("1 host gone") && seen.contains("host gone  <b>"));
-    screen.keep("top-gone");
-    assert!(seen.contains("answers no more") && !seen.contains("all is well"), "{seen}");
-    screen.press("q");
-    assert_eq!(screen.end(), Some(0));
-    assert!(screen.is_left_as_it_was(), "{}", screen.seen());
-    stays.stop();
 }
 
 #[test]

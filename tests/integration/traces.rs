@@ -4,10 +4,12 @@
 //! - `collector`: a collector that keeps what it receives
 //! - `whole`: whole traces, through actors, hosts and providers
 //! - `export`: the export: the binary's, and collectors that do not answer
+//! - `outcomes`: calls that were given up or late, traces that clients name, and several exports
 //! - here: what subscribers of `tracing` see
 
 mod collector;
 mod export;
+mod outcomes;
 mod whole;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,9 @@
 //!
 //! # Layout
 //! - `gather`: answers of several hosts to one question
-//! - `queries`: hosts, inventories, links, claims and auctions
+//! - `queries`: hosts, links, claims and auctions
+//! - `inventories`: what one host runs, and its state
+//! - `reading`: what comes in pages, within bounds
 //! - `orders`: what changes hosts
 //! - `calls`: calls to actors
 //! - `events`: what hosts tell
@@ -10,8 +12,10 @@
 mod calls;
 mod events;
 mod gather;
+mod inventories;
 mod orders;
 mod queries;
+mod reading;
 
 use std::fmt;
 use std::sync::Arc;

@@ -183,7 +183,7 @@ impl CallContext {
         if !is_listening() {
             return (self, CallSpan::none());
         }
-        match tracing.begin(self.trace.as_ref(), make) {
+        match tracing.begin(self.trace.as_ref(), self.deadline, make) {
             Some(begun) => (CallContext { trace: Some(begun.node), ..self }, begun.span),
             None => (self, CallSpan::none()),
         }

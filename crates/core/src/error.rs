@@ -197,7 +197,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { message, cause, is_context, .. } = &*self.0;
-        let mut safe = Escaping(f);
+        let mut safe = Escaping::new(f);
         match cause {
             None => safe.write_str(message),
             Some(cause) if *is_context => write!(safe, "{}; {message}", Chain(&**cause)),

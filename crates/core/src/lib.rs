@@ -1,6 +1,6 @@
 //! The vocabulary that all layers of the runtime share: errors, entities, limits, and the context of a call.
 //!
-//! It starts no task and no thread. Every crate of the workspace builds on it, except the HTTP server, its plugin and the
+//! It starts no thread, and no task but the report of lines that a log left out. Every crate of the workspace builds on it, except the HTTP server, its plugin and the
 //! SDK of plugins. It depends on no crate of the workspace, except for its documentation examples.
 //!
 //! # Layout
@@ -11,6 +11,7 @@
 //! - [`identity`]: the identifiers of instances and providers in a host
 //! - [`limits`]: the limits of guests and hosts
 //! - [`line_limiter`]: limits the rate of log lines
+//! - [`limited_log`]: the limit of the lines of an actor or provider
 //! - [`call`]: a call, its deadline and its chain of callers
 //! - [`deadline`]: waits for work until a deadline
 //! - [`durations`]: how long things took
@@ -26,6 +27,7 @@ pub mod entity;
 pub mod error;
 pub mod health;
 pub mod identity;
+pub mod limited_log;
 pub mod limits;
 pub mod line_limiter;
 pub mod shutdown;

@@ -42,11 +42,6 @@ impl LineLimiter {
         is_admitted
     }
 
-    /// Returns the number of lines that were left out since it was last taken.
-    pub fn left_out(&self) -> u64 {
-        self.left_out
-    }
-
     /// Returns the number of lines that were left out, and resets it.
     pub fn take_left_out(&mut self) -> u64 {
         std::mem::take(&mut self.left_out)
@@ -94,7 +89,7 @@ mod tests {
         let mut limiter = LineLimiter::new(1, 1, begin);
         assert!(limiter.is_as_new(begin) && limiter.admit(begin) && !limiter.is_as_new(begin));
         assert!(!limiter.admit(begin) && !limiter.admit(begin));
-        assert_eq!((limiter.left_out(), limiter.take_left_out(), limiter.take_left_out()), (2, 2, 0));
+        assert_eq!((limiter.take_left_out(), limiter.take_left_out()), (2, 0));
         assert!(limiter.is_as_new(begin + Duration::from_secs(1)));
     }
 }

@@ -9,20 +9,21 @@ const MAX_PRINTABLE_BYTES: usize = 8 * 1024;
 /// Escapes control characters and invisible characters of a text, as Rust does: `\n`, `\u{1b}`, `\u{202e}`.
 ///
 /// Control characters could control a terminal or forge a line of a log. Characters that change the direction of
-/// writing, break lines or have no glyph could make one text look like another. Spaces are kept, and so are the variation
-/// selectors U+FE0E and U+FE0F, which choose the form of the emoji before them. All errors and log lines of the runtime
-/// are escaped. Escaping an escaped text changes nothing.
+/// writing, break lines or have no glyph could make one text look like another. Spaces are kept. The variation selectors
+/// U+FE0E and U+FE0F are kept behind a symbol, whose form they choose. All errors and log lines of the runtime are escaped.
+/// Escaping an escaped text changes nothing.
 ///
 /// ```
 /// assert_eq!(wasmcloud_host::escaped("evil\u{1b}[31m\nERROR"), "evil\\u{1b}[31m\\nERROR");
 /// assert_eq!(wasmcloud_host::escaped("harmless: \"é\" \\ 日本語"), "harmless: \"é\" \\ 日本語");
 /// ```
 pub fn escaped(text: &str) -> Cow<'_, str> {
-    let Some(first) = text.find(is_invisible) else { return Cow::Borrowed(text) };
+    if first_to_escape(None, text).is_none() {
+        return Cow::Borrowed(text);
+    }
     let mut safe = String::with_capacity(text.len() + 16);
-    safe.push_str(&text[..first]);
     // Writing to a string does not fail.
-    let _ = Escaping(&mut safe).write_str(&text[first..]);
+    let _ = Escaping::new(&mut safe).write_str(text);
     Cow::Owned(safe)
 }
 
@@ -51,26 +52,68 @@ pub fn log_line(beginning: &[u8], length: usize) -> String {
 
 /// A writer that escapes the text written to it.
 #[derive(Debug)]
-pub struct Escaping<'a, W>(pub &'a mut W);
+pub struct Escaping<'a, W> {
+    inner: &'a mut W,
+    /// The last character that was written.
+    last: Option<char>,
+}
+
+impl<'a, W> Escaping<'a, W> {
+    /// Returns a writer that passes the escaped text on to another one.
+    pub fn new(inner: &'a mut W) -> Escaping<'a, W> {
+        Escaping { inner, last: None }
+    }
+}
 
 impl<W: Write> Write for Escaping<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        while let Some(at) = rest.find(is_invisible) {
+        while let Some(at) = first_to_escape(self.last, rest) {
             let (plain, from) = rest.split_at(at);
-            self.0.write_str(plain)?;
+            self.inner.write_str(plain)?;
             let mut characters = from.chars();
-            if let Some(invisible) = characters.next() {
-                write!(self.0, "{}", invisible.escape_default())?;
+            self.last = characters.next();
+            if let Some(character) = self.last {
+                write!(self.inner, "{}", character.escape_default())?;
             }
             rest = characters.as_str();
         }
-        self.0.write_str(rest)
+        self.last = rest.chars().next_back().or(self.last);
+        self.inner.write_str(rest)
     }
 }
 
-/// Returns whether a character is escaped: a control or format character, a separator of lines or paragraphs, a variation
-/// selector that no emoji needs, or a filler without a glyph.
+/// Returns where the first character is that has to be escaped. `before` is the character before the text.
+fn first_to_escape(before: Option<char>, text: &str) -> Option<usize> {
+    let mut before = before;
+    text.find(|character: char| {
+        let previous = before.replace(character);
+        is_invisible(character) || (is_form_selector(character) && !previous.is_some_and(has_forms))
+    })
+}
+
+/// Returns whether a character chooses the form of the one before it: as text, or as an emoji.
+fn is_form_selector(character: char) -> bool {
+    matches!(character, '\u{fe0e}' | '\u{fe0f}')
+}
+
+/// Returns whether a character is a symbol, such as those that are shown as text or as emoji. Behind others, a selector of
+/// the form is invisible.
+fn has_forms(character: char) -> bool {
+    matches!(
+        character,
+        '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}' | '\u{24c2}'
+            | '\u{2190}'..='\u{23ff}'
+            | '\u{25a0}'..='\u{27bf}'
+            | '\u{2934}'..='\u{2935}'
+            | '\u{2b00}'..='\u{2bff}'
+            | '\u{3030}' | '\u{303d}' | '\u{3297}' | '\u{3299}'
+            | '\u{1f000}'..='\u{1faff}'
+    )
+}
+
+/// Returns whether a character is escaped wherever it is: a control or format character, a separator of lines or
+/// paragraphs, a variation selector that no symbol needs, or a filler without a glyph.
 fn is_invisible(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
@@ -81,6 +124,7 @@ fn is_invisible(character: char) -> bool {
             '\u{ad}'
                 | '\u{34f}'
                 | '\u{61c}'
+                | '\u{70f}'
                 | '\u{115f}'..='\u{1160}'
                 | '\u{17b4}'..='\u{17b5}'
                 | '\u{180b}'..='\u{180f}'
@@ -92,7 +136,7 @@ fn is_invisible(character: char) -> bool {
                 | '\u{fe00}'..='\u{fe0d}'
                 | '\u{feff}'
                 | '\u{ffa0}'
-                | '\u{fff0}'..='\u{fffb}'
+                | '\u{fff0}'..='\u{fffc}'
                 | '\u{13430}'..='\u{1343f}'
                 | '\u{1bca0}'..='\u{1bca3}'
                 | '\u{1d173}'..='\u{1d17a}'
@@ -125,6 +169,11 @@ mod tests {
             ("ad\u{200b}min\u{feff}", "ad\\u{200b}min\\u{feff}"),
             ("\u{e0041}", "\\u{e0041}"),
             ("ad\u{fe00}min\u{fe0d}\u{2800}\u{e0100}", "ad\\u{fe00}min\\u{fe0d}\\u{2800}\\u{e0100}"),
+            ("a\u{fffc}b\u{70f}", "a\\u{fffc}b\\u{70f}"),
+            // Selectors of a form, where there is none to choose.
+            ("ad\u{fe0f}min e\u{301}\u{fe0e}", "ad\\u{fe0f}min e\u{301}\\u{fe0e}"),
+            ("\u{fe0f} \u{fe0f}", "\\u{fe0f} \\u{fe0f}"),
+            ("❤\u{fe0f}\u{fe0f}", "❤\u{fe0f}\\u{fe0f}"),
         ] {
             assert_eq!(escaped(text), expected);
         }
@@ -137,6 +186,7 @@ mod tests {
             "🙂",
             "❤\u{fe0f}",
             "☎\u{fe0e}",
+            "ℹ\u{fe0f} ⚠\u{fe0f} 🅰\u{fe0f}",
             "\u{a0}\u{3000}",
         ] {
             assert!(matches!(escaped(plain), Cow::Borrowed(same) if same == plain));
@@ -146,7 +196,7 @@ mod tests {
     /// Returns texts in which about half of the characters are invisible.
     fn texts() -> impl Strategy<Value = String> {
         let invisible =
-            prop_oneof![0..0x20_u32, 0x7f..0xa0_u32, 0x2000..0x2070_u32, 0xfe00..0xfe0e_u32, 0xe0000..0xe0080_u32];
+            prop_oneof![0..0x20_u32, 0x7f..0xa0_u32, 0x2000..0x2070_u32, 0xfe00..0xfe10_u32, 0xe0000..0xe0080_u32];
         let invisible = invisible.prop_map(|code| char::from_u32(code).unwrap());
         proptest::collection::vec(prop_oneof![invisible, any::<char>()], 0..40).prop_map(String::from_iter)
     }
@@ -155,8 +205,9 @@ mod tests {
         #[test]
         fn invisible_characters_are_replaced_and_visible_ones_are_kept(text in texts()) {
             let safe = escaped(&text);
-            prop_assert!(!safe.contains(is_invisible) && !safe.contains(char::is_control), "{:?}", safe);
-            let seen = |text: &str| text.chars().filter(|character| !is_invisible(*character)).collect::<String>();
+            prop_assert!(first_to_escape(None, &safe).is_none() && !safe.contains(char::is_control), "{:?}", safe);
+            let is_hidden = |character: char| is_invisible(character) || is_form_selector(character);
+            let seen = |text: &str| text.chars().filter(|character| !is_hidden(*character)).collect::<String>();
             prop_assert!(seen(&safe).len() >= seen(&text).len());
             prop_assert_eq!(escaped(&safe), safe.as_ref());
         }
@@ -165,7 +216,7 @@ mod tests {
         fn text_written_in_pieces_is_escaped_the_same(text in texts(), at in 0..40_usize) {
             let at = text.floor_char_boundary(at.min(text.len()));
             let mut written = String::new();
-            let mut escaping = Escaping(&mut written);
+            let mut escaping = Escaping::new(&mut written);
             escaping.write_str(&text[..at]).unwrap();
             escaping.write_str(&text[at..]).unwrap();
             prop_assert_eq!(written, escaped(&text));

@@ -4,6 +4,15 @@ use std::collections::HashMap;
 
 use super::{Content, DocumentError, Entry, Node, Position, inner};
 
+/// The value of a key.
+#[derive(Debug)]
+pub struct Field {
+    /// The value.
+    pub node: Node,
+    /// The full key in errors, such as `links[0].values`.
+    pub key: String,
+}
+
 /// The entries of a mapping with known keys.
 #[derive(Debug)]
 pub struct Fields {
@@ -36,9 +45,9 @@ impl Fields {
     }
 
     /// Removes the value of a key, and returns it with its full key. An empty value counts as absent.
-    pub fn take(&mut self, key: &str) -> Option<(Node, String)> {
-        let value = self.entries.remove(key)?.value;
-        if matches!(value.content, Content::Nothing) { None } else { Some((value, inner(&self.name, key))) }
+    pub fn take(&mut self, key: &str) -> Option<Field> {
+        let node = self.entries.remove(key)?.value;
+        if matches!(node.content, Content::Nothing) { None } else { Some(Field { node, key: inner(&self.name, key) }) }
     }
 
     /// Removes the text of a key, if it is there.
@@ -46,7 +55,7 @@ impl Fields {
     /// # Errors
     /// An error if it is no text.
     pub fn optional(&mut self, key: &str) -> Result<Option<String>, DocumentError> {
-        self.take(key).map(|(node, name)| text(node, name)).transpose()
+        self.take(key).map(|Field { node, key }| text(node, key)).transpose()
     }
 
     /// Reads a quantity, such as a size, with `read`. A text is accepted too, because it may result from a variable.
@@ -58,12 +67,12 @@ impl Fields {
         key: &str,
         read: impl Fn(&str) -> Result<T, &'static str>,
     ) -> Result<Option<T>, DocumentError> {
-        let Some((node, name)) = self.take(key) else { return Ok(None) };
+        let Some(Field { node, key }) = self.take(key) else { return Ok(None) };
         match &node.content {
             Content::Text(text) | Content::Literal(text) => {
-                read(text).map(Some).map_err(|expected| DocumentError::at(&name, expected).at_position(node.position))
+                read(text).map(Some).map_err(|expected| DocumentError::at(&key, expected).at_position(node.position))
             }
-            _ => Err(wrong(&node, &name, "a number")),
+            _ => Err(wrong(&node, &key, "a number")),
         }
     }
 
@@ -72,7 +81,7 @@ impl Fields {
     /// # Errors
     /// An error if the word is unknown.
     pub fn one_of<T: Clone>(&mut self, key: &str, known: &[(&str, T)]) -> Result<Option<T>, DocumentError> {
-        self.take(key).map(|(node, name)| one_of(node, name, known)).transpose()
+        self.take(key).map(|Field { node, key }| one_of(node, key, known)).transpose()
     }
 
     /// Removes the text of a key.
@@ -93,9 +102,9 @@ impl Fields {
         key: &str,
         read: impl Fn(Node, String) -> Result<T, DocumentError>,
     ) -> Result<Vec<T>, DocumentError> {
-        let Some((node, name)) = self.take(key) else { return Ok(Vec::new()) };
-        let Content::List(nodes) = node.content else { return Err(wrong(&node, &name, "a list")) };
-        nodes.into_iter().enumerate().map(|(number, node)| read(node, format!("{name}[{number}]"))).collect()
+        let Some(Field { node, key }) = self.take(key) else { return Ok(Vec::new()) };
+        let Content::List(nodes) = node.content else { return Err(wrong(&node, &key, "a list")) };
+        nodes.into_iter().enumerate().map(|(number, node)| read(node, format!("{key}[{number}]"))).collect()
     }
 }
 
@@ -113,28 +122,37 @@ pub fn closest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     (distance(&nearest) <= (nearest.len() / 3).max(1)).then_some(*nearest)
 }
 
-/// Reads a mapping with any keys. `read` returns a value, or the node if it is of the wrong type.
+/// Reads a mapping with any keys, and its values with `read`.
 ///
 /// # Errors
-/// An error if it is no mapping, or a value is missing or of the wrong type.
+/// An error if it is no mapping, a value is missing, or `read` refuses it.
 pub fn named_values<T>(
-    (node, name): (Node, String),
-    expected: &str,
-    read: impl Fn(Node, String) -> Result<Result<T, Node>, DocumentError>,
+    field: Field,
+    read: impl Fn(Field) -> Result<T, DocumentError>,
 ) -> Result<Vec<(String, T)>, DocumentError> {
-    let Content::Mapping(entries) = node.content else { return Err(wrong(&node, &name, "a mapping")) };
-    let value = |Entry { key, position, value }: Entry| {
-        let name = inner(&name, &key);
-        if matches!(value.content, Content::Nothing) {
-            let error = DocumentError::at(name, "it has no value: write an empty text as \"\"");
+    let Field { node, key: outer } = field;
+    let Content::Mapping(entries) = node.content else { return Err(wrong(&node, &outer, "a mapping")) };
+    let named = |Entry { key: name, position, value: node }: Entry| {
+        let key = inner(&outer, &name);
+        if matches!(node.content, Content::Nothing) {
+            let error = DocumentError::at(key, "it has no value: write an empty text as \"\"");
             return Err(error.at_position(position));
         }
-        match read(value, name.clone())? {
-            Ok(value) => Ok((key, value)),
-            Err(node) => Err(wrong(&node, &name, expected)),
-        }
+        Ok((name, read(Field { node, key })?))
     };
-    entries.into_iter().map(value).collect()
+    entries.into_iter().map(named).collect()
+}
+
+/// Returns a text, a number or a boolean as it is written.
+///
+/// # Errors
+/// An error if it is a list or a mapping.
+pub fn scalar(field: Field) -> Result<String, DocumentError> {
+    let Field { node, key } = field;
+    match node.content {
+        Content::Text(text) | Content::Literal(text) => Ok(text),
+        _ => Err(wrong(&node, &key, "a text, a number or a boolean")),
+    }
 }
 
 /// Returns the value that a known word stands for.
@@ -177,5 +195,30 @@ mod tests {
         assert_eq!(closest("image-ref", &["image_ref", "instances"]), Some("image_ref"));
         assert_eq!(closest("x", &["image_ref", "instances"]), None);
         assert_eq!(closest(&"actors".repeat(100_000), &["actors"]), None);
+    }
+
+    #[test]
+    fn values_of_any_keys_are_read_with_their_keys() {
+        let field = |text: &str| {
+            let mut fields = Fields::of(crate::yaml::read(text).unwrap(), String::new(), &["labels"]).unwrap();
+            fields.take("labels").unwrap()
+        };
+        let read = |text: &str| named_values(field(text), scalar).map_err(|error| error.to_string());
+        let named = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            read("labels: {a: b, c: 1, d: true}"),
+            Ok(vec![named("a", "b"), named("c", "1"), named("d", "true")])
+        );
+        for (text, error) in [
+            ("labels: [a]", "labels (line 1, column 9): it is a list and should be a mapping"),
+            (
+                "labels: {a: [b]}",
+                "labels.a (line 1, column 13): it is a list and should be a text, a number or a boolean",
+            ),
+            ("labels: {a: }", "labels.a (line 1, column 10): it has no value"),
+        ] {
+            let found = read(text).unwrap_err();
+            assert!(found.starts_with(error), "{found}");
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! - [`Node`], [`DocumentError`]: the tree of a document, and errors with keys and positions
 //! - [`yaml`], [`json`], [`toml`]: the formats
 //! - [`Expansion`]: expands `${VARIABLE:default}`
-//! - [`Fields`]: the keys of a mapping, and the types of their values
+//! - [`Fields`], [`Field`]: the keys of a mapping, and the types of their values
 //! - [`quantity`]: numbers with units
 
 mod expansion;
@@ -28,7 +28,7 @@ use wasmcloud_core::entity::shorten;
 use wasmcloud_core::text::escaped;
 
 pub use expansion::{Expansion, Variables, environment};
-pub use fields::{Fields, closest, named_values, one_of, text, wrong};
+pub use fields::{Field, Fields, closest, named_values, one_of, scalar, text, wrong};
 pub use file::{Format, TextError, read_text};
 
 /// The size of the largest document, in bytes.

@@ -26,6 +26,11 @@ pub trait ActorCaller {
 
 /// A request that is being served.
 pub trait ServedRequest {
+    /// Returns the identifier of the chain of calls that the request begins, for log lines. `None` if there is none.
+    fn call_id(&self) -> Option<String> {
+        None
+    }
+
     /// Ends the service of the request with the status of its answer.
     fn answered(self, status: u16);
 }

@@ -24,6 +24,16 @@ pub(crate) struct HttpServerConfig {
     pub(crate) body_limit: usize,
     pub(crate) tls: Option<TlsSource>,
     pub(crate) cors: Option<Cors>,
+    pub(crate) trace: TraceOfClient,
+}
+
+/// What becomes of the trace that a client names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TraceOfClient {
+    /// The request continues it.
+    Continued,
+    /// Its headers are removed, and the request begins a trace of its own.
+    Dropped,
 }
 
 impl HttpServerConfig {
@@ -46,6 +56,7 @@ impl HttpServerConfig {
             body_limit,
             tls: read_tls(values)?,
             cors: Cors::from_link_values(values)?,
+            trace: parse_value(values, "TRACE", TraceOfClient::Continued, "a treatment of the traces of clients")?,
         })
     }
 }
@@ -69,6 +80,18 @@ impl FromStr for BindAddress {
             Ok(address) => format!("write BIND={} and PORT={}", address.ip(), address.port()),
             Err(_) => "write an IP address or localhost; 0.0.0.0 and :: are all addresses of the machine".to_owned(),
         })
+    }
+}
+
+impl FromStr for TraceOfClient {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<TraceOfClient, &'static str> {
+        match text {
+            "continue" => Ok(TraceOfClient::Continued),
+            "restart" => Ok(TraceOfClient::Dropped),
+            _ => Err("write continue or restart"),
+        }
     }
 }
 
@@ -109,11 +132,15 @@ mod tests {
         let config = read(&[]).unwrap();
         assert_eq!(config.address.to_string(), "127.0.0.1:8080");
         assert_eq!(config.body_limit, 8 * 1024 * 1024);
+        assert_eq!(config.trace, TraceOfClient::Continued);
     }
 
     #[test]
     fn values_are_parsed() {
-        let config = read(&[("PORT", "81"), ("BIND", "::1"), ("BODY_LIMIT", "10"), ("WORKERS", "4")]).unwrap();
+        let config =
+            read(&[("PORT", "81"), ("BIND", "::1"), ("BODY_LIMIT", "10"), ("WORKERS", "4"), ("TRACE", "restart")])
+                .unwrap();
+        assert_eq!(config.trace, TraceOfClient::Dropped);
         assert_eq!(config.address.to_string(), "[::1]:81");
         assert_eq!(config.body_limit, 10);
     }
@@ -157,6 +184,7 @@ mod tests {
             ("BODY_LIMIT", "-1"),
             ("BODY_LIMIT", "70000000"),
             ("WORKERS", "0"),
+            ("TRACE", "off"),
         ] {
             let refusal = read(&[(key, text)]).unwrap_err();
             assert!(refusal.contains(key) && refusal.contains(text), "{refusal}");

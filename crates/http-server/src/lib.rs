@@ -19,6 +19,7 @@
 //! - `normalise`, `response_framing`: the rules of HTTP for requests and responses
 //! - `request_body`, `response_body`: the bodies of requests and responses
 //! - `request_id`: the identities of requests
+//! - `request_failure`: why a request fails
 //! - `payloads`: the contract's payloads
 //!
 //! # Features
@@ -41,6 +42,7 @@ mod memory_quota;
 mod normalise;
 mod payloads;
 mod request_body;
+mod request_failure;
 mod request_handler;
 mod request_id;
 mod response_body;

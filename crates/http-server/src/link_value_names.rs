@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 /// The names that the server accepts.
-pub const LINK_VALUE_NAMES: [&str; 11] = [
+pub const LINK_VALUE_NAMES: [&str; 12] = [
     "PORT",
     "BIND",
     "BODY_LIMIT",
@@ -14,6 +14,7 @@ pub const LINK_VALUE_NAMES: [&str; 11] = [
     "CORS_ALLOWED_HEADERS",
     "CORS_EXPOSED_HEADERS",
     "CORS_MAX_AGE_SECS",
+    "TRACE",
     // No effect: the thread of the provider serves all connections.
     "WORKERS",
 ];

@@ -12,15 +12,16 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::BoxedError;
 use crate::activity::{RequestInFlight, ResponseInFlight};
-use crate::actor_caller::{ActorCaller, CallError, CallErrorKind, RequestHead, ServedRequest};
-use crate::config::HttpServerConfig;
+use crate::actor_caller::{ActorCaller, RequestHead, ServedRequest};
+use crate::config::{HttpServerConfig, TraceOfClient};
 use crate::connection_table::MemoryKind;
 use crate::connection_table::{ConnectionHandle, MemoryReservation};
 use crate::cors::Cors;
 use crate::figures::Counters;
-use crate::normalise::{RejectedRequest, RequestFraming, normalise};
+use crate::normalise::{RequestFraming, normalise};
 use crate::payloads::{HANDLE_REQUEST, JoinedHeaders, RequestPayload, ResponsePayload};
-use crate::request_body::{self, BodyError, RequestBody};
+use crate::request_body::{self, RequestBody};
+use crate::request_failure::{Asked, RequestError};
 use crate::request_id::{REQUEST_ID, RequestIds};
 use crate::response_body::ResponseBody;
 use crate::response_framing::frame_response;
@@ -42,6 +43,9 @@ const FREE_HEAD_BYTES: usize = 4 * 1024;
 /// Number of headers that the server adds to a response: the identity of the request, the date and the length.
 const ADDED_HEADERS: usize = 3;
 
+/// The headers by which a client names the trace of its request.
+const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
+
 /// Handles the requests of a port.
 pub(crate) struct RequestHandler<C> {
     actor: String,
@@ -50,6 +54,7 @@ pub(crate) struct RequestHandler<C> {
     /// The approximate size of the larger recent answers. Unit: bytes.
     typical_response: AtomicUsize,
     cors: Option<Cors>,
+    trace: TraceOfClient,
     ids: RequestIds,
     counters: Arc<Counters>,
     /// Encrypts connections, if set.
@@ -72,6 +77,7 @@ impl<C: ActorCaller> RequestHandler<C> {
             body_limit: config.body_limit,
             typical_response: AtomicUsize::default(),
             cors: config.cors.clone(),
+            trace: config.trace,
             ids: RequestIds::new(),
             counters,
             tls,
@@ -91,17 +97,23 @@ impl<C: ActorCaller> RequestHandler<C> {
         let (mut head, body) = request.into_parts();
         let id = self.ids.of(&head.headers);
         head.headers.insert(REQUEST_ID, id.clone());
+        if self.trace == TraceOfClient::Dropped {
+            TRACE_HEADERS.iter().for_each(|name| drop(head.headers.remove(*name)));
+        }
         let request = self.caller.begin(&RequestHead(&head));
         let answered = self.try_handle(&request, &mut head, body, in_flight.connection()).await;
-        let (mut response, reservation) = answered.unwrap_or_else(|failure| (self.explain(&head, &id, &failure), None));
+        let (mut response, reservation) =
+            answered.unwrap_or_else(|failure| (self.explain(&head, &request, &id, &failure), None));
         response.headers_mut().insert(REQUEST_ID, id);
         frame_response(&head.method, &mut response);
         self.counters.count(response.status(), begun.elapsed());
-        request.answered(response.status().as_u16());
         if log::log_enabled!(log::Level::Debug) {
-            let (id, path) = (response.headers()[REQUEST_ID].to_str().unwrap_or_default(), head.uri.path());
-            log::debug!("request {id}: {} {path:?} was answered with {}", head.method, response.status());
+            let id = response.headers()[REQUEST_ID].to_str().unwrap_or_default();
+            let (asked, status, call) = (Asked::of(&head), response.status(), request.call_id());
+            let (actor, call) = (self.actor.as_str(), call.as_deref());
+            log::debug!(actor, request = id, call; "request {id}: {asked} was answered with {status}");
         }
+        request.answered(response.status().as_u16());
         response.map(|body| ResponseBody::new(body, ResponseInFlight::begin(in_flight, reservation)))
     }
 
@@ -123,19 +135,10 @@ impl<C: ActorCaller> RequestHandler<C> {
         }
         let received =
             request_body::read(body, framing, self.body_limit, connection).await.map_err(RequestError::Body)?;
-        // The reservations are released with the call, which holds the bytes of the body.
-        let RequestBody { bytes, mut reservations } = received;
-        set_content_length(&mut head.headers, framing, bytes.len());
-        let call = encode(head, &bytes).map_err(RequestError::Encode)?;
-        if call.len() > bytes.len() + FREE_HEAD_BYTES {
-            reservations.push(
-                connection
-                    .reserve_memory(MemoryKind::RequestBody, call.len() - bytes.len())
-                    .map_err(|full| RequestError::Body(full.into()))?,
-            );
-        }
-        drop(bytes);
+        set_content_length(&mut head.headers, framing, received.bytes.len());
+        let (call, reservations) = encode_with_memory(head, received, connection)?;
         let call_in_flight = connection.start_call(self.typical_response.load(Ordering::Relaxed)).await;
+        // The reservations are released with the call, which holds the bytes of the body.
         let answer = self.caller.call(request, HANDLE_REQUEST, call).await.map_err(RequestError::Call)?;
         drop((call_in_flight, reservations));
         self.record_response_size(answer.len());
@@ -155,14 +158,24 @@ impl<C: ActorCaller> RequestHandler<C> {
     }
 
     /// Returns the response to a failed request, and logs the failure.
-    fn explain(&self, head: &http::request::Parts, id: &HeaderValue, failure: &RequestError) -> HttpResponse {
+    fn explain(
+        &self,
+        head: &http::request::Parts,
+        request: &C::Request,
+        id: &HeaderValue,
+        failure: &RequestError,
+    ) -> HttpResponse {
         let status = failure.status();
-        let id = id.to_str().unwrap_or_default();
+        let (actor, id) = (self.actor.as_str(), id.to_str().unwrap_or_default());
         if status.is_server_error() && !matches!(failure, RequestError::Rejected(_)) {
-            let (actor, path) = (&self.actor, head.uri.path());
-            log::error!(actor = actor.as_str(), request:% = id; "request {id}: actor {actor} failed to answer {} {path:?} ({status}): {failure}", head.method);
+            let (asked, call) = (Asked::of(head), request.call_id());
+            let call = call.as_deref();
+            log::error!(
+                actor, request = id, call;
+                "request {id}: actor {actor} failed to answer {asked} ({status}): {failure}"
+            );
         } else {
-            log::debug!("request {id} was refused with {status}: {failure}");
+            log::debug!(actor, request = id; "request {id} was refused with {status}: {failure}");
         }
         let mut response = status_response(status);
         if let RequestError::Rejected(_) = failure {
@@ -173,60 +186,26 @@ impl<C: ActorCaller> RequestHandler<C> {
     }
 }
 
-/// The failure of a request.
-enum RequestError {
-    /// The request is invalid.
-    Rejected(RejectedRequest),
-    Body(BodyError),
-    /// The payload of the call could not be encoded.
-    Encode(BoxedError),
-    /// The call failed.
-    Call(CallError),
-    /// The answer of the actor is not a valid response.
-    InvalidResponse(BoxedError),
-    /// There is no memory for the response.
-    NoRoomForResponse,
-}
-
-impl RequestError {
-    fn status(&self) -> StatusCode {
-        match self {
-            RequestError::Rejected(rejected) => rejected.status,
-            RequestError::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            RequestError::Body(BodyError::Incomplete) => StatusCode::BAD_REQUEST,
-            RequestError::Body(BodyError::TimedOut) => StatusCode::REQUEST_TIMEOUT,
-            RequestError::Body(BodyError::NoRoom) | RequestError::NoRoomForResponse => StatusCode::SERVICE_UNAVAILABLE,
-            RequestError::Call(error) => match error.kind {
-                CallErrorKind::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-                CallErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-                CallErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
-            },
-            RequestError::InvalidResponse(_) | RequestError::Encode(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-}
-
-impl std::fmt::Display for RequestError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            RequestError::Rejected(rejected) => f.write_str(rejected.reason),
-            RequestError::Call(error) => error.fmt(f),
-            RequestError::InvalidResponse(error) => write!(f, "its answer is not a valid response: {error}"),
-            RequestError::Encode(error) => write!(f, "the request cannot be encoded: {error}"),
-            RequestError::Body(BodyError::NoRoom) => f.write_str("there is no memory for the body"),
-            RequestError::Body(BodyError::TooLarge) => f.write_str("the body is too large"),
-            RequestError::Body(BodyError::Incomplete) => f.write_str("the body is incomplete"),
-            RequestError::Body(BodyError::TimedOut) => f.write_str("the body did not arrive in time"),
-            RequestError::NoRoomForResponse => f.write_str("there is no memory for the response"),
-        }
-    }
-}
-
 /// Adds the length of a body that arrived without one, in chunks or over HTTP/2.
 fn set_content_length(headers: &mut HeaderMap, framing: RequestFraming, length: usize) {
     if framing.length.is_none() && (framing.chunked || length > 0) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
+}
+
+/// Returns the payload of the call, and the memory that it and the body hold.
+fn encode_with_memory(
+    head: &http::request::Parts,
+    received: RequestBody,
+    connection: &Arc<ConnectionHandle>,
+) -> Result<(Vec<u8>, Vec<MemoryReservation>), RequestError> {
+    let RequestBody { bytes, mut reservations } = received;
+    let call = encode(head, &bytes).map_err(RequestError::Encode)?;
+    if call.len() > bytes.len() + FREE_HEAD_BYTES {
+        let reserved = connection.reserve_memory(MemoryKind::RequestBody, call.len() - bytes.len());
+        reservations.push(reserved.map_err(|full| RequestError::Body(full.into()))?);
+    }
+    Ok((call, reservations))
 }
 
 fn encode(head: &http::request::Parts, body: &[u8]) -> Result<Vec<u8>, BoxedError> {

@@ -77,6 +77,17 @@ impl ActorDispatcher {
         self.context.as_ref().map(CallContext::call_id)
     }
 
+    /// Returns the same dispatcher for calls that are part of one chain, which log lines name by one identifier. They share a
+    /// deadline, which begins now if the provider serves no call.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn in_chain(&self) -> ActorDispatcher {
+        let (context, guard) = self.begin().cancellable();
+        // Each call is cancelled with its own future.
+        guard.disarm();
+        self.within(Some(context))
+    }
+
     /// Returns the same dispatcher for calls that belong to a trace, such as that of a request from outside. They share a
     /// deadline, which begins now if the provider serves no call.
     #[must_use]

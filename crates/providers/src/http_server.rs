@@ -9,7 +9,7 @@ use wasmcloud_core::call::CallContext;
 use wasmcloud_core::call_span;
 use wasmcloud_core::durations::Durations;
 use wasmcloud_core::error::{BoxedError, Error, ErrorKind, Result};
-use wasmcloud_core::trace::{CallSpan, Shown, Trace, is_listening};
+use wasmcloud_core::trace::{CallSpan, Shown, Trace};
 use wasmcloud_http_server::{ActorCaller, CONTRACT, CallError, CallErrorKind, RequestHead, ServedRequest, Server};
 use wasmcloud_plugin::NativeCapability;
 use wasmcloud_provider::{
@@ -63,7 +63,7 @@ const PUBLIC_KEY: &str = "VBW2SATI6KGCM7PJFVP7FULS2UEFACLKGLJRJKF3ICHO7AEOLZRPDD
 /// `http2-settings`, `keep-alive`, `proxy-connection`, `te`, `trailer`, `transfer-encoding`, `upgrade`. Repeated headers are joined,
 /// because the contract has one text per name. Header bytes that are not UTF-8 are replaced.
 ///
-/// A request with a valid `traceparent` continues that trace: see `docs/traces.md`.
+/// A request with a valid `traceparent` continues that trace, unless the link has `TRACE=restart`: see `docs/traces.md`.
 ///
 /// Each request has an identity, the header `x-request-id`: the one that the client sent, if it has up to 128 letters, digits and
 /// `-_.:/+=@`, or a generated one. The actor receives it, the response carries it, and each line on the log about the request names it.
@@ -130,6 +130,9 @@ link_values! {
     "CORS_MAX_AGE_SECS"
         => "Time that browsers may cache the answer to a preflight. Unit: seconds. Requires `CORS_ALLOWED_ORIGINS`.",
         "`3600` (1 hour)";
+    "TRACE"
+        => "Treatment of the trace that a client names by `traceparent`. `continue` makes the request part of it. `restart` removes the headers `traceparent` and `tracestate`, and the request begins a trace of its own.",
+        "`continue`";
     "WORKERS"
         => "Number of workers, accepted for compatibility with providers of 2021. No effect. Range: 1 to 65535.",
         "";
@@ -209,10 +212,7 @@ impl ActorCaller for LinkedActor {
             let state = head.header("tracestate");
             Trace::from_headers(&parent, state.as_deref())
         });
-        if trace.is_none() && !is_listening() {
-            return TracedRequest { context: None, span: CallSpan::none() };
-        }
-        let context = self.dispatcher.begin();
+        let context = self.dispatcher.in_chain().begin();
         let context = match trace {
             Some(trace) => context.with_trace(trace),
             None => context,
@@ -229,31 +229,30 @@ impl ActorCaller for LinkedActor {
                 http.response.status_code = http_tracing::Empty,
             )
         });
-        TracedRequest { context: Some(context), span }
+        TracedRequest { context, span }
     }
 
     async fn call(&self, request: &TracedRequest, operation: &str, payload: Vec<u8>) -> Result<Vec<u8>, CallError> {
-        let answer = match &request.context {
-            Some(context) => {
-                // The deadline begins with the call, not with the request.
-                let deadline = self.dispatcher.begin().deadline;
-                let dispatcher = self.dispatcher.within(Some(context.clone().until(deadline)));
-                dispatcher.dispatch(&self.key, operation, payload).await
-            }
-            None => self.dispatcher.dispatch(&self.key, operation, payload).await,
-        };
+        // The deadline begins with the call, not with the request.
+        let deadline = self.dispatcher.begin().deadline;
+        let dispatcher = self.dispatcher.within(Some(request.context.clone().until(deadline)));
+        let answer = dispatcher.dispatch(&self.key, operation, payload).await;
         answer.map_err(|error| to_call_error(&error))
     }
 }
 
-/// A request, and its place in a trace if there is one.
+/// A request: the chain of calls that it begins, and its span if there is one.
 #[derive(Debug)]
 struct TracedRequest {
-    context: Option<CallContext>,
+    context: CallContext,
     span: CallSpan,
 }
 
 impl ServedRequest for TracedRequest {
+    fn call_id(&self) -> Option<String> {
+        Some(self.context.call_id().to_string())
+    }
+
     fn answered(self, status: u16) {
         http_tracing::answered(self.span, status, status >= 500);
     }

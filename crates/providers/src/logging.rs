@@ -9,11 +9,10 @@ mod payloads;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use wasmcloud_core::error::{BoxedError, Result};
-use wasmcloud_core::line_limiter::LineLimiter;
+use wasmcloud_core::limited_log::LimitedLog;
 use wasmcloud_core::text::log_line;
 use wasmcloud_core::trace::CallId;
 use wasmcloud_plugin::NativeCapability;
@@ -36,9 +35,6 @@ const MAX_NAME_BYTES: usize = 128;
 /// Maximum size of a payload. Decoding a larger one would block the shard for milliseconds. Unit: bytes.
 const MAX_PAYLOAD_BYTES: usize = 4 * 1024 * 1024;
 
-/// Delay between the first line that is left out and the report of their number.
-const REPORT_AFTER: Duration = Duration::from_secs(1);
-
 /// The provider of `wasmcloud:logging`: writes the lines of actors to the host's log, through the crate `log`.
 ///
 /// Each link configures the provider for one actor, by the values that [`Logging::LINK_VALUES`] lists.
@@ -46,11 +42,12 @@ const REPORT_AFTER: Duration = Duration::from_secs(1);
 /// The provider refuses a link if a value is unknown or invalid. The error names the value.
 ///
 /// Each line has the target `wasmcloud_actor`, and begins with the actor's name. Its structured fields are `actor` (the public key),
-/// `actor_name`, `actor_target` (the target that the actor named), and `call` (the identifier of the chain of calls). Control characters are escaped, so an actor cannot forge
-/// lines.
+/// `actor_name`, `actor_target` (the target that the actor named), and `call` (the identifier of the chain of calls). Control
+/// characters are escaped, so an actor cannot forge lines.
 /// `WriteLog` accepts a level as text or as a number from 1 (`error`) to 5 (`trace`). Lines with level 0 are discarded.
 ///
-/// Lines beyond the rate are left out: the call succeeds, and a line reports their number within a second.
+/// Lines beyond the rate are left out: the call succeeds, and a line reports their number within a second. Warnings and errors
+/// have a rate of their own, of the same size.
 ///
 /// # Example
 /// ```
@@ -75,10 +72,10 @@ pub struct Logging {
 /// The state of one link.
 #[derive(Debug)]
 struct LogLink {
-    actor: String,
-    name: String,
+    actor: Arc<str>,
+    name: Arc<str>,
     config: LogConfig,
-    limiter: Mutex<LineLimiter>,
+    limit: Arc<LimitedLog>,
 }
 
 impl Logging {
@@ -104,50 +101,31 @@ impl Logging {
 }
 
 impl LogLink {
-    fn write(self: &Arc<LogLink>, line: &LogLine<'_>, call: Option<CallId>) {
+    fn new(actor: &str, name: &str, config: LogConfig) -> LogLink {
+        let actor: Arc<str> = actor.into();
+        let name: Arc<str> = truncate(name, MAX_NAME_BYTES).into();
+        let limit = LimitedLog::new(config.rate, {
+            let (actor, name) = (actor.clone(), name.clone());
+            move |left_out| {
+                log::warn!(
+                    target: TARGET, actor = &*actor, actor_name = &*name, left_out = left_out.lines;
+                    "{name}: {left_out}: the link's LINES_PER_SECOND and BURST allow no more"
+                );
+            }
+        });
+        LogLink { actor, name, config, limit }
+    }
+
+    fn write(&self, line: &LogLine<'_>, call: Option<CallId>) {
         let Some(level) = line.level.filter(|level| *level <= self.config.level) else { return };
         // A line that is not logged does not count for the rate.
-        if !log::log_enabled!(target: TARGET, level) {
+        if !log::log_enabled!(target: TARGET, level) || !self.limit.admit(level) {
             return;
         }
-        let left_out = {
-            let mut limiter = self.limiter();
-            if limiter.admit(Instant::now()) { 0 } else { limiter.left_out() }
-        };
-        if left_out > 0 {
-            return self.report_later(left_out);
-        }
-        let (actor, name) = (self.actor.as_str(), self.name.as_str());
+        let (actor, name) = (&*self.actor, &*self.name);
         let target = truncate(line.target, MAX_NAME_BYTES);
         let text = truncate(line.text, self.config.text_limit);
         log::log!(target: TARGET, level, actor, actor_name = name, actor_target = target, call; "{name}: {text}");
-    }
-
-    /// Schedules the report of the lines that were left out, with the first of them.
-    fn report_later(self: &Arc<LogLink>, left_out: u64) {
-        if left_out > 1 {
-            return;
-        }
-        let link = self.clone();
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(REPORT_AFTER).await;
-            link.log_left_out();
-        });
-    }
-
-    fn log_left_out(&self) {
-        let left_out = self.limiter().take_left_out();
-        if left_out > 0 {
-            let (actor, name) = (self.actor.as_str(), self.name.as_str());
-            log::warn!(
-                target: TARGET, actor, actor_name = name, left_out;
-                "{name}: {left_out} line(s) were left out: the link's LINES_PER_SECOND and BURST allow no more"
-            );
-        }
-    }
-
-    fn limiter(&self) -> MutexGuard<'_, LineLimiter> {
-        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -160,20 +138,15 @@ fn truncate(text: &str, limit: usize) -> String {
 impl AsyncCapabilityProvider for Logging {
     async fn bind(&self, binding: Binding) -> Result<(), BoxedError> {
         let config = LogConfig::from_link_values(&binding.values)?;
-        let link = LogLink {
-            actor: binding.actor.clone(),
-            name: truncate(&binding.actor_name, MAX_NAME_BYTES),
-            limiter: Mutex::new(LineLimiter::new(config.lines_per_second, config.burst, Instant::now())),
-            config,
-        };
+        let link = LogLink::new(&binding.actor, &binding.actor_name, config);
         let previous = self.links().insert(binding.actor, Arc::new(link));
-        previous.inspect(|link| link.log_left_out());
+        previous.inspect(|link| link.limit.report());
         Ok(())
     }
 
     async fn unbind(&self, actor: &str) -> Result<(), BoxedError> {
         let previous = self.links().remove(actor);
-        previous.inspect(|link| link.log_left_out());
+        previous.inspect(|link| link.limit.report());
         Ok(())
     }
 
@@ -191,7 +164,7 @@ impl AsyncCapabilityProvider for Logging {
 
     async fn stop(&self) {
         let links = std::mem::take(&mut *self.links());
-        links.into_values().for_each(|link| link.log_left_out());
+        links.into_values().for_each(|link| link.limit.report());
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sha2::{Digest, Sha256};
+use wasmcloud_core::entity::shorten;
 use wasmcloud_core::error::{Error, ErrorKind, Result};
 use wasmcloud_core::text::escaped;
 
@@ -81,7 +82,7 @@ impl TelemetryOptions {
     }
 
     /// Answers requests for a host name. Without a token, only those for an IP address, `localhost` and the names given here are
-    /// answered, so that no web page can make its own name lead here. Default: none.
+    /// answered, so that no web page can make its own name lead here. A name stands without a port. Default: none.
     #[must_use]
     pub fn name(mut self, name: &str) -> TelemetryOptions {
         self.names.push(name.to_ascii_lowercase());
@@ -95,11 +96,20 @@ impl TelemetryOptions {
         self
     }
 
-    /// Checks that the address needs no token, or has one.
+    /// Checks that the address needs no token, or has one, and that the names are names of hosts.
     ///
     /// # Errors
-    /// `InvalidArgument` for an address that is not of the loopback interface, without a token.
+    /// `InvalidArgument` for an address that is not of the loopback interface, without a token, and for a name with a port or
+    /// anything else that no name of a host has.
     pub fn validate(&self) -> Result<()> {
+        if let Some(name) = self.names.iter().find(|name| !is_host_name(name)) {
+            let message = format!(
+                "{:?} is no name that the telemetry can be asked by: give the name of the host alone, such as host.example, \
+                 without a port",
+                shorten(name)
+            );
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
         if self.token.is_some() || self.address.ip().to_canonical().is_loopback() {
             return Ok(());
         }
@@ -134,6 +144,12 @@ impl TelemetryOptions {
     }
 }
 
+/// Returns whether a text can be the name of a host in a request.
+fn is_host_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    !name.is_empty() && name.bytes().all(is_part)
+}
+
 impl Default for TelemetryOptions {
     /// Serves on `127.0.0.1:9464`, or any free port if that is taken.
     fn default() -> TelemetryOptions {
@@ -166,6 +182,17 @@ mod tests {
             let options = TelemetryOptions::new(closed.parse().unwrap());
             assert_eq!(options.validate().unwrap_err().kind(), ErrorKind::InvalidArgument, "{closed}");
             assert!(options.token("0123456789abcdef").unwrap().validate().is_ok());
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_request_names_is_refused() {
+        for name in ["host.example", "Host", "my_host", "xn--hst-sna.example", "host.example."] {
+            assert!(TelemetryOptions::default().name(name).validate().is_ok(), "{name}");
+        }
+        for name in ["host:9464", "", "http://host", "host/", "a b", "höst", "*.example"] {
+            let error = TelemetryOptions::default().name("host").name(name).validate().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{name}");
         }
     }
 

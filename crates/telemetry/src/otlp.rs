@@ -131,6 +131,10 @@ impl OtlpOptions {
             let reason = "has credentials or a query, which belong into OTEL_EXPORTER_OTLP_HEADERS";
             return Err(invalid(reason));
         }
+        // The path would become part of it.
+        if self.endpoint.contains('#') {
+            return Err(invalid("has a fragment, which no collector reads"));
+        }
         Ok(format!("{}{PATH}", self.endpoint.trim_end_matches('/')))
     }
 
@@ -239,9 +243,17 @@ mod tests {
         let url = |endpoint: &str| OtlpOptions::new(endpoint).url();
         assert_eq!(url("http://127.0.0.1:4318").unwrap(), "http://127.0.0.1:4318/v1/traces");
         assert_eq!(url("https://collector.example/otlp/").unwrap(), "https://collector.example/otlp/v1/traces");
-        for wrong in
-            ["", "collector", "127.0.0.1:4318", "ftp://a", "http://", "/v1", "http://u:secret@a", "http://a?t=secret"]
-        {
+        for wrong in [
+            "",
+            "collector",
+            "127.0.0.1:4318",
+            "ftp://a",
+            "http://",
+            "/v1",
+            "http://u:secret@a",
+            "http://a?t=secret",
+            "http://a#secret",
+        ] {
             let error = url(wrong).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{wrong}");
             assert!(!error.to_string().contains("secret"), "{error}");

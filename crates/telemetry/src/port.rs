@@ -13,10 +13,12 @@
 //!
 //! # Layout
 //! - `listener`: opens the port
-//! - `connections`: accepts and bounds connections
+//! - `connections`: accepts connections and bounds what each may do
+//! - `places`: how many connections there may be, and which makes room for another
 //! - `patience`: ends connections whose peers do not read
 //! - `router`: answers requests
-//! - `access`: who may ask
+//! - `stream`: the messages of a viewer
+//! - `access`: what a request may learn
 //! - `attempts`: how often strangers may try tokens
 //! - `answers`: the forms of answers
 
@@ -26,7 +28,9 @@ mod attempts;
 mod connections;
 mod listener;
 mod patience;
+mod places;
 mod router;
+mod stream;
 
 use std::future::Future;
 use std::net::SocketAddr;

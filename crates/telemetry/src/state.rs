@@ -7,8 +7,11 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod event;
+
 use std::collections::BTreeMap;
 
+pub use event::EventRecord;
 use serde::{Deserialize, Serialize};
 
 /// The numbers of calls in each of the last 60 seconds, the oldest first.
@@ -55,8 +58,8 @@ pub struct ThisHost {
     pub calls_per_second: Rate,
     /// How long calls of the last minute took. `None` without calls.
     pub latency_us: Option<Latency>,
-    /// The resident memory of the process. Unit: bytes.
-    pub memory_bytes: u64,
+    /// The resident memory of the process. Unit: bytes. `None` if it is unknown.
+    pub memory_bytes: Option<u64>,
     /// Its lattice. `None` for a host on its own.
     pub lattice: Option<LatticeStanding>,
 }
@@ -277,27 +280,4 @@ pub struct LinkState {
     pub since: u64,
     /// The names of its values. The values are not told.
     pub values: Vec<String>,
-}
-
-/// An event of the telling host.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventRecord {
-    /// Its number: the next event has the next one.
-    pub sequence: u64,
-    /// Unit: milliseconds since 1970.
-    pub at: u64,
-    /// The public key of the telling host.
-    pub host: String,
-    /// The kind, such as `crashed`.
-    pub kind: String,
-    /// `info`, `warning` or `error`.
-    pub severity: String,
-    /// The key of the actor, provider or other host that the event is about.
-    pub entity: Option<String>,
-    /// Its name.
-    pub name: Option<String>,
-    /// The event in one line.
-    pub text: String,
-    /// The fields of the event.
-    pub detail: BTreeMap<String, serde_json::Value>,
 }

@@ -81,11 +81,15 @@ pub(crate) struct Dev {
     /// The compiler: cranelift makes fast code, singlepass compiles fast.
     #[arg(long, default_value = "cranelift", value_parser = compiler)]
     compiler: Compiler,
+
+    /// The form of the log on standard error: text, or json for an object in each line.
+    #[arg(long, value_name = "FORMAT", env = "WASMCLOUD_LOG_FORMAT", default_value = "text")]
+    log_format: logging::Format,
 }
 
 pub(crate) fn run(command: Dev) -> CommandResult {
     let default = "warn,wasmcloud_actor=debug,wasmcloud_host::guest=info";
-    logging::start_by_environment(default).map_err(CommandError::Usage)?;
+    logging::start_by_environment(default, command.log_format).map_err(CommandError::Usage)?;
     let links = links::Links::new(&command)?;
     let mut project = if command.file.is_none() { Some(Project::here()?) } else { None };
     if let Some(project) = &project {

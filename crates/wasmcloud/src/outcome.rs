@@ -66,6 +66,29 @@ impl CommandError {
         CommandError::of_kind(error.kind(), format!("{error}; in the file {}", path.display()))
     }
 
+    /// Returns the text of the error.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            CommandError::Failed(message)
+            | CommandError::Usage(message)
+            | CommandError::Refused(message)
+            | CommandError::Unreachable(message) => message.clone(),
+            CommandError::Arguments(error) => error.to_string(),
+        }
+    }
+
+    /// Returns the error with the same exit code and what it happened to.
+    pub(crate) fn with_context(self, context: &str) -> CommandError {
+        let text = |message: String| format!("{context}: {message}");
+        match self {
+            CommandError::Failed(message) => CommandError::Failed(text(message)),
+            CommandError::Usage(message) => CommandError::Usage(text(message)),
+            CommandError::Refused(message) => CommandError::Refused(text(message)),
+            CommandError::Unreachable(message) => CommandError::Unreachable(text(message)),
+            CommandError::Arguments(error) => CommandError::Arguments(error),
+        }
+    }
+
     /// Returns the exit code of the process.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -85,10 +108,7 @@ impl CommandError {
                 // A failure to print cannot be reported.
                 let _ = error.print();
             }
-            CommandError::Failed(message)
-            | CommandError::Usage(message)
-            | CommandError::Refused(message)
-            | CommandError::Unreachable(message) => say(Level::Error, &message),
+            other => say(Level::Error, &other.message()),
         }
         code
     }
@@ -167,5 +187,7 @@ mod tests {
         let code = |kind| CommandError::Arguments(clap::Error::new(kind)).exit_code();
         assert_eq!((code(Clap::UnknownArgument), code(Clap::DisplayHelp)), (2, 0));
         assert_eq!(CommandError::Usage(String::new()).exit_code(), 2);
+        let refused = CommandError::Refused("untrusted".to_owned()).with_context("run 2 of 3");
+        assert_eq!((refused.exit_code(), refused.message().as_str()), (3, "run 2 of 3: untrusted"));
     }
 }

@@ -58,6 +58,19 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> CommandResult<Written> {
     write_contents(path, bytes, Contents::Binary)
 }
 
+/// Checks that a file can be written, before the work whose result it is for. No file is changed.
+pub(crate) fn expect_writable(path: &Path) -> CommandResult<()> {
+    let outcome = destination(path).and_then(|destination| match destination {
+        Destination::New(new) => tempfile::tempfile_in(folder_of(&new)).map(drop),
+        Destination::File(file, metadata) => {
+            expect_unprotected(&metadata)?;
+            OpenOptions::new().append(true).open(file).map(drop)
+        }
+        Destination::Output | Destination::Descriptor(_) | Destination::Special(..) => Ok(()),
+    });
+    outcome.map_err(|error| CommandError::Failed(format!("cannot write {}: {}", shown(path), reason(&error))))
+}
+
 /// Writes a seed to a file that only its owner can read. An existing file is replaced only if `replace` is set.
 pub(crate) fn write_secret(path: &Path, bytes: &[u8], replace: bool) -> CommandResult<Written> {
     if !replace && exists(path) {
@@ -192,12 +205,17 @@ fn create(path: &Path, bytes: &[u8], contents: Contents) -> io::Result<Written> 
     Ok(Written::File)
 }
 
+fn expect_unprotected(file: &Metadata) -> io::Result<()> {
+    if file.permissions().readonly() {
+        return Err(io::Error::other("the file is write-protected: choose another file, or make it writable"));
+    }
+    Ok(())
+}
+
 /// Replaces a file by one with the same mode and owner, atomically if possible. It is not possible for a file with further
 /// hard links, for a mount point, or without the rights to create the same file in the folder. Then the file is overwritten.
 fn replace(path: &Path, old: &Metadata, bytes: &[u8], contents: Contents) -> io::Result<Written> {
-    if old.permissions().readonly() {
-        return Err(io::Error::other("the file is write-protected: choose another file, or make it writable"));
-    }
+    expect_unprotected(old)?;
     if contents == Contents::Secret && !tempfile::tempfile().is_ok_and(|own| has_same_user(&own, old)) {
         return Err(io::Error::other("the file belongs to another user, who could read the seed: choose another file"));
     }

@@ -2,6 +2,8 @@
 //!
 //! # Layout
 //! - `feed`: asks the hosts, again and again
+//! - `schedule`: which host is asked next (pure)
+//! - `inventory`: what a host without telemetry tells (pure)
 //! - `model`: what the hosts have told (pure)
 //! - `item`: an actor or provider on a host, and how bad its state is (pure)
 //! - `screen`: what is selected, sorted and searched, and what keys do (pure)
@@ -13,9 +15,11 @@
 mod draw;
 mod feed;
 mod format;
+mod inventory;
 mod item;
 mod model;
 mod plain;
+mod schedule;
 mod screen;
 mod terminal;
 
@@ -134,7 +138,7 @@ async fn show(feed: &Feed, model: &mut Model) -> CommandResult<()> {
                 Some(_) => {}
                 None => return Ok(()),
             },
-            () = &mut fed => return Ok(()),
+            fed = &mut fed => return fed,
             _ = tick.tick() => {}
         }
         // All that has come meanwhile is drawn at once.

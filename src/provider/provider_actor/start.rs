@@ -13,6 +13,7 @@ use wasmcloud_core::shutdown::ShutdownSignal;
 use wasmcloud_plugin::{Code, NativeCapability, PluginBudgets, PluginContext};
 use wasmcloud_provider::{ActorDispatcher, AsyncCapabilityProvider};
 
+use super::counting::Counting;
 use super::crash_reports::CrashReports;
 use super::{ProviderActor, Running, lifecycle_deadline, timed_out};
 use crate::dispatch::Dispatch;
@@ -85,13 +86,12 @@ impl ProviderStart {
                 plugin.start(context).await?
             }
         };
-        // The instruments may outlast the instance, which must not keep the provider alive.
-        let counting = Arc::downgrade(&provider);
-        let figures = move || counting.upgrade().map(|provider| provider.figures()).unwrap_or_default();
-        let instruments = instruments.provider_instance(figures);
+        let counting = Counting::new(provider.clone());
+        let instruments = instruments.provider_instance(counting.figures());
         let running = Running {
             identity,
             instruments,
+            _counting: counting,
             provider,
             dispatcher,
             dispatch,

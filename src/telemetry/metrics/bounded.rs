@@ -1,7 +1,7 @@
 //! Bounds the number of a metric's series. The figures of those beyond the bound are summed in one series.
 //!
-//! A series keeps its place for as long as there are figures for it, so that none moves into the sum or out of it. The sum only
-//! grows, also when some of those that are summed end.
+//! A series keeps its place for as long as there are figures for it, so that none moves into the sum or out of it. A sum only
+//! grows, also when some of those that are summed end: Prometheus takes a counter that falls for one that has begun anew.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -38,15 +38,61 @@ impl Figure for Durations {
     }
 }
 
+/// A sum of figures that does not fall while some of those that it is made of end.
+#[derive(Debug)]
+pub(super) struct Summed<K, V> {
+    /// The last figures of those that are there.
+    last: HashMap<K, V>,
+    /// The figures of those that have ended.
+    ended: V,
+}
+
+impl<K, V: Default> Default for Summed<K, V> {
+    fn default() -> Self {
+        Summed { last: HashMap::new(), ended: V::default() }
+    }
+}
+
+impl<K: Eq + Hash, V: Figure> Summed<K, V> {
+    /// Replaces all figures, and returns their sum. One that is there without figures keeps its last.
+    pub(super) fn sum(&mut self, figures: impl IntoIterator<Item = (K, Option<V>)>) -> V {
+        let mut before = std::mem::take(&mut self.last);
+        for (key, figure) in figures {
+            match (figure, before.remove(&key)) {
+                (Some(figure), Some(last)) => self.replace(key, last, figure),
+                (Some(figure), None) | (None, Some(figure)) => drop(self.last.insert(key, figure)),
+                (None, None) => {}
+            }
+        }
+        before.values().for_each(|last| self.ended.merge(last));
+        self.total()
+    }
+
+    fn replace(&mut self, key: K, last: V, figure: V) {
+        if figure.is_reset_from(&last) {
+            self.ended.merge(&last);
+        }
+        self.last.insert(key, figure);
+    }
+
+    fn total(&self) -> V {
+        let mut total = self.ended.clone();
+        self.last.values().for_each(|figure| total.merge(figure));
+        total
+    }
+
+    /// Returns whether there was ever something to sum.
+    pub(super) fn is_used(&self) -> bool {
+        !self.last.is_empty() || V::default().is_reset_from(&self.ended)
+    }
+}
+
 /// The series of a metric.
 #[derive(Debug)]
 pub(super) struct Bounded<K, V> {
     most: usize,
     own: HashSet<K>,
-    /// The last figures of those that are summed.
-    summed: HashMap<K, V>,
-    /// The figures of those among them that have ended.
-    ended: V,
+    others: Summed<K, V>,
 }
 
 /// The series that have labels of their own, and the sum of the others. `None` if there were never others.
@@ -59,43 +105,27 @@ pub(super) struct Divided<K, V> {
 impl<K: Eq + Hash + Clone, V: Figure> Bounded<K, V> {
     /// Returns the series of a metric that has at most this many, the sum of the others included.
     pub(super) fn new(most: usize) -> Bounded<K, V> {
-        Bounded { most, own: HashSet::new(), summed: HashMap::new(), ended: V::default() }
+        Bounded { most, own: HashSet::new(), others: Summed::default() }
     }
 
     /// Divides all present figures. Earlier ones in the list get the free places.
     pub(super) fn divide(&mut self, figures: Vec<(K, V)>) -> Divided<K, V> {
         let present: HashSet<K> = figures.iter().map(|(key, _)| key.clone()).collect();
-        self.own.retain(|key| present.contains(key));
-        let Bounded { most, own, summed, ended } = self;
-        summed.retain(|key, last| {
-            let remains = present.contains(key);
-            if !remains {
-                ended.merge(last);
-            }
-            remains
-        });
+        let Bounded { most, own, others } = self;
+        own.retain(|key| present.contains(key));
         let mut divided = Vec::with_capacity(figures.len().min(*most));
+        let mut rest = Vec::new();
         for (key, figure) in figures {
-            if let Some(last) = summed.get_mut(&key) {
-                if figure.is_reset_from(last) {
-                    ended.merge(last);
-                }
-                *last = figure;
-            } else if own.contains(&key) || own.len() + 1 < *most {
+            let is_summed = others.last.contains_key(&key);
+            if !is_summed && (own.contains(&key) || own.len() + 1 < *most) {
                 own.insert(key.clone());
                 divided.push((key, figure));
             } else {
-                summed.insert(key, figure);
+                rest.push((key, Some(figure)));
             }
         }
-        Divided { own: divided, others: self.others() }
-    }
-
-    fn others(&self) -> Option<V> {
-        let mut others = self.ended.clone();
-        self.summed.values().for_each(|figure| others.merge(figure));
-        let is_used = !self.summed.is_empty() || V::default().is_reset_from(&self.ended);
-        is_used.then_some(others)
+        let sum = others.sum(rest);
+        Divided { own: divided, others: others.is_used().then_some(sum) }
     }
 }
 
@@ -129,5 +159,18 @@ mod tests {
         // One in the sum ends, and another one starts anew.
         assert_eq!(divide(&mut bounded, &[("b", 2), ("c", 1), ("e", 5)]), (2, Some(32)));
         assert_eq!(divide(&mut bounded, &[]), (0, Some(32)));
+    }
+
+    #[test]
+    fn a_sum_never_falls() {
+        let mut summed = Summed::default();
+        assert_eq!(summed.sum([("a", Some(1_000)), ("b", Some(900))]), 1_900);
+        // One between two instances tells nothing, and then goes on.
+        assert_eq!(summed.sum([("a", None), ("b", Some(901))]), 1_901);
+        assert_eq!(summed.sum([("a", Some(1_001)), ("b", Some(902))]), 1_903);
+        // One ends, another one begins anew.
+        assert_eq!(summed.sum([("b", Some(3))]), 1_906);
+        assert_eq!(summed.sum([("a", Some(5)), ("b", Some(3))]), 1_911);
+        assert_eq!(summed.sum([]), 1_911);
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use wasmcloud_core::durations::{BUCKETS, Durations};
 
-use super::bounded::{Bounded, Divided};
+use super::bounded::{Bounded, Divided, Summed};
+use super::call_series::{CallSeries, OwnSeries};
 use super::label::{ABSENT, OTHER};
 use super::table;
-use super::targets::{Role, Target, Targets};
+use super::targets::{Role, Targets};
 use super::writer::Writer;
 use crate::child::Child;
 use crate::instruments::{Outcome, Outcomes};
@@ -23,28 +23,23 @@ const MOST_CALLS: usize = MOST - 2 * Outcome::ALL.len() + 1;
 /// The maximum number of histograms of a metric. A histogram is a series for each bucket, one for the sum and one for the count.
 const MOST_HISTOGRAMS: usize = MOST / (BUCKETS + 2);
 
-/// A series of calls.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct CallSeries {
-    child: Child,
-    operation: Option<Arc<str>>,
-    outcome: Outcome,
-}
-
 /// The series of calls that have labels of their own.
 #[derive(Debug)]
 pub(super) struct BoundedCalls {
-    calls: Bounded<CallSeries, Outcomes>,
+    calls: CallSeries,
     durations: Bounded<Child, Durations>,
     contracts: Bounded<String, Durations>,
+    /// The providers of each contract that has any.
+    providers: BTreeMap<String, Summed<Child, Durations>>,
 }
 
 impl Default for BoundedCalls {
     fn default() -> BoundedCalls {
         BoundedCalls {
-            calls: Bounded::new(MOST_CALLS),
+            calls: CallSeries::new(MOST_CALLS),
             durations: Bounded::new(MOST_HISTOGRAMS),
             contracts: Bounded::new(MOST_HISTOGRAMS),
+            providers: BTreeMap::new(),
         }
     }
 }
@@ -57,11 +52,10 @@ impl BoundedCalls {
     }
 
     fn write_calls(&mut self, writer: &mut Writer<'_>, targets: &Targets, absent: Outcomes) -> fmt::Result {
-        let Divided { own, others } = self.calls.divide(series(targets));
+        let (own, others) = self.calls.divide(targets);
         let mut family = writer.family(&table::CALLS)?;
-        for (CallSeries { child, operation, outcome }, calls) in own {
-            let operation = operation.as_deref().unwrap_or(OTHER);
-            family.counter(&[targets.label(&child), operation, outcome.label()], calls.of(outcome))?;
+        for OwnSeries { child, operation, outcome, calls } in own {
+            family.counter(&[targets.label(child), operation.unwrap_or(OTHER), outcome.label()], calls)?;
         }
         for outcome in Outcome::ALL {
             family.counter(&[ABSENT, OTHER, outcome.label()], absent.of(outcome))?;
@@ -84,13 +78,8 @@ impl BoundedCalls {
     }
 
     fn write_contracts(&mut self, writer: &mut Writer<'_>, targets: &Targets) -> fmt::Result {
-        let mut contracts = BTreeMap::<String, Durations>::new();
-        for target in &targets.all {
-            if let Role::Provider { contract } = &target.role {
-                contracts.entry(contract.clone()).or_default().merge(&target.reading.latency);
-            }
-        }
-        let Divided { own, others } = self.contracts.divide(contracts.into_iter().collect());
+        let contracts = self.sum_by_contract(targets);
+        let Divided { own, others } = self.contracts.divide(contracts);
         let mut family = writer.family(&table::PROVIDER_CALL_DURATION)?;
         for (contract, durations) in own {
             family.histogram(&[&contract], &durations)?;
@@ -99,21 +88,20 @@ impl BoundedCalls {
     }
 }
 
-/// Returns all series of calls: the largest of each target first, so that no target leaves the others without.
-fn series(targets: &Targets) -> Vec<(CallSeries, Outcomes)> {
-    let mut ranked = Vec::new();
-    for Target { child, reading, .. } in &targets.all {
-        let mut own = Vec::new();
-        for operation in &reading.operations {
-            let outcomes = Outcome::ALL.into_iter().filter(|outcome| operation.outcomes.of(*outcome) > 0);
-            own.extend(outcomes.map(|outcome| {
-                let series = CallSeries { child: child.clone(), operation: operation.name.clone(), outcome };
-                (series, Outcomes::only(outcome, operation.outcomes.of(outcome)))
-            }));
+impl BoundedCalls {
+    /// Sums the times of the providers of each contract. Those of a provider that ends stay in the sum as long as another one
+    /// serves its contract.
+    fn sum_by_contract(&mut self, targets: &Targets) -> Vec<(String, Durations)> {
+        let mut present = BTreeMap::<&str, Vec<_>>::new();
+        for target in &targets.all {
+            if let Role::Provider { contract } = &target.role {
+                present.entry(contract).or_default().push((target.child.clone(), Some(target.reading.latency)));
+            }
         }
-        own.sort_by_key(|(_, calls)| std::cmp::Reverse(calls.calls()));
-        ranked.extend(own.into_iter().enumerate());
+        self.providers.retain(|contract, _| present.contains_key(contract.as_str()));
+        let sum = |(contract, times): (&str, Vec<_>)| {
+            (contract.to_owned(), self.providers.entry(contract.to_owned()).or_default().sum(times))
+        };
+        present.into_iter().map(sum).collect()
     }
-    ranked.sort_by_key(|(rank, _)| *rank);
-    ranked.into_iter().map(|(_, series)| series).collect()
 }

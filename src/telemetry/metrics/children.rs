@@ -10,6 +10,7 @@ use super::table::{self, Metric};
 use super::targets::{Role, Target, Targets};
 use super::writer::Writer;
 use crate::child::Child;
+use crate::instruments::Reading;
 
 /// The actors and providers that have labels of their own.
 #[derive(Debug)]
@@ -22,6 +23,21 @@ struct Counts {
     restarts: u64,
     fuel: u64,
     nanoseconds: u64,
+    /// The calls that took this time.
+    timed: u64,
+}
+
+impl Counts {
+    fn of(reading: &Reading) -> Counts {
+        let Reading { latency, crashes, restarts, fuel, .. } = reading;
+        Counts {
+            crashes: *crashes,
+            restarts: *restarts,
+            fuel: *fuel,
+            nanoseconds: latency.nanoseconds,
+            timed: latency.count(),
+        }
+    }
 }
 
 impl Figure for Counts {
@@ -30,6 +46,7 @@ impl Figure for Counts {
         self.restarts += other.restarts;
         self.fuel = self.fuel.saturating_add(other.fuel);
         self.nanoseconds = self.nanoseconds.saturating_add(other.nanoseconds);
+        self.timed += other.timed;
     }
 
     fn is_reset_from(&self, before: &Counts) -> bool {
@@ -37,6 +54,7 @@ impl Figure for Counts {
             || self.restarts < before.restarts
             || self.fuel < before.fuel
             || self.nanoseconds < before.nanoseconds
+            || self.timed < before.timed
     }
 }
 
@@ -55,12 +73,7 @@ struct Children<'a> {
 
 impl BoundedChildren {
     pub(super) fn write(&mut self, writer: &mut Writer<'_>, targets: &Targets) -> fmt::Result {
-        let counts = targets.all.iter().map(|Target { child, reading, .. }| {
-            let nanoseconds = reading.latency.nanoseconds;
-            let counts =
-                Counts { crashes: reading.crashes, restarts: reading.restarts, fuel: reading.fuel, nanoseconds };
-            (child.clone(), counts)
-        });
+        let counts = targets.all.iter().map(|target| (target.child.clone(), Counts::of(&target.reading)));
         let counts = self.0.divide(counts.collect());
         let own = counts.own.iter().map(|(child, _)| child.clone()).collect();
         Children { targets, counts, own }.write(writer)
@@ -70,12 +83,18 @@ impl BoundedChildren {
 impl Children<'_> {
     fn write(&self, writer: &mut Writer<'_>) -> fmt::Result {
         self.call_time(writer)?;
+        self.counter(writer, &table::TIMED_CALLS, |_, counts| Some(counts.timed))?;
         self.gauge(writer, &table::IN_FLIGHT, |target| Some(target.reading.in_flight))?;
         self.gauge(writer, &table::MAILBOX, |target| of_actor(target, target.reading.mailbox))?;
+        self.gauge(writer, &table::MAILBOX_CAPACITY, |target| match target.role {
+            Role::Actor { capacity, .. } => Some(capacity as u64),
+            Role::Provider { .. } => None,
+        })?;
         self.instances(writer)?;
         self.counter(writer, &table::CRASHES, |_, counts| Some(counts.crashes))?;
         self.counter(writer, &table::RESTARTS, |_, counts| Some(counts.restarts))?;
         self.gauge(writer, &table::FAILED, |target| Some(target.has_failed.into()))?;
+        self.gauge(writer, &table::DISTRUSTED, |target| Some(target.is_distrusted.into()))?;
         self.counter(writer, &table::FUEL, |child, counts| {
             matches!(child, Some(Child::Actor(_)) | None).then_some(counts.fuel)
         })?;
@@ -127,7 +146,7 @@ impl Children<'_> {
         let mut family = writer.family(&table::INSTANCES)?;
         let mut others = 0;
         for target in &self.targets.all {
-            let Role::Actor { instances, state } = &target.role else { continue };
+            let Role::Actor { instances, state, .. } = &target.role else { continue };
             if self.own.contains(&target.child) {
                 family.gauge(&[&target.label, state], *instances as u64)?;
             } else {

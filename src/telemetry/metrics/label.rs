@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 use std::fmt::Write;
+use std::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
 
 /// The label of all that have no label of their own.
 pub(super) const OTHER: &str = "other";
@@ -15,22 +18,35 @@ const KEY_LENGTH: usize = 12;
 /// The longest name. Unit: bytes.
 const LONGEST_NAME: usize = 24;
 
+/// The piece of a hash that is shown.
+const HASH: u64 = 0xFF_FFFF;
+
 /// The labels of one reading, each given once.
 #[derive(Debug, Default)]
 pub(super) struct Labels(HashSet<String>);
 
 impl Labels {
-    /// Returns the label of an actor or provider. A number is appended if another one has the same label.
+    /// Returns the label of an actor or provider. It depends on nothing else, so that it stays the same whatever starts and stops:
+    /// a name that is not shown as it is has a piece of its hash.
     pub(super) fn give(&mut self, key: &str, name: &str) -> String {
-        let key: String = key.chars().take(KEY_LENGTH).collect();
-        let label = format!("{key} {}", plain(name, LONGEST_NAME)).trim_end().to_owned();
+        let shown: String = key.chars().take(KEY_LENGTH).collect();
+        let plain = plain(name, LONGEST_NAME);
+        let mut label = format!("{shown} {plain}").trim_end().to_owned();
+        if plain != name {
+            let hash = FixedState::default().hash_one((key, name)) & HASH;
+            // Writing to a string cannot fail.
+            let _ = write!(label, " #{hash:06x}");
+        }
+        self.once(label)
+    }
+
+    /// Appends a number to a label that another one has, since a series must not be there twice.
+    fn once(&mut self, label: String) -> String {
         let mut given = label.clone();
         let mut number = 1;
         while !self.0.insert(given.clone()) {
             number += 1;
-            given.clone_from(&label);
-            // Writing to a string cannot fail.
-            let _ = write!(given, " #{number}");
+            given = format!("{label} #{number}");
         }
         given
     }
@@ -55,6 +71,16 @@ mod tests {
         assert_eq!(labels.give(key, "echo"), "MBCFOPM6JW2A echo #2");
         assert_eq!(labels.give(key, ""), "MBCFOPM6JW2A");
         let hostile = labels.give(key, "<b>\"\\\n\u{202e}{x}\u{0}grün and much too long to be shown");
-        assert_eq!(hostile, "MBCFOPM6JW2A _b______x__grün and m");
+        assert!(hostile.starts_with("MBCFOPM6JW2A _b______x__grün and m #"), "{hostile}");
+        assert_eq!(hostile.chars().count(), "MBCFOPM6JW2A _b______x__grün and m #123456".len() - 1);
+    }
+
+    #[test]
+    fn a_label_does_not_depend_on_what_else_runs() {
+        let names = ["customer-database-primary-a/Key-value store", "customer-database-primary-b/Key-value store"];
+        let mut both = Labels::default();
+        let [first, second] = names.map(|name| both.give("VA", name));
+        assert_ne!(first, second);
+        assert_eq!(Labels::default().give("VA", names[1]), second);
     }
 }

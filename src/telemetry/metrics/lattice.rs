@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use wasmcloud_lattice::PeerStatus;
 use wasmcloud_lattice::edge::Refusal;
 
+use super::LatticeReading;
 use super::table;
 use super::writer::Writer;
-use crate::lattice::{LatticeCounts, LatticeView};
+use crate::lattice::LatticeCounts;
 
 /// The messages of other kinds so far. What they are computed from is not read at one time, so they might seem to be fewer.
 #[derive(Debug, Default)]
@@ -15,14 +17,19 @@ pub(super) struct OtherMessages {
     went: u64,
 }
 
-pub(super) fn write(writer: &mut Writer<'_>, view: Option<&LatticeView>, others: &mut OtherMessages) -> fmt::Result {
-    let Some(view) = view else { return Ok(()) };
+pub(super) fn write(
+    writer: &mut Writer<'_>,
+    reading: Option<&LatticeReading>,
+    others: &mut OtherMessages,
+) -> fmt::Result {
+    let Some(LatticeReading { view, hosts }) = reading else { return Ok(()) };
     let counts = &view.counts;
     writer.family(&table::LATTICE_CONNECTED)?.gauge(&[], view.state.is_joined().into())?;
     let mut family = writer.family(&table::LATTICE_HOSTS)?;
-    let up = view.hosts.iter().filter(|host| host.is_up).count();
-    family.gauge(&["up"], up as u64 + 1)?;
-    family.gauge(&["down"], (view.hosts.len() - up) as u64)?;
+    let count = |status| hosts.peers.iter().filter(|peer| peer.status == status).count() as u64;
+    family.gauge(&["up"], count(PeerStatus::Up) + 1)?;
+    family.gauge(&["down"], count(PeerStatus::Down))?;
+    family.gauge(&["left"], count(PeerStatus::Left))?;
     write_traffic(writer, counts, others)?;
     let reconnects = counts.connection.connects.saturating_sub(1);
     writer.family(&table::LATTICE_RECONNECTS)?.counter(&[], reconnects)?;

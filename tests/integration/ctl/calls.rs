@@ -2,11 +2,12 @@
 
 use nkeys::KeyPair;
 use serde_json::json;
-use wasmcloud_host::ConnectionOptions;
+use wasmcloud_host::{ActorOptions, ChildState, ConnectionOptions, Restart, RestartPolicy};
 
 use super::Scene;
 use crate::conformance::nats_server::NatsServer;
 use crate::signing::sign;
+use crate::support::until;
 
 #[actix_rt::test]
 async fn json_reaches_an_actor_as_msgpack_and_returns() {
@@ -114,5 +115,20 @@ async fn the_failure_of_an_actor_is_that_of_the_call() {
         let misused = ctl.fails(2, &["call", &key, "Echo", "--data", data]).await;
         assert!(misused.contains(part), "{misused}");
     }
+    host.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_call_of_an_actor_that_has_failed_says_where_and_why() {
+    let scene = Scene::start();
+    let host = scene.host(scene.builder()).await;
+    let trap = sign("trap").alias("trap").actor();
+    let key = trap.public_key();
+    let once = ActorOptions::new().restart(RestartPolicy::new().restart(Restart::Temporary));
+    host.start_actor_with(trap, once).await.unwrap();
+    assert!(host.call_actor(&key, "Trap", b"").await.is_err());
+    until(async || matches!(host.inventory().unwrap().actors[0].state, ChildState::Failed { .. })).await;
+    let failed = scene.ctl().fails(1, &["call", "trap", "Trap"]).await;
+    assert!(failed.contains(&format!("it is failed on host {} (it is temporary", host.id())), "{failed}");
     host.stop().await;
 }

@@ -18,13 +18,20 @@ pub(super) struct Server {
 struct Requests {
     number: Mutex<u64>,
     more: Condvar,
+    /// What is done before the first request is answered.
+    at_first: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Server {
     pub(super) fn start() -> Server {
+        Server::start_and(|| {})
+    }
+
+    /// Starts a server that does something before it answers the first request.
+    pub(super) fn start_and(at_first: impl FnOnce() + Send + 'static) -> Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let requests = Arc::new(Requests::default());
+        let requests = Arc::new(Requests { at_first: Mutex::new(Some(Box::new(at_first))), ..Requests::default() });
         let shared = requests.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -37,6 +44,11 @@ impl Server {
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Returns the number of requests so far.
+    pub(super) fn requests(&self) -> u64 {
+        *self.requests.number.lock().unwrap()
     }
 
     /// Waits until there were so many requests.
@@ -69,6 +81,9 @@ fn serve(stream: TcpStream, requests: &Requests) {
             *number
         };
         requests.more.notify_all();
+        if let Some(at_first) = requests.at_first.lock().unwrap().take() {
+            at_first();
+        }
         let status = if number.is_multiple_of(3) { "503 Service Unavailable" } else { "200 OK" };
         if stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok").as_bytes()).is_err() {
             return;

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use wasmcloud_host::otlp::{OtlpExport, OtlpOptions};
 use wasmcloud_host::prometheus_client::encoding::prometheus_text;
 use wasmcloud_host::prometheus_client::registry::Registry;
 use wasmcloud_host::telemetry::{METRICS, MetricKind};
@@ -28,7 +29,8 @@ fn check_with(program: &mut Command, input: &str) -> bool {
 #[actix_rt::test]
 async fn all_metrics_of_the_table_are_served_and_promtool_finds_nothing() {
     let lattice = Lattice::start();
-    let host = lattice.builder().with_metrics().build();
+    let export = OtlpExport::start(OtlpOptions::new("http://127.0.0.1:1")).unwrap();
+    let host = lattice.builder().with_metrics().with_span_export(export.clone()).build();
     host.start().await.unwrap();
     let served = serve(&host, "echo", &[]).await;
     assert_eq!(reqwest::get(served.url("/demo")).await.unwrap().status(), 200);
@@ -57,6 +59,8 @@ async fn all_metrics_of_the_table_are_served_and_promtool_finds_nothing() {
     }
     assert!(host.metrics().encode_open_metrics().unwrap().ends_with("# EOF\n"));
     host.stop().await;
+    // Nothing listens there.
+    let _ = export.shutdown(Duration::from_millis(10));
 }
 
 #[actix_rt::test]
@@ -75,6 +79,33 @@ async fn http_requests_are_counted_by_status() {
         assert_eq!(series.get("wasmcloud_http_request_duration_seconds_count"), Some(4.0));
         assert!(series.get("wasmcloud_http_request_duration_seconds_sum").unwrap() > 0.0);
         assert_eq!(series.get("wasmcloud_links{state=\"established\"}"), Some(1.0));
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn no_count_of_http_falls_when_a_server_stops() {
+    with_host_of(builder(), async |host| {
+        let [first, second] = [serve(&host, "echo", &[]).await, serve(&host, "echo", &[]).await];
+        let metrics = host.metrics();
+        let read = || {
+            let series = Series::read(&metrics.encode().unwrap());
+            let contract = "wasmcloud_provider_call_duration_seconds_count{contract=\"wasmcloud:httpserver\"}";
+            let counts =
+                ["wasmcloud_http_requests_total{status=\"200\"}", "wasmcloud_http_request_duration_seconds_count"];
+            (counts.map(|count| series.get(count).unwrap()), series.get(contract))
+        };
+        for served in [&first, &first, &first, &second] {
+            assert_eq!(reqwest::get(served.url("/demo")).await.unwrap().status(), 200);
+        }
+        let before = read();
+        assert_eq!(before.0, [4.0, 4.0]);
+        host.stop_provider(&first.provider, "wasmcloud:httpserver", None).await.unwrap();
+        assert_eq!(read(), before);
+        assert_eq!(reqwest::get(second.url("/demo")).await.unwrap().status(), 200);
+        assert_eq!(read().0, [5.0, 5.0]);
+        host.stop_provider(&second.provider, "wasmcloud:httpserver", None).await.unwrap();
+        assert_eq!(read().0, [5.0, 5.0]);
     })
     .await;
 }

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wasmcloud_host::{ErrorKind, HostBuilder, TelemetryOptions};
 
-use super::{ANY, builder, get, request, send};
+use super::{ANY, Stream, builder, get, request, send};
 use crate::support::{kind, soon, with_host_of};
 
 const TOKEN: &str = "Ohg3eiW7quoh5aeF";
@@ -155,6 +155,30 @@ async fn garbage_harms_no_one_else() {
         };
         assert_eq!(get(&host, "/livez").await.status, 200);
         drop(silent);
+    })
+    .await;
+}
+
+#[actix_rt::test]
+async fn more_connections_than_there_are_places_take_no_probe_away() {
+    const PLACES: usize = 256;
+    with_host_of(builder(), async |host| {
+        let address = host.telemetry_address().unwrap();
+        let mut viewer = Stream::open(&host).await;
+        let mut taken = Vec::new();
+        for number in 0..PLACES + 20 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            if number % 2 == 0 {
+                stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+                let mut answer = [0; 15];
+                soon(stream.read_exact(&mut answer)).await.unwrap();
+                assert_eq!(&answer, b"HTTP/1.1 200 OK");
+            }
+            taken.push(stream);
+        }
+        assert_eq!(get(&host, "/livez").await.status, 200);
+        viewer.until(|kind, _| kind == "delta").await;
+        drop(taken);
     })
     .await;
 }

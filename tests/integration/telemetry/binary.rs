@@ -51,6 +51,13 @@ fn a_port_that_is_named_is_needed() {
 }
 
 #[test]
+fn a_name_with_a_port_leads_nowhere_and_is_refused() {
+    let place = Workplace::with_echo();
+    let (code, errors) = place.ends("run echo.yaml --telemetry 127.0.0.1:0 --telemetry-name host.example:9464");
+    assert!(code == 2 && errors.contains("--telemetry-name") && errors.contains("without a port"), "{code} {errors}");
+}
+
+#[test]
 fn telemetry_can_be_turned_off() {
     let place = Workplace::with_echo();
     let host = place.start("run echo.yaml --telemetry off");

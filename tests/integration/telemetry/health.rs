@@ -1,10 +1,17 @@
 //! Whether a host is alive and ready.
 
-use wasmcloud_host::{ActorOptions, HostBuilder, Restart, RestartPolicy, TelemetryOptions, TrustPolicy};
+use std::collections::HashMap;
+use std::sync::{Mutex, mpsc};
+
+use async_trait::async_trait;
+use wasmcloud_host::{
+    ActorOptions, AsyncCapabilityProvider, Binding, BoxedError, HostBuilder, NativeCapability, ProviderCallContext,
+    Restart, RestartPolicy, TelemetryOptions, TrustPolicy,
+};
 
 use super::{ANY, Answer, builder, get};
 use crate::signing::sign;
-use crate::support::{until, with_host_of};
+use crate::support::{PROBE, host_call, provider_claims, soon, until, with_host_of};
 
 /// The check of a report.
 fn check(answer: &Answer, name: &str) -> (String, String) {
@@ -27,6 +34,58 @@ async fn a_host_is_alive_and_ready_while_it_runs() {
     let address = host.telemetry_address().unwrap();
     host.stop().await;
     assert!(std::net::TcpStream::connect(address).is_err(), "the port is closed with the host");
+}
+
+#[test]
+fn a_thread_that_is_held_is_told_and_those_who_ask_do_not_pile_up_before_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let host = builder().with_shards(1).build();
+        host.start_on_own_thread().await.unwrap();
+        let (release, held) = mpsc::channel();
+        let capability = NativeCapability::from_async(Held(Mutex::new(held)), None, provider_claims(PROBE)).unwrap();
+        let actor = sign("host_call").capability(PROBE).actor();
+        let (key, provider) = (actor.public_key(), capability.id());
+        host.start_native_capability(capability).await.unwrap();
+        host.start_actor(actor).await.unwrap();
+        host.set_link(&key, PROBE, None, provider, HashMap::new()).await.unwrap();
+        let call = tokio::spawn({
+            let host = host.clone();
+            async move { host.call_actor(&key, "Any", &host_call("default", PROBE, "Hold", b"")).await.is_ok() }
+        });
+        until(async || get(&host, "/livez").await.status == 503).await;
+        // It is known to be held, and no one waits for it any more.
+        for _ in 0..200 {
+            let answer = get(&host, "/livez").await;
+            let (condition, reason) = check(&answer, "shards");
+            assert!(answer.status == 503 && condition == "failed" && reason.contains("shard 0"), "{reason}");
+        }
+        release.send(()).unwrap();
+        until(async || get(&host, "/livez").await.status == 200).await;
+        soon(call).await.unwrap();
+        host.stop().await;
+    });
+}
+
+/// A provider that holds its thread until it is released.
+struct Held(Mutex<mpsc::Receiver<()>>);
+
+#[async_trait(?Send)]
+impl AsyncCapabilityProvider for Held {
+    async fn bind(&self, _: Binding) -> Result<(), BoxedError> {
+        Ok(())
+    }
+
+    async fn unbind(&self, _: &str) -> Result<(), BoxedError> {
+        Ok(())
+    }
+
+    async fn handle_call(&self, call: ProviderCallContext) -> Result<Vec<u8>, BoxedError> {
+        self.0.lock().unwrap().recv()?;
+        Ok(call.message)
+    }
+
+    async fn stop(&self) {}
 }
 
 #[actix_rt::test]

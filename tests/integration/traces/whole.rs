@@ -175,7 +175,7 @@ async fn backend() -> (String, tokio::sync::watch::Receiver<Vec<String>>) {
 }
 
 /// Serves an actor that passes each request on, and answers with its URL.
-async fn proxy(host: &Host) -> String {
+pub(super) async fn proxy(host: &Host) -> String {
     let client = HttpClient::new(None).capability().unwrap();
     let provider = client.id();
     host.start_native_capability(client).await.unwrap();

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tracing::field::display;
 use tracing::instrument::{Instrument, Instrumented};
@@ -10,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Span, dispatcher};
 
 use super::{Trace, TraceContext, random_id};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::text::Escaping;
 
 /// The greatest length of a text from outside in a span. Unit: characters.
@@ -31,6 +32,7 @@ macro_rules! call_span {
             trace_id = $crate::trace::tracing::field::Empty,
             span_id = $crate::trace::tracing::field::Empty,
             parent_span_id = $crate::trace::tracing::field::Empty,
+            trace_state = $crate::trace::tracing::field::Empty,
             outcome = $crate::trace::tracing::field::Empty,
             error.r#type = $crate::trace::tracing::field::Empty,
             otel.status_code = $crate::trace::tracing::field::Empty,
@@ -55,11 +57,18 @@ pub(crate) struct Node {
     span: Mutex<Option<Span>>,
 }
 
-/// The span of a call in progress, if there is one. Dropping it before the call has been answered says that the call was
-/// cancelled.
+/// The span of a call in progress, if there is one. Dropping it before the call has been answered says that the call missed its
+/// deadline, or before the deadline, that it was cancelled.
 #[derive(Debug)]
 #[must_use = "dropping the span says that the call was cancelled"]
-pub struct CallSpan(Option<Arc<Node>>);
+pub struct CallSpan(Option<InProgress>);
+
+/// A span that has not ended.
+#[derive(Debug)]
+struct InProgress {
+    node: Arc<Node>,
+    deadline: Instant,
+}
 
 /// How the work of a span failed.
 #[derive(Debug, Clone, Copy)]
@@ -102,9 +111,14 @@ impl Tracing {
         self.sampled.is_some_and(|sampled| u64::from_be_bytes(random_id()) <= sampled)
     }
 
-    /// Begins a span of a call with this position in its trace. `None` if the position remains as it is.
+    /// Begins a span of a call with this position in its trace and this deadline. `None` if the position remains as it is.
     #[cold]
-    pub(crate) fn begin(&self, outer: Option<&Arc<Node>>, make: impl FnOnce(&str) -> Span) -> Option<Begun> {
+    pub(crate) fn begin(
+        &self,
+        outer: Option<&Arc<Node>>,
+        deadline: Instant,
+        make: impl FnOnce(&str) -> Span,
+    ) -> Option<Begun> {
         let is_sampled = outer.map_or_else(|| self.is_sampled(), |outer| outer.trace.context.is_sampled());
         if !is_sampled {
             // The further calls of the chain must not decide again.
@@ -121,8 +135,11 @@ impl Tracing {
         let context = outer.map_or_else(|| TraceContext::begin(true), |outer| outer.trace.context.child());
         record_ids(&span, &context, outer.map(|outer| outer.trace.context));
         let state = outer.and_then(|outer| outer.trace.state.clone());
+        if let Some(state) = &state {
+            span.record("trace_state", state.as_str());
+        }
         let node = Arc::new(Node { trace: Trace { context, state }, span: Mutex::new(Some(span)) });
-        Some(Begun { span: CallSpan(Some(node.clone())), node })
+        Some(Begun { span: CallSpan(Some(InProgress { node: node.clone(), deadline })), node })
     }
 }
 
@@ -194,26 +211,39 @@ impl CallSpan {
     /// Ends the span of work that succeeded, or failed in some way.
     #[cold]
     pub fn conclude(mut self, failure: Option<Failure<'_>>) {
-        let Some(span) = self.0.take().and_then(|node| node.end()) else { return };
+        self.finish(if failure.is_some() { "error" } else { "ok" }, failure);
+    }
+
+    /// Ends the span of a call that the next instance serves instead.
+    pub fn moved(mut self) {
+        self.finish("moved", None);
+    }
+
+    fn finish(&mut self, outcome: &str, failure: Option<Failure<'_>>) {
+        let Some(span) = self.0.take().and_then(|in_progress| in_progress.node.end()) else { return };
         if let Some(Failure { kind, text }) = failure {
             span.record("error.type", kind);
             span.record("otel.status_code", "ERROR");
             span.record("otel.status_description", display(Shown(text)));
         }
         // Recorded last: it ends the span for those who export it.
-        span.record("outcome", if failure.is_some() { "error" } else { "ok" });
+        span.record("outcome", outcome);
     }
 
     fn span(&self) -> Option<Span> {
-        self.0.as_ref().and_then(|node| node.span())
+        self.0.as_ref().and_then(|in_progress| in_progress.node.span())
     }
 }
 
 impl Drop for CallSpan {
     #[inline]
     fn drop(&mut self) {
-        if let Some(span) = self.0.take().and_then(|node| node.end()) {
-            span.record("outcome", "cancelled");
+        let Some(in_progress) = &self.0 else { return };
+        if Instant::now() < in_progress.deadline {
+            self.finish("cancelled", None);
+        } else {
+            let kind = ErrorKind::DeadlineExceeded.name();
+            self.finish("error", Some(Failure { kind, text: "not answered before the deadline" }));
         }
     }
 }
@@ -243,12 +273,16 @@ pub struct Shown<'a>(pub &'a str);
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = self.0.char_indices().nth(MAX_TEXT).map_or(self.0.len(), |(end, _)| end);
-        Escaping(f).write_str(&self.0[..end])
+        Escaping::new(f).write_str(&self.0[..end])
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tracing::field::Field;
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
     use super::*;
 
     #[test]
@@ -260,6 +294,51 @@ mod tests {
         assert_eq!([0.0, -1.0, f64::NAN, 1.0, 7.0].map(sampled), [0, 0, 0, 10_000, 10_000]);
         let half = sampled(0.5);
         assert!((4_000..6_000).contains(&half), "{half}");
+    }
+
+    /// A subscriber that keeps the outcomes of spans.
+    #[derive(Default)]
+    struct Outcomes(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Outcomes {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, values: &Record<'_>) {
+            values.record(&mut |field: &Field, value: &dyn fmt::Debug| {
+                if field.name() == "outcome" {
+                    self.0.lock().unwrap().push(format!("{value:?}"));
+                }
+            });
+        }
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, _: &Event<'_>) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn the_outcome_tells_who_gave_up() {
+        let outcomes = Outcomes::default();
+        let kept = Arc::clone(&outcomes.0);
+        tracing::subscriber::with_default(outcomes, || {
+            let begin = |deadline: Instant| {
+                let make = |host: &str| call_span!("wasmcloud::call", "call", "internal", host, "a",);
+                Tracing::new("N", 1.0).begin(None, deadline, make).unwrap().span
+            };
+            let later = Instant::now() + std::time::Duration::from_secs(3600);
+            drop(begin(later));
+            drop(begin(Instant::now()));
+            begin(later).moved();
+            begin(Instant::now()).end_with(None);
+        });
+        assert_eq!(*kept.lock().unwrap(), ["\"cancelled\"", "\"error\"", "\"moved\"", "\"ok\""]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use wasmcloud_core::call::CallContext;
 use wasmcloud_core::error::{BoxedError, printable};
 use wasmcloud_provider::ActorDispatcher;
 
@@ -51,6 +52,7 @@ impl Downloads {
             source,
             actor: self.actor.clone(),
             dispatcher: self.dispatcher.clone(),
+            chain: self.dispatcher.in_chain().begin(),
             closing: self.closing.clone(),
         };
         actix_rt::spawn(async move {
@@ -77,15 +79,17 @@ struct ChunkSender {
     source: Box<dyn BlobReader>,
     actor: String,
     dispatcher: ActorDispatcher,
+    /// The chain of calls that the chunks are.
+    chain: CallContext,
     closing: CancellationToken,
 }
 
 impl ChunkSender {
     async fn run(self) {
         if let Err(error) = self.send_chunks().await {
-            let (id, actor) = (printable(self.download.name.id.as_bytes()), &self.actor);
-            let reason = printable(error.to_string().as_bytes());
-            log::warn!(actor = actor.as_str(); "the download of {id:?} by actor {actor} ended early: {reason}");
+            let (id, actor) = (printable(self.download.name.id.as_bytes()), self.actor.as_str());
+            let (reason, call) = (printable(error.to_string().as_bytes()), self.chain.call_id());
+            log::warn!(actor, call; "the download of {id:?} by actor {actor} ended early: {reason}");
         }
     }
 
@@ -125,7 +129,9 @@ impl ChunkSender {
             return Err(BlobStoreError::LinkEnded.into());
         }
         let payload = self.download.encode(sequence, self.source.size(), bytes)?;
-        self.dispatcher.dispatch(&self.actor, RECEIVE_CHUNK, payload).await?;
+        // Each chunk has a deadline of its own.
+        let context = self.chain.clone().until(self.dispatcher.begin().deadline);
+        self.dispatcher.within(Some(context)).dispatch(&self.actor, RECEIVE_CHUNK, payload).await?;
         Ok(())
     }
 }

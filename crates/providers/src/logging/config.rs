@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use log::LevelFilter;
+use wasmcloud_core::limited_log::LogRate;
 
 use super::super::link_values::{LinkValues, link_values};
 use super::Logging;
@@ -20,10 +21,10 @@ link_values! {
         => "Least severe level that is logged: `error`, `warn`, `info`, `debug`, `trace`, or `off` for none.",
         "`trace`";
     "LINES_PER_SECOND"
-        => "Sustained rate of lines. Unit: lines per second. Range: 1 to 1000000.",
+        => "Sustained rate of lines, and again of warnings and errors. Unit: lines per second. Range: 1 to 1000000.",
         "`100`";
     "BURST"
-        => "Maximum number of lines at once after a pause. Range: 1 to 1000000.",
+        => "Maximum number of lines at once after a pause, and again of warnings and errors. Range: 1 to 1000000.",
         "`500`";
     "TEXT_LIMIT"
         => "Number of bytes that are kept of a line's text. Unit: bytes. Range: 1 to 8192.",
@@ -34,8 +35,7 @@ link_values! {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LogConfig {
     pub(super) level: LevelFilter,
-    pub(super) lines_per_second: u32,
-    pub(super) burst: u32,
+    pub(super) rate: LogRate,
     pub(super) text_limit: usize,
 }
 
@@ -46,10 +46,13 @@ impl LogConfig {
     /// Names the value that is unknown or invalid.
     pub(super) fn from_link_values(values: &HashMap<String, String>) -> Result<LogConfig, String> {
         let values = LinkValues::check(values, Logging::LINK_VALUES)?;
+        let default = LogRate::default();
         Ok(LogConfig {
             level: level(values.get("LEVEL"))?,
-            lines_per_second: values.number("LINES_PER_SECOND", 100, RATE_RANGE)?,
-            burst: values.number("BURST", 500, RATE_RANGE)?,
+            rate: LogRate {
+                per_second: values.number("LINES_PER_SECOND", default.per_second, RATE_RANGE)?,
+                burst: values.number("BURST", default.burst, RATE_RANGE)?,
+            },
             text_limit: values.number("TEXT_LIMIT", MAX_TEXT_BYTES, 1..=MAX_TEXT_BYTES)? as usize,
         })
     }
@@ -73,10 +76,12 @@ mod tests {
 
     #[test]
     fn values_are_parsed() {
-        let default = LogConfig { level: LevelFilter::Trace, lines_per_second: 100, burst: 500, text_limit: 8192 };
+        let rate = LogRate { per_second: 100, burst: 500 };
+        let default = LogConfig { level: LevelFilter::Trace, rate, text_limit: 8192 };
         assert_eq!(read(&[]), Ok(default));
         let values = [("LEVEL", " Warn "), ("LINES_PER_SECOND", "1"), ("BURST", "2"), ("TEXT_LIMIT", "3")];
-        let config = LogConfig { level: LevelFilter::Warn, lines_per_second: 1, burst: 2, text_limit: 3 };
+        let rate = LogRate { per_second: 1, burst: 2 };
+        let config = LogConfig { level: LevelFilter::Warn, rate, text_limit: 3 };
         assert_eq!(read(&values), Ok(config));
         assert_eq!(read(&[("LEVEL", "off")]).unwrap().level, LevelFilter::Off);
     }

@@ -50,20 +50,21 @@ impl MessageDelivery {
 impl MessageReceiver {
     /// Delivers a message. A failure is logged, because no caller waits for it.
     async fn deliver(&self, message: BrokerMessage) {
-        if let Err(reason) = self.try_deliver(&message).await {
-            let (subject, actor) = (display_subject(&message.subject), &self.actor);
-            log::warn!(actor = actor.as_str(); "a message to {subject} was not handled by actor {actor}: {reason}");
+        let dispatcher = self.dispatcher.in_chain();
+        if let Err(reason) = self.try_deliver(&dispatcher, &message).await {
+            let (subject, actor, call) = (display_subject(&message.subject), self.actor.as_str(), dispatcher.call_id());
+            log::warn!(actor, call; "a message to {subject} was not handled by actor {actor}: {reason}");
         }
     }
 
-    async fn try_deliver(&self, message: &BrokerMessage) -> Result<(), String> {
+    async fn try_deliver(&self, dispatcher: &ActorDispatcher, message: &BrokerMessage) -> Result<(), String> {
         let (bytes, limit) = (message.body.len(), self.body_limit);
         if bytes > limit {
             return Err(format!("its body has {bytes} bytes, and the link's BODY_LIMIT allows {limit}"));
         }
         let payload = message.encode().map_err(|error| error.to_string())?;
         // The answer has no meaning in the contract: an actor answers by publishing.
-        let handled = self.dispatcher.dispatch(&self.actor, HANDLE_MESSAGE, payload).await;
+        let handled = dispatcher.dispatch(&self.actor, HANDLE_MESSAGE, payload).await;
         handled.map(drop).map_err(|error| error.to_string())
     }
 }

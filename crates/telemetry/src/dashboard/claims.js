@@ -13,7 +13,7 @@ export function hostSection(host) {
     .map(([name, value]) => `${clean(name)}=${clean(value)}`);
   const rows = [
     ['Key', element('code', {}, clean(host.id, 80))],
-    ['Heard', age(host.state === 'gone' ? host.gone_at : host.heard_at, 'since')],
+    ['Heard', age(host.heard_at, 'since')],
     ['Version', clean(host.version, 40) || UNKNOWN],
     ['Round trip', micros(host.round_trip_us)],
     ['Actors', count(host.actors)],
@@ -35,7 +35,7 @@ export function hostSection(host) {
     ]),
     build: () => [facts(rows)],
     update(content) {
-      content.querySelector('[data-at]').dataset.at = host.state === 'gone' ? host.gone_at : host.heard_at;
+      content.querySelector('[data-at]').dataset.at = host.heard_at;
     },
   };
 }

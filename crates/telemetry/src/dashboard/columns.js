@@ -9,6 +9,8 @@ import { clean, short } from './text.js';
 
 // Figures that are older than this while the stream lives are marked.
 const OLD_MS = 10_000;
+const P50 = 'Half of the calls of the last minute took at most this long';
+const P99 = '99 of 100 calls of the last minute took at most this long';
 
 const number = (name, title, explains, value, format = count) => ({
   name,
@@ -28,8 +30,8 @@ export function actorColumns() {
       (actor) => (actor.alias === actor.name ? '' : clean(actor.alias, 40)),
     ),
     rateColumn(),
-    number('p50', 'p50', 'Half of the calls took at most this long', (actor) => actor.p50_us, micros),
-    number('p99', 'p99', '99 of 100 calls took at most this long', (actor) => actor.p99_us, micros),
+    number('p50', 'p50', P50, (actor) => actor.p50_us, micros),
+    number('p99', 'p99', P99, (actor) => actor.p99_us, micros),
     errorColumn(),
     number('restarts', 'Restarts', 'Restarts since the start', (actor) => actor.restarts),
     {
@@ -70,8 +72,8 @@ export function providerColumns() {
         ),
     },
     rateColumn(),
-    number('p50', 'p50', 'Half of the calls took at most this long', (provider) => provider.p50_us, micros),
-    number('p99', 'p99', '99 of 100 calls took at most this long', (provider) => provider.p99_us, micros),
+    number('p50', 'p50', P50, (provider) => provider.p50_us, micros),
+    number('p99', 'p99', P99, (provider) => provider.p99_us, micros),
     errorColumn(),
     number('restarts', 'Restarts', 'Restarts since the start', (provider) => provider.restarts),
     ageColumn(),
@@ -219,7 +221,7 @@ function heardCell() {
   return {
     node,
     update(host, now) {
-      const at = host.state === 'gone' ? host.gone_at : host.heard_at;
+      const at = host.heard_at;
       const lost = host.state === 'down' || host.state === 'gone';
       const heard = typeof at === 'number' ? `${ago(now - at)} ago` : UNKNOWN;
       setText(node, lost ? `${heard}, since ${time(at, now)}` : heard);

@@ -40,7 +40,7 @@ export class Figures {
     this.picture.draw(host.calls_per_second);
     const most = Math.max(0, ...(host.calls_per_second ?? []).filter(Number.isFinite));
     this.set('calls', rate(last(host.calls_per_second)), `most ${rate(most)} in 60\u2009s`);
-    this.set('latency', `${micros(host.latency_us?.p50)} · ${micros(host.latency_us?.p99)}`, '');
+    this.set('latency', `${micros(host.latency_us?.p50)} · ${micros(host.latency_us?.p99)}`, 'of the last minute');
     this.set('memory', bytes(host.memory_bytes), host.shards ? plural(host.shards, 'shard') : '');
     this.counted('actors', store.actors.values(), (actor) => actor.state, 'running');
     this.counted('providers', store.providers.values(), (provider) => provider.state, 'running');

@@ -60,7 +60,6 @@ export function problems(store, now) {
 function hostProblems(store, now, found) {
   for (const host of store.hosts.values()) {
     if (host.state !== 'down' && host.state !== 'gone') continue;
-    const since = host.state === 'gone' ? host.gone_at : host.heard_at;
     const says = host.state === 'gone' ? 'has vanished from the lattice' : 'is not heard any more';
     const runs = `It ran ${plural(host.actors ?? 0, 'actor')} and ${plural(host.providers ?? 0, 'provider')}.`;
     found.push({
@@ -74,7 +73,7 @@ function hostProblems(store, now, found) {
       many: MANY.host,
       reason: runs,
       next: NEXT.hostDown,
-      since,
+      since: host.heard_at,
     });
   }
   const lattice = store.host?.lattice;

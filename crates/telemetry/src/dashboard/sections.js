@@ -156,17 +156,17 @@ function figuresSection(entity) {
 function figureRows(entity) {
   const share = percent(entity.calls > 0 ? entity.errors / entity.calls : 0);
   const rows = [
-    ['Calls per second', rate(last(entity.rate))],
-    ['Half take at most', micros(entity.p50_us)],
-    ['99 of 100 take at most', micros(entity.p99_us)],
-    ['Calls', count(entity.calls)],
-    ['Errors', `${count(entity.errors)} (${share})`],
-    ['Restarts', count(entity.restarts)],
+    ['Calls, last second', rate(last(entity.rate))],
+    ['p50, last minute', micros(entity.p50_us)],
+    ['p99, last minute', micros(entity.p99_us)],
+    ['Calls since start', count(entity.calls)],
+    ['Errors since start', `${count(entity.errors)} (${share})`],
+    ['Restarts since start', count(entity.restarts)],
   ];
   if (!('instances' in entity)) return rows;
   return [
     ...rows,
-    ['Crashes', count(entity.crashes)],
+    ['Crashes since start', count(entity.crashes)],
     ['Instances', `${count(entity.instances_running)} of ${count(entity.instances)} run`],
     ['Memory', bytes(entity.memory_bytes)],
     ['Waiting in the mailbox', count(entity.mailbox)],

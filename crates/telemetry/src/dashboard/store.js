@@ -8,6 +8,23 @@ import { Trends } from './trends.js';
 const EVENTS_LIMIT = 2_000;
 // The hosts that are remembered after they vanished from the list.
 const GONE_LIMIT = 50;
+// The fields that a search looks at.
+const SEARCHED = [
+  'name',
+  'alias',
+  'id',
+  'key',
+  'entity',
+  'issuer',
+  'image_ref',
+  'contract_id',
+  'vendor',
+  'kind',
+  'text',
+  'host',
+  'capabilities',
+  'tags',
+];
 const COLLECTIONS = { hosts: 'id', actors: 'id', providers: 'key', links: 'key' };
 
 /** The state that all panels draw. `revisions` counts the changes of each collection, so that a panel can skip what it knows. */
@@ -44,16 +61,16 @@ export class Store {
       this.missed = 0;
     }
     this.takeHost(snapshot.host);
+    const before = this.hosts;
     for (const [name, key] of Object.entries(COLLECTIONS)) {
-      const before = this[name];
       this[name] = new Map();
       this.takeItems(name, key, snapshot[name]);
-      if (name === 'hosts') this.keepGone(before);
     }
     this.countRefused();
     this.trends.reset();
     this.trends.take(this.at, this.actors, this.providers);
     this.takeLatest(Array.isArray(snapshot.events) ? snapshot.events : []);
+    this.keepGone(before);
   }
 
   takeDelta(delta) {
@@ -108,8 +125,9 @@ export class Store {
   removeItems(name, keys) {
     if (!Array.isArray(keys) || keys.length === 0) return;
     for (const key of keys) {
-      if (name === 'hosts') this.markGone(this.hosts.get(key));
-      else this[name].delete(key);
+      const item = this[name].get(key);
+      this[name].delete(key);
+      if (name === 'hosts' && item) this.markGone(item);
     }
     this.revisions[name] += 1;
   }
@@ -122,17 +140,23 @@ export class Store {
     for (const [id, actor] of this.actors) actor.refused = counts.get(id) ?? 0;
   }
 
-  // A host that vanishes while it is watched stays in the list, with the time since when it is missing.
+  // A host that vanishes while it is watched stays in the list, unless it has said that it leaves.
   markGone(host) {
-    if (host && host.state !== 'gone') this.hosts.set(host.id, { ...host, state: 'gone', gone_at: this.at });
+    if (this.hasLeft(host)) return;
+    this.hosts.set(host.id, { ...host, state: 'gone' });
+    const gone = [...this.hosts.values()].filter((other) => other.state === 'gone');
+    for (const oldest of gone.slice(0, -GONE_LIMIT)) this.hosts.delete(oldest.id);
   }
 
   keepGone(before) {
-    const missing = [...before.values()].filter((host) => !this.hosts.has(host.id) && !host.is_self).slice(-GONE_LIMIT);
-    for (const host of missing) {
-      if (host.state === 'gone') this.hosts.set(host.id, host);
-      else this.markGone(host);
-    }
+    const missing = [...before.values()].filter((host) => !this.hosts.has(host.id) && !host.is_self);
+    for (const host of missing.slice(-GONE_LIMIT)) this.markGone(host);
+  }
+
+  // The word of a host that left while this page heard nothing is among the events.
+  hasLeft(host) {
+    const left = this.latest('peer_left', host.id);
+    return host.state === 'left' || (left !== null && left.sequence > (this.latest('peer_up', host.id)?.sequence ?? -1));
   }
 
   // The latest events of a snapshot follow those that were seen before the connection was lost.
@@ -192,22 +216,7 @@ export class Store {
 
 /** Returns what a search looks at: made when it is first asked for, since most items are never searched. */
 export function wordsOf(item) {
-  item.words ??= searchable(
-    item.name,
-    item.alias,
-    item.id,
-    item.key,
-    item.entity,
-    item.issuer,
-    item.image_ref,
-    item.contract_id,
-    item.vendor,
-    item.kind,
-    item.text,
-    item.host,
-    item.capabilities ?? [],
-    item.tags ?? [],
-  );
+  item.words ??= searchable(...SEARCHED.map((field) => item[field] ?? []));
   return item.words;
 }
 
@@ -217,6 +226,7 @@ function merged(item, before) {
   const whole = before ? Object.assign(before, item) : item;
   if (rate !== undefined) whole.rate = rate;
   if ('name' in item || !('label' in whole)) setLabel(whole);
+  if (SEARCHED.some((field) => field in item)) delete whole.words;
   return whole;
 }
 
@@ -224,7 +234,6 @@ function setLabel(item) {
   if (item.labelled === item.name && 'label' in item) return;
   item.labelled = item.name;
   item.label = label(item.name, item.key ?? item.id);
-  delete item.words;
 }
 
 function preparedEvent(event) {

@@ -99,7 +99,7 @@ prop_compose! {
         (old.links, new.links) = ((0..links.0).map(link).collect(), (0..links.1).map(link).collect());
         let host = |heard_at: u64| LatticeHost { id: "N".to_owned(), heard_at, ..LatticeHost::default() };
         (old.hosts, new.hosts) = (vec![host(hosts.0)], vec![host(hosts.1)]);
-        new.host.memory_bytes = links.0;
+        new.host.memory_bytes = Some(links.0);
         (old, new)
     }
 }

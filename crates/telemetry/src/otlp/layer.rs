@@ -16,13 +16,22 @@ use super::record::SpanRecord;
 #[derive(Debug)]
 pub(super) struct OtlpLayer {
     queue: Arc<SpanQueue>,
-    scope: InstrumentationScope,
+    scope: Arc<InstrumentationScope>,
 }
+
+/// A span in progress, once for each such layer of the subscriber. A layer is known by the address of its scope.
+#[derive(Debug)]
+struct Records(Vec<(usize, SpanRecord)>);
 
 impl OtlpLayer {
     pub(super) fn new(queue: Arc<SpanQueue>) -> OtlpLayer {
         let scope = InstrumentationScope::builder("wasmcloud").with_version(env!("CARGO_PKG_VERSION")).build();
-        OtlpLayer { queue, scope }
+        OtlpLayer { queue, scope: Arc::new(scope) }
+    }
+
+    /// Returns what tells this layer from others of the subscriber.
+    fn id(&self) -> usize {
+        Arc::as_ptr(&self.scope) as usize
     }
 }
 
@@ -31,16 +40,22 @@ impl<S: Subscriber + for<'span> LookupSpan<'span>> Layer<S> for OtlpLayer {
         let Some(span) = context.span(id) else { return };
         let mut record = SpanRecord::begin(attributes.metadata().name());
         attributes.record(&mut record);
-        span.extensions_mut().replace(record);
+        let mut extensions = span.extensions_mut();
+        match extensions.get_mut::<Records>() {
+            Some(Records(records)) => records.push((self.id(), record)),
+            None => extensions.insert(Records(vec![(self.id(), record)])),
+        }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         let ended = {
             let mut extensions = span.extensions_mut();
-            let Some(record) = extensions.get_mut::<SpanRecord>() else { return };
-            values.record(record);
-            if record.has_ended() { extensions.remove::<SpanRecord>() } else { None }
+            let Some(Records(records)) = extensions.get_mut::<Records>() else { return };
+            let own = records.iter().position(|(layer, _)| *layer == self.id());
+            let Some(at) = own else { return };
+            values.record(&mut records[at].1);
+            records[at].1.has_ended().then(|| records.swap_remove(at).1)
         };
         if let Some(data) = ended.and_then(|record| record.finish(&self.scope)) {
             self.queue.push(data);

@@ -13,12 +13,14 @@ use super::{OtlpCounts, OtlpExport};
 impl Collector for OtlpExport {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let OtlpCounts { exported, failed, dropped, waiting } = self.counts();
-        let help = "Spans that the collector took, refused or did not answer for, and that were dropped unsent";
+        // The table of the host's metrics has the same texts.
+        let help = "Spans by what became of them: exported to the collector, failed, which it refused or did not answer for, or \
+                    dropped unsent. There is no series without an export of spans.";
         let mut spans = encoder.encode_descriptor("wasmcloud_otlp_spans", help, None, MetricType::Counter)?;
         for (result, count) in [("exported", exported), ("failed", failed), ("dropped", dropped)] {
             ConstCounter::new(count).encode(spans.encode_family(&[("result", result)])?)?;
         }
-        let help = "Spans that wait for the collector";
+        let help = "Spans that wait for the collector.";
         let spans = encoder.encode_descriptor("wasmcloud_otlp_waiting_spans", help, None, MetricType::Gauge)?;
         ConstGauge::new(i64::try_from(waiting).unwrap_or(i64::MAX)).encode(spans)
     }

@@ -19,6 +19,7 @@ pub(super) struct SpanRecord {
     trace_id: TraceId,
     span_id: SpanId,
     parent: SpanId,
+    trace_state: TraceState,
     begun: SystemTime,
     attributes: Vec<KeyValue>,
     is_failed: bool,
@@ -35,6 +36,7 @@ impl SpanRecord {
             trace_id: TraceId::INVALID,
             span_id: SpanId::INVALID,
             parent: SpanId::INVALID,
+            trace_state: TraceState::NONE,
             begun: SystemTime::now(),
             attributes: Vec::new(),
             is_failed: false,
@@ -50,8 +52,9 @@ impl SpanRecord {
 
     /// Returns the span for the collector, which ends now. `None` for one without identifiers.
     pub(super) fn finish(self, scope: &InstrumentationScope) -> Option<SpanData> {
-        let SpanRecord { name, kind, trace_id, span_id, parent, begun, attributes, is_failed, description, .. } = self;
-        let span_context = SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, false, TraceState::default());
+        let SpanRecord { name, kind, trace_id, span_id, parent, trace_state, .. } = self;
+        let SpanRecord { begun, attributes, is_failed, description, .. } = self;
+        let span_context = SpanContext::new(trace_id, span_id, TraceFlags::SAMPLED, false, trace_state);
         let has_parent = parent != SpanId::INVALID;
         span_context.is_valid().then(|| SpanData {
             span_context,
@@ -86,6 +89,7 @@ impl SpanRecord {
             "trace_id" => self.trace_id = TraceId::from_hex(text).unwrap_or(TraceId::INVALID),
             "span_id" => self.span_id = SpanId::from_hex(text).unwrap_or(SpanId::INVALID),
             "parent_span_id" => self.parent = SpanId::from_hex(text).unwrap_or(SpanId::INVALID),
+            "trace_state" => self.trace_state = text.parse().unwrap_or_default(),
             "outcome" => {
                 self.has_ended = true;
                 self.attributes.push(KeyValue::new("wasmcloud.outcome", text.to_owned()));

@@ -1,9 +1,11 @@
 //! How often strangers may try tokens: each address a few times at once, and then once a second.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::places::network;
 
 /// How many attempts an address has at once.
 const AT_ONCE: u32 = 10;
@@ -34,37 +36,38 @@ impl Failed {
 }
 
 impl Attempts {
-    /// Returns whether an address may try a token now.
+    /// Returns whether an address may try a token now. One that has tried no wrong token lately always may.
     pub(super) fn may_try(&self, peer: IpAddr, now: Instant) -> bool {
         let failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match failed.get(&network(peer)) {
-            Some(failed) => failed.now(now) < AT_ONCE,
-            // With so many at it, newcomers wait as well.
-            None => failed.len() < REMEMBERED,
-        }
+        failed.get(&network(peer)).is_none_or(|failed| failed.now(now) < AT_ONCE)
     }
 
     /// Records that an address has tried a wrong token.
     pub(super) fn has_failed(&self, peer: IpAddr, now: Instant) {
+        let network = network(peer);
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if failed.len() >= REMEMBERED {
-            failed.retain(|_, failed| failed.now(now) > 0);
+        if failed.len() >= REMEMBERED && !failed.contains_key(&network) {
+            make_room(&mut failed, now);
         }
-        let count = failed.get(&network(peer)).map_or(0, |failed| failed.now(now));
-        failed.insert(network(peer), Failed { count: count + 1, last: now });
+        let count = failed.get(&network).map_or(0, |failed| failed.now(now));
+        failed.insert(network, Failed { count: count + 1, last: now });
     }
 }
 
-/// Returns what stands for the owner of an address: the address itself, or the network of 64 bits of IPv6.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        address => address,
+/// Forgets what is forgiven, or else the attempt that is longest ago: guesses from thousands of addresses must not shut those out
+/// who know the token, and no rate of guesses finds it.
+fn make_room(failed: &mut HashMap<IpAddr, Failed>, now: Instant) {
+    failed.retain(|_, failed| failed.now(now) > 0);
+    if failed.len() >= REMEMBERED {
+        let oldest = failed.iter().min_by_key(|(_, failed)| failed.last).map(|(network, _)| *network);
+        oldest.and_then(|oldest| failed.remove(&oldest));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     #[test]
@@ -85,22 +88,32 @@ mod tests {
     }
 
     #[test]
-    fn neither_many_addresses_nor_a_wide_network_help_a_guesser() {
+    fn a_wide_network_has_the_attempts_of_one_address() {
         let attempts = Attempts::default();
         let now = Instant::now();
         for number in 0..AT_ONCE {
             attempts.has_failed(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, number as u16).into(), now);
         }
         assert!(!attempts.may_try(Ipv6Addr::new(0xfd00, 0, 0, 0, 9, 9, 9, 9).into(), now));
-        for number in 0..2 * REMEMBERED as u32 {
-            let peer = IpAddr::from(number.to_be_bytes());
-            if attempts.may_try(peer, now) {
-                attempts.has_failed(peer, now);
-            }
+        assert!(attempts.may_try(Ipv6Addr::new(0xfd00, 0, 0, 1, 9, 9, 9, 9).into(), now));
+    }
+
+    #[test]
+    fn guesses_of_thousands_of_addresses_shut_no_newcomer_out() {
+        const MANY: u32 = REMEMBERED as u32 + 100;
+        let attempts = Attempts::default();
+        let mut now = Instant::now();
+        let newcomer = IpAddr::from([192, 0, 2, 1]);
+        for number in 0..MANY {
+            now += Duration::from_micros(1);
+            let guesser = IpAddr::from(number.to_be_bytes());
+            (0..AT_ONCE).for_each(|_| attempts.has_failed(guesser, now));
+            assert!(attempts.may_try(newcomer, now));
         }
         assert!(attempts.0.lock().unwrap().len() <= REMEMBERED);
-        let later = now + ONE_MORE * AT_ONCE;
-        attempts.has_failed(IpAddr::from([10, 0, 0, 1]), later);
-        assert!(attempts.may_try(IpAddr::from([10, 0, 0, 2]), later));
+        let last = IpAddr::from((MANY - 1).to_be_bytes());
+        assert!(!attempts.may_try(last, now), "the latest guessers are remembered");
+        attempts.has_failed(newcomer, now + ONE_MORE * AT_ONCE);
+        assert_eq!(attempts.0.lock().unwrap().len(), 1, "what is forgiven is forgotten");
     }
 }

@@ -1,25 +1,28 @@
-//! Accepts connections, and bounds them: their number, the size and time of a request's head, and how long a peer may not read.
+//! Accepts connections, and bounds them: the size and time of a request's head, and how long a peer may not read.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot::Receiver;
 use tokio::time::{sleep, timeout};
 
+use super::answers::Body;
 use super::patience::Patient;
+use super::places::{Place, Places};
 use super::router::Router;
-
-/// The most connections at a time. A further one is closed at once.
-const CONNECTIONS: usize = 256;
+use super::stream::IsStream;
 
 /// How long a request's head may take, and how long a connection may be idle.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -39,7 +42,7 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// Serves connections until `end`.
 pub(super) async fn serve(listener: TcpListener, router: Arc<Router>, end: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::default();
     let graceful = GracefulShutdown::new();
     let mut end = pin!(end);
     loop {
@@ -55,27 +58,52 @@ pub(super) async fn serve(listener: TcpListener, router: Arc<Router>, end: impl 
                 continue;
             }
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            log::debug!("a connection from {peer} is closed: there are {CONNECTIONS} already");
+        let Some((place, lost)) = places.take(peer.ip(), Instant::now()) else {
+            log::debug!("a connection from {peer} is closed: viewers have all places");
             continue;
         };
-        let router = router.clone();
-        let service = service_fn(move |request| {
-            let router = router.clone();
-            async move { Ok::<_, Infallible>(router.answer(request, peer.ip()).await) }
-        });
-        let connection = graceful.watch(builder().serve_connection(io_of(stream), service));
-        tokio::spawn(async move {
-            let _place = place;
-            if let Err(error) = connection.await {
-                log::debug!("a connection from {peer} has ended: {error}");
-            }
-        });
+        let connection = builder().serve_connection(io_of(stream), service(router.clone(), place, peer.ip()));
+        tokio::spawn(attend(graceful.watch(connection), lost, peer));
     }
     drop(listener);
     router.close();
     if timeout(LAST_REQUESTS, graceful.shutdown()).await.is_err() {
         log::debug!("some connections to the telemetry are still open, and are closed");
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// Returns what answers the requests of a connection.
+fn service(
+    router: Arc<Router>,
+    place: Place,
+    peer: IpAddr,
+) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future = Answering> {
+    let place = Arc::new(place);
+    service_fn(move |request| -> Answering {
+        let (router, place) = (router.clone(), place.clone());
+        Box::pin(async move {
+            place.asks(Instant::now());
+            let answer = router.answer(request, peer).await;
+            if answer.extensions().get::<IsStream>().is_some() {
+                place.is_stream();
+            }
+            Ok(answer)
+        })
+    })
+}
+
+/// Attends a connection until it ends, or its place is lost.
+async fn attend(connection: impl Future<Output = hyper::Result<()>>, lost: Receiver<()>, peer: SocketAddr) {
+    tokio::select! {
+        ended = connection => {
+            if let Err(error) = ended {
+                log::debug!("a connection from {peer} has ended: {error}");
+            }
+        }
+        // Its sender is dropped, and sends nothing.
+        _ = lost => log::debug!("a connection from {peer} is closed: others need its place"),
     }
 }
 

@@ -1,25 +1,20 @@
 //! Answers requests.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{Stream, stream};
-use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
-use tokio::sync::broadcast::error::RecvError;
-use wasmcloud_core::error::{Error, ErrorKind, Result};
+use wasmcloud_core::error::{Error, ErrorKind};
 
 use super::access::{Access, Permission, unauthorized};
 use super::answers::{Body, answer, json, refusal, text, whole};
-use super::{MetricsFormat, Source};
+use super::{MetricsFormat, Source, stream};
 use crate::assets::{self, Asset};
-use crate::feed::{Feed, Viewer, with_events};
+use crate::feed::{Feed, with_events};
 use crate::options::TelemetryOptions;
 use crate::report::{Condition, Report};
 
@@ -112,61 +107,11 @@ impl Router {
     }
 
     fn stream(&self, method: &Method) -> Response<Body> {
-        const STREAM: &str = "text/event-stream";
         if method == Method::HEAD {
-            return text(StatusCode::OK, STREAM, "");
+            return stream::head();
         }
-        match join(&self.feed, &*self.source) {
-            Ok(viewer) => {
-                let messages = messages(self.feed.clone(), self.source.clone(), viewer);
-                answer(StatusCode::OK, STREAM, StreamBody::new(messages).boxed_unsync())
-            }
-            Err(error) => failure(&error),
-        }
+        stream::answer_with(&self.feed, &self.source).unwrap_or_else(|error| failure(&error))
     }
-}
-
-fn join(feed: &Feed, source: &dyn Source) -> Result<Viewer> {
-    feed.join(|| source.state(), || source.events())
-}
-
-/// Where a stream is.
-enum Position {
-    /// The snapshot is to be sent.
-    Joined(Viewer),
-    /// What follows it is to be sent.
-    Following(Viewer),
-}
-
-/// Returns the messages of a viewer. One that falls behind joins again.
-fn messages(
-    feed: Feed,
-    source: Arc<dyn Source>,
-    viewer: Viewer,
-) -> impl Stream<Item = std::result::Result<Frame<Bytes>, Infallible>> {
-    let next = move |position| {
-        let (feed, source) = (feed.clone(), source.clone());
-        async move {
-            let mut viewer = match position {
-                Position::Joined(viewer) => {
-                    let snapshot = viewer.snapshot.clone();
-                    return Some((Ok(Frame::data(snapshot)), Position::Following(viewer)));
-                }
-                Position::Following(viewer) => viewer,
-            };
-            match viewer.messages.recv().await {
-                Ok(message) => Some((Ok(Frame::data(message)), Position::Following(viewer))),
-                Err(RecvError::Lagged(_)) => {
-                    // Its place is free for itself.
-                    drop(viewer);
-                    let viewer = join(&feed, &*source).ok()?;
-                    Some((Ok(Frame::data(viewer.snapshot.clone())), Position::Following(viewer)))
-                }
-                Err(RecvError::Closed) => None,
-            }
-        }
-    };
-    stream::unfold(Position::Joined(viewer), next)
 }
 
 fn file(asset: &Asset) -> Response<Body> {

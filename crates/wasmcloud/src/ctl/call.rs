@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use nkeys::{KeyPair, KeyPairType};
 use serde_json::Value;
+use wasmcloud_core::error::{Error, ErrorKind};
 use zeroize::Zeroizing;
 
 use super::caller::{ActorCall, Caller};
-use super::lookup::Kind;
+use super::lookup::{Kind, Running};
 use super::{Session, msgpack};
 use crate::outcome::{CommandError, CommandResult};
 use crate::secret::Secret;
@@ -74,13 +75,39 @@ pub(super) async fn run(command: Call, session: &Session) -> CommandResult {
     };
     let deadline = Instant::now() + session.timeout();
     let call = ActorCall { actor: &actor, operation: &command.operation, payload, host: host.as_deref(), deadline };
-    let answer = caller.call(call).await?;
+    let answer = match caller.call(call).await {
+        Err(error) if error.kind() == ErrorKind::ActorNotFound => return Err(explained(error, &actor, session).await),
+        answer => answer?,
+    };
     match &command.answer {
         Some(file) => {
             let written = output::write(file, &answer)?;
             Ok(written.report(format!("wrote {} bytes to {}\n", answer.len(), output::shown(file))).into())
         }
         None => description::json(&msgpack::to_json(&answer).unwrap_or_else(|| msgpack::binary(&answer))),
+    }
+}
+
+/// Returns the error of a call that found no actor. An actor that has failed or is being restarted is named with its hosts and
+/// the reason.
+async fn explained(error: Error, actor: &str, session: &Session) -> CommandError {
+    let found = match session.all_hosts().await {
+        Ok(hosts) => session.running(Kind::Actor, actor, &hosts).await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let down = found.iter().filter(|found| matches!(found.entry.state.as_str(), "failed" | "restarting"));
+    let states: Vec<String> = down
+        .map(|Running { host, entry }| {
+            let reason = entry.reason.as_deref().unwrap_or("no reason is known");
+            format!("it is {} on host {host} ({reason})", entry.state)
+        })
+        .collect();
+    match states.as_slice() {
+        [] => error.into(),
+        states => {
+            let message = format!("{error}: {}; start it again, or update it", states.join(", "));
+            CommandError::of_kind(error.kind(), message)
+        }
     }
 }
 

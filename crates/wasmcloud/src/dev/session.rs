@@ -19,6 +19,7 @@ use super::links::{HTTP, Links};
 use super::project::Project;
 use crate::announce;
 use crate::input;
+use crate::logging;
 use crate::outcome::{self, CommandError, CommandResult};
 use crate::output::shown;
 use crate::run::default_cache;
@@ -55,6 +56,7 @@ pub(super) async fn run(
     let mut shutdown = Shutdown::new()?;
     let keys = DevelopmentKeys::of(subject.file, folder)?;
     let host = host(subject.command, &keys)?;
+    logging::set_host(host.id());
     let actor = DevelopedActor::new(claims(&subject, &links), keys);
     let mut session = Session {
         file: subject.file,

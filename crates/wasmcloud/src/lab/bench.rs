@@ -8,7 +8,7 @@ use wasmcloud_host::{ArtifactCache, Host, HostBuilder, HostManifest, Inventory, 
 
 use super::entity_name::EntityName;
 use super::load::{self, Session, Stop, Tally};
-use super::plan::{Plan, Target};
+use super::plan::{Plan, Target, seed_of_faults};
 use super::report::{RunReport, microseconds};
 use super::target::Caller;
 use super::timeline::{Record, Timeline};
@@ -33,15 +33,21 @@ pub(super) struct Ran {
     pub(super) names: Vec<(EntityName, usize)>,
 }
 
-/// Runs a plan once, with a host of its own.
+/// Runs a plan once, with a host and a seed of its own.
 ///
 /// # Errors
 /// Why the host or the manifest could not be started, or the plan does not fit the manifest.
-pub(super) async fn run(plan: &Plan, manifest: HostManifest, stop: &Stop, tally: &Tally) -> CommandResult<Ran> {
+pub(super) async fn run(
+    plan: &Plan,
+    seed: u64,
+    manifest: HostManifest,
+    stop: &Stop,
+    tally: &Tally,
+) -> CommandResult<Ran> {
     let host = host(plan);
     host.start_on_own_thread().await?;
     let measured = match prepare(plan, manifest, &host).await {
-        Ok(prepared) => prepared.measure(plan, stop, tally).await,
+        Ok(prepared) => prepared.measure(plan, seed, stop, tally).await,
         Err(failure) => Err(failure),
     };
     // After a failure too: nothing is left behind.
@@ -104,17 +110,17 @@ async fn prepare<'a>(plan: &Plan, manifest: HostManifest, host: &'a Host) -> Com
 
 impl Prepared<'_> {
     /// Makes the calls, and waits until what crashed has been replaced.
-    async fn measure(self, plan: &Plan, stop: &Stop, tally: &Tally) -> CommandResult<Measured> {
+    async fn measure(self, plan: &Plan, seed: u64, stop: &Stop, tally: &Tally) -> CommandResult<Measured> {
         for caller in &self.callers {
             load::warm_up(plan.warm_up, caller, stop).await;
         }
         let events = self.host.events();
         let began = Instant::now();
-        let timeline = Timeline::new(&self.inventory, SystemTime::now());
+        let timeline = Timeline::new(&self.inventory, SystemTime::now(), plan.runs);
         let following = tokio::spawn(timeline.clone().follow(events));
         let mut names = Vec::new();
         for (number, (faults, Found { entity, key })) in plan.faults.iter().zip(&self.found).enumerate() {
-            self.host.experiment(entity, faults.experiment(plan.seed.wrapping_add(number as u64)))?;
+            self.host.experiment(entity, faults.experiment(seed_of_faults(seed, number)))?;
             names.extend(timeline.number(key).map(|number| (faults.entity.clone(), number)));
         }
         let session = Session { stop, tally, began };
@@ -122,7 +128,7 @@ impl Prepared<'_> {
         let loads = join_all(loads).await;
         let duration_us = microseconds(began.elapsed());
         timeline.settle(AFTERMATH).await;
-        let report = RunReport { duration_us, loads, ..RunReport::default() };
+        let report = RunReport { seed, duration_us, loads, ..RunReport::default() };
         Ok(Measured { ran: Ran { report, names }, timeline, following, inventory: self.host.inventory().ok() })
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! # Layout
 //! - `rows`: the figures that are compared, and what their differences mean
+//! - `notes`: what makes them less comparable
 //! - `statistics`: whether figures differ by more than chance
 
+mod notes;
 mod rows;
 mod statistics;
 
@@ -11,27 +13,26 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use wasmcloud_core::text::escaped;
-use zeroize::Zeroizing;
+use wasmcloud_document::quantity;
 
 use super::page;
-use super::report::Report;
+use super::report::{LARGEST, Report};
 use crate::outcome::{self, CommandError, CommandResult};
-use crate::output::{self, shown};
+use crate::output::{self, Written, shown};
 use crate::table::Table;
 use crate::{description, input};
-use rows::{ENOUGH_RUNS, Judgement, Row, rows_of_events, rows_of_load};
-
-/// The size of the largest report that is read, in bytes. That of 100 runs with 32 loads is smaller.
-const LARGEST: usize = 256 * 1024 * 1024;
+use notes::notes;
+use rows::{Load, Row, Thresholds, rows, worse_among_all};
 
 /// The format of comparisons.
 const FORMAT: &str = "wasmcloud.lab.comparison/1";
 
 /// Compares two reports: what differs, by how much, and whether by more than chance.
 ///
-/// A figure is better or worse if the 99 % confidence interval of its ratio excludes 1, and the ratio differs from 1 by at least
-/// the threshold. The samples are the runs of each report, or with fewer than 3 runs, 10 stretches of each. Stretches of one run
-/// know nothing of how runs differ from each other, so run plans with --runs 5 before you decide by them.
+/// A quantity is better or worse if the 99 % confidence interval of its ratio excludes 1, and the ratio differs from 1 by at least
+/// the threshold; a share of calls, if its runs are ordered by more than chance, and it differs by at least the threshold of
+/// shares. The samples are the runs of each report, or with fewer than 3 runs of one, 10 stretches of each run. Stretches know
+/// nothing of how runs differ from each other, so run plans with --runs 5 before you decide by them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -50,11 +51,15 @@ pub(crate) struct Compare {
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// The least difference that matters, in percent.
+    /// The least difference of answers per second and latencies that matters, in percent.
     #[arg(long, value_name = "PERCENT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1000))]
     threshold: u32,
 
-    /// End with exit code 1 if a figure is worse.
+    /// The least difference that matters in the shares of calls that failed or were lost, in percentage points.
+    #[arg(long, value_name = "POINTS", default_value = "0.1", value_parser = points)]
+    share_threshold: f64,
+
+    /// End with exit code 1 if a figure is worse, by more than chance does among all figures.
     #[arg(long)]
     fail_if_worse: bool,
 
@@ -78,22 +83,36 @@ pub(super) struct Comparison {
 pub(super) fn run(command: &Compare) -> CommandResult {
     let reports = [read(&command.before)?, read(&command.after)?];
     let files = [&command.before, &command.after].map(|path| shown(path));
-    let comparison = compare(files, reports, f64::from(command.threshold) / 100.0);
-    let mut text = if command.json {
-        description::json(&Listed { notes: &comparison.notes, rows: &comparison.rows })?
+    let thresholds = Thresholds { ratio: f64::from(command.threshold) / 100.0, share: command.share_threshold / 100.0 };
+    let comparison = compare(files, reports, thresholds);
+    let text = if command.json {
+        description::json(&Listed { notes: &comparison.notes, rows: &comparison.rows })?.to_string()
     } else {
-        Zeroizing::new(comparison.text())
+        comparison.text()
     };
-    if let Some(file) = &command.out {
-        let page = page::of(&comparison)?;
-        text = output::write(file, page.as_bytes())?.report(std::mem::take(&mut *text)).into();
-    }
-    let worse = comparison.rows.iter().filter(|row| row.verdict == Judgement::Worse).count();
+    let text = match command.out.as_ref().map(|file| write(file, &comparison)).transpose() {
+        Ok(written) => written.unwrap_or(Written::File).report(text),
+        Err(failure) => {
+            outcome::print(&text);
+            return Err(failure);
+        }
+    };
+    let worse = worse_among_all(&comparison.rows);
     if command.fail_if_worse && worse > 0 {
         outcome::print(&text);
         return Err(CommandError::Failed(format!("{worse} of {} figures are worse", comparison.rows.len())));
     }
-    Ok(text)
+    Ok(text.into())
+}
+
+fn write(file: &Path, comparison: &Comparison) -> CommandResult<Written> {
+    page::of(comparison).and_then(|page| output::write(file, page.as_bytes()))
+}
+
+/// Parses percentage points.
+fn points(text: &str) -> Result<f64, String> {
+    let points = quantity::decimal(text).ok().filter(|points| *points <= 100.0);
+    points.ok_or_else(|| "it should be a number from 0 to 100, such as 0.1".to_owned())
 }
 
 /// What is printed in JSON.
@@ -110,57 +129,18 @@ fn read(path: &Path) -> CommandResult<Report> {
     page::read(&text).map_err(|reason| CommandError::Failed(format!("{} is not a report: {reason}", shown(path))))
 }
 
-fn compare(files: [String; 2], reports: [Report; 2], threshold: f64) -> Comparison {
+fn compare(files: [String; 2], reports: [Report; 2], thresholds: Thresholds) -> Comparison {
     let [before, after] = &reports;
-    let names: Vec<String> = loads(before).filter(|name| loads(after).any(|other| other == *name)).cloned().collect();
-    let mut rows: Vec<Row> = names.iter().flat_map(|name| rows_of_load(name, before, after, threshold)).collect();
-    rows.extend(rows_of_events(before, after));
-    Comparison { format: FORMAT, files, notes: notes(before, after), rows, reports }
-}
-
-/// Returns the names of the loads.
-fn loads(report: &Report) -> impl Iterator<Item = &String> {
-    report.runs.first().into_iter().flat_map(|run| run.loads.iter().map(|load| &load.name))
-}
-
-/// Returns what differs beside the figures.
-fn notes(before: &Report, after: &Report) -> Vec<String> {
-    let mut notes = Vec::new();
-    let mut differ = |what: &str, one: &str, other: &str| {
-        if one != other {
-            notes.push(format!("{what}: {one} before, {other} after"));
-        }
-    };
-    differ("the machine differs", &before.machine.summary(), &after.machine.summary());
-    differ("the release differs", &before.version, &after.version);
-    differ("the plan differs", &before.plan.digest, &after.plan.digest);
-    differ("the manifest differs", &before.manifest.digest, &after.manifest.digest);
-    differ("the seed differs", &before.seed.to_string(), &after.seed.to_string());
-    for (report, which) in [(before, "before"), (after, "after")] {
-        if report.interrupted {
-            notes.push(format!("the experiment {which} was interrupted"));
-        }
-        if !report.machine.optimized {
-            notes.push(format!("the program {which} was built without optimisations"));
-        }
-    }
-    let runs = before.runs.len().min(after.runs.len());
-    if runs < ENOUGH_RUNS {
-        let what = "the samples are stretches of one run each, which know nothing of how runs differ: use --runs 5";
-        notes.push(what.to_owned());
-    }
-    for (one, other, which) in [(before, after, "after"), (after, before, "before")] {
-        for name in loads(one).filter(|name| !loads(other).any(|known| known == *name)) {
-            notes.push(format!("the load {name} is missing {which}"));
-        }
-    }
-    notes
+    let loads = Load::all(before, after);
+    let rows = rows(&loads, before, after, thresholds);
+    let notes = notes(before, after, &loads, &rows);
+    Comparison { format: FORMAT, files, notes, rows, reports }
 }
 
 impl Comparison {
     fn text(&self) -> String {
         let mut table = Table::new(&["LOAD", "FIGURE", "BEFORE", "AFTER", "RATIO", "99 % INTERVAL", "VERDICT"]);
-        for Row { load, measure, before, after, ratio, verdict } in &self.rows {
+        for Row { load, measure, before, after, ratio, verdict, .. } in &self.rows {
             table.row([
                 if load.is_empty() { "all".to_owned() } else { load.clone() },
                 (*measure).to_owned(),

@@ -8,6 +8,9 @@ const PRECISION: u32 = 6;
 /// The buckets below which each nanosecond has one of its own.
 const EXACT: u64 = 1 << PRECISION;
 
+/// The width of a bucket, as a share of the durations in it.
+pub(super) const RELATIVE_WIDTH: f64 = 1.0 / EXACT as f64;
+
 /// Durations, counted in buckets.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Histogram {

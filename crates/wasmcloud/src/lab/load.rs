@@ -1,8 +1,8 @@
 //! A load: callers that make calls, and record what becomes of each.
 //!
 //! A caller that waits for an answer makes no other call meanwhile. With a rate, calls are due at fixed times: a call that no
-//! caller was free to make on time counts from when it was due, so that a target that falls behind is not measured less often. The
-//! inexactness of this program's own timer does not count.
+//! caller was free to make on time counts from when it was due, so that a target that falls behind is not measured less often. Only
+//! the inexactness of timers does not count: a caller that wakes up much later shows that the machine is busy.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -18,6 +18,9 @@ use super::target::Caller;
 
 /// How long after the end of a load calls are begun that were due before it.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How much later than asked for a timer may wake a caller. Timers have ticks of a millisecond.
+const TIMER: Duration = Duration::from_millis(2);
 
 /// Ends all loads before their time.
 #[derive(Debug, Default)]
@@ -80,15 +83,18 @@ pub(super) async fn warm_up(calls: u64, caller: &Caller, stop: &Stop) {
 pub(super) async fn run(load: &Load, caller: &Caller, session: Session<'_>) -> LoadReport {
     session.stop.sleep_until(session.began + load.start).await;
     let first = Instant::now();
-    let running =
-        Running { load, caller, session, first, next: Cell::new(0), recorder: RefCell::new(Recorder::new(first)) };
+    let recorder = RefCell::new(Recorder::new(first));
+    let (next, latest_wake) = (Cell::new(0), Cell::new(Duration::ZERO));
+    let running = Running { load, caller, session, first, next, latest_wake, recorder };
     join_all((0..load.callers).map(|number| running.make_calls(number))).await;
+    let latest_wake_us = microseconds(running.latest_wake.get());
     let report = running.recorder.into_inner().finish();
     LoadReport {
         name: load.name.clone(),
         target: caller.to_string(),
         pace: pace(load),
         began_us: microseconds(first.saturating_duration_since(session.began)),
+        latest_wake_us,
         not_begun: planned(load).map_or(0, |planned| planned.saturating_sub(report.calls)),
         ..report
     }
@@ -114,6 +120,11 @@ pub(super) fn pace(load: &Load) -> String {
     }
 }
 
+/// Returns the time from which a call counts whose caller slept until it was due.
+fn counts_from(due: Instant, woke: Instant) -> Instant {
+    if woke.saturating_duration_since(due) <= TIMER { woke } else { due }
+}
+
 struct Running<'a> {
     load: &'a Load,
     caller: &'a Caller,
@@ -121,6 +132,8 @@ struct Running<'a> {
     first: Instant,
     /// The number of the next call, from 0.
     next: Cell<u64>,
+    /// How much later than a call was due a caller woke up.
+    latest_wake: Cell<Duration>,
     recorder: RefCell<Recorder>,
 }
 
@@ -180,7 +193,12 @@ impl Running<'_> {
             return Some(due);
         }
         self.session.stop.sleep_until(due).await;
-        (!self.session.stop.is_asked()).then(Instant::now)
+        if self.session.stop.is_asked() {
+            return None;
+        }
+        let woke = Instant::now();
+        self.latest_wake.set(self.latest_wake.get().max(woke.saturating_duration_since(due)));
+        Some(counts_from(due, woke))
     }
 
     fn record(&self, begin: Instant, outcome: CallOutcome) {
@@ -191,5 +209,21 @@ impl Running<'_> {
         }
         let now = Instant::now();
         self.recorder.borrow_mut().record(now.saturating_duration_since(begin), now, outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_inexactness_of_timers_is_forgiven() {
+        let due = Instant::now();
+        let after = |micros: u64| due + Duration::from_micros(micros);
+        assert_eq!(counts_from(due, after(0)), due);
+        assert_eq!(counts_from(due, after(1_500)), after(1_500), "the timer");
+        assert_eq!(counts_from(due, after(2_000)), after(2_000));
+        assert_eq!(counts_from(due, after(2_001)), due, "the machine was busy, and users would have felt it");
+        assert_eq!(counts_from(due, after(50_000)), due);
     }
 }

@@ -45,6 +45,11 @@ impl Machine {
         let processors = self.processors.map_or_else(String::new, |number| format!("{number} × "));
         format!("{processors}{processor}, {} {}", self.os, self.arch)
     }
+
+    /// Returns the size of the memory, if it is known.
+    pub(super) fn memory(&self) -> String {
+        self.memory_bytes.map_or_else(String::new, |bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)))
+    }
 }
 
 /// Returns the beginning of a file, if there is one.

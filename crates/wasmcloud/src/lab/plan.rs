@@ -4,11 +4,13 @@
 //! - `schema`, `faults`, `expect`: the keys of a plan, and their values
 //! - `payload`: what calls carry
 //! - `values`: rates, shares and other numbers of plans
+//! - `seed`: the seeds of runs and of entries of faults
 
 mod expect;
 mod faults;
 mod payload;
 mod schema;
+mod seed;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -26,6 +28,7 @@ use super::expectation::Expectation;
 use super::report::SourceFile;
 use crate::outcome::{CommandError, CommandResult};
 use crate::output::shown;
+pub(super) use seed::{seed_of_faults, seed_of_run};
 pub(super) use values::shown_url;
 
 /// A plan.

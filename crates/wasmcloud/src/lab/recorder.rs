@@ -10,8 +10,8 @@ use super::report::{Block, LoadReport, Outcome, Slots, microseconds};
 /// The most slots of time. When there are more, slots are joined two by two.
 const MOST_SLOTS: usize = 240;
 
-/// The width of a slot at the beginning.
-const FIRST_WIDTH: Duration = Duration::from_millis(1);
+/// The width of a slot at the beginning. A load whose calls are all refused at once may end within milliseconds.
+const FIRST_WIDTH: Duration = Duration::from_micros(100);
 
 /// The most kinds of outcomes that are told apart. A server can invent statuses, but no kinds of errors.
 const MOST_KINDS: usize = 64;
@@ -207,25 +207,30 @@ fn in_microseconds(nanoseconds: f64) -> f64 {
     super::report::rounded(nanoseconds / 1000.0)
 }
 
-/// Returns the load in stretches of the same number of whole slots. Too few slots are no blocks.
+/// Returns the load in stretches of about the same number of whole slots, which hold all of them. Too few slots are no blocks.
 fn blocks(slots: &[Slot], width: Duration, ended: Duration) -> Vec<Block> {
-    let whole = (ended.as_nanos() / width.as_nanos()) as usize;
-    let length = whole.min(slots.len()) / BLOCKS;
-    if length == 0 {
+    let whole = ((ended.as_nanos() / width.as_nanos()) as usize).min(slots.len());
+    if whole < BLOCKS {
         return Vec::new();
     }
-    let seconds = (width * length as u32).as_secs_f64();
-    let of = |slots: &[Slot]| {
-        let Slot { answered, .. } = Slot::sum(slots);
-        let quantile = |share| answered.quantile(share).map(in_microseconds);
-        Block {
-            throughput: answered.total() as f64 / seconds,
-            p50_us: quantile(0.5),
-            p90_us: quantile(0.9),
-            p99_us: quantile(0.99),
-        }
-    };
-    slots.chunks_exact(length).take(BLOCKS).map(of).collect()
+    let bounds = (0..BLOCKS).map(|number| number * whole / BLOCKS..(number + 1) * whole / BLOCKS);
+    bounds.map(|bounds| block(&slots[bounds], width)).collect()
+}
+
+fn block(slots: &[Slot], width: Duration) -> Block {
+    // At most the most slots.
+    let seconds = (width * slots.len() as u32).as_secs_f64();
+    let Slot { answered, failed, lost } = Slot::sum(slots);
+    let quantile = |share| answered.quantile(share).map(in_microseconds);
+    Block {
+        answered: answered.total(),
+        failed,
+        lost,
+        throughput: answered.total() as f64 / seconds,
+        p50_us: quantile(0.5),
+        p90_us: quantile(0.9),
+        p99_us: quantile(0.99),
+    }
 }
 
 #[cfg(test)]
@@ -253,6 +258,21 @@ mod tests {
         assert_eq!((report.calls, report.answered, report.failed, report.lost), (7200, 3600, 3600, 0));
         assert_eq!(report.blocks.len(), BLOCKS);
         assert!((report.blocks[3].throughput - 1.0).abs() < 0.2, "{:?}", report.blocks);
+    }
+
+    #[test]
+    fn stretches_hold_all_whole_slots() {
+        let mut slots = vec![Slot::default(); 19];
+        slots.iter_mut().for_each(|slot| slot.failed = 1);
+        slots[18].lost = 7;
+        let blocks_of = |number: usize| blocks(&slots[..number], milliseconds(1), milliseconds(number as u64));
+        for number in 10..=19 {
+            let blocks = blocks_of(number);
+            assert_eq!(blocks.len(), BLOCKS);
+            assert_eq!(blocks.iter().map(|block| block.failed).sum::<u64>(), number as u64, "{number} slots");
+        }
+        assert_eq!(blocks_of(19)[9].lost, 7, "the end of a load is looked at");
+        assert!(blocks_of(9).is_empty());
     }
 
     #[test]

@@ -10,8 +10,11 @@ use super::machine::Machine;
 /// The format of reports. Another number means that older programs cannot read it.
 pub(super) const FORMAT: &str = "wasmcloud.lab.report/1";
 
+/// The size of the largest report that is read, in bytes.
+pub(super) const LARGEST: usize = 256 * 1024 * 1024;
+
 /// The result of an experiment.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Report {
     pub(super) format: String,
     /// The name of the plan.
@@ -26,6 +29,8 @@ pub(super) struct Report {
     pub(super) machine: Machine,
     /// Whether the experiment was ended before its time.
     pub(super) interrupted: bool,
+    /// Why the run after the last one could not be carried out.
+    pub(super) failure: Option<String>,
     pub(super) runs: Vec<RunReport>,
     pub(super) expectations: Vec<Verdict>,
 }
@@ -43,6 +48,8 @@ pub(super) struct SourceFile {
 /// One run of a plan, with a host of its own.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct RunReport {
+    /// The seed of its random faults: a plan with this seed begins with the same faults.
+    pub(super) seed: u64,
     pub(super) duration_us: f64,
     pub(super) loads: Vec<LoadReport>,
     pub(super) entities: Vec<EntityReport>,
@@ -70,8 +77,10 @@ pub(super) struct LoadReport {
     /// The calls that the plan asks for and that were not begun: the experiment was interrupted, or all callers were busy long after
     /// they were due.
     pub(super) not_begun: u64,
-    /// Answers per second.
+    /// Answers per second, from its beginning to the end of its last call.
     pub(super) throughput: f64,
+    /// How much later than a call was due its caller woke up. That is no time in the queue: this machine was busy.
+    pub(super) latest_wake_us: f64,
     pub(super) latency: Latency,
     pub(super) failure_latency: Latency,
     pub(super) outcomes: Vec<Outcome>,
@@ -115,8 +124,11 @@ pub(super) struct Slots {
 }
 
 /// A stretch of a load, as a sample for comparisons.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Block {
+    pub(super) answered: u64,
+    pub(super) failed: u64,
+    pub(super) lost: u64,
     pub(super) throughput: f64,
     pub(super) p50_us: Option<f64>,
     pub(super) p90_us: Option<f64>,
@@ -180,6 +192,26 @@ pub(super) struct Verdict {
     /// What was found in each run.
     pub(super) found: Vec<String>,
     pub(super) met: bool,
+}
+
+impl Report {
+    /// Returns the names of the loads.
+    pub(super) fn load_names(&self) -> impl Iterator<Item = &String> {
+        self.runs.first().into_iter().flat_map(|run| run.loads.iter().map(|load| &load.name))
+    }
+
+    /// Returns the number of events that were missed in all runs.
+    pub(super) fn events_missed(&self) -> u64 {
+        self.runs.iter().map(|run| run.events_missed).sum()
+    }
+}
+
+impl RunReport {
+    /// Returns the answers per second of all loads together, over the whole run.
+    pub(super) fn throughput(&self) -> f64 {
+        let answered: u64 = self.loads.iter().map(|load| load.answered).sum();
+        if self.duration_us > 0.0 { answered as f64 / self.duration_us * 1e6 } else { 0.0 }
+    }
 }
 
 impl From<&Histogram> for Latency {

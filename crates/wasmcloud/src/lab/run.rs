@@ -6,14 +6,16 @@ use std::time::{Duration, SystemTime};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wasmcloud_core::text::escaped;
-use zeroize::Zeroizing;
+use wasmcloud_host::HostManifest;
 
 use super::bench::{self, Ran};
+use super::entity_name::EntityName;
+use super::expectation::Expectation;
 use super::load::{Stop, Tally};
 use super::machine::Machine;
 use super::page;
-use super::plan::Plan;
-use super::report::{FORMAT, Report, RunReport, Verdict};
+use super::plan::{Plan, seed_of_run};
+use super::report::{FORMAT, LARGEST, Report, RunReport, Verdict};
 use super::summary::summary;
 use crate::logging;
 use crate::outcome::{self, CommandError, CommandResult};
@@ -27,7 +29,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Carries a plan out: starts a host with the manifest, makes the calls, injects the faults, and reports what became of them.
 ///
 /// The host runs in this process, joins no lattice, and ends with the experiment. The exit code is 1 if an expectation of the
-/// plan is not met. SIGINT ends the experiment with the calls in progress, and what was measured is reported.
+/// plan is not met. SIGINT ends the experiment with the calls in progress. What was measured is reported then, and if a later run
+/// cannot be carried out.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -48,36 +51,63 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// The seed of random faults. Default: that of the plan.
+    /// The seed of random faults in the first run, from which those of the others follow. Default: that of the plan.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 
-    /// How often the plan is run, each time with a new host. Maximum: 100. Default: as the plan says.
+    /// How often the plan is run, each time with a new host and a seed of its own. Maximum: 100. Default: as the plan says.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=100))]
     runs: Option<u64>,
 }
 
 pub(super) fn run(command: &Run) -> CommandResult {
-    logging::start_by_environment("off").map_err(CommandError::Usage)?;
+    logging::start_by_environment("off", logging::Format::Text).map_err(CommandError::Usage)?;
     for file in command.out.iter().chain(&command.json) {
         expect_folder(file)?;
+        output::expect_writable(file)?;
     }
     let mut plan = Plan::read(&command.plan)?;
     plan.seed = command.seed.unwrap_or(plan.seed);
     plan.runs = command.runs.map_or(plan.runs, |runs| runs as usize);
-    let report = in_runtime(experiment(&plan))??;
-    let mut text = summary(&report);
-    let mut files = Vec::new();
-    if let Some(file) = &command.json {
-        files.push(output::write(file, &json(&report)?)?);
+    let Experiment { report, failure } = in_runtime(experiment(&plan))??;
+    let Kept { text, failures } = keep(command, &report);
+    conclude(text, failure.into_iter().chain(failures).chain(shortfall(&report)))
+}
+
+/// What was written of a report, and what could not be.
+struct Kept {
+    /// What is left to be printed.
+    text: String,
+    failures: Vec<CommandError>,
+}
+
+/// Writes the report to the files that were asked for, each whether the other one can be written or not.
+fn keep(command: &Run, report: &Report) -> Kept {
+    let mut text = summary(report);
+    let mut failures = Vec::new();
+    // What goes to standard output stands there alone.
+    let mut printed = Written::File;
+    let written = command.json.as_ref().map(|file| json(report).and_then(|bytes| write(file, &bytes)));
+    match written.transpose() {
+        Ok(written) => printed = written.unwrap_or(printed),
+        Err(failure) => failures.push(failure),
     }
     if let Some(file) = &command.out {
-        files.push(output::write(file, page::of(&report)?.as_bytes())?);
-        text.push_str(&format!("The report is in {}.\n", shown(file)));
+        match page::of(report).and_then(|page| write(file, page.as_bytes())) {
+            Ok(Written::Output) => printed = Written::Output,
+            Ok(Written::File) => text.push_str(&format!("The report is in {}.\n", shown(file))),
+            Err(failure) => failures.push(failure),
+        }
     }
-    // What goes to standard output stands there alone.
-    let printed = files.into_iter().find(|written| *written == Written::Output).unwrap_or(Written::File);
-    conclude(&report, Zeroizing::new(printed.report(text)))
+    Kept { text: printed.report(text), failures }
+}
+
+fn write(file: &Path, bytes: &[u8]) -> CommandResult<Written> {
+    if bytes.len() > LARGEST {
+        let advice = "`wasmcloud lab compare` reads no reports of this size: use fewer runs or loads";
+        outcome::warn(&format!("{} has {} bytes: {advice}", shown(file), bytes.len()));
+    }
+    output::write(file, bytes)
 }
 
 /// Refuses a file in a folder that is not there, before an experiment is made in vain.
@@ -94,50 +124,56 @@ fn json(report: &Report) -> CommandResult<Vec<u8>> {
     serde_json::to_vec(report).map_err(|error| CommandError::Failed(format!("the report cannot be written: {error}")))
 }
 
-/// Returns the output of the command, or prints it and returns the error if the outcome is not as expected.
-fn conclude(report: &Report, text: Zeroizing<String>) -> CommandResult {
+/// Returns the error of an experiment that did not come out as it should have.
+fn shortfall(report: &Report) -> Option<CommandError> {
     let unmet: Vec<&Verdict> = report.expectations.iter().filter(|verdict| !verdict.met).collect();
-    let failure = match unmet.first() {
+    match unmet.first() {
         Some(first) => {
             let of = first.scope.as_ref().map_or_else(String::new, |scope| format!(" of {scope}"));
             let (number, total) = (unmet.len(), report.expectations.len());
-            format!("{number} of {total} expectations are not met, first: {}{of}", first.expected)
+            let text = format!("{number} of {total} expectations are not met, first: {}{of}", first.expected);
+            Some(CommandError::Failed(text))
         }
-        None if report.interrupted => "the experiment was interrupted".to_owned(),
-        None => return Ok(text),
-    };
-    outcome::print(&text);
-    Err(CommandError::Failed(failure))
+        None => report.interrupted.then(|| CommandError::Failed("the experiment was interrupted".to_owned())),
+    }
 }
 
-/// Runs the plan as often as it says.
-async fn experiment(plan: &Plan) -> CommandResult<Report> {
+/// Returns the output of the command, or prints it and returns the first error. Further ones are told before.
+fn conclude(text: String, mut failures: impl Iterator<Item = CommandError>) -> CommandResult {
+    let Some(first) = failures.next() else { return Ok(text.into()) };
+    outcome::print(&text);
+    failures.for_each(|failure| outcome::warn(&failure.message()));
+    Err(first)
+}
+
+/// An experiment that was carried out, at least in part.
+struct Experiment {
+    report: Report,
+    /// Why a run could not be carried out.
+    failure: Option<CommandError>,
+}
+
+/// The runs of a plan so far.
+#[derive(Default)]
+struct Runs {
+    reports: Vec<RunReport>,
+    /// Which entities the names in the plan stand for.
+    names: Vec<(EntityName, usize)>,
+    interrupted: bool,
+    failure: Option<CommandError>,
+}
+
+async fn experiment(plan: &Plan) -> CommandResult<Experiment> {
     let manifest = plan.manifest()?;
     let manifest_source = plan.manifest_source()?;
     let began_at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let machine = Machine::this();
-    let mut shutdown = Shutdown::new()?;
-    let stop = Stop::default();
-    let mut runs: Vec<RunReport> = Vec::new();
-    let mut names = Vec::new();
-    for number in 1..=plan.runs {
-        if stop.is_asked() {
-            break;
-        }
-        let tally = Tally::default();
-        let progress = Progress::new(number, plan.runs);
-        let work = bench::run(plan, manifest.clone(), &stop, &tally);
-        let ran: Ran = tokio::select! {
-            ran = interruptible(work, &stop, &mut shutdown) => ran?,
-            never = progress.tell(&tally) => match never {},
-        };
-        runs.push(ran.report);
-        names = ran.names;
-    }
-    let judge = |expectation: &super::expectation::Expectation| {
-        expectation.judge(&runs, |name| names.iter().find(|(known, _)| known == name).map(|(_, number)| *number))
+    let Runs { reports, names, interrupted, failure } = runs(plan, &manifest).await?;
+    let judge = |expectation: &Expectation| {
+        expectation.judge(&reports, |name| names.iter().find(|(known, _)| known == name).map(|(_, number)| *number))
     };
-    Ok(Report {
+    let expectations = plan.expect.iter().map(judge).collect();
+    let report = Report {
         format: FORMAT.to_owned(),
         name: plan.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -146,10 +182,48 @@ async fn experiment(plan: &Plan) -> CommandResult<Report> {
         plan: plan.source.clone(),
         manifest: manifest_source,
         machine,
-        interrupted: stop.is_asked(),
-        expectations: plan.expect.iter().map(judge).collect(),
-        runs,
-    })
+        interrupted,
+        failure: failure.as_ref().map(CommandError::message),
+        expectations,
+        runs: reports,
+    };
+    Ok(Experiment { report, failure })
+}
+
+/// Runs the plan as often as it says. The runs before one that fails are kept.
+///
+/// # Errors
+/// Why the first run could not be carried out.
+async fn runs(plan: &Plan, manifest: &HostManifest) -> CommandResult<Runs> {
+    let mut shutdown = Shutdown::new()?;
+    let stop = Stop::default();
+    let mut runs = Runs::default();
+    for number in 0..plan.runs {
+        if stop.is_asked() {
+            break;
+        }
+        let tally = Tally::default();
+        let progress = Progress::new(number + 1, plan.runs);
+        let work = bench::run(plan, seed_of_run(plan.seed, number), manifest.clone(), &stop, &tally);
+        let ran = tokio::select! {
+            ran = interruptible(work, &stop, &mut shutdown) => ran,
+            never = progress.tell(&tally) => match never {},
+        };
+        match ran {
+            Ok(Ran { report, names }) => {
+                runs.reports.push(report);
+                runs.names = names;
+            }
+            Err(failure) if runs.reports.is_empty() => return Err(failure),
+            Err(failure) => {
+                let context = format!("run {} of {} could not be carried out", number + 1, plan.runs);
+                runs.failure = Some(failure.with_context(&context));
+                break;
+            }
+        }
+    }
+    runs.interrupted = stop.is_asked();
+    Ok(runs)
 }
 
 /// Carries work out. The first signal asks the loads to end, and a second one ends the process at once.

@@ -5,9 +5,15 @@ use wasmcloud_core::text::escaped;
 use super::report::{LoadReport, Report, RunReport};
 use crate::table::Table;
 
+/// Callers that wake up by less are not worth a note. Unit: microseconds.
+const LATE_US: f64 = 10_000.0;
+
 /// Returns a report for people. Figures of several runs are listed run by run.
 pub(super) fn summary(report: &Report) -> String {
     let mut text = format!("{}: seed {}, {}\n\n", escaped(&report.name), report.seed, report.machine.summary());
+    if let Some(failure) = &report.failure {
+        text.push_str(&format!("The experiment was not finished: {}.\n\n", escaped(failure)));
+    }
     if !report.machine.optimized {
         text.push_str("This program was built without optimisations: its figures say nothing about others.\n\n");
     }
@@ -38,8 +44,18 @@ fn loads(report: &Report) -> String {
         }
     }
     let not_begun: u64 = report.runs.iter().flat_map(|run| &run.loads).map(|load| load.not_begun).sum();
-    let note = if not_begun == 0 { String::new() } else { format!("{not_begun} planned calls were not begun.\n") };
-    table.to_text() + &note + "\n"
+    let mut text = table.to_text();
+    if not_begun > 0 {
+        text.push_str(&format!("{not_begun} planned calls were not begun.\n"));
+    }
+    let latest = report.runs.iter().flat_map(|run| &run.loads).map(|load| load.latest_wake_us).fold(0.0, f64::max);
+    if latest > LATE_US {
+        let late = time(Some(latest));
+        text.push_str(&format!(
+            "Callers woke up as much as {late} late, which is in the latencies: the machine was busy.\n"
+        ));
+    }
+    text + "\n"
 }
 
 fn outcomes(report: &Report) -> String {
@@ -113,17 +129,17 @@ pub(super) fn rate(rate: f64) -> String {
 /// Returns a time in microseconds with three digits and a unit. A time that is not known is empty.
 pub(super) fn time(microseconds: Option<f64>) -> String {
     let Some(time) = microseconds else { return String::new() };
-    let (number, unit) = match time {
-        time if time < 1_000.0 => (time, "us"),
-        time if time < 1_000_000.0 => (time / 1_000.0, "ms"),
-        time => (time / 1_000_000.0, "s"),
-    };
-    let digits = match number {
-        number if number < 10.0 => 2,
-        number if number < 100.0 => 1,
-        _ => 0,
-    };
-    format!("{number:.digits$} {unit}")
+    // Where rounding reaches the next digit or unit: 999.96 microseconds are a millisecond.
+    let digits = |number: f64| [(9.995, 2), (99.95, 1), (999.5, 0)].into_iter().find(|(end, _)| number < *end);
+    let mut number = time;
+    for unit in ["us", "ms"] {
+        if let Some((_, digits)) = digits(number) {
+            return format!("{number:.digits$} {unit}");
+        }
+        number /= 1_000.0;
+    }
+    let digits = digits(number).map_or(0, |(_, digits)| digits);
+    format!("{number:.digits$} s")
 }
 
 #[cfg(test)]
@@ -132,9 +148,20 @@ mod tests {
 
     #[test]
     fn times_have_three_digits() {
-        for (time_us, shown) in
-            [(1.0, "1.00 us"), (12.34, "12.3 us"), (999.4, "999 us"), (1_500.0, "1.50 ms"), (2e6, "2.00 s")]
-        {
+        for (time_us, shown) in [
+            (0.0, "0.00 us"),
+            (1.0, "1.00 us"),
+            (9.994, "9.99 us"),
+            (9.999, "10.0 us"),
+            (12.34, "12.3 us"),
+            (99.96, "100 us"),
+            (999.4, "999 us"),
+            (999.96, "1.00 ms"),
+            (1_500.0, "1.50 ms"),
+            (999_600.0, "1.00 s"),
+            (2e6, "2.00 s"),
+            (12_345e6, "12345 s"),
+        ] {
             assert_eq!(time(Some(time_us)), shown);
         }
         assert_eq!(time(None), "");

@@ -15,8 +15,9 @@ use wasmcloud_host::{Event, EventKind, Events, InjectedFault, Inventory, WasmClo
 use super::report::{Activity, EntityReport, EventCounts, EventReport, microseconds};
 use words::{describe, is_frequent};
 
-/// The events of a run that are kept as they are.
+/// The events of a run that are kept as they are, and those of all runs together: a report of many runs is read again.
 const MOST_EVENTS: usize = 2_000;
+const MOST_EVENTS_OF_ALL: usize = 20_000;
 
 /// The most slots of time. When there are more, slots are joined two by two.
 const MOST_SLOTS: usize = 240;
@@ -42,6 +43,7 @@ struct Recorded {
     /// The injected crashes of each entity.
     injected_crashes: Vec<u64>,
     events: Vec<EventReport>,
+    most_events: usize,
     left_out: u64,
     missed: u64,
 }
@@ -56,8 +58,8 @@ pub(super) struct Record {
 }
 
 impl Timeline {
-    /// Returns a timeline of what runs in a host.
-    pub(super) fn new(inventory: &Inventory, began: SystemTime) -> Timeline {
+    /// Returns a timeline of what runs in a host, for one of so many runs.
+    pub(super) fn new(inventory: &Inventory, began: SystemTime, runs: usize) -> Timeline {
         let entities = entities(inventory);
         let numbers = entities.iter().enumerate().map(|(number, entity)| (entity.key.clone(), number)).collect();
         let recorded = Recorded {
@@ -66,6 +68,7 @@ impl Timeline {
             numbers,
             entities,
             events: Vec::new(),
+            most_events: most_events(runs),
             left_out: 0,
             missed: 0,
         };
@@ -139,7 +142,7 @@ impl Recorded {
         if let Some(number) = number {
             self.count(number, at, &kind);
         }
-        if self.events.len() < MOST_EVENTS || !is_frequent(&kind) && self.events.len() < 2 * MOST_EVENTS {
+        if self.events.len() < self.most_events || !is_frequent(&kind) && self.events.len() < 2 * self.most_events {
             let text = describe(&kind).chars().take(LONGEST_TEXT).collect();
             self.events.push(EventReport {
                 at_us: microseconds(at),
@@ -205,6 +208,11 @@ impl Activity {
     }
 }
 
+/// Returns the most events that each of so many runs keeps.
+fn most_events(runs: usize) -> usize {
+    (MOST_EVENTS_OF_ALL / runs.max(1)).min(MOST_EVENTS)
+}
+
 /// Returns what runs in a host, actors first.
 fn entities(inventory: &Inventory) -> Vec<EntityReport> {
     let actors = inventory.actors.iter().map(|actor| EntityReport {
@@ -250,6 +258,16 @@ fn key(entity: &WasmCloudEntity) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_events_of_all_runs_are_bounded() {
+        assert_eq!([1, 10, 100].map(most_events), [2_000, 2_000, 200]);
+        for runs in 1..=100 {
+            // An event has a text of at most 400 characters, of which each takes at most 6 bytes in JSON.
+            let largest = runs * 2 * most_events(runs) * (LONGEST_TEXT * 6 + 200);
+            assert!(largest < super::super::report::LARGEST / 2, "{runs}: {largest}");
+        }
+    }
 
     #[test]
     fn activity_is_bounded_and_counts_everything() {

@@ -1,5 +1,5 @@
-//! A record as a line of the log (pure). All of it is escaped and bounded, so that any record stays one
-//! line.
+//! A record as a line of the log (pure). All of it is escaped and bounded, so that any record stays one line. In a line of
+//! text, the fields precede the message, so that no message can pass for them.
 
 use std::fmt::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,8 +25,14 @@ const MOST_FIELDS: usize = 32;
 /// The length of the host's key in lines of text. The beginning of a key names a host in commands too.
 const SHORT_KEY: usize = 8;
 
+/// The length of a public key.
+const KEY: usize = 56;
+
 /// The names that a line of JSON begins with.
 const FIXED: [&str; 4] = ["timestamp", "level", "target", "message"];
+
+/// The targets of lines that actors and providers write.
+pub(super) const OUTSIDE: [&str; 3] = ["wasmcloud_actor", "wasmcloud_provider", "wasmcloud_host::guest"];
 
 /// The form of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -104,27 +110,54 @@ impl Line {
     }
 
     fn text(&self, timestamp: &str, style: Style) -> String {
-        let Line { level, target, message, host, fields } = self;
+        let Line { level, target, message, .. } = self;
         let (ansi, dim) = match style {
             Style::Plain => (Ansi::new(), Ansi::new()),
             Style::Colored => (color(*level), Ansi::new().dimmed()),
         };
-        let mut text = format!("{dim}{timestamp}{dim:#} {ansi}{level:5}{ansi:#} {dim}{target}:{dim:#} {message}");
-        if let Some(host) = host.as_deref().filter(|host| !message.contains(host)) {
-            let short = &host[..host.floor_char_boundary(SHORT_KEY)];
-            // Writing to a string does not fail.
-            let _ = write!(text, " {dim}host={dim:#}{short}");
-        }
-        for Field { name, value } in fields {
-            let value = value.to_string();
-            // A key that the message names is not repeated.
-            if value.is_empty() || !message.contains(&value) {
-                let _ = write!(text, " {dim}{name}={dim:#}{}", quoted(&value));
-            }
-        }
-        text.push('\n');
+        let fields = self.fields_before_text(dim);
+        let mut text = format!("{dim}{timestamp}{dim:#} {ansi}{level:5}{ansi:#} {dim}{target}{dim:#}");
+        // Writing to a string does not fail.
+        let _ = match fields.is_empty() {
+            true => writeln!(text, "{dim}:{dim:#} {message}"),
+            false => writeln!(text, " {dim}[{dim:#}{fields}{dim}]:{dim:#} {message}"),
+        };
         text
     }
+
+    /// Returns the fields as a line of text has them. A public key that the message names is not repeated.
+    fn fields_before_text(&self, dim: Ansi) -> String {
+        let mut shown: Vec<String> = Vec::new();
+        if let Some(host) = self.host.as_deref().filter(|host| !self.names(host)) {
+            let short = &host[..host.floor_char_boundary(SHORT_KEY)];
+            shown.push(format!("{dim}host={dim:#}{}", quoted(short)));
+        }
+        for Field { name, value } in &self.fields {
+            let value = value.to_string();
+            if !self.names(&value) {
+                shown.push(format!("{dim}{name}={dim:#}{}", quoted(&value)));
+            }
+        }
+        shown.join(" ")
+    }
+
+    /// Returns whether the message names a public key, and is the host's own. Others could name any.
+    fn names(&self, value: &str) -> bool {
+        let mut places = self.message.match_indices(value);
+        let is_whole = |at: usize| {
+            let before = self.message[..at].chars().next_back();
+            let after = self.message[at + value.len()..].chars().next();
+            ![before, after].into_iter().flatten().any(char::is_alphanumeric)
+        };
+        is_key(value) && !OUTSIDE.contains(&self.target.as_str()) && places.any(|(at, _)| is_whole(at))
+    }
+}
+
+/// Returns whether a text is a public key, or one with a link name.
+fn is_key(text: &str) -> bool {
+    let is_of_key = |byte: u8| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte);
+    text.split_at_checked(KEY)
+        .is_some_and(|(key, rest)| key.bytes().all(is_of_key) && (rest.is_empty() || rest.starts_with('/')))
 }
 
 fn color(level: Level) -> Ansi {
@@ -138,9 +171,9 @@ fn color(level: Level) -> Ansi {
     Ansi::new().fg_color(Some(color.into()))
 }
 
-/// Returns a value in quotation marks if it could be mistaken for several fields.
+/// Returns a value in quotation marks if it could be mistaken for several fields, or for their end.
 fn quoted(value: &str) -> String {
-    match value.is_empty() || value.contains([' ', '=', '"']) {
+    match value.is_empty() || value.contains([' ', '=', '"', '[', ']']) {
         true => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
         false => value.to_owned(),
     }
@@ -237,7 +270,7 @@ impl<'v> VisitValue<'v> for ReadValue {
 fn bounded(text: impl fmt::Display, limit: usize) -> String {
     let mut bounded = Bounded { text: String::new(), limit, left_out: 0 };
     // A value whose `Display` fails is shown as far as it was written.
-    let _ = write!(Escaping(&mut bounded), "{text}");
+    let _ = write!(Escaping::new(&mut bounded), "{text}");
     let Bounded { mut text, left_out, .. } = bounded;
     if left_out > 0 {
         let _ = write!(text, "... ({left_out} more bytes)");
@@ -263,75 +296,4 @@ impl Write for Bounded {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const HOST: &str = "NCG4IPZSUT4Q5WGYC6DWNC2OKEAGWCJHZIKQ2LHXFPZLHWU6VXSZTZZR";
-
-    fn line(message: &str, fields: &[(&str, Value<'_>)], format: Format) -> String {
-        let mut record = Record::builder();
-        record.level(Level::Warn).target("wasmcloud_host::x").key_values(&fields);
-        let at = UNIX_EPOCH + Duration::from_millis(1_625_131_800_007);
-        Line::of(&record.args(format_args!("{message}")).build(), Some(HOST)).written(at, format, Style::Plain)
-    }
-
-    #[test]
-    fn a_line_of_json_has_ids_and_further_fields() {
-        let fields = [
-            ("actor", Value::from("MABC")),
-            ("call", Value::null()),
-            ("left_out", Value::from(7)),
-            ("is_last", Value::from(true)),
-            ("message", Value::from("another")),
-            ("actor", Value::from("MDEF")),
-        ];
-        let expected = format!(
-            "{{\"timestamp\":\"2021-07-01T09:30:00.007Z\",\"level\":\"WARN\",\"target\":\"wasmcloud_host::x\",\"message\":\"it \
-             crashed\",\"host\":\"{HOST}\",\"actor\":\"MABC\",\"left_out\":7,\"is_last\":true,\"field_message\":\"another\"}}\n"
-        );
-        assert_eq!(line("it crashed", &fields, Format::Json), expected);
-    }
-
-    #[test]
-    fn a_line_of_text_repeats_no_key() {
-        let fields =
-            [("actor", Value::from("MABC")), ("actor_name", Value::from("My \"own\"")), ("left_out", 7.into())];
-        let expected = "2021-07-01T09:30:00.007Z WARN  wasmcloud_host::x: actor MABC crashed host=NCG4IPZS \
-                        actor_name=\"My \\\"own\\\"\" left_out=7\n";
-        assert_eq!(line("actor MABC crashed", &fields, Format::Text), expected);
-        let fields = [("host", Value::from("NOTHER"))];
-        assert!(line("x", &fields, Format::Text).ends_with("x host=NOTHER\n"));
-    }
-
-    #[test]
-    fn long_lines_are_cut() {
-        let many: Vec<(String, String)> = (0..50).map(|number| (format!("k{number}"), "v".repeat(5000))).collect();
-        let fields: Vec<(&str, Value<'_>)> =
-            many.iter().map(|(key, value)| (key.as_str(), value.as_str().into())).collect();
-        let written = line(&"é\n".repeat(1_000_000), &fields, Format::Json);
-        assert!(written.len() < 60_000, "{}", written.len());
-        let read: serde_json::Value = serde_json::from_str(&written).unwrap();
-        assert!(read["message"].as_str().unwrap().ends_with("... (3983616 more bytes)"), "{}", read["message"]);
-        assert!(read["k31"].as_str().unwrap().ends_with("... (3976 more bytes)") && read["k32"].is_null());
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_logged_is_one_line_without_control_characters(
-            message: String, key in "[a-z]{1,8}", value: String, format in prop_oneof![Just(Format::Text), Just(Format::Json)]
-        ) {
-            let written = line(&message, &[(&key, Value::from(value.as_str()))], format);
-            let text = written.strip_suffix('\n').unwrap();
-            prop_assert!(!text.chars().any(char::is_control), "{:?}", text);
-            prop_assert_eq!(wasmcloud_core::text::escaped(text), text);
-            if format == Format::Json {
-                let read: serde_json::Value = serde_json::from_str(text).unwrap();
-                prop_assert_eq!(read["message"].as_str().unwrap(), bounded(&message, LONGEST_MESSAGE));
-            }
-        }
-    }
-}
+mod tests;

@@ -17,10 +17,10 @@ pub(super) struct TemplateFile {
     pub(super) text: &'static str,
 }
 
-/// Returns the text of a file in the folder `templates` of this crate.
+/// Returns the text of a file in the folder `templates` of this crate. Its path can be in parts.
 macro_rules! text {
-    ($file:literal) => {
-        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $file))
+    ($($part:literal),+) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $($part),+))
     };
 }
 pub(super) use text;

@@ -32,7 +32,11 @@ pub(super) fn configure(settings: &Settings, builder: HostBuilder) -> CommandRes
     if settings.has(&TELEMETRY_TOKEN) {
         options = options.token(&token(settings)?).map_err(|error| settings.invalid(&TELEMETRY_TOKEN, error))?;
     }
-    options = settings.list(&TELEMETRY_NAME).iter().fold(options, |options, name| options.name(name));
+    for name in settings.list(&TELEMETRY_NAME) {
+        let alone = TelemetryOptions::default().name(name).validate();
+        alone.map_err(|error| settings.invalid(&TELEMETRY_NAME, error))?;
+        options = options.name(name);
+    }
     if options.validate().is_err() {
         let reason = "other machines could read it: name a file with a token by --telemetry-token, or an address of this \
                       machine alone, such as 127.0.0.1:9464";

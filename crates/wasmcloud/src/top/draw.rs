@@ -135,6 +135,9 @@ impl View<'_> {
         tell(plural(totals.actors, "actor", "actors"), Style::new());
         tell(plural(totals.providers, "provider", "providers"), Style::new());
         tell(format!("{} calls/s", count(totals.calls)), Style::new());
+        if totals.hosts_forgotten > 0 {
+            tell(plural(totals.hosts_forgotten, "host forgotten", "hosts forgotten"), theme.dim());
+        }
         Line::from(spans)
     }
 

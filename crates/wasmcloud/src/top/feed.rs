@@ -1,23 +1,22 @@
 //! Asks the hosts of a lattice what they run, again and again. A host that does not answer holds up no other.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc::Sender;
-use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::task::{JoinError, JoinSet};
 use wasmcloud_control::ControlClient;
-use wasmcloud_control::message::{EntityEntry, HostSummary, WholeInventory};
-use wasmcloud_telemetry::state::{Activity, ActorState, HealthState, HostState, Lifecycle, ProviderState};
+use wasmcloud_control::message::HostSummary;
+use wasmcloud_core::error::{Error, ErrorKind};
+use wasmcloud_telemetry::state::HostState;
 
-use crate::outcome::CommandResult;
+use super::inventory::state_of;
+use super::schedule::{MOST_AT_ONCE, MOST_HOSTS, Question, Schedule, Verdict};
+use crate::outcome::{CommandError, CommandResult};
 
 /// How often hosts are asked whether there are others.
 const DISCOVERY: Duration = Duration::from_secs(5);
-
-/// The most hosts that are asked at a time.
-const MOST_AT_ONCE: usize = 64;
 
 /// What was learned.
 #[derive(Debug)]
@@ -26,8 +25,12 @@ pub(super) enum Update {
     Hosts(Vec<HostSummary>),
     /// The state of a host. One without telemetry tells no figures.
     State { host: String, state: Box<HostState>, has_telemetry: bool },
-    /// A host did not answer, for this reason.
+    /// A host that answered before has not answered the last question, for this reason.
+    Late { host: String, reason: String },
+    /// A host does not answer, for this reason.
     Silent { host: String, reason: String },
+    /// A host has not answered for so long that it is not asked any more.
+    Forgotten { host: String },
 }
 
 /// What is asked, and how often.
@@ -39,12 +42,24 @@ pub(super) struct Feed {
     interval: Duration,
 }
 
-/// A host that is asked.
-#[derive(Debug, Default)]
-struct Asked {
-    /// The sequence number of the last event that it told.
-    after: Option<u64>,
-    is_in_progress: bool,
+/// What came of a question.
+#[derive(Debug)]
+enum Answer {
+    Hosts(Vec<HostSummary>),
+    State { host: String, state: Box<HostState>, has_telemetry: bool },
+    Failed { host: String, error: Error },
+}
+
+/// The questions in progress, and what follows from their answers.
+#[derive(Debug)]
+struct Asking<'a> {
+    feed: &'a Feed,
+    schedule: Schedule,
+    questions: JoinSet<Answer>,
+    /// When hosts are next asked whether there are others. `None` if they are not.
+    discovery: Option<Instant>,
+    /// The hosts of which others have said that they left.
+    left: BTreeSet<String>,
 }
 
 impl Feed {
@@ -72,80 +87,133 @@ impl Feed {
                 hosts
             }
         };
-        updates.extend(join_all(hosts.into_iter().map(|host| read(self.client.clone(), host, None))).await);
+        let question = |host: String| Question { host, after: None, had_telemetry: false };
+        let asked = hosts.into_iter().take(MOST_HOSTS).map(|host| read(self.client.clone(), question(host)));
+        let answers: Vec<Answer> = stream::iter(asked).buffered(MOST_AT_ONCE).collect().await;
+        updates.extend(answers.into_iter().map(|answer| answer.told(Verdict::Silent)));
         Ok(updates)
     }
 
     /// Asks the hosts until the receiver is gone.
-    pub(super) async fn run(&self, updates: Sender<Update>) {
-        let mut asked: BTreeMap<String, Asked> =
-            self.only.iter().map(|host| (host.clone(), Asked::default())).collect();
-        let mut discovered: Option<Instant> = None;
-        let mut questions = JoinSet::new();
-        let mut tick = tokio::time::interval(self.interval);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ///
+    /// # Errors
+    /// `Failed` if a question ended by a bug.
+    pub(super) async fn run(&self, updates: Sender<Update>) -> CommandResult<()> {
+        let mut asking = Asking::new(self);
         loop {
+            let due = asking.ask(Instant::now());
             tokio::select! {
-                _ = tick.tick() => {
-                    let is_due = discovered.is_none_or(|last| last.elapsed() >= DISCOVERY);
-                    if self.is_for_all() && is_due {
-                        discovered = Some(Instant::now());
-                        let client = self.client.clone();
-                        // Without an answer, the hosts themselves show that they are gone.
-                        questions.spawn(async move { Update::Hosts(client.hosts().await.unwrap_or_default()) });
-                    }
-                    for (host, asked) in asked.iter_mut().filter(|(_, asked)| !asked.is_in_progress) {
-                        if questions.len() < MOST_AT_ONCE {
-                            asked.is_in_progress = true;
-                            questions.spawn(read(self.client.clone(), host.clone(), asked.after));
+                () = tokio::time::sleep_until(due.into()) => {}
+                Some(answer) = asking.questions.join_next() => {
+                    for update in asking.take(completed(answer)?, Instant::now()) {
+                        if updates.send(update).await.is_err() {
+                            return Ok(());
                         }
                     }
                 }
-                Some(Ok(update)) = questions.join_next() => {
-                    if self.note(&update, &mut asked) {
-                        tick.reset_immediately();
-                    }
-                    if updates.send(update).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Notes what the next question is. Returns whether there are new hosts, which are asked at once.
-    fn note(&self, update: &Update, asked: &mut BTreeMap<String, Asked>) -> bool {
-        match update {
-            Update::Hosts(hosts) => {
-                let before = asked.len();
-                for host in hosts {
-                    asked.entry(host.id.clone()).or_default();
-                }
-                asked.len() > before
-            }
-            Update::State { host, state, .. } => {
-                let last = state.events.last().map(|event| event.sequence);
-                let asked = asked.entry(host.clone()).or_default();
-                *asked = Asked { after: last.or(asked.after), is_in_progress: false };
-                false
-            }
-            Update::Silent { host, .. } => {
-                // One that comes back under the same key counts its events anew.
-                asked.insert(host.clone(), Asked::default());
-                false
             }
         }
     }
 }
 
+impl Asking<'_> {
+    fn new(feed: &Feed) -> Asking<'_> {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(feed.interval);
+        feed.only.iter().for_each(|host| schedule.found(host, now));
+        let discovery = feed.is_for_all().then_some(now);
+        Asking { feed, schedule, questions: JoinSet::new(), discovery, left: BTreeSet::new() }
+    }
+
+    /// Asks what is due. Returns when more is.
+    fn ask(&mut self, now: Instant) -> Instant {
+        if let Some(due) = &mut self.discovery
+            && *due <= now
+        {
+            *due = now + DISCOVERY;
+            let client = self.feed.client.clone();
+            // Without an answer, the hosts themselves show that they are gone.
+            self.questions.spawn(async move { Answer::Hosts(client.hosts().await.unwrap_or_default()) });
+        }
+        while let Some(question) = self.schedule.next(now) {
+            self.questions.spawn(read(self.feed.client.clone(), question));
+        }
+        let due = [self.schedule.next_due(), self.discovery];
+        due.into_iter().flatten().min().unwrap_or(now + DISCOVERY)
+    }
+
+    /// Notes an answer, and returns what was learned from it.
+    fn take(&mut self, mut answer: Answer, now: Instant) -> Vec<Update> {
+        let mut forgotten = BTreeSet::new();
+        let mut verdict = Verdict::Silent;
+        match &mut answer {
+            Answer::Hosts(hosts) => {
+                hosts.iter().for_each(|host| self.schedule.found(&host.id, now));
+                hosts.retain(|host| self.schedule.knows(&host.id));
+                let left = std::mem::take(&mut self.left);
+                forgotten = self.schedule.forget(|host| left.contains(host), now);
+            }
+            Answer::State { host, state, has_telemetry } => {
+                let last_event = state.events.last().map(|event| event.sequence);
+                let started_at = has_telemetry.then_some(state.host.started_at);
+                self.schedule.answered(host, last_event, started_at, now);
+                let left = state.hosts.iter().filter(|host| host.state == "left" && self.schedule.knows(&host.id));
+                self.left.extend(left.map(|host| host.id.clone()));
+            }
+            Answer::Failed { host, error } => {
+                verdict = self.schedule.failed(host, error.kind() == ErrorKind::LatticeUnavailable, now);
+            }
+        }
+        let forgotten = forgotten.into_iter().map(|host| Update::Forgotten { host });
+        std::iter::once(answer.told(verdict)).chain(forgotten).collect()
+    }
+}
+
+impl Answer {
+    /// Returns what was learned. `verdict` is what is thought of a host that has not answered.
+    fn told(self, verdict: Verdict) -> Update {
+        match self {
+            Answer::Hosts(hosts) => Update::Hosts(hosts),
+            Answer::State { host, state, has_telemetry } => Update::State { host, state, has_telemetry },
+            Answer::Failed { host, error } => match verdict {
+                Verdict::Late => Update::Late { host, reason: error.to_string() },
+                Verdict::Silent => Update::Silent { host, reason: error.to_string() },
+            },
+        }
+    }
+}
+
+/// Returns what came of a question.
+///
+/// # Errors
+/// `Failed` if it ended by a bug, which has been printed.
+fn completed(answer: Result<Answer, JoinError>) -> CommandResult<Answer> {
+    answer.map_err(|_| CommandError::Failed("a question to the hosts ended by a bug".to_owned()))
+}
+
 /// Asks a host for its state. One without telemetry is asked for its inventory instead.
-async fn read(client: ControlClient, host: String, after: Option<u64>) -> Update {
-    if let Ok(state) = client.whole_state(&host, after).await {
-        return Update::State { host, state: Box::new(state), has_telemetry: true };
+async fn read(client: ControlClient, question: Question) -> Answer {
+    let Question { host, after, had_telemetry } = question;
+    let error = match client.whole_state(&host, after).await {
+        Ok(state) => return Answer::State { host, state: Box::new(state), has_telemetry: true },
+        Err(error) => error,
+    };
+    if !may_lack_telemetry(error.kind(), had_telemetry) {
+        return Answer::Failed { host, error };
     }
     match client.whole_inventory(&host).await {
-        Ok(inventory) => Update::State { host, state: Box::new(state_of(inventory, now())), has_telemetry: false },
-        Err(error) => Update::Silent { host, reason: error.to_string() },
+        Ok(inventory) => Answer::State { host, state: Box::new(state_of(inventory, now())), has_telemetry: false },
+        Err(error) => Answer::Failed { host, error },
+    }
+}
+
+/// Returns whether a question for a state may have failed because the host has no telemetry. Hosts of 2021 do not answer it, and
+/// others say that they do not support it, which is also the kind of an answer that cannot be read.
+fn may_lack_telemetry(kind: ErrorKind, had_telemetry: bool) -> bool {
+    match kind {
+        ErrorKind::LatticeUnavailable => true,
+        ErrorKind::Unsupported => !had_telemetry,
+        _ => false,
     }
 }
 
@@ -155,65 +223,25 @@ pub(super) fn now() -> u64 {
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Returns what an inventory tells as a state.
-fn state_of(inventory: WholeInventory, now: u64) -> HostState {
-    let WholeInventory { host_id, version, uptime, labels, cordoned, actors, providers, .. } = inventory;
-    let mut state = HostState::default();
-    state.at = now;
-    state.host.id = host_id;
-    state.host.version = version.unwrap_or_default();
-    state.host.started_at = uptime.map_or(0, |uptime| now.saturating_sub(uptime.saturating_mul(1000)));
-    state.host.labels = labels;
-    state.host.cordoned = cordoned;
-    state.actors = actors.into_iter().map(|entry| actor_of(entry, now)).collect();
-    state.providers = providers.into_iter().map(|entry| provider_of(entry, now)).collect();
-    state
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn actor_of(entry: EntityEntry, now: u64) -> ActorState {
-    let activity = activity_of(&entry, now);
-    let mut actor = ActorState { activity, id: entry.id, ..ActorState::default() };
-    actor.trust.trusted = !matches!(entry.state.as_str(), "expired" | "distrusted");
-    actor.trust.reason = entry.reason.filter(|_| !actor.trust.trusted);
-    actor.name = entry.name.unwrap_or_default();
-    actor.alias = entry.call_alias;
-    actor.revision = entry.revision;
-    actor.image_ref = entry.image_ref;
-    actor.instances = entry.instances.unwrap_or_default();
-    actor.instances_running = if actor.activity.state == Lifecycle::Running { actor.instances } else { 0 };
-    actor.in_flight = entry.calls.unwrap_or_default();
-    actor
-}
+    #[test]
+    fn only_a_host_that_may_lack_telemetry_is_asked_for_its_inventory() {
+        use ErrorKind::{DeadlineExceeded, LatticeUnavailable, MessageTooLarge, Unsupported};
+        let asked = |had_telemetry: bool| {
+            [LatticeUnavailable, Unsupported, DeadlineExceeded, MessageTooLarge]
+                .map(|kind| may_lack_telemetry(kind, had_telemetry))
+        };
+        assert_eq!((asked(false), asked(true)), ([true, true, false, false], [true, false, false, false]));
+    }
 
-fn provider_of(entry: EntityEntry, now: u64) -> ProviderState {
-    let activity = activity_of(&entry, now);
-    let link_name = entry.link_name.unwrap_or_default();
-    let mut provider = ProviderState { activity, ..ProviderState::default() };
-    provider.key = format!("{}/{link_name}", entry.id);
-    provider.trust.trusted = !matches!(entry.state.as_str(), "expired" | "distrusted");
-    provider.trust.reason = entry.reason.filter(|_| !provider.trust.trusted);
-    provider.id = entry.id;
-    provider.link_name = link_name;
-    provider.contract_id = entry.contract_id.unwrap_or_default();
-    provider.name = entry.name.unwrap_or_default();
-    provider.image_ref = entry.image_ref;
-    provider
-}
-
-fn activity_of(entry: &EntityEntry, now: u64) -> Activity {
-    let state = match entry.state.as_str() {
-        "restarting" => Lifecycle::Restarting,
-        "failed" => Lifecycle::Failed,
-        "stopping" => Lifecycle::Stopping,
-        _ => Lifecycle::Running,
-    };
-    let health = entry.health.as_deref().unwrap_or_default();
-    let health_state = match health {
-        "healthy" => HealthState::Healthy,
-        "busy" => HealthState::Busy,
-        "" => HealthState::Unknown,
-        _ => HealthState::Unhealthy,
-    };
-    let reason = entry.reason.clone().or_else(|| (health_state == HealthState::Unhealthy).then(|| health.to_owned()));
-    Activity { state, reason, health: health_state, restarts: entry.restarts, measured_at: now, ..Activity::default() }
+    #[tokio::test]
+    async fn a_question_that_panics_ends_the_command() {
+        let mut questions: JoinSet<Answer> = JoinSet::new();
+        questions.spawn(async { panic!("a bug") });
+        let failure = completed(questions.join_next().await.unwrap()).unwrap_err();
+        assert!(matches!(failure, CommandError::Failed(_)), "{failure:?}");
+    }
 }

@@ -37,13 +37,14 @@ pub(super) struct Item {
     pub(super) word: &'static str,
     /// Why the state is not fine.
     pub(super) reason: Option<String>,
+    /// Whether its host answers no more, so that its figures are old.
+    pub(super) is_of_gone_host: bool,
     pub(super) entity: Entity,
 }
 
 impl Item {
-    /// Returns the items of a host. `is_gone` says whether it answers no more.
-    pub(super) fn of_host(state: &HostState, is_gone: bool) -> Vec<Item> {
-        let host = &state.host.id;
+    /// Returns the items of a host with this public key. `is_gone` says whether it answers no more.
+    pub(super) fn of_host(host: &str, state: &HostState, is_gone: bool) -> Vec<Item> {
         let actors = state.actors.iter().map(|actor| Item::of_actor(host, actor, is_gone));
         actors.chain(state.providers.iter().map(|provider| Item::of_provider(host, provider, is_gone))).collect()
     }
@@ -111,8 +112,12 @@ impl Item {
         self.severity == Severity::Warning || self.word == "errors"
     }
 
-    /// Returns whether a text occurs in a name, a key, a contract or the state. `text` is in lower case.
+    /// Returns whether a text occurs in a name, a key, a contract or the state. `text` is in lower case. Each matches an empty
+    /// one.
     pub(super) fn matches(&self, text: &str) -> bool {
+        if text.is_empty() {
+            return true;
+        }
         let has = |field: &str| field.to_lowercase().contains(text);
         let of_entity = match &self.entity {
             Entity::Actor(actor) => {
@@ -129,6 +134,7 @@ struct Standing {
     severity: Severity,
     word: &'static str,
     reason: Option<String>,
+    is_gone: bool,
 }
 
 impl Standing {
@@ -151,13 +157,13 @@ impl Standing {
             _ => activity.reason.as_deref(),
         };
         let reason = reason.map(shown).filter(|reason| severity >= Severity::Warning && !reason.is_empty());
-        Standing { severity, word, reason }
+        Standing { severity, word, reason, is_gone }
     }
 
     fn item(self, host: &str, id: &str, name: &str, entity: Entity) -> Item {
-        let Standing { severity, word, reason } = self;
+        let Standing { severity, word, reason, is_gone: is_of_gone_host } = self;
         let key = format!("{host}/{id}");
-        Item { key, host: host.to_owned(), name: shown(name), severity, word, reason, entity }
+        Item { key, host: host.to_owned(), name: shown(name), severity, word, reason, is_of_gone_host, entity }
     }
 }
 

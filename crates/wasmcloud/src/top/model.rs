@@ -19,7 +19,8 @@ pub(super) struct Model {
     hosts: BTreeMap<String, KnownHost>,
     /// The last events of all hosts, the newest first.
     events: VecDeque<EventRecord>,
-    items: Vec<Item>,
+    /// How many hosts were forgotten, because they had not answered for long.
+    forgotten: usize,
 }
 
 /// What is known of a host.
@@ -28,9 +29,14 @@ pub(super) struct KnownHost {
     summary: Option<HostSummary>,
     pub(super) state: Option<HostState>,
     pub(super) has_telemetry: bool,
+    /// When it was started, as far as it has told. An inventory tells that less exactly.
+    started_at: Option<u64>,
+    items: Vec<Item>,
     /// When it last answered.
     answered: Option<Instant>,
-    /// Why it has not answered the last question.
+    /// Why it has not answered the last question, if it answered before.
+    pub(super) lateness: Option<String>,
+    /// Why it does not answer.
     pub(super) silence: Option<String>,
 }
 
@@ -51,18 +57,21 @@ pub(super) struct HostRow<'a> {
 pub(super) struct Totals {
     pub(super) hosts: usize,
     pub(super) hosts_gone: usize,
+    pub(super) hosts_forgotten: usize,
+    /// The actors of hosts that answer, with those that fail.
     pub(super) actors: usize,
+    /// The providers of hosts that answer, with those that fail.
     pub(super) providers: usize,
     pub(super) failing: usize,
     /// Actors and providers that do not fail, but are not well either.
     pub(super) troubled: usize,
-    /// Calls of the last second.
+    /// Calls of the last second on hosts that answer.
     pub(super) calls: u64,
 }
 
 impl Model {
     pub(super) fn new(namespace: &str) -> Model {
-        Model { namespace: namespace.to_owned(), hosts: BTreeMap::new(), events: VecDeque::new(), items: Vec::new() }
+        Model { namespace: namespace.to_owned(), hosts: BTreeMap::new(), events: VecDeque::new(), forgotten: 0 }
     }
 
     pub(super) fn namespace(&self) -> &str {
@@ -79,38 +88,36 @@ impl Model {
                 }
             }
             Update::State { host, state, has_telemetry } => {
-                self.take_events(&host, &state);
-                let known = self.hosts.entry(host).or_default();
+                self.take_events(&host, &state, has_telemetry);
+                let known = self.hosts.entry(host.clone()).or_default();
+                known.items = Item::of_host(&host, &state, false);
+                known.started_at = if has_telemetry { Some(state.host.started_at) } else { known.started_at };
                 known.state = Some(*state);
                 known.has_telemetry = has_telemetry;
                 known.answered = Some(now);
-                known.silence = None;
+                (known.lateness, known.silence) = (None, None);
             }
+            Update::Late { host, reason } => self.hosts.entry(host).or_default().lateness = Some(reason),
             Update::Silent { host, reason } => {
-                self.hosts.entry(host).or_default().silence = Some(reason);
+                let known = self.hosts.entry(host.clone()).or_default();
+                if known.silence.replace(reason).is_none()
+                    && let Some(state) = &known.state
+                {
+                    known.items = Item::of_host(&host, state, true);
+                }
+            }
+            Update::Forgotten { host } => {
+                self.hosts.remove(&host);
+                // One that others still tell of is listed all the same.
+                self.forgotten += usize::from(!self.peers().contains_key(host.as_str()));
             }
         }
-        self.items = self.items_of_hosts();
-    }
-
-    /// Returns what the hosts run. A host that said that it leaves has stopped all of it.
-    fn items_of_hosts(&self) -> Vec<Item> {
-        let peers = self.peers();
-        let has_left = |host: &str| peers.get(host).is_some_and(|peer| peer.state == "left");
-        let mut items = Vec::new();
-        for (id, known) in &self.hosts {
-            let is_gone = known.silence.is_some();
-            if let Some(state) = known.state.as_ref().filter(|_| !(is_gone && has_left(id))) {
-                items.extend(Item::of_host(state, is_gone));
-            }
-        }
-        items
     }
 
     /// Adds the events that are not known yet.
-    fn take_events(&mut self, host: &str, state: &HostState) {
-        let before = self.hosts.get(host).and_then(|known| known.state.as_ref());
-        if before.is_some_and(|before| before.host.started_at != state.host.started_at) {
+    fn take_events(&mut self, host: &str, state: &HostState, has_telemetry: bool) {
+        let before = self.hosts.get(host).and_then(|known| known.started_at).filter(|_| has_telemetry);
+        if before.is_some_and(|before| before != state.host.started_at) {
             // It was started again under the same key, and counts anew.
             self.events.retain(|event| event.host != host);
         }
@@ -147,8 +154,13 @@ impl Model {
         peers
     }
 
-    pub(super) fn items(&self) -> &[Item] {
-        &self.items
+    /// Returns what the hosts run. A host that said that it leaves has stopped all of it.
+    pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
+        let is_silent = |known: &KnownHost| known.silence.is_some();
+        let peers = if self.hosts.values().any(is_silent) { self.peers() } else { BTreeMap::new() };
+        let has_left = move |host: &str| peers.get(host).is_some_and(|peer| peer.state == "left");
+        let running = self.hosts.iter().filter(move |(id, known)| !(is_silent(known) && has_left(id)));
+        running.flat_map(|(_, known)| &known.items)
     }
 
     /// Returns the last events of all hosts, the newest first.
@@ -168,16 +180,23 @@ impl Model {
 
     pub(super) fn totals(&self) -> Totals {
         let hosts = self.hosts();
-        let actors = self.items.iter().filter(|item| item.kind() == "actor").count();
-        Totals {
+        let mut totals = Totals {
             hosts: hosts.len(),
             hosts_gone: hosts.iter().filter(|host| host.severity == Severity::Failure).count(),
-            actors,
-            providers: self.items.len() - actors,
-            failing: self.items.iter().filter(|item| item.severity == Severity::Failure).count(),
-            troubled: self.items.iter().filter(|item| item.is_troubled()).count(),
-            calls: self.items.iter().fold(0, |sum, item| sum.saturating_add(item.calls_now())),
+            hosts_forgotten: self.forgotten,
+            ..Totals::default()
+        };
+        for item in self.items() {
+            totals.failing += usize::from(item.severity == Severity::Failure);
+            totals.troubled += usize::from(item.is_troubled());
+            if !item.is_of_gone_host {
+                let is_actor = item.kind() == "actor";
+                totals.actors += usize::from(is_actor);
+                totals.providers += usize::from(!is_actor);
+                totals.calls = totals.calls.saturating_add(item.calls_now());
+            }
         }
+        totals
     }
 }
 
@@ -235,69 +254,4 @@ impl<'a> HostRow<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event(sequence: u64, at: u64) -> EventRecord {
-        EventRecord { sequence, at, kind: "crashed".into(), ..EventRecord::default() }
-    }
-
-    fn told(host: &str, started_at: u64, events: &[(u64, u64)]) -> Update {
-        let mut state = HostState::default();
-        state.host.id = host.to_owned();
-        state.host.started_at = started_at;
-        state.events = events.iter().map(|(sequence, at)| event(*sequence, *at)).collect();
-        Update::State { host: host.to_owned(), state: Box::new(state), has_telemetry: true }
-    }
-
-    #[test]
-    fn events_of_all_hosts_are_kept_once_and_the_newest_is_first() {
-        let now = Instant::now();
-        let mut model = Model::new("default");
-        model.take(told("N1", 5, &[(1, 10), (2, 30)]), now);
-        model.take(told("N2", 5, &[(1, 20)]), now);
-        model.take(told("N1", 5, &[(2, 30), (3, 40)]), now);
-        let listed: Vec<(&str, u64)> = model.events().iter().map(|event| (event.host.as_str(), event.at)).collect();
-        assert_eq!(listed, [("N1", 40), ("N1", 30), ("N2", 20), ("N1", 10)]);
-        model.take(told("N1", 6, &[(1, 50)]), now);
-        assert_eq!(model.events().iter().filter(|event| event.host == "N1").count(), 1, "it counts anew");
-        let many: Vec<(u64, u64)> = (0..600).map(|number| (number + 2, number + 100)).collect();
-        model.take(told("N1", 6, &many), now);
-        assert_eq!((model.events().len(), model.events()[0].at), (MOST_EVENTS, 699));
-    }
-
-    #[test]
-    fn a_host_that_answers_no_more_is_gone_and_comes_first() {
-        let now = Instant::now();
-        let mut model = Model::new("default");
-        model.take(told("N1", 5, &[]), now);
-        model.take(told("N2", 5, &[]), now);
-        assert_eq!(
-            model.hosts().iter().map(|host| (host.id, host.word)).collect::<Vec<_>>(),
-            [("N1", "up"), ("N2", "up")]
-        );
-        model.take(Update::Silent { host: "N2".into(), reason: "no host answers".into() }, now);
-        let words: Vec<(&str, &str)> = model.hosts().iter().map(|host| (host.id, host.word)).collect();
-        assert_eq!(words, [("N2", "gone"), ("N1", "up")]);
-        assert_eq!((model.totals().hosts, model.totals().hosts_gone), (2, 1));
-        let later = now + Duration::from_secs(9);
-        assert_eq!(model.age(later), Some(Duration::from_secs(9)), "the age is that of the last answer");
-        model.take(told("N2", 5, &[]), later);
-        assert_eq!(model.hosts()[0].word, "up");
-    }
-
-    #[test]
-    fn hosts_that_only_others_know_are_listed() {
-        let mut state = HostState::default();
-        state.host.id = "N1".into();
-        state.hosts =
-            vec![LatticeHost { id: "N3".into(), state: "down".into(), heard_at: 4, ..LatticeHost::default() }];
-        let mut model = Model::new("default");
-        let update = Update::State { host: "N1".into(), state: Box::new(state), has_telemetry: true };
-        model.take(update, Instant::now());
-        assert_eq!(
-            model.hosts().iter().map(|host| (host.id, host.word)).collect::<Vec<_>>(),
-            [("N3", "down"), ("N1", "up")]
-        );
-    }
-}
+mod tests;

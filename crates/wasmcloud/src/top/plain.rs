@@ -46,7 +46,7 @@ fn hosts(model: &Model, now: Instant) -> String {
             host.counts().map(|counts| counts.0.to_string()).unwrap_or_default(),
             host.counts().map(|counts| counts.1.to_string()).unwrap_or_default(),
             state.map(|state| per_second(&state.host.calls_per_second)).unwrap_or_default(),
-            state.map(|state| bytes(state.host.memory_bytes)).filter(|text| text != "0 B").unwrap_or_default(),
+            state.and_then(|state| state.host.memory_bytes).filter(|number| *number > 0).map(bytes).unwrap_or_default(),
             host.version().to_owned(),
             silence.or(age).unwrap_or_default(),
         ]);

@@ -74,10 +74,10 @@ pub(super) struct Screen {
 
 impl Cursor {
     /// Finds the selected line in a list that may have changed, and lets `height` lines around it be drawn.
-    pub(super) fn settle(&mut self, keys: &[String], height: usize) {
+    pub(super) fn settle(&mut self, keys: &[&str], height: usize) {
         let place = self.key.as_ref().and_then(|key| keys.iter().position(|other| other == key));
         self.index = place.unwrap_or(self.index).min(keys.len().saturating_sub(1));
-        self.key = keys.get(self.index).cloned();
+        self.key = keys.get(self.index).map(|key| (*key).to_owned());
         let lowest = (self.index + 1).saturating_sub(height);
         self.top = self.top.clamp(lowest, self.index.max(lowest)).min(keys.len().saturating_sub(height));
     }
@@ -128,7 +128,7 @@ impl Screen {
     /// Returns the actors and providers that are searched for: those that fail first, the others as they are sorted.
     pub(super) fn listed<'a>(&self, model: &'a Model) -> Vec<&'a Item> {
         let search = self.search.to_lowercase();
-        let mut items: Vec<&Item> = model.items().iter().filter(|item| item.matches(&search)).collect();
+        let mut items: Vec<&Item> = model.items().filter(|item| item.matches(&search)).collect();
         items.sort_by(|left, right| {
             let by_state = right.severity.cmp(&left.severity);
             let by_figure = || self.sort.figure(right).cmp(&self.sort.figure(left));
@@ -140,8 +140,11 @@ impl Screen {
     /// Does what a key asks for.
     pub(super) fn press(&mut self, key: KeyEvent, model: &Model) -> Reaction {
         let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let is_combined = key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
         match key.code {
             KeyCode::Char('c' | 'd') if is_control => return Reaction::Quit,
+            // Other combinations are no letters.
+            KeyCode::Char(_) if is_combined => {}
             _ if self.is_typing => self.type_key(key.code),
             KeyCode::Char('q') if self.details.is_none() => return Reaction::Quit,
             _ if self.details.is_some() => self.read_on(key.code),
@@ -238,104 +241,4 @@ impl Focus {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use wasmcloud_telemetry::state::{ActorState, HostState, Lifecycle};
-
-    use super::super::feed::Update;
-    use super::*;
-
-    fn model() -> Model {
-        let mut state = HostState::default();
-        state.host.id = "N1".into();
-        for (name, calls, lifecycle) in
-            [("quiet", 1, Lifecycle::Running), ("busy", 9, Lifecycle::Running), ("zealot", 0, Lifecycle::Failed)]
-        {
-            let mut actor = ActorState { id: format!("M{name}"), name: name.into(), ..ActorState::default() };
-            actor.trust.trusted = true;
-            actor.activity.rate = vec![calls];
-            actor.activity.state = lifecycle;
-            state.actors.push(actor);
-        }
-        let mut model = Model::new("default");
-        let update = Update::State { host: "N1".into(), state: Box::new(state), has_telemetry: true };
-        model.take(update, Instant::now());
-        model
-    }
-
-    fn names(screen: &Screen, model: &Model) -> Vec<String> {
-        screen.listed(model).iter().map(|item| item.name.clone()).collect()
-    }
-
-    fn press(screen: &mut Screen, codes: &[KeyCode]) -> Reaction {
-        let model = model();
-        let press = |code: &KeyCode| screen.press(KeyEvent::from(*code), &model);
-        codes.iter().map(press).last().unwrap()
-    }
-
-    #[test]
-    fn what_fails_comes_first_whatever_it_is_sorted_by() {
-        let (model, mut screen) = (model(), Screen::default());
-        assert_eq!(names(&screen, &model), ["zealot", "busy", "quiet"]);
-        press(&mut screen, &[KeyCode::Char('s')]);
-        assert_eq!(
-            (screen.sort, names(&screen, &model)),
-            (Sort::Calls, vec!["zealot".into(), "busy".into(), "quiet".into()])
-        );
-    }
-
-    #[test]
-    fn a_search_is_typed_and_left() {
-        let (model, mut screen) = (model(), Screen::default());
-        let typed = ['/', 'Q', 'u', 'q'].map(KeyCode::Char);
-        assert_eq!(press(&mut screen, &typed), Reaction::Draw, "q is a letter of the search");
-        press(&mut screen, &[KeyCode::Backspace]);
-        assert_eq!(names(&screen, &model), ["quiet"]);
-        press(&mut screen, &[KeyCode::Enter]);
-        assert!(!screen.is_typing);
-        press(&mut screen, &[KeyCode::Esc]);
-        assert_eq!(names(&screen, &model).len(), 3);
-        press(&mut screen, &[KeyCode::Char('/')]);
-        (0..200).for_each(|_| {
-            press(&mut screen, &[KeyCode::Char('é')]);
-        });
-        assert!(screen.search.len() <= LONGEST_SEARCH);
-    }
-
-    #[test]
-    fn the_selected_line_is_followed_and_stays_in_sight() {
-        let keys = |range: std::ops::Range<u32>| range.map(|number| number.to_string()).collect::<Vec<String>>();
-        let mut cursor = Cursor::default();
-        cursor.settle(&keys(0..100), 10);
-        cursor.go(usize::MAX);
-        cursor.settle(&keys(0..100), 10);
-        assert_eq!((cursor.index, cursor.top), (99, 90));
-        cursor.settle(&keys(50..100), 10);
-        assert_eq!((cursor.index, cursor.top), (49, 40));
-        cursor.settle(&keys(0..3), 10);
-        assert_eq!((cursor.index, cursor.top), (2, 0));
-        cursor.settle(&[], 0);
-        assert_eq!((cursor.index, cursor.top), (0, 0));
-        cursor.settle(&keys(0..5), 2);
-        assert_eq!((cursor.index, cursor.top), (0, 0));
-    }
-
-    #[test]
-    fn details_are_opened_and_left_and_only_lists_are_quit() {
-        let mut screen = Screen::default();
-        press(&mut screen, &[KeyCode::Enter]);
-        assert_eq!(screen.details, Some(Subject::Item("N1/Mzealot".into())));
-        assert_eq!(press(&mut screen, &[KeyCode::Char('q')]), Reaction::Draw);
-        assert_eq!(screen.details, None);
-        press(&mut screen, &[KeyCode::BackTab, KeyCode::Enter]);
-        assert_eq!((screen.focus, &screen.details), (Focus::Hosts, &Some(Subject::Host("N1".into()))));
-        press(&mut screen, &[KeyCode::Esc, KeyCode::Tab, KeyCode::Tab, KeyCode::Enter]);
-        assert_eq!((screen.focus, &screen.details), (Focus::Events, &None), "there is no event");
-        let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        screen.is_typing = true;
-        assert_eq!(screen.press(control_c, &model()), Reaction::Quit);
-        screen.is_typing = false;
-        assert_eq!(press(&mut screen, &[KeyCode::Char('q')]), Reaction::Quit);
-    }
-}
+mod tests;

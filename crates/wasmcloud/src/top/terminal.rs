@@ -2,6 +2,8 @@
 
 use std::io::{self, Stdout, Write as _};
 use std::panic;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossterm::cursor::{Hide, Show};
@@ -27,7 +29,11 @@ pub(super) enum Input {
 }
 
 /// The screen of the terminal. Dropping it gives the terminal back.
-pub(super) struct Screenful(Terminal<CrosstermBackend<Stdout>>);
+pub(super) struct Screenful {
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Whether a thread or task has panicked. The terminal has been given back then, so that the panic can be read.
+    has_panicked: Arc<AtomicBool>,
+}
 
 impl Screenful {
     /// Takes the terminal over.
@@ -35,7 +41,10 @@ impl Screenful {
     /// # Errors
     /// `Failed` if it is no terminal that can be.
     pub(super) fn enter() -> CommandResult<Screenful> {
-        panic::set_hook(Box::new(|info| {
+        let has_panicked = Arc::<AtomicBool>::default();
+        let panicked = has_panicked.clone();
+        panic::set_hook(Box::new(move |info| {
+            panicked.store(true, Ordering::Relaxed);
             leave();
             // The text of a panic may come from outside.
             let text = panic_text(info.payload());
@@ -45,7 +54,8 @@ impl Screenful {
         terminal::enable_raw_mode().map_err(|error| failed(&error))?;
         let entered = execute!(io::stdout(), EnterAlternateScreen, Hide);
         let screen = entered.and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
-        screen.map(Screenful).map_err(|error| {
+        let screen = screen.map(|terminal| Screenful { terminal, has_panicked });
+        screen.map_err(|error| {
             leave();
             failed(&error)
         })
@@ -54,9 +64,12 @@ impl Screenful {
     /// Draws a frame.
     ///
     /// # Errors
-    /// `Failed` if the terminal is gone.
+    /// `Failed` if the terminal is gone, or a thread or task has panicked.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> CommandResult<()> {
-        self.0.draw(draw).map(drop).map_err(|error| failed(&error))
+        if self.has_panicked.load(Ordering::Relaxed) {
+            return Err(CommandError::Failed("it ends because of the bug that is named above".to_owned()));
+        }
+        self.terminal.draw(draw).map(drop).map_err(|error| failed(&error))
     }
 }
 

@@ -8,6 +8,9 @@ import { Histogram, Shares } from './spread.js';
 import { clean } from './text.js';
 import { note, panel } from './tables.js';
 
+/** Callers that wake up by less are not worth a remark. Unit: microseconds. */
+const LATE = 10_000;
+
 const ENDINGS = new Set(['stopped', 'unlinked', 'host_stopped']);
 
 /** Returns a time since the beginning of the run, which is given in microseconds. */
@@ -28,9 +31,7 @@ export function overTime(run) {
   const bounds = { from: 0, to: Math.max(1000, run.duration_us, last, ...ends), time: since, cursor };
   const loads = run.loads.flatMap((load) => ofLoad(load, bounds));
   const lanes = run.entities.length === 0 ? null : new Lanes({ ...bounds, entities: run.entities, events }).node;
-  const about = note(
-    `A bar is a slot of ${since(run.loads[0]?.slots.width_us ?? 0)}. Latencies are those of answered calls; a call counts in the slot in which it ended.`,
-  );
+  const about = note('Latencies are those of answered calls; a call counts in the bar of the time at which it ended.');
   return panel('time', 'Over time', loads, lanes, about);
 }
 
@@ -61,8 +62,15 @@ function ofLoad(load, bounds) {
     ],
     value: micros,
   });
-  const heading = element('h3', {}, clean(load.name, 120), ' ', element('span', { class: 'quiet' }, clean(`${load.target}: ${load.pace}`, 300), load.not_begun > 0 ? `; ${load.not_begun.toLocaleString('en')} planned calls were not begun` : ''));
+  const heading = element('h3', {}, clean(load.name, 120), ' ', element('span', { class: 'quiet' }, clean(`${load.target}: ${load.pace}`, 300), remarks(load).map((remark) => `; ${remark}`)));
   return [heading, calls.node, latency.node];
+}
+
+function remarks({ slots, not_begun: notBegun, latest_wake_us: latestWake }) {
+  const remarks = [`a bar is ${since(slots.width_us)}`];
+  if (notBegun > 0) remarks.push(`${notBegun.toLocaleString('en')} planned calls were not begun`);
+  if (latestWake > LATE) remarks.push(`callers woke up as much as ${since(latestWake)} late, which is in the latencies: the machine was busy`);
+  return remarks;
 }
 
 /** Builds the panel of how durations are spread. */

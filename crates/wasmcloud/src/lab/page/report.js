@@ -36,13 +36,7 @@ function ofReport(report) {
 function verdict(report) {
   const { expectations } = report;
   const unmet = expectations.filter((one) => !one.met);
-  const words = report.interrupted
-    ? 'The experiment was interrupted'
-    : expectations.length === 0
-      ? 'The plan expects nothing'
-      : unmet.length > 0
-        ? `${unmet.length} of ${plural(expectations.length, 'expectation')} ${unmet.length === 1 ? 'is' : 'are'} not met`
-        : `All ${plural(expectations.length, 'expectation')} are met`.replace('All 1 expectation are', 'The expectation is');
+  const words = inWords(report, unmet.length);
   const columns = [
     { title: 'Expected', cell: (one) => one.expected },
     { title: 'Of', cell: (one) => foreign(one.scope === null ? 'all' : clean(one.scope, 120)) },
@@ -52,10 +46,20 @@ function verdict(report) {
   const sorted = [...unmet, ...expectations.filter((one) => one.met)];
   const list = expectations.length === 0 ? null : table('Expectations', columns, sorted, (one) => (one.met ? null : 'error'));
   const build = report.machine.optimized ? null : note('The program was built without optimisations: its figures say nothing about other builds.');
-  const built = panel('verdict', words, list, build);
+  const failure = report.failure === null ? null : note(clean(report.failure, 1000));
+  const built = panel('verdict', words, failure, list, build);
   built.querySelector('h2').tabIndex = -1;
-  built.dataset.level = unmet.length > 0 ? 'error' : report.interrupted || expectations.length === 0 ? 'warning' : 'ok';
+  built.dataset.level = unmet.length > 0 || report.failure !== null ? 'error' : report.interrupted || expectations.length === 0 ? 'warning' : 'ok';
   return built;
+}
+
+function inWords({ expectations, failure, interrupted }, unmet) {
+  if (failure !== null) return 'The experiment was not finished';
+  if (interrupted) return 'The experiment was interrupted';
+  if (expectations.length === 0) return 'The plan expects nothing';
+  const all = plural(expectations.length, 'expectation');
+  if (unmet > 0) return `${unmet} of ${all} ${unmet === 1 ? 'is' : 'are'} not met`;
+  return expectations.length === 1 ? 'The expectation is met' : `All ${all} are met`;
 }
 
 // A table with a row for each run, and a choice of the one that is shown below.
@@ -63,6 +67,7 @@ function runs(report, show) {
   const rows = report.runs.map((run, number) => ({ number, ...sums(run) }));
   const columns = [
     { title: 'Run', cell: (row) => String(row.number + 1) },
+    { title: 'Seed', kind: 'number', cell: (row) => String(row.seed) },
     { title: 'Calls', kind: 'number', cell: (row) => count(row.calls) },
     { title: 'Answered', kind: 'number', cell: (row) => count(row.answered) },
     { title: 'Failed', kind: 'number', cell: (row) => count(row.failed) },
@@ -85,13 +90,17 @@ function runs(report, show) {
 function sums(run) {
   const sum = (of) => run.loads.reduce((total, load) => total + of(load), 0);
   const events = (of) => run.entities.reduce((total, entity) => total + of(entity.counts), 0);
-  const worst = (of) => run.loads.map(of).reduce((most, value) => (value === null ? most : Math.max(most ?? 0, value)), null);
+  // A load whose calls were not answered is no better than the others: its durations are unknown.
+  const called = run.loads.filter((load) => load.calls > 0);
+  const worst = (of) => (called.length === 0 || called.some((load) => of(load) === null) ? null : Math.max(...called.map(of)));
+  const answered = sum((load) => load.answered);
   return {
+    seed: run.seed,
     calls: sum((load) => load.calls),
-    answered: sum((load) => load.answered),
+    answered,
     failed: sum((load) => load.failed),
     lost: sum((load) => load.lost),
-    throughput: sum((load) => load.throughput),
+    throughput: run.duration_us > 0 ? (answered / run.duration_us) * 1e6 : 0,
     p50: worst((load) => load.latency.p50_us),
     p99: worst((load) => load.latency.p99_us),
     injected: events((counts) => counts.injected),

@@ -1,12 +1,12 @@
 //! What a plan expects.
 
-use wasmcloud_document::{Content, DocumentError, Fields, printable, wrong};
+use wasmcloud_document::{Content, DocumentError, Field, Fields, printable, wrong};
 
 use crate::lab::expectation::{self, Expectation, Scope};
 
 /// Reads what is expected of something.
 pub(super) fn expectations(fields: &mut Fields, scope: Scope) -> Result<Vec<Expectation>, DocumentError> {
-    let Some((node, name)) = fields.take("expect") else { return Ok(Vec::new()) };
+    let Some(Field { node, key: name }) = fields.take("expect") else { return Ok(Vec::new()) };
     let Content::Mapping(entries) = node.content else { return Err(wrong(&node, &name, "a mapping")) };
     let mut expectations = Vec::new();
     for entry in entries {

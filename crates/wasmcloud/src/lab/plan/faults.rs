@@ -1,6 +1,6 @@
 //! The faults of a plan.
 
-use wasmcloud_document::{Content, DocumentError, Fields, Node, quantity};
+use wasmcloud_document::{Content, DocumentError, Field, Fields, Node, quantity};
 
 use super::expect::expectations;
 use super::values::{probability, up_to};
@@ -41,7 +41,7 @@ fn each(
     key: &str,
     read: impl Fn(Node, String) -> Result<Rule, DocumentError>,
 ) -> Result<Vec<Rule>, DocumentError> {
-    let Some((node, name)) = fields.take(key) else { return Ok(Vec::new()) };
+    let Some(Field { node, key: name }) = fields.take(key) else { return Ok(Vec::new()) };
     match node.content {
         Content::List(nodes) => {
             nodes.into_iter().enumerate().map(|(number, node)| read(node, format!("{name}[{number}]"))).collect()

@@ -3,17 +3,18 @@
 use std::path::Path;
 
 use data_encoding::BASE64;
-use wasmcloud_document::{Content, DocumentError, Fields, Node, quantity, text};
+use wasmcloud_document::{Content, DocumentError, Field, Fields, quantity, text};
 
 use crate::ctl::msgpack;
+use crate::input;
 
 const PAYLOAD: [&str; 5] = ["text", "base64", "file", "msgpack", "zeros"];
 
 /// The size of the largest payload, in bytes.
-const LARGEST: u64 = 64 * 1024 * 1024;
+const LARGEST: usize = 64 * 1024 * 1024;
 
 /// Reads a payload: a text, or a mapping that says what the bytes are.
-pub(super) fn payload((node, key): (Node, String), folder: &Path) -> Result<Vec<u8>, DocumentError> {
+pub(super) fn payload(Field { node, key }: Field, folder: &Path) -> Result<Vec<u8>, DocumentError> {
     if !matches!(node.content, Content::Mapping(_)) {
         return text(node, key).map(String::into_bytes);
     }
@@ -39,11 +40,7 @@ fn of_base64(text: &str) -> Result<Vec<u8>, String> {
 }
 
 fn of_file(path: &Path) -> Result<Vec<u8>, String> {
-    let readable = |error: std::io::Error| format!("the file {} cannot be read: {error}", path.display());
-    if std::fs::metadata(path).map_err(readable)?.len() > LARGEST {
-        return Err(format!("the file {} has more than {LARGEST} bytes", path.display()));
-    }
-    std::fs::read(path).map_err(readable)
+    input::read_up_to(path, "the payload", LARGEST).map_err(|error| error.message())
 }
 
 fn of_json(text: &str) -> Result<Vec<u8>, String> {
@@ -52,6 +49,6 @@ fn of_json(text: &str) -> Result<Vec<u8>, String> {
 }
 
 fn zeros(bytes: u64) -> Result<Vec<u8>, String> {
-    let length = usize::try_from(bytes).ok().filter(|_| bytes <= LARGEST);
+    let length = usize::try_from(bytes).ok().filter(|length| *length <= LARGEST);
     length.map(|length| vec![0; length]).ok_or_else(|| format!("it has more than {LARGEST} bytes"))
 }

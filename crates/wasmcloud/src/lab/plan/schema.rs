@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use wasmcloud_document::{Content, DocumentError, Fields, Node, named_values, quantity, text};
+use wasmcloud_document::{Content, DocumentError, Field, Fields, Node, named_values, quantity, scalar, text};
 use wasmcloud_host::{ManifestRestart, Restart};
 
 use super::expect::expectations;
@@ -102,7 +102,7 @@ fn distinct_entities(faults: &[(Faults, Vec<Expectation>)]) -> Result<(), Docume
     Ok(())
 }
 
-fn host((node, key): (Node, String)) -> Result<HostChange, DocumentError> {
+fn host(Field { node, key }: Field) -> Result<HostChange, DocumentError> {
     let position = node.position;
     let mut fields = Fields::of(node, key.clone(), &HOST)?;
     let shards = fields.quantity("shards", up_to::<1_024>)?.map(|shards| shards as usize);
@@ -130,7 +130,7 @@ fn actor(node: Node, key: String) -> Result<ActorChange, DocumentError> {
     })
 }
 
-fn restart((node, key): (Node, String)) -> Result<ManifestRestart, DocumentError> {
+fn restart(Field { node, key }: Field) -> Result<ManifestRestart, DocumentError> {
     let mut fields = Fields::of(node, key, &RESTART)?;
     let mut restart = ManifestRestart::default();
     restart.restart = fields.one_of("restart", &RESTARTS)?;
@@ -178,9 +178,9 @@ fn load(node: Node, key: String, folder: &Path) -> Result<(Load, Vec<Expectation
 fn target(fields: &mut Fields, folder: &Path) -> Result<Option<Target>, DocumentError> {
     let actor = fields.optional("actor")?;
     let operation = fields.optional("operation")?;
-    let body = fields.take("payload").map(|node| payload(node, folder)).transpose()?;
+    let body = fields.take("payload").map(|body| payload(body, folder)).transpose()?;
     let status = fields.quantity("status", status)?;
-    let http = fields.take("http").map(|node| http(node, folder, status)).transpose()?;
+    let http = fields.take("http").map(|target| http(target, folder, status)).transpose()?;
     Ok(match (actor, operation, body, http) {
         (Some(actor), Some(operation), payload, None) if status.is_none() => {
             Some(Target::Actor { actor, operation, payload: payload.unwrap_or_default() })
@@ -190,7 +190,7 @@ fn target(fields: &mut Fields, folder: &Path) -> Result<Option<Target>, Document
     })
 }
 
-fn http((node, key): (Node, String), folder: &Path, status: Option<u16>) -> Result<Target, DocumentError> {
+fn http(Field { node, key }: Field, folder: &Path, status: Option<u16>) -> Result<Target, DocumentError> {
     let default = |url| Target::Http { method: "GET".to_owned(), url, headers: Vec::new(), body: Vec::new(), status };
     if !matches!(node.content, Content::Mapping(_)) {
         return text(node, key).map(default);
@@ -199,16 +199,9 @@ fn http((node, key): (Node, String), folder: &Path, status: Option<u16>) -> Resu
     Ok(Target::Http {
         url: fields.required("url")?,
         method: fields.optional("method")?.unwrap_or_else(|| "GET".to_owned()),
-        headers: fields.take("headers").map(headers).transpose()?.unwrap_or_default(),
+        headers: fields.take("headers").map(|headers| named_values(headers, scalar)).transpose()?.unwrap_or_default(),
         body: fields.take("body").map(|body| payload(body, folder)).transpose()?.unwrap_or_default(),
         status,
-    })
-}
-
-fn headers(headers: (Node, String)) -> Result<Vec<(String, String)>, DocumentError> {
-    named_values(headers, "a text, a number or a boolean", |node, _| match node.content {
-        Content::Text(text) | Content::Literal(text) => Ok(Ok(text)),
-        _ => Ok(Err(node)),
     })
 }
 

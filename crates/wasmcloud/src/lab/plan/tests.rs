@@ -107,62 +107,86 @@ fn expectations_are_those_of_the_plan_its_loads_and_its_faults() {
     assert_eq!(words, ["lost = 0", "ActorTrapped >= 1", "p99 <= 20ms of l", "restarts in 1..3 of a"]);
 }
 
-#[test]
-fn what_is_wrong_is_said_with_its_place() {
-    for (text, key, reason) in [
-        ("manifest: m", "loads", "without a load, nothing is called"),
-        ("loads: [{actor: a, operation: b, calls: 1}]", "manifest", "missing"),
-        ("manifst: m", "line 1, column 1", "did you mean manifest?"),
-        ("manifest: m\nloads: [{actor: a, operation: b}]", "loads[0] (line 2, column 9)", "calls or duration"),
-        ("manifest: m\nloads: [{actor: a, calls: 1}]", "loads[0]", "actor and operation"),
-        ("manifest: m\nloads: [{http: u, payload: b, calls: 1}]", "loads[0]", "either"),
-        ("manifest: m\nloads: [{actor: a, operation: b, status: 200, calls: 1}]", "loads[0]", "either"),
-        ("manifest: m\nloads: [{actor: a, operation: b, calls: 1, rate: 1, pause: 1s}]", "loads[0]", "both"),
-        ("manifest: m\nloads: [{actor: a, operation: b, calls: 0}]", "loads[0].calls", "at least 1"),
-        ("manifest: m\nloads: [{actor: a, operation: b, calls: 1, callers: 10001}]", "loads[0].callers", "10000"),
-        ("manifest: m\nloads: [{actor: a, operation: b, calls: 1, rate: -1}]", "loads[0].rate", "per second"),
-        ("manifest: m\nloads: [{actor: a, operation: b, duration: 18446744073709551s}]", "loads[0].duration", "168h"),
-        ("manifest: m\nloads: [{actor: a, operation: b, calls: 1, rate: 0.0001}]", "loads[0].rate", "0.001"),
-        (
-            "manifest: m\nloads: [{actor: a, operation: b, calls: 1, payload: {text: a, zeros: 1}}]",
-            "loads[0].payload",
-            "one of",
-        ),
-        ("manifest: m\nloads: [{actor: a, operation: b, calls: 1, payload: {file: none}}]", "loads[0].payload", "none"),
-        (
-            "manifest: m\nloads: [{actor: a, operation: b, calls: 1, payload: {zeros: 9GiB}}]",
-            "loads[0].payload",
-            "more than",
-        ),
-        (
-            "manifest: m\nloads: [{actor: a, operation: b, calls: 1}, {actor: a, operation: b, calls: 1}]",
-            "loads[1].name",
-            "same name",
-        ),
-    ] {
+/// Reads each text, and expects an error that names a key and a reason.
+fn refused<const N: usize>(read: impl Fn(&str) -> Result<Plan, String>, cases: [(&str, &str, &str); N]) {
+    for (text, key, reason) in cases {
         let error = read(text).unwrap_err();
         assert!(error.contains(key) && error.contains(reason), "{text}: {error}");
     }
-    for (text, key, reason) in [
-        ("faults: [{actor: a, provider: b}]", "faults[0]", "either"),
-        ("faults: [{actor: a, link_name: b}]", "faults[0]", "either"),
-        ("faults: [{actor: a}, {actor: a}]", "faults[1]", "one entry"),
-        ("faults: [{actor: a, crash: {nth: 1, every: 2}}]", "faults[0].crash", "one of nth, every or probability"),
-        ("faults: [{actor: a, crash: {probability: 2}}]", "faults[0].crash.probability", "0 to 1"),
-        ("faults: [{actor: a, drop: {every: 2}}]", "faults[0].drop.every", "unknown"),
-        ("faults: [{actor: a, delay: {from: 5ms, to: 1ms}}]", "faults[0].delay", "not above"),
-        ("faults: [{actor: a, expect: {p99: 1ms}}]", "faults[0].expect.p99", "unknown"),
+}
+
+#[test]
+fn what_is_wrong_with_a_plan_is_said_with_its_place() {
+    let missing = [
+        ("manifest: m", "loads", "without a load, nothing is called"),
+        ("loads: [{actor: a, operation: b, calls: 1}]", "manifest", "missing"),
+        ("manifst: m", "line 1, column 1", "did you mean manifest?"),
+    ];
+    refused(read, missing);
+    let others = [
         ("host: {restart: {intensity: 3}}", "host.restart", "give both"),
         ("runs: 101", "runs", "1 to 100"),
         ("expect: {lost: [0]}", "expect.lost", "a list"),
         ("expect: [lost]", "expect", "a mapping"),
         ("name: '${LAB_TEST_UNSET}'", "name", "LAB_TEST_UNSET"),
-    ] {
-        let error = with(text).unwrap_err();
-        assert!(error.contains(key) && error.contains(reason), "{text}: {error}");
-    }
+    ];
+    refused(with, others);
     let many = format!("manifest: m\nloads: [{}]", "{actor: a, operation: b, calls: 1}, ".repeat(33));
     assert!(read(&many).unwrap_err().contains("the limit is 32"));
+}
+
+#[test]
+fn what_is_wrong_with_a_load_is_said_with_its_place() {
+    let of_load = |text: &str| read(&format!("manifest: m\nloads: [{text}]"));
+    let ways = [
+        ("{actor: a, operation: b}", "loads[0] (line 2, column 9)", "calls or duration"),
+        ("{actor: a, calls: 1}", "loads[0]", "actor and operation"),
+        ("{http: u, payload: b, calls: 1}", "loads[0]", "either"),
+        ("{actor: a, operation: b, status: 200, calls: 1}", "loads[0]", "either"),
+        ("{actor: a, operation: b, calls: 1, rate: 1, pause: 1s}", "loads[0]", "both"),
+    ];
+    refused(of_load, ways);
+    let called = |text: &str| of_load(&format!("{{actor: a, operation: b, {text}}}"));
+    let values = [
+        ("calls: 0", "loads[0].calls", "at least 1"),
+        ("calls: 1, callers: 10001", "loads[0].callers", "10000"),
+        ("calls: 1, rate: -1", "loads[0].rate", "per second"),
+        ("duration: 18446744073709551s", "loads[0].duration", "168h"),
+        ("calls: 1, rate: 0.0001", "loads[0].rate", "0.001"),
+        ("calls: 1}, {actor: a, operation: b, calls: 1", "loads[1].name", "same name"),
+    ];
+    refused(called, values);
+    let paid = |text: &str| called(&format!("calls: 1, payload: {{{text}}}"));
+    let payloads = [
+        ("text: a, zeros: 1", "loads[0].payload", "one of"),
+        ("file: none", "loads[0].payload", "none"),
+        ("zeros: 9GiB", "loads[0].payload", "more than"),
+    ];
+    refused(paid, payloads);
+}
+
+#[test]
+fn what_is_wrong_with_faults_is_said_with_its_place() {
+    let cases = [
+        ("{actor: a, provider: b}", "faults[0]", "either"),
+        ("{actor: a, link_name: b}", "faults[0]", "either"),
+        ("{actor: a}, {actor: a}", "faults[1]", "one entry"),
+        ("{actor: a, crash: {nth: 1, every: 2}}", "faults[0].crash", "one of nth, every or probability"),
+        ("{actor: a, crash: {probability: 2}}", "faults[0].crash.probability", "0 to 1"),
+        ("{actor: a, drop: {every: 2}}", "faults[0].drop.every", "unknown"),
+        ("{actor: a, delay: {from: 5ms, to: 1ms}}", "faults[0].delay", "not above"),
+        ("{actor: a, expect: {p99: 1ms}}", "faults[0].expect.p99", "unknown"),
+    ];
+    refused(|text| with(&format!("faults: [{text}]")), cases);
+}
+
+/// A device or a pipe has no size that could be asked for before.
+#[cfg(unix)]
+#[test]
+fn a_payload_from_a_file_without_an_end_is_refused() {
+    let load = "{actor: a, operation: b, calls: 1, payload: {file: /dev/zero}}";
+    let error = read(&format!("manifest: m\nloads: [{load}]")).unwrap_err();
+    assert!(error.contains("loads[0].payload") && error.contains("more than"), "{error}");
 }
 
 /// The reader takes every key that it knows: none is accepted and ignored.

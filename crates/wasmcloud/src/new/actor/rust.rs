@@ -13,46 +13,38 @@ struct Contents {
     tried: &'static str,
     /// The options of `wasmcloud sign` for the contracts that the actor uses.
     claims: &'static str,
+    files: [TemplateFile; 3],
     /// The lock file: the dependencies that this template is tested with.
     lock: &'static str,
-    files: &'static [TemplateFile],
 }
 
-const HTTP: Contents = Contents {
-    does: "answers HTTP requests",
-    tried: TRY_HTTP,
-    claims: "-c httpserver ",
-    lock: text!("actor/rust/http/Cargo.lock.in"),
-    files: template![
-        "{{name}}.yaml": "actor/http.yaml.in",
-        "Cargo.toml": "actor/rust/http/Cargo.toml.in",
-        "src/lib.rs": "actor/rust/http/lib.rs",
-    ],
-};
+/// Returns the contents of a template, by the name of its folder.
+macro_rules! contents {
+    ($folder:literal, does: $does:expr, tried: $tried:expr, claims: $claims:expr) => {
+        Contents {
+            does: $does,
+            tried: $tried,
+            claims: $claims,
+            files: [
+                TemplateFile { path: "{{name}}.yaml", text: text!("actor/", $folder, ".yaml.in") },
+                TemplateFile { path: "Cargo.toml", text: text!("actor/rust/", $folder, "/Cargo.toml.in") },
+                TemplateFile { path: "src/lib.rs", text: text!("actor/rust/", $folder, "/lib.rs") },
+            ],
+            lock: text!("actor/rust/", $folder, "/Cargo.lock.in"),
+        }
+    };
+}
 
-const KV: Contents = Contents {
+const HTTP: Contents = contents!("http", does: "answers HTTP requests", tried: TRY_HTTP, claims: "-c httpserver ");
+
+const KV: Contents = contents!(
+    "kv",
     does: "counts HTTP requests in a key-value store",
     tried: TRY_HTTP,
-    claims: "-c httpserver -c keyvalue ",
-    lock: text!("actor/rust/kv/Cargo.lock.in"),
-    files: template![
-        "{{name}}.yaml": "actor/kv.yaml.in",
-        "Cargo.toml": "actor/rust/kv/Cargo.toml.in",
-        "src/lib.rs": "actor/rust/kv/lib.rs",
-    ],
-};
+    claims: "-c httpserver -c keyvalue "
+);
 
-const EMPTY: Contents = Contents {
-    does: "greets those who call it",
-    tried: TRY_CALL,
-    claims: "",
-    lock: text!("actor/rust/empty/Cargo.lock.in"),
-    files: template![
-        "{{name}}.yaml": "actor/empty.yaml.in",
-        "Cargo.toml": "actor/rust/empty/Cargo.toml.in",
-        "src/lib.rs": "actor/rust/empty/lib.rs",
-    ],
-};
+const EMPTY: Contents = contents!("empty", does: "greets those who call it", tried: TRY_CALL, claims: "");
 
 /// The files that all templates share.
 const SHARED: &[TemplateFile] = template![
@@ -82,7 +74,7 @@ pub(super) fn start(name: &ProjectName, template: Template) -> CommandResult<Sta
         .value("try", contents.tried)
         .value("claims", contents.claims)
         .files(SHARED)
-        .files(contents.files)
+        .files(&contents.files)
         .lock(contents.lock)?;
     let next = &["rustup target add wasm32-unknown-unknown", "wasmcloud dev"];
     Ok(Started { project, language: "Rust", next })

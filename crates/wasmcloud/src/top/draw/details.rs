@@ -83,7 +83,7 @@ impl View<'_> {
                 HELP.iter().for_each(|[name, meaning]| facts.add(name, meaning));
             }
             Subject::Host(id) => self.host_facts(id, &mut facts),
-            Subject::Item(key) => match self.model.items().iter().find(|item| item.key == *key) {
+            Subject::Item(key) => match self.model.items().find(|item| item.key == *key) {
                 Some(item) => self.item_facts(item, &mut facts),
                 None => facts.heading("It runs no more.", self.theme.of(Severity::Warning)),
             },
@@ -110,11 +110,14 @@ impl View<'_> {
         if let Some(reason) = row.known.and_then(|known| known.silence.as_deref()) {
             facts.styled("no answer", reason, self.theme.of(Severity::Failure));
         }
+        if let Some(reason) = row.known.and_then(|known| known.lateness.as_deref()) {
+            facts.styled("late", reason, self.theme.of(Severity::Warning));
+        }
         let Some(state) = row.known.and_then(|known| known.state.as_ref()) else { return };
         let host = &state.host;
         facts.add("started", &date(Some(host.started_at)));
         facts.add("shards", &some(host.shards as u64));
-        facts.add("memory", &Some(host.memory_bytes).filter(|number| *number > 0).map(bytes).unwrap_or_default());
+        facts.add("memory", &host.memory_bytes.filter(|number| *number > 0).map(bytes).unwrap_or_default());
         facts.add("calls/s", &calls(&host.calls_per_second));
         if let Some(latency) = host.latency_us {
             facts.add(

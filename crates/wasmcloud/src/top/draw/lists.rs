@@ -71,7 +71,7 @@ struct List<'a> {
 impl View<'_> {
     pub(super) fn hosts(&self, frame: &mut Frame<'_>, area: Rect, screen: &mut Screen) {
         let hosts = self.model.hosts();
-        let keys: Vec<String> = hosts.iter().map(|host| host.id.to_owned()).collect();
+        let keys: Vec<&str> = hosts.iter().map(|host| host.id).collect();
         let visible = settle(&mut screen.hosts, &keys, area);
         let rows = hosts[visible].iter().map(|host| self.host(host)).collect();
         let has_focus = screen.focus == Focus::Hosts;
@@ -85,14 +85,15 @@ impl View<'_> {
         let of_counts = |pick: fn((usize, usize)) -> usize| {
             host.counts().map_or_else(|| UNKNOWN.to_owned(), |counts| pick(counts).to_string())
         };
-        let memory = state.map(|state| state.host.memory_bytes).filter(|bytes| *bytes > 0).map(bytes);
         let silence = host.known.and_then(|known| known.silence.as_deref());
+        let current = state.filter(|_| silence.is_none());
+        let memory = current.and_then(|state| state.host.memory_bytes).filter(|bytes| *bytes > 0).map(bytes);
         let uptime = host.uptime().filter(|_| silence.is_none()).map(|seconds| span(Duration::from_secs(seconds)));
         let age = host.known.and_then(|known| known.age(self.now)).map(span);
         let read = match (silence, age, host.peer) {
             (Some(_), Some(age), _) => Cell::new(format!("{age} ago, answers no more"), self.theme.of(host.severity)),
             (Some(reason), None, _) => Cell::new(shown(reason), self.theme.of(host.severity)),
-            (None, Some(age), _) => Cell::new(format!("{age} ago{}", without_telemetry(host)), self.theme.dim()),
+            (None, Some(age), _) => Cell::new(format!("{age} ago{}", remark(host)), self.theme.dim()),
             (None, None, Some(peer)) => {
                 Cell::new(format!("heard {} ago", since(peer.heard_at, self.clock)), self.theme.dim())
             }
@@ -105,7 +106,7 @@ impl View<'_> {
             Cell::new(of_counts(|counts| counts.0), plain),
             Cell::new(of_counts(|counts| counts.1), plain),
             Cell::new(
-                state.map_or_else(|| UNKNOWN.to_owned(), |state| per_second(&state.host.calls_per_second)),
+                current.map_or_else(|| UNKNOWN.to_owned(), |state| per_second(&state.host.calls_per_second)),
                 plain,
             ),
             Cell::new(memory.unwrap_or_else(|| UNKNOWN.to_owned()), plain),
@@ -116,7 +117,7 @@ impl View<'_> {
 
     pub(super) fn items(&self, frame: &mut Frame<'_>, area: Rect, screen: &mut Screen) {
         let items = screen.listed(self.model);
-        let keys: Vec<String> = items.iter().map(|item| item.key.clone()).collect();
+        let keys: Vec<&str> = items.iter().map(|item| item.key.as_str()).collect();
         let visible = settle(&mut screen.items, &keys, area);
         let rows = items[visible].iter().map(|item| self.item(item)).collect();
         let has_focus = screen.focus == Focus::Items;
@@ -126,7 +127,7 @@ impl View<'_> {
 
     fn item(&self, item: &Item) -> Vec<Cell> {
         let activity = item.activity();
-        let is_stale = item.word == "host gone";
+        let is_stale = item.is_of_gone_host;
         let plain = if is_stale { self.theme.dim() } else { Style::new() };
         let state = Cell::new(item.word, self.theme.of(item.severity));
         let mut cells = vec![
@@ -162,6 +163,7 @@ impl View<'_> {
     pub(super) fn events(&self, frame: &mut Frame<'_>, area: Rect, screen: &mut Screen) {
         let events = self.model.events();
         let keys: Vec<String> = events.iter().map(|event| format!("{}/{}", event.host, event.sequence)).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         let visible = settle(&mut screen.events, &keys, area);
         let row = |place: usize| {
             let event = &events[place];
@@ -196,7 +198,7 @@ impl View<'_> {
 }
 
 /// Finds the selected line, and returns the lines that are drawn. One line is that of the titles.
-fn settle(cursor: &mut Cursor, keys: &[String], area: Rect) -> std::ops::Range<usize> {
+fn settle(cursor: &mut Cursor, keys: &[&str], area: Rect) -> std::ops::Range<usize> {
     let height = usize::from(area.height.saturating_sub(1));
     cursor.settle(keys, height);
     cursor.top..(cursor.top + height).min(keys.len())
@@ -207,8 +209,13 @@ fn short(key: &str) -> String {
     shown(&key[..key.floor_char_boundary(SHORT_KEY)])
 }
 
-fn without_telemetry(host: &HostRow<'_>) -> &'static str {
-    if host.known.is_some_and(|known| known.has_telemetry) { "" } else { ", without telemetry" }
+/// Returns what is to be said about the last answer of a host.
+fn remark(host: &HostRow<'_>) -> &'static str {
+    match host.known {
+        Some(known) if known.lateness.is_some() => ", late",
+        Some(known) if known.has_telemetry => "",
+        _ => ", without telemetry",
+    }
 }
 
 /// Returns what an event tells, and about which actor, provider or host.
