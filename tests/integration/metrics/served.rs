@@ -3,13 +3,14 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use wasmcloud_host::builtin::HttpServer;
 use wasmcloud_host::otlp::{OtlpExport, OtlpOptions};
 use wasmcloud_host::prometheus_client::encoding::prometheus_text;
 use wasmcloud_host::prometheus_client::registry::Registry;
 use wasmcloud_host::telemetry::{METRICS, MetricKind};
 
 use super::*;
-use crate::http::serve;
+use crate::http::{HTTP, serve};
 use crate::lattice::Lattice;
 use crate::signing::in_repository;
 
@@ -86,7 +87,14 @@ async fn http_requests_are_counted_by_status() {
 #[actix_rt::test]
 async fn no_count_of_http_falls_when_a_server_stops() {
     with_host_of(builder(), async |host| {
-        let [first, second] = [serve(&host, "echo", &[]).await, serve(&host, "echo", &[]).await];
+        let first = serve(&host, "echo", &[]).await;
+        let other = HttpServer::new(Some("other".to_owned()));
+        host.start_native_capability(other.capability().unwrap()).await.unwrap();
+        let values = crate::support::values(&[("PORT", "0"), ("BIND", "127.0.0.1")]);
+        let link_name = || Some("other".to_owned());
+        host.set_link(&first.actor, HTTP, link_name(), first.provider.clone(), values).await.unwrap();
+        let second = format!("http://{}/demo", other.address(&first.actor).unwrap());
+        let get = async |url: &str| assert_eq!(reqwest::get(url).await.unwrap().status(), 200);
         let metrics = host.metrics();
         let read = || {
             let series = Series::read(&metrics.encode().unwrap());
@@ -95,16 +103,17 @@ async fn no_count_of_http_falls_when_a_server_stops() {
                 ["wasmcloud_http_requests_total{status=\"200\"}", "wasmcloud_http_request_duration_seconds_count"];
             (counts.map(|count| series.get(count).unwrap()), series.get(contract))
         };
-        for served in [&first, &first, &first, &second] {
-            assert_eq!(reqwest::get(served.url("/demo")).await.unwrap().status(), 200);
+        for _ in 0..3 {
+            get(&first.url("/demo")).await;
         }
+        get(&second).await;
         let before = read();
         assert_eq!(before.0, [4.0, 4.0]);
-        host.stop_provider(&first.provider, "wasmcloud:httpserver", None).await.unwrap();
+        host.stop_provider(&first.provider, HTTP, None).await.unwrap();
         assert_eq!(read(), before);
-        assert_eq!(reqwest::get(second.url("/demo")).await.unwrap().status(), 200);
+        get(&second).await;
         assert_eq!(read().0, [5.0, 5.0]);
-        host.stop_provider(&second.provider, "wasmcloud:httpserver", None).await.unwrap();
+        host.stop_provider(&first.provider, HTTP, link_name()).await.unwrap();
         assert_eq!(read().0, [5.0, 5.0]);
     })
     .await;

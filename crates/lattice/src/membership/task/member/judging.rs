@@ -14,7 +14,8 @@ impl Member {
     pub(super) fn check(&mut self) {
         let now = Instant::now();
         let due = {
-            let known = self.shared.known();
+            let mut known = self.shared.known();
+            known.roster.forget(now);
             if known.roster.is_settled() { known.roster.next_due() } else { Some(now) }
         };
         match due {
@@ -73,7 +74,6 @@ impl Member {
                     known.index.remove(host);
                 }
             }
-            known.roster.forget(now);
             events
         };
         if let Err(error) = &proved.outcome {
