@@ -166,8 +166,8 @@ async fn calls(reference: &Subject, off: &Subject, on: &Subject, job: Job) -> Ve
             measured("without metrics", None, reference, None),
             measured("without metrics, another host", None, off, None),
             measured("with metrics", Some(1.03), on, None),
-            measured("with metrics, and a subscriber without interest", Some(1.03), on, Some(LevelFilter::OFF)),
-            measured("with metrics, and a subscriber to all spans", None, on, Some(LevelFilter::DEBUG)),
+            measured("metrics, no spans wanted", Some(1.03), on, Some(LevelFilter::OFF)),
+            measured("metrics, all spans wanted", None, on, Some(LevelFilter::DEBUG)),
         ];
         for round in 0..rounds {
             // None of them is always the one after another.
