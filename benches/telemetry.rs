@@ -11,34 +11,27 @@ mod counting_allocator;
 mod raw;
 #[allow(dead_code, reason = "other benchmarks use more of it")]
 mod support;
+mod viewers;
 
 #[path = "../tests/support/signing.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod signing;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use counting_allocator::allocations;
-use futures_util::FutureExt;
-use futures_util::future::{Shared, join_all};
+use futures_util::future::join_all;
 use nkeys::KeyPair;
 use raw::{ECHO, Job, REQUEST};
 use support::{Row, Series, Target, is_real_run, median, name_of_run, report, rows, wanted};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tracing::callsite;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{self, DefaultGuard};
 use tracing_subscriber::layer::SubscriberExt;
 use wasmcloud_host::{
-    AsyncCapabilityProvider, Binding, BoxedError, Host, HostBuilder, Limits, NativeCapability, ProviderCallContext,
-    TelemetryOptions, jwt,
+    AsyncCapabilityProvider, Binding, BoxedError, Host, HostBuilder, Limits, NativeCapability, ProviderCallContext, jwt,
 };
 
 const CALLERS: u32 = 64;
@@ -64,7 +57,7 @@ async fn main() {
     }
     if wanted("dashboard") {
         let [actors, viewers] = if is_real_run() { [1_000, 50] } else { [10, 2] };
-        table.extend(dashboard(actors, viewers).await);
+        table.extend(viewers::dashboard(actors, viewers).await);
     }
     report(&name_of_run("telemetry"), "Calls with metrics against calls without, and a reading of metrics", &table)
         .expect("the figures can be written");
@@ -166,8 +159,8 @@ async fn calls(reference: &Subject, off: &Subject, on: &Subject, job: Job) -> Ve
             measured("without metrics", None, reference, None),
             measured("without metrics, another host", None, off, None),
             measured("with metrics", Some(1.03), on, None),
-            measured("with metrics, and a subscriber without interest", Some(1.03), on, Some(LevelFilter::OFF)),
-            measured("with metrics, and a subscriber to all spans", None, on, Some(LevelFilter::DEBUG)),
+            measured("metrics, no spans wanted", Some(1.03), on, Some(LevelFilter::OFF)),
+            measured("metrics, all spans wanted", None, on, Some(LevelFilter::DEBUG)),
         ];
         for round in 0..rounds {
             // None of them is always the one after another.
@@ -245,110 +238,4 @@ async fn scrape(actors: usize) -> Vec<Row> {
         target: Some(Target::AtMost(target)),
     };
     vec![row("median", median(times), "ms", 20.0), row("size", bytes as f64 / 1024.0, "KiB", 1024.0)]
-}
-
-/// Measures what viewers of the dashboard cost calls to the host that they watch: over real streams, which are opened and closed in
-/// turn. A round is as long as the time between two messages to viewers, so that each has one.
-async fn dashboard(actors: usize, viewers: usize) -> Vec<Row> {
-    let (rounds, length) = if is_real_run() { (121, Duration::from_secs(1)) } else { (1, Duration::from_millis(10)) };
-    let Crowd { host, keys } = crowd(actors).await;
-    let address = host.telemetry_address().expect("the port is open");
-    let series = |what: String, target| Series::new(format!("calls to {actors} actors in turn: {what}"), target);
-    let mut base = series("without viewers".to_owned(), None);
-    let mut seen = series(format!("with {viewers} viewers"), Some(1.05));
-    let mut keys = keys.iter().cycle();
-    for round in 0..2 * rounds {
-        // Each comes first as often as second.
-        let is_watched = (round % 4 == 1) || (round % 4 == 2);
-        let audience = is_watched.then(|| Audience::open(address, viewers));
-        let mut calls = 0;
-        let begin = Instant::now();
-        while begin.elapsed() < length {
-            let key = keys.next().expect("there are actors");
-            host.call_actor(key, "Echo", b"ping").await.expect("the actor answers");
-            calls += 1;
-        }
-        let series = if is_watched { &mut seen } else { &mut base };
-        series.add(begin.elapsed(), calls);
-        if let Some(audience) = audience {
-            let read = audience.close();
-            assert!(read.len() == viewers && read.iter().all(|bytes| *bytes > 0), "each was sent something: {read:?}");
-            // The host sees that they are gone.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-    host.stop().await;
-    rows(&base, &[&seen])
-}
-
-/// A host with many actors and a port.
-struct Crowd {
-    host: Host,
-    keys: Vec<String>,
-}
-
-async fn crowd(actors: usize) -> Crowd {
-    let host = builder(true).with_telemetry(TelemetryOptions::new(([127, 0, 0, 1], 0).into())).build();
-    host.start().await.expect("the host starts");
-    let mut keys = Vec::new();
-    for _ in 0..actors {
-        let actor = signing::sign("tiny_echo").actor();
-        keys.push(actor.public_key());
-        host.start_actor(actor).await.expect("the actor starts");
-    }
-    Crowd { host, keys }
-}
-
-/// Viewers that read their streams, on a thread of their own.
-struct Audience {
-    end: oneshot::Sender<()>,
-    /// Returns how many bytes each viewer was sent.
-    thread: JoinHandle<Vec<usize>>,
-}
-
-impl Audience {
-    /// Opens streams. Returns once each has brought the state, and what follows it.
-    fn open(address: SocketAddr, viewers: usize) -> Audience {
-        let (opened, open) = mpsc::channel();
-        let (end, ended) = oneshot::channel::<()>();
-        let ended = ended.shared();
-        let thread = thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime is built");
-            runtime.block_on(join_all((0..viewers).map(|_| view(address, opened.clone(), ended.clone()))))
-        });
-        (0..viewers).for_each(|_| open.recv().expect("the viewers connect"));
-        Audience { end, thread }
-    }
-
-    /// Closes the streams.
-    fn close(self) -> Vec<usize> {
-        drop(self.end);
-        self.thread.join().expect("the viewers read to the end")
-    }
-}
-
-async fn view<E>(address: SocketAddr, opened: mpsc::Sender<()>, ended: Shared<E>) -> usize
-where
-    E: Future<Output: Clone>,
-{
-    let mut stream = TcpStream::connect(address).await.expect("the port is open");
-    let request = b"GET /api/v1/stream HTTP/1.1\r\nhost: localhost\r\n\r\n";
-    stream.write_all(request).await.expect("the port reads");
-    let mut buffer = vec![0; 1 << 16];
-    let mut total = 0;
-    let mut messages = 0;
-    loop {
-        let read = tokio::select! {
-            read = stream.read(&mut buffer) => read.expect("the stream goes on"),
-            _ = ended.clone() => return total,
-        };
-        assert!(read > 0, "the stream goes on");
-        let ends = buffer[..read].windows(2).filter(|two| *two == b"\n\n").count();
-        if messages < 2 && messages + ends >= 2 {
-            opened.send(()).expect("the benchmark waits");
-        }
-        messages += ends;
-        total += read;
-    }
 }

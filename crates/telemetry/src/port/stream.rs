@@ -151,9 +151,7 @@ mod tests {
 
     fn publish(feed: &Feed, times: u64) {
         for at in 0..times {
-            let mut state = HostState::default();
-            state.at = at;
-            feed.publish(Arc::new(state));
+            feed.publish(Arc::new(HostState { at, ..HostState::default() }));
         }
     }
 
