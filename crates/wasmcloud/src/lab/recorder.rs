@@ -169,7 +169,7 @@ impl Recorder {
             failure_latency: (&self.failed).into(),
             blocks,
             slots: slots(&self.slots, self.width),
-            outcomes: self.outcomes.into_iter().map(outcome).collect(),
+            outcomes: self.outcomes.into_iter().map(|(name, kind)| kind.outcome(name)).collect(),
             ..LoadReport::default()
         }
     }
@@ -186,8 +186,11 @@ impl Slot {
     }
 }
 
-fn outcome((kind, Kind { count, first, example, is_loss }): (String, Kind)) -> Outcome {
-    Outcome { kind, count, first_us: microseconds(first), example, is_loss }
+impl Kind {
+    fn outcome(self, kind: String) -> Outcome {
+        let Kind { count, first, example, is_loss } = self;
+        Outcome { kind, count, first_us: microseconds(first), example, is_loss }
+    }
 }
 
 fn slots(slots: &[Slot], width: Duration) -> Slots {
