@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
-use super::report::{Block, LoadReport, Outcome, Slots, microseconds};
+use super::report::{BLOCKS, Block, LoadReport, Outcome, Slots, microseconds};
 
 /// The most slots of time. When there are more, slots are joined two by two.
 const MOST_SLOTS: usize = 240;
@@ -22,9 +22,6 @@ const OTHER: &str = "Other";
 /// Slots are joined at the end while there are more than this and few calls in each, whose quantiles would say little.
 const FEW_SLOTS: usize = 60;
 const FEW_CALLS: u64 = 30;
-
-/// The stretches of time that a comparison takes its samples from.
-const BLOCKS: usize = 10;
 
 /// The longest text of an error that is kept. Unit: characters.
 const LONGEST_EXAMPLE: usize = 400;
