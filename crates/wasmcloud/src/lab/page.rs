@@ -71,7 +71,9 @@ pub(super) fn read(text: &str) -> Result<Report, String> {
         let format: String = format.chars().take(80).collect();
         return Err(format!("its format is {format:?}, and this program reads {FORMAT:?}"));
     }
-    serde_json::from_str(data).map_err(|error| format!("its figures are damaged: {error}"))
+    let report: Report = serde_json::from_str(data).map_err(|error| format!("its figures are damaged: {error}"))?;
+    report.check().map_err(|reason| format!("its figures are damaged: {reason}"))?;
+    Ok(report)
 }
 
 /// The part of a report that is the same in all formats.
@@ -127,13 +129,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::lab::report::{LoadReport, RunReport};
+    use crate::lab::report::{Block, LoadReport, RunReport};
 
     fn hostile() -> Report {
         let name = "</script><script>alert(1)</script><!-- \u{2028}{style}{script}".to_owned();
         let load = LoadReport { name: name.clone(), ..LoadReport::default() };
         let runs = vec![RunReport { loads: vec![load], ..RunReport::default() }];
         Report { format: FORMAT.to_owned(), name, runs, ..Report::default() }
+    }
+
+    fn with_loads(loads: Vec<LoadReport>) -> Report {
+        Report { runs: vec![RunReport { loads, ..RunReport::default() }], ..hostile() }
     }
 
     #[test]
@@ -177,6 +183,17 @@ mod tests {
         }
         let page = of(&hostile()).unwrap();
         let (_, data) = page.split_once(DATA_BEGINS).unwrap();
+        for (report, reason) in [
+            (Report { runs: vec![RunReport::default(); 101], ..hostile() }, "101 runs"),
+            (with_loads(vec![LoadReport::default(); 33]), "33 loads"),
+            (
+                with_loads(vec![LoadReport { blocks: vec![Block::default(); 11], ..LoadReport::default() }]),
+                "11 stretches",
+            ),
+        ] {
+            let error = read(&of(&report).unwrap()).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
         let cut = page.len() - data.len() + 200;
         assert!(read(&page[..cut]).unwrap_err().contains("neither"), "a page that is cut off in its figures");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
-use super::report::{Block, LoadReport, Outcome, Slots, microseconds};
+use super::report::{BLOCKS, Block, LoadReport, Outcome, Slots, microseconds};
 
 /// The most slots of time. When there are more, slots are joined two by two.
 const MOST_SLOTS: usize = 240;
@@ -22,9 +22,6 @@ const OTHER: &str = "Other";
 /// Slots are joined at the end while there are more than this and few calls in each, whose quantiles would say little.
 const FEW_SLOTS: usize = 60;
 const FEW_CALLS: u64 = 30;
-
-/// The stretches of time that a comparison takes its samples from.
-const BLOCKS: usize = 10;
 
 /// The longest text of an error that is kept. Unit: characters.
 const LONGEST_EXAMPLE: usize = 400;
@@ -169,7 +166,7 @@ impl Recorder {
             failure_latency: (&self.failed).into(),
             blocks,
             slots: slots(&self.slots, self.width),
-            outcomes: self.outcomes.into_iter().map(outcome).collect(),
+            outcomes: self.outcomes.into_iter().map(|(name, kind)| kind.outcome(name)).collect(),
             ..LoadReport::default()
         }
     }
@@ -186,8 +183,11 @@ impl Slot {
     }
 }
 
-fn outcome((kind, Kind { count, first, example, is_loss }): (String, Kind)) -> Outcome {
-    Outcome { kind, count, first_us: microseconds(first), example, is_loss }
+impl Kind {
+    fn outcome(self, kind: String) -> Outcome {
+        let Kind { count, first, example, is_loss } = self;
+        Outcome { kind, count, first_us: microseconds(first), example, is_loss }
+    }
 }
 
 fn slots(slots: &[Slot], width: Duration) -> Slots {

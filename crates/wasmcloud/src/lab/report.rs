@@ -10,6 +10,13 @@ use super::machine::Machine;
 /// The format of reports. Another number means that older programs cannot read it.
 pub(super) const FORMAT: &str = "wasmcloud.lab.report/1";
 
+/// The most runs of a plan, and the most loads of a run.
+pub(super) const MOST_RUNS: usize = 100;
+pub(super) const MOST_LOADS: usize = 32;
+
+/// The stretches of time of a load that a comparison takes its samples from.
+pub(super) const BLOCKS: usize = 10;
+
 /// The size of the largest report that is read, in bytes.
 pub(super) const LARGEST: usize = 256 * 1024 * 1024;
 
@@ -202,7 +209,25 @@ impl Report {
 
     /// Returns the number of events that were missed in all runs.
     pub(super) fn events_missed(&self) -> u64 {
-        self.runs.iter().map(|run| run.events_missed).sum()
+        self.runs.iter().map(|run| run.events_missed).fold(0, u64::saturating_add)
+    }
+
+    /// Checks that the report has no more parts than an experiment can have: comparing more would take long.
+    ///
+    /// # Errors
+    /// Which parts are too many.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let within = |number: usize, limit: usize, what: &str| {
+            if number <= limit { Ok(()) } else { Err(format!("it has {number} {what}, and the limit is {limit}")) }
+        };
+        within(self.runs.len(), MOST_RUNS, "runs")?;
+        for run in &self.runs {
+            within(run.loads.len(), MOST_LOADS, "loads in a run")?;
+            for load in &run.loads {
+                within(load.blocks.len(), BLOCKS, "stretches of a load")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use super::load::{Stop, Tally};
 use super::machine::Machine;
 use super::page;
 use super::plan::{Plan, seed_of_run};
-use super::report::{FORMAT, LARGEST, Report, RunReport, Verdict};
+use super::report::{FORMAT, LARGEST, MOST_RUNS, Report, RunReport, Verdict};
 use super::summary::summary;
 use crate::logging;
 use crate::outcome::{self, CommandError, CommandResult};
@@ -56,7 +56,7 @@ pub(crate) struct Run {
     seed: Option<u64>,
 
     /// How often the plan is run, each time with a new host and a seed of its own. Maximum: 100. Default: as the plan says.
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=100))]
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=MOST_RUNS as u64))]
     runs: Option<u64>,
 }
 

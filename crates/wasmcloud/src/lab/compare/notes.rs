@@ -93,7 +93,7 @@ fn of_load(load: &Load) -> Vec<String> {
         }
         if side.runs_without_answers() > 0 {
             let what = format!("no call was answered in {} of {}", side.runs_without_answers(), count(all, "run"));
-            notes.push(format!("{what} {name} of the load {}: its latencies are those of the others", load.name));
+            notes.push(format!("{what} {name} of the load {}: its latencies are not judged", load.name));
         }
     }
     notes

@@ -12,7 +12,7 @@ use super::payload::payload;
 use super::values::{rate, shown_url, status, time, up_to};
 use super::{ActorChange, End, Faults, HostChange, Load, Pace, Plan, Target};
 use crate::lab::expectation::{Expectation, Scope};
-use crate::lab::report::SourceFile;
+use crate::lab::report::{MOST_LOADS, MOST_RUNS, SourceFile};
 
 pub(super) const PLAN: [&str; 10] =
     ["name", "manifest", "seed", "runs", "warm_up", "host", "actors", "loads", "faults", "expect"];
@@ -37,7 +37,7 @@ pub(super) const LOAD: [&str; 14] = [
 ];
 pub(super) const HTTP: [&str; 4] = ["url", "method", "headers", "body"];
 /// The most loads, and the most entries of faults, that a plan may have.
-const MOST: usize = 32;
+const MOST: usize = MOST_LOADS;
 
 /// The words for the conditions of restarts.
 const RESTARTS: [(&str, Restart); 3] =
@@ -63,7 +63,7 @@ pub(super) fn plan(document: Node, folder: &Path, stem: String, source: SourceFi
         name: fields.optional("name")?.unwrap_or(stem),
         manifest: folder.join(fields.required("manifest")?),
         seed: fields.quantity("seed", quantity::number)?.unwrap_or(1),
-        runs: fields.quantity("runs", up_to::<100>)?.unwrap_or(1) as usize,
+        runs: fields.quantity("runs", up_to::<{ MOST_RUNS as u64 }>)?.unwrap_or(1) as usize,
         warm_up: fields.quantity("warm_up", quantity::number)?.unwrap_or(0),
         host: fields.take("host").map(host).transpose()?.unwrap_or_default(),
         actors: fields.list("actors", actor)?,

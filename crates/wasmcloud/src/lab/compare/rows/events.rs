@@ -22,7 +22,9 @@ pub(super) fn rows(before: &Report, after: &Report) -> Vec<Row> {
     let are_complete = [before, after].iter().all(|report| report.events_missed() == 0);
     let row = |kind: &Kind| {
         let counts = [before, after].map(|report| -> Vec<u64> {
-            let sum = |run: &RunReport| run.entities.iter().map(|entity| (kind.of)(&entity.counts)).sum();
+            let sum = |run: &RunReport| {
+                run.entities.iter().map(|entity| (kind.of)(&entity.counts)).fold(0, u64::saturating_add)
+            };
             report.runs.iter().map(sum).collect()
         });
         // Counts that lack events decide nothing.

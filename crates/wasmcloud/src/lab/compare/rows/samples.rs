@@ -73,8 +73,9 @@ impl Side {
 }
 
 impl Figures {
+    /// Returns the number of calls. Reports may hold any counts.
     pub(super) fn calls(&self) -> u64 {
-        self.answered + self.failed + self.lost
+        self.answered.saturating_add(self.failed).saturating_add(self.lost)
     }
 }
 

@@ -11,8 +11,8 @@ pub(super) fn rows(load: &Load, threshold: f64) -> Vec<Row> {
 
 fn row(load: &Load, measure: &'static str, part: fn(&Figures) -> u64, threshold: f64) -> Row {
     let totals = load.sides.each_ref().map(|side| Total {
-        part: side.runs.iter().map(part).sum(),
-        calls: side.runs.iter().map(Figures::calls).sum(),
+        part: side.runs.iter().map(part).fold(0, u64::saturating_add),
+        calls: side.runs.iter().map(Figures::calls).fold(0, u64::saturating_add),
     });
     // A stretch in which no call ended has no share.
     let samples = load.sides.each_ref().map(|side| -> Vec<f64> {

@@ -13,19 +13,11 @@ fn run(throughput: f64) -> RunReport {
 
 fn with_outcomes(throughput: f64, answered: u64, failed: u64, lost: u64) -> RunReport {
     let p50_us = (answered > 0).then_some(1e6 / throughput);
-    let part = |number: u64| number / 10;
-    let block = Block {
-        answered: part(answered),
-        failed: part(failed),
-        lost: part(lost),
-        throughput,
-        p50_us,
-        p90_us: p50_us,
-        p99_us: p50_us,
-    };
+    let [few, bad, gone] = [answered, failed, lost].map(|number| number / 10);
+    let block = Block { answered: few, failed: bad, lost: gone, throughput, p50_us, p90_us: p50_us, p99_us: p50_us };
     let load = LoadReport {
         name: "callers".to_owned(),
-        calls: answered + failed + lost,
+        calls: answered.saturating_add(failed).saturating_add(lost),
         answered,
         failed,
         lost,
@@ -270,6 +262,21 @@ fn among_many_figures_some_are_worse_by_chance() {
         [row(Some(0.0), Judgement::Worse), row(Some(0.006), Judgement::Worse), row(Some(0.0), Judgement::Better)];
     assert_eq!(worse_among_all(&rows), 2);
     assert_eq!(worse_among_all(&[]), 0);
+}
+
+/// A report may be anybody's: its figures are added up and compared, whatever they are.
+#[test]
+fn figures_of_any_size_are_compared() {
+    let largest = |throughput: f64| {
+        let run = with_outcomes(throughput, u64::MAX, u64::MAX, u64::MAX);
+        let entities = vec![crashing(u64::MAX).entities.remove(0); 2];
+        report(vec![RunReport { entities, events_missed: u64::MAX, ..run }; 3])
+    };
+    for (before, after) in [(1.0, 1.0), (f64::MAX, f64::MIN_POSITIVE), (f64::MIN_POSITIVE, f64::MAX), (-1.0, 1.0)] {
+        let Comparison { rows, .. } = comparison(&largest(before), &largest(after));
+        assert_eq!(rows.len(), 10, "{before} and {after}");
+        assert!(serde_json::to_string(&rows).is_ok());
+    }
 }
 
 #[test]
