@@ -86,11 +86,12 @@ fn search_and_open(screen: &mut Watched) {
     let seen = screen.until("one actor", |seen| !seen.contains("running    echo") && seen.contains("only \"evil\""));
     assert!(seen.contains("<b>Evil"), "{seen}");
     screen.press("\r");
-    let seen = screen.until("the details", |seen| seen.contains("Claims"));
+    let seen = screen.until("the details", |seen| seen.contains("Claims") && seen.contains("Esc back"));
     screen.keep("top-details");
     assert!(seen.contains("trusted") && seen.contains("evil") && seen.contains("Figures"), "{seen}");
     screen.press("\u{1b}");
-    screen.until("the lists", |seen| seen.contains("only \"evil\""));
+    // Two keys at once would be read as one.
+    screen.until("the lists", |seen| seen.contains("only \"evil\"") && !seen.contains("Claims"));
     screen.press("\u{1b}");
     screen.until("all actors", |seen| seen.contains("running    echo"));
 }
