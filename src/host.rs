@@ -118,6 +118,8 @@ struct Running {
     lattice: Option<Lattice>,
     #[cfg(feature = "telemetry")]
     telemetry: Option<telemetry::Telemetry>,
+    /// Whether the log tells that the host has stopped.
+    end_is_logged: AtomicBool,
 }
 
 impl Drop for Inner {

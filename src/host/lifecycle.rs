@@ -1,6 +1,7 @@
 //! The start and the stop of a host.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::Actor as _;
@@ -110,6 +111,7 @@ impl Host {
             lattice,
             #[cfg(feature = "telemetry")]
             telemetry,
+            end_is_logged: AtomicBool::new(false),
         });
         #[cfg(feature = "telemetry")]
         self.enter(Stage::Running);
@@ -145,7 +147,8 @@ impl Host {
         if let Some(lattice) = &running.lattice {
             lattice.leave(self.grace()).await;
         }
-        let stopped = running.supervisor.send(Command::Stop { deadline: Some(deadline) }).await.is_ok();
+        // It fails if the supervisor has ended already, at the wish of another caller.
+        let _ = running.supervisor.send(Command::Stop { deadline: Some(deadline) }).await;
         #[cfg(feature = "lattice")]
         if let Some(lattice) = &running.lattice {
             lattice.end().await;
@@ -157,7 +160,8 @@ impl Host {
         if let Some(thread) = &running.own_thread {
             thread.end().await;
         }
-        if stopped {
+        // Of several callers, any may be the first to come here.
+        if !running.end_is_logged.swap(true, Ordering::Relaxed) {
             log::info!("host {} has stopped", self.id());
         }
     }
