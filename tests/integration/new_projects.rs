@@ -90,18 +90,6 @@ fn the_copy_of_the_sdk_has_all_of_its_files() {
 }
 
 #[test]
-fn the_page_about_providers_shows_the_code_of_the_project() {
-    let place = Workplace::new();
-    assert_eq!(place.ends("new provider greeting").0, 0);
-    let code = std::fs::read_to_string(place.path("greeting/src/lib.rs")).unwrap();
-    let page = std::fs::read_to_string(crate::signing::in_repository("docs/write-a-provider.md")).unwrap();
-    assert!(
-        page.contains(&format!("`src/lib.rs`:\n\n```rust,ignore\n{code}```\n")),
-        "docs/write-a-provider.md: {code}"
-    );
-}
-
-#[test]
 fn what_cannot_be_a_project_is_refused_and_leaves_nothing_behind() {
     let place = Workplace::new();
     std::fs::create_dir(place.path("taken")).unwrap();
