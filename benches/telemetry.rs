@@ -219,8 +219,10 @@ async fn scrape(actors: usize) -> Vec<Row> {
     }
     let metrics = host.metrics();
     let read = metrics.encode().expect("the metrics are written");
-    let failed = read.lines().filter(|line| line.starts_with("wasmcloud_calls_total{") && line.contains("\"error\""));
-    assert!(failed.count() >= OPERATIONS, "failures are counted by operation: {read}");
+    let is_failure = |line: &&str| line.starts_with("wasmcloud_calls_total{") && line.contains("\"error\"");
+    let calls = |line: &str| line.rsplit(' ').next().and_then(|calls| calls.parse::<usize>().ok()).unwrap_or_default();
+    let failed: usize = read.lines().filter(is_failure).map(calls).sum();
+    assert_eq!(failed, actors * OPERATIONS, "each failure is counted");
     let mut times = Vec::new();
     let mut bytes = 0;
     for _ in 0..if is_real_run() { 101 } else { 1 } {
