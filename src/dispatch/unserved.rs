@@ -6,7 +6,9 @@ use wasmcloud_core::error::Error;
 use super::Dispatch;
 use super::resolve::Name;
 use super::snapshot::Snapshot;
-use crate::instruments::{EntityInstruments, Outcome};
+use crate::instruments::EntityInstruments;
+#[cfg(feature = "lattice")]
+use crate::instruments::Outcome;
 
 /// A call that is not served.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +57,7 @@ impl Dispatch {
 
     /// Counts a call of another host that a rule of this one refuses. What does not run here may run on a third host, and the
     /// caller's host counts it if it runs nowhere.
+    #[cfg(feature = "lattice")]
     #[cold]
     pub(super) fn count_if_refused(&self, call: Unserved<'_>, refusal: &Error) {
         if Outcome::of_kind(refusal.kind()) == Outcome::Refused {
