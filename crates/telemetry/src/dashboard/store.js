@@ -226,7 +226,9 @@ function merged(item, before) {
   const whole = before ? Object.assign(before, item) : item;
   if (rate !== undefined) whole.rate = rate;
   if ('name' in item || !('label' in whole)) setLabel(whole);
-  if (SEARCHED.some((field) => field in item)) delete whole.words;
+  // Each item names its key, which does not change.
+  const changes = (field) => field !== 'id' && field !== 'key' && field in item;
+  if (whole.words !== undefined && SEARCHED.some(changes)) whole.words = undefined;
   return whole;
 }
 
