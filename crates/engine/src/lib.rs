@@ -21,7 +21,7 @@
 //! - `symbols`: the addresses and names of a module's functions
 //! - `usage`: the fuel and memory that guests use
 //!
-//! Each module has its own wasmer engine, because an engine frees the memory of compiled code only when it is dropped.
+//! Modules share no wasmer engine, because an engine frees the memory of compiled code only when it is dropped.
 //!
 //! # Features
 //! - `default`: `cranelift`

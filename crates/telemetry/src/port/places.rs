@@ -33,7 +33,7 @@ struct Taker {
     /// When it began, or asked for something.
     asked: Instant,
     is_stream: bool,
-    /// Dropped once another connection has its place.
+    /// Tells the connection, by its drop, that the place went to another one.
     _is_lost: Sender<()>,
 }
 

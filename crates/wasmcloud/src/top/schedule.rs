@@ -1,4 +1,4 @@
-//! Which host is asked next (pure). Each has its turn, however many there are and however many do not answer.
+//! Chooses the host that is asked next (pure). Every host is asked in turn, also among thousands and among many silent ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
