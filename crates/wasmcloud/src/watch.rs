@@ -185,7 +185,7 @@ fn watcher(files: Vec<PathBuf>, sender: Sender<()>) -> notify::Result<Recommende
             Err(_) => true,
         };
         if concerns {
-            // The receiver is gone when nobody watches any more.
+            // The receiver is gone once the watch has ended.
             let _ = sender.send(());
         }
     })

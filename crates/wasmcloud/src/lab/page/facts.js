@@ -1,4 +1,4 @@
-// How an experiment was done: what somebody needs to do it again.
+// How an experiment was done: what is needed to repeat it.
 
 import { element } from './dom.js';
 import { bytes, instant } from './format.js';

@@ -9,7 +9,7 @@ import { comparison } from './comparison.js';
 import { facts } from './facts.js';
 import { foreign, note, panel, standing, table } from './tables.js';
 
-/** The events that are listed before somebody asks for all. */
+/** The events that are listed before all are asked for. */
 const FEW_EVENTS = 25;
 
 const data = JSON.parse(byId('data').textContent);
