@@ -129,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::lab::report::{Block, LoadReport, RunReport};
+    use crate::lab::report::{Figures, LoadReport, RunReport};
 
     fn hostile() -> Report {
         let name = "</script><script>alert(1)</script><!-- \u{2028}{style}{script}".to_owned();
@@ -187,7 +187,7 @@ mod tests {
             (Report { runs: vec![RunReport::default(); 101], ..hostile() }, "101 runs"),
             (with_loads(vec![LoadReport::default(); 33]), "33 loads"),
             (
-                with_loads(vec![LoadReport { blocks: vec![Block::default(); 11], ..LoadReport::default() }]),
+                with_loads(vec![LoadReport { blocks: vec![Figures::default(); 11], ..LoadReport::default() }]),
                 "11 stretches",
             ),
         ] {

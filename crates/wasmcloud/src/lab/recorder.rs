@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::histogram::Histogram;
-use super::report::{BLOCKS, Block, LoadReport, Outcome, Slots, microseconds};
+use super::report::{BLOCKS, Figures, LoadReport, Outcome, Slots, microseconds};
 
 /// The most slots of time. When there are more, slots are joined two by two.
 const MOST_SLOTS: usize = 240;
@@ -208,7 +208,7 @@ fn in_microseconds(nanoseconds: f64) -> f64 {
 }
 
 /// Returns the load in stretches of about the same number of whole slots, which hold all of them. Too few slots are no blocks.
-fn blocks(slots: &[Slot], width: Duration, ended: Duration) -> Vec<Block> {
+fn blocks(slots: &[Slot], width: Duration, ended: Duration) -> Vec<Figures> {
     let whole = ((ended.as_nanos() / width.as_nanos()) as usize).min(slots.len());
     if whole < BLOCKS {
         return Vec::new();
@@ -217,12 +217,12 @@ fn blocks(slots: &[Slot], width: Duration, ended: Duration) -> Vec<Block> {
     bounds.map(|bounds| block(&slots[bounds], width)).collect()
 }
 
-fn block(slots: &[Slot], width: Duration) -> Block {
+fn block(slots: &[Slot], width: Duration) -> Figures {
     // At most the most slots.
     let seconds = (width * slots.len() as u32).as_secs_f64();
     let Slot { answered, failed, lost } = Slot::sum(slots);
     let quantile = |share| answered.quantile(share).map(in_microseconds);
-    Block {
+    Figures {
         answered: answered.total(),
         failed,
         lost,

@@ -92,7 +92,7 @@ pub(super) struct LoadReport {
     pub(super) failure_latency: Latency,
     pub(super) outcomes: Vec<Outcome>,
     pub(super) slots: Slots,
-    pub(super) blocks: Vec<Block>,
+    pub(super) blocks: Vec<Figures>,
 }
 
 /// The distribution of durations.
@@ -130,9 +130,9 @@ pub(super) struct Slots {
     pub(super) max_us: Vec<Option<f64>>,
 }
 
-/// A stretch of a load, as a sample for comparisons.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Block {
+/// The figures of a run or of a stretch of it, as a sample for comparisons.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct Figures {
     pub(super) answered: u64,
     pub(super) failed: u64,
     pub(super) lost: u64,

@@ -1,9 +1,10 @@
 //! Answers per second, and durations of answered calls.
 
 use super::super::statistics::{Estimate, arithmetic_mean, geometric_mean};
-use super::samples::{Figures, Load};
+use super::samples::Load;
 use super::{Judged, Judgement, Row};
 use crate::lab::histogram::RELATIVE_WIDTH;
+use crate::lab::report::Figures;
 use crate::lab::summary::{rate, time};
 
 /// The answers that have to lie beyond a percentile in each sample: with fewer, it is about the longest duration.

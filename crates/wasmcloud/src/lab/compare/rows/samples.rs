@@ -1,6 +1,6 @@
 //! The measurements of a load in both reports: its runs, or with few runs, stretches of them.
 
-use crate::lab::report::{Block, LoadReport, Report};
+use crate::lab::report::{Figures, LoadReport, Report};
 
 /// The runs from which on each run is one sample. With fewer, samples are stretches of a run.
 pub(in super::super) const ENOUGH_RUNS: usize = 3;
@@ -24,18 +24,6 @@ pub(in super::super) struct Side {
     pub(in super::super) runs_without_calls: usize,
 }
 
-/// The figures of a run or of a stretch of it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Figures {
-    pub(super) answered: u64,
-    pub(super) failed: u64,
-    pub(super) lost: u64,
-    pub(super) throughput: f64,
-    pub(super) p50_us: Option<f64>,
-    pub(super) p90_us: Option<f64>,
-    pub(super) p99_us: Option<f64>,
-}
-
 impl Load {
     /// Returns the loads that both reports have.
     pub(in super::super) fn all(before: &Report, after: &Report) -> Vec<Load> {
@@ -52,7 +40,7 @@ impl Load {
         let by_runs = loads.iter().all(|loads| loads.iter().filter(calling).count() >= ENOUGH_RUNS);
         let sides = loads.map(|loads| {
             let runs: Vec<Figures> = loads.iter().filter(calling).map(|load| Figures::from(*load)).collect();
-            let stretches = || loads.iter().flat_map(|load| &load.blocks).map(Figures::from).collect();
+            let stretches = || loads.iter().flat_map(|load| load.blocks.iter().copied()).collect();
             let samples = if by_runs { runs.clone() } else { stretches() };
             Side { runs_without_calls: loads.len() - runs.len(), runs, samples }
         });
@@ -83,13 +71,6 @@ impl From<&LoadReport> for Figures {
     fn from(load: &LoadReport) -> Figures {
         let LoadReport { answered, failed, lost, throughput, ref latency, .. } = *load;
         let (p50_us, p90_us, p99_us) = (latency.p50_us, latency.p90_us, latency.p99_us);
-        Figures { answered, failed, lost, throughput, p50_us, p90_us, p99_us }
-    }
-}
-
-impl From<&Block> for Figures {
-    fn from(block: &Block) -> Figures {
-        let Block { answered, failed, lost, throughput, p50_us, p90_us, p99_us } = *block;
         Figures { answered, failed, lost, throughput, p50_us, p90_us, p99_us }
     }
 }

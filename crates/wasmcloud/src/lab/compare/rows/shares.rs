@@ -2,8 +2,9 @@
 //! many calls it has.
 
 use super::super::statistics::{Certainty, order};
-use super::samples::{Figures, Load};
+use super::samples::Load;
 use super::{Judged, Judgement, Row};
+use crate::lab::report::Figures;
 
 pub(super) fn rows(load: &Load, threshold: f64) -> Vec<Row> {
     vec![row(load, "failed", |figures| figures.failed, threshold), row(load, "lost", |figures| figures.lost, threshold)]

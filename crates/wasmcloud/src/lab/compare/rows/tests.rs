@@ -2,7 +2,7 @@
 
 use super::super::{Comparison, compare};
 use super::*;
-use crate::lab::report::{Block, EntityReport, EventCounts, Latency, LoadReport, RunReport};
+use crate::lab::report::{EntityReport, EventCounts, Figures, Latency, LoadReport, RunReport};
 
 const THRESHOLDS: Thresholds = Thresholds { ratio: 0.05, share: 0.001 };
 
@@ -14,7 +14,7 @@ fn run(throughput: f64) -> RunReport {
 fn with_outcomes(throughput: f64, answered: u64, failed: u64, lost: u64) -> RunReport {
     let p50_us = (answered > 0).then_some(1e6 / throughput);
     let [few, bad, gone] = [answered, failed, lost].map(|number| number / 10);
-    let block = Block { answered: few, failed: bad, lost: gone, throughput, p50_us, p90_us: p50_us, p99_us: p50_us };
+    let block = Figures { answered: few, failed: bad, lost: gone, throughput, p50_us, p90_us: p50_us, p99_us: p50_us };
     let load = LoadReport {
         name: "callers".to_owned(),
         calls: answered.saturating_add(failed).saturating_add(lost),
